@@ -1,0 +1,117 @@
+package dicomtest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+)
+
+// The application entities of the demonstration and where they listen unless told
+// otherwise.
+const (
+	DemoAETitleA = "ORTHANCA"
+	DemoAETitleB = "ORTHANCB"
+	DemoAddrA    = "127.0.0.1:4242"
+	DemoAddrB    = "127.0.0.1:4243"
+)
+
+// Demo is two running PACS: A with DemoStudies, B without any, each a move
+// destination of the other.
+type Demo struct{ A, B *PACS }
+
+// StartDemo starts both PACS on the addresses given, a loopback address and a port
+// each; empty ones stand for DemoAddrA and DemoAddrB. Any other address is refused:
+// these PACS know no access control and are for nobody but this machine.
+func StartDemo(addrA, addrB string) (*Demo, error) {
+	d := &Demo{
+		A: NewPACS(PACSConfig{AETitle: DemoAETitleA}),
+		B: NewPACS(PACSConfig{AETitle: DemoAETitleB}),
+	}
+	err := d.start(orDefault(addrA, DemoAddrA), orDefault(addrB, DemoAddrB))
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+func (d *Demo) start(addrA, addrB string) error {
+	for _, address := range []string{addrA, addrB} {
+		if err := checkLoopback(address); err != nil {
+			return err
+		}
+	}
+	if err := d.A.AddStudies(DemoStudies()...); err != nil {
+		return err
+	}
+	if err := d.A.Listen(addrA); err != nil {
+		return fmt.Errorf("demonstration PACS %s: %w", DemoAETitleA, err)
+	}
+	if err := d.B.Listen(addrB); err != nil {
+		return fmt.Errorf("demonstration PACS %s: %w", DemoAETitleB, err)
+	}
+	d.A.SetDestination(DemoAETitleB, d.B.Addr())
+	d.B.SetDestination(DemoAETitleA, d.A.Addr())
+	return nil
+}
+
+func orDefault(value, otherwise string) string {
+	if value == "" {
+		return otherwise
+	}
+	return value
+}
+
+func checkLoopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("demonstration PACS: %q is not host:port", address)
+	}
+	// Names are refused as well: what they resolve to may change.
+	ip, err := netip.ParseAddr(host)
+	if err != nil || !ip.IsLoopback() {
+		return fmt.Errorf("demonstration PACS: %q is not a loopback address such as 127.0.0.1 or ::1", host)
+	}
+	return nil
+}
+
+// Close stops both PACS.
+func (d *Demo) Close() error { return errors.Join(d.A.Close(), d.B.Close()) }
+
+// Describe writes what runs where, and the requests to try on the gateway at
+// baseURL.
+func (d *Demo) Describe(w io.Writer, baseURL string) error {
+	host, port, err := net.SplitHostPort(d.A.Addr())
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, demoText, baseURL,
+		DemoAETitleA, d.A.Addr(), d.A.Instances(), DemoAETitleB, d.B.Addr(),
+		host, port, DemoAETitleA, DemoPatientID, DemoAETitleB)
+	return err
+}
+
+const demoText = `
+Gateway         %[1]s
+API documents   %[1]s/docs  %[1]s/redoc
+PACS %[2]s   %[3]s  (%[4]d synthetic instances)
+PACS %[5]s   %[6]s  (a move destination, empty at first)
+
+Find the studies of a patient:
+
+  curl -sS %[1]s/q -H 'Content-Type: application/json' -d '{
+    "pacs_ip": "%[7]s", "pacs_port": %[8]s, "pacs_ae_title": "%[9]s",
+    "c_find_ae_title": "GATEWAY", "patient_id": "%[10]s",
+    "modalities": ["CT"], "max_years_old": 10
+  }'
+
+Move those of the last ten years to %[11]s:
+
+  curl -sS %[1]s/qr -H 'Content-Type: application/json' -d '{
+    "pacs_ip": "%[7]s", "pacs_port": %[8]s, "pacs_ae_title": "%[9]s",
+    "c_find_ae_title": "GATEWAY", "patient_id": "%[10]s",
+    "c_move_ae_title": "%[11]s", "max_years_old": 10
+  }'
+
+`

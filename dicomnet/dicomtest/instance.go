@@ -1,0 +1,135 @@
+package dicomtest
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/suyashkumar/dicom"
+	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/dicomnet/dataset"
+)
+
+// Instance is one composite SOP instance. It does not change after it is made
+// and may be shared.
+type Instance struct {
+	elements map[tag.Tag]*dicom.Element
+	sorted   []*dicom.Element
+	// pixelData is kept apart from the attributes: no key ever asks for it, and
+	// its bytes are the same in both transfer syntaxes that are spoken here.
+	pixelData []byte
+}
+
+// Attributes without which an instance has no place in an information model.
+var uniqueKeys = []tag.Tag{tag.SOPClassUID, tag.SOPInstanceUID, tag.StudyInstanceUID, tag.SeriesInstanceUID}
+
+// NewInstance makes an instance of elements (text as UTF-8), and of pixel data
+// where that is not nil. It wants the SOP Class UID and the UIDs of instance,
+// series and study.
+func NewInstance(elements []*dicom.Element, pixelData []byte) (*Instance, error) {
+	in := &Instance{
+		elements:  make(map[tag.Tag]*dicom.Element, len(elements)),
+		sorted:    slices.Clone(elements),
+		pixelData: pixelData,
+	}
+	slices.SortStableFunc(in.sorted, func(a, b *dicom.Element) int { return compareTags(a.Tag, b.Tag) })
+	for _, e := range in.sorted {
+		in.elements[e.Tag] = e
+	}
+	for _, t := range uniqueKeys {
+		if !validUID(in.Text(t)) {
+			return nil, fmt.Errorf("an instance without a valid UID in %v", t)
+		}
+	}
+	return in, nil
+}
+
+// validUID is the form of PS3.5 section 9.1. It also keeps a peer's UIDs out of
+// mischief where they name files.
+func validUID(uid string) bool {
+	return uid != "" && len(uid) <= 64 && strings.Trim(uid, "0123456789.") == ""
+}
+
+func compareTags(a, b tag.Tag) int {
+	return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Element, b.Element))
+}
+
+// decodeInstance reads the data set of a C-STORE-RQ.
+func decodeInstance(data []byte, ts dataset.TransferSyntax) (*Instance, error) {
+	set, err := dataset.Parse(data, ts, dataset.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	ds, err := set.Dataset()
+	if err != nil {
+		return nil, err
+	}
+	pixelData, _ := set.Bytes(tag.PixelData)
+	elements := slices.DeleteFunc(ds.Elements, func(e *dicom.Element) bool {
+		// Beside the pixel data: what may not follow anything else once the
+		// pixel data is written last, Data Set Trailing Padding (FFFC,FFFC).
+		return e.Tag == tag.PixelData || e.Tag.Group == 0xFFFC
+	})
+	return NewInstance(elements, pixelData)
+}
+
+// Text is the first value of an attribute as text, "" where it has none.
+func (in *Instance) Text(t tag.Tag) string {
+	if values := in.values(t); len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// values are all values of a text or integer attribute as text.
+func (in *Instance) values(t tag.Tag) []string { return elementValues(in.elements[t]) }
+
+func elementValues(e *dicom.Element) []string {
+	if e == nil || e.Value == nil {
+		return nil
+	}
+	switch v := e.Value.GetValue().(type) {
+	case []string:
+		values := make([]string, 0, len(v))
+		for _, s := range v {
+			values = append(values, strings.Trim(s, " \x00"))
+		}
+		if len(values) == 1 && values[0] == "" {
+			return nil
+		}
+		return values
+	case []int:
+		values := make([]string, 0, len(v))
+		for _, n := range v {
+			values = append(values, strconv.Itoa(n))
+		}
+		return values
+	}
+	return nil
+}
+
+// Encode is the data set of the instance in a transfer syntax: Implicit or
+// Explicit VR Little Endian.
+func (in *Instance) Encode(ts dataset.TransferSyntax) ([]byte, error) {
+	b, err := dataset.Encode(&dicom.Dataset{Elements: in.sorted}, ts)
+	if err != nil || in.pixelData == nil {
+		return b, err
+	}
+	b = append(b, 0xE0, 0x7F, 0x10, 0x00)
+	switch ts {
+	case dataset.ExplicitVRLittleEndian:
+		// OW also for 8 bits a pixel: allowed by PS3.5 section 8.1.2, and what
+		// Implicit VR prescribes.
+		b = append(b, 'O', 'W', 0, 0)
+	case dataset.ImplicitVRLittleEndian:
+	default:
+		return nil, errors.New("pixel data is written in little endian alone")
+	}
+	n := uint32(len(in.pixelData)) //nolint:gosec // bounded by what a C-STORE-RQ may carry, and by 16 x 16 pixels
+	b = append(b, byte(n), byte(n>>8), byte(n>>16), byte(n>>24))
+	return append(b, in.pixelData...), nil
+}

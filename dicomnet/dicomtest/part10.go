@@ -1,0 +1,60 @@
+package dicomtest
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/suyashkumar/dicom"
+	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/dicomnet/dataset"
+)
+
+// WriteFile writes the instance as a DICOM file (PS3.10 section 7) in Explicit VR
+// Little Endian.
+func (in *Instance) WriteFile(w io.Writer) error {
+	var meta builder
+	meta.add(tag.FileMetaInformationVersion, []byte{0, 1})
+	meta.text(tag.MediaStorageSOPClassUID, in.Text(tag.SOPClassUID))
+	meta.text(tag.MediaStorageSOPInstanceUID, in.Text(tag.SOPInstanceUID))
+	meta.text(tag.TransferSyntaxUID, string(dataset.ExplicitVRLittleEndian))
+	meta.text(tag.ImplementationClassUID, derivedUID("implementation", "dicomtest"))
+	if err := dicom.Write(w, dicom.Dataset{Elements: meta.elements}); err != nil {
+		return fmt.Errorf("file meta information: %w", err)
+	}
+	data, err := in.Encode(dataset.ExplicitVRLittleEndian)
+	if err != nil {
+		return fmt.Errorf("data set: %w", err)
+	}
+	_, err = w.Write(data)
+	return err
+}
+
+// WriteDir writes each instance into a file of its own in dir, named after its
+// SOP Instance UID, and returns their paths.
+func WriteDir(dir string, instances []*Instance) ([]string, error) {
+	paths := make([]string, 0, len(instances))
+	for _, in := range instances {
+		path := filepath.Join(dir, in.Text(tag.SOPInstanceUID)+".dcm")
+		if err := writePath(path, in); err != nil {
+			return nil, err
+		}
+		paths = append(paths, path)
+	}
+	return paths, nil
+}
+
+func writePath(path string, in *Instance) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := f.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	return in.WriteFile(f)
+}

@@ -1,0 +1,95 @@
+package dicomtest
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/suyashkumar/dicom"
+	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
+)
+
+// query is the identifier of a C-FIND-RQ or C-MOVE-RQ.
+type query struct {
+	level     level
+	levelName string
+	keys      []*dicom.Element
+}
+
+// readQuery reads an identifier and holds it to hierarchical behaviour (PS3.4
+// sections C.4.1.2.1 and C.4.2.2.1): the model must have the level, and each level above it
+// (from the root's) needs its unique key with a single value. Whatever
+// breaks this is StatusIdentifierMismatch.
+func readQuery(r *dicomnet.Request, root level) (*query, dicomnet.Status) {
+	set, err := dataset.Parse(r.Data, r.TransferSyntax, dataset.Limits{})
+	if err != nil {
+		return nil, dicomnet.StatusUnableToProcess
+	}
+	ds, err := set.Dataset()
+	if err != nil {
+		return nil, dicomnet.StatusUnableToProcess
+	}
+	q := &query{levelName: set.String(tag.QueryRetrieveLevel)}
+	var known bool
+	if q.level, known = levelNames[q.levelName]; !known || q.level < root {
+		return nil, dicomnet.StatusIdentifierMismatch
+	}
+	for _, e := range ds.Elements {
+		if severalValues(e) && e.Tag != tag.SpecificCharacterSet {
+			return nil, dicomnet.StatusIdentifierMismatch
+		}
+		if q.isKey(e) {
+			q.keys = append(q.keys, e)
+		}
+	}
+	for l := root; l < q.level; l++ {
+		if !q.single(uniqueKey[l]) {
+			return nil, dicomnet.StatusIdentifierMismatch
+		}
+	}
+	return q, dicomnet.StatusSuccess
+}
+
+// isKey leaves out what is no attribute of an entity, what belongs to a level
+// below (optional keys of another level are not supported), and sequences, which
+// are not matched here.
+func (q *query) isKey(e *dicom.Element) bool {
+	switch e.Tag {
+	case tag.QueryRetrieveLevel, tag.SpecificCharacterSet, tag.RetrieveAETitle:
+		return false
+	}
+	return e.RawValueRepresentation != "SQ" && e.Tag.Element != 0 && levelOf(e.Tag) <= q.level
+}
+
+func (q *query) key(t tag.Tag) *dicom.Element {
+	for _, e := range q.keys {
+		if e.Tag == t {
+			return e
+		}
+	}
+	return nil
+}
+
+// single reports whether the key has one value that is no wildcard.
+func (q *query) single(t tag.Tag) bool {
+	key := q.key(t)
+	return key != nil && len(elementValues(key)) == 1 && !wild(key)
+}
+
+// wild reports whether a key has a wildcard in it.
+func wild(key *dicom.Element) bool {
+	return slices.ContainsFunc(elementValues(key), func(v string) bool { return strings.ContainsAny(v, "*?") })
+}
+
+// drop removes a key.
+func (q *query) drop(t tag.Tag) {
+	var kept []*dicom.Element
+	for _, e := range q.keys {
+		if e.Tag != t {
+			kept = append(kept, e)
+		}
+	}
+	q.keys = kept
+}

@@ -1,0 +1,97 @@
+package dicomtest_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/suyashkumar/dicom"
+	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/dicomnet/dicomtest"
+)
+
+func TestDemoStudiesAreEnoughToShowEveryFilter(t *testing.T) {
+	modalities, old, recent, mixed := map[string]bool{}, 0, 0, 0
+	others := map[string]bool{}
+	for _, s := range dicomtest.DemoStudies() {
+		if s.PatientID != dicomtest.DemoPatientID {
+			others[s.PatientID] = true
+			continue
+		}
+		if s.StudyDate < "20160101" {
+			old++
+		}
+		if s.StudyDate >= "20240101" {
+			recent++
+		}
+		if len(s.Modalities()) > 1 {
+			mixed++
+		}
+		for _, m := range s.Modalities() {
+			modalities[m] = true
+		}
+	}
+	assert.Subset(t, keys(modalities), []string{"CT", "MR", "US", "CR", "SR"})
+	assert.GreaterOrEqual(t, old, 2)
+	assert.GreaterOrEqual(t, recent, 3)
+	assert.Equal(t, 1, mixed)
+	assert.Len(t, others, 3)
+	assert.Contains(t, keys(others), dicomtest.DemoPatientID+"4", "a Patient ID that starts the same")
+}
+
+func keys(m map[string]bool) []string {
+	list := make([]string, 0, len(m))
+	for k := range m {
+		list = append(list, k)
+	}
+	return list
+}
+
+func TestInstancesAreTheSameEachTime(t *testing.T) {
+	for _, s := range dicomtest.DemoStudies() {
+		first, second := s.Instances(), s.Instances()
+		assert.Equal(t, first, second)
+	}
+}
+
+func TestEveryInstanceHasUIDsOfItsOwn(t *testing.T) {
+	seen := map[string]string{}
+	for _, s := range dicomtest.DemoStudies() {
+		for _, in := range s.Instances() {
+			uid := in.Text(tag.SOPInstanceUID)
+			assert.Regexp(t, `^2\.25\.[1-9][0-9]{1,38}$`, uid)
+			assert.Empty(t, seen[uid], "%s twice", uid)
+			seen[uid] = in.Text(tag.StudyInstanceUID)
+			assert.Equal(t, s.UID(), seen[uid])
+		}
+	}
+	assert.Len(t, seen, 34)
+}
+
+func TestAStudyKeepsTheUIDItIsGiven(t *testing.T) {
+	s := dicomtest.Study{StudyInstanceUID: "1.2.3", PatientID: "P", Series: []dicomtest.Series{{Modality: "PT"}}}
+	require.Len(t, s.Instances(), 1, "a series has an instance even where no number is given")
+	assert.Equal(t, "1.2.3", s.Instances()[0].Text(tag.StudyInstanceUID))
+	assert.Equal(t, "PT", s.Instances()[0].Text(tag.Modality))
+}
+
+func TestAnInstanceNeedsItsUIDs(t *testing.T) {
+	element := func(tg tag.Tag, value string) *dicom.Element {
+		e, err := dicom.NewElement(tg, []string{value})
+		require.NoError(t, err)
+		return e
+	}
+	complete := []*dicom.Element{
+		element(tag.SOPClassUID, "1.2"), element(tag.SOPInstanceUID, "1.2.3"),
+		element(tag.StudyInstanceUID, "1.2.4"), element(tag.SeriesInstanceUID, "1.2.5"),
+	}
+	_, err := dicomtest.NewInstance(complete, nil)
+	require.NoError(t, err)
+	for i := range complete {
+		_, err := dicomtest.NewInstance(append(complete[:i:i], complete[i+1:]...), nil)
+		require.ErrorContains(t, err, "without a valid UID in "+complete[i].Tag.String())
+	}
+	_, err = dicomtest.NewInstance(append(complete[:3:3], element(tag.SeriesInstanceUID, "../../x")), nil)
+	require.Error(t, err, "a UID must be fit to name a file")
+}

@@ -1,0 +1,102 @@
+package dicomtest
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/suyashkumar/dicom/pkg/tag"
+)
+
+// edge is the number of rows and of columns of a synthetic image.
+const edge = 16
+
+// instance makes instance j of series i, both counted from 0.
+func (s *Study) instance(i, j int) *Instance {
+	series := s.Series[i]
+	d := iodFor(series.Modality)
+	seriesUID := derivedUID("series", s.UID(), strconv.Itoa(i))
+
+	var b builder
+	s.addPatientAndStudy(&b)
+	s.addSeries(&b, i, seriesUID)
+	b.text(tag.SOPClassUID, d.sopClass)
+	b.text(tag.SOPInstanceUID, derivedUID("instance", seriesUID, strconv.Itoa(j)))
+	b.text(tag.InstanceNumber, strconv.Itoa(j+1))
+	b.text(tag.ContentDate, s.StudyDate)
+	b.text(tag.ContentTime, s.StudyTime)
+	d.add(&b, j)
+
+	var pixelData []byte
+	if d.bits > 0 {
+		pixelData = addImagePixels(&b, d, i+j)
+	}
+	in, err := NewInstance(b.elements, pixelData)
+	if err != nil {
+		panic(fmt.Sprintf("dicomtest: %v", err))
+	}
+	return in
+}
+
+// addPatientAndStudy adds the Patient and General Study modules (PS3.3 sections
+// C.7.1.1 and C.7.2.1) and the character set of all text.
+func (s *Study) addPatientAndStudy(b *builder) {
+	if len(s.CharacterSet) > 0 {
+		b.text(tag.SpecificCharacterSet, s.CharacterSet...)
+	}
+	b.text(tag.PatientName, s.PatientName)
+	b.text(tag.PatientID, s.PatientID)
+	b.text(tag.PatientBirthDate, s.PatientBirthDate)
+	b.text(tag.PatientSex, s.PatientSex)
+	b.text(tag.StudyInstanceUID, s.UID())
+	b.text(tag.StudyDate, s.StudyDate)
+	b.text(tag.StudyTime, s.StudyTime)
+	b.text(tag.StudyID, s.StudyID)
+	b.text(tag.AccessionNumber, s.AccessionNumber)
+	b.text(tag.StudyDescription, s.StudyDescription)
+	b.text(tag.ReferringPhysicianName, s.ReferringPhysicianName)
+}
+
+// addSeries adds the General Series and General Equipment modules (PS3.3 sections
+// C.7.3.1 and C.7.5.1).
+func (s *Study) addSeries(b *builder, i int, uid string) {
+	series := s.Series[i]
+	b.text(tag.SeriesInstanceUID, uid)
+	b.text(tag.SeriesNumber, strconv.Itoa(i+1))
+	b.text(tag.Modality, series.Modality)
+	b.text(tag.SeriesDescription, series.SeriesDescription)
+	b.text(tag.BodyPartExamined, series.BodyPartExamined)
+	b.text(tag.PerformingPhysicianName, s.PerformingPhysicianName)
+	b.text(tag.InstitutionName, s.InstitutionName)
+	b.text(tag.Manufacturer, "SYNTHETIC")
+}
+
+// addImagePixels adds the Image Pixel module (PS3.3 section C.7.6.3) and returns
+// a gradient that differs from one instance to the next.
+func addImagePixels(b *builder, d iod, index int) []byte {
+	allocated := 8
+	if d.bits > 8 {
+		allocated = 16
+	}
+	representation := 0
+	if d.signed {
+		representation = 1
+	}
+	b.numbers(tag.SamplesPerPixel, 1)
+	b.text(tag.PhotometricInterpretation, "MONOCHROME2")
+	b.numbers(tag.Rows, edge)
+	b.numbers(tag.Columns, edge)
+	b.numbers(tag.BitsAllocated, allocated)
+	b.numbers(tag.BitsStored, d.bits)
+	b.numbers(tag.HighBit, d.bits-1)
+	b.numbers(tag.PixelRepresentation, representation)
+
+	pixels := make([]byte, 0, edge*edge*allocated/8)
+	for n := range edge * edge {
+		value := (n + 7*index) % 256
+		pixels = append(pixels, byte(value))
+		if allocated == 16 {
+			pixels = append(pixels, byte(value>>5))
+		}
+	}
+	return pixels
+}

@@ -1,0 +1,84 @@
+// Debian's (or anyone's) Chromium, driven headless, and what to watch on a page.
+import { accessSync, constants, mkdirSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const shots = fileURLToPath(new URL('screenshots/', import.meta.url));
+mkdirSync(shots, { recursive: true });
+
+function executable() {
+  if (process.env.CHROMIUM) return process.env.CHROMIUM;
+  for (const name of ['chromium', 'chromium-browser', 'google-chrome']) {
+    for (const dir of process.env.PATH.split(delimiter)) {
+      try {
+        accessSync(join(dir, name), constants.X_OK);
+        return join(dir, name);
+      } catch {
+        // try the next
+      }
+    }
+  }
+  throw new Error('no Chromium on the PATH; name one in CHROMIUM (Debian: apt-get install chromium)');
+}
+
+// launch starts Chromium with everything off that would reach for the network by
+// itself. Its sandbox does not start for root, as whom CI runs.
+export function launch() {
+  return chromium.launch({
+    executablePath: executable(),
+    chromiumSandbox: process.getuid?.() !== 0,
+    args: [
+      '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+      '--disable-component-update', '--disable-sync',
+    ],
+  });
+}
+
+// open loads path in a fresh profile and collects what must not happen: requests
+// to another host (refused, so that none gets out), errors of the console and of
+// scripts, answers of 400 and above, failed loads.
+export async function open(browser, base, path, { width = 1280, height = 900, colorScheme = 'light' } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme, reducedMotion: 'reduce' });
+  const page = await context.newPage();
+  const faults = [];
+  const home = new URL(base).host;
+  await context.route('**/*', (route) => {
+    const url = new URL(route.request().url());
+    if (url.protocol.startsWith('http') && url.host !== home) {
+      faults.push(`request to another host: ${url}`);
+      return route.abort();
+    }
+    return route.continue();
+  });
+  page.on('console', (message) => {
+    if (message.type() === 'error') faults.push(`console: ${message.text()}`);
+  });
+  page.on('pageerror', (error) => faults.push(`script: ${error.message}`));
+  page.on('requestfailed', (request) => {
+    if (!request.url().startsWith('data:')) faults.push(`not loaded: ${request.url()} ${request.failure()?.errorText}`);
+  });
+  page.on('response', (response) => {
+    if (response.status() >= 400) faults.push(`${response.status()}: ${response.url()}`);
+  });
+  await page.goto(base + path);
+  return { page, faults, close: () => context.close() };
+}
+
+// shoot keeps a picture for a person to look at.
+export function shoot(page, name, fullPage = false) {
+  return page.screenshot({ path: join(shots, `${name}.png`), fullPage });
+}
+
+// overflow is by how many pixels the page is wider than its window.
+export function overflow(page) {
+  return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+}
+
+// background is the brightness (0 to 255) of what is painted behind the page.
+export function background(page) {
+  return page.evaluate(() => {
+    const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number);
+    return (r + g + b) / 3;
+  });
+}

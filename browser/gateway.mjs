@@ -1,0 +1,63 @@
+// A gateway to test against: the one at BASE_URL where that is set, else the
+// built one with its demonstration PACS, on free ports of the loopback.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+
+const binary = fileURLToPath(new URL('../bin/dicom-qr-gateway', import.meta.url));
+
+async function freePorts(n) {
+  // All are held until the last is found, else one could be handed out twice.
+  const servers = await Promise.all(Array.from({ length: n }, async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return server;
+  }));
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))));
+  return ports;
+}
+
+async function untilReady(url, gone) {
+  const deadline = Date.now() + 30_000;
+  for (;;) {
+    if (gone()) throw new Error('the gateway ended before it was ready');
+    try {
+      if ((await fetch(`${url}/ready`)).ok) return;
+    } catch {
+      // not listening yet
+    }
+    if (Date.now() > deadline) throw new Error(`${url}/ready did not answer within 30 s`);
+    await new Promise((passed) => setTimeout(passed, 50));
+  }
+}
+
+// start resolves to the gateway's address, the port of PACS ORTHANCA beside it,
+// and stop().
+export async function start() {
+  if (process.env.BASE_URL) {
+    return { url: process.env.BASE_URL.replace(/\/$/, ''), pacsPort: Number(process.env.PACS_PORT ?? 4242), stop: async () => {} };
+  }
+  const [http, pacsA, pacsB] = await freePorts(3);
+  const child = spawn(binary, ['demo'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: {
+      ...process.env,
+      LISTEN_ADDR: `127.0.0.1:${http}`,
+      DEMO_PACS_A_ADDR: `127.0.0.1:${pacsA}`,
+      DEMO_PACS_B_ADDR: `127.0.0.1:${pacsB}`,
+    },
+  });
+  const ended = once(child, 'exit');
+  const url = `http://127.0.0.1:${http}`;
+  await untilReady(url, () => child.exitCode !== null || child.signalCode !== null);
+  return {
+    url,
+    pacsPort: pacsA,
+    stop: async () => {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}

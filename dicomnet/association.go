@@ -1,37 +1,40 @@
+// Package dicomnet speaks DICOM over associations: the Upper Layer of PS3.8, the
+// DIMSE services of PS3.7 that Query/Retrieve needs (C-ECHO, C-FIND, C-MOVE,
+// C-STORE and C-CANCEL), for the requestor and for the acceptor.
+//
+// It trusts no peer. Every wait has a deadline, every length a limit, and what
+// breaks the protocol is answered with A-ABORT and told as a typed error.
 package dicomnet
 
 import (
 	"context"
-	"iter"
-
-	"github.com/suyashkumar/dicom"
+	"errors"
+	"fmt"
+	"net"
+	"time"
 
 	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// Model is a Query/Retrieve information model: its three SOP classes.
-type Model struct{ Find, Move, Get string }
+// Association is an established association, requestor's side. One goroutine at
+// a time owns it, and one operation is outstanding at a time: neither DCMTK nor
+// Orthanc takes a second one.
+type Association struct {
+	cfg       Config
+	upper     *upper
+	messages  assembler
+	contexts  []NegotiatedContext
+	peer      PeerInfo
+	maxLength uint32 // of the P-DATA-TF that we send
+	lastID    uint16
+	busy      bool
 
-// The information models of PS3.4 annex C.
-var (
-	StudyRoot = Model{
-		Find: "1.2.840.10008.5.1.4.1.2.2.1",
-		Move: "1.2.840.10008.5.1.4.1.2.2.2",
-		Get:  "1.2.840.10008.5.1.4.1.2.2.3",
-	}
-	PatientRoot = Model{
-		Find: "1.2.840.10008.5.1.4.1.2.1.1",
-		Move: "1.2.840.10008.5.1.4.1.2.1.2",
-		Get:  "1.2.840.10008.5.1.4.1.2.1.3",
-	}
-)
-
-// VerificationSOPClass is the SOP class of C-ECHO (PS3.4 annex A).
-const VerificationSOPClass = "1.2.840.10008.1.1"
-
-// Association is an established association, requestor's side. One goroutine
-// owns it; one operation is outstanding at a time.
-type Association struct{}
+	ctx     context.Context // of the trace
+	address string
+	start   time.Time
+	told    bool
+}
 
 // NegotiatedContext is the answer to one proposed presentation context.
 type NegotiatedContext struct {
@@ -44,68 +47,164 @@ type NegotiatedContext struct {
 // ContextResult is the result of PS3.8 table 9-18.
 type ContextResult byte
 
-// String is the standard's word.
-func (r ContextResult) String() string { panic("stub") }
+// The results.
+const (
+	ContextAccepted                     ContextResult = 0
+	ContextUserRejection                ContextResult = 1
+	ContextNoReason                     ContextResult = 2
+	ContextAbstractSyntaxNotSupported   ContextResult = 3
+	ContextTransferSyntaxesNotSupported ContextResult = 4
+)
 
-// PeerInfo is what the peer said of itself while negotiating.
-type PeerInfo struct {
-	ImplementationClassUID, ImplementationVersionName string // sanitised
-	MaxPDULength                                      uint32
+// String is the standard's word.
+func (r ContextResult) String() string {
+	switch r {
+	case ContextAccepted:
+		return "acceptance"
+	case ContextUserRejection:
+		return "user-rejection"
+	case ContextNoReason:
+		return "no-reason"
+	case ContextAbstractSyntaxNotSupported:
+		return "abstract-syntax-not-supported"
+	case ContextTransferSyntaxesNotSupported:
+		return "transfer-syntaxes-not-supported"
+	}
+	return fmt.Sprintf("result %d", byte(r))
 }
 
-// Dial connects to address (host:port), and negotiates.
-func Dial(ctx context.Context, address string, cfg Config) (*Association, error) { panic("stub") }
+// PeerInfo is what the peer said of itself while negotiating, made printable.
+type PeerInfo struct {
+	ImplementationClassUID, ImplementationVersionName string
+	// MaxPDULength is the longest P-DATA-TF body the peer takes; 0 states no limit.
+	MaxPDULength uint32
+}
 
-// Accepts reports whether a usable context for the abstract syntax was accepted.
-func (a *Association) Accepts(abstractSyntax string) bool { panic("stub") }
+func newAssociation(ctx context.Context, address string, conn, transport net.Conn, cfg Config, start time.Time) *Association {
+	a := &Association{cfg: cfg, ctx: context.WithoutCancel(ctx), address: address, start: start}
+	a.upper = &upper{
+		link:   newLink(conn, transport, cfg.Timeouts.Network),
+		limits: cfg.Limits,
+		trace:  cfg.Trace,
+		ctx:    a.ctx,
+	}
+	a.messages = assembler{upper: a.upper, accepted: a.acceptedID}
+	return a
+}
 
-// Contexts are the answers to all proposed contexts.
-func (a *Association) Contexts() []NegotiatedContext { panic("stub") }
+// Accepts reports whether a context for the abstract syntax was accepted.
+func (a *Association) Accepts(abstractSyntax string) bool {
+	return a.context(abstractSyntax) != nil
+}
+
+// TransferSyntax is the one accepted for the abstract syntax; "" where none was.
+func (a *Association) TransferSyntax(abstractSyntax string) dataset.TransferSyntax {
+	if pc := a.context(abstractSyntax); pc != nil {
+		return pc.TransferSyntax
+	}
+	return ""
+}
+
+// Contexts are the answers to all proposed contexts, in the order of proposal.
+func (a *Association) Contexts() []NegotiatedContext {
+	return append([]NegotiatedContext(nil), a.contexts...)
+}
 
 // Peer is what the peer said of itself.
-func (a *Association) Peer() PeerInfo { panic("stub") }
+func (a *Association) Peer() PeerInfo { return a.peer }
 
-// Usable reports whether another operation can be started: false after errors that ended the association.
-func (a *Association) Usable() bool { panic("stub") }
+// Usable reports whether another operation can be started. It is false once the
+// association has ended, by whatever cause. It does not look at the connection:
+// a peer that went away since the last operation shows at the next.
+func (a *Association) Usable() bool { return !a.busy && a.upper.inState(sta6) }
 
-// Close releases, or aborts what is broken; bounded by the ACSE timeout. Idempotent.
-func (a *Association) Close() error { panic("stub") }
-
-// Echo is C-ECHO.
-func (a *Association) Echo(ctx context.Context) error { panic("stub") }
-
-// Match is one pending C-FIND response. Its data set is valid until the loop's next step.
-type Match struct {
-	*dataset.Set
-	// OptionalKeysUnsupported tells that the status was FF01.
-	OptionalKeysUnsupported bool
+// Close releases the association (PS3.8 section 7.2) and waits for the answer, at
+// most for the ACSE timeout; where the association is broken, an operation is
+// outstanding or the answer does not come, it aborts. It never fails to free
+// what the association held. The error tells of an abort; a peer that closes
+// instead of answering counts as released. Further calls do nothing.
+func (a *Association) Close() error {
+	defer a.over()
+	if a.busy {
+		a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, nil)
+		return nil
+	}
+	if !a.upper.inState(sta6) {
+		return nil
+	}
+	err := a.release()
+	if err != nil && !errors.Is(err, ErrConnectionLost) && !errors.Is(err, ErrClosed) {
+		a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, err)
+		return opError(StepRelease, err)
+	}
+	return nil
 }
 
-// Find is C-FIND. Leaving the loop early cancels. A match whose data set cannot be read comes with a *DataSetError and the
-// loop may go on; any other error is the last thing the sequence yields.
-func (a *Association) Find(ctx context.Context, model Model, query *dicom.Dataset) iter.Seq2[Match, error] {
-	panic("stub")
+func (a *Association) release() error {
+	if err := a.upper.send(evtReleaseRequest, &pdu.ReleaseRQ{}); err != nil {
+		return err
+	}
+	until := startClock(a.cfg.Timeouts.ACSE, TimerACSE)
+	for {
+		ind, err := a.upper.receive(until)
+		if err != nil {
+			return err
+		}
+		switch ind.action {
+		case ar3:
+			return nil
+		case ar8:
+			if err := a.upper.send(evtReleaseResponse, &pdu.ReleaseRP{}); err != nil {
+				return err
+			}
+		}
+	}
 }
 
-// DataSetError is a data set of one response that cannot be read; the association goes on.
-type DataSetError struct{ Err error }
-
-func (e *DataSetError) Error() string { return "undecodable data set: " + e.Err.Error() }
-
-// Unwrap gives the cause.
-func (e *DataSetError) Unwrap() error { return e.Err }
-
-// MoveReport is one C-MOVE response.
-type MoveReport struct {
-	Status                                Status
-	Final                                 bool
-	Remaining, Completed, Failed, Warning *uint16 // nil where the peer sent none
-	FailedSOPInstanceUIDs                 []string
-	Detail                                StatusDetail
+// Abort ends the association at once with A-ABORT (PS3.8 section 7.3).
+func (a *Association) Abort() {
+	a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, nil)
+	a.over()
 }
 
-// Move is C-MOVE. The final response is yielded as a report with Final set; together with a *StatusError unless it is
-// success or a warning. Leaving the loop early cancels. Any other error is the last thing the sequence yields.
-func (a *Association) Move(ctx context.Context, model Model, destination string, query *dicom.Dataset) iter.Seq2[MoveReport, error] {
-	panic("stub")
+// over frees what the association held and tells the trace, once.
+func (a *Association) over() {
+	if a.told {
+		return
+	}
+	a.told = true
+	a.messages.pdvs, a.messages.unread = nil, nil
+	a.upper.link.recycle()
+	a.upper.traceEnded(Summary{
+		CalledAETitle: a.cfg.CalledAETitle, CallingAETitle: a.cfg.CallingAETitle, Remote: a.address,
+		Peer: a.peer, Duration: time.Since(a.start),
+	})
+}
+
+func (a *Association) context(abstractSyntax string) *NegotiatedContext {
+	for i := range a.contexts {
+		if pc := &a.contexts[i]; pc.AbstractSyntax == abstractSyntax && pc.Result == ContextAccepted {
+			return pc
+		}
+	}
+	return nil
+}
+
+func (a *Association) acceptedID(id byte) bool {
+	for i := range a.contexts {
+		if a.contexts[i].ID == id {
+			return a.contexts[i].Result == ContextAccepted
+		}
+	}
+	return false
+}
+
+// ended gives the error of a call that err ended: the context's where that is
+// why, else err. What left the connection open is aborted.
+func (a *Association) ended(ctx context.Context, err error) error {
+	if errors.Is(err, errInterrupted) {
+		err = context.Cause(ctx)
+	}
+	a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, err)
+	return err
 }

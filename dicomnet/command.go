@@ -1,5 +1,7 @@
 package dicomnet
 
+import "fmt"
+
 // CommandField tells which DIMSE message a command set is (PS3.7 annex E.1).
 type CommandField uint16
 
@@ -36,4 +38,21 @@ type CommandSet struct {
 	Failed, Warning           *uint16
 	MoveOriginatorAETitle     string
 	MoveOriginatorMessageID   uint16
+}
+
+// response reports whether the message answers another.
+func (f CommandField) response() bool { return f&0x8000 != 0 }
+
+// String is the standard's name of the message.
+func (f CommandField) String() string {
+	if name, ok := commandNames[f]; ok {
+		return name
+	}
+	return fmt.Sprintf("command %04X", uint16(f))
+}
+
+var commandNames = map[CommandField]string{
+	CStoreRQ: "C-STORE-RQ", CStoreRSP: "C-STORE-RSP", CGetRQ: "C-GET-RQ", CGetRSP: "C-GET-RSP",
+	CFindRQ: "C-FIND-RQ", CFindRSP: "C-FIND-RSP", CMoveRQ: "C-MOVE-RQ", CMoveRSP: "C-MOVE-RSP",
+	CEchoRQ: "C-ECHO-RQ", CEchoRSP: "C-ECHO-RSP", CCancelRQ: "C-CANCEL-RQ",
 }

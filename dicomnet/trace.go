@@ -3,6 +3,8 @@ package dicomnet
 import (
 	"context"
 	"time"
+
+	"dicom-qr-gateway/dicomnet/dataset"
 )
 
 // Trace is told what happens on an association; nil functions are skipped. The
@@ -15,8 +17,9 @@ type Trace struct {
 	PDU func(ctx context.Context, sent bool, name string, length int)
 	// Command is called for each command set sent or received.
 	Command func(ctx context.Context, sent bool, c CommandSet)
-	// Identifier is called with each decoded or sent identifier's bytes: patient data.
-	Identifier func(ctx context.Context, sent bool, b []byte)
+	// Identifier is called with each identifier sent or received, encoded: patient
+	// data. b is valid during the call.
+	Identifier func(ctx context.Context, sent bool, ts dataset.TransferSyntax, b []byte)
 }
 
 // Summary is one association in figures. It holds no patient data.
@@ -30,4 +33,10 @@ type Summary struct {
 	// Outcome is "released", "aborted", "rejected", "lost", "timeout" or "failed"; Err the first error, or nil.
 	Outcome string
 	Err     error
+}
+
+func (t *Trace) ended(ctx context.Context, s Summary) {
+	if t != nil && t.Ended != nil {
+		t.Ended(ctx, s)
+	}
 }

@@ -1,0 +1,149 @@
+package dicomnet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"github.com/suyashkumar/dicom"
+	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/pdu"
+)
+
+// served is the operation that a handler works on.
+type served struct {
+	id     uint16
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// operate reads requests until the association ends. Reading goes on while a
+// handler works, so that C-CANCEL-RQ, A-ABORT and a closed connection reach it.
+func (a *acceptedAssociation) operate() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	var current *served
+	defer func() {
+		cancel()
+		if current != nil {
+			<-current.done
+		}
+	}()
+	messages := assembler{upper: a.upper, accepted: func(id byte) bool {
+		return a.contexts[id].Result == ContextAccepted && a.contexts[id].ID == id
+	}}
+	for {
+		working := !current.finished()
+		m, err := messages.next(startClock(a.server.Timeouts.DIMSE, TimerDIMSE))
+		var timeout *TimeoutError
+		if working && errors.As(err, &timeout) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		messages.received = 0
+		switch {
+		case m.command.CommandField == CCancelRQ:
+			if current != nil && current.id == m.command.MessageIDBeingRespondedTo {
+				current.cancel()
+			}
+		case m.command.CommandField.response():
+			return a.upper.fail(pdu.ReasonUnexpectedParameter, "response without a request")
+		case !current.finished():
+			return a.upper.fail(pdu.ReasonUnexpectedParameter, "a second operation where none was negotiated")
+		default:
+			current = a.start(ctx, m)
+		}
+	}
+}
+
+func (o *served) finished() bool {
+	if o == nil {
+		return true
+	}
+	select {
+	case <-o.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (a *acceptedAssociation) start(ctx context.Context, m message) *served {
+	ctx, cancel := context.WithCancel(ctx)
+	o := &served{id: m.command.MessageID, cancel: cancel, done: make(chan struct{})}
+	pc := a.contexts[m.contextID]
+	r := &Request{
+		CalledAETitle: a.rq.CalledAETitle, CallingAETitle: a.rq.CallingAETitle, Remote: a.remote,
+		AbstractSyntax: pc.AbstractSyntax, TransferSyntax: pc.TransferSyntax,
+		Command: m.command,
+	}
+	if m.hasData {
+		// The buffer is read into again while the handler works.
+		r.Data = bytes.Clone(m.data)
+	}
+	a.server.wait.Go(func() {
+		defer cancel()
+		final := a.handle(ctx, m.contextID, r)
+		// Done before the response is sent: the requestor may send its next request as
+		// soon as it has it.
+		close(o.done)
+		_ = a.respond(m.contextID, r, final.command, final.data)
+	})
+	return o
+}
+
+type response struct {
+	command CommandSet
+	data    *dicom.Dataset
+}
+
+func (a *acceptedAssociation) handle(ctx context.Context, contextID byte, r *Request) response {
+	h := &a.server.Handler
+	status := StatusUnrecognizedOp
+	switch f := r.Command.CommandField; {
+	case f == CEchoRQ && h.Echo != nil:
+		status = h.Echo(ctx, r)
+	case f == CStoreRQ && h.Store != nil:
+		status = h.Store(ctx, r)
+	case f == CFindRQ && h.Find != nil:
+		status = h.Find(ctx, r, func(match *dicom.Dataset) error {
+			return a.respond(contextID, r, CommandSet{Status: StatusPending}, match)
+		})
+	case f == CMoveRQ && h.Move != nil:
+		return moveResponse(h.Move(ctx, r, func(pending MoveReport) error {
+			return a.respond(contextID, r, moveResponse(pending).command, nil)
+		}))
+	}
+	return response{command: CommandSet{Status: status}}
+}
+
+func moveResponse(r MoveReport) response {
+	c := CommandSet{
+		Status: r.Status, Detail: r.Detail,
+		Remaining: r.Remaining, Completed: r.Completed, Failed: r.Failed, Warning: r.Warning,
+	}
+	if len(r.FailedSOPInstanceUIDs) == 0 {
+		return response{command: c}
+	}
+	list := dataset.Text(tag.FailedSOPInstanceUIDList, r.FailedSOPInstanceUIDs...)
+	return response{c, &dicom.Dataset{Elements: []*dicom.Element{list}}}
+}
+
+func (a *acceptedAssociation) respond(contextID byte, r *Request, c CommandSet, ds *dicom.Dataset) error {
+	c.CommandField = r.Command.CommandField | 0x8000
+	c.MessageIDBeingRespondedTo = r.Command.MessageID
+	c.AffectedSOPClassUID = r.Command.AffectedSOPClassUID
+	c.AffectedSOPInstanceUID = r.Command.AffectedSOPInstanceUID
+	var data []byte
+	if ds != nil {
+		b, err := dataset.Encode(ds, r.TransferSyntax)
+		if err != nil {
+			return err
+		}
+		data, c.HasDataSet = b, true
+	}
+	return a.upper.sendMessage(contextID, &c, data, a.maxLength)
+}

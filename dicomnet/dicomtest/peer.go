@@ -1,0 +1,315 @@
+package dicomtest
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/pdu"
+)
+
+// Peer plays a script on one connection, PDU by PDU, right or wrong. Its methods
+// end the script where the other side does something else; the error is then
+// what Script.Err gives.
+type Peer struct {
+	Conn net.Conn
+	// RQ is what ReadAssociateRQ read.
+	RQ *pdu.AssociateRQ
+	// read is what was read of the PDU in hand.
+	pdvs []byte
+}
+
+// Script is how scripted peers behave: Play runs it once for each connection.
+type Script struct {
+	Play func(p *Peer)
+
+	mu   sync.Mutex
+	errs []error
+	wait sync.WaitGroup
+}
+
+// Run plays the script on conn and closes it at the end.
+func (s *Script) Run(conn net.Conn) {
+	defer func() {
+		_ = conn.Close()
+		if stop, ok := recover().(stopped); ok {
+			s.mu.Lock()
+			s.errs = append(s.errs, stop.error)
+			s.mu.Unlock()
+		}
+	}()
+	s.Play(&Peer{Conn: conn})
+}
+
+// DialContext dials a new in-memory connection with the script at its other end.
+func (s *Script) DialContext(context.Context, string, string) (net.Conn, error) {
+	ours, theirs := Pipe(0)
+	s.wait.Go(func() { s.Run(theirs) })
+	return ours, nil
+}
+
+// Listen plays the script on each connection to a new loopback port, until the
+// function returned is called.
+func (s *Script) Listen() (address string, closeFn func(), err error) {
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	s.wait.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.wait.Go(func() { s.Run(conn) })
+		}
+	})
+	return l.Addr().String(), func() { _ = l.Close() }, nil
+}
+
+// Err waits for the scripts that run and gives what went otherwise than they
+// said.
+func (s *Script) Err() error {
+	s.wait.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return errors.Join(s.errs...)
+}
+
+// stopped is how a script's method leaves Play.
+type stopped struct{ error }
+
+// Failf ends the script with an error.
+func (p *Peer) Failf(format string, args ...any) {
+	panic(stopped{fmt.Errorf(format, args...)})
+}
+
+func (p *Peer) check(err error, what string) {
+	if err != nil {
+		p.Failf("%s: %w", what, err)
+	}
+}
+
+// Send writes b in one write.
+func (p *Peer) Send(b []byte) {
+	_, err := p.Conn.Write(b)
+	p.check(err, "send")
+}
+
+// SendPDU writes PDUs in one write.
+func (p *Peer) SendPDU(pdus ...pdu.PDU) {
+	var b []byte
+	for _, u := range pdus {
+		b = u.Append(b)
+	}
+	p.Send(b)
+}
+
+// SendBytewise writes b byte by byte, pause apart.
+func (p *Peer) SendBytewise(b []byte, pause time.Duration) {
+	for i := range b {
+		p.Send(b[i : i+1])
+		Wait(pause)
+	}
+}
+
+// Wait lets time pass; in a testing/synctest bubble it takes none.
+func Wait(d time.Duration) {
+	if d > 0 {
+		<-time.After(d)
+	}
+}
+
+// ReadPDU reads a whole PDU.
+func (p *Peer) ReadPDU() (pdu.Type, []byte) {
+	var head [pdu.HeaderLength]byte
+	_, err := io.ReadFull(p.Conn, head[:])
+	p.check(err, "read header")
+	body := make([]byte, binary.BigEndian.Uint32(head[2:]))
+	_, err = io.ReadFull(p.Conn, body)
+	p.check(err, "read body")
+	return pdu.Type(head[0]), body
+}
+
+// Expect reads a PDU, which must be of type t, and decodes it.
+func (p *Peer) Expect(t pdu.Type) pdu.PDU {
+	got, body := p.ReadPDU()
+	if got != t {
+		p.Failf("got %s %x, want %s", got, body, t)
+	}
+	u, err := pdu.Decode(got, body)
+	p.check(err, "decode")
+	return u
+}
+
+// ReadAssociateRQ reads the request and keeps it.
+func (p *Peer) ReadAssociateRQ() *pdu.AssociateRQ {
+	p.RQ = p.Expect(pdu.TypeAssociateRQ).(*pdu.AssociateRQ)
+	return p.RQ
+}
+
+// AC is an answer that accepts every context of RQ with ts, or with its first
+// transfer syntax where ts is empty.
+func (p *Peer) AC(ts dataset.TransferSyntax) *pdu.AssociateAC {
+	ac := &pdu.AssociateAC{
+		CalledAETitle: p.RQ.CalledAETitle, CallingAETitle: p.RQ.CallingAETitle,
+		User: pdu.UserInformation{MaxLength: 16384, ImplementationClassUID: "2.25.1", ImplementationVersionName: "SCRIPT"},
+	}
+	for _, pc := range p.RQ.Contexts {
+		chosen := string(ts)
+		if chosen == "" {
+			chosen = pc.TransferSyntaxes[0]
+		}
+		ac.Contexts = append(ac.Contexts, pdu.ContextAC{ID: pc.ID, TransferSyntaxes: []string{chosen}})
+	}
+	return ac
+}
+
+// Accept reads the request and accepts every context in Implicit VR Little
+// Endian.
+func (p *Peer) Accept() {
+	p.ReadAssociateRQ()
+	p.SendPDU(p.AC(dataset.ImplicitVRLittleEndian))
+}
+
+// Message is a DIMSE message as a script sends and reads it.
+type Message struct {
+	ContextID byte
+	Command   dicomnet.CommandSet
+	Data      []byte // nil: none
+}
+
+// ReadMessage reads a whole message.
+func (p *Peer) ReadMessage() Message {
+	var m Message
+	var command []byte
+	for done := false; !done; {
+		v := p.ReadPDV()
+		m.ContextID = v.ContextID
+		if v.Command {
+			if command = append(command, v.Fragment...); !v.Last {
+				continue
+			}
+			c, err := dicomnet.DecodeCommandSet(command)
+			p.check(err, "decode command set")
+			m.Command, done = c, !c.HasDataSet
+			continue
+		}
+		m.Data, done = append(m.Data, v.Fragment...), v.Last
+	}
+	return m
+}
+
+// ReadPDV reads the next PDV.
+func (p *Peer) ReadPDV() pdu.PDV {
+	for len(p.pdvs) == 0 {
+		p.pdvs = p.Expect(pdu.TypePDataTF).(*pdu.PDataTF).Body
+	}
+	v, rest, _, err := pdu.NextPDV(p.pdvs)
+	p.check(err, "read PDV")
+	p.pdvs = rest
+	return v
+}
+
+// ReadRequest reads a message, which must have the command field f.
+func (p *Peer) ReadRequest(f dicomnet.CommandField) Message {
+	m := p.ReadMessage()
+	if m.Command.CommandField != f {
+		p.Failf("got %s, want %s", m.Command.CommandField, f)
+	}
+	return m
+}
+
+// Response is an answer to rq; data nil means none. Whether a data set is
+// announced follows from it.
+func Response(rq Message, status dicomnet.Status, data []byte) Message {
+	return Message{ContextID: rq.ContextID, Data: data, Command: dicomnet.CommandSet{
+		CommandField:              rq.Command.CommandField | 0x8000,
+		AffectedSOPClassUID:       rq.Command.AffectedSOPClassUID,
+		MessageIDBeingRespondedTo: rq.Command.MessageID,
+		Status:                    status, HasDataSet: data != nil,
+	}}
+}
+
+// Append appends the message as P-DATA-TF PDUs of one PDV each.
+func (m Message) Append(b []byte) []byte {
+	b = pdu.AppendMessagePart(b, m.ContextID, true, m.Command.Append(nil), 16384)
+	if m.Data != nil {
+		b = pdu.AppendMessagePart(b, m.ContextID, false, m.Data, 16384)
+	}
+	return b
+}
+
+// PDVs appends the message's PDVs alone, fragments of most bytes each (0: whole).
+func (m Message) PDVs(b []byte, most int) []byte {
+	b = appendPDVs(b, m.ContextID, true, m.Command.Append(nil), most)
+	if m.Data != nil {
+		b = appendPDVs(b, m.ContextID, false, m.Data, most)
+	}
+	return b
+}
+
+func appendPDVs(b []byte, id byte, command bool, data []byte, most int) []byte {
+	for {
+		n := len(data)
+		if most > 0 {
+			n = min(n, most)
+		}
+		b = pdu.AppendPDV(b, pdu.PDV{ContextID: id, Command: command, Last: n == len(data), Fragment: data[:n]})
+		if data = data[n:]; len(data) == 0 {
+			return b
+		}
+	}
+}
+
+// SendMessage sends messages in one write.
+func (p *Peer) SendMessage(messages ...Message) {
+	var b []byte
+	for _, m := range messages {
+		b = m.Append(b)
+	}
+	p.Send(b)
+}
+
+// Release reads A-RELEASE-RQ and answers it.
+func (p *Peer) Release() {
+	p.Expect(pdu.TypeReleaseRQ)
+	p.SendPDU(&pdu.ReleaseRP{})
+}
+
+// ExpectAbort reads on to A-ABORT, which must say so.
+func (p *Peer) ExpectAbort(source pdu.AbortSource, reason pdu.AbortReason) {
+	for {
+		t, body := p.ReadPDU()
+		if t != pdu.TypeAbort {
+			continue
+		}
+		u, _ := pdu.Decode(t, body)
+		if got := u.(*pdu.Abort); got.Source != source || got.Reason != reason {
+			p.Failf("A-ABORT (%d,%d), want (%d,%d)", got.Source, got.Reason, source, reason)
+		}
+		return
+	}
+}
+
+// ExpectClose reads on to the end of the connection.
+func (p *Peer) ExpectClose() {
+	if n, err := io.Copy(io.Discard, p.Conn); err != nil || n > 0 {
+		p.Failf("%d bytes and %v where the connection should close", n, err)
+	}
+}
+
+// Reset closes the connection with RST where it is a TCP one.
+func (p *Peer) Reset() {
+	if tcp, ok := p.Conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = p.Conn.Close()
+}

@@ -1,0 +1,21 @@
+package dicomnet
+
+import "context"
+
+// Echo is C-ECHO (PS3.7 section 9.1.5): nil for success, *OpError otherwise, with
+// a *StatusError where the peer answered something else.
+func (a *Association) Echo(ctx context.Context) error {
+	op, err := a.begin(ctx, StepEcho, VerificationSOPClass, CommandSet{CommandField: CEchoRQ}, nil)
+	if err != nil {
+		return opError(StepEcho, err)
+	}
+	defer op.end()
+	m, err := op.response()
+	if err != nil {
+		return opError(StepEcho, err)
+	}
+	if m.command.Status != StatusSuccess {
+		return opError(StepEcho, &StatusError{Op: StepEcho, Status: m.command.Status, Detail: m.command.Detail})
+	}
+	return nil
+}

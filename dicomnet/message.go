@@ -1,0 +1,235 @@
+package dicomnet
+
+import (
+	"dicom-qr-gateway/dicomnet/pdu"
+)
+
+// message is one DIMSE message: a command set and, where it has one, its data
+// set, still encoded. data refers to buffers that the next read reuses.
+type message struct {
+	contextID byte
+	command   CommandSet
+	data      []byte
+	hasData   bool
+}
+
+// phase is what the assembler waits for.
+type phase uint8
+
+const (
+	awaitCommand phase = iota // the first fragment of a command set
+	inCommand                 // the rest of it
+	awaitData                 // the first fragment of a data set
+	maybeData                 // the same, from peers that announce none and send one
+	inData                    // the rest of it
+)
+
+// assembler makes messages out of the PDVs of an association (PS3.8 annex E). It
+// is a stream over PDVs: a PDU may hold several messages, a message span many
+// PDUs, and a PDU end anywhere in a message. An interrupted read leaves what was
+// assembled in place, and the next call goes on from there.
+type assembler struct {
+	upper    *upper
+	accepted func(contextID byte) bool
+
+	pdvs   []byte   // PDVs of the P-DATA-TF in hand that are not yet taken
+	unread *pdu.PDV // a PDV that belongs to the next message
+
+	phase            phase
+	message          message
+	buffer           []byte
+	fragments, empty int
+
+	received int64 // bytes since the operation began
+}
+
+// maxKept bounds the assembly buffer that outlives a message.
+const maxKept = 64 << 10
+
+// next gives the next whole message. All of it must be there by until.
+func (s *assembler) next(until clock) (message, error) {
+	if s.phase == awaitCommand {
+		s.message, s.fragments, s.empty = message{}, 0, 0
+		if cap(s.buffer) > maxKept {
+			s.buffer = nil
+		}
+	}
+	for {
+		v, err := s.take(until)
+		if err != nil {
+			return message{}, err
+		}
+		done, err := s.add(v)
+		if err != nil {
+			return message{}, err
+		}
+		if done {
+			s.phase = awaitCommand
+			return s.message, nil
+		}
+	}
+}
+
+// take gives the next PDV.
+func (s *assembler) take(until clock) (pdu.PDV, error) {
+	if v := s.unread; v != nil {
+		s.unread = nil
+		return *v, nil
+	}
+	for {
+		v, rest, ok, err := pdu.NextPDV(s.pdvs)
+		if err != nil {
+			return pdu.PDV{}, s.upper.fail(pdu.ReasonInvalidParameter, err.Error())
+		}
+		if ok {
+			s.pdvs = rest
+			return v, s.count(v)
+		}
+		ind, err := s.upper.receive(until)
+		if err != nil {
+			return pdu.PDV{}, err
+		}
+		if ind.action == ar2 {
+			return pdu.PDV{}, s.upper.releasedByPeer()
+		}
+		if s.pdvs = ind.data; len(s.pdvs) == 0 {
+			if err := s.countEmpty(); err != nil {
+				return pdu.PDV{}, err
+			}
+		}
+	}
+}
+
+func (s *assembler) count(v pdu.PDV) error {
+	limits := &s.upper.limits
+	if s.fragments++; s.fragments > limits.MaxFragments {
+		return s.upper.exceed("fragments of a message", int64(limits.MaxFragments))
+	}
+	if s.received += int64(len(v.Fragment)); s.received > limits.MaxOperationBytes {
+		return s.upper.exceed("bytes received in an operation", limits.MaxOperationBytes)
+	}
+	if len(v.Fragment) == 0 {
+		return s.countEmpty()
+	}
+	return nil
+}
+
+func (s *assembler) countEmpty() error {
+	if s.empty++; s.empty > s.upper.limits.MaxEmptyFragments {
+		return s.upper.exceed("empty fragments of a message", int64(s.upper.limits.MaxEmptyFragments))
+	}
+	return nil
+}
+
+// add takes v into the message in hand and tells whether that is whole.
+func (s *assembler) add(v pdu.PDV) (done bool, err error) {
+	if s.phase == maybeData {
+		if v.Command || v.ContextID != s.message.contextID {
+			s.unread = &v
+			return true, nil
+		}
+		s.phase = awaitData
+	}
+	switch {
+	case s.phase == awaitCommand && !s.accepted(v.ContextID):
+		return false, s.upper.fail(pdu.ReasonUnexpectedParameter, "PDV on a presentation context that was not accepted")
+	case s.phase == awaitCommand:
+		s.message.contextID = v.ContextID
+	case v.ContextID != s.message.contextID:
+		return false, s.upper.fail(pdu.ReasonUnexpectedParameter, "presentation context changes within a message")
+	}
+	switch s.phase {
+	case awaitCommand, inCommand:
+		if !v.Command {
+			return false, s.upper.fail(pdu.ReasonUnexpectedParameter, "data set fragment where a command set is expected")
+		}
+		return s.addCommand(v)
+	default:
+		if v.Command {
+			return false, s.upper.fail(pdu.ReasonUnexpectedParameter, "command set fragment where a data set is expected")
+		}
+		return s.addData(v)
+	}
+}
+
+func (s *assembler) addCommand(v pdu.PDV) (done bool, err error) {
+	b, err := s.gather(v, s.phase == awaitCommand, s.upper.limits.MaxCommandSet, "bytes in a command set")
+	if err != nil {
+		return false, err
+	}
+	if !v.Last {
+		s.phase = inCommand
+		return false, nil
+	}
+	c, err := DecodeCommandSet(b)
+	if err != nil {
+		return false, s.upper.fail(pdu.ReasonInvalidParameter, err.Error())
+	}
+	s.message.command = c
+	s.upper.traceCommand(false, &c)
+	switch {
+	case c.HasDataSet:
+		s.phase = awaitData
+	case c.CommandField == CFindRSP && c.Status.Pending():
+		s.phase = maybeData
+	default:
+		return true, nil
+	}
+	return false, nil
+}
+
+func (s *assembler) addData(v pdu.PDV) (done bool, err error) {
+	b, err := s.gather(v, s.phase == awaitData, s.upper.limits.MaxDataSet, "bytes in a data set")
+	if err != nil {
+		return false, err
+	}
+	s.phase = inData
+	if v.Last {
+		s.message.data, s.message.hasData = b, true
+	}
+	return v.Last, nil
+}
+
+// gather gives what has come of a command set or data set. A part that came in
+// one fragment is not copied.
+func (s *assembler) gather(v pdu.PDV, first bool, most int, what string) ([]byte, error) {
+	if first {
+		s.buffer = s.buffer[:0]
+	}
+	if len(s.buffer)+len(v.Fragment) > most {
+		return nil, s.upper.exceed(what, int64(most))
+	}
+	if first && v.Last {
+		return v.Fragment, nil
+	}
+	s.buffer = append(s.buffer, v.Fragment...)
+	return s.buffer, nil
+}
+
+// releasedByPeer answers an A-RELEASE-RQ in Sta6 and closes.
+func (u *upper) releasedByPeer() error {
+	if err := u.send(evtReleaseResponse, &pdu.ReleaseRP{}); err != nil {
+		return err
+	}
+	u.finish("released", ErrReleased)
+	return ErrReleased
+}
+
+// sendMessage sends a command set and, unless data is nil, its data set, in one
+// write. Each PDU holds one PDV and none is longer than most.
+func (u *upper) sendMessage(contextID byte, c *CommandSet, data []byte, most uint32) error {
+	u.traceCommand(true, c)
+	command := c.Append(make([]byte, 0, 256))
+	b := make([]byte, 0, len(command)+len(data)+(2+len(command)/int(most-6)+len(data)/int(most-6))*12)
+	b = pdu.AppendMessagePart(b, contextID, true, command, most)
+	if data != nil {
+		b = pdu.AppendMessagePart(b, contextID, false, data, most)
+	}
+	return u.sendData(b)
+}
+
+func (u *upper) traceCommand(sent bool, c *CommandSet) {
+	if u.trace != nil && u.trace.Command != nil {
+		u.trace.Command(u.ctx, sent, *c)
+	}
+}

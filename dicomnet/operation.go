@@ -1,0 +1,200 @@
+package dicomnet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/suyashkumar/dicom"
+
+	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/pdu"
+)
+
+// operation is one DIMSE request and its responses, requestor's side. It is
+// running from begin to a final response, or until it ended the association.
+type operation struct {
+	a       *Association
+	ctx     context.Context
+	step    Step
+	answer  CommandField // the response's command field
+	context NegotiatedContext
+	id      uint16
+	silence time.Duration // longest wait for the next response
+	timer   Timer
+	stop    func()
+	running bool
+}
+
+// begin sends the request of an operation. c lacks the message ID, the SOP class
+// and the data set flag, which are filled in.
+func (a *Association) begin(ctx context.Context, step Step, sopClass string, c CommandSet, data []byte) (*operation, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	if a.busy {
+		return nil, &ConfigError{Detail: "another operation is outstanding on the association"}
+	}
+	pc := a.context(sopClass)
+	if pc == nil {
+		return nil, &NoContextError{Contexts: a.contextsFor(sopClass)}
+	}
+	op := &operation{
+		a: a, ctx: ctx, step: step, answer: c.CommandField | 0x8000, context: *pc, id: a.nextID(),
+		silence: a.cfg.Timeouts.DIMSE, timer: TimerDIMSE, running: true,
+	}
+	if step == StepMove && a.cfg.Timeouts.Move > 0 {
+		op.silence, op.timer = a.cfg.Timeouts.Move, TimerMove
+	}
+	c.MessageID, c.AffectedSOPClassUID, c.HasDataSet = op.id, sopClass, data != nil
+	a.busy = true
+	a.messages.received = 0
+	op.stop = a.upper.link.watch(ctx)
+	if err := a.upper.sendMessage(pc.ID, &c, data, a.maxLength); err != nil {
+		// Part of the message may be on the wire: nothing else can follow it.
+		err = a.ended(ctx, err)
+		op.end()
+		return nil, err
+	}
+	return op, nil
+}
+
+// encode encodes an identifier for the context of sopClass.
+func (a *Association) encode(sopClass string, ds *dicom.Dataset) ([]byte, error) {
+	pc := a.context(sopClass)
+	if pc == nil {
+		return nil, &NoContextError{Contexts: a.contextsFor(sopClass)}
+	}
+	b, err := dataset.Encode(ds, pc.TransferSyntax)
+	if err != nil {
+		return nil, &ConfigError{Detail: err.Error()}
+	}
+	if a.cfg.Trace != nil && a.cfg.Trace.Identifier != nil {
+		a.cfg.Trace.Identifier(a.ctx, true, pc.TransferSyntax, b)
+	}
+	return b, nil
+}
+
+func (a *Association) contextsFor(sopClass string) []NegotiatedContext {
+	var found []NegotiatedContext
+	for _, pc := range a.contexts {
+		if pc.AbstractSyntax == sopClass {
+			found = append(found, pc)
+		}
+	}
+	return found
+}
+
+// nextID counts 1 to 65535 and around: 0 would be legal, but some peers take it
+// for none.
+func (a *Association) nextID() uint16 {
+	if a.lastID++; a.lastID == 0 {
+		a.lastID = 1
+	}
+	return a.lastID
+}
+
+// end gives the association back. Whatever response is still outstanding by then
+// would be taken for the next operation's, so a running one is aborted.
+func (op *operation) end() {
+	op.stop()
+	if op.running {
+		op.running = false
+		op.a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, nil)
+	}
+	op.a.busy = false
+	if !op.a.upper.inState(sta6) {
+		op.a.over()
+	}
+}
+
+// response waits for the operation's next response, at most for op.silence; that
+// time starts anew with every sub-operation that is seen. A caller who goes away
+// cancels the operation.
+func (op *operation) response() (message, error) {
+	m, err := op.next(startClock(op.silence, op.timer))
+	if errors.Is(err, errInterrupted) {
+		op.cancel()
+		return message{}, context.Cause(op.ctx)
+	}
+	if err != nil {
+		op.running = false
+		return message{}, op.a.ended(op.ctx, err)
+	}
+	if !m.command.Status.Pending() {
+		op.running = false
+	}
+	return m, nil
+}
+
+func (op *operation) next(until clock) (message, error) {
+	for {
+		m, err := op.a.messages.next(until)
+		if err != nil {
+			return message{}, err
+		}
+		if m.command.CommandField == CStoreRQ {
+			if err := op.refuseStore(m); err != nil {
+				return message{}, err
+			}
+			until = startClock(op.silence, op.timer)
+			continue
+		}
+		switch {
+		case m.command.CommandField != op.answer:
+			return message{}, op.a.upper.fail(pdu.ReasonUnexpectedParameter, m.command.CommandField.String()+" where "+op.answer.String()+" is expected")
+		case m.command.MessageIDBeingRespondedTo != op.id:
+			return message{}, op.a.upper.fail(pdu.ReasonUnexpectedParameter, "response to another message ID")
+		case m.contextID != op.context.ID:
+			return message{}, op.a.upper.fail(pdu.ReasonUnexpectedParameter, "response on another presentation context")
+		}
+		return m, nil
+	}
+}
+
+// refuseStore answers a C-STORE sub-operation that a peer runs on this very
+// association although no role for it was negotiated.
+func (op *operation) refuseStore(m message) error {
+	return op.a.upper.sendMessage(m.contextID, &CommandSet{
+		CommandField:              CStoreRSP,
+		AffectedSOPClassUID:       m.command.AffectedSOPClassUID,
+		AffectedSOPInstanceUID:    m.command.AffectedSOPInstanceUID,
+		MessageIDBeingRespondedTo: m.command.MessageID,
+		Status:                    StatusSOPClassNotSupported,
+	}, nil, op.a.maxLength)
+}
+
+// cancel sends C-CANCEL-RQ and reads on to the final response (PS3.7 sections
+// 9.1.2.1.12 and 9.3.2.3): responses that were on their way still come, and the
+// final one may be a success that the cancel did not overtake. A peer that goes
+// on beyond Limits.CancelGrace or MaxAfterCancel is aborted.
+func (op *operation) cancel() {
+	if !op.running {
+		return
+	}
+	op.stop()
+	op.running = false
+	a := op.a
+	grace := a.cfg.Limits.CancelGrace
+	if op.silence > 0 {
+		grace = min(grace, op.silence)
+	}
+	until := startClock(grace, TimerDIMSE)
+	err := a.upper.sendMessage(op.context.ID, &CommandSet{
+		CommandField:              CCancelRQ,
+		MessageIDBeingRespondedTo: op.id,
+	}, nil, a.maxLength)
+	for range a.cfg.Limits.MaxAfterCancel {
+		if err != nil {
+			break
+		}
+		var m message
+		if m, err = op.next(until); err == nil && !m.command.Status.Pending() {
+			return
+		}
+	}
+	if err == nil {
+		err = &LimitError{What: "responses after C-CANCEL-RQ", Max: int64(a.cfg.Limits.MaxAfterCancel)}
+	}
+	a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, err)
+}

@@ -1,0 +1,37 @@
+package dicomnet
+
+import "context"
+
+// StoreRequest is one C-STORE: a sub-operation of a C-MOVE or one that stands
+// alone.
+type StoreRequest struct {
+	SOPClassUID, SOPInstanceUID string
+	// Data is the data set, encoded in the transfer syntax accepted for SOPClassUID.
+	Data []byte
+	// MoveOriginatorAETitle and -MessageID name the C-MOVE; "" outside one.
+	MoveOriginatorAETitle   string
+	MoveOriginatorMessageID uint16
+}
+
+// Store is C-STORE (PS3.7 section 9.1.1). A status that is neither success nor a
+// warning comes with an *OpError around a *StatusError.
+func (a *Association) Store(ctx context.Context, r StoreRequest) (Status, error) {
+	op, err := a.begin(ctx, StepStore, r.SOPClassUID, CommandSet{
+		CommandField:            CStoreRQ,
+		AffectedSOPInstanceUID:  r.SOPInstanceUID,
+		MoveOriginatorAETitle:   r.MoveOriginatorAETitle,
+		MoveOriginatorMessageID: r.MoveOriginatorMessageID,
+	}, r.Data)
+	if err != nil {
+		return 0, opError(StepStore, err)
+	}
+	defer op.end()
+	m, err := op.response()
+	if err != nil {
+		return 0, opError(StepStore, err)
+	}
+	if class := m.command.Status.Class(); class != ClassSuccess && class != ClassWarning {
+		err = opError(StepStore, &StatusError{Op: StepStore, Status: m.command.Status, Detail: m.command.Detail})
+	}
+	return m.command.Status, err
+}

@@ -1,0 +1,286 @@
+package dicomnet
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"strings"
+	"sync"
+
+	"dicom-qr-gateway/dicomnet/pdu"
+)
+
+// upper is the Upper Layer service of one association, either side: the state
+// machine of PS3.8 section 9.2 over a link. Its two halves may run on two
+// goroutines: receive on the one that reads, the sending calls on another.
+//
+// Sta13, awaiting transport connection close, is passed through by closing: what
+// the ARTIM timer would bound is not waited for.
+type upper struct {
+	link     *link
+	limits   Limits
+	acceptor bool
+	trace    *Trace
+	ctx      context.Context // of the trace
+
+	mu      sync.Mutex
+	state   state
+	outcome string
+	err     error // the first that ended the association
+	writeMu sync.Mutex
+}
+
+// indication is what receive has for its caller.
+type indication struct {
+	action action
+	pdu    pdu.PDU
+	data   []byte // the body of a P-DATA-TF; refers to the link's buffer
+}
+
+// step runs the state table on e. An empty cell is a fault of this package's own
+// callers and is answered as the table answers invalid PDUs.
+func (u *upper) step(e event) (action, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	t, ok := lookup(u.state, e, u.acceptor)
+	if !ok {
+		if u.state == sta1 || u.state == sta13 {
+			return 0, ErrClosed
+		}
+		return 0, &ProtocolError{Detail: e.String() + " is not possible in " + u.state.String()}
+	}
+	u.state = t.next
+	return t.action, nil
+}
+
+func (u *upper) inState(s state) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.state == s
+}
+
+// finish closes the transport connection and notes how the association ended;
+// only the first call's word counts.
+func (u *upper) finish(outcome string, err error) {
+	u.mu.Lock()
+	u.state = sta1
+	if u.outcome == "" {
+		u.outcome, u.err = outcome, err
+	}
+	u.mu.Unlock()
+	_ = u.link.conn.Close()
+}
+
+// send issues a local primitive that is answered by sending b.
+func (u *upper) send(e event, p pdu.PDU) error {
+	if _, err := u.step(e); err != nil {
+		return err
+	}
+	b := p.Append(nil)
+	u.tracePDU(true, p.Type(), len(b)-pdu.HeaderLength)
+	u.writeMu.Lock()
+	defer u.writeMu.Unlock()
+	return u.lost(u.link.write(b, 1))
+}
+
+// sendData issues a P-DATA request for the P-DATA-TF PDUs that b holds.
+func (u *upper) sendData(b []byte) error {
+	if _, err := u.step(evtPDataRequest); err != nil {
+		return err
+	}
+	pdus := 0
+	for rest := b; len(rest) > 0; pdus++ {
+		n := int(binary.BigEndian.Uint32(rest[2:]))
+		u.tracePDU(true, pdu.TypePDataTF, n)
+		rest = rest[pdu.HeaderLength+n:]
+	}
+	u.writeMu.Lock()
+	defer u.writeMu.Unlock()
+	return u.lost(u.link.write(b, pdus))
+}
+
+// abort issues A-ABORT with what the caller says: after a timeout, a cancel or a
+// peer that breaks the protocol above the PDU layer.
+func (u *upper) abort(source pdu.AbortSource, reason pdu.AbortReason, cause error) {
+	if _, err := u.step(evtAbortRequest); err == nil {
+		u.lastPDU(&pdu.Abort{Source: source, Reason: reason})
+	}
+	outcome := "aborted"
+	var timeout *TimeoutError
+	if errors.As(cause, &timeout) {
+		outcome = "timeout"
+	}
+	u.finish(outcome, cause)
+}
+
+// fail aborts for a peer that broke the protocol and gives the error to report.
+func (u *upper) fail(reason pdu.AbortReason, detail string) error {
+	err := &ProtocolError{Detail: detail, Abort: byte(reason)}
+	u.abort(pdu.SourceProvider, reason, err)
+	return err
+}
+
+// exceed aborts for a peer that went over a limit.
+func (u *upper) exceed(what string, most int64) error {
+	err := &LimitError{What: what, Max: most}
+	u.abort(pdu.SourceUser, pdu.ReasonNotSpecified, err)
+	return err
+}
+
+func (u *upper) lastPDU(p pdu.PDU) {
+	u.tracePDU(true, p.Type(), 4)
+	u.writeMu.Lock()
+	defer u.writeMu.Unlock()
+	u.link.last(p.Append(nil))
+}
+
+// receive reads one PDU and runs the state table on it. What the table answers
+// by itself is done; what ends the association comes back as an error, with the
+// connection closed. *TimeoutError and errInterrupted leave it open.
+func (u *upper) receive(until clock) (indication, error) {
+	t, body, err := u.link.readPDU(until, u.limits.MaxReceivedPDULength)
+	if err != nil {
+		return indication{}, u.receiveFailed(t, err)
+	}
+	u.tracePDU(false, t, len(body))
+	if t == pdu.TypePDataTF {
+		return u.apply(evtPDataTF, nil, body)
+	}
+	p, err := pdu.Decode(t, body)
+	if err != nil {
+		return indication{}, u.receiveFailed(t, err)
+	}
+	return u.apply(received[t], p, nil)
+}
+
+var received = map[pdu.Type]event{
+	pdu.TypeAssociateRQ: evtAssociateRQ,
+	pdu.TypeAssociateAC: evtAssociateAC,
+	pdu.TypeAssociateRJ: evtAssociateRJ,
+	pdu.TypePDataTF:     evtPDataTF,
+	pdu.TypeReleaseRQ:   evtReleaseRQ,
+	pdu.TypeReleaseRP:   evtReleaseRP,
+	pdu.TypeAbort:       evtAbort,
+}
+
+func (u *upper) apply(e event, p pdu.PDU, data []byte) (indication, error) {
+	before := u.currentState()
+	a, err := u.step(e)
+	if err != nil {
+		return indication{}, err
+	}
+	switch a {
+	case aa1, aa7, aa8:
+		err := &ProtocolError{Detail: "unexpected PDU in " + before.String(), Abort: byte(pdu.ReasonUnexpectedPDU)}
+		u.lastPDU(&pdu.Abort{Source: pdu.SourceProvider, Reason: pdu.ReasonUnexpectedPDU})
+		u.finish("aborted", err)
+		return indication{}, err
+	case aa2, aa3:
+		abort := p.(*pdu.Abort)
+		err := &AbortError{Remote: true, Source: byte(abort.Source), Reason: byte(abort.Reason)}
+		u.finish("aborted", err)
+		return indication{}, err
+	case ae4:
+		rj := p.(*pdu.AssociateRJ)
+		err := &RejectError{Result: rj.Result, Source: rj.Source, Reason: rj.Reason}
+		u.finish("rejected", err)
+		return indication{}, err
+	case ar3:
+		u.finish("released", nil)
+	case dt2:
+		return indication{action: a, data: data}, nil
+	}
+	return indication{action: a, pdu: p}, nil
+}
+
+func (u *upper) currentState() state {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.state
+}
+
+// receiveFailed turns a failed read into the event that it is and its error.
+func (u *upper) receiveFailed(t pdu.Type, err error) error {
+	var format *pdu.FormatError
+	var timeout *TimeoutError
+	switch {
+	case errors.As(err, &timeout) || errors.Is(err, errInterrupted):
+		return err
+	case errors.As(err, &format):
+		return u.invalidPDU(t, format)
+	case u.currentState() == sta5 && isTLSAlert(err):
+		// TLS 1.3 tells a client only now that its certificate was refused.
+		tlsErr := &TLSError{Err: err}
+		u.finish("failed", tlsErr)
+		return tlsErr
+	}
+	return u.lost(err)
+}
+
+func (u *upper) invalidPDU(t pdu.Type, format *pdu.FormatError) error {
+	err := &ProtocolError{Detail: format.Detail, Abort: byte(format.Reason)}
+	if s := u.currentState(); (s == sta5 || s == sta2) && !t.Known() {
+		// 15H and 16H begin a TLS alert and a TLS handshake record.
+		if t == 0x15 || t == 0x16 {
+			err.Err = ErrTLSExpected
+		} else {
+			err.Err = ErrNotDICOM
+		}
+		err.Detail = err.Err.Error()
+	}
+	if _, stepErr := u.step(evtInvalid); stepErr == nil {
+		u.lastPDU(&pdu.Abort{Source: pdu.SourceProvider, Reason: format.Reason})
+	}
+	u.finish("aborted", err)
+	return err
+}
+
+// lost notes that the transport connection ended, if err says so.
+func (u *upper) lost(err error) error {
+	var timeout *TimeoutError
+	if err == nil || errors.Is(err, errInterrupted) || errors.As(err, &timeout) {
+		return err
+	}
+	lost := &lostError{err}
+	if u.currentState() == sta7 {
+		// Many peers close instead of answering A-RELEASE-RQ.
+		u.finish("released", nil)
+		return lost
+	}
+	_, _ = u.step(evtClosed)
+	u.finish("lost", lost)
+	return lost
+}
+
+// lostError is ErrConnectionLost with its cause kept off the text: that may hold
+// an address.
+type lostError struct{ cause error }
+
+func (e *lostError) Error() string        { return ErrConnectionLost.Error() }
+func (e *lostError) Is(target error) bool { return target == ErrConnectionLost }
+func (e *lostError) Unwrap() error        { return e.cause }
+
+// isTLSAlert tells a fatal alert of the peer from other failed reads. crypto/tls
+// gives alerts no exported type outside QUIC, only this prefix.
+func isTLSAlert(err error) bool {
+	return strings.Contains(err.Error(), "tls: ")
+}
+
+func (u *upper) tracePDU(sent bool, t pdu.Type, length int) {
+	if u.trace != nil && u.trace.PDU != nil {
+		u.trace.PDU(u.ctx, sent, t.String(), length)
+	}
+}
+
+// traceEnded completes s and hands it to the trace. Only the goroutine that
+// reads may call it, when it has read for the last time.
+func (u *upper) traceEnded(s Summary) {
+	u.mu.Lock()
+	s.Outcome, s.Err = u.outcome, u.err
+	u.mu.Unlock()
+	u.writeMu.Lock()
+	s.PDUsSent, s.BytesSent = u.link.pdusSent, u.link.sent
+	u.writeMu.Unlock()
+	s.PDUsReceived, s.BytesReceived = u.link.pdusReceived, u.link.received
+	u.trace.ended(u.ctx, s)
+}

@@ -1,0 +1,159 @@
+package qr
+
+import (
+	"strings"
+
+	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/dicomnet/dataset"
+)
+
+// collector holds every match of the C-FIND against the plan. The PACS is not
+// trusted to have applied any key.
+type collector struct {
+	plan  *plan
+	tally tally
+	found []candidate
+	// index tells where in found a study is; nil while a look through found is cheaper.
+	index map[string]int
+	// others are the Study Instance UIDs that were listed under another patient.
+	others map[string]struct{}
+}
+
+// indexFrom is the number of studies from which on an index pays.
+const indexFrom = 32
+
+// add judges one match: whose it is first of all.
+func (c *collector) add(set *dataset.Set) {
+	patientID, uid := single(set, tag.PatientID), single(set, tag.StudyInstanceUID)
+	switch patientID {
+	case c.plan.patientID:
+	case "":
+		c.drop(set, withoutPatientID)
+		return
+	default:
+		c.drop(set, otherPatient)
+		if c.others == nil {
+			c.others = map[string]struct{}{}
+		}
+		c.others[uid] = struct{}{}
+		return
+	}
+	if !validUID(uid) {
+		c.drop(set, withoutStudyUID)
+		return
+	}
+	if _, ok := c.plan.wanted[uid]; !ok && c.plan.wanted != nil {
+		return
+	}
+	study := readStudy(set, patientID, uid)
+	text := set.Warnings()
+	if study.StudyDate != "" && study.date == 0 {
+		text |= dataset.ValueMalformed
+	}
+	c.tally.text(text)
+	if at := c.find(uid); at >= 0 {
+		c.tally[duplicate]++
+		c.found[at].merge(&study)
+		return
+	}
+	c.found = append(c.found, study)
+	if c.index != nil {
+		c.index[uid] = len(c.found) - 1
+	}
+}
+
+// drop counts a match that is not kept. What its text suffered is told as well, because it may be why.
+func (c *collector) drop(set *dataset.Set, why fact) {
+	c.tally[why]++
+	c.tally.text(set.Warnings())
+}
+
+func (c *collector) find(uid string) int {
+	if c.index == nil && len(c.found) >= indexFrom {
+		c.index = make(map[string]int, 4*indexFrom)
+		for i := range c.found {
+			c.index[c.found[i].StudyInstanceUID] = i
+		}
+	}
+	if c.index != nil {
+		if at, ok := c.index[uid]; ok {
+			return at
+		}
+		return -1
+	}
+	for i := range c.found {
+		if c.found[i].StudyInstanceUID == uid {
+			return i
+		}
+	}
+	return -1
+}
+
+// left are the studies that no filter but modalities and max_results drops,
+// newest first. It waits for the last match, since a duplicate may know what the
+// first one does not.
+func (c *collector) left() []candidate {
+	kept := c.found[:0]
+	for i := range c.found {
+		if c.keep(&c.found[i]) {
+			kept = append(kept, c.found[i])
+		}
+	}
+	c.found, c.index = nil, nil
+	newestFirst(kept)
+	return kept
+}
+
+func (c *collector) keep(s *candidate) bool {
+	// A C-MOVE of the study would move the other patient's instances, too.
+	if _, shared := c.others[s.StudyInstanceUID]; shared {
+		c.tally[sharedStudyUID]++
+		return false
+	}
+	if c.plan.accession != "" && s.AccessionNumber != c.plan.accession {
+		if s.accessionAbsent {
+			c.tally[withoutAccession]++
+		}
+		return false
+	}
+	if c.plan.dated() {
+		switch {
+		case s.date == 0:
+			c.tally[undated]++
+			return false
+		case s.date < c.plan.earliest, c.plan.latest != 0 && s.date > c.plan.latest:
+			return false
+		}
+	}
+	return true
+}
+
+// hasModality reports whether one of the modalities is asked for. Code strings have no lower case, so that a peer which
+// writes one means the same.
+func (p *plan) hasModality(modalities []string) bool {
+	for _, m := range modalities {
+		for _, asked := range p.modalities {
+			if strings.EqualFold(m, asked) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// single is the value of an attribute that has one; "" where it is absent or, which no such attribute may be, a list
+// with more than one value in it. Values that say nothing do not make a list.
+func single(set *dataset.Set, t tag.Tag) string {
+	value := ""
+	for _, v := range set.Strings(t) {
+		if v = trim(v); v == "" {
+			continue
+		}
+		if value != "" {
+			return ""
+		}
+		value = v
+	}
+	return value
+}

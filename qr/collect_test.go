@@ -1,0 +1,271 @@
+package qr
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/suyashkumar/dicom/pkg/tag"
+	"pgregory.net/rapid"
+
+	"dicom-qr-gateway/dicomnet/dataset"
+)
+
+// attributes are a match: text by tag, several values split at backslashes.
+type attributes map[tag.Tag]string
+
+// encoded is the match in Implicit VR as a lax peer may send it: any value, in any order of tags.
+func (a attributes) encoded() []byte {
+	var b []byte
+	for t, value := range a {
+		if len(value)%2 != 0 {
+			value += " "
+		}
+		b = append(b, byte(t.Group), byte(t.Group>>8), byte(t.Element), byte(t.Element>>8))
+		b = append(b, byte(len(value)), byte(len(value)>>8), 0, 0)
+		b = append(b, value...)
+	}
+	return b
+}
+
+func study(patientID, uid string, more ...attributes) attributes {
+	a := attributes{tag.PatientID: patientID, tag.StudyInstanceUID: uid}
+	for _, m := range more {
+		for t, value := range m {
+			a[t] = value
+		}
+	}
+	return a
+}
+
+func collect(t require.TestingT, p *plan, matches ...attributes) *collector {
+	c := &collector{plan: p}
+	for _, m := range matches {
+		set, err := dataset.Parse(m.encoded(), dataset.ImplicitVRLittleEndian, dataset.Limits{})
+		require.NoError(t, err)
+		c.add(set)
+	}
+	return c
+}
+
+func codesOf(c *collector) []WarningCode {
+	codes := []WarningCode{}
+	for _, w := range c.tally.warnings() {
+		codes = append(codes, w.Code)
+	}
+	return codes
+}
+
+func TestAMatchIsHeldAgainstTheFilter(t *testing.T) {
+	const other, noUID, undated = WarningOtherPatientDropped, WarningNoStudyUIDDropped, WarningUndatedDropped
+	const malformed = WarningValueMalformed
+	mine := study("P1", "1.2.3")
+	date := func(s string) attributes { return study("P1", "1.2.3", attributes{tag.StudyDate: s}) }
+	accession := func(s string) attributes { return study("P1", "1.2.3", attributes{tag.AccessionNumber: s}) }
+	since := Filter{StudyDateFrom: "20240101"}
+	until := Filter{StudyDateTo: "20240131"}
+	tests := []struct {
+		name     string
+		filter   Filter
+		match    attributes
+		kept     bool
+		warnings []WarningCode
+	}{
+		{"the patient asked for", Filter{}, mine, true, nil},
+		{"outer spaces of the Patient ID", Filter{}, study(" P1 ", "1.2.3"), true, nil},
+		{"another patient", Filter{}, study("P2", "1.2.3"), false, []WarningCode{other}},
+		{"a patient whose ID only begins so", Filter{}, study("P12", "1.2.3"), false, []WarningCode{other}},
+		{"a Patient ID in other letters is another one", Filter{}, study("p1", "1.2.3"), false, []WarningCode{other}},
+		{"two Patient IDs", Filter{}, study(`P1\P2`, "1.2.3"), false, []WarningCode{other}},
+		{"an empty Patient ID", Filter{}, study("", "1.2.3"), false, []WarningCode{other}},
+		{"no Patient ID", Filter{}, attributes{tag.StudyInstanceUID: "1.2.3"}, false, []WarningCode{other}},
+		{"an empty match", Filter{}, attributes{}, false, []WarningCode{other}},
+
+		{"no Study Instance UID", Filter{}, attributes{tag.PatientID: "P1"}, false, []WarningCode{noUID}},
+		{"an empty Study Instance UID", Filter{}, study("P1", ""), false, []WarningCode{noUID}},
+		{"two Study Instance UIDs", Filter{}, study("P1", `1.2\1.3`), false, []WarningCode{noUID}},
+		{"a Study Instance UID of 65 characters", Filter{}, study("P1", strings.Repeat("1", 65)), false, []WarningCode{noUID, malformed}},
+		{"a Study Instance UID that is a path", Filter{}, study("P1", "../../etc"), false, []WarningCode{noUID, malformed}},
+		{"a Study Instance UID padded with NUL", Filter{}, study("P1", "1.2.3\x00"), true, nil},
+		{"a Study Instance UID of 64 characters", Filter{}, study("P1", strings.Repeat("1", 64)), true, nil},
+
+		{"a study asked for", Filter{StudyInstanceUIDs: []string{"1.2.4", "1.2.3"}}, mine, true, nil},
+		{"a study not asked for", Filter{StudyInstanceUIDs: []string{"1.2.4"}}, mine, false, nil},
+
+		{"the accession number", Filter{AccessionNumber: "A1"}, accession(" A1"), true, nil},
+		{"another accession number", Filter{AccessionNumber: "A1"}, accession("A2"), false, nil},
+		{"an empty accession number is another one", Filter{AccessionNumber: "A1"}, accession(""), false, nil},
+		{"no accession number", Filter{AccessionNumber: "A1"}, mine, false, []WarningCode{WarningAccessionNumberUnknown}},
+
+		{"the first day", since, date("20240101"), true, nil},
+		{"the day before", since, date("20231231"), false, nil},
+		{"the last day", until, date("20240131"), true, nil},
+		{"the day after", until, date("20240201"), false, nil},
+		{"the old form of the last day", until, date("2024.01.31"), true, nil},
+		{"an age", Filter{MaxYearsOld: 1}, date("20230615"), true, nil},
+		{"a day older", Filter{MaxYearsOld: 1}, date("20230614"), false, nil},
+		{"an empty date under a date filter", since, date(""), false, []WarningCode{undated}},
+		{"no date under a date filter", until, mine, false, []WarningCode{undated}},
+		{"no date without a date filter", Filter{}, mine, true, nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := collect(t, planFor(t, test.filter), test.match)
+			assert.Equal(t, test.kept, len(c.left()) == 1)
+			assert.Equal(t, append([]WarningCode{}, test.warnings...), codesOf(c))
+		})
+	}
+}
+
+func TestADateThatCannotBeReadIsToldAsWritten(t *testing.T) {
+	c := collect(t, planFor(t, Filter{}), study("P1", "1.2", attributes{tag.StudyDate: "20241399"}))
+	left := c.left()
+	require.Len(t, left, 1)
+	assert.Equal(t, "20241399", left[0].StudyDate)
+	assert.Equal(t, []WarningCode{WarningValueMalformed}, codesOf(c))
+
+	c = collect(t, planFor(t, Filter{MaxYearsOld: 1}), study("P1", "1.2", attributes{tag.StudyDate: "20241399"}))
+	assert.Empty(t, c.left())
+	assert.Equal(t, []WarningCode{WarningUndatedDropped, WarningValueMalformed}, codesOf(c))
+}
+
+func TestAStudyShowsWhatThePACSTold(t *testing.T) {
+	c := collect(t, planFor(t, Filter{}), study("P1", "1.2.3.4", attributes{
+		tag.SpecificCharacterSet:    "ISO_IR 192",
+		tag.PatientName:             "DÖE^JOHN ",
+		tag.PatientBirthDate:        "1970.01.01",
+		tag.StudyDescription:        "CT ABDOMEN",
+		tag.ModalitiesInStudy:       `CT \SR\\CT`,
+		tag.StudyDate:               "2024.01.01",
+		tag.StudyTime:               "12:00:00",
+		tag.AccessionNumber:         "ACC-1",
+		tag.ReferringPhysicianName:  "REF^MD",
+		tag.PerformingPhysicianName: "PERF^MD",
+		tag.InstitutionName:         "Hospital",
+	}))
+	assert.Equal(t, []candidate{{
+		Study: Study{
+			PatientName: "DÖE^JOHN", PatientID: "P1", DateOfBirth: "19700101", StudyInstanceUID: "1.2.3.4",
+			StudyDescription: "CT ABDOMEN", ModalitiesInStudy: []string{"CT", "SR"}, StudyDate: "20240101",
+			StudyTime: "120000", AccessionNumber: "ACC-1", ReferringPhysicianName: "REF^MD",
+			PerformingPhysicianName: "PERF^MD", InstitutionName: "Hospital",
+		},
+		date: 20240101,
+	}}, c.left())
+}
+
+func TestWhatThePACSDidNotTellIsEmpty(t *testing.T) {
+	left := collect(t, planFor(t, Filter{}), study("P1", "1.2")).left()
+	require.Len(t, left, 1)
+	assert.Equal(t, Study{PatientID: "P1", StudyInstanceUID: "1.2", ModalitiesInStudy: []string{}}, left[0].Study)
+}
+
+func TestMatchesOfOneStudyAreMerged(t *testing.T) {
+	c := collect(t, planFor(t, Filter{AccessionNumber: "A1", StudyDateFrom: "20200101"}),
+		study("P1", "1.2", attributes{tag.ModalitiesInStudy: "CT", tag.StudyTime: "070000", tag.StudyDescription: "first"}),
+		study("P1", "1.3", attributes{tag.AccessionNumber: "A1", tag.StudyDate: "20230101"}),
+		study("P1", "1.2", attributes{tag.ModalitiesInStudy: `MR\CT`, tag.StudyDate: "20240101", tag.StudyTime: "080000", tag.StudyDescription: "second"}),
+		study("P1", "1.2", attributes{tag.AccessionNumber: "A1", tag.StudyDate: "20220101", tag.InstitutionName: "Hospital"}))
+	left := c.left()
+	assert.Equal(t, []string{"1.2", "1.3"}, uidsOf(left))
+	assert.Equal(t, Study{
+		PatientID: "P1", StudyInstanceUID: "1.2", StudyDescription: "first", ModalitiesInStudy: []string{"CT", "MR"},
+		StudyDate: "20240101", StudyTime: "080000", AccessionNumber: "A1", InstitutionName: "Hospital",
+	}, left[0].Study)
+	assert.Equal(t, []Warning{{WarningDuplicatesMerged, "2 matches of studies already seen were merged"}}, c.tally.warnings())
+}
+
+func TestAStudyUIDThatAnotherPatientHasTooIsNotTrusted(t *testing.T) {
+	mine, others := study("P1", "1.2"), study("P2", "1.2")
+	for name, matches := range map[string][]attributes{
+		"seen before": {others, mine, study("P1", "1.3")},
+		"seen after":  {mine, study("P1", "1.3"), others},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := collect(t, planFor(t, Filter{}), matches...)
+			assert.Equal(t, []string{"1.3"}, uidsOf(c.left()))
+			assert.Equal(t, []Warning{
+				{WarningOtherPatientDropped, "1 match of another patient was dropped"},
+				{WarningOtherPatientDropped, "1 study was dropped because its Study Instance UID is another patient's, too"},
+			}, c.tally.warnings())
+		})
+	}
+}
+
+func TestTextWarningsAreCountedByMatch(t *testing.T) {
+	latin1 := attributes{tag.PatientName: "M\xfcller"}
+	unknown := attributes{tag.SpecificCharacterSet: "ISO_IR 999", tag.PatientName: "M\xfcller"}
+	c := collect(t, planFor(t, Filter{}), study("P1", "1.1", latin1), study("P1", "1.2", latin1), study("P1", "1.3", unknown))
+	assert.Len(t, c.left(), 3)
+	assert.Contains(t, c.tally.warnings(), Warning{WarningCharacterSetAssumed, "3 matches have text without a character set; one was assumed"})
+	assert.Contains(t, codesOf(c), WarningCharacterSetUnknown)
+}
+
+func TestNoStudyOfAnotherPatientIsEverLeft(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		owner := map[string]map[string]bool{}
+		matches := make([]attributes, rapid.IntRange(0, 80).Draw(t, "matches"))
+		for i := range matches {
+			patient := rapid.SampledFrom([]string{"P1", "P1 ", "P2", "", "P11", `P1\P2`}).Draw(t, "patient")
+			uid := fmt.Sprintf("1.%d", rapid.IntRange(0, 60).Draw(t, "uid"))
+			matches[i] = study(patient, uid)
+			if owner[uid] == nil {
+				owner[uid] = map[string]bool{}
+			}
+			owner[uid][patient] = true
+		}
+		c := collect(t, &plan{patientID: "P1"}, matches...)
+		seen := map[string]bool{}
+		left := c.left()
+		for i := range left {
+			uid := left[i].StudyInstanceUID
+			switch {
+			case left[i].PatientID != "P1":
+				t.Fatalf("a study of %q", left[i].PatientID)
+			case owner[uid]["P2"] || owner[uid]["P11"]:
+				t.Fatalf("study %s is another patient's, too", uid)
+			case !owner[uid]["P1"] && !owner[uid]["P1 "]:
+				t.Fatalf("study %s is not the patient's", uid)
+			case seen[uid]:
+				t.Fatalf("study %s is there twice", uid)
+			}
+			seen[uid] = true
+		}
+		for uid, owners := range owner {
+			if (owners["P1"] || owners["P1 "]) && !owners["P2"] && !owners["P11"] && !seen[uid] {
+				t.Fatalf("study %s was lost", uid)
+			}
+		}
+	})
+}
+
+func BenchmarkTenMatches(b *testing.B) {
+	matches := make([]*dataset.Set, 10)
+	for i := range matches {
+		m := study("P1", fmt.Sprintf("1.2.%d", i), attributes{
+			tag.PatientName: "DOE^JOHN", tag.StudyDate: "20240101", tag.StudyTime: "120000", tag.ModalitiesInStudy: `CT\SR`,
+			tag.StudyDescription: "CT ABDOMEN", tag.ReferringPhysicianName: "REF^MD", tag.AccessionNumber: "ACC-1",
+		})
+		var err error
+		matches[i], err = dataset.Parse(m.encoded(), dataset.ImplicitVRLittleEndian, dataset.Limits{})
+		require.NoError(b, err)
+	}
+	k := newKeys()
+	for b.Loop() {
+		p, err := newPlan(&Filter{PatientID: "P1", MaxYearsOld: 5, Modalities: []string{"CT"}, MaxResults: 5}, today)
+		if err != nil {
+			b.Fatal(err)
+		}
+		k.studies(p)
+		c := &collector{plan: p}
+		for _, m := range matches {
+			c.add(m)
+		}
+		if studies, _ := c.pick(c.left(), nil); len(studies) != 5 {
+			b.Fatal(len(studies))
+		}
+		c.tally.warnings()
+	}
+}

@@ -1,0 +1,102 @@
+package qr
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"sync"
+	"time"
+
+	"dicom-qr-gateway/dicomnet"
+)
+
+// DefaultMaxMatches stands in for Options.MaxMatches where that is zero.
+const DefaultMaxMatches = 10000
+
+// Options are the settings of a Gateway.
+type Options struct {
+	Timeouts         dicomnet.Timeouts
+	OperationTimeout time.Duration // zero: none
+	MaxMatches       int           // of one C-FIND; zero: DefaultMaxMatches
+	TLS              *tls.Config   // for peers with TLS set
+	DialContext      func(ctx context.Context, network, address string) (net.Conn, error)
+	Trace            *dicomnet.Trace
+	Now              func() time.Time // nil: time.Now
+}
+
+// Gateway runs operations; safe for concurrent use.
+type Gateway struct {
+	options  Options
+	keys     *keys
+	releases releases
+}
+
+// New makes a Gateway.
+func New(o Options) *Gateway {
+	if o.MaxMatches == 0 {
+		o.MaxMatches = DefaultMaxMatches
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.TLS == nil {
+		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return &Gateway{options: o, keys: newKeys()}
+}
+
+// Wait blocks until the associations that are being released in the background are gone, or ctx is done.
+func (g *Gateway) Wait(ctx context.Context) error { return g.releases.wait(ctx) }
+
+// bounded is ctx with the operation timeout as the cause of its end.
+func (g *Gateway) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	after := g.options.OperationTimeout
+	if after <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, after, &OperationTimeoutError{After: after})
+}
+
+// releases counts what runs behind the answers. A sync.WaitGroup would not do:
+// it can neither be waited for with a context nor be added to during a wait.
+type releases struct {
+	mu      sync.Mutex
+	running int
+	idle    chan struct{} // closed when running is back at zero
+}
+
+func (r *releases) run(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.running == 0 {
+		r.idle = make(chan struct{})
+	}
+	r.running++
+	go func() {
+		defer r.finish()
+		f()
+	}()
+}
+
+func (r *releases) finish() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.running--; r.running == 0 {
+		close(r.idle)
+	}
+}
+
+func (r *releases) wait(ctx context.Context) error {
+	r.mu.Lock()
+	running, idle := r.running, r.idle
+	r.mu.Unlock()
+	if running == 0 {
+		return nil
+	}
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,68 @@
+package qr
+
+import (
+	"context"
+
+	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/dicomnet"
+)
+
+// pick applies the last two filters, modalities and max_results, to studies in
+// order. ask is for a study whose match did not tell its modalities, and only as
+// long as the answer may still need it.
+func (c *collector) pick(left []candidate, ask func(studyInstanceUID string) ([]string, error)) ([]Study, error) {
+	most := len(left)
+	if c.plan.maxResults > 0 {
+		most = min(most, c.plan.maxResults)
+	}
+	studies := make([]Study, 0, most)
+	for i := range left {
+		if len(studies) == most {
+			break
+		}
+		study := &left[i].Study
+		if len(c.plan.modalities) > 0 {
+			if len(study.ModalitiesInStudy) == 0 {
+				modalities, err := ask(study.StudyInstanceUID)
+				if err != nil {
+					return nil, err
+				}
+				study.ModalitiesInStudy = addModalities(study.ModalitiesInStudy, modalities)
+			}
+			if len(study.ModalitiesInStudy) == 0 {
+				c.tally[modalitiesUnknown]++
+				continue
+			}
+			if !c.plan.hasModality(study.ModalitiesInStudy) {
+				continue
+			}
+		}
+		studies = append(studies, *study)
+	}
+	return studies, nil
+}
+
+// seriesModalities asks the PACS at SERIES level. An answer about another study is passed over; a series that cannot be
+// read leaves the modalities unknown, unless another one has a modality that is asked for.
+func (s *session) seriesModalities(ctx context.Context, c *collector, studyInstanceUID string) ([]string, error) {
+	var list []string
+	lost := false
+	err := s.find(ctx, s.gateway.keys.series(studyInstanceUID), func(m dicomnet.Match, undecoded error) {
+		if undecoded != nil {
+			c.tally[undecodable]++
+			lost = true
+			return
+		}
+		if uid := single(m.Set, tag.StudyInstanceUID); uid == studyInstanceUID || uid == "" && !m.Has(tag.StudyInstanceUID) {
+			list = addModalities(list, m.Strings(tag.Modality))
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if lost && !c.plan.hasModality(list) {
+		return nil, nil
+	}
+	return list, nil
+}

@@ -1,0 +1,92 @@
+package qr
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strconv"
+
+	"github.com/suyashkumar/dicom"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
+)
+
+// session is one operation's way to its peer: at most one association at a time.
+type session struct {
+	gateway *Gateway
+	peer    Peer
+	assoc   *dicomnet.Association
+}
+
+// open starts an association on which the SOP classes are proposed, in place of the one before. That is ended first: some
+// PACS take one association a caller and no more.
+func (s *session) open(ctx context.Context, sopClasses ...string) error {
+	if s.assoc != nil {
+		// What ended badly has told so where it did; nothing is waited for any more.
+		_ = s.assoc.Close()
+		s.assoc = nil
+	}
+	o := &s.gateway.options
+	cfg := dicomnet.Config{
+		CalledAETitle:  s.peer.CalledAETitle,
+		CallingAETitle: s.peer.CallingAETitle,
+		Timeouts:       o.Timeouts,
+		DialContext:    o.DialContext,
+		Trace:          o.Trace,
+	}
+	for _, class := range sopClasses {
+		cfg.Contexts = append(cfg.Contexts, dicomnet.Context{
+			AbstractSyntax:   class,
+			TransferSyntaxes: []dataset.TransferSyntax{dataset.ImplicitVRLittleEndian, dataset.ExplicitVRLittleEndian},
+		})
+	}
+	if s.peer.TLS {
+		cfg.TLS = o.TLS
+	}
+	assoc, err := dicomnet.Dial(ctx, net.JoinHostPort(s.peer.Host, strconv.Itoa(s.peer.Port)), cfg)
+	if err != nil {
+		return failure(ctx, dicomnet.StepAssociate, err)
+	}
+	s.assoc = assoc
+	return nil
+}
+
+// need makes sure of an association that takes the SOP class: the one at hand, or one on which nothing else is proposed.
+func (s *session) need(ctx context.Context, sopClass string) error {
+	if s.usable() && s.assoc.Accepts(sopClass) {
+		return nil
+	}
+	return s.open(ctx, sopClass)
+}
+
+func (s *session) usable() bool { return s.assoc != nil && s.assoc.Usable() }
+
+// end releases behind the caller's back, who has the answer already.
+func (s *session) end() {
+	if assoc := s.assoc; assoc != nil {
+		s.assoc = nil
+		s.gateway.releases.run(func() { _ = assoc.Close() })
+	}
+}
+
+// find is one C-FIND; each is called for every match, with the reason in place of a match that cannot be decoded.
+func (s *session) find(
+	ctx context.Context, query *dicom.Dataset, each func(m dicomnet.Match, undecoded error),
+) error {
+	n := 0
+	for m, err := range s.assoc.Find(ctx, dicomnet.StudyRoot, query) {
+		var undecoded *dicomnet.DataSetError
+		if err != nil && !errors.As(err, &undecoded) {
+			return failure(ctx, dicomnet.StepFind, err)
+		}
+		if n++; n > s.gateway.options.MaxMatches {
+			return &dicomnet.OpError{
+				Step: dicomnet.StepFind,
+				Err:  &TooManyMatchesError{Max: s.gateway.options.MaxMatches},
+			}
+		}
+		each(m, err)
+	}
+	return nil
+}

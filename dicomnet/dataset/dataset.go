@@ -1,12 +1,23 @@
 // Package dataset reads and writes DICOM data sets as they travel over an
-// association: without a Part 10 header, in a transfer syntax that was
-// negotiated. (stub of the face; the real one follows)
+// association (PS3.5 section 7): without a Part 10 header, in a transfer syntax
+// that was negotiated.
+//
+// Reading is made for bytes of a peer that nobody checked. [Parse] walks the
+// structure once within [Limits] and allocates by what it finds, never by what
+// a length claims; the [Set] it returns points into the caller's buffer and
+// decodes a value when it is asked for. A malformed value costs that value and
+// leaves a [Warning]; only a structure that cannot be walked is an error.
+//
+// Writing ([Encode]) takes the element type of github.com/suyashkumar/dicom
+// and is strict: what the standard does not allow is an error.
+//
+// Text is UTF-8 on this side, always valid; Specific Character Set (0008,0005)
+// rules on the other (PS3.3 section C.12.1.1.2, PS3.5 section 6.1).
+//
+// No error of this package holds a value of a data set.
 package dataset
 
-import (
-	"github.com/suyashkumar/dicom"
-	"github.com/suyashkumar/dicom/pkg/tag"
-)
+import "fmt"
 
 // TransferSyntax is a transfer syntax UID.
 type TransferSyntax string
@@ -15,65 +26,66 @@ type TransferSyntax string
 const (
 	ImplicitVRLittleEndian TransferSyntax = "1.2.840.10008.1.2"
 	ExplicitVRLittleEndian TransferSyntax = "1.2.840.10008.1.2.1"
-	ExplicitVRBigEndian    TransferSyntax = "1.2.840.10008.1.2.2"
+	ExplicitVRBigEndian    TransferSyntax = "1.2.840.10008.1.2.2" // for reading; retired in PS3.5 2016b
 )
 
 // Limits bound the structure of one data set; zero fields stand for defaults.
 type Limits struct {
 	MaxDepth    int // nested sequences, 8
-	MaxElements int // elements in all, 4096
+	MaxElements int // elements and items in all, 4096
 }
 
-// Set is a light, read-only view of one data set over the caller's buffer.
-type Set struct{}
-
-// Parse indexes b; the Set refers to b. Malformed values cost themselves, a broken structure is an error.
-func Parse(b []byte, ts TransferSyntax, lim Limits) (*Set, error) { panic("stub") }
-
-// Len counts the elements of the top level.
-func (s *Set) Len() int { panic("stub") }
-
-// Has reports whether the element is present, even if empty.
-func (s *Set) Has(t tag.Tag) bool { panic("stub") }
-
-// String is the first value of a text element as UTF-8 without padding; "" where absent.
-func (s *Set) String(t tag.Tag) string { panic("stub") }
-
-// Strings are all values of a text element, split at backslashes (LT, ST, UT, UR: one), without padding.
-func (s *Set) Strings(t tag.Tag) []string { panic("stub") }
-
-// Uint16 is the first value of a US element.
-func (s *Set) Uint16(t tag.Tag) (uint16, bool) { panic("stub") }
-
-// Bytes is the raw value, which aliases the buffer.
-func (s *Set) Bytes(t tag.Tag) ([]byte, bool) { panic("stub") }
-
-// Items are the items of a sequence.
-func (s *Set) Items(t tag.Tag) []*Set { panic("stub") }
+func (l Limits) withDefaults() Limits {
+	if l.MaxDepth <= 0 {
+		l.MaxDepth = 8
+	}
+	if l.MaxElements <= 0 {
+		l.MaxElements = 4096
+	}
+	return l
+}
 
 // Warning is a bit set of what was assumed or lost while reading.
 type Warning uint8
 
 // What may have happened.
 const (
-	// CharacterSetAssumed: bytes above 7F without a Specific Character Set; see String.
+	// CharacterSetAssumed: bytes which the Specific Character Set, as far as there is one, leaves without a meaning, read
+	// by a guess: valid UTF-8 as UTF-8, others as ISO_IR 100; or as what is usually meant by them (see Set.String).
 	CharacterSetAssumed Warning = 1 << iota
-	// CharacterSetUnknown: a term that is none of the standard's nor a known misspelling.
+	// CharacterSetUnknown: a term that is none of the standard's nor a known misspelling; the same guess is made.
 	CharacterSetUnknown
 	// TextUndecodable: bytes that the character set does not have; U+FFFD stands for them.
 	TextUndecodable
 	// ValueMalformed: a value that its VR does not allow, or an element that had to be passed over.
 	ValueMalformed
+	// TransferSyntaxAssumed: the set was evidently not in the transfer syntax negotiated; see Set.TransferSyntax.
+	TransferSyntaxAssumed
 )
 
-// Warnings tells what happened so far; reading text may add to it.
-func (s *Set) Warnings() Warning { panic("stub") }
+// FormatError is a data set whose structure cannot be walked.
+type FormatError struct {
+	Offset int    // of the element or item, in bytes from the start
+	Reason string // what is wrong with it
+}
 
-// Dataset converts to the library's type.
-func (s *Set) Dataset() (*dicom.Dataset, error) { panic("stub") }
+func (e *FormatError) Error() string {
+	return fmt.Sprintf("data set broken at offset %d: %s", e.Offset, e.Reason)
+}
 
-// Text makes an element with a text VR; it panics where the dictionary does not know t as such.
-func Text(t tag.Tag, values ...string) *dicom.Element { panic("stub") }
+// LimitError is a data set that is larger than the limits allow.
+type LimitError struct {
+	What  string // "elements", "depth" or "bytes"
+	Limit int
+}
 
-// Encode writes ds in ts, sorted, padded, and in the character set that its (0008,0005) names.
-func Encode(ds *dicom.Dataset, ts TransferSyntax) ([]byte, error) { panic("stub") }
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("data set exceeds the limit of %d %s", e.Limit, e.What)
+}
+
+// TransferSyntaxError is a transfer syntax which this package does not read or write.
+type TransferSyntaxError struct{ TransferSyntax TransferSyntax }
+
+func (e *TransferSyntaxError) Error() string {
+	return fmt.Sprintf("transfer syntax %q is not supported", string(e.TransferSyntax))
+}

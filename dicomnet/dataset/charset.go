@@ -1,0 +1,185 @@
+package dataset
+
+import (
+	"bytes"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/japanese"
+	"golang.org/x/text/encoding/simplifiedchinese"
+
+	"github.com/suyashkumar/dicom/pkg/tag"
+)
+
+// characterSet is what a Specific Character Set (0008,0005) means (PS3.3 section C.12.1.1.2).
+type characterSet struct {
+	// whole is an encoding that stands for itself, without code extensions; utf8 is ISO_IR 192.
+	whole encoding.Encoding
+	utf8  bool
+
+	// Else G0 and G1 as they are at the start of each value, G1 nil in the default repertoire; and the sets that escape
+	// sequences may bring in.
+	g0, g1     *codeSet
+	extensions []*codeSet
+
+	unknown bool // a term was none
+}
+
+var (
+	defaultRepertoire = &characterSet{g0: ascii}
+	unknownRepertoire = &characterSet{g0: ascii, unknown: true}
+	isoIR192          = &characterSet{utf8: true, g0: ascii}
+	gb18030           = &characterSet{whole: simplifiedchinese.GB18030, g0: ascii}
+	gbk               = &characterSet{whole: simplifiedchinese.GBK, g0: ascii}
+	shiftJIS          = &characterSet{whole: japanese.ShiftJIS, g0: ascii}
+)
+
+// terms has the defined terms of PS3.3 tables C.12-2 to C.12-5 and what senders write for them, all without what is
+// neither letter nor digit and in upper case: "ISO_IR 100", "ISO-IR-100" and "ISO IR 100" are one.
+var terms = func() map[string]*characterSet {
+	m := map[string]*characterSet{
+		"ISOIR192": isoIR192, "ISO2022IR192": isoIR192, "UTF8": isoIR192, "ISO10646": isoIR192,
+		"ISO106461": isoIR192, "UNICODE": isoIR192, "IR192": isoIR192,
+		"GB18030": gb18030, "ISO2022GB18030": gb18030,
+		"GBK": gbk, "ISO2022GBK": gbk, "GB2312": gbk, "CP936": gbk, "EUCCN": gbk,
+		"SHIFTJIS": shiftJIS, "SJIS": shiftJIS, "MS932": shiftJIS, "CP932": shiftJIS, "WINDOWS31J": shiftJIS,
+	}
+	add := func(cs *characterSet, number string, more ...string) {
+		for _, prefix := range []string{"ISOIR", "ISO2022IR", "ISO2022", "IR"} {
+			m[prefix+number] = cs
+		}
+		for _, name := range more {
+			m[name] = cs
+		}
+	}
+	add(defaultRepertoire, "6", "ASCII", "USASCII", "ISO646", "ISO646US", "ISO646IRV")
+	add(&characterSet{g0: romaji, g1: katakana}, "13", "JISX0201", "IR14", "ISOIR14")
+	for _, one := range []struct {
+		set    *codeSet
+		number string
+		more   []string
+	}{
+		{latin1, "100", []string{"ISO88591", "LATIN1", "L1", "ISOLATIN1", "CP1252", "WINDOWS1252", "ANSI"}},
+		{latin2, "101", []string{"ISO88592", "LATIN2"}},
+		{latin3, "109", []string{"ISO88593", "LATIN3"}},
+		{latin4, "110", []string{"ISO88594", "LATIN4"}},
+		{cyrillic, "144", []string{"ISO88595", "CYRILLIC"}},
+		{arabic, "127", []string{"ISO88596", "ARABIC"}},
+		{greek, "126", []string{"ISO88597", "GREEK"}},
+		{hebrew, "138", []string{"ISO88598", "HEBREW"}},
+		{latin5, "148", []string{"ISO88599", "LATIN5"}},
+		{latin9, "203", []string{"ISO885915", "LATIN9"}},
+		{thai, "166", []string{"ISO885911", "TIS620", "TIS6202533", "THAI"}},
+	} {
+		add(&characterSet{g0: ascii, g1: one.set}, one.number, one.more...)
+	}
+	for _, one := range []struct {
+		set    *codeSet
+		number string
+		more   []string
+	}{
+		{jisX0208, "87", []string{"JISX0208", "ISO2022JP", "JIS"}},
+		{jisX0212, "159", []string{"JISX0212"}},
+		{ksX1001, "149", []string{"KSX1001", "KSC5601", "KSC56011987", "EUCKR", "ISO2022KR", "CP949"}},
+		{gb2312, "58", []string{"ISO2022CN"}},
+	} {
+		add(&characterSet{g0: ascii, extensions: []*codeSet{one.set}}, one.number, one.more...)
+	}
+	return m
+}()
+
+// term looks one value of Specific Character Set up.
+func term(value []byte) (*characterSet, bool) {
+	var key [24]byte
+	n := 0
+	for _, c := range value {
+		if c >= 'a' && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		if c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' {
+			if n == len(key) {
+				return nil, false
+			}
+			key[n] = c
+			n++
+		}
+	}
+	if n == 0 && len(bytes.Trim(value, " \x00")) == 0 {
+		return defaultRepertoire, true
+	}
+	cs, ok := terms[string(key[:n])]
+	return cs, ok
+}
+
+// maxTerms is more than there are sets to combine.
+const maxTerms = 32
+
+// parseCharacterSet reads the value of Specific Character Set. A single term costs no allocation.
+func parseCharacterSet(value []byte) *characterSet {
+	first, rest, several := bytes.Cut(value, []byte{'\\'})
+	cs, ok := term(first)
+	if !ok {
+		cs = unknownRepertoire
+	}
+	if !several || !cs.extensible() {
+		return cs
+	}
+	combined := *cs
+	combined.extensions = append([]*codeSet{cs.g0}, cs.extensions...)
+	if cs.g1 != nil {
+		combined.extensions = append(combined.extensions, cs.g1)
+	}
+	for n := 1; several && n < maxTerms; n++ {
+		first, rest, several = bytes.Cut(rest, []byte{'\\'})
+		more, ok := term(first)
+		switch {
+		case !ok:
+			combined.unknown = true
+		case !more.extensible() && combined.g1 == nil:
+			return more // not allowed behind a term, but all of them hold ASCII and the sender means it
+		case more.extensible():
+			combined.extensions = append(combined.extensions, more.g0)
+			combined.extensions = append(combined.extensions, more.extensions...)
+			if more.g1 != nil {
+				combined.extensions = append(combined.extensions, more.g1)
+			}
+		}
+	}
+	return &combined
+}
+
+// extensible reports whether code extensions may follow.
+func (cs *characterSet) extensible() bool { return cs.whole == nil && !cs.utf8 }
+
+// fallbackG1 is the set that is meant by bytes above 7F where nothing is designated to G1: that of the first extension.
+func (cs *characterSet) fallbackG1() *codeSet {
+	for _, set := range cs.extensions {
+		if set.g1 != "" {
+			return set
+		}
+	}
+	return nil
+}
+
+// characterSet is that of the item, or of what it is in (PS3.5 section 7.5.3).
+func (s *Set) characterSet() *characterSet {
+	if s.cs != nil {
+		return s.cs
+	}
+	s.cs = defaultRepertoire
+	if s.parent != nil {
+		s.cs = s.parent.characterSet()
+	}
+	if e := s.find(number(tag.SpecificCharacterSet)); e != nil {
+		value := bytes.Trim(s.value(e), " \x00")
+		switch t := e.vr.traits(); {
+		case t != nil && t.class != classText && t.class != classUnknown:
+			s.cs = unknownRepertoire
+		case len(value) > 0:
+			s.cs = parseCharacterSet(value)
+		}
+	}
+	if s.cs.unknown {
+		s.warned(CharacterSetUnknown)
+	}
+	return s.cs
+}

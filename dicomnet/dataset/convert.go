@@ -1,0 +1,131 @@
+package dataset
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/suyashkumar/dicom"
+	"github.com/suyashkumar/dicom/pkg/tag"
+)
+
+// Dataset converts to the library's type, for callers that go on with it: all
+// elements, sorted, each tag once, text in UTF-8 and without padding as String
+// gives it, and binary words little endian as the library has them. The
+// (0008,0005) stays as it is, so that Encode writes the same characters again.
+//
+// An empty text element has one empty value, as in the library. Pixel data are
+// unprocessed, and left out (IntentionallySkipped) where they are encapsulated.
+// The values together are bounded by MaxValues.
+//
+// The error is nil: Parse has refused what exceeds the limits, and what is
+// malformed costs itself.
+func (s *Set) Dataset() (*dicom.Dataset, error) {
+	budget := MaxValues
+	return &dicom.Dataset{Elements: s.elements(&budget)}, nil
+}
+
+func (s *Set) elements(budget *int) []*dicom.Element {
+	entries := s.entries
+	if s.unsorted {
+		entries = slices.Clone(entries)
+		slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(a.tag, b.tag) })
+		entries = slices.CompactFunc(entries, func(a, b entry) bool { return a.tag == b.tag })
+	}
+	elements := make([]*dicom.Element, len(entries))
+	for i := range entries {
+		elements[i] = s.element(&entries[i], budget)
+	}
+	return elements
+}
+
+func (s *Set) element(e *entry, budget *int) *dicom.Element {
+	t := tag.Tag{Group: uint16(e.tag >> 16), Element: uint16(e.tag)}
+	v := s.vr(e)
+	length := e.len
+	if e.flags&undefined != 0 {
+		length = tag.VLUndefinedLength
+	}
+	var data any
+	switch c := v.traits().class; {
+	case t == tag.PixelData:
+		data = s.pixelData(e)
+	case c == classSequence || c == classUnknown && s.isSequence(e):
+		v = vrSQ
+		items := [][]*dicom.Element{}
+		for _, item := range s.items(e) {
+			items = append(items, item.elements(budget))
+		}
+		data = items
+	case c == classText:
+		values := s.strings(e, max(*budget, 1))
+		*budget -= len(values)
+		if len(values) == 0 {
+			values = []string{""}
+		}
+		data = values
+	case v == vrSV || v == vrUV:
+		data = s.words(e, 8)
+	case c == classSigned || c == classUnsigned:
+		data = s.ints(e, v.traits())
+	case c == classTag:
+		data = s.ints(e, vrUS.traits()) // group and element in turn, as the library has them
+	case c == classFloat:
+		data = s.floats(e, int(v.traits().size))
+	default:
+		data = s.words(e, int(v.traits().size))
+	}
+	return newElement(t, v, length, data)
+}
+
+func (s *Set) ints(e *entry, t *traits) []int {
+	ints := make([]int, 0, int(e.len)/int(t.size))
+	for i := 0; ; i++ {
+		n, ok := s.integer(e, t, i)
+		if !ok {
+			return ints
+		}
+		ints = append(ints, int(n))
+	}
+}
+
+func (s *Set) floats(e *entry, size int) []float64 {
+	b, l := s.value(e), s.order(e)
+	floats := make([]float64, 0, len(b)/size)
+	for ; len(b) >= size; b = b[size:] {
+		if size == 4 {
+			floats = append(floats, float64(math.Float32frombits(l.uint32(b))))
+		} else {
+			floats = append(floats, math.Float64frombits(l.unsigned(b[:8])))
+		}
+	}
+	if len(b) > 0 {
+		s.warned(ValueMalformed)
+	}
+	return floats
+}
+
+// words is a copy of the value in little endian order.
+func (s *Set) words(e *entry, size int) []byte {
+	b := slices.Clone(s.value(e))
+	if b == nil {
+		b = []byte{}
+	}
+	if s.order(e) == explicitBE && size > 1 && e.flags&undefined == 0 {
+		for w := b; len(w) >= size; w = w[size:] {
+			slices.Reverse(w[:size])
+		}
+	}
+	return b
+}
+
+func (s *Set) pixelData(e *entry) dicom.PixelDataInfo {
+	if e.flags&undefined != 0 {
+		return dicom.PixelDataInfo{IntentionallySkipped: true, IsEncapsulated: true}
+	}
+	size := 1
+	if s.vr(e) == vrOW {
+		size = 2
+	}
+	return dicom.PixelDataInfo{IntentionallyUnprocessed: true, UnprocessedValueData: s.words(e, size)}
+}

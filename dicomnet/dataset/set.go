@@ -1,0 +1,254 @@
+package dataset
+
+import (
+	"cmp"
+	"iter"
+	"math"
+	"slices"
+
+	"github.com/suyashkumar/dicom/pkg/tag"
+)
+
+// Set is a light, read-only view of one data set or sequence item over the
+// caller's buffer, which must not change while the Set is used. Values are
+// decoded when they are asked for; what is returned as a string or number does
+// not refer to the buffer.
+//
+// Where an element occurs twice, against PS3.5 section 7.1, the first counts: a
+// set cannot change its own meaning behind what was read already. A Set is for
+// one goroutine.
+type Set struct {
+	b        []byte
+	entries  []entry
+	unsorted bool
+	layout   layout
+	depth    int
+	lim      Limits
+	parent   *Set
+	warn     *Warning // one for the whole data set
+	cs       *characterSet
+}
+
+// root is a data set that is no item, with room for the index of a usual identifier.
+type root struct {
+	Set
+	warnings Warning
+	index    [24]entry
+}
+
+// Parse indexes b; the Set refers to b. An empty b is an empty data set.
+//
+// Tolerated without a word are group lengths, elements out of order, stray
+// delimiters and zeros behind the last element. Malformed values cost
+// themselves, and a sequence of defined length that is broken inside costs its
+// rest. Where the first element can only be of the other little endian syntax
+// than ts, or where only the other can be walked, the set is read so, with
+// [TransferSyntaxAssumed].
+//
+// The errors are *FormatError, *LimitError and *TransferSyntaxError.
+func Parse(b []byte, ts TransferSyntax, lim Limits) (*Set, error) {
+	l, ok := layoutOf(ts)
+	if !ok {
+		return nil, &TransferSyntaxError{TransferSyntax: ts}
+	}
+	if int64(len(b)) >= math.MaxUint32 {
+		return nil, &LimitError{What: "bytes", Limit: math.MaxUint32}
+	}
+	other := l.other(b)
+	if other != l && !l.plausible(b) {
+		return parse(b, other, lim, TransferSyntaxAssumed)
+	}
+	s, err := parse(b, l, lim, 0)
+	if _, ok := err.(*FormatError); ok && other != l { //nolint:errorlint // made here, never wrapped
+		if s, err := parse(b, other, lim, TransferSyntaxAssumed); err == nil {
+			return s, nil
+		}
+	}
+	return s, err
+}
+
+func parse(b []byte, l layout, lim Limits, warnings Warning) (*Set, error) {
+	r := &root{warnings: warnings}
+	r.Set = Set{b: b, layout: l, lim: lim.withDefaults(), warn: &r.warnings, entries: r.index[:0]}
+	w := r.walker()
+	w.zeros = len(b)
+	for w.zeros > 0 && b[w.zeros-1] == 0 {
+		w.zeros--
+	}
+	if _, err := w.elements(&r.Set, 0, len(b), l, 0, false); err != nil {
+		return nil, err
+	}
+	return &r.Set, nil
+}
+
+func (s *Set) walker() walker {
+	return walker{b: s.b, lim: s.lim, warn: s.warn, zeros: len(s.b)}
+}
+
+func (s *Set) child(l layout, depth int) *Set {
+	return &Set{b: s.b, layout: l, depth: depth, lim: s.lim, parent: s, warn: s.warn}
+}
+
+func (s *Set) add(e entry) {
+	if n := len(s.entries); n > 0 && s.entries[n-1].tag >= e.tag {
+		s.unsorted = true
+	}
+	s.entries = append(s.entries, e)
+}
+
+func number(t tag.Tag) uint32 { return uint32(t.Group)<<16 | uint32(t.Element) }
+
+func (s *Set) find(t uint32) *entry {
+	if s.unsorted {
+		for i := range s.entries {
+			if s.entries[i].tag == t {
+				return &s.entries[i]
+			}
+		}
+		return nil
+	}
+	i, ok := slices.BinarySearchFunc(s.entries, t, func(e entry, t uint32) int { return cmp.Compare(e.tag, t) })
+	if !ok {
+		return nil
+	}
+	return &s.entries[i]
+}
+
+// vr is the VR of an element: its own where the standard has it, else that of the dictionary (PS3.5 section 6.2.2 for UN).
+func (s *Set) vr(e *entry) vr {
+	if e.vr != vrUN && e.vr.traits() != nil {
+		return e.vr
+	}
+	return dictionaryVR(tag.Tag{Group: uint16(e.tag >> 16), Element: uint16(e.tag)})
+}
+
+// order is the layout by which binary values of the element are read.
+func (s *Set) order(e *entry) layout {
+	if e.vr == vrUN || e.flags&implicit != 0 {
+		return implicitLE
+	}
+	return s.layout
+}
+
+func (s *Set) value(e *entry) []byte {
+	v := s.b[e.off : e.off+e.len : e.off+e.len]
+	if e.flags&undefined != 0 {
+		v = v[:len(v)-delimiterSize]
+	}
+	return v
+}
+
+func (s *Set) warned(w Warning) { *s.warn |= w }
+
+// Len counts the elements of the top level, group lengths left out.
+func (s *Set) Len() int { return len(s.entries) }
+
+// Tags are the elements of the top level in the order of the data set.
+func (s *Set) Tags() iter.Seq[tag.Tag] {
+	return func(yield func(tag.Tag) bool) {
+		for _, e := range s.entries {
+			if !yield(tag.Tag{Group: uint16(e.tag >> 16), Element: uint16(e.tag)}) {
+				return
+			}
+		}
+	}
+}
+
+// Has reports whether the element is present, even if empty.
+func (s *Set) Has(t tag.Tag) bool { return s.find(number(t)) != nil }
+
+// Bytes is the raw value as it stands in the buffer, which it aliases: padding, byte order and character set are those
+// of the sender. Of a sequence it is the encoded items.
+func (s *Set) Bytes(t tag.Tag) ([]byte, bool) {
+	e := s.find(number(t))
+	if e == nil {
+		return nil, false
+	}
+	return s.value(e), true
+}
+
+// Items are the items of a sequence; nil where there is none. Of a sequence that is broken inside they are those before
+// the fault, with [ValueMalformed]. What reading an item warns of shows in Warnings of the whole set.
+func (s *Set) Items(t tag.Tag) []*Set {
+	if e := s.find(number(t)); e != nil {
+		return s.items(e)
+	}
+	return nil
+}
+
+func (s *Set) items(e *entry) []*Set {
+	if e.len == 0 {
+		return nil
+	}
+	if !s.isSequence(e) {
+		s.warned(ValueMalformed)
+		return nil
+	}
+	var items []*Set
+	w := s.walker()
+	if _, err := w.sequence(s, &items, *e, int(e.off)+int(e.len), s.depth+1); err != nil {
+		s.warned(ValueMalformed)
+	}
+	return items
+}
+
+// isSequence reports whether the value of e can be items.
+func (s *Set) isSequence(e *entry) bool {
+	if e.flags&undefined != 0 {
+		return e.flags&fragmented == 0
+	}
+	return s.vr(e) == vrSQ || e.looksSequence(s.b)
+}
+
+// Warnings tells what happened so far; reading text may add to it. An item tells what happened in the whole data set.
+func (s *Set) Warnings() Warning { return *s.warn }
+
+// TransferSyntax is the one in which the set was read, which differs from the one given to Parse under
+// [TransferSyntaxAssumed]. Of an item it may differ from that of the set (CP-246).
+func (s *Set) TransferSyntax() TransferSyntax {
+	return [...]TransferSyntax{ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian}[s.layout]
+}
+
+func layoutOf(ts TransferSyntax) (layout, bool) {
+	switch ts {
+	case ImplicitVRLittleEndian:
+		return implicitLE, true
+	case ExplicitVRLittleEndian:
+		return explicitLE, true
+	case ExplicitVRBigEndian:
+		return explicitBE, true
+	}
+	return 0, false
+}
+
+// other is the little endian layout that the set may be in against what was negotiated, l where there is none.
+func (l layout) other(b []byte) layout {
+	if len(b) < delimiterSize || l == explicitBE {
+		return l
+	}
+	if l == explicitLE {
+		if implicitLE.plausible(b) {
+			return implicitLE
+		}
+		return l
+	}
+	v := vr(b[4])<<8 | vr(b[5])
+	t := v.traits()
+	switch {
+	case t == nil:
+		return l
+	case !t.long && fits(uint32(explicitLE.uint16(b[6:])), len(b)-8):
+		return explicitLE
+	case t.long && len(b) >= 12 && b[6] == 0 && b[7] == 0 && fits(explicitLE.uint32(b[8:]), len(b)-12):
+		return explicitLE
+	}
+	return l
+}
+
+// plausible reports whether the first element of a set, which is not empty, can be one in this layout.
+func (l layout) plausible(b []byte) bool {
+	if l == implicitLE {
+		return fits(l.uint32(b[4:]), len(b)-delimiterSize)
+	}
+	return (vr(b[4])<<8 | vr(b[5])).letters()
+}

@@ -1,0 +1,190 @@
+package dataset
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/suyashkumar/dicom/pkg/tag"
+)
+
+// MaxValues bounds the values of one element which Strings and Dataset return; further ones are passed over with
+// [ValueMalformed]. (A megabyte of backslashes is a million empty strings.)
+const MaxValues = 1 << 16
+
+// String is the first value of a text element as UTF-8 without padding; "" where absent or empty. A binary integer (US,
+// SS, UL, SL, SV, UV) is given in decimal, other binary values are "". An element whose VR is not known is read as LO.
+//
+// Padding are NULs at the end and spaces at both ends, at the end only for UC, UR and the VRs that are always one value
+// (LT, ST, UT), where leading spaces carry meaning (PS3.5 section 6.2). CR, LF, FF and TAB stay in LT, ST and UT; any
+// other control character becomes a space, with [ValueMalformed]. A value that is longer than its VR allows or has
+// characters which it does not allow is returned as it is, with [ValueMalformed].
+//
+// Text is decoded by the Specific Character Set of the item, or else of what it is in. Where that is absent, empty,
+// unknown or the default repertoire and there are bytes above 7F, text which is valid UTF-8 is taken as such and other
+// text as ISO_IR 100; where its first value leaves G1 empty, text without an escape sequence is taken as in the first
+// code extension that uses G1; bytes which it does not have are taken as of the Windows code page whose subset it is
+// (1252, 949) or of Shift JIS for ISO_IR 13; all with [CharacterSetAssumed]. What remains undecodable is U+FFFD, with
+// [TextUndecodable].
+func (s *Set) String(t tag.Tag) string {
+	e := s.find(number(t))
+	if e == nil || e.len == 0 {
+		return ""
+	}
+	v, tr := s.textVR(e)
+	if tr.class != classText {
+		return s.decimal(e, tr)
+	}
+	raw := trimEnd(s.value(e))
+	if !s.isPlain(raw, tr) {
+		text := s.decode(raw, v, tr)
+		if !tr.single {
+			text, _, _ = strings.Cut(text, "\\")
+		}
+		return s.finish(text, v, tr)
+	}
+	if i := bytes.IndexByte(raw, '\\'); i >= 0 && !tr.single {
+		raw = raw[:i]
+	}
+	if !tr.leading {
+		raw = bytes.TrimLeft(raw, " ")
+	}
+	return s.finish(string(raw), v, tr)
+}
+
+// Strings are all values of a text element, split at backslashes (LT, ST, UT, UR: one), without padding; nil where
+// absent or empty. See String; and MaxValues.
+func (s *Set) Strings(t tag.Tag) []string {
+	e := s.find(number(t))
+	if e == nil || e.len == 0 {
+		return nil
+	}
+	return s.strings(e, MaxValues)
+}
+
+func (s *Set) strings(e *entry, limit int) []string {
+	v, tr := s.textVR(e)
+	if tr.class != classText {
+		return s.decimals(e, tr, limit)
+	}
+	var text string
+	raw := trimEnd(s.value(e))
+	if len(raw) == 0 {
+		return nil
+	}
+	if s.isPlain(raw, tr) {
+		text = string(raw)
+	} else {
+		text = s.decode(raw, v, tr)
+	}
+	if tr.single {
+		return []string{s.finish(text, v, tr)}
+	}
+	n := strings.Count(text, "\\") + 1
+	if n > limit {
+		n = limit
+		s.warned(ValueMalformed)
+	}
+	values := make([]string, n)
+	for i := range values {
+		var value string
+		value, text, _ = strings.Cut(text, "\\")
+		values[i] = s.finish(value, v, tr)
+	}
+	return values
+}
+
+// textVR is the VR of an element that is read as text.
+func (s *Set) textVR(e *entry) (vr, *traits) {
+	v := s.vr(e)
+	t := v.traits()
+	if t == nil || t.class == classUnknown {
+		return vrLO, vrLO.traits()
+	}
+	return v, t
+}
+
+func trimEnd(b []byte) []byte {
+	for len(b) > 0 && (b[len(b)-1] == 0 || b[len(b)-1] == ' ') {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// isPlain reports whether b reads the same in any character set, which most values do.
+func (s *Set) isPlain(b []byte, t *traits) bool {
+	for _, c := range b {
+		if c < 0x20 || c > 0x7e {
+			return false
+		}
+	}
+	return !t.charset || s.characterSet().g0 != romaji
+}
+
+func (s *Set) decode(raw []byte, v vr, t *traits) string {
+	var short [384]byte
+	d := textDecoder{cs: s.characterSet(), t: t, pn: v == vrPN}
+	if 3*len(raw) <= len(short) {
+		d.dst = short[:0]
+		d.decode(raw)
+		s.warned(d.warn)
+		return string(d.dst)
+	}
+	d.dst = make([]byte, 0, 3*len(raw))
+	d.decode(raw)
+	s.warned(d.warn)
+	return string(d.dst)
+}
+
+// finish takes the padding off one value and judges the rest.
+func (s *Set) finish(value string, v vr, t *traits) string {
+	value = strings.TrimRight(value, " ")
+	if !t.leading {
+		value = strings.TrimLeft(value, " ")
+	}
+	if t.max > 0 && len(value) > t.max && tooLong(value, v, t.max) || t.alphabet != "" && !within(value, t.alphabet) {
+		s.warned(ValueMalformed)
+	}
+	return value
+}
+
+func tooLong(value string, v vr, limit int) bool {
+	if v != vrPN {
+		return utf8.RuneCountInString(value) > limit
+	}
+	for group := range strings.SplitSeq(value, "=") {
+		if utf8.RuneCountInString(group) > limit {
+			return true
+		}
+	}
+	return false
+}
+
+func within(value, alphabet string) bool {
+	for i := range len(value) {
+		if strings.IndexByte(alphabet, value[i]) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Set) decimal(e *entry, t *traits) string {
+	if n, ok := s.integer(e, t, 0); ok {
+		return strconv.FormatInt(n, 10)
+	}
+	return ""
+}
+
+func (s *Set) decimals(e *entry, t *traits, limit int) []string {
+	var values []string
+	for i := 0; i < limit; i++ {
+		n, ok := s.integer(e, t, i)
+		if !ok {
+			break
+		}
+		values = append(values, strconv.FormatInt(n, 10))
+	}
+	return values
+}

@@ -41,6 +41,7 @@ export function launch() {
 export async function open(browser, base, path, { width = 1280, height = 900, colorScheme = 'light' } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme, reducedMotion: 'reduce' });
   const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
   const faults = [];
   const home = new URL(base).host;
   await context.route('**/*', (route) => {
@@ -81,4 +82,36 @@ export function background(page) {
     const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number);
     return (r + g + b) / 3;
   });
+}
+
+// faint lists the texts on the page whose contrast with what is painted behind
+// them is under least to 1 (WCAG 2.2 asks for 4.5, and for 3 of large text).
+export function faint(page, least) {
+  return page.evaluate((least) => {
+    const parse = (colour) => {
+      const [r, g, b, a = 1] = colour.match(/[\d.]+/g).map(Number);
+      return { rgb: [r, g, b], a };
+    };
+    const over = (top, a, below) => top.map((v, i) => v * a + below[i] * (1 - a));
+    const luminance = (rgb) => {
+      const [r, g, b] = rgb.map((v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const lineage = (element) => (element ? [element, ...lineage(element.parentElement)] : []);
+    const behind = (element) => lineage(element).reverse().map((e) => parse(getComputedStyle(e).backgroundColor))
+      .reduce((below, { rgb, a }) => over(rgb, a, below), [255, 255, 255]);
+
+    const found = new Set();
+    for (const element of document.querySelectorAll('body *')) {
+      const text = [...element.childNodes].filter((n) => n.nodeType === Node.TEXT_NODE).map((n) => n.textContent).join('').trim();
+      if (text === '' || !element.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true })) continue;
+      const back = behind(element);
+      const { rgb, a } = parse(getComputedStyle(element).color);
+      const opacity = lineage(element).reduce((all, e) => all * Number(getComputedStyle(e).opacity), 1);
+      const [dim, bright] = [luminance(over(rgb, a * opacity, back)), luminance(back)].sort((x, y) => x - y);
+      const contrast = (bright + 0.05) / (dim + 0.05);
+      if (contrast < least) found.add(`${contrast.toFixed(1)} <${element.localName}> ${text.slice(0, 40)}`);
+    }
+    return [...found];
+  }, least);
 }

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { background, launch, open, overflow, shoot } from './browser.mjs';
+import { background, faint, launch, open, overflow, shoot } from './browser.mjs';
 import { start } from './gateway.mjs';
 
 const pages = {
-  docs: { path: '/docs', drawn: '#operations-tag-DICOM, .opblock-summary-path', text: '/q' },
+  docs: { path: '/docs', drawn: '.opblock-summary-path', text: '/q' },
   redoc: { path: '/redoc', drawn: '.api-content h1', text: '/q' },
 };
 
@@ -37,6 +37,7 @@ for (const [name, { path, drawn, text }] of Object.entries(pages)) {
           assert.equal(await overflow(page), 0, 'pixels wider than the window');
           const brightness = await background(page);
           assert.ok(colorScheme === 'dark' ? brightness < 64 : brightness > 191, `brightness ${brightness}`);
+          assert.deepEqual(await faint(page, 3), [], 'texts that are hard to read');
           assert.deepEqual(faults, []);
           await close();
         });

@@ -37,10 +37,19 @@ const dark = {
     },
   },
   schema: { nestedBackground: '#1d2327', linesColor: '#3d5a57' },
-  sidebar: { backgroundColor: '#181d20', textColor: '#e5e7eb', activeTextColor: '#5eead4',
-    groupItems: { activeBackgroundColor: '#252c31' }, level1Items: { activeBackgroundColor: '#252c31' } },
-  rightPanel: { backgroundColor: '#0e1214', servers: { overlay: { backgroundColor: '#252c31', textColor: '#e5e7eb' }, url: { backgroundColor: '#14181b' } } },
+  sidebar: {
+    backgroundColor: '#181d20',
+    textColor: '#e5e7eb',
+    activeTextColor: '#5eead4',
+    groupItems: { activeBackgroundColor: '#252c31' },
+    level1Items: { activeBackgroundColor: '#252c31' },
+  },
+  rightPanel: {
+    backgroundColor: '#0e1214',
+    servers: { overlay: { backgroundColor: '#252c31', textColor: '#e5e7eb' }, url: { backgroundColor: '#14181b' } },
+  },
   codeBlock: { backgroundColor: '#181d20' },
+  fab: { backgroundColor: '#2d353b', color: '#5eead4' },
 };
 
 // Redoc reads its colours once, so another scheme is another drawing.
@@ -48,7 +57,8 @@ const scheme = matchMedia('(prefers-color-scheme: dark)');
 function draw() {
   const place = document.createElement('div');
   document.getElementById('page').replaceChildren(place);
-  Redoc.init('openapi.yaml', { theme: scheme.matches ? dark : light, expandResponses: '200', hideDownloadButtons: true }, place);
+  const theme = scheme.matches ? dark : light;
+  Redoc.init('openapi.yaml', { theme, expandResponses: '200', hideDownloadButtons: true }, place);
 }
 scheme.addEventListener('change', draw);
 draw();

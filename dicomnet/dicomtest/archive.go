@@ -40,6 +40,15 @@ func (a *archive) add(in *Instance) bool {
 	return true
 }
 
+func (a *archive) get(sopInstanceUID string) *Instance {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if i, have := a.index[sopInstanceUID]; have {
+		return a.instances[i]
+	}
+	return nil
+}
+
 // all is what is stored now; the caller must not change it.
 func (a *archive) all() []*Instance {
 	a.mu.RLock()

@@ -50,8 +50,8 @@ func studiesOfJohnDoe() []Study {
 			Series: []Series{{"CT", "AXIAL 5.0", "HEAD", 3}},
 		},
 		{
-			AccessionNumber: "ACC-1001", StudyDate: "20080520", StudyTime: "160000", StudyDescription: "MR KNEE",
-			Series: []Series{{"MR", "PD SAG", "KNEE", 2}},
+			AccessionNumber: "ACC-1001", StudyDate: "20080520", StudyTime: "160000", StudyDescription: "MR LUMBAR SPINE",
+			Series: []Series{{"MR", "T2 SAG", "LSPINE", 2}},
 		},
 	}
 	for i := range studies {

@@ -118,13 +118,11 @@ func addCR(b *builder, _ int) {
 func addUS(b *builder, _ int) {
 	b.text(tag.ImageType, "ORIGINAL", "PRIMARY")
 	b.text(tag.PatientOrientation)
-	b.text(tag.Laterality)
 }
 
 func addSC(b *builder, _ int) {
 	b.text(tag.ConversionType, "WSD")
 	b.text(tag.PatientOrientation)
-	b.text(tag.Laterality)
 }
 
 func addSR(b *builder, _ int) {

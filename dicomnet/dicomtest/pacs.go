@@ -88,20 +88,15 @@ func NewPACS(cfg PACSConfig) *PACS {
 		const d = 10 * time.Second
 		cfg.Timeouts = dicomnet.Timeouts{Connection: d, ACSE: d, DIMSE: d, Move: d, Network: d}
 	}
+	destinations := map[string]string{}
+	maps.Copy(destinations, cfg.Destinations)
 	life, endLife := context.WithCancel(context.Background())
 	return &PACS{
 		cfg: cfg, archive: newArchive(cfg.MaxInstances),
 		life: life, endLife: endLife,
-		destinations: cloneMap(cfg.Destinations),
+		destinations: destinations,
 		operations:   map[dicomnet.Step]int{},
 	}
-}
-
-func cloneMap(m map[string]string) map[string]string {
-	if m == nil {
-		return map[string]string{}
-	}
-	return maps.Clone(m)
 }
 
 // Listen starts to accept associations on address (host:port, port 0 for any
@@ -119,8 +114,8 @@ func (p *PACS) Listen(address string) error {
 func (p *PACS) Serve(l net.Listener) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.server != nil {
-		return errors.Join(errors.New("the PACS listens already"), l.Close())
+	if p.server != nil || p.life.Err() != nil {
+		return errors.Join(errors.New("a PACS listens once, and not after Close"), l.Close())
 	}
 	p.listener, p.served = l, make(chan struct{})
 	p.server = &dicomnet.Server{
@@ -194,6 +189,9 @@ func (p *PACS) AddStudies(studies ...Study) error {
 
 // Instances counts what is stored.
 func (p *PACS) Instances() int { return len(p.archive.all()) }
+
+// Instance is the stored instance with that UID, nil where there is none.
+func (p *PACS) Instance(sopInstanceUID string) *Instance { return p.archive.get(sopInstanceUID) }
 
 // StudyInstances counts what is stored of one study.
 func (p *PACS) StudyInstances(studyInstanceUID string) int {

@@ -1,7 +1,6 @@
 package dicomtest
 
 import (
-	"bytes"
 	"context"
 	"slices"
 
@@ -30,7 +29,7 @@ func (p *PACS) store(ctx context.Context, r *dicomnet.Request) dicomnet.Status {
 			return status
 		}
 	}
-	in, err := decodeInstance(bytes.Clone(r.Data), r.TransferSyntax)
+	in, err := decodeInstance(r.Data, r.TransferSyntax)
 	if err != nil {
 		return dicomnet.StatusUnableToProcess
 	}

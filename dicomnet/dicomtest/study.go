@@ -33,7 +33,7 @@ type Series struct {
 }
 
 // UID is the Study Instance UID, the derived one where none was given.
-func (s *Study) UID() string {
+func (s Study) UID() string {
 	if s.StudyInstanceUID != "" {
 		return s.StudyInstanceUID
 	}
@@ -41,7 +41,7 @@ func (s *Study) UID() string {
 }
 
 // Modalities are the modalities of the series, each once, in order of appearance.
-func (s *Study) Modalities() []string {
+func (s Study) Modalities() []string {
 	var modalities []string
 	for _, series := range s.Series {
 		modalities = appendOnce(modalities, series.Modality)
@@ -51,7 +51,7 @@ func (s *Study) Modalities() []string {
 
 // Instances makes the SOP instances of the study. The same study gives the same
 // instances, UIDs and pixels included.
-func (s *Study) Instances() []*Instance {
+func (s Study) Instances() []*Instance {
 	var instances []*Instance
 	for i := range s.Series {
 		for j := range max(1, s.Series[i].Instances) {

@@ -11,7 +11,7 @@ import (
 const edge = 16
 
 // instance makes instance j of series i, both counted from 0.
-func (s *Study) instance(i, j int) *Instance {
+func (s Study) instance(i, j int) *Instance {
 	series := s.Series[i]
 	d := iodFor(series.Modality)
 	seriesUID := derivedUID("series", s.UID(), strconv.Itoa(i))
@@ -39,7 +39,7 @@ func (s *Study) instance(i, j int) *Instance {
 
 // addPatientAndStudy adds the Patient and General Study modules (PS3.3 sections
 // C.7.1.1 and C.7.2.1) and the character set of all text.
-func (s *Study) addPatientAndStudy(b *builder) {
+func (s Study) addPatientAndStudy(b *builder) {
 	if len(s.CharacterSet) > 0 {
 		b.text(tag.SpecificCharacterSet, s.CharacterSet...)
 	}
@@ -58,13 +58,15 @@ func (s *Study) addPatientAndStudy(b *builder) {
 
 // addSeries adds the General Series and General Equipment modules (PS3.3 sections
 // C.7.3.1 and C.7.5.1).
-func (s *Study) addSeries(b *builder, i int, uid string) {
+func (s Study) addSeries(b *builder, i int, uid string) {
 	series := s.Series[i]
 	b.text(tag.SeriesInstanceUID, uid)
 	b.text(tag.SeriesNumber, strconv.Itoa(i+1))
 	b.text(tag.Modality, series.Modality)
 	b.text(tag.SeriesDescription, series.SeriesDescription)
-	b.text(tag.BodyPartExamined, series.BodyPartExamined)
+	if series.Modality != "SR" {
+		b.text(tag.BodyPartExamined, series.BodyPartExamined)
+	}
 	b.text(tag.PerformingPhysicianName, s.PerformingPhysicianName)
 	b.text(tag.InstitutionName, s.InstitutionName)
 	b.text(tag.Manufacturer, "SYNTHETIC")

@@ -167,7 +167,7 @@ const (
 	ProblemCodeCancelled              ProblemCode = "cancelled"
 	ProblemCodeConnectionLost         ProblemCode = "connection_lost"
 	ProblemCodeConnectionTimeout      ProblemCode = "connection_timeout"
-	ProblemCodeDimseTimeout           ProblemCode = "dimse_timeout"
+	ProblemCodeDIMSETimeout           ProblemCode = "dimse_timeout"
 	ProblemCodeDraining               ProblemCode = "draining"
 	ProblemCodeFindFailed             ProblemCode = "find_failed"
 	ProblemCodeInternalError          ProblemCode = "internal_error"
@@ -215,7 +215,7 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeConnectionTimeout:
 		return true
-	case ProblemCodeDimseTimeout:
+	case ProblemCodeDIMSETimeout:
 		return true
 	case ProblemCodeDraining:
 		return true
@@ -1661,6 +1661,13 @@ type NotImplementedApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
 	Headers NotImplementedResponseHeaders
+}
+
+type NotModifiedResponseHeaders struct {
+	XCorrelationID string
+}
+type NotModifiedResponse struct {
+	Headers NotModifiedResponseHeaders
 }
 
 type PayloadTooLargeResponseHeaders struct {

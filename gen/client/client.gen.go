@@ -170,7 +170,7 @@ const (
 	ProblemCodeCancelled              ProblemCode = "cancelled"
 	ProblemCodeConnectionLost         ProblemCode = "connection_lost"
 	ProblemCodeConnectionTimeout      ProblemCode = "connection_timeout"
-	ProblemCodeDimseTimeout           ProblemCode = "dimse_timeout"
+	ProblemCodeDIMSETimeout           ProblemCode = "dimse_timeout"
 	ProblemCodeDraining               ProblemCode = "draining"
 	ProblemCodeFindFailed             ProblemCode = "find_failed"
 	ProblemCodeInternalError          ProblemCode = "internal_error"
@@ -218,7 +218,7 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeConnectionTimeout:
 		return true
-	case ProblemCodeDimseTimeout:
+	case ProblemCodeDIMSETimeout:
 		return true
 	case ProblemCodeDraining:
 		return true
@@ -2561,6 +2561,11 @@ type GetDocsReply200Headers struct {
 	XCorrelationID string
 }
 
+// GetDocsReply304Headers the declared response headers of an HTTP 304 response for GetDocs
+type GetDocsReply304Headers struct {
+	XCorrelationID string
+}
+
 // GetDocsReply405Headers the declared response headers of an HTTP 405 response for GetDocs
 type GetDocsReply405Headers struct {
 	Allow          string
@@ -2581,6 +2586,8 @@ type GetDocsReply struct {
 	ApplicationProblemJSON500 *InternalError
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetDocsReply200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetDocsReply304Headers
 	// Headers405 the parsed response headers for an HTTP 405 response
 	Headers405 *GetDocsReply405Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -3013,6 +3020,11 @@ type GetOpenAPIJSONReply200Headers struct {
 	XCorrelationID string
 }
 
+// GetOpenAPIJSONReply304Headers the declared response headers of an HTTP 304 response for GetOpenAPIJSON
+type GetOpenAPIJSONReply304Headers struct {
+	XCorrelationID string
+}
+
 // GetOpenAPIJSONReply405Headers the declared response headers of an HTTP 405 response for GetOpenAPIJSON
 type GetOpenAPIJSONReply405Headers struct {
 	Allow          string
@@ -3035,6 +3047,8 @@ type GetOpenAPIJSONReply struct {
 	ApplicationProblemJSON500 *InternalError
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetOpenAPIJSONReply200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetOpenAPIJSONReply304Headers
 	// Headers405 the parsed response headers for an HTTP 405 response
 	Headers405 *GetOpenAPIJSONReply405Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -3090,6 +3104,11 @@ type GetOpenAPIYAMLReply200Headers struct {
 	XCorrelationID string
 }
 
+// GetOpenAPIYAMLReply304Headers the declared response headers of an HTTP 304 response for GetOpenAPIYAML
+type GetOpenAPIYAMLReply304Headers struct {
+	XCorrelationID string
+}
+
 // GetOpenAPIYAMLReply405Headers the declared response headers of an HTTP 405 response for GetOpenAPIYAML
 type GetOpenAPIYAMLReply405Headers struct {
 	Allow          string
@@ -3112,6 +3131,8 @@ type GetOpenAPIYAMLReply struct {
 	ApplicationProblemJSON500 *InternalError
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetOpenAPIYAMLReply200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetOpenAPIYAMLReply304Headers
 	// Headers405 the parsed response headers for an HTTP 405 response
 	Headers405 *GetOpenAPIYAMLReply405Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -3685,6 +3706,11 @@ type GetRedocReply200Headers struct {
 	XCorrelationID string
 }
 
+// GetRedocReply304Headers the declared response headers of an HTTP 304 response for GetRedoc
+type GetRedocReply304Headers struct {
+	XCorrelationID string
+}
+
 // GetRedocReply405Headers the declared response headers of an HTTP 405 response for GetRedoc
 type GetRedocReply405Headers struct {
 	Allow          string
@@ -3705,6 +3731,8 @@ type GetRedocReply struct {
 	ApplicationProblemJSON500 *InternalError
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetRedocReply200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *GetRedocReply304Headers
 	// Headers405 the parsed response headers for an HTTP 405 response
 	Headers405 *GetRedocReply405Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -4171,6 +4199,9 @@ func ParseGetDocsReply(rsp *http.Response) (*GetDocsReply, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
 		var dest MethodNotAllowed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4198,6 +4229,16 @@ func ParseGetDocsReply(rsp *http.Response) (*GetDocsReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetDocsReply304Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers304 = &headers
 	case rsp.StatusCode == 405:
 		var headers GetDocsReply405Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -4699,6 +4740,9 @@ func ParseGetOpenAPIJSONReply(rsp *http.Response) (*GetOpenAPIJSONReply, error) 
 		}
 		response.JSON200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
 		var dest MethodNotAllowed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4726,6 +4770,16 @@ func ParseGetOpenAPIJSONReply(rsp *http.Response) (*GetOpenAPIJSONReply, error) 
 			headers.XCorrelationID = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetOpenAPIJSONReply304Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers304 = &headers
 	case rsp.StatusCode == 405:
 		var headers GetOpenAPIJSONReply405Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -4779,6 +4833,9 @@ func ParseGetOpenAPIYAMLReply(rsp *http.Response) (*GetOpenAPIYAMLReply, error) 
 		}
 		response.YAML200 = &dest
 
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
 		var dest MethodNotAllowed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4806,6 +4863,16 @@ func ParseGetOpenAPIYAMLReply(rsp *http.Response) (*GetOpenAPIYAMLReply, error) 
 			headers.XCorrelationID = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetOpenAPIYAMLReply304Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers304 = &headers
 	case rsp.StatusCode == 405:
 		var headers GetOpenAPIYAMLReply405Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -5484,6 +5551,9 @@ func ParseGetRedocReply(rsp *http.Response) (*GetRedocReply, error) {
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
 		var dest MethodNotAllowed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -5511,6 +5581,16 @@ func ParseGetRedocReply(rsp *http.Response) (*GetRedocReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers GetRedocReply304Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers304 = &headers
 	case rsp.StatusCode == 405:
 		var headers GetRedocReply405Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {

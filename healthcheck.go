@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"dicom-qr-gateway/server"
+)
+
+const healthcheckTimeout = 5 * time.Second
+
+// healthcheck asks the gateway that runs with the same settings on this machine.
+func healthcheck(ctx context.Context, getenv func(string) string) error {
+	config, err := server.LoadConfig(getenv)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
+	defer cancel()
+	url := baseURL(config.ListenAddr, config.ServerTLS() != nil) + "/health"
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err
+	}
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		//nolint:gosec // It asks itself, under an address that its certificate does not name.
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+	}
+	response, err := (&http.Client{Transport: transport}).Do(request)
+	if err != nil {
+		return fmt.Errorf("not healthy: %w", err)
+	}
+	_, err = io.Copy(io.Discard, response.Body)
+	if err := response.Body.Close(); err != nil {
+		return fmt.Errorf("not healthy: %w", err)
+	}
+	if err != nil || response.StatusCode != http.StatusOK {
+		return fmt.Errorf("not healthy: status %d", response.StatusCode)
+	}
+	return nil
+}
+
+// baseURL is where a listener on address is reached from this machine.
+func baseURL(address string, secure bool) string {
+	scheme := "http"
+	if secure {
+		scheme = "https"
+	}
+	host, port, _ := net.SplitHostPort(address)
+	// Go listens on both families where no address or an unspecified one is given.
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}

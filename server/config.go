@@ -1,0 +1,240 @@
+package server
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/rs/zerolog"
+
+	"dicom-qr-gateway/dicomnet"
+)
+
+// Config is every setting of the gateway, each from the environment variable
+// that its tag names. LoadConfig makes one; it holds no secret, only the names
+// of files that do.
+type Config struct {
+	DICOMDebug   bool   `env:"DICOM_DEBUG"    envDefault:"false"`
+	LogToConsole bool   `env:"LOG_TO_CONSOLE" envDefault:"true"`
+	LogFormat    string `env:"LOG_FORMAT"     envDefault:"json"`
+	ListenAddr   string `env:"LISTEN_ADDR"    envDefault:":6000"`
+
+	ACSETimeout       Seconds `env:"ACSE_TIMEOUT"       envDefault:"10"`
+	DIMSETimeout      Seconds `env:"DIMSE_TIMEOUT"      envDefault:"10"`
+	NetworkTimeout    Seconds `env:"NETWORK_TIMEOUT"    envDefault:"10"`
+	ConnectionTimeout Seconds `env:"CONNECTION_TIMEOUT" envDefault:"10"`
+	MoveTimeout       Seconds `env:"MOVE_TIMEOUT"` // zero: DIMSETimeout
+	OperationTimeout  Seconds `env:"OPERATION_TIMEOUT"  envDefault:"3600"`
+	// DrainTimeout is how long running operations may go on once the gateway
+	// shuts down, before they are cancelled at their PACS. The default leaves time
+	// for that within the ten seconds that container runtimes commonly give.
+	DrainTimeout Seconds `env:"DRAIN_TIMEOUT" envDefault:"5"`
+
+	MaxMatches int `env:"MAX_MATCHES" envDefault:"10000"`
+
+	DICOMTLSCAFile     string `env:"DICOM_TLS_CA_FILE"`
+	DICOMTLSCertFile   string `env:"DICOM_TLS_CERT_FILE"`
+	DICOMTLSKeyFile    string `env:"DICOM_TLS_KEY_FILE"`
+	DICOMTLSServerName string `env:"DICOM_TLS_SERVER_NAME"`
+	TLSCertFile        string `env:"TLS_CERT_FILE"`
+	TLSKeyFile         string `env:"TLS_KEY_FILE"`
+
+	dicomTLS  *tls.Config
+	serverTLS *tls.Config
+}
+
+// Settings of features that this version lacks, with the value that switches
+// each off. To ignore one would leave a gateway open that its operator believes
+// closed, or unaudited that he believes audited.
+var notBuilt = []struct{ name, off string }{
+	{"API_KEYS_FILE", ""},
+	{"ASSOCIATION_IDLE", "0"},
+	{"AUDIT_LOG", ""},
+	{"MAX_ASSOCIATIONS_PER_PACS", ""},
+	{"OTEL_EXPORTER_OTLP_ENDPOINT", ""},
+	{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", ""},
+	{"OTEL_TRACES_EXPORTER", "none"},
+	{"PACS_ALLOWLIST", ""},
+	{"QUEUE_TIMEOUT", ""},
+	{"TLS_CLIENT_CA_FILE", ""},
+}
+
+// Seconds is a duration that is written as a number of seconds, with or without
+// a fraction.
+type Seconds time.Duration
+
+// UnmarshalText reads a number of seconds.
+func (s *Seconds) UnmarshalText(text []byte) error {
+	f, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || math.IsNaN(f) || f < 0 || f > maxSeconds {
+		return fmt.Errorf("want seconds, 0 to %d", maxSeconds)
+	}
+	*s = Seconds(f * float64(time.Second))
+	return nil
+}
+
+const maxSeconds = 1_000_000
+
+// Duration is s for the standard library.
+func (s Seconds) Duration() time.Duration { return time.Duration(s) }
+
+// LoadConfig reads all settings; an empty variable is as good as an unset one.
+// The error names every variable that is at fault, and never repeats a value.
+func LoadConfig(getenv func(string) string) (Config, error) {
+	var c Config
+	var faults faultyVariables
+
+	environment := map[string]string{}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+		if name := field.Tag.Get("env"); name != "" && getenv(name) != "" {
+			environment[name] = getenv(name)
+		}
+	}
+	if err := env.ParseWithOptions(&c, env.Options{Environment: environment}); err != nil {
+		faults.addParseErrors(err)
+	}
+	if c.MoveTimeout == 0 && environment["MOVE_TIMEOUT"] == "" {
+		c.MoveTimeout = c.DIMSETimeout
+	}
+	c.check(&faults)
+
+	for _, setting := range notBuilt {
+		if value := getenv(setting.name); value != "" && value != setting.off {
+			faults.add(setting.name, "this version does not support it; unset it")
+		}
+	}
+	return c, faults.err()
+}
+
+func (c *Config) check(faults *faultyVariables) {
+	for _, timeout := range []struct {
+		name  string
+		value Seconds
+	}{
+		{"ACSE_TIMEOUT", c.ACSETimeout},
+		{"CONNECTION_TIMEOUT", c.ConnectionTimeout},
+		{"DIMSE_TIMEOUT", c.DIMSETimeout},
+		{"MOVE_TIMEOUT", c.MoveTimeout},
+		{"NETWORK_TIMEOUT", c.NetworkTimeout},
+	} {
+		// Zero would wait for ever for a PACS that is silent.
+		if timeout.value <= 0 {
+			faults.add(timeout.name, "want more than 0 seconds")
+		}
+	}
+	if c.LogFormat != "json" && c.LogFormat != "console" {
+		faults.add("LOG_FORMAT", "want json or console")
+	}
+	if c.MaxMatches < 1 {
+		faults.add("MAX_MATCHES", "want at least 1")
+	}
+	if !validListenAddr(c.ListenAddr) {
+		faults.add("LISTEN_ADDR", "want host:port or :port")
+	}
+	c.loadTLS(faults)
+}
+
+func validListenAddr(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+// Timeouts are the settings that dicomnet measures.
+func (c *Config) Timeouts() dicomnet.Timeouts {
+	return dicomnet.Timeouts{
+		Connection: c.ConnectionTimeout.Duration(),
+		ACSE:       c.ACSETimeout.Duration(),
+		DIMSE:      c.DIMSETimeout.Duration(),
+		Move:       c.MoveTimeout.Duration(),
+		Network:    c.NetworkTimeout.Duration(),
+	}
+}
+
+// DICOMTLS is what DICOM TLS connections to a PACS are made with; the settings
+// may leave it at what the system trusts.
+func (c *Config) DICOMTLS() *tls.Config { return c.dicomTLS }
+
+// ServerTLS is what the gateway's own listener is made with; nil is plain HTTP.
+func (c *Config) ServerTLS() *tls.Config { return c.serverTLS }
+
+// MarshalZerologObject writes every setting under the name of its variable in
+// lower case.
+func (c Config) MarshalZerologObject(e *zerolog.Event) {
+	value := reflect.ValueOf(c)
+	for _, field := range reflect.VisibleFields(value.Type()) {
+		name := field.Tag.Get("env")
+		if name == "" {
+			continue
+		}
+		setting := value.FieldByIndex(field.Index).Interface()
+		if seconds, ok := setting.(Seconds); ok {
+			setting = seconds.Duration().Seconds()
+		}
+		e.Interface(strings.ToLower(name), setting)
+	}
+}
+
+// faultyVariables collects what is wrong with the environment.
+type faultyVariables struct {
+	names   []string
+	reasons map[string]string
+}
+
+func (f *faultyVariables) add(name, reason string) {
+	if _, known := f.reasons[name]; known {
+		return
+	}
+	if f.reasons == nil {
+		f.reasons = map[string]string{}
+	}
+	f.names = append(f.names, name)
+	f.reasons[name] = reason
+}
+
+func (f *faultyVariables) addParseErrors(err error) {
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		f.add("environment", "cannot be read")
+		return
+	}
+	for _, err := range all.Errors {
+		var fault env.ParseError
+		if !errors.As(err, &fault) {
+			f.add("environment", "cannot be read")
+			continue
+		}
+		field, _ := reflect.TypeFor[Config]().FieldByName(fault.Name)
+		reason := fault.Err.Error()
+		switch field.Type.Kind() {
+		case reflect.Bool:
+			reason = "want true or false"
+		case reflect.Int:
+			reason = "want an integer"
+		}
+		f.add(field.Tag.Get("env"), reason)
+	}
+}
+
+func (f *faultyVariables) err() error {
+	if len(f.names) == 0 {
+		return nil
+	}
+	slices.Sort(f.names)
+	lines := make([]string, len(f.names))
+	for i, name := range f.names {
+		lines[i] = name + ": " + f.reasons[name]
+	}
+	return errors.New("faulty settings: " + strings.Join(lines, "; "))
+}

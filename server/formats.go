@@ -1,0 +1,99 @@
+package server
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"dicom-qr-gateway/dicomnet"
+)
+
+// errFormat is enough of an error: what is wrong is told by the rule of the
+// format, never by the value.
+var errFormat = errors.New("format")
+
+// stringFormats are the contract's formats that say more than its patterns can.
+func stringFormats() map[string]openapi3.StringFormatValidator {
+	formats := map[string]openapi3.StringFormatValidator{}
+	for name, valid := range map[string]func(string) bool{
+		"ae-title":         dicomnet.ValidAETitle,
+		"host":             validHost,
+		"patient-id":       validText,
+		"accession-number": validText,
+		"date":             validDate,
+	} {
+		formats[name] = openapi3.NewCallbackValidator(func(value string) error {
+			if !valid(value) {
+				return errFormat
+			}
+			return nil
+		})
+	}
+	return formats
+}
+
+// formatRules say what each format asks for.
+var formatRules = map[string]string{
+	"ae-title":         "must be a string of 1 to 16 printable ASCII characters, without a backslash and not only spaces",
+	"host":             "must be an IPv4 address, an IPv6 address without brackets, or a host name; no scheme and no port",
+	"patient-id":       "must be a string of 1 to 64 characters, without wildcards, backslash or control characters and not only spaces",
+	"accession-number": "must be a string of 1 to 16 characters, without wildcards, backslash or control characters and not only spaces",
+	"code-string":      "must be a string of 1 to 16 upper-case letters, digits, spaces and underscores, not only spaces",
+	"uid":              "must be a DICOM unique identifier: groups of digits with dots between them, at most 64 characters",
+	"date":             "must be a date, written as year, month and day with hyphens",
+}
+
+// validText is for values that DICOM compares as a whole: wildcards would match
+// others, a backslash would part the value in two, and U+FFFD stands for
+// something that could not be read.
+func validText(s string) bool {
+	return strings.TrimSpace(s) != "" &&
+		!strings.ContainsAny(s, `*?\`) &&
+		!strings.ContainsRune(s, utf8.RuneError) &&
+		!strings.ContainsFunc(s, unicode.IsControl)
+}
+
+func validDate(s string) bool {
+	_, err := time.Parse(time.DateOnly, s)
+	return err == nil
+}
+
+// validHost takes addresses without a zone, for zones are names of this machine,
+// and names of RFC 1123 with the underscores that DNS has and people use. A name
+// whose last label is a number is none: it is a mistyped address, which some
+// resolvers would make something of.
+func validHost(s string) bool {
+	if address, err := netip.ParseAddr(s); err == nil {
+		return address.Zone() == ""
+	}
+	s = strings.TrimSuffix(s, ".")
+	if len(s) > 253 {
+		return false
+	}
+	labels := strings.Split(s, ".")
+	for _, label := range labels {
+		if !validLabel(label) {
+			return false
+		}
+	}
+	last := strings.ToLower(labels[len(labels)-1])
+	return strings.Trim(last, "0123456789") != "" && !strings.HasPrefix(last, "0x")
+}
+
+func validLabel(s string) bool {
+	if len(s) < 1 || len(s) > 63 || s[0] == '-' || s[len(s)-1] == '-' {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,134 @@
+package server
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"strings"
+
+	openapi_types "github.com/oapi-codegen/runtime/types"
+
+	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/qr"
+)
+
+// Query is C-FIND of the studies of one patient.
+func (h *handlers) Query(ctx context.Context, request api.QueryRequestObject) (api.QueryResponseObject, error) {
+	body := request.Body
+	peer := peerOf(body.PACSIP, body.PACSPort, body.PACSAETitle, body.CFindAETitle, body.PACSTLS)
+	filter := filterOf(body)
+	note(ctx, "C-FIND", peer)
+
+	result, err := h.gateway.Query(ctx, peer, filter)
+	if err != nil {
+		return nil, err
+	}
+	if len(result.Studies) == 0 {
+		return nil, noStudyMatched(result.Warnings)
+	}
+	return api.Query200JSONResponse{
+		Body: api.QueryResponse{
+			Operation:    api.CFIND,
+			Status:       api.QueryResponseStatusOk,
+			PatientID:    filter.PatientID,
+			StudyDetails: studyDetails(result.Studies),
+			Warnings:     warningsOf(result.Warnings),
+		},
+		Headers: api.Query200ResponseHeaders{XCorrelationID: infoOf(ctx).correlationID},
+	}, nil
+}
+
+// note tells the request's log line what is done and where.
+func note(ctx context.Context, operation string, peer qr.Peer) {
+	info := infoOf(ctx)
+	info.operation = operation
+	info.peer = net.JoinHostPort(peer.Host, strconv.Itoa(peer.Port))
+}
+
+func noStudyMatched(warnings []qr.Warning) error {
+	return &problem{code: api.ProblemCodeNoStudyMatched, warnings: warningsOf(warnings)}
+}
+
+func peerOf(host string, port int, called, calling string, tls *bool) qr.Peer {
+	return qr.Peer{
+		Host:           host,
+		Port:           port,
+		CalledAETitle:  insignificantOff(called),
+		CallingAETitle: insignificantOff(calling),
+		TLS:            valueOf(tls),
+	}
+}
+
+func filterOf(body *api.QueryRequest) qr.Filter {
+	filter := qr.Filter{
+		PatientID:         insignificantOff(body.PatientID),
+		MaxYearsOld:       valueOf(body.MaxYearsOld),
+		MaxResults:        valueOf(body.MaxResults),
+		StudyInstanceUIDs: valueOf(body.StudyInstanceUIDs),
+		AccessionNumber:   insignificantOff(valueOf(body.AccessionNumber)),
+		StudyDateFrom:     dicomDate(body.StudyDateFrom),
+		StudyDateTo:       dicomDate(body.StudyDateTo),
+	}
+	for _, modality := range valueOf(body.Modalities) {
+		filter.Modalities = append(filter.Modalities, insignificantOff(modality))
+	}
+	return filter
+}
+
+// insignificantOff takes off the outer spaces, which carry no meaning in AE, CS,
+// LO and SH values (PS3.5 section 6.2).
+func insignificantOff(s string) string { return strings.Trim(s, " ") }
+
+// dicomDate is the date as a DA value; "" where there is none.
+func dicomDate(d *openapi_types.Date) string {
+	if d == nil {
+		return ""
+	}
+	return d.Format("20060102")
+}
+
+func valueOf[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
+func studyDetails(studies []qr.Study) []api.Study {
+	details := make([]api.Study, len(studies))
+	for i := range studies {
+		s := &studies[i]
+		details[i] = api.Study{
+			PatientName:             s.PatientName,
+			PatientID:               s.PatientID,
+			DateOfBirth:             s.DateOfBirth,
+			StudyInstanceUID:        s.StudyInstanceUID,
+			StudyDescription:        s.StudyDescription,
+			ModalitiesInStudy:       orEmpty(s.ModalitiesInStudy),
+			StudyDate:               s.StudyDate,
+			StudyTime:               s.StudyTime,
+			AccessionNumber:         s.AccessionNumber,
+			ReferringPhysicianName:  s.ReferringPhysicianName,
+			PerformingPhysicianName: s.PerformingPhysicianName,
+			InstitutionName:         s.InstitutionName,
+		}
+	}
+	return details
+}
+
+// orEmpty keeps a list that is nil from going out as null.
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+func warningsOf(warnings []qr.Warning) []api.Warning {
+	out := make([]api.Warning, len(warnings))
+	for i, w := range warnings {
+		out[i] = api.Warning{Code: api.WarningCode(w.Code), Message: w.Message}
+	}
+	return out
+}

@@ -1,0 +1,181 @@
+// Package server is the gateway's HTTP side: routes, checks, problem documents,
+// settings and logs. It is the only package that knows Echo, kin-openapi and the
+// generated server; what a query and a retrieve are is none of its business.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/rs/zerolog"
+
+	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/qr"
+)
+
+// Gateway is what the server asks of package qr; *qr.Gateway is one. The methods
+// are safe for concurrent use and end soon after their context does.
+type Gateway interface {
+	Query(ctx context.Context, p qr.Peer, f qr.Filter) (*qr.QueryResult, error)
+	Retrieve(ctx context.Context, p qr.Peer, f qr.Filter, destination string, progress qr.Progress) (*qr.RetrieveResult, error)
+	// Wait blocks until what goes on behind the answers is done.
+	Wait(ctx context.Context) error
+}
+
+// BuildInfo tells which gateway this is; what is unknown is empty.
+type BuildInfo struct{ Version, Commit, Date, GoVersion string }
+
+// String is for people.
+func (b BuildInfo) String() string {
+	known := []string{b.Version}
+	for _, s := range []string{b.Commit, b.Date, b.GoVersion} {
+		if s != "" {
+			known = append(known, s)
+		}
+	}
+	return "dicom-qr-gateway " + strings.Join(known, " ")
+}
+
+// Options are what New makes a Server of.
+type Options struct {
+	Config  Config
+	Gateway Gateway
+	// Contract is openapi.yaml, served byte for byte.
+	Contract []byte
+	Logger   zerolog.Logger
+	Build    BuildInfo
+}
+
+// Server answers HTTP requests; as a handler it is safe for concurrent use.
+type Server struct {
+	config   Config
+	gateway  Gateway
+	log      zerolog.Logger
+	echo     *echo.Echo
+	allow    map[string]string // the methods of each path
+	workload *workload
+}
+
+// New builds the routes and the checks of the contract.
+func New(o Options) (*Server, error) {
+	s := &Server{config: o.Config, gateway: o.Gateway, log: o.Logger, echo: echo.New(), workload: newWorkload()}
+	s.echo.IPExtractor = echo.ExtractIPDirect()
+	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.answer(c, err) }
+	s.echo.Logger.SetOutput(httpErrorLog(o.Logger).Writer())
+	s.echo.Use(s.observe, s.gate)
+
+	checks, err := s.operationChecks()
+	if err != nil {
+		return nil, err
+	}
+	h := &handlers{gateway: o.Gateway, workload: s.workload, build: o.Build}
+	strict := api.NewStrictHandler(h, []api.StrictMiddlewareFunc{answered})
+	api.RegisterHandlersWithOptions(withHead{s.echo}, strict, api.RegisterHandlersOptions{OperationMiddlewares: checks})
+	withHead{s.echo}.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusFound, "/docs") })
+	registerDocs(s.echo, o.Contract)
+	s.allow = methodsByPath(s.echo.Routes())
+	return s, nil
+}
+
+// operationChecks go before the handlers of the operations that reach out to a PACS.
+func (s *Server) operationChecks() (map[string][]echo.MiddlewareFunc, error) {
+	contract, err := api.GetSpec()
+	if err != nil {
+		return nil, fmt.Errorf("embedded contract: %w", err)
+	}
+	checks := map[string][]echo.MiddlewareFunc{}
+	for operation, path := range map[string]string{"query": "/q", "retrieve": "/qr", "echo": "/echo"} {
+		v, err := newValidator(contract, path)
+		if err != nil {
+			return nil, err
+		}
+		checks[operation] = []echo.MiddlewareFunc{s.workload.admit, v.check}
+	}
+	return checks, nil
+}
+
+// withHead registers HEAD beside each GET (RFC 9110 section 9.3.2); net/http
+// leaves the body out.
+type withHead struct{ *echo.Echo }
+
+func (r withHead) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	r.HEAD(path, h, m...)
+	return r.Echo.GET(path, h, m...)
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 16 << 10
+	// endTimeout bounds what is left to do after the operations were cancelled:
+	// C-CANCEL, release or abort, and the answers.
+	endTimeout = 4 * time.Second
+)
+
+// Serve answers on l until ctx is done. Then it takes no new work, gives what
+// runs the time of DRAIN_TIMEOUT, cancels the rest, and returns nil when all is
+// over. It closes l.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	// Operations outlive ctx, so they get a context of their own.
+	operations, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	// Neither ReadTimeout nor WriteTimeout: both would end a long retrieve.
+	// observe sets deadlines for each request.
+	httpServer := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		BaseContext:       func(net.Listener) context.Context { return operations },
+		ErrorLog:          httpErrorLog(s.log),
+		TLSConfig:         s.config.ServerTLS(),
+	}
+	failed := make(chan error, 1)
+	go func() {
+		if httpServer.TLSConfig != nil {
+			failed <- httpServer.ServeTLS(l, "", "")
+			return
+		}
+		failed <- httpServer.Serve(l)
+	}()
+	s.log.Info().Str("address", l.Addr().String()).Bool("tls", httpServer.TLSConfig != nil).Msg("listening")
+
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	s.drain(cancel)
+	end, stop := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer stop()
+	err := errors.Join(httpServer.Shutdown(end), s.gateway.Wait(end))
+	if err != nil {
+		err = errors.Join(err, httpServer.Close())
+	}
+	<-failed
+	s.log.Info().Bool("clean", err == nil).Msg("stopped")
+	return err
+}
+
+// drain keeps answering while operations run: /ready tells proxies to go elsewhere.
+func (s *Server) drain(cancel context.CancelCauseFunc) {
+	idle := s.workload.drain()
+	s.log.Info().Float64("drain_timeout", s.config.DrainTimeout.Duration().Seconds()).Msg("draining")
+	timeout := time.NewTimer(s.config.DrainTimeout.Duration())
+	defer timeout.Stop()
+	select {
+	case <-idle:
+	case <-timeout.C:
+		s.log.Info().Msg("cancelling what still runs")
+	}
+	cancel(errDraining)
+}

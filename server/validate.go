@@ -1,0 +1,114 @@
+package server
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/labstack/echo/v4"
+
+	"dicom-qr-gateway/gen/api"
+)
+
+const maxBody = 64 << 10
+
+// validator checks the bodies of one operation against its schema in the
+// contract, the embedded copy of which is read once.
+type validator struct {
+	schema  *openapi3.Schema
+	options []openapi3.SchemaValidationOption
+}
+
+func newValidator(spec *openapi3.T, path string) (*validator, error) {
+	item := spec.Paths.Find(path)
+	if item == nil || item.Post == nil || item.Post.RequestBody == nil {
+		return nil, fmt.Errorf("the contract has no body for POST %s", path)
+	}
+	content := item.Post.RequestBody.Value.Content.Get(jsonType)
+	if content == nil {
+		return nil, fmt.Errorf("the contract has no JSON body for POST %s", path)
+	}
+	return &validator{
+		schema: content.Schema.Value,
+		options: []openapi3.SchemaValidationOption{
+			openapi3.VisitAsRequest(),
+			openapi3.MultiErrors(),
+			openapi3.WithStringFormatValidators(stringFormats()),
+		},
+	}, nil
+}
+
+// check refuses what the contract does not allow and hands the rest on as it was
+// parsed, so that what the handler sees is what was checked.
+func (v *validator) check(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		if !declaresJSON(r.Header) {
+			return &problem{code: api.ProblemCodeUnsupportedMediaType}
+		}
+		body, err := readBody(c)
+		if err != nil {
+			return err
+		}
+		value, faults := parseJSON(body)
+		if value == nil && len(faults) > 0 {
+			return invalidRequest(faults)
+		}
+		if err := v.schema.VisitJSON(value, v.options...); err != nil {
+			faults = append(faults, schemaFaults(err)...)
+		}
+		faults = append(faults, dateOrder(value)...)
+		if len(faults) > 0 {
+			return invalidRequest(faults)
+		}
+		r.Body = checkedBody{http.NoBody, value}
+		return next(c)
+	}
+}
+
+func readBody(c echo.Context) ([]byte, error) {
+	r := c.Request()
+	if r.ContentLength > maxBody {
+		return nil, tooLarge(c)
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil {
+		c.Response().Header().Set("Connection", "close")
+		return nil, invalidRequest([]api.Fault{{Detail: "did not arrive whole or in time"}})
+	}
+	if len(body) > maxBody {
+		return nil, tooLarge(c)
+	}
+	// net/http now waits for the caller to go away; that must not run into the
+	// deadline of the body.
+	_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Time{})
+	return body, nil
+}
+
+// tooLarge also closes the connection, lest the rest of the body be read in vain.
+func tooLarge(c echo.Context) error {
+	c.Response().Header().Set("Connection", "close")
+	return &problem{code: api.ProblemCodePayloadTooLarge}
+}
+
+// dateOrder is the one rule of the contract that concerns two fields.
+func dateOrder(value any) []api.Fault {
+	fields, _ := value.(map[string]any)
+	from, _ := fields["study_date_from"].(string)
+	to, _ := fields["study_date_to"].(string)
+	if validDate(from) && validDate(to) && to < from {
+		return []api.Fault{{Pointer: "/study_date_to", Detail: "must not be before study_date_from"}}
+	}
+	return nil
+}
+
+// checkedBody gives the generated server the value that was checked, in place of
+// bytes to be decoded a second time.
+type checkedBody struct {
+	io.ReadCloser
+	value any
+}
+
+func (b checkedBody) ValidatedValue() any { return b.value }

@@ -1,0 +1,65 @@
+package server
+
+import (
+	"sync"
+
+	"github.com/labstack/echo/v4"
+)
+
+// workload counts the operations that run, and takes no more once it is drained.
+type workload struct {
+	mu       sync.Mutex
+	running  int
+	draining bool
+	idle     chan struct{} // closed when drained and nothing runs
+}
+
+func newWorkload() *workload { return &workload{idle: make(chan struct{})} }
+
+func (l *workload) begin() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.draining {
+		return false
+	}
+	l.running++
+	return true
+}
+
+func (l *workload) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.running--
+	if l.draining && l.running == 0 {
+		close(l.idle)
+	}
+}
+
+// drain takes no more work; the channel is closed when none is left. To be
+// called once.
+func (l *workload) drain() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.draining = true
+	if l.running == 0 {
+		close(l.idle)
+	}
+	return l.idle
+}
+
+func (l *workload) isDraining() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.draining
+}
+
+// admit lets operations through unless the gateway drains.
+func (l *workload) admit(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if !l.begin() {
+			return errDraining
+		}
+		defer l.end()
+		return next(c)
+	}
+}

@@ -35,8 +35,11 @@ type Script struct {
 	wait sync.WaitGroup
 }
 
-// Run plays the script on conn and closes it at the end.
-func (s *Script) Run(conn net.Conn) {
+// Go plays the script on conn, on a goroutine of its own, and closes it at the
+// end.
+func (s *Script) Go(conn net.Conn) { s.wait.Go(func() { s.run(conn) }) }
+
+func (s *Script) run(conn net.Conn) {
 	defer func() {
 		_ = conn.Close()
 		if stop, ok := recover().(stopped); ok {
@@ -51,7 +54,7 @@ func (s *Script) Run(conn net.Conn) {
 // DialContext dials a new in-memory connection with the script at its other end.
 func (s *Script) DialContext(context.Context, string, string) (net.Conn, error) {
 	ours, theirs := Pipe(0)
-	s.wait.Go(func() { s.Run(theirs) })
+	s.Go(theirs)
 	return ours, nil
 }
 
@@ -68,7 +71,7 @@ func (s *Script) Listen() (address string, closeFn func(), err error) {
 			if err != nil {
 				return
 			}
-			s.wait.Go(func() { s.Run(conn) })
+			s.Go(conn)
 		}
 	})
 	return l.Addr().String(), func() { _ = l.Close() }, nil

@@ -1,0 +1,426 @@
+package dicomnet_test
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/dicomnet/pdu"
+)
+
+// accepting plays an acceptor whose A-ASSOCIATE-AC is edited, and that then
+// serves one C-ECHO and a release.
+func accepting(edit func(ac *pdu.AssociateAC)) func(p *dicomtest.Peer) {
+	return func(p *dicomtest.Peer) {
+		p.ReadAssociateRQ()
+		ac := p.AC(dataset.ImplicitVRLittleEndian)
+		edit(ac)
+		p.SendPDU(ac)
+		echoAndRelease(p)
+	}
+}
+
+func echoAndRelease(p *dicomtest.Peer) {
+	p.SendMessage(dicomtest.Response(p.ReadRequest(dicomnet.CEchoRQ), dicomnet.StatusSuccess, nil))
+	p.Release()
+	p.ExpectClose()
+}
+
+func requireEcho(t *testing.T, cfg dicomnet.Config) *dicomnet.Association {
+	t.Helper()
+	a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+	require.NoError(t, err)
+	require.NoError(t, a.Echo(t.Context()))
+	require.True(t, a.Usable())
+	require.NoError(t, a.Close())
+	require.False(t, a.Usable())
+	return a
+}
+
+func TestProtocol01AssociationIsEstablishedAndThePeersMaximumLengthKept(t *testing.T) {
+	against(t, accepting(func(ac *pdu.AssociateAC) { ac.User.MaxLength = 32768 }), func(t *testing.T, cfg dicomnet.Config) {
+		a := requireEcho(t, cfg)
+		require.Equal(t, dicomnet.PeerInfo{
+			ImplementationClassUID: "2.25.1", ImplementationVersionName: "SCRIPT", MaxPDULength: 32768,
+		}, a.Peer())
+		require.Equal(t, dataset.ImplicitVRLittleEndian, a.TransferSyntax(dicomnet.VerificationSOPClass))
+		require.Len(t, a.Contexts(), 3)
+	})
+}
+
+func TestProtocol02AcceptorsAETitleFieldsAreNotTested(t *testing.T) {
+	for name, junk := range map[string]string{"NUL": strings.Repeat("\x00", 16), "control characters": "\x01\x7f\r\n"} {
+		t.Run(name, func(t *testing.T) {
+			against(t, accepting(func(ac *pdu.AssociateAC) {
+				ac.CalledAETitle, ac.CallingAETitle = junk, junk
+			}), func(t *testing.T, cfg dicomnet.Config) { requireEcho(t, cfg) })
+		})
+	}
+}
+
+func TestProtocol03TransferSyntaxPaddedWithNUL(t *testing.T) {
+	against(t, accepting(func(ac *pdu.AssociateAC) {
+		for i := range ac.Contexts {
+			ac.Contexts[i].TransferSyntaxes[0] += "\x00"
+		}
+	}), func(t *testing.T, cfg dicomnet.Config) { requireEcho(t, cfg) })
+}
+
+func TestProtocol04And05RejectedContextWithoutOrWithJunkTransferSyntax(t *testing.T) {
+	for name, junk := range map[string][]string{"04 without": nil, "05 unknown": {"unknown"}} {
+		t.Run(name, func(t *testing.T) {
+			against(t, accepting(func(ac *pdu.AssociateAC) {
+				ac.Contexts[0].Result, ac.Contexts[0].TransferSyntaxes = 3, junk
+			}), func(t *testing.T, cfg dicomnet.Config) {
+				a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+				require.NoError(t, err)
+				require.False(t, a.Accepts(dicomnet.StudyRoot.Find))
+				f := find(t.Context(), a)
+				var none *dicomnet.NoContextError
+				require.ErrorAs(t, f.err, &none)
+				requireStep(t, f.err, dicomnet.StepFind)
+				require.EqualError(t, none, "no usable presentation context: "+dicomnet.StudyRoot.Find+" abstract-syntax-not-supported")
+				require.NoError(t, a.Echo(t.Context()), "the other contexts go on")
+				require.NoError(t, a.Close())
+			})
+		})
+	}
+}
+
+func TestProtocol06NoUsableContextAbortsAndNamesEachResult(t *testing.T) {
+	for name, edit := range map[string]func(ac *pdu.AssociateAC){
+		"transfer syntax that was not proposed": func(ac *pdu.AssociateAC) {
+			for i := range ac.Contexts {
+				ac.Contexts[i].TransferSyntaxes = []string{"1.2.840.10008.1.2.2"}
+			}
+		},
+		"two transfer syntaxes": func(ac *pdu.AssociateAC) {
+			for i := range ac.Contexts {
+				ac.Contexts[i].TransferSyntaxes = []string{"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"}
+			}
+		},
+		"none answered": func(ac *pdu.AssociateAC) { ac.Contexts = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			against(t, func(p *dicomtest.Peer) {
+				p.ReadAssociateRQ()
+				ac := p.AC("")
+				edit(ac)
+				p.SendPDU(ac)
+				p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
+				p.ExpectClose()
+			}, func(t *testing.T, cfg dicomnet.Config) {
+				_, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+				var none *dicomnet.NoContextError
+				require.ErrorAs(t, err, &none)
+				require.Len(t, none.Contexts, 3)
+				requireStep(t, err, dicomnet.StepAssociate)
+			})
+		})
+	}
+}
+
+func TestProtocol07ContextsThatWereNeverProposedAreIgnoredAndOfTwoAnswersTheFirstStands(t *testing.T) {
+	against(t, accepting(func(ac *pdu.AssociateAC) {
+		ac.Contexts = append(ac.Contexts,
+			pdu.ContextAC{ID: 99, TransferSyntaxes: []string{"1.2.840.10008.1.2"}},
+			pdu.ContextAC{ID: echoID, Result: 4})
+	}), func(t *testing.T, cfg dicomnet.Config) { requireEcho(t, cfg) })
+}
+
+func TestProtocol08AnswerWithoutImplementationClassUID(t *testing.T) {
+	against(t, accepting(func(ac *pdu.AssociateAC) {
+		ac.User.ImplementationClassUID, ac.User.ImplementationVersionName = "", "\x1b[31mX\x00"
+	}), func(t *testing.T, cfg dicomnet.Config) {
+		require.Equal(t, "[31mX", requireEcho(t, cfg).Peer().ImplementationVersionName)
+	})
+}
+
+func TestProtocol09MaximumLengthOfThePeer(t *testing.T) {
+	for name, test := range map[string]struct {
+		peers, most uint32
+	}{
+		"no limit stated: our own cap": {0, 16384},
+		"128":                          {128, 128},
+		"odd":                          {131, 131},
+		"the smallest":                 {8, 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			against(t, func(p *dicomtest.Peer) {
+				p.ReadAssociateRQ()
+				ac := p.AC("")
+				ac.User.MaxLength = test.peers
+				p.SendPDU(ac)
+				rq := p.ReadRequest(dicomnet.CFindRQ)
+				p.SendMessage(dicomtest.Response(rq, dicomnet.StatusSuccess, nil))
+				p.Release()
+			}, func(t *testing.T, cfg dicomnet.Config) {
+				dial := cfg.DialContext
+				rec := &recorder{}
+				cfg.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+					conn, err := dial(ctx, network, address)
+					rec.Conn = conn
+					return rec, err
+				}
+				a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+				require.NoError(t, err)
+				require.NoError(t, find(t.Context(), a).err)
+				requireOnePDVAPDU(t, rec.writes[1], test.most)
+				require.NoError(t, a.Close())
+			})
+		})
+	}
+	t.Run("7 cannot carry a fragment", func(t *testing.T) {
+		against(t, func(p *dicomtest.Peer) {
+			p.ReadAssociateRQ()
+			ac := p.AC("")
+			ac.User.MaxLength = 7
+			p.SendPDU(ac)
+			p.ExpectAbort(pdu.SourceProvider, pdu.ReasonInvalidParameter)
+		}, func(t *testing.T, cfg dicomnet.Config) {
+			_, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+			requireProtocolError(t, err, dicomnet.StepAssociate)
+		})
+	})
+}
+
+func TestProtocol10InnerLengthLargerThanThePDU(t *testing.T) {
+	against(t, func(p *dicomtest.Peer) {
+		p.ReadAssociateRQ()
+		p.Send(frame(2, append(make([]byte, 68), 0x21, 0, 0xFF, 0xFF, 1)))
+		p.ExpectAbort(pdu.SourceProvider, pdu.ReasonInvalidParameter)
+		p.ExpectClose()
+	}, func(t *testing.T, cfg dicomnet.Config) {
+		_, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+		requireProtocolError(t, err, dicomnet.StepAssociate)
+	})
+}
+
+func TestProtocol11Rejection(t *testing.T) {
+	for text, rj := range map[string]pdu.AssociateRJ{
+		"association rejected: rejected-permanent, service-user, called-AE-title-not-recognized":            {Result: 1, Source: 1, Reason: 7},
+		"association rejected: rejected-transient, service-provider (presentation), local-limit-exceeded":   {Result: 2, Source: 3, Reason: 2},
+		"association rejected: rejected-permanent, service-provider (ACSE), protocol-version-not-supported": {Result: 1, Source: 2, Reason: 2},
+		"association rejected: result 9, source 9, reason 9":                                                {Result: 9, Source: 9, Reason: 9},
+	} {
+		t.Run(text, func(t *testing.T) {
+			against(t, func(p *dicomtest.Peer) {
+				p.ReadAssociateRQ()
+				p.SendPDU(&rj)
+				p.ExpectClose()
+			}, func(t *testing.T, cfg dicomnet.Config) {
+				_, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+				var reject *dicomnet.RejectError
+				require.ErrorAs(t, err, &reject)
+				require.EqualError(t, reject, text)
+				require.Equal(t, rj.Result == 2, reject.Transient())
+				requireStep(t, err, dicomnet.StepAssociate)
+			})
+		})
+	}
+}
+
+func TestProtocol12AbortDuringNegotiation(t *testing.T) {
+	for text, abort := range map[string]pdu.Abort{
+		"aborted by the peer: service-user, no reason":                       {},
+		"aborted by the peer: service-provider, unexpected-PDU":              {Source: 2, Reason: 2},
+		"aborted by the peer: source 1, reason 9":                            {Source: 1, Reason: 9},
+		"aborted by the peer: service-provider, reason-not-specified":        {Source: 2},
+		"aborted by the peer: service-provider, unrecognized-PDU":            {Source: 2, Reason: 1},
+		"aborted by the peer: service-provider, invalid-PDU-parameter-value": {Source: 2, Reason: 6},
+	} {
+		t.Run(text, func(t *testing.T) {
+			against(t, func(p *dicomtest.Peer) {
+				p.ReadAssociateRQ()
+				p.SendPDU(&abort)
+				p.ExpectClose()
+			}, func(t *testing.T, cfg dicomnet.Config) {
+				_, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+				var aborted *dicomnet.AbortError
+				require.ErrorAs(t, err, &aborted)
+				require.EqualError(t, aborted, text)
+				requireStep(t, err, dicomnet.StepAssociate)
+			})
+		})
+	}
+}
+
+func TestProtocol13PeerClosesAfterTheRequest(t *testing.T) {
+	against(t, func(p *dicomtest.Peer) { p.ReadAssociateRQ() }, func(t *testing.T, cfg dicomnet.Config) {
+		start := time.Now()
+		_, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+		require.ErrorIs(t, err, dicomnet.ErrConnectionLost)
+		requireStep(t, err, dicomnet.StepAssociate)
+		require.Zero(t, time.Since(start), "no timer is waited for")
+	})
+}
+
+func TestProtocol14PeerNeverAnswers(t *testing.T) {
+	against(t, func(p *dicomtest.Peer) {
+		p.ReadAssociateRQ()
+		p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
+		p.ExpectClose()
+	}, func(t *testing.T, cfg dicomnet.Config) {
+		start := time.Now()
+		_, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+		requireTimeout(t, err, dicomnet.TimerACSE)
+		requireStep(t, err, dicomnet.StepAssociate)
+		require.Equal(t, timeouts.ACSE, time.Since(start))
+	})
+}
+
+func TestProtocol15AddressThatNeverConnects(t *testing.T) {
+	against(t, nil, func(t *testing.T, cfg dicomnet.Config) {
+		cfg.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		start := time.Now()
+		_, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+		requireTimeout(t, err, dicomnet.TimerConnection)
+		requireStep(t, err, dicomnet.StepConnect)
+		require.Equal(t, timeouts.Connection, time.Since(start))
+	})
+}
+
+func TestProtocol16AnswerInSegments(t *testing.T) {
+	t.Run("of one byte", func(t *testing.T) {
+		against(t, func(p *dicomtest.Peer) {
+			p.ReadAssociateRQ()
+			p.SendBytewise(p.AC("").Append(nil), 20*time.Millisecond)
+			echoAndRelease(p)
+		}, func(t *testing.T, cfg dicomnet.Config) { requireEcho(t, cfg) })
+	})
+	t.Run("together with the first P-DATA-TF", func(t *testing.T) {
+		against(t, func(p *dicomtest.Peer) {
+			p.ReadAssociateRQ()
+			early := dicomtest.Message{ContextID: echoID, Command: dicomnet.CommandSet{
+				CommandField: dicomnet.CEchoRSP, MessageIDBeingRespondedTo: 1,
+			}}
+			p.Send(early.Append(p.AC("").Append(nil)))
+			p.ReadRequest(dicomnet.CEchoRQ)
+			p.Release()
+		}, func(t *testing.T, cfg dicomnet.Config) { requireEcho(t, cfg) })
+	})
+}
+
+func TestProtocol17PeerThatIsNotDICOM(t *testing.T) {
+	for name, test := range map[string]struct {
+		says string
+		want error
+	}{
+		"HTTP":                {"HTTP/1.1 400 Bad Request\r\n\r\n", dicomnet.ErrNotDICOM},
+		"SSH":                 {"SSH-2.0-OpenSSH\r\n", dicomnet.ErrNotDICOM},
+		"a TLS alert":         {"\x15\x03\x01\x00\x02\x02\x46", dicomnet.ErrTLSExpected},
+		"only its first byte": {"H", dicomnet.ErrNotDICOM},
+	} {
+		t.Run(name, func(t *testing.T) {
+			against(t, func(p *dicomtest.Peer) {
+				p.ReadAssociateRQ()
+				p.Send([]byte(test.says))
+				p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnrecognizedPDU)
+				p.ExpectClose()
+			}, func(t *testing.T, cfg dicomnet.Config) {
+				start := time.Now()
+				_, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+				require.ErrorIs(t, err, test.want)
+				requireProtocolError(t, err, dicomnet.StepAssociate)
+				require.Zero(t, time.Since(start))
+			})
+		})
+	}
+}
+
+func TestProtocol18UnexpectedPDUOnAnEstablishedAssociation(t *testing.T) {
+	for name, unexpected := range map[string]pdu.PDU{
+		"A-ASSOCIATE-AC": &pdu.AssociateAC{},
+		"A-ASSOCIATE-RQ": &pdu.AssociateRQ{},
+		"A-ASSOCIATE-RJ": &pdu.AssociateRJ{},
+		"A-RELEASE-RP":   &pdu.ReleaseRP{},
+	} {
+		t.Run(name, func(t *testing.T) {
+			associated(t, func(p *dicomtest.Peer) {
+				p.ReadRequest(dicomnet.CEchoRQ)
+				p.SendPDU(unexpected)
+				p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnexpectedPDU)
+				p.ExpectClose()
+			}, func(t *testing.T, a *dicomnet.Association) {
+				requireProtocolError(t, a.Echo(t.Context()), dicomnet.StepEcho)
+				require.False(t, a.Usable())
+			})
+		})
+	}
+}
+
+func TestProtocol19AETitlesAreCheckedBeforeAnythingIsDialled(t *testing.T) {
+	for name, title := range map[string]string{
+		"17 characters": strings.Repeat("A", 17), "empty": "", "backslash": `A\B`,
+		"only spaces": "   ", "tab": "A\tB", "not ASCII": "PÄCS",
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, edit := range []func(*dicomnet.Config){
+				func(c *dicomnet.Config) { c.CallingAETitle = title },
+				func(c *dicomnet.Config) { c.CalledAETitle = title },
+			} {
+				cfg := config()
+				cfg.DialContext = func(context.Context, string, string) (net.Conn, error) {
+					t.Error("dialled")
+					return nil, net.ErrClosed
+				}
+				edit(&cfg)
+				_, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+				var invalid *dicomnet.ConfigError
+				require.ErrorAs(t, err, &invalid)
+			}
+		})
+	}
+	t.Run("16 characters", func(t *testing.T) {
+		against(t, accepting(func(*pdu.AssociateAC) {}), func(t *testing.T, cfg dicomnet.Config) {
+			cfg.CallingAETitle = strings.Repeat("A", 16)
+			requireEcho(t, cfg)
+		})
+	})
+	t.Run("contexts", func(t *testing.T) {
+		for _, contexts := range [][]dicomnet.Context{nil, make([]dicomnet.Context, 129), {{AbstractSyntax: "1.2"}}} {
+			cfg := config()
+			cfg.Contexts = contexts
+			_, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+			var invalid *dicomnet.ConfigError
+			require.ErrorAs(t, err, &invalid)
+		}
+	})
+}
+
+func TestDialEndsWithItsContext(t *testing.T) {
+	against(t, func(p *dicomtest.Peer) {
+		p.ReadAssociateRQ()
+		p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
+		p.ExpectClose()
+	}, func(t *testing.T, cfg dicomnet.Config) {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(2*time.Second, cancel)
+		start := time.Now()
+		_, err := dicomnet.Dial(ctx, "pacs:104", cfg)
+		require.ErrorIs(t, err, context.Canceled)
+		requireStep(t, err, dicomnet.StepAssociate)
+		require.Equal(t, 2*time.Second, time.Since(start))
+	})
+}
+
+func TestDialRefusedByTheHost(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	_, err = dicomnet.Dial(t.Context(), l.Addr().String(), config())
+	var refused *dicomnet.ConnectError
+	require.ErrorAs(t, err, &refused)
+	requireStep(t, err, dicomnet.StepConnect)
+	require.EqualError(t, err, "connect: cannot connect", "the text holds no address")
+}

@@ -1,0 +1,224 @@
+package dicomnet_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/suyashkumar/dicom"
+	"github.com/suyashkumar/dicom/pkg/tag"
+	"go.uber.org/goleak"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/dicomtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// The timers of the scripted tests: all different, so that an error tells which
+// one ran out.
+var timeouts = dicomnet.Timeouts{
+	Connection: 8 * time.Second,
+	ACSE:       9 * time.Second,
+	DIMSE:      10 * time.Second,
+	Network:    4 * time.Second,
+}
+
+var little = []dataset.TransferSyntax{dataset.ImplicitVRLittleEndian, dataset.ExplicitVRLittleEndian}
+
+func config() dicomnet.Config {
+	return dicomnet.Config{
+		CalledAETitle: "PACS", CallingAETitle: "GATEWAY", Timeouts: timeouts,
+		Contexts: []dicomnet.Context{
+			{AbstractSyntax: dicomnet.StudyRoot.Find, TransferSyntaxes: little},
+			{AbstractSyntax: dicomnet.StudyRoot.Move, TransferSyntaxes: little},
+			{AbstractSyntax: dicomnet.VerificationSOPClass, TransferSyntaxes: little},
+		},
+	}
+}
+
+// IDs of config's contexts.
+const (
+	findID = 1
+	moveID = 3
+	echoID = 5
+)
+
+// against runs body in a synctest bubble: time is not waited for, and no
+// goroutine may outlive it. cfg dials a peer that plays the script; what the
+// script found is checked at the end.
+func against(t *testing.T, play func(p *dicomtest.Peer), body func(t *testing.T, cfg dicomnet.Config)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		script := &dicomtest.Script{Play: play}
+		cfg := config()
+		cfg.DialContext = script.DialContext
+		body(t, cfg)
+		require.NoError(t, script.Err(), "the peer's side")
+	})
+}
+
+// associated is against with an association already there. It is closed at the
+// end where body did not.
+func associated(t *testing.T, play func(p *dicomtest.Peer), body func(t *testing.T, a *dicomnet.Association)) {
+	t.Helper()
+	against(t, func(p *dicomtest.Peer) {
+		p.Accept()
+		play(p)
+	}, func(t *testing.T, cfg dicomnet.Config) {
+		a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+		require.NoError(t, err)
+		body(t, a)
+		_ = a.Close()
+	})
+}
+
+// query is a STUDY level identifier.
+func query() *dicom.Dataset {
+	return &dicom.Dataset{Elements: []*dicom.Element{
+		dataset.Text(tag.SpecificCharacterSet, "ISO_IR 100"),
+		dataset.Text(tag.QueryRetrieveLevel, "STUDY"),
+		dataset.Text(tag.PatientID, "P1"),
+		dataset.Text(tag.StudyInstanceUID, ""),
+	}}
+}
+
+// match is an identifier of an answer, in Implicit VR Little Endian.
+func match(uid string) []byte {
+	b, err := dataset.Encode(&dicom.Dataset{Elements: []*dicom.Element{
+		dataset.Text(tag.PatientID, "P1"),
+		dataset.Text(tag.StudyInstanceUID, uid),
+	}}, dataset.ImplicitVRLittleEndian)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// found is a C-FIND read to its end.
+type found struct {
+	uids        []string
+	unsupported int // matches with FF01
+	undecodable int
+	err         error
+}
+
+func find(ctx context.Context, a *dicomnet.Association) found {
+	var f found
+	for m, err := range a.Find(ctx, dicomnet.StudyRoot, query()) {
+		var undecodable *dicomnet.DataSetError
+		switch {
+		case errors.As(err, &undecodable):
+			f.undecodable++
+			continue
+		case err != nil:
+			f.err = err
+			continue
+		}
+		f.uids = append(f.uids, m.String(tag.StudyInstanceUID))
+		if m.OptionalKeysUnsupported {
+			f.unsupported++
+		}
+	}
+	return f
+}
+
+// moved is a C-MOVE read to its end.
+type moved struct {
+	pending []dicomnet.MoveReport
+	final   dicomnet.MoveReport
+	err     error
+}
+
+func move(ctx context.Context, a *dicomnet.Association) moved {
+	var m moved
+	for r, err := range a.Move(ctx, dicomnet.StudyRoot, "DEST", query()) {
+		if r.Final {
+			m.final = r
+		} else if err == nil {
+			m.pending = append(m.pending, r)
+		}
+		m.err = err
+	}
+	return m
+}
+
+func requireStep(t *testing.T, err error, step dicomnet.Step) {
+	t.Helper()
+	var op *dicomnet.OpError
+	require.ErrorAs(t, err, &op)
+	require.Equal(t, step, op.Step)
+}
+
+func requireProtocolError(t *testing.T, err error, step dicomnet.Step) {
+	t.Helper()
+	var protocol *dicomnet.ProtocolError
+	require.ErrorAs(t, err, &protocol)
+	requireStep(t, err, step)
+}
+
+func requireTimeout(t *testing.T, err error, timer dicomnet.Timer) {
+	t.Helper()
+	var timeout *dicomnet.TimeoutError
+	require.ErrorAs(t, err, &timeout)
+	require.Equal(t, timer, timeout.Timer)
+}
+
+// ptr is a counter.
+func ptr(n uint16) *uint16 { return &n }
+
+// frame is a PDU from its parts, whatever they are.
+func frame(kind byte, body []byte) []byte {
+	b := append([]byte{kind, 0}, binary.BigEndian.AppendUint32(nil, uint32(len(body)))...)
+	return append(b, body...)
+}
+
+// pdata is one P-DATA-TF around PDVs.
+func pdata(pdvs []byte) []byte { return frame(4, pdvs) }
+
+// loopback serves play on a TCP port.
+func loopback(t *testing.T, play func(p *dicomtest.Peer)) string {
+	t.Helper()
+	script := &dicomtest.Script{Play: play}
+	address, closeFn, err := script.Listen()
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		closeFn()
+		require.NoError(t, script.Err(), "the peer's side")
+	})
+	return address
+}
+
+// recorder is a connection that keeps every write.
+type recorder struct {
+	net.Conn
+	writes [][]byte
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	r.writes = append(r.writes, append([]byte(nil), b...))
+	return r.Conn.Write(b)
+}
+
+// errOperation is the cause of a caller's deadline.
+var errOperation = errors.New("operation took too long")
+
+// synctestPipe is against with a connection that buffers only so many bytes.
+func synctestPipe(t *testing.T, capacity int, play func(p *dicomtest.Peer), body func(t *testing.T, cfg dicomnet.Config)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		script := &dicomtest.Script{Play: play}
+		ours, theirs := dicomtest.Pipe(capacity)
+		script.Go(theirs)
+		cfg := config()
+		cfg.DialContext = func(context.Context, string, string) (net.Conn, error) { return ours, nil }
+		body(t, cfg)
+		require.NoError(t, script.Err(), "the peer's side")
+	})
+}

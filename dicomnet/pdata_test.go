@@ -1,0 +1,349 @@
+package dicomnet_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"net"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/dicomnet/pdu"
+)
+
+// answering plays an acceptor that answers one C-FIND with the bytes that answer
+// makes of the request.
+func answering(answer func(rq dicomtest.Message) []byte) func(p *dicomtest.Peer) {
+	return func(p *dicomtest.Peer) {
+		p.Send(answer(p.ReadRequest(dicomnet.CFindRQ)))
+		p.Release()
+	}
+}
+
+// two is two matches and the final response.
+func two(rq dicomtest.Message) []dicomtest.Message {
+	return []dicomtest.Message{
+		dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")),
+		dicomtest.Response(rq, dicomnet.StatusPending, match("1.2")),
+		dicomtest.Response(rq, dicomnet.StatusSuccess, nil),
+	}
+}
+
+func requireTwo(t *testing.T, a *dicomnet.Association) {
+	t.Helper()
+	f := find(t.Context(), a)
+	require.NoError(t, f.err)
+	require.Equal(t, []string{"1.1", "1.2"}, f.uids)
+}
+
+func TestProtocol28CommandInTenBytePDVsEachItsOwnPDU(t *testing.T) {
+	associated(t, answering(func(rq dicomtest.Message) []byte {
+		var b []byte
+		for _, m := range two(rq) {
+			rest := m.PDVs(nil, 10)
+			for len(rest) > 0 {
+				n := 4 + int(binary.BigEndian.Uint32(rest))
+				b = append(b, pdata(rest[:n])...)
+				rest = rest[n:]
+			}
+		}
+		return b
+	}), requireTwo)
+}
+
+func TestProtocol29CommandAndDataSetInOnePDU(t *testing.T) {
+	associated(t, answering(func(rq dicomtest.Message) []byte {
+		var b []byte
+		for _, m := range two(rq) {
+			b = append(b, pdata(m.PDVs(nil, 0))...)
+		}
+		return b
+	}), requireTwo)
+}
+
+func TestProtocol30SeveralMessagesInOnePDU(t *testing.T) {
+	associated(t, answering(func(rq dicomtest.Message) []byte {
+		var pdvs []byte
+		for _, m := range two(rq) {
+			pdvs = m.PDVs(pdvs, 0)
+		}
+		return pdata(pdvs)
+	}), requireTwo)
+}
+
+func TestProtocol31EveryPDUBoundaryGivesTheSame(t *testing.T) {
+	// The three messages as one run of PDVs of one byte each, cut into two PDUs at
+	// every place; and the plain stream cut into two segments at every byte.
+	rq := dicomtest.Message{ContextID: findID, Command: dicomnet.CommandSet{CommandField: dicomnet.CFindRQ, MessageID: 1}}
+	var pdvs, stream []byte
+	for _, m := range two(rq) {
+		pdvs = m.PDVs(pdvs, 1)
+		stream = m.Append(stream)
+	}
+	for cut := 0; cut <= len(pdvs); cut += 7 {
+		associated(t, answering(func(dicomtest.Message) []byte {
+			return append(pdata(pdvs[:cut]), pdata(pdvs[cut:])...)
+		}), requireTwo)
+	}
+	for cut := range stream {
+		associated(t, func(p *dicomtest.Peer) {
+			p.ReadRequest(dicomnet.CFindRQ)
+			p.Send(stream[:cut])
+			dicomtest.Wait(time.Millisecond)
+			p.Send(stream[cut:])
+			p.Release()
+		}, requireTwo)
+	}
+}
+
+// breaking plays an acceptor that answers a C-FIND with something wrong and
+// wants to be aborted for it.
+func breaking(source pdu.AbortSource, reason pdu.AbortReason, answer func(rq dicomtest.Message) []byte) func(p *dicomtest.Peer) {
+	return func(p *dicomtest.Peer) {
+		p.Send(answer(p.ReadRequest(dicomnet.CFindRQ)))
+		p.ExpectAbort(source, reason)
+		p.ExpectClose()
+	}
+}
+
+func requireBroken(t *testing.T, a *dicomnet.Association) {
+	t.Helper()
+	requireProtocolError(t, find(t.Context(), a).err, dicomnet.StepFind)
+	require.False(t, a.Usable())
+}
+
+func TestProtocol32PDVLengths(t *testing.T) {
+	for name, pdv := range map[string][]byte{
+		"0":                  {0, 0, 0, 0, 1, 3},
+		"1":                  {0, 0, 0, 1, 1, 3},
+		"beyond the PDU":     {0, 0, 0, 9, 1, 3, 0},
+		"0xFFFFFFFF":         {0xFF, 0xFF, 0xFF, 0xFF, 1, 3},
+		"fewer than 4 bytes": {0, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			associated(t, breaking(pdu.SourceProvider, pdu.ReasonInvalidParameter,
+				func(dicomtest.Message) []byte { return pdata(pdv) }), requireBroken)
+		})
+	}
+}
+
+func TestProtocol33OnlyTwoBitsOfTheControlHeaderCount(t *testing.T) {
+	associated(t, answering(func(rq dicomtest.Message) []byte {
+		var b []byte
+		for _, m := range two(rq) {
+			pdvs := m.PDVs(nil, 0)
+			for i := 0; i < len(pdvs); {
+				pdvs[i+5] |= 0xFC
+				i += 4 + int(binary.BigEndian.Uint32(pdvs[i:]))
+			}
+			b = append(b, pdata(pdvs)...)
+		}
+		return b
+	}), requireTwo)
+}
+
+func TestProtocol34EmptyPDUs(t *testing.T) {
+	empty := func(n int) []byte { return bytes.Repeat(pdata(nil), n) }
+	t.Run("up to the limit are tolerated", func(t *testing.T) {
+		associated(t, answering(func(rq dicomtest.Message) []byte {
+			b := empty(64)
+			for _, m := range two(rq) {
+				b = m.Append(b)
+			}
+			return b
+		}), requireTwo)
+	})
+	for name, b := range map[string][]byte{
+		"PDUs without a PDV":     empty(100),
+		"PDVs without a byte":    bytes.Repeat(pdata([]byte{0, 0, 0, 2, findID, 1}), 100),
+		"many PDVs without byte": pdata(bytes.Repeat([]byte{0, 0, 0, 2, findID, 1}, 100)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			associated(t, breaking(pdu.SourceUser, pdu.ReasonNotSpecified,
+				func(dicomtest.Message) []byte { return b }), requireLimit)
+		})
+	}
+}
+
+func requireLimit(t *testing.T, a *dicomnet.Association) {
+	t.Helper()
+	err := find(t.Context(), a).err
+	var limit *dicomnet.LimitError
+	require.ErrorAs(t, err, &limit)
+	requireStep(t, err, dicomnet.StepFind)
+	require.False(t, a.Usable())
+}
+
+func TestProtocol35FragmentsThatDoNotBelongTogether(t *testing.T) {
+	fragment := func(id byte, command, last bool) []byte {
+		return pdu.AppendPDV(nil, pdu.PDV{ContextID: id, Command: command, Last: last, Fragment: []byte{1, 2}})
+	}
+	withData := func(rq dicomtest.Message) []byte {
+		m := dicomtest.Response(rq, dicomnet.StatusPending, nil)
+		m.Command.HasDataSet = true
+		return m.PDVs(nil, 0)
+	}
+	for name, answer := range map[string]func(rq dicomtest.Message) []byte{
+		"data before the command": func(dicomtest.Message) []byte { return fragment(findID, false, true) },
+		"data inside the command": func(dicomtest.Message) []byte {
+			return append(fragment(findID, true, false), fragment(findID, false, true)...)
+		},
+		"the context changes": func(dicomtest.Message) []byte {
+			return append(fragment(findID, true, false), fragment(moveID, true, true)...)
+		},
+		"a context that was not accepted": func(dicomtest.Message) []byte { return fragment(77, true, true) },
+		"a command inside the data": func(rq dicomtest.Message) []byte {
+			return append(append(withData(rq), fragment(findID, false, false)...), fragment(findID, true, true)...)
+		},
+		"a command in place of the data": func(rq dicomtest.Message) []byte {
+			return append(withData(rq), fragment(findID, true, true)...)
+		},
+		"data after a final response without any": func(rq dicomtest.Message) []byte {
+			// Behind the pending one, so that there is something left to read for.
+			b := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")).PDVs(nil, 0)
+			return append(b, fragment(findID, false, true)...)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			associated(t, breaking(pdu.SourceProvider, pdu.ReasonUnexpectedParameter,
+				func(rq dicomtest.Message) []byte { return pdata(answer(rq)) }), requireBroken)
+		})
+	}
+}
+
+func TestProtocol36HugePDULengthIsRefusedBeforeAnythingIsAllocated(t *testing.T) {
+	huge := []byte{4, 0, 0xFF, 0xFF, 0xFF, 0xF0, 0, 0}
+	associated(t, breaking(pdu.SourceProvider, pdu.ReasonInvalidParameter,
+		func(dicomtest.Message) []byte { return huge }),
+		func(t *testing.T, a *dicomnet.Association) {
+			requireAllocates(t, 1<<20, func() { requireBroken(t, a) })
+		})
+}
+
+// requireAllocates checks what everything in the process allocates while f runs.
+func requireAllocates(t *testing.T, most uint64, f func()) {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, most, "bytes allocated")
+}
+
+func TestProtocol37EndlessDataSet(t *testing.T) {
+	chunk := pdata(pdu.AppendPDV(nil, pdu.PDV{ContextID: findID, Fragment: make([]byte, 16000)}))
+	tiny := pdata(bytes.Repeat(pdu.AppendPDV(nil, pdu.PDV{ContextID: findID, Fragment: []byte{0, 0}}), 1000))
+	for name, b := range map[string][]byte{
+		"in large fragments": bytes.Repeat(chunk, 70),
+		"in tiny fragments":  bytes.Repeat(tiny, 5),
+	} {
+		t.Run(name, func(t *testing.T) {
+			associated(t, breaking(pdu.SourceUser, pdu.ReasonNotSpecified, func(rq dicomtest.Message) []byte {
+				m := dicomtest.Response(rq, dicomnet.StatusPending, nil)
+				m.Command.HasDataSet = true
+				return append(m.Append(nil), b...)
+			}), func(t *testing.T, a *dicomnet.Association) {
+				requireAllocates(t, 10<<20, func() { requireLimit(t, a) })
+			})
+		})
+	}
+	t.Run("command set", func(t *testing.T) {
+		fragment := pdata(pdu.AppendPDV(nil, pdu.PDV{ContextID: findID, Command: true, Fragment: make([]byte, 16000)}))
+		associated(t, breaking(pdu.SourceUser, pdu.ReasonNotSpecified,
+			func(dicomtest.Message) []byte { return bytes.Repeat(fragment, 2) }), requireLimit)
+	})
+	t.Run("all matches of an operation together", func(t *testing.T) {
+		against(t, func(p *dicomtest.Peer) {
+			p.Accept()
+			rq := p.ReadRequest(dicomnet.CFindRQ)
+			m := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1"))
+			p.SendMessage(m, m, m, m, m, m, m, m, m, m, m, m)
+			p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
+		}, func(t *testing.T, cfg dicomnet.Config) {
+			cfg.Limits.MaxOperationBytes = 1000
+			a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+			require.NoError(t, err)
+			requireLimit(t, a)
+		})
+	})
+}
+
+func TestProtocol38OddFragmentsAreTaken(t *testing.T) {
+	associated(t, answering(func(rq dicomtest.Message) []byte {
+		var b []byte
+		for _, m := range two(rq) {
+			b = append(b, pdata(m.PDVs(nil, 3))...)
+		}
+		return b
+	}), requireTwo)
+}
+
+func TestProtocol39OwnRequestsAreOneWriteOfOnePDVAPDU(t *testing.T) {
+	against(t, func(p *dicomtest.Peer) {
+		p.ReadAssociateRQ()
+		ac := p.AC("")
+		ac.User.MaxLength = 64
+		p.SendPDU(ac)
+		rq := p.ReadRequest(dicomnet.CFindRQ)
+		p.SendMessage(dicomtest.Response(rq, dicomnet.StatusSuccess, nil))
+		p.Release()
+	}, func(t *testing.T, cfg dicomnet.Config) {
+		dial := cfg.DialContext
+		rec := &recorder{}
+		cfg.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dial(ctx, network, address)
+			rec.Conn = conn
+			return rec, err
+		}
+		a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+		require.NoError(t, err)
+		require.NoError(t, find(t.Context(), a).err)
+		require.NoError(t, a.Close())
+		require.Len(t, rec.writes, 3, "A-ASSOCIATE-RQ, the whole C-FIND-RQ, A-RELEASE-RQ")
+		requireOnePDVAPDU(t, rec.writes[1], 64)
+	})
+}
+
+// requireOnePDVAPDU checks that b is P-DATA-TF PDUs of one PDV and at most most
+// bytes each, fragments of even length.
+func requireOnePDVAPDU(t *testing.T, b []byte, most uint32) {
+	t.Helper()
+	require.NotEmpty(t, b)
+	for len(b) > 0 {
+		require.EqualValues(t, pdu.TypePDataTF, b[0])
+		n := binary.BigEndian.Uint32(b[2:])
+		require.LessOrEqual(t, n, most)
+		v, rest, ok, err := pdu.NextPDV(b[6 : 6+n])
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.Empty(t, rest, "a second PDV")
+		require.Zero(t, len(v.Fragment)%2)
+		b = b[6+n:]
+	}
+}
+
+func TestPDULongerThanOurMaximumIsTakenUpToATolerance(t *testing.T) {
+	// A data set of one long UT value, sent in one PDU whatever we advertised.
+	long := func(n int) []byte {
+		b := append(match("1.1"), 0x40, 0x00, 0x0A, 0xA1) // (0040,A10A)
+		b = binary.LittleEndian.AppendUint32(b, uint32(n))
+		return append(b, bytes.Repeat([]byte(" "), n)...)
+	}
+	answer := func(n int) func(rq dicomtest.Message) []byte {
+		return func(rq dicomtest.Message) []byte {
+			b := pdata(dicomtest.Response(rq, dicomnet.StatusPending, long(n)).PDVs(nil, 0))
+			return dicomtest.Response(rq, dicomnet.StatusSuccess, nil).Append(b)
+		}
+	}
+	associated(t, answering(answer(100_000)), func(t *testing.T, a *dicomnet.Association) {
+		f := find(t.Context(), a)
+		require.NoError(t, f.err)
+		require.Equal(t, []string{"1.1"}, f.uids)
+	})
+	associated(t, breaking(pdu.SourceProvider, pdu.ReasonInvalidParameter, answer(131_072)), requireBroken)
+}

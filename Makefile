@@ -1,0 +1,70 @@
+# `make` alone lists the targets. Everything but interop, browser and vendor
+# needs Go alone.
+
+GO          ?= go
+LISTEN_ADDR ?= 127.0.0.1:8888
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT      := $(shell git rev-parse HEAD 2>/dev/null)
+DATE        := $(shell TZ=UTC git log -1 --date=iso-strict-local --format=%cd 2>/dev/null)
+LDFLAGS     := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
+
+# The race detector needs cgo, which Go switches off where there is no C compiler.
+RACE        ?= $(shell $(GO) env CGO_ENABLED)
+TESTFLAGS   ?=
+GOTEST      := $(GO) test $(if $(filter 1,$(RACE)),-race) $(TESTFLAGS)
+FUZZTIME    ?= 30s
+COVERAGE    ?= 90
+
+.PHONY: help run build generate test interop browser bench fuzz lint format cov vendor clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 14
+
+run: ## the gateway on port 8888 with two demonstration PACS beside it
+	LISTEN_ADDR=$(LISTEN_ADDR) $(GO) run . demo
+
+build: ## bin/dicom-qr-gateway, static, with its version inside
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/dicom-qr-gateway .
+
+generate: ## write gen/ anew from openapi.yaml
+	$(GO) generate ./gen/...
+
+test: ## all tests that need Go alone
+	$(GOTEST) ./...
+
+interop: ## the built gateway against DCMTK and Orthanc (Debian: dcmtk orthanc)
+	$(GOTEST) -tags interop ./interop/...
+
+browser: build ## the documents in headless Chromium (needs node, npm, chromium)
+	cd browser && npm ci --no-audit --no-fund && npm test
+
+bench: ## benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
+
+fuzz: ## each fuzz target for FUZZTIME
+	@grep -rE --include='*_test.go' -o '^func Fuzz\w+' . | sed -E 's|/[^/]+:func | |' | while read -r dir target; do \
+		echo "== $$dir $$target"; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
+	done
+
+lint: bin/golangci-lint ## all linters of .golangci.yml
+	bin/golangci-lint run
+
+format: bin/golangci-lint ## gofumpt, and imports in their groups
+	bin/golangci-lint fmt
+
+# The report is of what people wrote: gen/ runs in the tests but does not count.
+cov: ## coverage over all packages; fails under COVERAGE percent
+	$(GOTEST) -covermode atomic -coverprofile coverage.out \
+		-coverpkg "$$($(GO) list ./... | grep -v /gen | paste -sd, -)" ./...
+	@$(GO) tool cover -func coverage.out | awk -v least=$(COVERAGE) '$$1 == "total:" { \
+		printf "coverage of hand-written code: %s (at least %s %%)\n", $$3, least; exit ($$3 + 0 < least) }'
+
+vendor: ## fetch the browser code of /docs and /redoc anew (needs npm)
+	sh server/static/vendor.sh
+
+clean: ## remove what the targets above made
+	rm -rf bin coverage.out browser/node_modules browser/screenshots
+
+bin/golangci-lint: tools/go.mod tools/go.sum
+	$(GO) -C tools build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -33,10 +33,7 @@ func (c *collector) add(set *dataset.Set) {
 		return
 	default:
 		c.drop(set, otherPatient)
-		if c.others == nil {
-			c.others = map[string]struct{}{}
-		}
-		c.others[uid] = struct{}{}
+		c.distrust(uid)
 		return
 	}
 	if !validUID(uid) {
@@ -61,6 +58,17 @@ func (c *collector) add(set *dataset.Set) {
 	if c.index != nil {
 		c.index[uid] = len(c.found) - 1
 	}
+}
+
+// distrust keeps the Study Instance UID of another patient's match.
+func (c *collector) distrust(uid string) {
+	if !validUID(uid) {
+		return
+	}
+	if c.others == nil {
+		c.others = map[string]struct{}{}
+	}
+	c.others[uid] = struct{}{}
 }
 
 // drop counts a match that is not kept. What its text suffered is told as well, because it may be why.

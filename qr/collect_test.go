@@ -2,6 +2,7 @@ package qr
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -23,8 +24,9 @@ func (a attributes) encoded() []byte {
 		if len(value)%2 != 0 {
 			value += " "
 		}
-		b = append(b, byte(t.Group), byte(t.Group>>8), byte(t.Element), byte(t.Element>>8))
-		b = append(b, byte(len(value)), byte(len(value)>>8), 0, 0)
+		b = append(b,
+			byte(t.Group), byte(t.Group>>8), byte(t.Element), byte(t.Element>>8),
+			byte(len(value)), byte(len(value)>>8), 0, 0)
 		b = append(b, value...)
 	}
 	return b
@@ -33,9 +35,7 @@ func (a attributes) encoded() []byte {
 func study(patientID, uid string, more ...attributes) attributes {
 	a := attributes{tag.PatientID: patientID, tag.StudyInstanceUID: uid}
 	for _, m := range more {
-		for t, value := range m {
-			a[t] = value
-		}
+		maps.Copy(a, m)
 	}
 	return a
 }
@@ -79,6 +79,8 @@ func TestAMatchIsHeldAgainstTheFilter(t *testing.T) {
 		{"a patient whose ID only begins so", Filter{}, study("P12", "1.2.3"), false, []WarningCode{other}},
 		{"a Patient ID in other letters is another one", Filter{}, study("p1", "1.2.3"), false, []WarningCode{other}},
 		{"two Patient IDs", Filter{}, study(`P1\P2`, "1.2.3"), false, []WarningCode{other}},
+		{"another patient of no study", Filter{}, study("P2", ""), false, []WarningCode{other}},
+		{"a value that says nothing beside the Patient ID", Filter{}, study(`P1\`, "1.2.3"), true, nil},
 		{"an empty Patient ID", Filter{}, study("", "1.2.3"), false, []WarningCode{other}},
 		{"no Patient ID", Filter{}, attributes{tag.StudyInstanceUID: "1.2.3"}, false, []WarningCode{other}},
 		{"an empty match", Filter{}, attributes{}, false, []WarningCode{other}},
@@ -192,6 +194,33 @@ func TestAStudyUIDThatAnotherPatientHasTooIsNotTrusted(t *testing.T) {
 			}, c.tally.warnings())
 		})
 	}
+}
+
+func TestManyMatchesAreCollectedLikeFew(t *testing.T) {
+	const studies = 3 * indexFrom
+	var matches []attributes
+	for round := range 2 {
+		for i := range studies {
+			matches = append(matches, study("P1", fmt.Sprintf("1.%d", i), modalities([]string{"CT", "SR"}[round])))
+		}
+	}
+	c := collect(t, planFor(t, Filter{}), matches...)
+	left := c.left()
+	require.Len(t, left, studies)
+	for i := range left {
+		assert.Equal(t, []string{"CT", "SR"}, left[i].ModalitiesInStudy)
+	}
+	assert.Equal(t, studies, c.tally[duplicate])
+}
+
+func TestAStudyOfImpossiblyManyModalitiesCostsLittle(t *testing.T) {
+	var list strings.Builder
+	for i := range 10 * maxModalities {
+		fmt.Fprintf(&list, `M%d\`, i)
+	}
+	left := collect(t, planFor(t, Filter{}), study("P1", "1.1", modalities(list.String()))).left()
+	require.Len(t, left, 1)
+	assert.Len(t, left[0].ModalitiesInStudy, maxModalities)
 }
 
 func TestTextWarningsAreCountedByMatch(t *testing.T) {

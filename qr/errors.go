@@ -46,14 +46,12 @@ func (e *MoveOutcomeError) Unwrap() error {
 // failure is what a caller is told of err: its own cancelling and the operation timeout come first, because whatever
 // the association says once ctx is done (a C-CANCEL's status, an abort) only follows from them.
 func failure(ctx context.Context, step dicomnet.Step, err error) error {
-	var op *dicomnet.OpError
-	isOp := errors.As(err, &op)
+	op, isOp := errors.AsType[*dicomnet.OpError](err)
 	if isOp {
 		step = op.Step
 	}
 	if ctx.Err() != nil {
-		var timeout *OperationTimeoutError
-		if errors.As(context.Cause(ctx), &timeout) {
+		if timeout, ok := errors.AsType[*OperationTimeoutError](context.Cause(ctx)); ok {
 			return &dicomnet.OpError{Step: step, Err: timeout}
 		}
 		err := ctx.Err()

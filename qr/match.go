@@ -63,10 +63,16 @@ func (c *candidate) merge(other *candidate) {
 	c.accessionAbsent = c.accessionAbsent && other.accessionAbsent
 }
 
+// maxModalities is more than there are, so that no study has as many; a peer that sends more gets no quadratic work for it.
+const maxModalities = 200
+
 // addModalities adds to list what it does not have yet. A zero-length value is
 // no modality: PACS return one where they do not support the key.
 func addModalities(list, more []string) []string {
 	for _, m := range more {
+		if len(list) == maxModalities {
+			break
+		}
 		if m = trim(m); m != "" && !slices.Contains(list, m) {
 			list = append(list, m)
 		}

@@ -98,8 +98,8 @@ func partialUnlessNone(said, known counters) RetrievalStatus {
 }
 
 // failedUIDs keeps what is a UID and counts what is not.
-func failedUIDs(list []string) (valid []string, malformed int) {
-	valid = []string{}
+func failedUIDs(list []string) ([]string, int) {
+	valid, malformed := []string{}, 0
 	for _, uid := range list {
 		switch uid = trim(uid); {
 		case !validUID(uid):

@@ -106,7 +106,7 @@ func (r *retrieval) move(ctx context.Context, i int, uid string) (Retrieval, err
 	var (
 		pending counters
 		final   *dicomnet.MoveReport
-		cause   error
+		cause   = errors.New("no final response")
 	)
 	for report, err := range r.assoc.Move(ctx, dicomnet.StudyRoot, r.destination, r.gateway.keys.move(uid)) {
 		switch {
@@ -138,18 +138,10 @@ func (r *retrieval) move(ctx context.Context, i int, uid string) (Retrieval, err
 	if status == RetrievalOK {
 		return entry, nil
 	}
-	return entry, failure(ctx, dicomnet.StepMove, moveCause(final, cause))
-}
-
-// moveCause is why a study is not ok: what the association says, or else what the counters of its final response do.
-func moveCause(final *dicomnet.MoveReport, cause error) error {
-	switch {
-	case cause != nil:
-		return cause
-	case final != nil:
-		return &MoveOutcomeError{Status: final.Status}
+	if cause == nil {
+		cause = &MoveOutcomeError{Status: final.Status}
 	}
-	return errors.New("no final response")
+	return entry, failure(ctx, dicomnet.StepMove, cause)
 }
 
 func (r *retrieval) moving(i int, uid string, now, so counters) {

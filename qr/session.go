@@ -76,8 +76,7 @@ func (s *session) find(
 ) error {
 	n := 0
 	for m, err := range s.assoc.Find(ctx, dicomnet.StudyRoot, query) {
-		var undecoded *dicomnet.DataSetError
-		if err != nil && !errors.As(err, &undecoded) {
+		if _, undecoded := errors.AsType[*dicomnet.DataSetError](err); err != nil && !undecoded {
 			return failure(ctx, dicomnet.StepFind, err)
 		}
 		if n++; n > s.gateway.options.MaxMatches {

@@ -1,0 +1,161 @@
+package qr
+
+import (
+	"net"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/suyashkumar/dicom/pkg/tag"
+	"pgregory.net/rapid"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dicomtest"
+)
+
+// archive starts a PACS on loopback.
+func archive(t *testing.T, cfg dicomtest.PACSConfig, studies ...dicomtest.Study) (*dicomtest.PACS, Peer) {
+	t.Helper()
+	p := dicomtest.NewPACS(cfg)
+	require.NoError(t, p.AddStudies(studies...))
+	require.NoError(t, p.Listen("127.0.0.1:0"))
+	t.Cleanup(func() { assert.NoError(t, p.Close()) })
+	host, port, err := net.SplitHostPort(p.Addr())
+	require.NoError(t, err)
+	n, err := strconv.Atoi(port)
+	require.NoError(t, err)
+	return p, Peer{Host: host, Port: n, CalledAETitle: cfg.AETitle, CallingAETitle: "GATEWAY"}
+}
+
+// expected is what a filter means, said as plainly as can be.
+func expected(studies []dicomtest.Study, f Filter) []string {
+	studies = slices.DeleteFunc(slices.Clone(studies), func(s dicomtest.Study) bool {
+		shares := func(m string) bool { return slices.Contains(f.Modalities, m) }
+		return s.PatientID != f.PatientID ||
+			len(f.Modalities) > 0 && !slices.ContainsFunc(s.Modalities(), shares) ||
+			len(f.StudyInstanceUIDs) > 0 && !slices.Contains(f.StudyInstanceUIDs, s.UID()) ||
+			f.AccessionNumber != "" && s.AccessionNumber != f.AccessionNumber ||
+			f.StudyDateFrom != "" && s.StudyDate < f.StudyDateFrom ||
+			f.StudyDateTo != "" && (s.StudyDate > f.StudyDateTo || s.StudyDate == "")
+	})
+	slices.SortStableFunc(studies, func(a, b dicomtest.Study) int {
+		if a.StudyDate+a.StudyTime > b.StudyDate+b.StudyTime {
+			return -1
+		}
+		return 1
+	})
+	uids := []string{}
+	for i := range studies {
+		uids = append(uids, studies[i].UID())
+	}
+	if f.MaxResults > 0 {
+		uids = uids[:min(f.MaxResults, len(uids))]
+	}
+	return uids
+}
+
+func TestAnAnswerDoesNotDependOnWhatThePACSSupports(t *testing.T) {
+	studies := dicomtest.DemoStudies()
+	everyKey := []tag.Tag{tag.PatientID, tag.StudyInstanceUID, tag.StudyDate, tag.AccessionNumber}
+	var peers []Peer
+	for _, cfg := range []dicomtest.PACSConfig{
+		{AETitle: "FAITHFUL"},
+		{AETitle: "NOMODALITIES", OmitModalitiesInStudy: true},
+		{AETitle: "IGNORANT", IgnoreKeys: everyKey},
+		{AETitle: "BOTH", IgnoreKeys: everyKey, OmitModalitiesInStudy: true},
+	} {
+		_, peer := archive(t, cfg, studies...)
+		peers = append(peers, peer)
+	}
+	var patients, uids, accessions, dates []string
+	for i := range studies {
+		patients = append(patients, studies[i].PatientID)
+		uids = append(uids, studies[i].UID())
+		accessions = append(accessions, studies[i].AccessionNumber)
+		dates = append(dates, studies[i].StudyDate)
+	}
+	g := New(Options{})
+	rapid.Check(t, func(rt *rapid.T) {
+		sometimes := func(values []string, name string) string {
+			return rapid.SampledFrom(append(make([]string, len(values)), values...)).Draw(rt, name)
+		}
+		f := Filter{
+			PatientID:         rapid.SampledFrom(append(slices.Repeat([]string{dicomtest.DemoPatientID}, len(patients)), patients...)).Draw(rt, "patient"),
+			Modalities:        rapid.SliceOfN(rapid.SampledFrom([]string{"CT", "MR", "US", "SR", "XX"}), 0, 2).Draw(rt, "modalities"),
+			StudyInstanceUIDs: rapid.SliceOfN(rapid.SampledFrom(uids), 0, 4).Draw(rt, "UIDs"),
+			AccessionNumber:   sometimes(accessions, "accession number"),
+			StudyDateFrom:     sometimes(dates, "from"),
+			StudyDateTo:       sometimes(dates, "to"),
+			MaxResults:        rapid.IntRange(0, 4).Draw(rt, "max"),
+		}
+		want := expected(studies, f)
+		for _, peer := range peers {
+			result, err := g.Query(t.Context(), peer, f)
+			if err != nil {
+				rt.Fatalf("%s: %v", peer.CalledAETitle, err)
+			}
+			if got := picked(result.Studies); !slices.Equal(got, want) {
+				rt.Fatalf("%s: %v, want %v; %v", peer.CalledAETitle, got, want, result.Warnings)
+			}
+		}
+	})
+	require.NoError(t, g.Wait(t.Context()))
+}
+
+func TestWhatIsRetrievedArrives(t *testing.T) {
+	studies := dicomtest.DemoStudies()
+	destination, at := archive(t, dicomtest.PACSConfig{AETitle: "DEST"})
+	source, peer := archive(t, dicomtest.PACSConfig{
+		AETitle: "SOURCE", Destinations: map[string]string{"DEST": net.JoinHostPort(at.Host, strconv.Itoa(at.Port))},
+	}, studies...)
+	g := New(Options{})
+	result, err := g.Retrieve(t.Context(), peer, Filter{PatientID: dicomtest.DemoPatientID}, "DEST", Progress{})
+	require.NoError(t, err)
+	require.NoError(t, result.Err)
+	assert.Equal(t, len(result.Studies), result.Succeeded())
+	assert.NotEmpty(t, result.Studies)
+	for _, s := range result.Studies {
+		assert.Equal(t, source.StudyInstances(s.StudyInstanceUID), destination.StudyInstances(s.StudyInstanceUID))
+	}
+	moved := 0
+	for i := range studies {
+		if studies[i].PatientID == dicomtest.DemoPatientID {
+			moved += len(studies[i].Instances())
+		}
+	}
+	assert.Equal(t, moved, destination.Instances(), "and nothing else does")
+	require.NoError(t, g.Wait(t.Context()))
+}
+
+func TestAnUnknownDestinationIsTold(t *testing.T) {
+	source, peer := archive(t, dicomtest.PACSConfig{AETitle: "SOURCE"}, dicomtest.DemoStudies()...)
+	g := New(Options{})
+	result, err := g.Retrieve(t.Context(), peer, Filter{PatientID: dicomtest.DemoPatientID, MaxResults: 2}, "NOWHERE", Progress{})
+	require.NoError(t, err)
+	assert.False(t, result.Moved())
+	assert.Equal(t, []RetrievalStatus{RetrievalFailed, RetrievalFailed}, []RetrievalStatus{result.Retrievals[0].Status, result.Retrievals[1].Status})
+	assert.Equal(t, "A801", result.Retrievals[0].DICOMStatus)
+	assert.EqualError(t, result.Err, "move: status A801: refused: move destination unknown")
+	assert.Equal(t, 2, source.Operations(dicomnet.StepMove))
+	require.NoError(t, g.Wait(t.Context()))
+}
+
+func BenchmarkQuery(b *testing.B) {
+	p := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "PACS"})
+	require.NoError(b, p.AddStudies(dicomtest.DemoStudies()...))
+	require.NoError(b, p.Listen("127.0.0.1:0"))
+	defer func() { require.NoError(b, p.Close()) }()
+	addr, err := net.ResolveTCPAddr("tcp", p.Addr())
+	require.NoError(b, err)
+	peer := Peer{Host: addr.IP.String(), Port: addr.Port, CalledAETitle: "PACS", CallingAETitle: "GATEWAY"}
+	g := New(Options{})
+	for b.Loop() {
+		result, err := g.Query(b.Context(), peer, Filter{PatientID: dicomtest.DemoPatientID})
+		if err != nil || len(result.Studies) == 0 {
+			b.Fatal(len(result.Studies), err)
+		}
+	}
+	require.NoError(b, g.Wait(b.Context()))
+}

@@ -97,7 +97,8 @@ func (r *RetrieveResult) Moved() bool {
 // Progress follows a retrieve; nil functions are skipped. They run on the
 // retrieving goroutine: one that blocks holds the operation up.
 type Progress struct {
-	// Matched is called once, when something matched and an association that takes C-MOVE is there.
+	// Matched is called once, when something matched and an association that takes C-MOVE is there. A retrieve that got so
+	// far returns a result and no error.
 	Matched func(studies []Study, warnings []Warning)
 	// Moving is called at each pending C-MOVE response.
 	Moving func(p SubOperations)

@@ -18,7 +18,8 @@ func (g *Gateway) Retrieve(
 		return nil, err
 	}
 	if !dicomnet.ValidAETitle(destination) {
-		return nil, &dicomnet.ConfigError{Detail: "move destination is not a valid AE value"}
+		fault := &dicomnet.ConfigError{Detail: "move destination is not a valid AE value"}
+		return nil, &dicomnet.OpError{Step: dicomnet.StepMove, Err: fault}
 	}
 	nothing := &RetrieveResult{Studies: []Study{}, Retrievals: []Retrieval{}, Warnings: []Warning{}}
 	if plan.impossible() {

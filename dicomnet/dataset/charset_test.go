@@ -63,6 +63,96 @@ var exactly = []encoded{
 			"2.\x1b$)A\xb5\xda\xb6\xfe\xd0\xd0\xce\xc4\xd7\xd6\xa1\xa3\r\n" +
 			"3.\x1b$)A\xb5\xda\xc8\xfd\xd0\xd0\xce\xc4\xd7\xd6\xa1\xa3\r\n",
 	},
+	{"default repertoire", "", tag.PatientName, "Adams^John Robert Quincy^^Rev.", "Adams^John Robert Quincy^^Rev."},
+	{"pydicom ISO_IR 100", "ISO_IR 100", tag.PatientName, "Buc^Jérôme", "Buc^J\xe9r\xf4me"},
+	{"pydicom ISO_IR 100, German", "ISO_IR 100", tag.PatientName, "Äneas^Rüdiger", "\xc4neas^R\xfcdiger"},
+	{"pydicom ISO_IR 101", "ISO_IR 101", tag.PatientName, "Wałęsa", "Wa\xb3\xeasa"},
+	{"pydicom ISO_IR 109", "ISO_IR 109", tag.PatientName, "antaŭnomo", "anta\xfdnomo"},
+	{"pydicom ISO_IR 110", "ISO_IR 110", tag.PatientName, "vārds", "v\xe0rds"},
+	{"pydicom ISO_IR 127", "ISO_IR 127", tag.PatientName, "قباني^لنزار", "\xe2\xc8\xc7\xe6\xea^\xe4\xe6\xd2\xc7\xd1"},
+	{"pydicom ISO_IR 126", "ISO_IR 126", tag.PatientName, "Διονυσιος", "\xc4\xe9\xef\xed\xf5\xf3\xe9\xef\xf2"},
+	{"pydicom ISO_IR 138", "ISO_IR 138", tag.PatientName, "שרון^דבורה", "\xf9\xf8\xe5\xef^\xe3\xe1\xe5\xf8\xe4"},
+	{"pydicom ISO_IR 144", "ISO_IR 144", tag.PatientName, "Люкceмбypг", "\xbb\xee\xdace\xdc\xd1yp\xd3"},
+	{"pydicom ISO_IR 148", "ISO_IR 148", tag.PatientName, "Çavuşoğlu", "\xc7avu\xfeo\xf0lu"},
+	{"pydicom ISO_IR 166", "ISO_IR 166", tag.PatientName, "นามสกุล", "\xb9\xd2\xc1\xca\xa1\xd8\xc5"},
+	{"ISO_IR 203", "ISO_IR 203", tag.PatientName, "Œuvre^Žofie", "\xbcuvre^\xb4ofie"},
+	{"ISO_IR 13", "ISO_IR 13", tag.PatientName, "ﾔﾏﾀﾞ^ﾀﾛｳ", "\xd4\xcf\xc0\xde^\xc0\xdb\xb3"},
+	{"ISO_IR 13 shows a yen sign and an overline", "ISO_IR 13", tag.AdditionalPatientHistory, "¥500‾", "\\500~"},
+	{
+		"pydicom ISO 2022 IR 13", `\ISO 2022 IR 13`, tag.PatientName, "ASCII+ﾔﾏﾀﾞ^ﾀﾛｳ",
+		"ASCII+\x1b)I\xd4\xcf\xc0\xde^\x1b)I\xc0\xdb\xb3",
+	},
+	{
+		"pydicom ISO 2022 IR 100", `\ISO 2022 IR 100`, tag.PatientName, "ASCII+Buc^Jérôme",
+		"ASCII+Buc^J\x1b-A\xe9r\xf4me",
+	},
+	{"pydicom ISO 2022 IR 101", `\ISO 2022 IR 101`, tag.PatientName, "Wałęsa", "Wa\x1b-B\xb3\xeasa"},
+	{"pydicom ISO 2022 IR 109", `\ISO 2022 IR 109`, tag.PatientName, "antaŭnomo", "anta\x1b-C\xfdnomo"},
+	{"pydicom ISO 2022 IR 110", `\ISO 2022 IR 110`, tag.PatientName, "vārds", "v\x1b-D\xe0rds"},
+	{
+		"pydicom ISO 2022 IR 127", `\ISO 2022 IR 127`, tag.PatientName, "قباني^لنزار",
+		"\x1b-G\xe2\xc8\xc7\xe6\xea^\x1b-G\xe4\xe6\xd2\xc7\xd1",
+	},
+	{
+		"pydicom ISO 2022 IR 138", `\ISO 2022 IR 138`, tag.PatientName, "שרון^דבורה",
+		"\x1b-H\xf9\xf8\xe5\xef^\x1b-H\xe3\xe1\xe5\xf8\xe4",
+	},
+	{"pydicom ISO 2022 IR 148", `\ISO 2022 IR 148`, tag.PatientName, "Çavuşoğlu", "\x1b-M\xc7avu\xfeo\xf0lu"},
+	{"pydicom ISO 2022 IR 166", `\ISO 2022 IR 166`, tag.PatientName, "นามสกุล", "\x1b-T\xb9\xd2\xc1\xca\xa1\xd8\xc5"},
+	{"ISO 2022 IR 203", `\ISO 2022 IR 203`, tag.PatientName, "Žofie", "\x1b-b\xb4ofie"},
+	{
+		"pydicom single-byte sets, per component group", `ISO 2022 IR 100\ISO 2022 IR 126`, tag.PatientName,
+		"Dionysios=Διονυσιος", "Dionysios=\x1b-F\xc4\xe9\xef\xed\xf5\xf3\xe9\xef\xf2",
+	},
+	{
+		"pydicom single-byte sets, per value", `ISO 2022 IR 100\ISO 2022 IR 144\ISO 2022 IR 126`, tag.OtherPatientNames,
+		"Buc^Jérôme|Διονυσιος|Люкceмбypг",
+		"Buc^J\xe9r\xf4me\\\x1b-F\xc4\xe9\xef\xed\xf5\xf3\xe9\xef\xf2\\\x1b-L\xbb\xee\xdace\xdc\xd1yp\xd3",
+	},
+	{
+		"pydicom single-byte sets, within a text", `ISO 2022 IR 100\ISO 2022 IR 126`, tag.SeriesDescription,
+		"Dionysios is Διονυσιος", "Dionysios is \x1b-F\xc4\xe9\xef\xed\xf5\xf3\xe9\xef\xf2",
+	},
+	{
+		"pydicom JIS X 0208 and 0212", `ISO 2022 IR 6\ISO 2022 IR 87\ISO 2022 IR 159`, tag.PatientName,
+		"Mori^Ogai=森^鷗外=もり^おうがい",
+		"Mori^Ogai=\x1b$B?9\x1b(B^\x1b$(Dl?\x1b$B30\x1b(B=\x1b$B$b$j\x1b(B^\x1b$B$*$&$,$$\x1b(B",
+	},
+	{
+		"pydicom all Japanese sets in one text", `ISO 2022 IR 13\ISO 2022 IR 87\ISO 2022 IR 159`, tag.SeriesDescription,
+		"あaｱア齩", "\x1b$B$\"\x1b(Ja\xb1\x1b$B%\"\x1b$(DmN\x1b(J",
+	},
+	{
+		"5C within a kanji does not split", `\ISO 2022 IR 87`, tag.OtherPatientNames, "山本|本",
+		"\x1b$B;3K\\\x1b(B\\\x1b$BK\\\x1b(B",
+	},
+	{"5C as trail byte in GBK does not split", "GBK", tag.OtherPatientNames, "郳|誠", "\xe0\x5c\\\xd5\x5c"},
+	{"5C and 5E as trail bytes in GB18030", "GB18030", tag.OtherPatientNames, "誠謂|𠮷", "\xd5\x5c\xd6\x5e\\\x95\x34\xb2\x35"},
+	{"four bytes in GB18030", "GB18030", tag.PatientName, "Straße", "Stra\x81\x30\x89\x38e"},
+	{"UTF-8 beyond the basic plane", "ISO_IR 192", tag.PatientName, "𠮷田^太郎", "𠮷田^太郎"},
+}
+
+// oneWay are texts that are read, but would be written otherwise.
+var oneWay = []encoded{
+	{"PS3.5 J.3 with its third delimiter", "GB18030", tag.PatientName, "Wang^XiaoDong=王^小东=", "Wang^XiaoDong=\xcd\xf5\x5e\xd0\xa1\xb6\xab="},
+	{
+		"pydicom, escape sequences before ASCII", `\ISO 2022 IR 100`, tag.PatientName, "ASCII+Buc^Jérôme",
+		"ASCII+\x1b-ABuc^\x1b-AJ\xe9r\xf4me",
+	},
+	{"JIS of 1978", `\ISO 2022 IR 87`, tag.PatientName, "山田", "\x1b$@;3ED\x1b(B"},
+	{"no return to ASCII before a delimiter", `\ISO 2022 IR 87`, tag.PatientName, "山田^太郎", "\x1b$B;3ED^\x1b$BB@O:"},
+	{"katakana in G0", `\ISO 2022 IR 13`, tag.PatientName, "ﾔﾏﾀﾞ", "\x1b(ITO@^\x1b(B"},
+	{"a set that (0008,0005) does not name", "ISO_IR 100", tag.PatientName, "Διο", "\x1b-F\xc4\xe9\xef"},
+	{"escape sequences without any (0008,0005)", "", tag.PatientName, "山田", "\x1b$B;3ED\x1b(B"},
+	{"JIS X 0208 as the only term", "ISO 2022 IR 87", tag.PatientName, "山田", "\x1b$B;3ED\x1b(B"},
+	{"a space within kanji", `\ISO 2022 IR 87`, tag.PatientName, "山 田", "\x1b$B;3 ED\x1b(B"},
+	{"KS X 1001 and GB 2312 in G0", `\ISO 2022 IR 149\ISO 2022 IR 58`, tag.PatientName, "홍王", "\x1b$(CH+\x1b$AMu\x1b(B"},
+	{"JIS in G1", `\ISO 2022 IR 87`, tag.PatientName, "山田", "\x1b$)B\xbb\xb3\xc5\xc4"},
+	{"a tab resets", `\ISO 2022 IR 126\ISO 2022 IR 100`, tag.AdditionalPatientHistory, "Δ\té", "\x1b-F\xc4\t\x1b-A\xe9"},
+	{"UTF-8 as second term", `\ISO_IR 192`, tag.PatientName, "Jérôme", "J\xc3\xa9r\xc3\xb4me"},
+	{"terms that do not extend UTF-8", `ISO_IR 192\ISO 2022 IR 100`, tag.PatientName, "Jérôme", "J\xc3\xa9r\xc3\xb4me"},
+	{"minus and wave dash as the standard has them", `\ISO 2022 IR 87`, tag.PatientName, "−〜", "\x1b$B!]!A\x1b(B"},
+	{"NEC's extension of JIS X 0208", `\ISO 2022 IR 87`, tag.PatientName, "①", "\x1b$B-!\x1b(B"},
 }
 
 func TestCharacterSetsBothWays(t *testing.T) {
@@ -74,6 +164,166 @@ func TestCharacterSetsBothWays(t *testing.T) {
 			assert.Equal(t, pad(v.bytes), write(t, v.characterSet, v.tag, v.text), "encoded")
 		})
 	}
+}
+
+func TestCharacterSetsReading(t *testing.T) {
+	t.Parallel()
+	for _, v := range oneWay {
+		t.Run(v.origin, func(t *testing.T) {
+			t.Parallel()
+			assert.Equal(t, v.text, read(t, v.characterSet, v.tag, v.bytes))
+		})
+	}
+}
+
+// What the standard leaves open is read as it is usually meant, and told.
+func TestGuessedText(t *testing.T) {
+	t.Parallel()
+	const assumed, unknown, undecodable, malformed = dataset.CharacterSetAssumed, dataset.CharacterSetUnknown,
+		dataset.TextUndecodable, dataset.ValueMalformed
+	for _, v := range []struct {
+		name         string
+		characterSet string
+		bytes, text  string
+		warnings     dataset.Warning
+	}{
+		{"absent, Latin-1", "-", "M\xfcller", "Müller", assumed},
+		{"absent, UTF-8", "-", "M\xc3\xbcller", "Müller", assumed},
+		{"absent, ASCII", "-", "Muller", "Muller", 0},
+		{"empty, Latin-1", "", "M\xfcller", "Müller", assumed},
+		{"ISO_IR 6, UTF-8", "ISO_IR 6", "M\xc3\xbcller", "Müller", assumed},
+		{"absent, quotes of Windows", "-", "\x84M\xfcller\x93", "„Müller“", assumed},
+		{"unknown, Latin-1", "ISO_IR 999", "M\xfcller", "Müller", assumed | unknown},
+		{"unknown, UTF-8", "KLINGON", "M\xc3\xbcller", "Müller", assumed | unknown},
+		{"unknown, ASCII", "KLINGON", "Muller", "Muller", 0},
+		{"unknown among known", `ISO 2022 IR 100\ISO 2022 IR 146`, "M\xfcller", "Müller", unknown},
+		{"unknown and longer than any term", strings.Repeat("X", 40), "M\xfcller", "Müller", assumed | unknown},
+		{"nothing but signs", "???", "M\xfcller", "Müller", assumed | unknown},
+		{"ISO_IR 100, dash of Windows", "ISO_IR 100", "CT \x96 MR", "CT – MR", assumed},
+		{"ISO_IR 100, a byte that Windows does not have either", "ISO_IR 100", "CT \x81", "CT \ufffd", undecodable},
+		{"ISO_IR 101, a control byte", "ISO_IR 101", "CT \x96", "CT \ufffd", undecodable},
+		{"ISO_IR 126, a gap", "ISO_IR 126", "\xc4\xd2", "Δ\ufffd", undecodable},
+		{"ISO_IR 13, a gap", "ISO_IR 13", "\xd4\x1b)I\xe0", "ﾔ\ufffd", undecodable},
+		{"ISO_IR 13, really Shift JIS", "ISO_IR 13", "\x8eR\x93c", "山田", assumed},
+		{"ISO_IR 192, broken", "ISO_IR 192", "M\xfcller", "M\ufffdller", undecodable},
+		{"ISO_IR 192, cut off", "ISO_IR 192", "M\xc3", "M\ufffd", undecodable},
+		{"ISO_IR 192, surrogates", "ISO_IR 192", "\xed\xa0\x80", "\ufffd\ufffd\ufffd", undecodable},
+		{"GB18030, cut off", "GB18030", "\xcd\xf5\xcd", "王\ufffd", undecodable},
+		{"GBK, euro sign of Windows", "GBK", "\x80", "€", 0},
+		{"Korean without escape sequences", "ISO 2022 IR 149", "\xc8\xab", "홍", assumed},
+		{"Korean without escape sequence behind a delimiter", `\ISO 2022 IR 149`, "\x1b$)C\xc8\xab^\xb1\xe6", "홍^길", assumed},
+		{"Korean of Windows", `\ISO 2022 IR 149`, "\x1b$)C\x8c\x63", "똠", assumed},
+		{"Korean, no such character", `\ISO 2022 IR 149`, "\x1b$)C\xc9\xa1\xa0\x20x", "\ufffd\ufffd x", undecodable},
+		{"Chinese without escape sequences", "ISO_IR 58", "\xcd\xf5", "王", assumed},
+		{"Chinese, cut off", `\ISO 2022 IR 58`, "\x1b$)A\xcd", "\ufffd", undecodable},
+		{"pydicom, katakana behind a delimiter", `\ISO 2022 IR 13`, "\x1b)I\xd4^\xc0", "ﾔ^ﾀ", assumed},
+		{"kanji, no such character", `\ISO 2022 IR 87`, "\x1b$B//\x7d\x21\x1b(B", "\ufffd\ufffd", undecodable},
+		{"kanji, cut off", `\ISO 2022 IR 87`, "\x1b$B;", "\ufffd", undecodable},
+		{"unknown escape sequence", "ISO_IR 100", "a\x1b(Zb", "a\ufffdb", undecodable},
+		{"lone escape", "ISO_IR 100", "a\x1b", "a\ufffd", undecodable},
+		{"escape before a character", "ISO_IR 100", "a\x1bb", "a\ufffdb", undecodable},
+		{"cut off escape sequence", "ISO_IR 100", "a\x1b$", "a\ufffd", undecodable},
+		{"control characters", "ISO_IR 100", "a\x07b\x00c", "a b c", malformed},
+		{"C1 controls in UTF-8", "ISO_IR 192", "a\xc2\x85b", "a b", malformed},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			elements := []string{element(tag.PatientName, v.bytes)}
+			if len(v.bytes)%2 != 0 {
+				elements[0] = element(tag.PatientName, v.bytes+" ")
+			}
+			if v.characterSet != "-" {
+				elements = append([]string{element(tag.SpecificCharacterSet, pad(v.characterSet))}, elements...)
+			}
+			set := parse(t, elements...)
+			assert.Equal(t, v.text, set.String(tag.PatientName))
+			assert.Equal(t, v.warnings, set.Warnings())
+		})
+	}
+}
+
+func TestMisspeltTerms(t *testing.T) {
+	t.Parallel()
+	for term, v := range map[string]struct{ bytes, text string }{
+		"ISO-8859-1":                {"\xe9", "é"},
+		"iso8859-1":                 {"\xe9", "é"},
+		"ISO 8859/1":                {"\xe9", "é"},
+		"latin1":                    {"\xe9", "é"},
+		"ISO IR 100":                {"\xe9", "é"},
+		"ISO-IR 100":                {"\xe9", "é"},
+		"ISO_IR_100":                {"\xe9", "é"},
+		"ISO_IR  100 ":              {"\xe9", "é"},
+		"ISO 2022 IR 100":           {"\xe9", "é"},
+		"ISO_2022-IR 100":           {"\xe9", "é"},
+		"ISO 2022 100":              {"\xe9", "é"},
+		"IR 100":                    {"\xe9", "é"},
+		"windows-1252":              {"\xe9", "é"},
+		"ISO-8859-5":                {"\xbb", "Л"},
+		"ISO-8859-15":               {"\xa4", "€"},
+		"ISO IR 144":                {"\xbb", "Л"},
+		"TIS-620":                   {"\xb9", "น"},
+		"UTF-8":                     {"\xc3\xa9", "é"},
+		"utf8":                      {"\xc3\xa9", "é"},
+		"ISO IR 192":                {"\xc3\xa9", "é"},
+		"ISO 2022 IR 192":           {"\xc3\xa9", "é"},
+		"GB2312":                    {"\xcd\xf5", "王"},
+		"GB 18030":                  {"\xcd\xf5", "王"},
+		"ISO 2022 GBK":              {"\xcd\xf5", "王"},
+		"ISO_IR 58":                 {"\x1b$)A\xcd\xf5", "王"},
+		"ISO_IR 87":                 {"\x1b$B;3", "山"},
+		"ISO-IR 149":                {"\x1b$)C\xc8\xab", "홍"},
+		"\\ISO 2022 IR 149\x00":     {"\x1b$)C\xc8\xab", "홍"},
+		"shift_jis":                 {"\x8eR\x95\\", "山表"},
+		"ISO_IR 6\\ISO_IR 87":       {"\x1b$B;3", "山"},
+		"ISO_2022_IR_6\\ISO+IR+126": {"\x1b-F\xc4", "Δ"},
+	} {
+		t.Run(term, func(t *testing.T) {
+			t.Parallel()
+			assert.Equal(t, v.text, read(t, term, tag.PatientName, v.bytes))
+		})
+	}
+}
+
+func TestCharacterSetOfAnotherVR(t *testing.T) {
+	t.Parallel()
+	for _, header := range []string{"\x08\x00\x05\x00US\x02\x00\x64\x00", "\x08\x00\x05\x00SQ\x00\x00\x00\x00\x00\x00"} {
+		set, err := dataset.Parse([]byte(header+"\x10\x00\x10\x00PN\x04\x00J\xe9r "), dataset.ExplicitVRLittleEndian, dataset.Limits{})
+		require.NoError(t, err)
+		assert.Equal(t, "Jér", set.String(tag.PatientName))
+		assert.Equal(t, dataset.CharacterSetUnknown|dataset.CharacterSetAssumed, set.Warnings())
+	}
+}
+
+// PS3.5 section 7.5.3: an item has the character set of what it is in, unless it has its own.
+func TestCharacterSetOfItems(t *testing.T) {
+	t.Parallel()
+	set := parse(
+		t,
+		element(tag.SpecificCharacterSet, "ISO_IR 144"),
+		element(tag.RequestAttributesSequence, item(
+			element(tag.SpecificCharacterSet, "ISO_IR 100")+
+				element(tag.RequestedProcedureDescription, "\xc4\xc4")+
+				element(tag.RequestedProcedureCodeSequence, item(element(tag.CodeMeaning, "\xc4 "))),
+		)+item(
+			element(tag.RequestedProcedureDescription, "\xc4\xc4"),
+		)+item(
+			element(tag.SpecificCharacterSet, "")+element(tag.RequestedProcedureDescription, "\xc4\xc4"),
+		)),
+	)
+	items := set.Items(tag.RequestAttributesSequence)
+	require.Len(t, items, 3)
+	assert.Equal(t, "ÄÄ", items[0].String(tag.RequestedProcedureDescription))
+	inner := items[0].Items(tag.RequestedProcedureCodeSequence)
+	require.Len(t, inner, 1)
+	assert.Equal(t, "Ä", inner[0].String(tag.CodeMeaning))
+	assert.Equal(t, "ФФ", items[1].String(tag.RequestedProcedureDescription))
+	assert.Equal(t, "ФФ", items[2].String(tag.RequestedProcedureDescription))
+	assert.Zero(t, set.Warnings())
+}
+
+func item(content string) string {
+	n := len(content)
+	return "\xfe\xff\x00\xe0" + string([]byte{byte(n), byte(n >> 8), byte(n >> 16), byte(n >> 24)}) + content
 }
 
 func pad(s string) string {

@@ -19,7 +19,7 @@ type textDecoder struct {
 	warn Warning
 }
 
-// decode appends at most three bytes for each of b.
+// decode leaves in dst at most three bytes for each of b.
 func (d *textDecoder) decode(b []byte) {
 	switch {
 	case d.cs.utf8:
@@ -66,18 +66,20 @@ func (d *textDecoder) utf8(b []byte) {
 	}
 }
 
-// whole decodes by an encoding of x/text. None of them makes more than three bytes of one.
+// whole decodes by an encoding of x/text. None of them makes more than three bytes of one, and what is made of a
+// character afterwards is never longer than it, so that one buffer serves for both.
 func (d *textDecoder) whole(enc encoding.Encoding, b []byte) {
 	decoded := make([]byte, 3*len(b))
 	n, _, _ := enc.NewDecoder().Transform(decoded, b, true) // the space suffices and there is no other error
+	d.dst = decoded[:0]
 	for decoded = decoded[:n]; len(decoded) > 0; {
 		r, size := utf8.DecodeRune(decoded)
+		decoded = decoded[size:]
 		if r == utf8.RuneError {
 			d.undecodable()
 		} else {
 			d.rune(r)
 		}
-		decoded = decoded[size:]
 	}
 }
 

@@ -223,7 +223,7 @@ func layoutOf(ts TransferSyntax) (layout, bool) {
 
 // other is the little endian layout that the set may be in against what was negotiated, l where there is none.
 func (l layout) other(b []byte) layout {
-	if len(b) < delimiterSize || l == explicitBE {
+	if len(b) < delimiterSize || l == explicitBE || l.tag(b) == 0 {
 		return l
 	}
 	if l == explicitLE {

@@ -114,24 +114,26 @@ func trimEnd(b []byte) []byte {
 
 // isPlain reports whether b reads the same in any character set, which most values do.
 func (s *Set) isPlain(b []byte, t *traits) bool {
+	national := false // whether there are characters that differ from ASCII in JIS X 0201
 	for _, c := range b {
 		if c < 0x20 || c > 0x7e {
 			return false
 		}
+		national = national || c == '~' || c == '\\' && t.single
 	}
-	return !t.charset || s.characterSet().g0 != romaji
+	return !national || !t.charset || s.characterSet().g0 != romaji
 }
 
 func (s *Set) decode(raw []byte, v vr, t *traits) string {
 	var short [384]byte
 	d := textDecoder{cs: s.characterSet(), t: t, pn: v == vrPN}
-	if 3*len(raw) <= len(short) {
+	switch {
+	case d.cs.whole != nil: // makes its own buffer
+	case 3*len(raw) <= len(short):
 		d.dst = short[:0]
-		d.decode(raw)
-		s.warned(d.warn)
-		return string(d.dst)
+	default:
+		d.dst = make([]byte, 0, 3*len(raw))
 	}
-	d.dst = make([]byte, 0, 3*len(raw))
 	d.decode(raw)
 	s.warned(d.warn)
 	return string(d.dst)

@@ -1,0 +1,118 @@
+package dataset_test
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/dicomnet/dataset"
+)
+
+const megabyte = 1 << 20
+
+// allocated is what f allocates in all, whether or not it is freed on the way. No test of this file runs in parallel.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// everything reads all there is in a data set.
+func everything(set *dataset.Set) {
+	for t := range set.Tags() {
+		_ = set.String(t)
+		_, _ = set.Bytes(t)
+		for _, item := range set.Items(t) {
+			everything(item)
+		}
+	}
+}
+
+// A data set of a response has a megabyte at most; none may cost more than ten.
+func TestHostileAllocations(t *testing.T) { //nolint:paralleltest // it measures
+	fill := func(s string) string { return strings.Repeat(s, megabyte/len(s)) }
+	nest := func(levels int) string {
+		return strings.Repeat(element(privateSequence, "")[:4]+"\xff\xff\xff\xff"+undefinedItem, levels)
+	}
+	long := func(t tag.Tag, unit string) string { return element(t, fill(unit)) }
+	few := func(b string) string { return element(tag.SpecificCharacterSet, pad(b)) }
+	manyLists := ""
+	for i := range 64 {
+		manyLists += element(tag.Tag{Group: 0x0010, Element: 0x1000 + uint16(i)}, strings.Repeat(`\`, megabyte/64))
+	}
+	sequences := ""
+	for i := range 8 {
+		sequences += element(tag.Tag{Group: 0x0009, Element: 0x1000 + uint16(i)}, strings.Repeat(item(""), megabyte/64))
+	}
+	defined := ""
+	for i := 0; i < 40 && len(defined) < megabyte; i++ {
+		defined = element(privateSequence, item(defined))
+	}
+	for _, v := range []struct {
+		name string
+		ts   dataset.TransferSyntax
+		b    string
+		err  bool
+	}{
+		{"a value of 4 GiB", dataset.ImplicitVRLittleEndian, "\x10\x00\x10\x00\xfe\xff\xff\xff", true},
+		{"OB of 4 GiB", dataset.ExplicitVRLittleEndian, "\x42\x00\x11\x00OB\x00\x00\xfe\xff\xff\xff", true},
+		{"64 levels", dataset.ImplicitVRLittleEndian, nest(64), true},
+		{"300 levels", dataset.ImplicitVRLittleEndian, nest(300), true},
+		{"3 000 levels", dataset.ImplicitVRLittleEndian, nest(3000), true},
+		{"10 000 levels", dataset.ImplicitVRLittleEndian, nest(10_000), true},
+		{"600 000 levels", dataset.ImplicitVRLittleEndian, nest(600_000), true},
+		{"levels of defined length", dataset.ImplicitVRLittleEndian, defined, true},
+		{"no item in a sequence", dataset.ExplicitVRLittleEndian, explicit(tag.ProcedureCodeSequence, "SQ", element(tag.PatientID, "P1")), false},
+		{"a megabyte of empty elements", dataset.ImplicitVRLittleEndian, fill(element(tag.PatientID, "")), true},
+		{"a megabyte of empty items", dataset.ImplicitVRLittleEndian, long(privateSequence, item("")), true},
+		{"several sequences of empty items", dataset.ImplicitVRLittleEndian, sequences, true},
+		{"a megabyte of group lengths", dataset.ImplicitVRLittleEndian, fill(element(tag.Tag{Group: 8}, "")), true},
+		{"a megabyte of delimiters", dataset.ImplicitVRLittleEndian, fill(itemEnd), false},
+		{"a megabyte of delimiters in a sequence", dataset.ImplicitVRLittleEndian, long(tag.ProcedureCodeSequence, itemEnd), false},
+		{"a megabyte of zeros", dataset.ImplicitVRLittleEndian, fill("\x00"), false},
+		{"a megabyte of ones", dataset.ExplicitVRLittleEndian, fill("\xff"), true},
+		{"a megabyte of backslashes", dataset.ImplicitVRLittleEndian, long(tag.OtherPatientIDs, `\`), false},
+		{"a megabyte of backslashes in parts", dataset.ImplicitVRLittleEndian, manyLists, false},
+		{"a megabyte of backslashes as character set", dataset.ImplicitVRLittleEndian, few(strings.Repeat(`\`, megabyte/2)) + element(tag.PatientName, "\xe9 "), false},
+		{"a megabyte of terms", dataset.ImplicitVRLittleEndian, few(strings.Repeat(`ISO 2022 IR 87\`, megabyte/32)) + element(tag.PatientName, "\xe9 "), false},
+		{"a megabyte of integers", dataset.ImplicitVRLittleEndian, long(tag.Rows, "\xff\xff"), false},
+		{"a megabyte of bytes, undecodable", dataset.ImplicitVRLittleEndian, few("ISO_IR 192") + long(tag.StudyDescription, "\xff"), false},
+		{"a megabyte of bytes, GB18030", dataset.ImplicitVRLittleEndian, few("GB18030") + long(tag.StudyDescription, "\x80"), false},
+		{"a megabyte of bytes, guessed", dataset.ImplicitVRLittleEndian, long(tag.StudyDescription, "\x84"), false},
+		{"a megabyte of escapes", dataset.ImplicitVRLittleEndian, few(`\ISO 2022 IR 87`) + long(tag.StudyDescription, "\x1b"), false},
+		{"a megabyte of escape sequences", dataset.ImplicitVRLittleEndian, few(`\ISO 2022 IR 87`) + long(tag.StudyDescription, "\x1b$B\x1b(B"), false},
+		{"a megabyte of an endless escape sequence", dataset.ImplicitVRLittleEndian, few(`\ISO 2022 IR 87`) + long(tag.StudyDescription, "\x1b$$$$$$$"), false},
+		{"a megabyte of kanji", dataset.ImplicitVRLittleEndian, few(`\ISO 2022 IR 87`) + element(tag.StudyDescription, "\x1b$B"+fill(";3")+" "), false},
+	} {
+		t.Run(v.name, func(t *testing.T) { //nolint:paralleltest // it measures
+			b := []byte(v.b)
+			var set *dataset.Set
+			var err error
+			parsing := allocated(func() { set, err = dataset.Parse(b, v.ts, dataset.Limits{}) })
+			assert.Less(t, parsing, uint64(megabyte), "parsing")
+			if v.err {
+				require.Error(t, err)
+				return
+			}
+			require.NoError(t, err)
+			for tg := range set.Tags() {
+				assert.Less(t, allocated(func() { set.Strings(tg) }), uint64(10*megabyte), "values of one element")
+			}
+			assert.Less(t, allocated(func() { everything(set) }), uint64(10*megabyte), "all elements")
+			assert.Less(t, allocated(func() { _, _ = set.Dataset() }), uint64(10*megabyte), "conversion")
+		})
+	}
+}
+
+func TestTooManyValues(t *testing.T) {
+	t.Parallel()
+	set := parse(t, element(tag.OtherPatientIDs, strings.Repeat(`x\`, dataset.MaxValues)))
+	assert.Len(t, set.Strings(tag.OtherPatientIDs), dataset.MaxValues)
+	assert.Equal(t, dataset.ValueMalformed, set.Warnings())
+}

@@ -1,0 +1,142 @@
+package dataset_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/dicomnet/dataset"
+)
+
+// PS3.5 table 6.2-1 says for each VR which spaces are padding; NULs at the end are taken off everywhere.
+func TestPadding(t *testing.T) {
+	t.Parallel()
+	for _, v := range []struct {
+		vr     string
+		tag    tag.Tag
+		bytes  string
+		values string
+	}{
+		{"AE", tag.RetrieveAETitle, "  PACS  ", "PACS"},
+		{"AS", tag.PatientAge, "042Y\x00\x00", "042Y"},
+		{"CS", tag.ModalitiesInStudy, `CT \ MR\SR `, "CT|MR|SR"},
+		{"CS with NULs", tag.Modality, "CT\x00\x00", "CT"},
+		{"DA", tag.StudyDate, "20240315 \x00", "20240315"},
+		{"DS", tag.PatientWeight, " 80.5 ", "80.5"},
+		{"DT", tag.AcquisitionDateTime, "20240315120000.5+0100 ", "20240315120000.5+0100"},
+		{"IS", tag.NumberOfStudyRelatedSeries, " 12 ", "12"},
+		{"LO", tag.StudyDescription, "  two words  ", "two words"},
+		{"LO, several", tag.OtherPatientIDs, `A \ B\\`, "A|B||"},
+		{"PN", tag.PatientName, " A^B^^ ", "A^B^^"},
+		{"SH", tag.AccessionNumber, " 1 ", "1"},
+		{"TM", tag.StudyTime, "1200  ", "1200"},
+		{"UI", tag.StudyInstanceUID, "1.2.3\x00", "1.2.3"},
+		{"UI with a space", tag.StudyInstanceUID, "1.2.3 ", "1.2.3"},
+		{"UI, several", tag.FailedSOPInstanceUIDList, "1.2\\1.3\x00", "1.2|1.3"},
+		{"LT", tag.AdditionalPatientHistory, "  a\\b\r\n  c  ", "  a\\b\r\n  c"},
+		{"ST", tag.InstitutionAddress, "  Street\\1  ", "  Street\\1"},
+		{"UT", tag.TextValue, "  a\\b\t ", "  a\\b\t"},
+		{"UC", tag.LongCodeValue, "  a  ", "  a"},
+		{"UR", tag.RetrieveURL, "https://x/?a=b\\c  ", "https://x/?a=b\\c"},
+		{"private creator", tag.Tag{Group: 9, Element: 0x10}, " ACME ", "ACME"},
+		{"unknown", privateText, " as LO ", "as LO"},
+		{"padding alone", tag.PatientID, "    ", ""},
+	} {
+		t.Run(v.vr, func(t *testing.T) {
+			t.Parallel()
+			set := parse(t, element(v.tag, pad(v.bytes)))
+			assert.Equal(t, v.values, strings.Join(set.Strings(v.tag), "|"))
+			first := v.values
+			if !strings.Contains(v.vr, "T") || v.vr == "DT" {
+				first, _, _ = strings.Cut(first, "|")
+			}
+			assert.Equal(t, first, set.String(v.tag))
+			assert.Zero(t, set.Warnings())
+		})
+	}
+}
+
+func TestEmptyFirstValue(t *testing.T) {
+	t.Parallel()
+	set := parse(t, element(tag.OtherPatientIDs, `\B`))
+	assert.Empty(t, set.String(tag.OtherPatientIDs))
+	assert.Equal(t, []string{"", "B"}, set.Strings(tag.OtherPatientIDs))
+}
+
+func TestNonASCIIInCodes(t *testing.T) {
+	t.Parallel()
+	set := parse(t, element(tag.SpecificCharacterSet, "ISO_IR 144"), element(tag.RetrieveAETitle, "\xbbAB "))
+	assert.Equal(t, "ЛAB", set.String(tag.RetrieveAETitle), "no standard text, but what is meant is plain")
+}
+
+func TestIntegers(t *testing.T) {
+	t.Parallel()
+	for _, v := range []struct {
+		name  string
+		bytes string
+		n     int64
+		ok    bool
+		warn  dataset.Warning
+	}{
+		{"IS", "12", 12, true, 0},
+		{"IS with a sign", "-3", -3, true, 0},
+		{"IS with a plus", "+3", 3, true, 0},
+		{"IS with a fraction of nothing", "1.0 ", 1, true, 0},
+		{"IS with a period", "1. ", 1, true, dataset.ValueMalformed}, // of odd length here
+		{"IS with a fraction", "1.25", 0, false, dataset.ValueMalformed},
+		{"IS too large", "99999999999999999999", 0, false, dataset.ValueMalformed},
+		{"empty", "  ", 0, false, 0},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			set := parse(t, element(tag.NumberOfStudyRelatedInstances, v.bytes))
+			n, ok := set.Int(tag.NumberOfStudyRelatedInstances)
+			assert.Equal(t, v.n, n)
+			assert.Equal(t, v.ok, ok)
+			assert.Equal(t, v.warn, set.Warnings())
+		})
+	}
+}
+
+func TestBinaryIntegers(t *testing.T) {
+	t.Parallel()
+	set := parseExplicit(t,
+		explicit(tag.Rows, "US", "\xff\xff\x01\x00"),
+		explicit(tag.SmallestImagePixelValue, "SS", "\xfe\xff"),
+		explicit(tag.RegionFlags, "UL", "\xff\xff\xff\xff"),
+		explicit(tag.ReferencePixelX0, "SL", "\xff\xff\xff\xff"),
+		explicit(tag.SelectorSVValue, "SV", "\xfd\xff\xff\xff\xff\xff\xff\xff"),
+		explicit(tag.SelectorUVValue, "UV", "\xff\xff\xff\xff\xff\xff\xff\xff"),
+		explicit(tag.SelectorFDValue, "FD", "\x00\x00\x00\x00\x00\x00\xf0\x3f"),
+		explicit(privateText, "UN", "\x05\x00"),
+		explicit(tag.NumberOfStudyRelatedInstances, "IS", "70000 "),
+	)
+	assert.Equal(t, []string{"65535", "1"}, set.Strings(tag.Rows))
+	for _, v := range []struct {
+		tag tag.Tag
+		n   int64
+	}{
+		{tag.Rows, 65535},
+		{tag.SmallestImagePixelValue, -2},
+		{tag.RegionFlags, 1<<32 - 1},
+		{tag.ReferencePixelX0, -1},
+		{tag.SelectorSVValue, -3},
+		{privateText, 5},
+	} {
+		n, ok := set.Int(v.tag)
+		assert.True(t, ok)
+		assert.Equal(t, v.n, n)
+	}
+	for _, none := range []tag.Tag{tag.SelectorUVValue, tag.SelectorFDValue} {
+		_, ok := set.Int(none)
+		assert.False(t, ok)
+		assert.Empty(t, set.String(none))
+		assert.Nil(t, set.Strings(none))
+	}
+	for _, none := range []tag.Tag{tag.SmallestImagePixelValue, tag.RegionFlags, tag.NumberOfStudyRelatedInstances} {
+		_, ok := set.Uint16(none)
+		assert.False(t, ok, "not a value of US")
+	}
+}

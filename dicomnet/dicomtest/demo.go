@@ -98,7 +98,7 @@ API documents   %[1]s/docs  %[1]s/redoc
 PACS %[2]s   %[3]s  (%[4]d synthetic instances)
 PACS %[5]s   %[6]s  (a move destination, empty at first)
 
-Find the studies of a patient:
+Find a patient's CT studies of the last ten years:
 
   curl -sS %[1]s/q -H 'Content-Type: application/json' -d '{
     "pacs_ip": "%[7]s", "pacs_port": %[8]s, "pacs_ae_title": "%[9]s",
@@ -106,7 +106,7 @@ Find the studies of a patient:
     "modalities": ["CT"], "max_years_old": 10
   }'
 
-Move those of the last ten years to %[11]s:
+Move all studies of the last ten years to %[11]s:
 
   curl -sS %[1]s/qr -H 'Content-Type: application/json' -d '{
     "pacs_ip": "%[7]s", "pacs_port": %[8]s, "pacs_ae_title": "%[9]s",

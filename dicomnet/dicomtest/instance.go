@@ -129,7 +129,7 @@ func (in *Instance) Encode(ts dataset.TransferSyntax) ([]byte, error) {
 	default:
 		return nil, errors.New("pixel data is written in little endian alone")
 	}
-	n := uint32(len(in.pixelData)) //nolint:gosec // bounded by what a C-STORE-RQ may carry, and by 16 x 16 pixels
+	n := uint32(len(in.pixelData))
 	b = append(b, byte(n), byte(n>>8), byte(n>>16), byte(n>>24))
 	return append(b, in.pixelData...), nil
 }

@@ -147,7 +147,7 @@ func (m *retrieve) report(status dicomnet.Status) dicomnet.MoveReport {
 }
 
 func counter(n int) *uint16 {
-	c := uint16(min(n, 0xFFFF)) //nolint:gosec // clamped
+	c := uint16(min(n, 0xFFFF))
 	return &c
 }
 

@@ -1,6 +1,7 @@
 package dicomtest
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,27 +35,27 @@ func (in *Instance) WriteFile(w io.Writer) error {
 
 // WriteDir writes each instance into a file of its own in dir, named after its
 // SOP Instance UID, and returns their paths.
-func WriteDir(dir string, instances []*Instance) ([]string, error) {
-	paths := make([]string, 0, len(instances))
+func WriteDir(dir string, instances []*Instance) (paths []string, err error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
 	for _, in := range instances {
-		path := filepath.Join(dir, in.Text(tag.SOPInstanceUID)+".dcm")
-		if err := writePath(path, in); err != nil {
+		name := in.Text(tag.SOPInstanceUID) + ".dcm"
+		if err := create(root, name, in); err != nil {
 			return nil, err
 		}
-		paths = append(paths, path)
+		paths = append(paths, filepath.Join(dir, name))
 	}
 	return paths, nil
 }
 
-func writePath(path string, in *Instance) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+func create(root *os.Root, name string, in *Instance) (err error) {
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if closeErr := f.Close(); err == nil {
-			err = closeErr
-		}
-	}()
+	defer func() { err = errors.Join(err, f.Close()) }()
 	return in.WriteFile(f)
 }

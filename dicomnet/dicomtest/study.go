@@ -3,6 +3,7 @@ package dicomtest
 import (
 	"crypto/sha256"
 	"math/big"
+	"slices"
 	"strconv"
 )
 
@@ -75,10 +76,8 @@ func derivedUID(names ...string) string {
 }
 
 func appendOnce(list []string, value string) []string {
-	for _, have := range list {
-		if have == value {
-			return list
-		}
+	if slices.Contains(list, value) {
+		return list
 	}
 	return append(list, value)
 }

@@ -1,0 +1,33 @@
+//go:build interop
+
+package interop
+
+import (
+	"net"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/dicomnet/dicomtest"
+)
+
+// careless is a PACS in memory that offers every patient's studies whoever is
+// asked for. Neither DCMTK nor Orthanc can be made to.
+func careless(t *testing.T, dst *dicomtest.PACS) source {
+	t.Helper()
+	pacs := dicomtest.NewPACS(dicomtest.PACSConfig{
+		AETitle: "CARELESS", IgnoreKeys: []tag.Tag{tag.PatientID},
+		Destinations: map[string]string{"DEST": dst.Addr()},
+	})
+	require.NoError(t, pacs.AddStudies(dicomtest.DemoStudies()...))
+	require.NoError(t, pacs.Listen("127.0.0.1:0"))
+	t.Cleanup(func() { assert.NoError(t, pacs.Close()) })
+	_, port, err := net.SplitHostPort(pacs.Addr())
+	require.NoError(t, err)
+	n, err := strconv.Atoi(port)
+	require.NoError(t, err)
+	return source{"in memory", "CARELESS", n}
+}

@@ -1,0 +1,121 @@
+//go:build interop
+
+package interop
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/gen/client"
+)
+
+// slack is what scheduling on a busy machine may add to a timeout.
+const slack = 2 * time.Second
+
+// assertFailed wants the documented 502, as a problem document that names the
+// step and tells nothing it must not.
+func assertFailed(t *testing.T, response *http.Response, body []byte, code client.ProblemCode, step client.DICOMFaultStep) client.DICOMFault {
+	t.Helper()
+	require.Equal(t, http.StatusBadGateway, response.StatusCode, string(body))
+	assert.Equal(t, "application/problem+json", response.Header.Get("Content-Type"))
+	var p client.Problem
+	require.NoError(t, json.Unmarshal(body, &p))
+	assert.Equal(t, code, p.Code)
+	require.NotNil(t, p.CorrelationID)
+	assert.Equal(t, response.Header.Get("X-Correlation-ID"), *p.CorrelationID)
+	assert.NotContains(t, string(body), dicomtest.DemoPatientID)
+	assert.NotContains(t, string(body), "127.0.0.1")
+	require.NotNil(t, p.DICOM, string(body))
+	assert.Equal(t, step, p.DICOM.Step)
+	return *p.DICOM
+}
+
+func TestAnUnknownDestinationIsABadGateway(t *testing.T) {
+	// The PACS disagree about the status: A801 is the standard's, and Orthanc has
+	// one failure for everything.
+	want := map[string]struct {
+		status string
+		code   client.ProblemCode
+	}{
+		"dcmqrscp": {"A801", client.ProblemCodeMoveDestinationUnknown},
+		"Orthanc":  {"C000", client.ProblemCodeMoveFailed},
+	}
+	for _, src := range theSite.sources {
+		t.Run(src.name, func(t *testing.T) {
+			reply := move(t, src.retrieve(dicomtest.DemoPatientID, filter{}, "NOWHERE"))
+			fault := assertFailed(t, reply.HTTPResponse, reply.Body, want[src.name].code, "move")
+			require.NotNil(t, fault.Status)
+			assert.Equal(t, want[src.name].status, *fault.Status)
+		})
+	}
+}
+
+func TestADestinationThatIsDownIsABadGateway(t *testing.T) {
+	want := map[string]string{"dcmqrscp": "A702", "Orthanc": "C000"}
+	for _, src := range theSite.sources {
+		t.Run(src.name, func(t *testing.T) {
+			reply := move(t, src.retrieve(dicomtest.DemoPatientID, filter{maxResults: 1}, downAETitle))
+			fault := assertFailed(t, reply.HTTPResponse, reply.Body, client.ProblemCodeMoveFailed, "move")
+			require.NotNil(t, fault.Status)
+			assert.Equal(t, want[src.name], *fault.Status)
+		})
+	}
+}
+
+func TestAWrongCalledAETitleIsABadGateway(t *testing.T) {
+	for _, src := range theSite.sources {
+		t.Run(src.name, func(t *testing.T) {
+			src.aeTitle = "SOMEBODY"
+			reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, src.query(dicomtest.DemoPatientID, filter{}))
+			require.NoError(t, err)
+			fault := assertFailed(t, reply.HTTPResponse, reply.Body, client.ProblemCodeAssociationRejected, "associate")
+			require.NotNil(t, fault.Reason)
+			assert.Equal(t, "called-AE-title-not-recognized", *fault.Reason)
+		})
+	}
+}
+
+func TestAClosedPortIsABadGateway(t *testing.T) {
+	closed := source{"closed port", "NOBODY", theSite.closedPort}
+	within(t, connectionTimeout, func() {
+		reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, closed.query(dicomtest.DemoPatientID, filter{}))
+		require.NoError(t, err)
+		assertFailed(t, reply.HTTPResponse, reply.Body, client.ProblemCodePACSUnreachable, "connect")
+	})
+	within(t, connectionTimeout, func() {
+		reply := move(t, closed.retrieve(dicomtest.DemoPatientID, filter{}, "STORESCP"))
+		assertFailed(t, reply.HTTPResponse, reply.Body, client.ProblemCodePACSUnreachable, "connect")
+	})
+}
+
+func TestASilentPortIsABadGateway(t *testing.T) {
+	// The kernel completes connections that nobody accepts.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, l.Close()) }()
+	silent := source{"silent port", "NOBODY", l.Addr().(*net.TCPAddr).Port}
+	within(t, acseTimeout, func() {
+		reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, silent.query(dicomtest.DemoPatientID, filter{}))
+		require.NoError(t, err)
+		assertFailed(t, reply.HTTPResponse, reply.Body, client.ProblemCodeAssociationTimeout, "associate")
+	})
+	within(t, acseTimeout, func() {
+		reply := move(t, silent.retrieve(dicomtest.DemoPatientID, filter{}, "STORESCP"))
+		assertFailed(t, reply.HTTPResponse, reply.Body, client.ProblemCodeAssociationTimeout, "associate")
+	})
+}
+
+// within wants f to take no longer than the timeout that ends it.
+func within(t *testing.T, timeout time.Duration, f func()) {
+	t.Helper()
+	begin := time.Now()
+	f()
+	assert.Less(t, time.Since(begin), timeout+slack)
+}

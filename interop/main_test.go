@@ -1,0 +1,143 @@
+//go:build interop
+
+package interop
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"dicom-qr-gateway/dicomnet/dicomtest"
+)
+
+// destination is a move destination that can be looked into.
+type destination interface {
+	title() string
+	clear(t *testing.T)
+	// received are the SOP Instance UIDs that arrived, by Study Instance UID.
+	received(t *testing.T) map[string][]string
+}
+
+// site is all that runs: two PACS with the synthetic studies, two destinations
+// and the gateway.
+type site struct {
+	processes []*process
+
+	sources      []source
+	destinations []destination
+	gateway      *gateway
+	closedPort   int
+}
+
+// downAETitle is a move destination that both PACS know and that does not run.
+const downAETitle = "DOWN"
+
+var theSite *site
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "interop")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	theSite = &site{}
+	defer theSite.stop()
+	if err := theSite.start(dir); err != nil {
+		fmt.Fprintln(os.Stderr, "interop:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+func (s *site) stop() {
+	for _, p := range slices.Backward(s.processes) {
+		p.stop()
+	}
+}
+
+// started keeps a process for stop, also one that did not become ready.
+func (s *site) started(p *process, err error) error {
+	if p != nil {
+		s.processes = append(s.processes, p)
+	}
+	return err
+}
+
+func (s *site) start(dir string) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	binary, err := buildGateway(dir)
+	if err != nil {
+		return err
+	}
+	ports, err := freePorts(8)
+	if err != nil {
+		return err
+	}
+	qrscp := source{"dcmqrscp", "QRSCP", ports[0]}
+	orthancA := orthanc{source{"Orthanc", "ORTHANCA", ports[1]}, ports[2]}
+	orthancB := orthanc{source{"Orthanc", "ORTHANCB", ports[3]}, ports[4]}
+	files := storescp{aeTitle: "STORESCP", dir: filepath.Join(dir, "received"), port: ports[5]}
+	s.sources = []source{qrscp, orthancA.source}
+	s.destinations = []destination{files, orthancB}
+	s.closedPort = ports[7]
+
+	known := map[string]int{files.aeTitle: files.port, orthancB.aeTitle: orthancB.port, downAETitle: s.closedPort}
+	if err := errors.Join(
+		s.started(startQRSCP(subdir(dir, "qrscp"), qrscp, known)),
+		s.started(startStoreSCP(dir, files)),
+		s.started(startOrthanc(subdir(dir, "a"), orthancA, known)),
+		s.started(startOrthanc(subdir(dir, "b"), orthancB, nil)),
+	); err != nil {
+		return err
+	}
+	if err := s.load(subdir(dir, "studies")); err != nil {
+		return err
+	}
+	s.gateway, err = startGateway(dir, binary, ports[6])
+	if s.gateway != nil {
+		err = s.started(s.gateway.process, err)
+	}
+	return err
+}
+
+// check names every program that is missing at once.
+func (s *site) check() error {
+	var missing []error
+	for program := range packages {
+		_, err := lookup(program)
+		missing = append(missing, err)
+	}
+	return errors.Join(missing...)
+}
+
+func (s *site) load(dir string) error {
+	var files []string
+	for _, study := range dicomtest.DemoStudies() {
+		paths, err := dicomtest.WriteDir(dir, study.Instances())
+		if err != nil {
+			return err
+		}
+		files = append(files, paths...)
+	}
+	for _, src := range s.sources {
+		if err := src.load(files); err != nil {
+			return fmt.Errorf("loading %s: %w", src.name, err)
+		}
+	}
+	return nil
+}
+
+// subdir makes a directory; a failure shows as soon as it is used.
+func subdir(dir, name string) string {
+	path := filepath.Join(dir, name)
+	_ = os.Mkdir(path, 0o700)
+	return path
+}

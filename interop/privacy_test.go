@@ -1,0 +1,50 @@
+//go:build interop
+
+package interop
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/gen/client"
+)
+
+func TestTheLogAtInfoHoldsNoPatientData(t *testing.T) {
+	patientData := map[string]string{}
+	var log strings.Builder
+	for _, src := range theSite.sources {
+		for _, s := range dicomtest.DemoStudies() {
+			ask(t, src.query(s.PatientID, filter{}))
+			move(t, src.retrieve(s.PatientID, filter{maxResults: 1}, theSite.destinations[0].title()))
+			move(t, src.retrieve(s.PatientID, filter{maxResults: 1}, downAETitle))
+			for _, value := range []string{
+				s.PatientID, s.PatientName, s.PatientBirthDate, s.AccessionNumber, s.UID(),
+				s.ReferringPhysicianName, s.PerformingPhysicianName, s.StudyDescription,
+				strings.SplitN(s.PatientName, "^", 2)[0], s.Instances()[0].Text(tag.SOPInstanceUID),
+			} {
+				patientData[value] = s.AccessionNumber
+			}
+		}
+	}
+	// The line of a request that follows proves that those before are written.
+	marker := client.CorrelationID("end-of-the-privacy-test")
+	_, err := theSite.gateway.client.QueryWithResponse(t.Context(), &client.QueryParams{XCorrelationID: &marker},
+		source{"closed", "NOBODY", theSite.closedPort}.query("nobody", filter{}))
+	require.NoError(t, err)
+	require.NoError(t, theSite.gateway.ready(func() error {
+		log.Reset()
+		log.WriteString(theSite.gateway.written())
+		if !strings.Contains(log.String(), marker) {
+			return assert.AnError
+		}
+		return nil
+	}))
+	for value, accession := range patientData {
+		assert.NotContains(t, log.String(), value, "of study %s", accession)
+	}
+}

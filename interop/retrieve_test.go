@@ -1,0 +1,115 @@
+//go:build interop
+
+package interop
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/gen/client"
+)
+
+// move calls /qr and returns the reply, whatever its status.
+func move(t *testing.T, r client.RetrieveRequest) *client.RetrieveReply {
+	t.Helper()
+	reply, err := theSite.gateway.client.RetrieveWithResponse(t.Context(), nil, r)
+	require.NoError(t, err)
+	return reply
+}
+
+func TestRetrieveMovesEveryInstanceOfEveryMatchingStudy(t *testing.T) {
+	cases := []struct {
+		name    string
+		filter  filter
+		studies int
+	}{
+		{"all studies", filter{}, 7},
+		{"two modalities of the last ten years", filter{modalities: []string{"CT", "MR"}, maxYearsOld: 10}, 3},
+		{"the latest study", filter{maxResults: 1}, 1},
+	}
+	for _, src := range theSite.sources {
+		for _, dst := range theSite.destinations {
+			for _, tc := range cases {
+				t.Run(src.name+" to "+dst.title()+"/"+tc.name, func(t *testing.T) {
+					dst.clear(t)
+					want := src.reference(t, dicomtest.DemoPatientID, tc.filter)
+					require.Len(t, want, tc.studies)
+
+					reply := move(t, src.retrieve(dicomtest.DemoPatientID, tc.filter, dst.title()))
+
+					require.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body))
+					got := reply.JSON200
+					assert.Equal(t, client.RetrieveResponseStatusOk, got.Status)
+					assert.Equal(t, tc.studies, got.SuccessCount)
+					assert.Equal(t, tc.studies, got.TotalCount)
+					assert.Equal(t, uids(want), uids(got.StudyDetails))
+					assertMoved(t, got.Retrievals, dst.received(t))
+				})
+			}
+		}
+	}
+}
+
+// assertMoved wants what the retrievals say and what arrived to be the same, and
+// to be all instances of these studies and no others.
+func assertMoved(t *testing.T, retrievals []client.Retrieval, received map[string][]string) {
+	t.Helper()
+	assert.Len(t, received, len(retrievals), "studies that arrived")
+	for _, r := range retrievals {
+		want := instances(r.StudyInstanceUID)
+		assert.Equal(t, want, slices.Sorted(slices.Values(received[r.StudyInstanceUID])))
+		assert.Equal(t, client.RetrievalStatusOk, r.Status)
+		assert.Equal(t, "0000", r.DICOMStatus)
+		if assert.NotNil(t, r.Completed, "both peers send counters") {
+			assert.Equal(t, len(want), *r.Completed)
+		}
+		assert.Empty(t, r.FailedSOPInstanceUIDs)
+	}
+}
+
+func TestRetrieveOfOnePatientLeavesTheOthersWhereTheyAre(t *testing.T) {
+	for _, src := range theSite.sources {
+		t.Run(src.name, func(t *testing.T) {
+			dst := theSite.destinations[0]
+			dst.clear(t)
+			reply := move(t, src.retrieve(dicomtest.DemoPatientID, filter{}, dst.title()))
+			require.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body))
+			received := dst.received(t)
+			for _, s := range dicomtest.DemoStudies() {
+				assert.Equal(t, s.PatientID == dicomtest.DemoPatientID, len(received[s.UID()]) > 0, s.AccessionNumber)
+			}
+		})
+	}
+}
+
+// A PACS that takes every key but the unique one for a wish: nothing of another
+// patient may get past the gateway, though the PACS offers it.
+func TestAStudyOfAnotherPatientThatThePACSOffersIsNeitherReturnedNorMoved(t *testing.T) {
+	dst := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "DEST"})
+	require.NoError(t, dst.Listen("127.0.0.1:0"))
+	defer func() { assert.NoError(t, dst.Close()) }()
+	src := careless(t, dst)
+
+	got := ask(t, src.query(dicomtest.DemoPatientID, filter{}))
+	require.Len(t, got.StudyDetails, 7)
+	for _, s := range got.StudyDetails {
+		assert.Equal(t, dicomtest.DemoPatientID, s.PatientID)
+	}
+	require.Len(t, got.Warnings, 1)
+	assert.Equal(t, client.WarningCode("other_patient_dropped"), got.Warnings[0].Code)
+
+	reply := move(t, src.retrieve(dicomtest.DemoPatientID, filter{}, "DEST"))
+	require.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body))
+	for _, s := range dicomtest.DemoStudies() {
+		want := 0
+		if s.PatientID == dicomtest.DemoPatientID {
+			want = len(s.Instances())
+		}
+		assert.Equal(t, want, dst.StudyInstances(s.UID()), s.AccessionNumber)
+	}
+}

@@ -150,22 +150,21 @@ func (w *writer) value(e *dicom.Element, v vr, t *traits, rep repertoire, depth 
 	if e.Value == nil {
 		return nil
 	}
-	mismatch := &ValueError{e.Tag, "value is not of VR " + v.String()}
 	switch data := e.Value.GetValue().(type) {
 	case []string:
 		if t.class != classText && !(t.class == classUnknown && len(data) == 0) {
-			return mismatch
+			return mismatch(e.Tag, v)
 		}
 		return w.text(e.Tag, data, v, t, rep)
 	case []byte:
 		if t.class == classText || t.class == classSequence || len(data)%int(max(t.size, 1)) != 0 && t.size > 2 {
-			return mismatch
+			return mismatch(e.Tag, v)
 		}
 		w.b = append(w.b, data...)
 	case []int:
-		return w.ints(e.Tag, data, t, mismatch)
+		return w.ints(e.Tag, data, v, t)
 	case []float64:
-		return w.floats(data, t, mismatch)
+		return w.floats(e.Tag, data, v, t)
 	case dicom.PixelDataInfo:
 		if !data.IntentionallyUnprocessed || data.IsEncapsulated || t.class != classBytes {
 			return &ValueError{e.Tag, "pixel data are not plain bytes"}
@@ -173,14 +172,16 @@ func (w *writer) value(e *dicom.Element, v vr, t *traits, rep repertoire, depth 
 		w.b = append(w.b, data.UnprocessedValueData...)
 	case []*dicom.SequenceItemValue:
 		if t.class != classSequence {
-			return mismatch
+			return mismatch(e.Tag, v)
 		}
 		return w.items(e.Tag, data, rep, depth+1)
 	default:
-		return mismatch
+		return mismatch(e.Tag, v)
 	}
 	return nil
 }
+
+func mismatch(t tag.Tag, v vr) error { return &ValueError{t, "value is not of VR " + v.String()} }
 
 func (w *writer) items(t tag.Tag, items []*dicom.SequenceItemValue, rep repertoire, depth int) error {
 	if depth > maxWriteDepth {
@@ -200,7 +201,7 @@ func (w *writer) items(t tag.Tag, items []*dicom.SequenceItemValue, rep repertoi
 	return nil
 }
 
-func (w *writer) ints(t tag.Tag, values []int, tr *traits, mismatch error) error {
+func (w *writer) ints(t tag.Tag, values []int, v vr, tr *traits) error {
 	bits, low := 8*int(tr.size), 0
 	switch tr.class {
 	case classUnsigned:
@@ -209,10 +210,10 @@ func (w *writer) ints(t tag.Tag, values []int, tr *traits, mismatch error) error
 	case classTag:
 		bits = 16 // group and element in turn, as the library has them
 		if len(values)%2 != 0 {
-			return mismatch
+			return mismatch(t, v)
 		}
 	default:
-		return mismatch
+		return mismatch(t, v)
 	}
 	for _, n := range values {
 		if n < low || bits < 64 && n > low+(1<<bits-1) {
@@ -225,9 +226,9 @@ func (w *writer) ints(t tag.Tag, values []int, tr *traits, mismatch error) error
 	return nil
 }
 
-func (w *writer) floats(values []float64, tr *traits, mismatch error) error {
+func (w *writer) floats(t tag.Tag, values []float64, v vr, tr *traits) error {
 	if tr.class != classFloat {
-		return mismatch
+		return mismatch(t, v)
 	}
 	for _, f := range values {
 		if tr.size == 4 {

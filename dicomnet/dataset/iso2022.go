@@ -68,7 +68,12 @@ func (d *textDecoder) iso2022(b []byte) {
 			d.rune(rune(c))
 			i++
 		case c < 0x80:
-			i += d.lower(b[i:], &g0)
+			if g0 == ascii {
+				d.dst = append(d.dst, c)
+				i++
+			} else {
+				i += d.lower(b[i:], &g0)
+			}
 			if d.isDelimiter(c) && g0.double == nil {
 				g0, g1 = d.cs.g0, d.cs.g1
 			}

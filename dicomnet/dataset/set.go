@@ -1,10 +1,8 @@
 package dataset
 
 import (
-	"cmp"
 	"iter"
 	"math"
-	"slices"
 
 	"github.com/suyashkumar/dicom/pkg/tag"
 )
@@ -98,20 +96,26 @@ func (s *Set) add(e entry) {
 
 func number(t tag.Tag) uint32 { return uint32(t.Group)<<16 | uint32(t.Element) }
 
+// find is called for each key of each match: the search is written out for its speed.
 func (s *Set) find(t uint32) *entry {
-	if s.unsorted {
-		for i := range s.entries {
-			if s.entries[i].tag == t {
-				return &s.entries[i]
+	low := 0
+	if !s.unsorted {
+		for high := len(s.entries); low < high; {
+			if middle := (low + high) / 2; s.entries[middle].tag < t {
+				low = middle + 1
+			} else {
+				high = middle
 			}
 		}
-		return nil
+	} else {
+		for low < len(s.entries) && s.entries[low].tag != t {
+			low++
+		}
 	}
-	i, ok := slices.BinarySearchFunc(s.entries, t, func(e entry, t uint32) int { return cmp.Compare(e.tag, t) })
-	if !ok {
-		return nil
+	if low < len(s.entries) && s.entries[low].tag == t {
+		return &s.entries[low]
 	}
-	return &s.entries[i]
+	return nil
 }
 
 // vr is the VR of an element: its own where the standard has it, else that of the dictionary (PS3.5 section 6.2.2 for UN).

@@ -145,7 +145,7 @@ func (s *Set) finish(value string, v vr, t *traits) string {
 	if !t.leading {
 		value = strings.TrimLeft(value, " ")
 	}
-	if t.max > 0 && len(value) > t.max && tooLong(value, v, t.max) || t.alphabet != "" && !within(value, t.alphabet) {
+	if t.max > 0 && len(value) > t.max && tooLong(value, v, t.max) || t.alphabet != nil && !t.alphabet.holds(value) {
 		s.warned(ValueMalformed)
 	}
 	return value
@@ -161,15 +161,6 @@ func tooLong(value string, v vr, limit int) bool {
 		}
 	}
 	return false
-}
-
-func within(value, alphabet string) bool {
-	for i := range len(value) {
-		if strings.IndexByte(alphabet, value[i]) < 0 {
-			return false
-		}
-	}
-	return true
 }
 
 func (s *Set) decimal(e *entry, t *traits) string {

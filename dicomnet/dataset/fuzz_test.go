@@ -1,0 +1,136 @@
+package dataset_test
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/dicomnet/dataset"
+)
+
+// FuzzParse: no bytes make the reader panic, write, or give invalid UTF-8, and what it converts can be converted again.
+func FuzzParse(f *testing.F) {
+	content := undefinedItem + element(tag.CodeValue, "1 ") + itemEnd
+	for _, seed := range []string{
+		"",
+		element(tag.SpecificCharacterSet, "ISO_IR 100") + element(tag.PatientName, "M\xfcller^A") + element(tag.Rows, "\x00\x02"),
+		explicit(tag.SpecificCharacterSet, "CS", "ISO_IR 192") + explicit(tag.PatientName, "PN", "M\xc3\xbcller^") + explicit(tag.Rows, "US", "\x00\x02"),
+		"\x00\x08\x00\x05CS\x00\x0aISO_IR 100\x00\x28\x00\x10US\x00\x02\x02\x00",
+		undefinedSequence(tag.ProcedureCodeSequence, content+content),
+		element(tag.ProcedureCodeSequence, item(element(tag.CodeValue, "1 "))+item("")),
+		explicitUndefined(privateSequence, "UN", content+sequenceEnd) + explicit(tag.PatientID, "LO", "P1"),
+		explicit(privateSequence, "UN", content),
+		explicitUndefined(tag.PixelData, "OB", item("")+item("\xff\xd8")+sequenceEnd),
+		explicit(tag.SelectorFDValue, "FD", "\x00\x00\x00\x00\x00\x00\xf0\x3f") + explicit(tag.SelectorFLValue, "FL", "\x00\x00\x80"),
+		element(tag.PatientName, "")[:4] + "XX\x00\x00\x04\x00\x00\x00A^B " + element(tag.Rows, "\x01"),
+		strings.Repeat(element(privateSequence, "")[:4]+"\xff\xff\xff\xff"+undefinedItem, 12),
+		"\x10\x00\x10\x00\xfe\xff\xff\xff",
+		itemEnd + sequenceEnd + item("") + strings.Repeat("\x00", 9),
+	} {
+		for syntax := range uint8(3) {
+			f.Add([]byte(seed), syntax)
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte, syntax uint8) {
+		ts := []dataset.TransferSyntax{dataset.ImplicitVRLittleEndian, dataset.ExplicitVRLittleEndian, dataset.ExplicitVRBigEndian}[syntax%3]
+		before := string(b)
+		set, err := dataset.Parse(b, ts, dataset.Limits{})
+		if err != nil {
+			if set != nil {
+				t.Fatal("a set beside an error")
+			}
+			return
+		}
+		readAll(t, set, 0)
+		ds, err := set.Dataset()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(b) != before {
+			t.Fatal("the buffer was written to")
+		}
+		// Not all that was read may be written, but what is written must be readable, and the same again.
+		written, err := dataset.Encode(ds, dataset.ExplicitVRLittleEndian)
+		if err != nil {
+			return
+		}
+		again, err := dataset.Parse(written, dataset.ExplicitVRLittleEndian, dataset.Limits{MaxDepth: 64, MaxElements: 1 << 20})
+		if err != nil {
+			t.Fatalf("what Encode wrote: %v", err)
+		}
+		if again.TransferSyntax() != dataset.ExplicitVRLittleEndian {
+			t.Fatal("what Encode wrote looks like another transfer syntax")
+		}
+		readAll(t, again, 0)
+	})
+}
+
+func readAll(t *testing.T, set *dataset.Set, depth int) {
+	t.Helper()
+	if depth > 64 {
+		t.Fatal("nested beyond the limit")
+	}
+	for n := range set.Tags() {
+		first := set.String(n)
+		for i, value := range set.Strings(n) {
+			if !utf8.ValidString(value) {
+				t.Fatalf("%v: not UTF-8", n)
+			}
+			if i == 0 && value != first {
+				t.Fatalf("%v: String and Strings differ", n)
+			}
+		}
+		set.Uint16(n)
+		set.Bytes(n)
+		for _, item := range set.Items(n) {
+			readAll(t, item, depth+1)
+		}
+	}
+	set.Warnings()
+}
+
+// FuzzDecodeText: any bytes in any character set are valid UTF-8 of bounded length, and what is decoded without a
+// warning is read the same after it was written.
+func FuzzDecodeText(f *testing.F) {
+	for _, v := range append(append([]encoded{}, exactly...), oneWay...) {
+		f.Add(v.characterSet, []byte(v.bytes))
+	}
+	f.Add("", []byte("M\xfcller"))
+	f.Add("KLINGON", []byte("M\xc3\xbcller"))
+	f.Add("ISO_IR 13", []byte("\x8eR\x93c"))
+	f.Add("shift_jis", []byte("\x8eR\x93c"))
+	f.Add(`\ISO 2022 IR 149`, []byte("\x1b$)C\x8c\x63\xc9\xa1"))
+	f.Add("GB18030", []byte("\x81\x30\x81\x30\x80\xff"))
+	f.Fuzz(func(t *testing.T, characterSet string, b []byte) {
+		for _, of := range []tag.Tag{tag.PatientName, tag.OtherPatientIDs, tag.AdditionalPatientHistory, tag.StudyInstanceUID} {
+			set, err := dataset.Parse([]byte(element(tag.SpecificCharacterSet, characterSet)+element(of, string(b))), dataset.ImplicitVRLittleEndian, dataset.Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := strings.Join(set.Strings(of), `\`)
+			if !utf8.ValidString(text) || len(text) > 3*len(b) {
+				t.Fatalf("%q", text)
+			}
+			if set.Warnings() != 0 {
+				continue
+			}
+			ds, err := set.Dataset()
+			if err != nil {
+				t.Fatal(err)
+			}
+			written, err := dataset.Encode(ds, dataset.ImplicitVRLittleEndian)
+			if err != nil {
+				continue // vendors' extensions are read, but not written
+			}
+			again, err := dataset.Parse(written, dataset.ImplicitVRLittleEndian, dataset.Limits{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Join(again.Strings(of), `\`); got != text {
+				t.Fatalf("%q became %q", text, got)
+			}
+		}
+	})
+}

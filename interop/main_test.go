@@ -5,6 +5,7 @@ package interop
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -111,7 +112,7 @@ func (s *site) start(dir string) error {
 // check names every program that is missing at once.
 func (s *site) check() error {
 	var missing []error
-	for program := range packages {
+	for _, program := range slices.Sorted(maps.Keys(packages)) {
 		_, err := lookup(program)
 		missing = append(missing, err)
 	}

@@ -63,9 +63,6 @@ func (b *builder) answer(key *dicom.Element, values []string) {
 		b.numbers(key.Tag, numbers...)
 		return
 	}
-	if _, err := tag.Find(key.Tag); err != nil {
-		return // a private or unknown key: not supported, and so not returned
-	}
 	b.text(key.Tag, values...)
 }
 

@@ -215,3 +215,33 @@ func TestABrokenIdentifierIsUnableToProcess(t *testing.T) {
 	})
 	requireStatus(t, dicomnet.StatusUnableToProcess, err)
 }
+
+func TestFindAnswersAnyKeyThatAnIdentifierMayHold(t *testing.T) {
+	s := study(t, "ACC-1005")
+	first := s.Instances()[0]
+	query := identifier("IMAGE",
+		want(tag.StudyInstanceUID, s.UID()), want(tag.SeriesInstanceUID, first.Text(tag.SeriesInstanceUID)),
+		want(tag.SOPInstanceUID, first.Text(tag.SOPInstanceUID)), want(tag.ImageType),
+	)
+	for tg, value := range map[tag.Tag]any{
+		tag.Rows: []int{}, tag.DiffusionBValue: []float64{}, tag.PixelData: []byte{}, tag.FrameIncrementPointer: []int{},
+		tag.ProcedureCodeSequence: [][]*dicom.Element{}, tag.SimpleFrameList: []int{},
+	} {
+		e, err := dicom.NewElement(tg, value)
+		require.NoError(t, err)
+		query.Elements = append(query.Elements, e)
+	}
+	private, err := dicom.NewValue([]string{"x"})
+	require.NoError(t, err)
+	query.Elements = append(query.Elements, &dicom.Element{
+		Tag: tag.Tag{Group: 9, Element: 0x1001}, RawValueRepresentation: "LO", ValueRepresentation: tag.VRStringList, Value: private,
+	})
+	pacs := listenWithStudies(t, dicomtest.PACSConfig{})
+	for _, ts := range nativeLittleEndian {
+		answers, err := find(t.Context(), dial(t, pacs, ts), dicomnet.StudyRoot, query)
+		require.NoError(t, err)
+		require.Len(t, answers, 1)
+		assert.Equal(t, "16", answers[0].first(tag.Rows))
+		assert.Equal(t, []string{"ORIGINAL", "PRIMARY", "AXIAL"}, answers[0][tag.ImageType])
+	}
+}

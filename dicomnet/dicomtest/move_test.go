@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -218,8 +220,9 @@ func TestMoveEndsWithACancel(t *testing.T) {
 
 func TestCloseEndsSubOperationsToo(t *testing.T) {
 	reached := make(chan struct{})
-	from, to := pair(t, dicomtest.PACSConfig{}, dicomtest.PACSConfig{Before: func(ctx context.Context, _ dicomnet.Step) {
-		close(reached)
+	atDestination := sync.OnceFunc(func() { close(reached) })
+	from, _ := pair(t, dicomtest.PACSConfig{}, dicomtest.PACSConfig{Before: func(ctx context.Context, _ dicomnet.Step) {
+		atDestination()
 		<-ctx.Done()
 	}})
 	assoc := dial(t, from)
@@ -232,5 +235,36 @@ func TestCloseEndsSubOperationsToo(t *testing.T) {
 		last = err
 	}
 	require.Error(t, last)
-	assert.Zero(t, to.Instances())
+}
+
+func TestMoveTellsWhatTheDestinationDoesNotTake(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var stored atomic.Int32
+	// A destination for CT images in Implicit VR alone.
+	destination := &dicomnet.Server{
+		Contexts: []dicomnet.Context{{AbstractSyntax: ctImageStorage, TransferSyntaxes: nativeLittleEndian[1:]}},
+		Handler: dicomnet.Handler{Store: func(context.Context, *dicomnet.Request) dicomnet.Status {
+			stored.Add(1)
+			return dicomnet.StatusSuccess
+		}},
+	}
+	var wait sync.WaitGroup
+	wait.Go(func() { _ = destination.Serve(l) })
+	defer func() {
+		assert.NoError(t, destination.Close())
+		wait.Wait()
+	}()
+	from := listenWithStudies(t, dicomtest.PACSConfig{Destinations: map[string]string{"CTONLY": l.Addr().String()}})
+
+	s := study(t, "ACC-1005")
+	reports := move(t, dial(t, from), dicomnet.StudyRoot, "CTONLY", ofStudy(s))
+	final := reports[len(reports)-1]
+	assert.Equal(t, dicomnet.StatusWarning, final.Status)
+	assert.Equal(t, [4]int{-1, 4, 1, 0}, counters(final))
+	assert.Equal(t, []string{s.Instances()[4].Text(tag.SOPInstanceUID)}, final.FailedSOPInstanceUIDs)
+	assert.EqualValues(t, 4, stored.Load())
+
+	reports = move(t, dial(t, from), dicomnet.StudyRoot, "CTONLY", ofStudy(study(t, "ACC-1001")))
+	assert.Equal(t, dicomnet.StatusCannotPerform, reports[len(reports)-1].Status, "no context at all")
 }

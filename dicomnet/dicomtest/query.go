@@ -52,16 +52,22 @@ func readQuery(r *dicomnet.Request, root level) (*query, dicomnet.Status) {
 	return q, dicomnet.StatusSuccess
 }
 
-// isKey leaves out what is no attribute of an entity, what belongs to a level
-// below (optional keys of another level are not supported), and sequences, which
-// are not matched here.
+// isKey leaves out what is no attribute of an entity, and optional keys that are
+// not supported, which shall not take part in matching (PS3.4 section C.2.2.1.3):
+// those of a lower level, those without text or integers, and unknown ones.
 func (q *query) isKey(e *dicom.Element) bool {
 	switch e.Tag {
 	case tag.QueryRetrieveLevel, tag.SpecificCharacterSet, tag.RetrieveAETitle:
 		return false
 	}
-	return e.RawValueRepresentation != "SQ" && e.Tag.Element != 0 && levelOf(e.Tag) <= q.level
+	_, err := tag.Find(e.Tag)
+	vr := e.RawValueRepresentation
+	return err == nil && (texts[vr] || wildcards[vr] || vr == "US" || vr == "UL") && levelOf(e.Tag) <= q.level
 }
+
+// texts are the value representations of text in which * and ? are characters as
+// any other.
+var texts = map[string]bool{"AS": true, "DA": true, "DS": true, "DT": true, "IS": true, "TM": true, "UI": true}
 
 func (q *query) key(t tag.Tag) *dicom.Element {
 	for _, e := range q.keys {

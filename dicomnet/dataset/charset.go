@@ -3,11 +3,10 @@ package dataset
 import (
 	"bytes"
 
+	"github.com/suyashkumar/dicom/pkg/tag"
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/japanese"
 	"golang.org/x/text/encoding/simplifiedchinese"
-
-	"github.com/suyashkumar/dicom/pkg/tag"
 )
 
 // characterSet is what a Specific Character Set (0008,0005) means (PS3.3 section C.12.1.1.2).

@@ -115,7 +115,8 @@ type doubleByte struct {
 func newDoubleByte(euc encoding.Encoding, prefix []byte, proper func(row, cell int) bool, differences map[rune]rune) *doubleByte {
 	d := &doubleByte{codes: make(map[rune]uint16, 94*94)}
 	dec := euc.NewDecoder()
-	src, dst := append(prefix[:len(prefix):len(prefix)], 0, 0), make([]byte, 8)
+	src, dst := make([]byte, len(prefix)+2), make([]byte, 8)
+	copy(src, prefix)
 	for i := range d.runes {
 		row, cell := i/94, i%94
 		src[len(prefix)], src[len(prefix)+1] = 0xa1+byte(row), 0xa1+byte(cell)

@@ -42,13 +42,12 @@ func TestHostileAllocations(t *testing.T) { //nolint:paralleltest // it measures
 	}
 	long := func(t tag.Tag, unit string) string { return element(t, fill(unit)) }
 	few := func(b string) string { return element(tag.SpecificCharacterSet, pad(b)) }
-	manyLists := ""
+	var manyLists, sequences strings.Builder
 	for i := range 64 {
-		manyLists += element(tag.Tag{Group: 0x0010, Element: 0x1000 + uint16(i)}, strings.Repeat(`\`, megabyte/64))
+		manyLists.WriteString(element(tag.Tag{Group: 0x0010, Element: 0x1000 + uint16(i)}, strings.Repeat(`\`, megabyte/64)))
 	}
-	sequences := ""
 	for i := range 8 {
-		sequences += element(tag.Tag{Group: 0x0009, Element: 0x1000 + uint16(i)}, strings.Repeat(item(""), megabyte/64))
+		sequences.WriteString(element(tag.Tag{Group: 0x0009, Element: 0x1000 + uint16(i)}, strings.Repeat(item(""), megabyte/64)))
 	}
 	defined := ""
 	for i := 0; i < 40 && len(defined) < megabyte; i++ {
@@ -71,14 +70,14 @@ func TestHostileAllocations(t *testing.T) { //nolint:paralleltest // it measures
 		{"no item in a sequence", dataset.ExplicitVRLittleEndian, explicit(tag.ProcedureCodeSequence, "SQ", element(tag.PatientID, "P1")), false},
 		{"a megabyte of empty elements", dataset.ImplicitVRLittleEndian, fill(element(tag.PatientID, "")), true},
 		{"a megabyte of empty items", dataset.ImplicitVRLittleEndian, long(privateSequence, item("")), true},
-		{"several sequences of empty items", dataset.ImplicitVRLittleEndian, sequences, true},
+		{"several sequences of empty items", dataset.ImplicitVRLittleEndian, sequences.String(), true},
 		{"a megabyte of group lengths", dataset.ImplicitVRLittleEndian, fill(element(tag.Tag{Group: 8}, "")), true},
 		{"a megabyte of delimiters", dataset.ImplicitVRLittleEndian, fill(itemEnd), false},
 		{"a megabyte of delimiters in a sequence", dataset.ImplicitVRLittleEndian, long(tag.ProcedureCodeSequence, itemEnd), false},
 		{"a megabyte of zeros", dataset.ImplicitVRLittleEndian, fill("\x00"), false},
 		{"a megabyte of ones", dataset.ExplicitVRLittleEndian, fill("\xff"), true},
 		{"a megabyte of backslashes", dataset.ImplicitVRLittleEndian, long(tag.OtherPatientIDs, `\`), false},
-		{"a megabyte of backslashes in parts", dataset.ImplicitVRLittleEndian, manyLists, false},
+		{"a megabyte of backslashes in parts", dataset.ImplicitVRLittleEndian, manyLists.String(), false},
 		{"a megabyte of backslashes as character set", dataset.ImplicitVRLittleEndian, few(strings.Repeat(`\`, megabyte/2)) + element(tag.PatientName, "\xe9 "), false},
 		{"a megabyte of terms", dataset.ImplicitVRLittleEndian, few(strings.Repeat(`ISO 2022 IR 87\`, megabyte/32)) + element(tag.PatientName, "\xe9 "), false},
 		{"a megabyte of integers", dataset.ImplicitVRLittleEndian, long(tag.Rows, "\xff\xff"), false},

@@ -335,6 +335,17 @@ func TestItemsBeforeAFault(t *testing.T) {
 	assert.Equal(t, dataset.ValueMalformed, items[0].Warnings(), "an item speaks for the whole")
 }
 
+// What has no end inside an item of defined length is not there, and what stood before it is.
+func TestItemThatEndsInside(t *testing.T) {
+	t.Parallel()
+	set := parse(t, element(tag.ProcedureCodeSequence, item(element(tag.CodeValue, "1 ")+element(privateSequence, "")[:4]+"\xff\xff\xff\xff")))
+	items := set.Items(tag.ProcedureCodeSequence)
+	require.Len(t, items, 1)
+	assert.Equal(t, "1", items[0].String(tag.CodeValue))
+	assert.Equal(t, 1, items[0].Len())
+	assert.Equal(t, dataset.ValueMalformed, set.Warnings())
+}
+
 func TestBrokenStructure(t *testing.T) {
 	t.Parallel()
 	id := element(tag.PatientID, "P1")

@@ -172,7 +172,7 @@ func (s *Set) decimal(e *entry, t *traits) string {
 
 func (s *Set) decimals(e *entry, t *traits, limit int) []string {
 	var values []string
-	for i := 0; i < limit; i++ {
+	for i := range limit {
 		n, ok := s.integer(e, t, i)
 		if !ok {
 			break

@@ -104,32 +104,40 @@ func (w *walker) elements(set *Set, pos, end int, l layout, depth int, delimited
 			pos += delimiterSize
 			continue
 		}
-		if err := w.counted(); err != nil {
-			return pos, err
-		}
-		e, err := w.header(pos, end, l)
+		next, err := w.element(set, pos, end, l, depth)
 		if err != nil {
 			return pos, err
-		}
-		next := int(e.off)
-		if e.len == undefinedLength {
-			next, err = w.undefined(&e, end, l, depth)
-		} else {
-			next, err = w.defined(&e, depth)
-		}
-		if err != nil {
-			return pos, err
-		}
-		switch {
-		case t>>16 == item>>16:
-			*w.warn |= ValueMalformed // an item outside a sequence
-		case set != nil && t&0xffff != 0: // group lengths are retired and not to be relied on (PS3.5 section 7.2)
-			set.add(e)
 		}
 		pos = next
 	}
 	if delimited {
 		return pos, broken(pos, "an item of undefined length does not end")
+	}
+	return pos, nil
+}
+
+// element walks one element and returns where the next begins.
+func (w *walker) element(set *Set, pos, end int, l layout, depth int) (int, error) {
+	if err := w.counted(); err != nil {
+		return pos, err
+	}
+	e, err := w.header(pos, end, l)
+	if err != nil {
+		return pos, err
+	}
+	if e.len == undefinedLength {
+		pos, err = w.undefined(&e, end, depth)
+	} else {
+		pos, err = w.defined(&e, depth)
+	}
+	if err != nil {
+		return pos, err // and e is not indexed: it has no end
+	}
+	switch {
+	case e.tag>>16 == item>>16:
+		*w.warn |= ValueMalformed // an item outside a sequence
+	case set != nil && e.tag&0xffff != 0: // group lengths are retired and not to be relied on (PS3.5 section 7.2)
+		set.add(e)
 	}
 	return pos, nil
 }
@@ -178,7 +186,7 @@ func fits(length uint32, rest int) bool {
 }
 
 // undefined walks a value of undefined length.
-func (w *walker) undefined(e *entry, end int, l layout, depth int) (int, error) {
+func (w *walker) undefined(e *entry, end, depth int) (int, error) {
 	e.flags |= undefined
 	if e.tag>>16 == item>>16 {
 		return 0, broken(int(e.off), "an item outside a sequence has an undefined length")

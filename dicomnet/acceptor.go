@@ -93,7 +93,7 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) ServeConn(conn net.Conn) {
 	limits := s.Limits.withDefaults()
 	u := &upper{
-		link: newLink(conn, conn, s.Timeouts.Network), limits: limits, acceptor: true,
+		link: newLink(conn, s.Timeouts.Network), limits: limits, acceptor: true,
 		trace: s.Trace, ctx: context.Background(), state: sta1,
 	}
 	_, _ = u.step(evtConnectionIndication)

@@ -31,7 +31,8 @@ func (a *acceptedAssociation) operate() error {
 		}
 	}()
 	messages := assembler{upper: a.upper, accepted: func(id byte) bool {
-		return a.contexts[id].Result == ContextAccepted && a.contexts[id].ID == id
+		pc, known := a.contexts[id]
+		return known && pc.Result == ContextAccepted
 	}}
 	for {
 		working := !current.finished()

@@ -58,17 +58,12 @@ const (
 
 // String is the standard's word.
 func (r ContextResult) String() string {
-	switch r {
-	case ContextAccepted:
-		return "acceptance"
-	case ContextUserRejection:
-		return "user-rejection"
-	case ContextNoReason:
-		return "no-reason"
-	case ContextAbstractSyntaxNotSupported:
-		return "abstract-syntax-not-supported"
-	case ContextTransferSyntaxesNotSupported:
-		return "transfer-syntaxes-not-supported"
+	words := [...]string{
+		"acceptance", "user-rejection", "no-reason",
+		"abstract-syntax-not-supported", "transfer-syntaxes-not-supported",
+	}
+	if int(r) < len(words) {
+		return words[r]
 	}
 	return fmt.Sprintf("result %d", byte(r))
 }
@@ -80,10 +75,10 @@ type PeerInfo struct {
 	MaxPDULength uint32
 }
 
-func newAssociation(ctx context.Context, address string, conn, transport net.Conn, cfg Config, start time.Time) *Association {
+func newAssociation(ctx context.Context, address string, conn net.Conn, cfg Config, start time.Time) *Association {
 	a := &Association{cfg: cfg, ctx: context.WithoutCancel(ctx), address: address, start: start}
 	a.upper = &upper{
-		link:   newLink(conn, transport, cfg.Timeouts.Network),
+		link:   newLink(conn, cfg.Timeouts.Network),
 		limits: cfg.Limits,
 		trace:  cfg.Trace,
 		ctx:    a.ctx,

@@ -32,7 +32,7 @@ func Dial(ctx context.Context, address string, cfg Config) (*Association, error)
 	}
 	cfg.Limits = cfg.Limits.withDefaults()
 	start := time.Now()
-	conn, transport, err := connect(ctx, address, &cfg)
+	conn, err := connect(ctx, address, &cfg)
 	if err != nil {
 		cfg.Trace.ended(ctx, Summary{
 			CalledAETitle: cfg.CalledAETitle, CallingAETitle: cfg.CallingAETitle, Remote: address,
@@ -40,7 +40,7 @@ func Dial(ctx context.Context, address string, cfg Config) (*Association, error)
 		})
 		return nil, err
 	}
-	a := newAssociation(ctx, address, conn, transport, cfg, start)
+	a := newAssociation(ctx, address, conn, cfg, start)
 	if err := a.negotiate(ctx); err != nil {
 		a.over()
 		var refused *TLSError
@@ -52,9 +52,8 @@ func Dial(ctx context.Context, address string, cfg Config) (*Association, error)
 	return a, nil
 }
 
-// connect gives the connection that carries PDUs and the transport below it, the
-// same unless TLS lies between.
-func connect(ctx context.Context, address string, cfg *Config) (conn, transport net.Conn, err error) {
+// connect gives the connection that carries PDUs.
+func connect(ctx context.Context, address string, cfg *Config) (net.Conn, error) {
 	dial := cfg.DialContext
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
@@ -65,19 +64,19 @@ func connect(ctx context.Context, address string, cfg *Config) (conn, transport 
 		inTime, cancel = context.WithTimeoutCause(ctx, cfg.Timeouts.Connection, &TimeoutError{Timer: TimerConnection})
 		defer cancel()
 	}
-	transport, err = dial(inTime, "tcp", address)
+	transport, err := dial(inTime, "tcp", address)
 	if err != nil {
-		return nil, nil, &OpError{StepConnect, connectCause(ctx, inTime, err, func(err error) error { return &ConnectError{err} })}
+		return nil, &OpError{StepConnect, connectCause(ctx, inTime, err, func(err error) error { return &ConnectError{err} })}
 	}
 	if cfg.TLS == nil {
-		return transport, transport, nil
+		return transport, nil
 	}
 	c := tls.Client(transport, tlsConfig(cfg.TLS, address))
 	if err := c.HandshakeContext(inTime); err != nil {
 		_ = transport.Close()
-		return nil, nil, &OpError{StepTLS, connectCause(ctx, inTime, err, func(err error) error { return &TLSError{err} })}
+		return nil, &OpError{StepTLS, connectCause(ctx, inTime, err, func(err error) error { return &TLSError{err} })}
 	}
-	return c, transport, nil
+	return c, nil
 }
 
 // connectCause tells the caller's done context and our own timeout from a fault

@@ -2,6 +2,7 @@ package dicomnet
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -61,9 +62,11 @@ const readBufferSize = 16384 + pdu.HeaderLength
 
 var readBuffers = sync.Pool{New: func() any { return new([readBufferSize]byte) }}
 
-// newLink takes over conn. transport is what conn runs on: itself, or what is
-// below TLS.
-func newLink(conn, transport net.Conn, network time.Duration) *link {
+func newLink(conn net.Conn, network time.Duration) *link {
+	transport := conn
+	if c, ok := conn.(*tls.Conn); ok {
+		transport = c.NetConn()
+	}
 	return &link{
 		conn:    conn,
 		quick:   quickACK(transport),

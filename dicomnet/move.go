@@ -24,8 +24,9 @@ type MoveReport struct {
 // Move is C-MOVE (PS3.7 section 9.1.4, PS3.4 section C.4.2) to the AE title
 // destination. It yields every response as a report; the final one has Final
 // set and, unless its status is success or a warning, comes with an *OpError
-// around a *StatusError. Any other error is the last thing yielded, with an empty
-// report: the association or the context ended first. A status alone does not
+// around a *StatusError. Any other error is the last thing yielded: the
+// association ended first, with an empty report, or the context did, with the
+// final report if that came within Limits.CancelGrace. A status alone does not
 // tell that everything was moved: look at the counters.
 //
 // A C-STORE-RQ that the peer sends on this association is refused with 0122, and
@@ -51,7 +52,11 @@ func (a *Association) Move(ctx context.Context, model Model, destination string,
 		for {
 			m, err := op.response()
 			if err != nil {
-				yield(MoveReport{}, opError(StepMove, err))
+				report := MoveReport{}
+				if m.contextID != 0 {
+					report = op.report(m)
+				}
+				yield(report, opError(StepMove, err))
 				return
 			}
 			report := op.report(m)

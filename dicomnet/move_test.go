@@ -215,6 +215,21 @@ func TestProtocol60PeersThatMisuseTheAssociationOfAMove(t *testing.T) {
 			require.True(t, a.Usable())
 		})
 	})
+	t.Run("a caller who goes away learns how far it came", func(t *testing.T) {
+		associated(t, func(p *dicomtest.Peer) {
+			rq := p.ReadRequest(dicomnet.CMoveRQ)
+			expectCancel(p, rq)
+			p.SendMessage(counted(rq, dicomnet.StatusCancel, ptr(8), ptr(2), ptr(0), ptr(0)))
+			p.Release()
+		}, func(t *testing.T, a *dicomnet.Association) {
+			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errOperation)
+			defer cancel()
+			m := move(ctx, a)
+			require.ErrorIs(t, m.err, errOperation)
+			require.Equal(t, dicomnet.StatusCancel, m.final.Status)
+			require.Equal(t, ptr(2), m.final.Completed)
+		})
+	})
 	t.Run("a destination that is no AE title is not sent", func(t *testing.T) {
 		associated(t, func(p *dicomtest.Peer) { p.Release() }, func(t *testing.T, a *dicomnet.Association) {
 			for _, err := range a.Move(t.Context(), dicomnet.StudyRoot, `A\B`, query()) {

@@ -110,12 +110,12 @@ func (op *operation) end() {
 
 // response waits for the operation's next response, at most for op.silence; that
 // time starts anew with every sub-operation that is seen. A caller who goes away
-// cancels the operation.
+// cancels the operation; the error is then the context's, and the message the
+// final response, where one came in time.
 func (op *operation) response() (message, error) {
 	m, err := op.next(startClock(op.silence, op.timer))
 	if errors.Is(err, errInterrupted) {
-		op.cancel()
-		return message{}, context.Cause(op.ctx)
+		return op.cancel(), context.Cause(op.ctx)
 	}
 	if err != nil {
 		op.running = false
@@ -167,10 +167,11 @@ func (op *operation) refuseStore(m message) error {
 // cancel sends C-CANCEL-RQ and reads on to the final response (PS3.7 sections
 // 9.1.2.1.12 and 9.3.2.3): responses that were on their way still come, and the
 // final one may be a success that the cancel did not overtake. A peer that goes
-// on beyond Limits.CancelGrace or MaxAfterCancel is aborted.
-func (op *operation) cancel() {
+// on beyond Limits.CancelGrace or MaxAfterCancel is aborted. The result is the
+// final response, if it came; its context ID is zero otherwise.
+func (op *operation) cancel() message {
 	if !op.running {
-		return
+		return message{}
 	}
 	op.stop()
 	op.running = false
@@ -190,11 +191,12 @@ func (op *operation) cancel() {
 		}
 		var m message
 		if m, err = op.next(until); err == nil && !m.command.Status.Pending() {
-			return
+			return m
 		}
 	}
 	if err == nil {
 		err = &LimitError{What: "responses after C-CANCEL-RQ", Max: int64(a.cfg.Limits.MaxAfterCancel)}
 	}
 	a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, err)
+	return message{}
 }

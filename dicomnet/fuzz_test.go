@@ -1,0 +1,113 @@
+package dicomnet_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/dicomnet/pdu"
+)
+
+// FuzzAssociation plays random bytes as all that a server ever says, whatever
+// the requestor does. Nothing may panic, hang or stay behind, and what comes out
+// must be a known kind of error.
+func FuzzAssociation(f *testing.F) {
+	rq := &pdu.AssociateRQ{Contexts: []pdu.ContextRQ{
+		{ID: findID, TransferSyntaxes: []string{string(dataset.ImplicitVRLittleEndian)}},
+		{ID: moveID, TransferSyntaxes: []string{string(dataset.ImplicitVRLittleEndian)}},
+		{ID: echoID, TransferSyntaxes: []string{string(dataset.ImplicitVRLittleEndian)}},
+	}}
+	ac := (&dicomtest.Peer{RQ: rq}).AC("").Append(nil)
+	request := func(id byte, n uint16, field dicomnet.CommandField) dicomtest.Message {
+		return dicomtest.Message{ContextID: id, Command: dicomnet.CommandSet{CommandField: field, MessageID: n}}
+	}
+	findRQ, moveRQ := request(findID, 1, dicomnet.CFindRQ), request(moveID, 2, dicomnet.CMoveRQ)
+	b := dicomtest.Response(findRQ, dicomnet.StatusPending, match("1.1")).Append(append([]byte(nil), ac...))
+	b = dicomtest.Response(findRQ, dicomnet.StatusSuccess, nil).Append(b)
+	b = counted(moveRQ, dicomnet.StatusPending, ptr(1), ptr(0), ptr(0), ptr(0)).Append(b)
+	b = withData(counted(moveRQ, 0xB000, nil, ptr(0), ptr(1), ptr(0)), failedList("1.1", "1.2")).Append(b)
+	f.Add((&pdu.ReleaseRP{}).Append(b))
+	f.Add((&pdu.Abort{Source: 2, Reason: 1}).Append(append([]byte(nil), ac...)))
+	f.Add((&pdu.ReleaseRQ{}).Append(append([]byte(nil), ac...)))
+	f.Add((&pdu.AssociateRJ{Result: 1, Source: 1, Reason: 7}).Append(nil))
+	f.Add([]byte("HTTP/1.1 400 Bad Request"))
+
+	cfg := config()
+	cfg.Timeouts = dicomnet.Timeouts{Connection: time.Second, ACSE: time.Second, DIMSE: time.Second, Network: time.Second}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		cfg := cfg
+		cfg.DialContext = func(context.Context, string, string) (net.Conn, error) {
+			ours, theirs := dicomtest.Pipe(0)
+			go func() { _, _ = io.Copy(io.Discard, theirs) }()
+			_, _ = theirs.Write(b)
+			// The peer says no more but goes on listening.
+			return closedAfter{ours, theirs}, nil
+		}
+		a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+		if err != nil {
+			requireKnown(t, err)
+			return
+		}
+		for m, err := range a.Find(t.Context(), dicomnet.StudyRoot, query()) {
+			if err != nil {
+				requireKnown(t, err)
+				continue
+			}
+			_ = m.Strings(tag.PatientName)
+			_, _ = m.Dataset()
+		}
+		for _, err := range a.Move(t.Context(), dicomnet.StudyRoot, "DEST", query()) {
+			if err != nil {
+				requireKnown(t, err)
+			}
+		}
+		_ = a.Close()
+	})
+}
+
+// closedAfter gives EOF where its peer would be waited for.
+type closedAfter struct {
+	net.Conn
+	peer net.Conn
+}
+
+func (c closedAfter) Read(b []byte) (int, error) {
+	_ = c.Conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+	n, err := c.Conn.Read(b)
+	if n == 0 && err != nil {
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+func (c closedAfter) Close() error {
+	_ = c.peer.Close()
+	return c.Conn.Close()
+}
+
+func requireKnown(t *testing.T, err error) {
+	t.Helper()
+	var op *dicomnet.OpError
+	if !errors.As(err, &op) {
+		t.Fatalf("%T: %v", err, err)
+	}
+	for _, known := range []any{
+		new(*dicomnet.RejectError), new(*dicomnet.AbortError), new(*dicomnet.NoContextError), new(*dicomnet.StatusError),
+		new(*dicomnet.ProtocolError), new(*dicomnet.LimitError), new(*dicomnet.TimeoutError), new(*dicomnet.DataSetError),
+	} {
+		if errors.As(err, known) {
+			return
+		}
+	}
+	if !errors.Is(err, dicomnet.ErrConnectionLost) && !errors.Is(err, dicomnet.ErrReleased) && !errors.Is(err, dicomnet.ErrClosed) {
+		t.Fatalf("unknown kind of error %T: %v", err, err)
+	}
+}

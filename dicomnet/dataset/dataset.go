@@ -14,7 +14,8 @@
 // Text is UTF-8 on this side, always valid; Specific Character Set (0008,0005)
 // rules on the other (PS3.3 section C.12.1.1.2, PS3.5 section 6.1).
 //
-// No error of this package holds a value of a data set.
+// No error of this package holds a value of a data set, other than the name of a
+// character set to be written.
 package dataset
 
 import "fmt"
@@ -75,7 +76,7 @@ func (e *FormatError) Error() string {
 
 // LimitError is a data set that is larger than the limits allow.
 type LimitError struct {
-	What  string // "elements", "depth" or "bytes"
+	What  string // "elements", "levels" or "bytes"
 	Limit int
 }
 

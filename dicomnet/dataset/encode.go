@@ -41,8 +41,8 @@ func (e *RepertoireError) Error() string {
 // unknown character set, a tag that occurs twice, pixel data that are not plain bytes) and *RepertoireError.
 //
 // The writer of github.com/suyashkumar/dicom v1.1.0 is not used: it neither sorts nor encodes text, pads dates with NUL,
-// lets lengths over 65535 wrap, and cannot write OF, OD, OL, OV, SV and UV; what is left of it is shorter than the
-// measures around it.
+// lets lengths over 65535 wrap, and cannot write OF, OD, OL, OV, SV and UV. The measures against that would be longer
+// than the writing itself.
 func Encode(ds *dicom.Dataset, ts TransferSyntax) ([]byte, error) {
 	l, ok := layoutOf(ts)
 	if !ok || l == explicitBE {

@@ -230,7 +230,7 @@ func (e *entry) looksSequence(b []byte) bool {
 // It returns where the value ends.
 func (w *walker) sequence(parent *Set, items *[]*Set, e entry, end, depth int) (int, error) {
 	if depth > w.lim.MaxDepth {
-		return 0, &LimitError{What: "depth", Limit: w.lim.MaxDepth}
+		return 0, &LimitError{What: "levels", Limit: w.lim.MaxDepth}
 	}
 	pos, l := int(e.off), e.content
 	for pos < end {

@@ -5,10 +5,12 @@
 # are kept compressed, as they are served. SHA256SUMS lists their content.
 #
 # To move to another version: change it and its digest (npm view NAME@VERSION
-# dist.integrity), run `make vendor`, look at both pages, commit.
+# dist.integrity), run `make vendor`, look at both pages, commit. A folder as the
+# argument gets the files in place of this one.
 set -eu
 
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(cd "${1:-$(dirname "$0")}" && pwd)
+mkdir -p "$here/docs" "$here/redoc"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

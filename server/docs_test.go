@@ -1,0 +1,234 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const sampleContract = "openapi: 3.0.3\ninfo: {title: sample, version: 1.0.0}\npaths: {}\n"
+
+func newDocs(t *testing.T) http.Handler {
+	t.Helper()
+	e := echo.New()
+	registerDocs(e, []byte(sampleContract))
+	return e
+}
+
+func ask(h http.Handler, method, target string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, target, http.NoBody)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestDocumentsAreServedWithTheirTypes(t *testing.T) {
+	docs := newDocs(t)
+	for target, contentType := range map[string]string{
+		"/docs":                             "text/html; charset=utf-8",
+		"/redoc":                            "text/html; charset=utf-8",
+		"/openapi.yaml":                     "application/yaml",
+		"/openapi.json":                     "application/json",
+		"/docs/assets/swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+		"/docs/assets/swagger-ui.css":       "text/css; charset=utf-8",
+		"/docs/assets/icon.svg":             "image/svg+xml",
+		"/docs/assets/LICENSE.txt":          "text/plain; charset=utf-8",
+		"/redoc/assets/redoc.standalone.js": "text/javascript; charset=utf-8",
+		"/redoc/assets/LICENSE.txt":         "text/plain; charset=utf-8",
+	} {
+		t.Run(target, func(t *testing.T) {
+			w := ask(docs, http.MethodGet, target)
+			assert.Equal(t, http.StatusOK, w.Code)
+			assert.Equal(t, contentType, w.Header().Get("Content-Type"))
+			assert.Equal(t, "nosniff", w.Header().Get("X-Content-Type-Options"))
+			assert.Equal(t, "no-referrer", w.Header().Get("Referrer-Policy"))
+			assert.NotEmpty(t, w.Body.Bytes())
+
+			head := ask(docs, http.MethodHead, target)
+			assert.Equal(t, http.StatusOK, head.Code)
+			assert.Equal(t, w.Header(), head.Header())
+			assert.Empty(t, head.Body.Bytes())
+		})
+	}
+}
+
+func TestEveryEmbeddedFileHasAType(t *testing.T) {
+	for _, dir := range []string{"docs", "redoc"} {
+		for name, f := range embeddedFiles(dir) {
+			assert.NotEmpty(t, f.contentType, "%s/%s", dir, name)
+		}
+	}
+}
+
+func TestOtherMethodsAndFilesAreNotServed(t *testing.T) {
+	docs := newDocs(t)
+	assert.Equal(t, http.StatusMethodNotAllowed, ask(docs, http.MethodPost, "/docs").Code)
+	for _, target := range []string{
+		"/docs/assets/", "/docs/assets/none.js", "/docs/assets/swagger-ui-bundle.js.gz", "/docs/assets/../page.html", "/docs/assets/%2e%2e/vendor.sh",
+	} {
+		assert.Equal(t, http.StatusNotFound, ask(docs, http.MethodGet, target).Code, target)
+	}
+}
+
+func TestASlashAfterAPageLeadsToThePage(t *testing.T) {
+	docs := newDocs(t)
+	for _, page := range []string{"/docs", "/redoc"} {
+		w := ask(docs, http.MethodGet, page+"/")
+		assert.Equal(t, http.StatusMovedPermanently, w.Code)
+		assert.Equal(t, ".."+page, w.Header().Get("Location"), "relative, for proxies that add a path")
+	}
+}
+
+func TestPagesForbidWhatTheyDoNotNeed(t *testing.T) {
+	docs := newDocs(t)
+	for _, page := range []string{"/docs", "/redoc"} {
+		policy := ask(docs, http.MethodGet, page).Header().Get("Content-Security-Policy")
+		directives := map[string]string{}
+		for directive := range strings.SplitSeq(policy, ";") {
+			name, sources, _ := strings.Cut(strings.TrimSpace(directive), " ")
+			directives[name] = sources
+		}
+		assert.Equal(t, "'none'", directives["default-src"], page)
+		assert.Equal(t, "'self'", directives["script-src"], page)
+		assert.Equal(t, "'self'", directives["connect-src"], page)
+		assert.Equal(t, "'none'", directives["frame-ancestors"], page)
+		assert.NotContains(t, policy, "unsafe", page)
+		assert.NotContains(t, policy, "http", page)
+	}
+}
+
+// What a page's scripts ask for is seen by the tests in a browser; this is the page itself.
+func TestPagesNameOnlyWhatIsServedHere(t *testing.T) {
+	docs := newDocs(t)
+	address := regexp.MustCompile(`(?:src|href)="([^"]*)"`)
+	for _, page := range []string{"/docs", "/redoc"} {
+		html := ask(docs, http.MethodGet, page).Body.String()
+		assert.NotContains(t, html, "//", "an address of another host")
+		assert.NotContains(t, html, "<script>")
+		assert.NotContains(t, html, "style=")
+		found := address.FindAllStringSubmatch(html, -1)
+		require.NotEmpty(t, found)
+		for _, match := range found {
+			require.False(t, strings.HasPrefix(match[1], "/"), "%s is not relative", match[1])
+			assert.Equal(t, http.StatusOK, ask(docs, http.MethodGet, "/"+match[1]).Code, match[1])
+		}
+	}
+}
+
+func TestCaching(t *testing.T) {
+	docs := newDocs(t)
+	versioned := regexp.MustCompile(`docs/assets/swagger-ui-bundle\.js\?v=[\w-]+`).FindString(ask(docs, http.MethodGet, "/docs").Body.String())
+	require.NotEmpty(t, versioned)
+	for target, want := range map[string]string{
+		"/docs":                             cacheAsk,
+		"/openapi.yaml":                     cacheAsk,
+		"/docs/assets/swagger-ui-bundle.js": cacheAsk,
+		"/docs/assets/swagger-ui-bundle.js?v=old": cacheAsk,
+		"/" + versioned: cacheForever,
+	} {
+		t.Run(target, func(t *testing.T) {
+			w := ask(docs, http.MethodGet, target)
+			assert.Equal(t, want, w.Header().Get("Cache-Control"))
+
+			again := ask(docs, http.MethodGet, target, "If-None-Match", w.Header().Get("ETag"))
+			assert.Equal(t, http.StatusNotModified, again.Code)
+			assert.Empty(t, again.Body.Bytes())
+		})
+	}
+}
+
+func TestLargeFilesArePackedForWhoeverUnpacksThem(t *testing.T) {
+	docs := newDocs(t)
+	const target = "/redoc/assets/redoc.standalone.js"
+	plain := ask(docs, http.MethodGet, target)
+	for _, accept := range []string{"gzip", "GZIP", "br, gzip;q=0.5", "*", "*;q=0, gzip", "x-gzip"} {
+		w := ask(docs, http.MethodGet, target, "Accept-Encoding", accept)
+		require.Equal(t, "gzip", w.Header().Get("Content-Encoding"), accept)
+		require.NotEqual(t, plain.Header().Get("ETag"), w.Header().Get("ETag"))
+		require.Less(t, w.Body.Len(), plain.Body.Len()/3)
+		unpacked, err := unpack(w.Body.Bytes())
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(plain.Body.Bytes(), unpacked))
+	}
+	for _, accept := range []string{"", "br", "identity", "gzip;q=0", "gzip; q=0.000", "*;q=0", "gzip;q=0, *", "gzip;q=x"} {
+		w := ask(docs, http.MethodGet, target, "Accept-Encoding", accept)
+		require.Empty(t, w.Header().Get("Content-Encoding"), accept)
+		require.Equal(t, "Accept-Encoding", w.Header().Get("Vary"), accept)
+		require.True(t, bytes.Equal(plain.Body.Bytes(), w.Body.Bytes()))
+	}
+}
+
+func TestVendoredFilesAreWhatTheirListSays(t *testing.T) {
+	docs := newDocs(t)
+	list, err := os.Open("static/SHA256SUMS")
+	require.NoError(t, err)
+	defer list.Close()
+	lines := bufio.NewScanner(list)
+	listed := 0
+	for ; lines.Scan(); listed++ {
+		sum, name, ok := strings.Cut(lines.Text(), "  ")
+		require.True(t, ok)
+		content, err := io.ReadAll(ask(docs, http.MethodGet, "/"+strings.Replace(name, "/", "/assets/", 1)).Body)
+		require.NoError(t, err)
+		got := sha256.Sum256(content)
+		assert.Equal(t, sum, hex.EncodeToString(got[:]), name)
+	}
+	require.NoError(t, lines.Err())
+	assert.NotZero(t, listed)
+}
+
+func TestJSONKeepsTheOrderAndTheTypesOfTheYAML(t *testing.T) {
+	for name, test := range map[string]struct{ yaml, json string }{
+		"order":                  {"b: 1\na: 2", `{"b":1,"a":2}`},
+		"keys are strings":       {"200: x\ntrue: y", `{"200":"x","true":"y"}`},
+		"scalars":                {"[1, -2.5, true, null, ~, text, '1', \"true\"]", `[1,-2.5,true,null,null,"text","1","true"]`},
+		"dates are strings":      {"2024-01-31", `"2024-01-31"`},
+		"markup is left alone":   {"'<a> & b'", `"<a> & b"`},
+		"block text":             {"a: |\n  one\n  two\n", `{"a":"one\ntwo\n"}`},
+		"anchors are filled in":  {"a: &x {b: 1}\nc: *x", `{"a":{"b":1},"c":{"b":1}}`},
+		"empty":                  {"{a: [], b: {}}", `{"a":[],"b":{}}`},
+		"control characters":     {`"\x01\t"`, `"\u0001\t"`},
+		"outside of 16 bits":     {`"\U0001F600"`, `"😀"`},
+		"numbers of other bases": {"0x1F", "31"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := yamlToJSON([]byte(test.yaml))
+			require.NoError(t, err)
+			compact := strings.Join(strings.Fields(string(got)), "")
+			assert.Equal(t, strings.Join(strings.Fields(test.json), ""), compact)
+		})
+	}
+}
+
+func TestWhatIsNoDocumentDoesNotStart(t *testing.T) {
+	for name, document := range map[string]string{
+		"empty":                      "",
+		"no YAML":                    "a: [",
+		"a key that is no scalar":    "{[a]: b}",
+		"a fault inside a list":      "[{[a]: b}]",
+		"a number that JSON has not": "a: .inf",
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Panics(t, func() { registerDocs(echo.New(), []byte(document)) })
+		})
+	}
+}
+
+func TestAPageThatNamesAMissingFileDoesNotStart(t *testing.T) {
+	assert.Panics(t, func() { newPage(nil, page{Title: "Redoc"}) })
+}

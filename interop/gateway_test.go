@@ -24,7 +24,8 @@ const (
 // gateway is the built gateway, running.
 type gateway struct {
 	*process
-	url    string
+	url string
+	// client holds every answer against the contract.
 	client *client.ClientWithResponses
 }
 
@@ -51,7 +52,11 @@ func startGateway(dir, path string, port int) (*gateway, error) {
 		return nil, err
 	}
 	g := &gateway{process: p, url: "http://" + address(port)}
-	if g.client, err = client.NewClientWithResponses(g.url); err != nil {
+	checked, err := loadContract()
+	if err != nil {
+		return g, err
+	}
+	if g.client, err = client.NewClientWithResponses(g.url, client.WithHTTPClient(&http.Client{Transport: checked})); err != nil {
 		return g, err
 	}
 	return g, p.ready(func() error {

@@ -139,15 +139,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ErrorLog:          httpErrorLog(s.log),
 		TLSConfig:         s.config.ServerTLS(),
 	}
+	secure := httpServer.TLSConfig != nil // Serve itself sets the field, for HTTP/2
 	failed := make(chan error, 1)
 	go func() {
-		if httpServer.TLSConfig != nil {
+		if secure {
 			failed <- httpServer.ServeTLS(l, "", "")
 			return
 		}
 		failed <- httpServer.Serve(l)
 	}()
-	s.log.Info().Str("address", l.Addr().String()).Bool("tls", httpServer.TLSConfig != nil).Msg("listening")
+	s.log.Info().Str("address", l.Addr().String()).Bool("tls", secure).Msg("listening")
 
 	select {
 	case err := <-failed:

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet/dicomtest"
+)
+
+// TestREADMEAnswersAreTrue sends the requests that README.md shows to a gateway
+// with the demonstration PACS, and wants the answers that it shows.
+func TestREADMEAnswersAreTrue(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	examples := regexp.MustCompile("(?s)```sh\ncurl [^\n]*localhost:8888(/\\w+)[^\n]* -d '(.*?)'\n```.*?```json\n(.*?)```").
+		FindAllSubmatch(readme, -1)
+	require.Len(t, examples, 2, "the requests that README.md shows")
+
+	demo, err := dicomtest.StartDemo("127.0.0.1:0", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, demo.Close()) }()
+	baseURL := startGateway(t)
+
+	for _, example := range examples {
+		route, request, want := string(example[1]), example[2], string(example[3])
+		t.Run(route, func(t *testing.T) {
+			_, port, err := net.SplitHostPort(demo.A.Addr())
+			require.NoError(t, err)
+			request := strings.Replace(string(request), `"pacs_port": 4242`, `"pacs_port": `+port, 1)
+			rq, err := http.NewRequestWithContext(t.Context(), http.MethodPost, baseURL+route, strings.NewReader(request))
+			require.NoError(t, err)
+			rq.Header.Set("Content-Type", "application/json")
+			rsp, err := http.DefaultClient.Do(rq)
+			require.NoError(t, err)
+			defer func() { _ = rsp.Body.Close() }()
+			got, err := io.ReadAll(rsp.Body)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, rsp.StatusCode, string(got))
+			var compact bytes.Buffer
+			require.NoError(t, json.Compact(&compact, []byte(want)))
+			require.Equal(t, compact.String(), strings.TrimSpace(string(got)), "to the letter but for white space")
+		})
+	}
+}
+
+// startGateway runs the gateway on a free port until the test ends.
+func startGateway(t *testing.T) (baseURL string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	log, stdout := io.Pipe()
+	status := make(chan int, 1)
+	go func() {
+		status <- run(ctx, []string{"dicom-qr-gateway", "serve"}, func(name string) string {
+			return map[string]string{"LISTEN_ADDR": "127.0.0.1:0"}[name]
+		}, stdout)
+		_ = stdout.Close()
+	}()
+	address := make(chan string, 1)
+	go func() {
+		defer close(address)
+		for lines := json.NewDecoder(log); ; {
+			var line struct{ Message, Address string }
+			if lines.Decode(&line) != nil {
+				return
+			}
+			if line.Message == "listening" {
+				address <- line.Address
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		require.Zero(t, <-status, "exit status")
+	})
+	return "http://" + <-address
+}

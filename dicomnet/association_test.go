@@ -55,6 +55,7 @@ func TestProtocol01AssociationIsEstablishedAndThePeersMaximumLengthKept(t *testi
 	})
 }
 
+// Origin: pynetdicom 746, 967, 921, 589.
 func TestProtocol02AcceptorsAETitleFieldsAreNotTested(t *testing.T) {
 	for name, junk := range map[string]string{"NUL": strings.Repeat("\x00", 16), "control characters": "\x01\x7f\r\n"} {
 		t.Run(name, func(t *testing.T) {
@@ -65,6 +66,7 @@ func TestProtocol02AcceptorsAETitleFieldsAreNotTested(t *testing.T) {
 	}
 }
 
+// Origin: pynetdicom 240 and 243, dcm4che.
 func TestProtocol03TransferSyntaxPaddedWithNUL(t *testing.T) {
 	against(t, accepting(func(ac *pdu.AssociateAC) {
 		for i := range ac.Contexts {
@@ -73,6 +75,7 @@ func TestProtocol03TransferSyntaxPaddedWithNUL(t *testing.T) {
 	}), func(t *testing.T, cfg dicomnet.Config) { requireEcho(t, cfg) })
 }
 
+// Origin: fo-dicom 543 (Onis), pynetdicom 86 (Siemens) and 62 (GE).
 func TestProtocol04And05RejectedContextWithoutOrWithJunkTransferSyntax(t *testing.T) {
 	for name, junk := range map[string][]string{"04 without": nil, "05 unknown": {"unknown"}} {
 		t.Run(name, func(t *testing.T) {
@@ -135,6 +138,7 @@ func TestProtocol07ContextsThatWereNeverProposedAreIgnoredAndOfTwoAnswersTheFirs
 	}), func(t *testing.T, cfg dicomnet.Config) { requireEcho(t, cfg) })
 }
 
+// Origin: fo-dicom 1447.
 func TestProtocol08AnswerWithoutImplementationClassUID(t *testing.T) {
 	against(t, accepting(func(ac *pdu.AssociateAC) {
 		ac.User.ImplementationClassUID, ac.User.ImplementationVersionName = "", "\x1b[31mX\x00"
@@ -143,6 +147,7 @@ func TestProtocol08AnswerWithoutImplementationClassUID(t *testing.T) {
 	})
 }
 
+// Origin: dicom-rs 479, dicomweb-pacs 47.
 func TestProtocol09MaximumLengthOfThePeer(t *testing.T) {
 	for name, test := range map[string]struct {
 		peers, most uint32
@@ -203,6 +208,7 @@ func TestProtocol10InnerLengthLargerThanThePDU(t *testing.T) {
 	})
 }
 
+// Origin: pynetdicom 629, 791 (limits) and 633 (reserved values).
 func TestProtocol11Rejection(t *testing.T) {
 	for text, rj := range map[string]pdu.AssociateRJ{
 		"association rejected: rejected-permanent, service-user, called-AE-title-not-recognized":            {Result: 1, Source: 1, Reason: 7},
@@ -227,6 +233,7 @@ func TestProtocol11Rejection(t *testing.T) {
 	}
 }
 
+// Origin: pynetdicom 109 and 561.
 func TestProtocol12AbortDuringNegotiation(t *testing.T) {
 	for text, abort := range map[string]pdu.Abort{
 		"aborted by the peer: service-user, no reason":                       {},
@@ -290,6 +297,7 @@ func TestProtocol15AddressThatNeverConnects(t *testing.T) {
 	})
 }
 
+// Origin: dicom-rs 604 and 158, pynetdicom 528.
 func TestProtocol16AnswerInSegments(t *testing.T) {
 	t.Run("of one byte", func(t *testing.T) {
 		against(t, func(p *dicomtest.Peer) {
@@ -311,6 +319,7 @@ func TestProtocol16AnswerInSegments(t *testing.T) {
 	})
 }
 
+// Origin: fo-dicom 1678, dcmjs-dimse.
 func TestProtocol17PeerThatIsNotDICOM(t *testing.T) {
 	for name, test := range map[string]struct {
 		says string
@@ -338,6 +347,7 @@ func TestProtocol17PeerThatIsNotDICOM(t *testing.T) {
 	}
 }
 
+// Origin: io-dicom 38.
 func TestProtocol18UnexpectedPDUOnAnEstablishedAssociation(t *testing.T) {
 	for name, unexpected := range map[string]pdu.PDU{
 		"A-ASSOCIATE-AC": &pdu.AssociateAC{},
@@ -359,6 +369,7 @@ func TestProtocol18UnexpectedPDUOnAnEstablishedAssociation(t *testing.T) {
 	}
 }
 
+// Origin: dicom-rs 798, pynetdicom 646.
 func TestProtocol19AETitlesAreCheckedBeforeAnythingIsDialled(t *testing.T) {
 	for name, title := range map[string]string{
 		"17 characters": strings.Repeat("A", 17), "empty": "", "backslash": `A\B`,

@@ -85,6 +85,7 @@ func withDataSetType(command []byte, value uint16) []byte {
 	return command
 }
 
+// Origin: pynetdicom 571, DCMTK 1045.
 func TestProtocol43FinalResponseWithADataSet(t *testing.T) {
 	for _, present := range []uint16{0x0000, 0x0001, 0x0102, 0x0202} {
 		associated(t, func(p *dicomtest.Peer) {
@@ -110,6 +111,7 @@ func TestProtocol43FinalResponseWithADataSet(t *testing.T) {
 	})
 }
 
+// Origin: Orthanc 1.10.
 func TestProtocol44CancelStatusWithADataSet(t *testing.T) {
 	associated(t, finding(func(rq dicomtest.Message) []dicomtest.Message {
 		return []dicomtest.Message{dicomtest.Response(rq, dicomnet.StatusCancel, match("1.1"))}
@@ -121,6 +123,7 @@ func TestProtocol44CancelStatusWithADataSet(t *testing.T) {
 	})
 }
 
+// Origin: a peer that DCMTK makes room for.
 func TestProtocol45PendingResponseThatAnnouncesNoDataSet(t *testing.T) {
 	silent := func(rq dicomtest.Message) dicomtest.Message {
 		return dicomtest.Response(rq, dicomnet.StatusPending, nil)
@@ -145,6 +148,7 @@ func TestProtocol45PendingResponseThatAnnouncesNoDataSet(t *testing.T) {
 	})
 }
 
+// Origin: fo-dicom 648 (private statuses) and 1104 (control characters).
 func TestProtocol46FinalStatuses(t *testing.T) {
 	for _, test := range []struct {
 		status dicomnet.Status
@@ -185,6 +189,7 @@ func TestProtocol46FinalStatuses(t *testing.T) {
 	}
 }
 
+// Origin: pynetdicom 875.
 func TestProtocol47ResponseThatIsNotToThisRequest(t *testing.T) {
 	for name, edit := range map[string]func(m *dicomtest.Message){
 		"another message ID": func(m *dicomtest.Message) { m.Command.MessageIDBeingRespondedTo++ },
@@ -246,6 +251,7 @@ func TestProtocol48LeavingTheLoopCancelsAndTheAssociationGoesOn(t *testing.T) {
 	})
 }
 
+// Origin: pynetdicom 778, fo-dicom 624 and 748.
 func TestProtocol49PeerThatIgnoresCancelIsAborted(t *testing.T) {
 	t.Run("and goes on sending", func(t *testing.T) {
 		associated(t, func(p *dicomtest.Peer) {
@@ -296,6 +302,7 @@ func TestProtocol49PeerThatIgnoresCancelIsAborted(t *testing.T) {
 	})
 }
 
+// Origin: dcmqrscp and Orthanc finish with success.
 func TestProtocol50CancelThatCrossesTheFinalResponse(t *testing.T) {
 	associated(t, func(p *dicomtest.Peer) {
 		rq := p.ReadRequest(dicomnet.CFindRQ)
@@ -309,6 +316,7 @@ func TestProtocol50CancelThatCrossesTheFinalResponse(t *testing.T) {
 	})
 }
 
+// Origin: fo-dicom 1396 and 1359.
 func TestProtocol51DIMSETimeoutStartsAnewWithEachResponse(t *testing.T) {
 	slow := func(pauses ...time.Duration) func(p *dicomtest.Peer) {
 		return func(p *dicomtest.Peer) {
@@ -344,6 +352,7 @@ func TestProtocol51DIMSETimeoutStartsAnewWithEachResponse(t *testing.T) {
 	})
 }
 
+// Origin: pynetdicom hangs.
 func TestProtocol52PeerThatStallsInsideAPDU(t *testing.T) {
 	t.Run("half a PDU, then silence", func(t *testing.T) {
 		associated(t, func(p *dicomtest.Peer) {
@@ -375,6 +384,7 @@ func TestProtocol52PeerThatStallsInsideAPDU(t *testing.T) {
 	})
 }
 
+// Origin: dcm4che 532.
 func TestProtocol53PeerThatStopsReading(t *testing.T) {
 	synctestPipe(t, 4096, func(p *dicomtest.Peer) {
 		p.Accept()

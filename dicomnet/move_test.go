@@ -48,6 +48,7 @@ func moving(answer func(rq dicomtest.Message) []dicomtest.Message) func(p *dicom
 	}
 }
 
+// Origin: dcm4chee 3052.
 func TestProtocol58CountersMayBeAbsent(t *testing.T) {
 	associated(t, moving(func(rq dicomtest.Message) []dicomtest.Message {
 		return []dicomtest.Message{
@@ -85,6 +86,7 @@ func expectRefusal(p *dicomtest.Peer, id uint16) {
 	}
 }
 
+// Origin: pynetdicom 382 (Sectra), 792, 825.
 func TestProtocol58OnlyTheFinalResponseComes(t *testing.T) {
 	almost := timeouts.DIMSE - time.Second
 	t.Run("while sub-operations show that the peer works", func(t *testing.T) {
@@ -130,6 +132,7 @@ func TestProtocol58OnlyTheFinalResponseComes(t *testing.T) {
 	})
 }
 
+// Origin: dcmqrscp 3.6.7, Orthanc 1.10, dcm4chee 2303.
 func TestProtocol59FinalResponsesOfAMove(t *testing.T) {
 	for name, test := range map[string]struct {
 		status  dicomnet.Status
@@ -169,6 +172,7 @@ func TestProtocol59FinalResponsesOfAMove(t *testing.T) {
 	}
 }
 
+// Origin: DCMTK (MV300), dcm4che 199.
 func TestProtocol60PeersThatMisuseTheAssociationOfAMove(t *testing.T) {
 	t.Run("a pending response with a data set (MV300)", func(t *testing.T) {
 		associated(t, moving(func(rq dicomtest.Message) []dicomtest.Message {

@@ -56,6 +56,7 @@ func TestProtocol28CommandInTenBytePDVsEachItsOwnPDU(t *testing.T) {
 	}), requireTwo)
 }
 
+// Origin: dicom-rs 522.
 func TestProtocol29CommandAndDataSetInOnePDU(t *testing.T) {
 	associated(t, answering(func(rq dicomtest.Message) []byte {
 		var b []byte
@@ -66,6 +67,7 @@ func TestProtocol29CommandAndDataSetInOnePDU(t *testing.T) {
 	}), requireTwo)
 }
 
+// Origin: pynetdicom 2.1 loses the second message, dcm4che merges them.
 func TestProtocol30SeveralMessagesInOnePDU(t *testing.T) {
 	associated(t, answering(func(rq dicomtest.Message) []byte {
 		var pdvs []byte
@@ -117,6 +119,7 @@ func requireBroken(t *testing.T, a *dicomnet.Association) {
 	require.False(t, a.Usable())
 }
 
+// Origin: dicom-rs 260, DCMTK 1549d8ccc.
 func TestProtocol32PDVLengths(t *testing.T) {
 	for name, pdv := range map[string][]byte{
 		"0":                  {0, 0, 0, 0, 1, 3},
@@ -132,6 +135,7 @@ func TestProtocol32PDVLengths(t *testing.T) {
 	}
 }
 
+// Origin: go-netdicom 4db8649.
 func TestProtocol33OnlyTwoBitsOfTheControlHeaderCount(t *testing.T) {
 	associated(t, answering(func(rq dicomtest.Message) []byte {
 		var b []byte
@@ -147,6 +151,7 @@ func TestProtocol33OnlyTwoBitsOfTheControlHeaderCount(t *testing.T) {
 	}), requireTwo)
 }
 
+// Origin: dicom-rs 828.
 func TestProtocol34EmptyPDUs(t *testing.T) {
 	empty := func(n int) []byte { return bytes.Repeat(pdata(nil), n) }
 	t.Run("up to the limit are tolerated", func(t *testing.T) {
@@ -283,6 +288,7 @@ func TestProtocol38OddFragmentsAreTaken(t *testing.T) {
 	}), requireTwo)
 }
 
+// Origin: DCMTK's DUL_NextPDV misreads several PDVs of unequal size; dicom-rs 158.
 func TestProtocol39OwnRequestsAreOneWriteOfOnePDVAPDU(t *testing.T) {
 	against(t, func(p *dicomtest.Peer) {
 		p.ReadAssociateRQ()
@@ -327,6 +333,7 @@ func requireOnePDVAPDU(t *testing.T, b []byte, most uint32) {
 	}
 }
 
+// Origin: dicom-rs 712, 694, 604.
 func TestPDULongerThanOurMaximumIsTakenUpToATolerance(t *testing.T) {
 	// A data set of one long UT value, sent in one PDU whatever we advertised.
 	long := func(n int) []byte {

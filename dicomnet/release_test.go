@@ -14,6 +14,7 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
+// Origin: dcmqrscp and Orthanc wait for the requestor to close.
 func TestProtocol20AfterReleaseTheRequestorClosesAtOnce(t *testing.T) {
 	associated(t, func(p *dicomtest.Peer) {
 		p.Release()
@@ -26,6 +27,7 @@ func TestProtocol20AfterReleaseTheRequestorClosesAtOnce(t *testing.T) {
 	})
 }
 
+// Origin: fo-dicom 337.
 func TestProtocol21PeerClosesInsteadOfAnswering(t *testing.T) {
 	associated(t, func(p *dicomtest.Peer) {
 		p.Expect(pdu.TypeReleaseRQ)
@@ -74,6 +76,7 @@ func TestProtocol24PeerReleasesInTheMiddleOfAnOperation(t *testing.T) {
 	})
 }
 
+// Origin: pynetdicom 272 and 979.
 func TestProtocol25ReleaseThatIsNeverAnswered(t *testing.T) {
 	associated(t, func(p *dicomtest.Peer) {
 		p.Expect(pdu.TypeReleaseRQ)

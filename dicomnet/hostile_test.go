@@ -1,0 +1,182 @@
+package dicomnet_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/dicomnet/pdu"
+)
+
+// mostPerAssociation is what any one association may make us allocate, however
+// hostile its peer.
+const mostPerAssociation = 10 << 20
+
+// uint32s is big-endian uint32 after uint32.
+func uint32s(values ...uint32) (b []byte) {
+	for _, v := range values {
+		b = binary.BigEndian.AppendUint32(b, v)
+	}
+	return b
+}
+
+// TestHostilePeersCostLittle plays each attack and measures all that the process
+// allocates meanwhile, the attacker's share included.
+func TestHostilePeersCostLittle(t *testing.T) {
+	element := func(group, number uint16, length uint32, value ...byte) []byte {
+		b := binary.LittleEndian.AppendUint16(nil, group)
+		b = binary.LittleEndian.AppendUint16(b, number)
+		return append(binary.LittleEndian.AppendUint32(b, length), value...)
+	}
+	item := []byte{0xFE, 0xFF, 0x00, 0xE0, 0xFF, 0xFF, 0xFF, 0xFF}
+	nested := func(levels int) []byte {
+		return bytes.Repeat(append(element(0x0008, 0x1110, 0xFFFFFFFF), item...), levels)
+	}
+	identifiers := map[string][]byte{
+		"a value of 4 GiB":                    element(0x0010, 0x0010, 0xFFFFFFFE, 'A', 'B'),
+		"sequences 10,000 deep":               nested(10_000),
+		"a sequence that holds no items":      element(0x0008, 0x1110, 8, 1, 2, 3, 4, 5, 6, 7, 8),
+		"100,000 elements without a value":    bytes.Repeat(element(0x0010, 0x0010, 0), 100_000),
+		"a million backslashes":               element(0x0010, 0x0010, 1<<20-8, bytes.Repeat([]byte(`\`), 1<<20-8)...),
+		"a character set of the wrong type":   element(0x0008, 0x0005, 2, 0xFF, 0xFF),
+		"a character set of 100,000 terms":    element(0x0008, 0x0005, 200_000, bytes.Repeat([]byte(`A\`), 100_000)...),
+		"a name of nothing but escapes":       append(element(0x0008, 0x0005, 16, []byte(`\ISO 2022 IR 87 `)...), element(0x0010, 0x0010, 300_000, bytes.Repeat([]byte("\x1b$B"), 100_000)...)...),
+		"a UID list of half a million values": element(0x0020, 0x000D, 1<<20-8, bytes.Repeat([]byte(`1\`), 1<<19-4)...),
+	}
+	attacks := map[string]func(p *dicomtest.Peer){
+		"an answer of 65,535 items": func(p *dicomtest.Peer) {
+			p.ReadAssociateRQ()
+			p.Send(frame(2, append(make([]byte, 68), bytes.Repeat([]byte{0x99, 0, 0, 0}, 16_000)...)))
+		},
+		"an answer of 4 GiB": func(p *dicomtest.Peer) {
+			p.ReadAssociateRQ()
+			p.Send([]byte{2, 0, 0xFF, 0xFF, 0xFF, 0xFF})
+		},
+		"a rejection of 4 GiB": func(p *dicomtest.Peer) {
+			p.ReadAssociateRQ()
+			p.Send([]byte{3, 0, 0xFF, 0xFF, 0xFF, 0xFF})
+		},
+		"P-DATA of 4 GiB": func(p *dicomtest.Peer) {
+			p.Accept()
+			p.ReadRequest(dicomnet.CFindRQ)
+			p.Send([]byte{4, 0, 0xFF, 0xFF, 0xFF, 0xF0})
+		},
+		"a PDV of 4 GiB": func(p *dicomtest.Peer) {
+			p.Accept()
+			p.ReadRequest(dicomnet.CFindRQ)
+			p.Send(pdata(append(uint32s(0xFFFFFFFF), findID, 3)))
+		},
+		"matches of nothing for ever": func(p *dicomtest.Peer) {
+			p.Accept()
+			rq := p.ReadRequest(dicomnet.CFindRQ)
+			b := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")).Append(nil)
+			for range 1000 {
+				if _, err := p.Conn.Write(b); err != nil {
+					return
+				}
+			}
+		},
+	}
+	for name, data := range identifiers {
+		attacks["an identifier with "+name] = func(p *dicomtest.Peer) {
+			p.Accept()
+			rq := p.ReadRequest(dicomnet.CFindRQ)
+			p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, data), dicomtest.Response(rq, dicomnet.StatusSuccess, nil))
+		}
+	}
+	for name, attack := range attacks {
+		t.Run(name, func(t *testing.T) {
+			address := loopback(t, func(p *dicomtest.Peer) {
+				attack(p)
+				_, _ = p.Conn.Read(make([]byte, 64))
+			})
+			cfg := config()
+			requireAllocates(t, mostPerAssociation+attackersShare, func() {
+				a, err := dicomnet.Dial(t.Context(), address, cfg)
+				if err != nil {
+					return
+				}
+				find(t.Context(), a)
+				_ = a.Close()
+			})
+		})
+	}
+}
+
+// attackersShare is what the scripted peer itself allocates to send a megabyte.
+const attackersShare = 6 << 20
+
+// TestNothingStaysBehindFailedAssociations counts goroutines and descriptors
+// after thousands of associations that failed in every way.
+func TestNothingStaysBehindFailedAssociations(t *testing.T) {
+	endings := []func(p *dicomtest.Peer){
+		func(*dicomtest.Peer) {},
+		func(p *dicomtest.Peer) { p.ReadAssociateRQ() },
+		func(p *dicomtest.Peer) {
+			p.ReadAssociateRQ()
+			p.SendPDU(&pdu.AssociateRJ{Result: 1, Source: 1, Reason: 7})
+		},
+		func(p *dicomtest.Peer) {
+			p.ReadAssociateRQ()
+			p.SendPDU(&pdu.Abort{})
+		},
+		func(p *dicomtest.Peer) {
+			p.ReadAssociateRQ()
+			p.Send([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+		},
+		func(p *dicomtest.Peer) {
+			p.Accept()
+			p.ReadPDU()
+			p.Send([]byte{4, 0, 0, 0, 1})
+		},
+		func(p *dicomtest.Peer) {
+			p.Accept()
+			p.ReadPDU()
+			p.Reset()
+		},
+		func(p *dicomtest.Peer) {
+			p.Accept()
+			p.ReadPDU()
+			p.SendPDU(&pdu.ReleaseRP{})
+		},
+	}
+	const associations = 10_000
+	turn := make(chan func(p *dicomtest.Peer), 1)
+	address := loopback(t, func(p *dicomtest.Peer) {
+		play := <-turn
+		defer func() {
+			// A peer that is cut short is what this is about.
+			_ = recover()
+		}()
+		play(p)
+	})
+	goroutines, descriptors := runtime.NumGoroutine(), openDescriptors()
+	for i := range associations {
+		turn <- endings[i%len(endings)]
+		a, err := dicomnet.Dial(t.Context(), address, config())
+		if err != nil {
+			continue
+		}
+		require.Error(t, a.Echo(t.Context()))
+		require.NoError(t, a.Close())
+	}
+	require.Eventually(t, func() bool {
+		return runtime.NumGoroutine() <= goroutines+2 && openDescriptors() <= descriptors+2
+	}, 10*time.Second, 10*time.Millisecond, "goroutines or descriptors stay behind")
+}
+
+// openDescriptors is 0 where the system does not tell.
+func openDescriptors() int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return len(entries)
+}

@@ -1,0 +1,125 @@
+//go:build interop
+
+package interop
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/gen/client"
+)
+
+// event is a server-sent event of /qr.
+type event struct{ name, data string }
+
+// stream calls /qr for server-sent events and gives each to f.
+func stream(ctx context.Context, t *testing.T, r client.RetrieveRequest, correlationID string, f func(event)) error {
+	t.Helper()
+	body, err := json.Marshal(r)
+	require.NoError(t, err)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, theSite.gateway.url+"/qr", bytes.NewReader(body))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Accept", "text/event-stream")
+	request.Header.Set("X-Correlation-ID", correlationID)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	var e event
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		field, value, _ := strings.Cut(lines.Text(), ": ")
+		switch field {
+		case "event":
+			e.name = value
+		case "data":
+			e.data += value
+		case "":
+			if e.name != "" {
+				f(e)
+			}
+			e = event{}
+		}
+	}
+	return lines.Err()
+}
+
+func TestARetrieveTellsItsProgress(t *testing.T) {
+	for _, src := range theSite.sources {
+		t.Run(src.name, func(t *testing.T) {
+			count := map[string]int{}
+			var last event
+			dst := theSite.destinations[0]
+			dst.clear(t)
+			err := stream(t.Context(), t, src.retrieve(dicomtest.DemoPatientID, filter{maxResults: 2}, dst.title()), "progress", func(e event) {
+				if count[e.name]++; count[e.name] == 1 && e.name != "matched" {
+					assert.Equal(t, 1, count["matched"], "the studies come before what happens to them")
+				}
+				last = e
+			})
+			require.NoError(t, err)
+			assert.Equal(t, 2, count["retrieved"])
+			assert.GreaterOrEqual(t, count["progress"], 2)
+			require.Equal(t, "result", last.name)
+			var result client.ResultEvent
+			require.NoError(t, json.Unmarshal([]byte(last.data), &result))
+			assert.EqualValues(t, http.StatusOK, result.HTTPStatus)
+			assert.Equal(t, 2, result.SuccessCount)
+			assertMoved(t, result.Retrievals, dst.received(t))
+		})
+	}
+}
+
+// A caller that goes away after the first study stops the retrieve of the others.
+func TestACallerThatGoesAwayCancelsTheRetrieve(t *testing.T) {
+	for _, src := range theSite.sources {
+		t.Run(src.name, func(t *testing.T) {
+			dst := theSite.destinations[0]
+			dst.clear(t)
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			correlationID := "gone-" + src.name
+			err := stream(ctx, t, src.retrieve(dicomtest.DemoPatientID, filter{}, dst.title()), correlationID, func(e event) {
+				if e.name == "retrieved" {
+					leave()
+				}
+			})
+			require.ErrorIs(t, err, context.Canceled)
+			assert.Equal(t, "released", outcome(t, correlationID), "C-CANCEL ended the operation, A-RELEASE the association")
+			moved := len(dst.received(t))
+			assert.GreaterOrEqual(t, moved, 1)
+			assert.LessOrEqual(t, moved, 2, "studies of seven")
+		})
+	}
+}
+
+// outcome is how the association of a request ended, by the gateway's log.
+func outcome(t *testing.T, correlationID string) string {
+	t.Helper()
+	var line struct {
+		CorrelationID string `json:"correlation_id"`
+		Message       string
+		Outcome       string
+	}
+	require.NoError(t, theSite.gateway.ready(func() error {
+		for text := range strings.Lines(theSite.gateway.written()) {
+			if json.Unmarshal([]byte(text), &line) == nil && line.CorrelationID == correlationID && line.Message == "association" {
+				return nil
+			}
+		}
+		return errors.New("the association has not ended")
+	}))
+	return line.Outcome
+}

@@ -68,6 +68,7 @@ func connect(ctx context.Context, address string, cfg *Config) (net.Conn, error)
 	if err != nil {
 		return nil, &OpError{StepConnect, connectCause(ctx, inTime, err, func(err error) error { return &ConnectError{err} })}
 	}
+	cfg.Trace.connected(ctx, transport.RemoteAddr())
 	if cfg.TLS == nil {
 		return transport, nil
 	}
@@ -76,6 +77,7 @@ func connect(ctx context.Context, address string, cfg *Config) (net.Conn, error)
 		_ = transport.Close()
 		return nil, &OpError{StepTLS, connectCause(ctx, inTime, err, func(err error) error { return &TLSError{err} })}
 	}
+	cfg.Trace.secured(ctx, c.ConnectionState())
 	return c, nil
 }
 

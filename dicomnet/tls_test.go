@@ -113,9 +113,14 @@ func TestTLS(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := config()
 			cfg.TLS = test.client
+			var secured uint16
+			cfg.Trace = &dicomnet.Trace{
+				Secured: func(_ context.Context, state tls.ConnectionState) { secured = state.Version },
+			}
 			a, err := dicomnet.Dial(t.Context(), tlsServer(t, test.server), cfg)
 			if test.ok {
 				require.NoError(t, err)
+				require.GreaterOrEqual(t, secured, uint16(tls.VersionTLS12))
 				require.NoError(t, a.Echo(t.Context()))
 				require.NoError(t, a.Close())
 				return

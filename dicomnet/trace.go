@@ -2,6 +2,8 @@ package dicomnet
 
 import (
 	"context"
+	"crypto/tls"
+	"net"
 	"time"
 
 	"dicom-qr-gateway/dicomnet/dataset"
@@ -13,6 +15,10 @@ import (
 type Trace struct {
 	// Ended is called once for each Dial, when the association or the attempt is over.
 	Ended func(ctx context.Context, s Summary)
+	// Connected is called when the transport connection is open, and Secured when
+	// the TLS handshake on it is done.
+	Connected func(ctx context.Context, remote net.Addr)
+	Secured   func(ctx context.Context, state tls.ConnectionState)
 	// PDU is called for each PDU sent or received: its type's standard name and length.
 	PDU func(ctx context.Context, sent bool, name string, length int)
 	// Command is called for each command set sent or received.
@@ -38,5 +44,17 @@ type Summary struct {
 func (t *Trace) ended(ctx context.Context, s Summary) {
 	if t != nil && t.Ended != nil {
 		t.Ended(ctx, s)
+	}
+}
+
+func (t *Trace) connected(ctx context.Context, remote net.Addr) {
+	if t != nil && t.Connected != nil {
+		t.Connected(ctx, remote)
+	}
+}
+
+func (t *Trace) secured(ctx context.Context, state tls.ConnectionState) {
+	if t != nil && t.Secured != nil {
+		t.Secured(ctx, state)
 	}
 }

@@ -155,8 +155,8 @@ func (d *textDecoder) character(r rune) {
 // (ISO/IEC 2022: ESC, intermediate bytes 20 to 2F, a final byte 30 to 7E).
 func designated(b []byte) (*designation, int) {
 	for i := range designations {
-		if len(b) < 3 || b[1] != designations[i].sequence[1] {
-			continue // most of them; a text can be nothing but escapes
+		if len(b) < 3 || b[1] < '$' || b[1] > '-' {
+			break // a text can be nothing but escapes
 		}
 		if found := &designations[i]; len(b) >= len(found.sequence) && string(b[:len(found.sequence)]) == found.sequence {
 			return found, len(found.sequence)

@@ -243,7 +243,7 @@ func (l layout) other(b []byte) layout {
 		return l
 	case !t.long && fits(uint32(explicitLE.uint16(b[6:])), len(b)-8):
 		return explicitLE
-	case t.long && len(b) >= 12 && b[6] == 0 && b[7] == 0 && fits(explicitLE.uint32(b[8:]), len(b)-12):
+	case t.long && looksLong(b, explicitLE):
 		return explicitLE
 	}
 	return l

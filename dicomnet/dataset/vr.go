@@ -1,6 +1,10 @@
 package dataset
 
-import "github.com/suyashkumar/dicom/pkg/tag"
+import (
+	"sync/atomic"
+
+	"github.com/suyashkumar/dicom/pkg/tag"
+)
 
 // vr is a value representation as its two letters stand on the wire.
 type vr uint16
@@ -145,9 +149,19 @@ func dictionaryVR(t tag.Tag) vr {
 	case t.Group&1 == 1:
 		return vrUN
 	}
-	info, err := tag.Find(t)
-	if err != nil || len(info.VRs) == 0 {
-		return vrUN
+	// The library's dictionary costs more than all else that is done for a value, and a peer sends the same tags again and
+	// again: the last answer for each of 256 slots is kept, tag and VR in one word.
+	slot := &recentVRs[uint8(t.Element)^uint8(t.Group)^uint8(t.Element>>8)]
+	key := uint64(number(t)) << 16
+	if kept := slot.Load(); kept&^0xffff == key && kept != 0 {
+		return vr(kept)
 	}
-	return vrOf(info.VRs[0])
+	v := vrUN
+	if info, err := tag.Find(t); err == nil && len(info.VRs) > 0 {
+		v = vrOf(info.VRs[0])
+	}
+	slot.Store(key | uint64(v))
+	return v
 }
+
+var recentVRs [256]atomic.Uint64

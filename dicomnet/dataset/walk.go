@@ -145,40 +145,45 @@ func (w *walker) element(set *Set, pos, end int, l layout, depth int) (int, erro
 // header reads tag, VR and length, and checks that the value is there.
 func (w *walker) header(pos, end int, l layout) (entry, error) {
 	b := w.b[pos:end]
-	e := entry{tag: l.tag(b), content: l}
-	size := 8
-	length := l.uint32(b[4:])
-	if l != implicitLE && e.tag>>16 != item>>16 {
-		v := vr(b[4])<<8 | vr(b[5])
-		t := v.traits()
-		long := len(b) >= 12 && l.uint16(b[6:]) == 0 && fits(l.uint32(b[8:]), len(b)-12)
-		switch {
-		case t != nil && t.long:
-			if len(b) < 12 {
-				return e, broken(pos, "an element is cut off")
-			}
-			e.vr, size, length = v, 12, l.uint32(b[8:])
-		case t != nil:
-			e.vr, length = v, uint32(l.uint16(b[6:]))
-		case v.letters() && long: // a VR of a later edition (PS3.5 section 7.1.2)
-			e.vr, size, length = v, 12, l.uint32(b[8:])
-		case v.letters():
-			e.vr, length = v, uint32(l.uint16(b[6:]))
-		default: // an element of implicit VR among explicit ones
-			e.flags |= implicit
-			e.content = implicitLE
-			length = implicitLE.uint32(b[4:])
-			*w.warn |= ValueMalformed
-		}
+	e := entry{tag: l.tag(b), content: l, off: uint32(pos + 8)}
+	if l == implicitLE || e.tag>>16 == item>>16 {
+		e.len = l.uint32(b[4:])
+	} else if !w.explicit(&e, b, l) {
+		return e, broken(pos, "an element is cut off")
 	}
-	if !fits(length, len(b)-size) {
+	if !fits(e.len, end-int(e.off)) {
 		return e, broken(pos, "a value is longer than what is left")
 	}
-	if e.vr == vrUN {
+	return e, nil
+}
+
+// explicit reads VR and length of an explicit header; false if it is cut off.
+func (w *walker) explicit(e *entry, b []byte, l layout) bool {
+	v := vr(b[4])<<8 | vr(b[5])
+	t := v.traits()
+	switch {
+	case t == nil && !v.letters(): // an element of implicit VR among explicit ones
+		e.flags |= implicit
+		e.content = implicitLE
+		e.len = implicitLE.uint32(b[4:])
+		*w.warn |= ValueMalformed
+		return true
+	case t != nil && !t.long, t == nil && !looksLong(b, l): // a VR of a later edition has the long form (PS3.5 section 7.1.2)
+		e.vr, e.len = v, uint32(l.uint16(b[6:]))
+		return true
+	case len(b) < 12:
+		return false
+	}
+	if v == vrUN {
 		e.content = implicitLE // PS3.5 section 6.2.2 note 3 and CP-246
 	}
-	e.off, e.len = uint32(pos+size), length
-	return e, nil
+	e.vr, e.len = v, l.uint32(b[8:])
+	e.off += 4
+	return true
+}
+
+func looksLong(b []byte, l layout) bool {
+	return len(b) >= 12 && l.uint16(b[6:]) == 0 && fits(l.uint32(b[8:]), len(b)-12)
 }
 
 func fits(length uint32, rest int) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -227,11 +228,9 @@ func (a *acceptedAssociation) choose(proposed pdu.ContextRQ) NegotiatedContext {
 		}
 		n.Result = ContextTransferSyntaxesNotSupported
 		for _, ts := range known.TransferSyntaxes {
-			for _, offered := range proposed.TransferSyntaxes {
-				if offered == string(ts) {
-					n.TransferSyntax, n.Result = ts, ContextAccepted
-					return n
-				}
+			if slices.Contains(proposed.TransferSyntaxes, string(ts)) {
+				n.TransferSyntax, n.Result = ts, ContextAccepted
+				return n
 			}
 		}
 	}

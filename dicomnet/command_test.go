@@ -1,6 +1,7 @@
 package dicomnet_test
 
 import (
+	"bytes"
 	"encoding/hex"
 	"reflect"
 	"strings"
@@ -201,7 +202,7 @@ func FuzzDecodeCommandSet(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if string(back.Append(nil)) != string(again) || !reflect.DeepEqual(back.Detail, c.Detail) && c.CommandField&0x8000 != 0 {
+		if !bytes.Equal(back.Append(nil), again) || !reflect.DeepEqual(back.Detail, c.Detail) && c.CommandField&0x8000 != 0 {
 			t.Fatal("not stable")
 		}
 	})

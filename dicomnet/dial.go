@@ -43,8 +43,7 @@ func Dial(ctx context.Context, address string, cfg Config) (*Association, error)
 	a := newAssociation(ctx, address, conn, cfg, start)
 	if err := a.negotiate(ctx); err != nil {
 		a.over()
-		var refused *TLSError
-		if errors.As(err, &refused) {
+		if _, refused := errors.AsType[*TLSError](err); refused {
 			return nil, opError(StepTLS, err)
 		}
 		return nil, opError(StepAssociate, err)

@@ -38,8 +38,7 @@ func opError(step Step, err error) error {
 	if err == nil {
 		return nil
 	}
-	var op *OpError
-	if errors.As(err, &op) {
+	if _, told := errors.AsType[*OpError](err); told {
 		return err
 	}
 	return &OpError{Step: step, Err: err}

@@ -43,12 +43,7 @@ func (e *DataSetError) Unwrap() error { return e.Err }
 // association.
 func (a *Association) Find(ctx context.Context, model Model, query *dicom.Dataset) iter.Seq2[Match, error] {
 	return func(yield func(Match, error) bool) {
-		data, err := a.encode(model.Find, query)
-		if err != nil {
-			yield(Match{}, opError(StepFind, err))
-			return
-		}
-		op, err := a.begin(ctx, StepFind, model.Find, CommandSet{CommandField: CFindRQ}, data)
+		op, err := a.query(ctx, StepFind, model.Find, CommandSet{CommandField: CFindRQ}, query)
 		if err != nil {
 			yield(Match{}, opError(StepFind, err))
 			return

@@ -80,7 +80,7 @@ type closedAfter struct {
 }
 
 func (c closedAfter) Read(b []byte) (int, error) {
-	_ = c.Conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+	_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
 	n, err := c.Conn.Read(b)
 	if n == 0 && err != nil {
 		return 0, io.EOF
@@ -95,8 +95,7 @@ func (c closedAfter) Close() error {
 
 func requireKnown(t *testing.T, err error) {
 	t.Helper()
-	var op *dicomnet.OpError
-	if !errors.As(err, &op) {
+	if _, ok := errors.AsType[*dicomnet.OpError](err); !ok {
 		t.Fatalf("%T: %v", err, err)
 	}
 	for _, known := range []any{

@@ -171,7 +171,7 @@ func requireTimeout(t *testing.T, err error, timer dicomnet.Timer) {
 }
 
 // ptr is a counter.
-func ptr(n uint16) *uint16 { return &n }
+func ptr(n uint16) *uint16 { return new(n) }
 
 // frame is a PDU from its parts, whatever they are.
 func frame(kind byte, body []byte) []byte {

@@ -38,56 +38,46 @@ func (a *Association) Move(ctx context.Context, model Model, destination string,
 			yield(MoveReport{}, opError(StepMove, &ConfigError{Detail: "move destination is not a valid AE value"}))
 			return
 		}
-		data, err := a.encode(model.Move, query)
-		if err != nil {
-			yield(MoveReport{}, opError(StepMove, err))
-			return
-		}
-		op, err := a.begin(ctx, StepMove, model.Move, CommandSet{CommandField: CMoveRQ, MoveDestination: destination}, data)
+		op, err := a.query(ctx, StepMove, model.Move, CommandSet{CommandField: CMoveRQ, MoveDestination: destination}, query)
 		if err != nil {
 			yield(MoveReport{}, opError(StepMove, err))
 			return
 		}
 		defer op.end()
 		for {
-			m, err := op.response()
-			if err != nil {
-				report := MoveReport{}
-				if m.contextID != 0 {
-					report = op.report(m)
-				}
+			report, err := op.report()
+			if err != nil || report.Final {
 				yield(report, opError(StepMove, err))
 				return
 			}
-			report := op.report(m)
-			if !report.Final {
-				if !yield(report, nil) {
-					op.cancel()
-					return
-				}
-				continue
+			if !yield(report, nil) {
+				op.cancel()
+				return
 			}
-			if class := report.Status.Class(); class != ClassSuccess && class != ClassWarning {
-				err = opError(StepMove, &StatusError{Op: StepMove, Status: report.Status, Detail: report.Detail})
-			}
-			yield(report, err)
-			return
 		}
 	}
 }
 
-func (op *operation) report(m message) MoveReport {
+// report waits for the next response. The error is the operation's.
+func (op *operation) report() (MoveReport, error) {
+	m, err := op.response()
+	if m.contextID == 0 {
+		return MoveReport{}, err
+	}
 	c := &m.command
 	r := MoveReport{
 		Status: c.Status, Final: !c.Status.Pending(), Detail: c.Detail,
 		Remaining: c.Remaining, Completed: c.Completed, Failed: c.Failed, Warning: c.Warning,
 	}
-	// Some peers put an (illegal) data set on pending responses: it is passed over.
-	if !r.Final || len(m.data) == 0 {
-		return r
+	if !r.Final {
+		// Some peers put an (illegal) data set on pending responses: it is passed over.
+		return r, err
 	}
-	if set, err := op.parse(m.data); err == nil {
+	if set, parseErr := op.parse(m.data); parseErr == nil {
 		r.FailedSOPInstanceUIDs = set.Strings(tag.FailedSOPInstanceUIDList)
 	}
-	return r
+	if class := r.Status.Class(); err == nil && class != ClassSuccess && class != ClassWarning {
+		err = &StatusError{Op: op.step, Status: r.Status, Detail: r.Detail}
+	}
+	return r, err
 }

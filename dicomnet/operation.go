@@ -59,6 +59,15 @@ func (a *Association) begin(ctx context.Context, step Step, sopClass string, c C
 	return op, nil
 }
 
+// query is begin with an identifier.
+func (a *Association) query(ctx context.Context, step Step, sopClass string, c CommandSet, identifier *dicom.Dataset) (*operation, error) {
+	data, err := a.encode(sopClass, identifier)
+	if err != nil {
+		return nil, err
+	}
+	return a.begin(ctx, step, sopClass, c, data)
+}
+
 // encode encodes an identifier for the context of sopClass.
 func (a *Association) encode(sopClass string, ds *dicom.Dataset) ([]byte, error) {
 	pc := a.context(sopClass)

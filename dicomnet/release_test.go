@@ -219,8 +219,6 @@ func TestTraceTellsEveryAssociationOnce(t *testing.T) {
 	require.Positive(t, ended[0].BytesReceived)
 
 	ended = nil
-	cfg := config()
-	cfg.Trace = trace
 	against(t, func(p *dicomtest.Peer) {
 		p.ReadAssociateRQ()
 		p.SendPDU(&pdu.AssociateRJ{Result: 1, Source: 1, Reason: 7})

@@ -106,8 +106,7 @@ func (u *upper) abort(source pdu.AbortSource, reason pdu.AbortReason, cause erro
 		u.lastPDU(&pdu.Abort{Source: source, Reason: reason})
 	}
 	outcome := "aborted"
-	var timeout *TimeoutError
-	if errors.As(cause, &timeout) {
+	if _, timeout := errors.AsType[*TimeoutError](cause); timeout {
 		outcome = "timeout"
 	}
 	u.finish(outcome, cause)

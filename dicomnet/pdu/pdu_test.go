@@ -1,6 +1,7 @@
 package pdu_test
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"strings"
@@ -321,7 +322,7 @@ func TestMessagePartIsOnePDVAPDUWithinTheMaximumLengthAndWhole(t *testing.T) {
 			got = append(got, v.Fragment...)
 			b = b[6+n:]
 		}
-		if string(got) != string(data) {
+		if !bytes.Equal(got, data) {
 			t.Fatal("data changed")
 		}
 	})
@@ -343,8 +344,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		p, err := pdu.Decode(pdu.Type(kind), b)
 		if err != nil {
-			var format *pdu.FormatError
-			if !errors.As(err, &format) {
+			if _, ok := errors.AsType[*pdu.FormatError](err); !ok {
 				t.Fatalf("%T", err)
 			}
 			return
@@ -362,7 +362,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if string(q.Append(nil)) != string(again) {
+		if !bytes.Equal(q.Append(nil), again) {
 			t.Fatal("not stable")
 		}
 	})

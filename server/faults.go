@@ -32,11 +32,16 @@ func invalidRequest(faults []api.Fault) *problem {
 // place.
 func schemaFaults(err error) []api.Fault {
 	var faults []api.Fault
+	named := map[string]bool{}
 	add := func(pointer, detail string) {
-		if !slices.ContainsFunc(faults, func(f api.Fault) bool { return f.Pointer == pointer }) {
+		if !named[pointer] {
+			named[pointer] = true
 			faults = append(faults, api.Fault{Pointer: pointer, Detail: detail})
 		}
 	}
+	// One error for each unknown member comes from kin-openapi, and its name is in
+	// the text only: the first one stands for all of that object.
+	searched := map[*openapi3.Schema]bool{}
 	for _, err := range flatten(err) {
 		var fault *openapi3.SchemaError
 		if !errors.As(err, &fault) {
@@ -48,6 +53,10 @@ func schemaFaults(err error) []api.Fault {
 		case "required":
 			add(pointer, "is required")
 		case "properties":
+			if searched[fault.Schema] {
+				continue
+			}
+			searched[fault.Schema] = true
 			members, _ := fault.Value.(map[string]any)
 			for name := range members {
 				if fault.Schema.Properties[name] == nil {
@@ -62,8 +71,7 @@ func schemaFaults(err error) []api.Fault {
 }
 
 func flatten(err error) []error {
-	var several openapi3.MultiError
-	if errors.As(err, &several) {
+	if several, ok := errors.AsType[openapi3.MultiError](err); ok {
 		return several
 	}
 	return []error{err}

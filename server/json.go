@@ -28,8 +28,7 @@ func parseJSON(body []byte) (any, []api.Fault) {
 	// value; this looks at the whole.
 	var whole json.RawMessage
 	if err := json.Unmarshal(body, &whole); err != nil {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 			return nil, []api.Fault{{Detail: fmt.Sprintf("is not one valid JSON value: fault at byte %d", syntax.Offset)}}
 		}
 		return nil, []api.Fault{{Detail: "is not one valid JSON value"}}
@@ -118,11 +117,13 @@ func integral(n json.Number) json.Number {
 
 const maxPointerName = 64
 
+var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
+
 // escapePointer makes a reference token (RFC 6901) of a member's name. A name
 // that nobody would write is cut short.
 func escapePointer(name string) string {
 	if utf8.RuneCountInString(name) > maxPointerName {
 		name = string([]rune(name)[:maxPointerName]) + "…"
 	}
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+	return pointerEscaper.Replace(name)
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log"
 	"strings"
@@ -56,8 +57,7 @@ func NewTrace(debug bool) *dicomnet.Trace {
 func logAssociation(ctx context.Context, s dicomnet.Summary) {
 	event := zerolog.Ctx(ctx).Info()
 	if s.Err != nil {
-		// Errors of dicomnet hold neither patient data nor free text of a peer.
-		event.Str("error", s.Err.Error())
+		event.Str("error", errorText(s.Err))
 	}
 	event.
 		Str("called_ae_title", s.CalledAETitle).
@@ -71,6 +71,16 @@ func logAssociation(ctx context.Context, s dicomnet.Summary) {
 		Int64("bytes_sent", s.BytesSent).
 		Int64("bytes_received", s.BytesReceived).
 		Msg("association")
+}
+
+// errorText is what may be logged at info of an error of dicomnet: those hold
+// neither patient data nor free text of a peer, but what is wrong with a data set
+// may be told by its values.
+func errorText(err error) string {
+	if _, ok := errors.AsType[*dicomnet.DataSetError](err); ok {
+		return "undecodable data set"
+	}
+	return err.Error()
 }
 
 func direction(sent bool) string {

@@ -92,8 +92,7 @@ func (s *Server) answer(c echo.Context, err error) {
 	ctx := c.Request().Context()
 	info := infoOf(ctx)
 	var p *problem
-	var refused *echo.HTTPError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*echo.HTTPError](err); ok {
 		p = s.problemOfEcho(c, refused)
 	} else {
 		p = problemOf(ctx, err)
@@ -126,10 +125,10 @@ func logCause(ctx context.Context, p *problem) {
 		return
 	}
 	logger := zerolog.Ctx(ctx)
-	var op *dicomnet.OpError
+	op, isOp := errors.AsType[*dicomnet.OpError](p.cause)
 	switch {
-	case errors.As(p.cause, &op):
-		logger.Info().Str("code", string(p.code)).Str("error", op.Error()).Msg("failed")
+	case isOp:
+		logger.Info().Str("code", string(p.code)).Str("error", errorText(op)).Msg("failed")
 	case p.code == api.ProblemCodeInternalError:
 		logger.Error().Str("error_type", fmt.Sprintf("%T", p.cause)).Msg("internal error")
 		logger.Debug().Err(p.cause).Msg("internal error")

@@ -125,39 +125,38 @@ func is(target error) func(error) bool {
 }
 
 func as[T error](err error) bool {
-	var target T
-	return errors.As(err, &target)
+	_, ok := errors.AsType[T](err)
+	return ok
 }
 
 func timer(t dicomnet.Timer) func(error) bool {
 	return func(err error) bool {
-		var timeout *dicomnet.TimeoutError
-		return errors.As(err, &timeout) && timeout.Timer == t
+		timeout, ok := errors.AsType[*dicomnet.TimeoutError](err)
+		return ok && timeout.Timer == t
 	}
 }
 
 func status(op dicomnet.Step, s dicomnet.Status) func(error) bool {
 	return func(err error) bool {
-		var final *dicomnet.StatusError
-		return errors.As(err, &final) && final.Op == op && final.Status == s
+		final, ok := errors.AsType[*dicomnet.StatusError](err)
+		return ok && final.Op == op && final.Status == s
 	}
 }
 
 func operation(op dicomnet.Step) func(error) bool {
 	return func(err error) bool {
-		var final *dicomnet.StatusError
-		return errors.As(err, &final) && final.Op == op
+		final, ok := errors.AsType[*dicomnet.StatusError](err)
+		return ok && final.Op == op
 	}
 }
 
 // problemOf is the answer to err; one that nothing is known of is a fault of the
 // gateway.
 func problemOf(ctx context.Context, err error) *problem {
-	var p *problem
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*problem](err); ok {
 		return p
 	}
-	p = &problem{code: api.ProblemCodeInternalError, cause: err}
+	p := &problem{code: api.ProblemCodeInternalError, cause: err}
 	for _, cause := range causes {
 		if cause.matches(err) {
 			p.code = cause.code
@@ -193,26 +192,20 @@ var steps = map[dicomnet.Step]api.DICOMFaultStep{
 // dicomFault tells where err arose and what the PACS said, in the standard's
 // words; nil where the step is unknown.
 func dicomFault(err error) *api.DICOMFault {
-	var (
-		op      *dicomnet.OpError
-		final   *dicomnet.StatusError
-		reject  *dicomnet.RejectError
-		aborted *dicomnet.AbortError
-		fault   api.DICOMFault
-	)
-	if errors.As(err, &op) {
+	var fault api.DICOMFault
+	if op, ok := errors.AsType[*dicomnet.OpError](err); ok {
 		fault.Step = steps[op.Step]
 	}
-	if errors.As(err, &final) {
+	if final, ok := errors.AsType[*dicomnet.StatusError](err); ok {
 		if fault.Step == "" {
 			fault.Step = steps[final.Op]
 		}
 		fault.Status, fault.Meaning = new(final.Status.String()), new(final.Status.Meaning(final.Op))
 	}
-	if errors.As(err, &reject) {
+	if reject, ok := errors.AsType[*dicomnet.RejectError](err); ok {
 		fault.Result, fault.Source, fault.Reason = new(reject.ResultText()), new(reject.SourceText()), new(reject.ReasonText())
 	}
-	if errors.As(err, &aborted) {
+	if aborted, ok := errors.AsType[*dicomnet.AbortError](err); ok {
 		fault.Source, fault.Reason = new(aborted.SourceText()), new(aborted.ReasonText())
 	}
 	if fault.Step == "" {

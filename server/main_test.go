@@ -1,0 +1,313 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/qr"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeGateway answers with what its functions say; those that are nil are not
+// to be called.
+type fakeGateway struct {
+	query    func(ctx context.Context, p qr.Peer, f qr.Filter) (*qr.QueryResult, error)
+	retrieve func(ctx context.Context, p qr.Peer, f qr.Filter, destination string, progress qr.Progress) (*qr.RetrieveResult, error)
+	waitErr  error
+}
+
+func (g *fakeGateway) Query(ctx context.Context, p qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
+	return g.query(ctx, p, f)
+}
+
+func (g *fakeGateway) Retrieve(
+	ctx context.Context, p qr.Peer, f qr.Filter, destination string, progress qr.Progress,
+) (*qr.RetrieveResult, error) {
+	return g.retrieve(ctx, p, f, destination, progress)
+}
+
+func (g *fakeGateway) Wait(context.Context) error { return g.waitErr }
+
+// running is a server on a real listener with a client that checks each answer
+// against the contract.
+type running struct {
+	url    string
+	api    *client.ClientWithResponses
+	http   *http.Client
+	logs   *safeBuffer
+	server *Server
+	stop   context.CancelFunc // begins the shutdown
+	done   chan error
+}
+
+func testConfig(t *testing.T, variables ...string) Config {
+	t.Helper()
+	config, err := LoadConfig(environment(variables...))
+	require.NoError(t, err)
+	return config
+}
+
+// environment is a getenv over name, value pairs.
+func environment(variables ...string) func(string) string {
+	values := map[string]string{}
+	for i := 0; i < len(variables); i += 2 {
+		values[variables[i]] = variables[i+1]
+	}
+	return func(name string) string { return values[name] }
+}
+
+func start(t *testing.T, gateway Gateway, variables ...string) *running {
+	t.Helper()
+	contract, err := os.ReadFile("../openapi.yaml")
+	require.NoError(t, err)
+	config := testConfig(t, variables...)
+	logs := &safeBuffer{}
+	s, err := New(Options{
+		Config: config, Gateway: gateway, Contract: contract, Logger: NewLogger(config, logs),
+		Build: BuildInfo{Version: "v1.2.3", Commit: "abc", Date: "2024-01-31T12:00:00Z", GoVersion: "go1.26"},
+	})
+	require.NoError(t, err)
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	r := &running{
+		url: "http://" + listener.Addr().String(), logs: logs, server: s, stop: stop, done: make(chan error, 1),
+	}
+	go func() { r.done <- s.Serve(ctx, listener) }()
+
+	transport := &http.Transport{}
+	r.http = &http.Client{Transport: checkingTransport{t, transport, embeddedContract(t)}}
+	r.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	r.api, err = client.NewClientWithResponses(r.url, client.WithHTTPClient(r.http))
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		transport.CloseIdleConnections()
+		stop()
+		select {
+		case <-r.done:
+		case <-time.After(20 * time.Second):
+			t.Error("the server does not stop")
+		}
+	})
+	return r
+}
+
+var embeddedContract = func() func(t *testing.T) *openapi3.T {
+	load := sync.OnceValues(api.GetSpec)
+	return func(t *testing.T) *openapi3.T {
+		contract, err := load()
+		require.NoError(t, err)
+		return contract
+	}
+}()
+
+// checkingTransport holds each answer against the contract.
+type checkingTransport struct {
+	t        *testing.T
+	next     http.RoundTripper
+	contract *openapi3.T
+}
+
+func (c checkingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := c.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	id := response.Header.Get("X-Correlation-ID")
+	assert.True(c.t, validCorrelationID(id), "correlation ID %q", id)
+	if response.StatusCode < 400 {
+		return response, c.check(r, response, nil)
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, err
+	}
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	assert.Equal(c.t, "application/problem+json", response.Header.Get("Content-Type"))
+	if r.Method == http.MethodHead {
+		return response, nil
+	}
+	var document map[string]any
+	if !assert.NoError(c.t, json.Unmarshal(body, &document), "%s", body) {
+		return response, nil
+	}
+	assert.NoError(c.t, c.contract.Components.Schemas["Problem"].Value.VisitJSON(document), "%s", body)
+	assert.EqualValues(c.t, response.StatusCode, document["status"])
+	if response.StatusCode == http.StatusNotFound {
+		assert.NotContains(c.t, document, "correlation_id")
+	} else {
+		assert.Equal(c.t, id, document["correlation_id"])
+	}
+	return response, c.check(r, response, body)
+}
+
+// check is for the operations of the contract; others it does not know.
+func (c checkingTransport) check(r *http.Request, response *http.Response, body []byte) error {
+	item := c.contract.Paths.Find(r.URL.Path)
+	if item == nil || item.GetOperation(r.Method) == nil {
+		return nil
+	}
+	stream := strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream")
+	if body == nil && !stream {
+		var err error
+		if body, err = io.ReadAll(response.Body); err != nil {
+			return err
+		}
+		response.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	input := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{
+			Request: r,
+			Route: &routers.Route{
+				Spec: c.contract, Path: r.URL.Path, PathItem: item, Method: r.Method, Operation: item.GetOperation(r.Method),
+			},
+		},
+		Status: response.StatusCode,
+		Header: response.Header,
+		Options: &openapi3filter.Options{
+			IncludeResponseStatus: true, MultiError: true, ExcludeResponseBody: stream || len(body) == 0 ||
+				!strings.Contains(response.Header.Get("Content-Type"), "json"),
+		},
+	}
+	input.SetBodyBytes(body)
+	assert.NoError(c.t, openapi3filter.ValidateResponse(r.Context(), input), "%s", body)
+	return nil
+}
+
+// post sends body as it is and gives status, header and body of the answer.
+func (r *running) post(t *testing.T, path, body string, header ...string) (int, http.Header, string) {
+	t.Helper()
+	return r.do(t, http.MethodPost, path, strings.NewReader(body), header...)
+}
+
+func (r *running) do(t *testing.T, method, path string, body io.Reader, header ...string) (int, http.Header, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, r.url+path, body)
+	require.NoError(t, err)
+	if method == http.MethodPost {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
+	}
+	response, err := r.http.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return response.StatusCode, response.Header, string(answer)
+}
+
+func problemIn(t *testing.T, body string) client.Problem {
+	t.Helper()
+	var p client.Problem
+	require.NoError(t, json.Unmarshal([]byte(body), &p), "%s", body)
+	return p
+}
+
+// safeBuffer is what several goroutines log to.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// lines are the log lines with this message.
+func (s *safeBuffer) lines(t *testing.T, message string) []map[string]any {
+	t.Helper()
+	var found []map[string]any
+	for line := range strings.Lines(s.String()) {
+		var fields map[string]any
+		require.NoError(t, json.Unmarshal([]byte(line), &fields), "%s", line)
+		if fields["message"] == message {
+			found = append(found, fields)
+		}
+	}
+	return found
+}
+
+// waitForLine is the first log line with this message; it may come after the answer.
+func waitForLine(t *testing.T, r *running, message string) map[string]any {
+	t.Helper()
+	return waitForLineOf(t, r, message, "")
+}
+
+// waitForLineOf is the same for the request with this correlation ID, any where it is "".
+func waitForLineOf(t *testing.T, r *running, message, correlationID string) map[string]any {
+	t.Helper()
+	var found map[string]any
+	require.Eventually(t, func() bool {
+		for _, line := range r.logs.lines(t, message) {
+			if correlationID == "" || line["correlation_id"] == correlationID {
+				found = line
+				return true
+			}
+		}
+		return false
+	}, 10*time.Second, time.Millisecond)
+	return found
+}
+
+// Values of a patient that must not show where they do not belong.
+const (
+	patientID   = "PID-7788-SECRET"
+	patientName = "SECRETNAME^PLANTED"
+	studyUID    = "1.2.840.99999.1"
+)
+
+func queryRequest() client.QueryRequest {
+	return client.QueryRequest{
+		PACSIP: "127.0.0.1", PACSPort: 104, PACSAETitle: "PACS", CFindAETitle: "GATEWAY", PatientID: patientID,
+	}
+}
+
+func retrieveRequest() client.RetrieveRequest {
+	return client.RetrieveRequest{
+		PACSIP: "127.0.0.1", PACSPort: 104, PACSAETitle: "PACS", CFindAETitle: "GATEWAY", PatientID: patientID,
+		CMoveAETitle: "DEST",
+	}
+}
+
+const (
+	queryBody    = `{"pacs_ip":"127.0.0.1","pacs_port":104,"pacs_ae_title":"PACS","c_find_ae_title":"GATEWAY","patient_id":"` + patientID + `"}`
+	retrieveBody = `{"pacs_ip":"127.0.0.1","pacs_port":104,"pacs_ae_title":"PACS","c_find_ae_title":"GATEWAY","patient_id":"` + patientID +
+		`","c_move_ae_title":"DEST"}`
+)
+
+func study(uid string) qr.Study {
+	return qr.Study{PatientName: patientName, PatientID: patientID, StudyInstanceUID: uid, ModalitiesInStudy: []string{"CT"}}
+}
+
+var errUnexpected = errors.New("unexpected text with " + patientName)

@@ -1,0 +1,234 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/qr"
+)
+
+func TestEveryFailureOfADICOMOperationHasItsCodeAndNothingOfTheCause(t *testing.T) {
+	at := func(step dicomnet.Step, err error) error { return &dicomnet.OpError{Step: step, Err: err} }
+	secret := errors.New("dial 10.9.8.7: " + patientName)
+	gateway := &fakeGateway{}
+	r := start(t, gateway)
+	for name, test := range map[string]struct {
+		err   error
+		code  client.ProblemCode
+		dicom client.DICOMFault
+	}{
+		"refused": {
+			at(dicomnet.StepConnect, &dicomnet.ConnectError{Err: secret}),
+			client.ProblemCodePACSUnreachable,
+			client.DICOMFault{Step: client.DICOMFaultStepConnect},
+		},
+		"no such name": {
+			at(dicomnet.StepConnect, &dicomnet.ConnectError{Err: &net.DNSError{Err: "no such host", Name: "10.9.8.7"}}),
+			client.ProblemCodeNameResolutionFailed,
+			client.DICOMFault{Step: client.DICOMFaultStepConnect},
+		},
+		"connection timeout": {
+			at(dicomnet.StepConnect, &dicomnet.TimeoutError{Timer: dicomnet.TimerConnection}),
+			client.ProblemCodeConnectionTimeout,
+			client.DICOMFault{Step: client.DICOMFaultStepConnect},
+		},
+		"tls": {
+			at(dicomnet.StepTLS, &dicomnet.TLSError{Err: secret}),
+			client.ProblemCodeTLSFailed,
+			client.DICOMFault{Step: client.DICOMFaultStepTLS},
+		},
+		"tls expected": {
+			at(dicomnet.StepAssociate, dicomnet.ErrTLSExpected),
+			client.ProblemCodeTLSExpected,
+			client.DICOMFault{Step: client.DICOMFaultStepAssociate},
+		},
+		"not DICOM": {
+			at(dicomnet.StepAssociate, &dicomnet.ProtocolError{Detail: "first byte", Err: dicomnet.ErrNotDICOM}),
+			client.ProblemCodeNotADicomPeer,
+			client.DICOMFault{Step: client.DICOMFaultStepAssociate},
+		},
+		"rejected": {
+			at(dicomnet.StepAssociate, &dicomnet.RejectError{Result: 1, Source: 1, Reason: 7}),
+			client.ProblemCodeAssociationRejected,
+			client.DICOMFault{
+				Step: client.DICOMFaultStepAssociate, Result: new("rejected-permanent"), Source: new("service-user"),
+				Reason: new("called-AE-title-not-recognized"),
+			},
+		},
+		"association timeout": {
+			at(dicomnet.StepAssociate, &dicomnet.TimeoutError{Timer: dicomnet.TimerACSE}),
+			client.ProblemCodeAssociationTimeout,
+			client.DICOMFault{Step: client.DICOMFaultStepAssociate},
+		},
+		"aborted": {
+			at(dicomnet.StepFind, &dicomnet.AbortError{Remote: true, Source: 2, Reason: 1}),
+			client.ProblemCodeAssociationAborted,
+			client.DICOMFault{Step: client.DICOMFaultStepFind, Source: new("service-provider"), Reason: new("unrecognized-PDU")},
+		},
+		"released": {
+			at(dicomnet.StepFind, dicomnet.ErrReleased),
+			client.ProblemCodeAssociationReleased,
+			client.DICOMFault{Step: client.DICOMFaultStepFind},
+		},
+		"lost": {
+			at(dicomnet.StepFind, dicomnet.ErrConnectionLost),
+			client.ProblemCodeConnectionLost,
+			client.DICOMFault{Step: client.DICOMFaultStepFind},
+		},
+		"no context": {
+			at(dicomnet.StepAssociate, &dicomnet.NoContextError{}),
+			client.ProblemCodeNoPresentationContext,
+			client.DICOMFault{Step: client.DICOMFaultStepAssociate},
+		},
+		"find failed": {
+			at(dicomnet.StepFind, &dicomnet.StatusError{
+				Op: dicomnet.StepFind, Status: dicomnet.StatusOutOfResources,
+				Detail: dicomnet.StatusDetail{ErrorComment: patientName},
+			}),
+			client.ProblemCodeFindFailed,
+			client.DICOMFault{Step: client.DICOMFaultStepFind, Status: new("A700"), Meaning: new("refused: out of resources")},
+		},
+		"dimse timeout": {
+			at(dicomnet.StepFind, &dicomnet.TimeoutError{Timer: dicomnet.TimerDIMSE}),
+			client.ProblemCodeDIMSETimeout,
+			client.DICOMFault{Step: client.DICOMFaultStepFind},
+		},
+		"network timeout": {
+			at(dicomnet.StepFind, &dicomnet.TimeoutError{Timer: dicomnet.TimerNetwork}),
+			client.ProblemCodeNetworkTimeout,
+			client.DICOMFault{Step: client.DICOMFaultStepFind},
+		},
+		"too many matches": {
+			at(dicomnet.StepFind, &qr.TooManyMatchesError{Max: 10}),
+			client.ProblemCodeTooManyMatches,
+			client.DICOMFault{Step: client.DICOMFaultStepFind},
+		},
+		"limit": {
+			at(dicomnet.StepFind, &dicomnet.LimitError{What: "data set", Max: 1}),
+			client.ProblemCodeLimitExceeded,
+			client.DICOMFault{Step: client.DICOMFaultStepFind},
+		},
+		"protocol": {
+			at(dicomnet.StepFind, &dicomnet.ProtocolError{Detail: "odd"}),
+			client.ProblemCodeProtocolError,
+			client.DICOMFault{Step: client.DICOMFaultStepFind},
+		},
+		"undecodable": {
+			at(dicomnet.StepFind, &dicomnet.DataSetError{Err: secret}),
+			client.ProblemCodeProtocolError,
+			client.DICOMFault{Step: client.DICOMFaultStepFind},
+		},
+		"operation timeout": {
+			at(dicomnet.StepFind, &qr.OperationTimeoutError{}),
+			client.ProblemCodeOperationTimeout,
+			client.DICOMFault{Step: client.DICOMFaultStepFind},
+		},
+		"cancelled": {
+			at(dicomnet.StepFind, context.Canceled),
+			client.ProblemCodeCancelled,
+			client.DICOMFault{Step: client.DICOMFaultStepFind},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			*gateway = *answering(nil, test.err)
+			status, header, body := r.post(t, "/q", queryBody)
+
+			assert.Equal(t, http.StatusBadGateway, status)
+			p := problemIn(t, body)
+			assert.Equal(t, test.code, p.Code)
+			assert.Equal(t, "urn:dicom-qr-gateway:problem:"+string(test.code), p.Type)
+			require.NotNil(t, p.DICOM)
+			assert.Equal(t, test.dicom, *p.DICOM)
+			for _, planted := range []string{patientID, patientName, "10.9.8.7", "127.0.0.1", "dicomnet"} {
+				assert.NotContains(t, body, planted)
+			}
+			line := waitForLineOf(t, r, "request", header.Get("X-Correlation-ID"))
+			assert.Equal(t, string(test.code), line["code"])
+			assert.NotContains(t, r.logs.String(), patientName)
+			assert.NotContains(t, r.logs.String(), patientID)
+		})
+	}
+}
+
+func TestStatusOfAnErrorThatCarriesNoStep(t *testing.T) {
+	p := problemOf(t.Context(), fmt.Errorf("wrapped: %w",
+		&dicomnet.StatusError{Op: dicomnet.StepMove, Status: dicomnet.StatusMoveDestination}))
+	assert.Equal(t, "A801", *p.dicom.Status)
+	assert.Equal(t, "move", string(p.dicom.Step))
+
+	assert.Nil(t, problemOf(t.Context(), context.DeadlineExceeded).dicom)
+}
+
+func TestAnErrorThatNobodyKnowsIsA500ThatTellsNothing(t *testing.T) {
+	r := start(t, answering(nil, errUnexpected))
+
+	reply, err := r.api.QueryWithResponse(t.Context(), &client.QueryParams{XCorrelationID: new("mine-1")}, queryRequest())
+
+	require.NoError(t, err)
+	require.Equal(t, http.StatusInternalServerError, reply.StatusCode())
+	assert.Equal(t, client.ProblemCodeInternalError, reply.ApplicationProblemJSON500.Code)
+	assert.NotContains(t, string(reply.Body), patientName)
+	assert.NotContains(t, r.logs.String(), patientName)
+	lines := r.logs.lines(t, "internal error")
+	require.Len(t, lines, 1)
+	assert.Equal(t, "mine-1", lines[0]["correlation_id"])
+	assert.Equal(t, "*errors.errorString", lines[0]["error_type"])
+}
+
+func TestTheCauseOfA500ShowsInTheDebugLog(t *testing.T) {
+	r := start(t, answering(nil, errUnexpected), "DICOM_DEBUG", "true")
+	status, _, _ := r.post(t, "/q", queryBody)
+	assert.Equal(t, http.StatusInternalServerError, status)
+	assert.Contains(t, r.logs.String(), errUnexpected.Error())
+}
+
+func TestAFilterThatCannotBeAskedForIsA400(t *testing.T) {
+	r := start(t, answering(nil, &qr.FilterError{Field: "patient ID"}))
+	status, _, body := r.post(t, "/q", queryBody)
+	assert.Equal(t, http.StatusBadRequest, status)
+	assert.Equal(t, client.ProblemCodeInvalidRequest, problemIn(t, body).Code)
+}
+
+func TestAPanicIsA500WithItsPlaceInTheLog(t *testing.T) {
+	for name, test := range map[string]struct {
+		panics func()
+		logged string
+	}{
+		"of the runtime": {func() { _ = []int{}[len(patientName)] }, "index out of range"},
+		"of a value":     {func() { panic(patientName) }, `"panic":"string"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, &fakeGateway{query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+				test.panics()
+				return nil, nil
+			}})
+			status, header, body := r.post(t, "/q", queryBody)
+
+			assert.Equal(t, http.StatusInternalServerError, status)
+			assert.Equal(t, header.Get("X-Correlation-ID"), *problemIn(t, body).CorrelationID)
+			lines := r.logs.lines(t, "panic")
+			require.Len(t, lines, 1)
+			assert.Contains(t, lines[0]["stack"], "problem_test.go")
+			assert.Contains(t, r.logs.String(), test.logged)
+			assert.NotContains(t, r.logs.String(), patientName)
+			waitForLine(t, r, "request")
+		})
+	}
+}
+
+func TestAnAbortedHandlerClosesTheConnection(t *testing.T) {
+	r := start(t, &fakeGateway{query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+		panic(http.ErrAbortHandler)
+	}})
+	_, err := r.api.QueryWithResponse(t.Context(), nil, queryRequest())
+	require.Error(t, err)
+}

@@ -1,0 +1,258 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/qr"
+)
+
+type echoContext = echo.Context
+
+type event struct{ name, data string }
+
+// events reads a whole stream; comments have no name.
+func events(t *testing.T, stream io.Reader) []event {
+	t.Helper()
+	var all []event
+	scanner := bufio.NewScanner(stream)
+	var e event
+	for scanner.Scan() {
+		line := scanner.Text()
+		switch {
+		case strings.HasPrefix(line, "event: "):
+			e.name = strings.TrimPrefix(line, "event: ")
+		case strings.HasPrefix(line, "data: "):
+			e.data = strings.TrimPrefix(line, "data: ")
+		case strings.HasPrefix(line, ": "):
+			e.data = line
+		default:
+			require.Empty(t, line)
+			all = append(all, e)
+			e = event{}
+		}
+	}
+	require.NoError(t, scanner.Err())
+	return all
+}
+
+// valid holds data against a schema of the contract.
+func (e event) valid(t *testing.T, schema string) {
+	t.Helper()
+	var value any
+	require.NoError(t, json.Unmarshal([]byte(e.data), &value))
+	assert.NoError(t, embeddedContract(t).Components.Schemas[schema].Value.VisitJSON(value), "%s", e.data)
+}
+
+func (r *running) stream(t *testing.T, ctx context.Context) *http.Response { //nolint:revive // t first, as everywhere.
+	t.Helper()
+	response, err := r.api.Retrieve(ctx, nil, retrieveRequest(), func(_ context.Context, r *http.Request) error {
+		r.Header.Set("Accept", "text/event-stream")
+		return nil
+	})
+	require.NoError(t, err)
+	return response
+}
+
+// narrating moves two studies and tells of it, then ends with result.
+func narrating(result *qr.RetrieveResult, err error) *fakeGateway {
+	return &fakeGateway{retrieve: func(
+		_ context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress,
+	) (*qr.RetrieveResult, error) {
+		if result != nil && len(result.Studies) > 0 {
+			p.Matched(result.Studies, result.Warnings)
+			for i, retrieval := range result.Retrievals {
+				p.Moving(qr.SubOperations{
+					StudyInstanceUID: retrieval.StudyInstanceUID, Index: i + 1, Total: len(result.Studies),
+					Remaining: new(1), Completed: new(1), CompletedTotal: i + 1,
+				})
+				p.Retrieved(retrieval)
+			}
+		}
+		return result, err
+	}}
+}
+
+func TestEventsOfARetrieve(t *testing.T) {
+	r := start(t, narrating(outcome(nil, moved(2), moved(3)), nil))
+
+	response := r.stream(t, t.Context())
+	defer response.Body.Close()
+	all := events(t, response.Body)
+
+	assert.Equal(t, http.StatusOK, response.StatusCode)
+	assert.Equal(t, "text/event-stream", response.Header.Get("Content-Type"))
+	assert.Equal(t, "no-store", response.Header.Get("Cache-Control"))
+	assert.Equal(t, "no", response.Header.Get("X-Accel-Buffering"))
+	require.Len(t, all, 6)
+	for i, want := range []struct{ name, schema string }{
+		{"matched", "MatchedEvent"},
+		{"progress", "ProgressEvent"},
+		{"retrieved", "Retrieval"},
+		{"progress", "ProgressEvent"},
+		{"retrieved", "Retrieval"},
+		{"result", "ResultEvent"},
+	} {
+		assert.Equal(t, want.name, all[i].name)
+		all[i].valid(t, want.schema)
+	}
+	var progress client.ProgressEvent
+	require.NoError(t, json.Unmarshal([]byte(all[3].data), &progress))
+	assert.Equal(t, 2, progress.StudyIndex)
+	assert.Equal(t, 2, progress.CompletedTotal)
+	assert.Nil(t, progress.Failed)
+	var result client.ResultEvent
+	require.NoError(t, json.Unmarshal([]byte(all[5].data), &result))
+	assert.EqualValues(t, http.StatusOK, result.HTTPStatus)
+	assert.Equal(t, 2, result.SuccessCount)
+
+	request := waitForLine(t, r, "request")
+	assert.EqualValues(t, http.StatusOK, request["outcome_status"])
+	assert.NotContains(t, r.logs.String(), patientName)
+}
+
+func TestTheResultOfAStreamTellsThePlainStatus(t *testing.T) {
+	r := start(t, narrating(outcome(errUnknownDestination, moved(2), qr.Retrieval{Status: qr.RetrievalFailed}), nil))
+	response := r.stream(t, t.Context())
+	defer response.Body.Close()
+	all := events(t, response.Body)
+	last := all[len(all)-1]
+	assert.Equal(t, "result", last.name)
+	last.valid(t, "ResultEvent")
+	assert.Contains(t, last.data, `"http_status":207`)
+}
+
+func TestAStreamInWhichNothingWasMovedEndsWithAnError(t *testing.T) {
+	r := start(t, narrating(outcome(errUnknownDestination, qr.Retrieval{Status: qr.RetrievalFailed}), nil))
+	response := r.stream(t, t.Context())
+	defer response.Body.Close()
+	all := events(t, response.Body)
+	last := all[len(all)-1]
+	assert.Equal(t, "error", last.name)
+	last.valid(t, "Problem")
+	p := problemIn(t, last.data)
+	assert.Equal(t, client.ProblemCodeMoveDestinationUnknown, p.Code)
+	assert.Equal(t, response.Header.Get("X-Correlation-ID"), *p.CorrelationID)
+	assert.NotContains(t, last.data, patientName)
+	assert.EqualValues(t, http.StatusBadGateway, waitForLine(t, r, "request")["outcome_status"])
+}
+
+func TestWhatFailsBeforeAMatchIsAnOrdinaryAnswer(t *testing.T) {
+	for name, test := range map[string]struct {
+		gateway Gateway
+		status  int
+	}{
+		"no match":     {narrating(&qr.RetrieveResult{}, nil), http.StatusNotFound},
+		"query failed": {narrating(nil, &dicomnet.OpError{Step: dicomnet.StepFind, Err: dicomnet.ErrConnectionLost}), http.StatusBadGateway},
+		"panic": {&fakeGateway{retrieve: func(context.Context, qr.Peer, qr.Filter, string, qr.Progress) (*qr.RetrieveResult, error) {
+			panic("x")
+		}}, http.StatusInternalServerError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, test.gateway)
+			response := r.stream(t, t.Context())
+			defer response.Body.Close()
+			assert.Equal(t, test.status, response.StatusCode)
+			assert.Equal(t, "application/problem+json", response.Header.Get("Content-Type"))
+		})
+	}
+}
+
+func TestAPanicInAStreamEndsItWithAnError(t *testing.T) {
+	r := start(t, &fakeGateway{retrieve: func(
+		_ context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress,
+	) (*qr.RetrieveResult, error) {
+		p.Matched([]qr.Study{study(studyUID)}, nil)
+		panic(patientName)
+	}})
+	response := r.stream(t, t.Context())
+	defer response.Body.Close()
+	all := events(t, response.Body)
+	require.Len(t, all, 2)
+	assert.Equal(t, "error", all[1].name)
+	assert.Equal(t, client.ProblemCodeInternalError, problemIn(t, all[1].data).Code)
+	waitForLine(t, r, "panic")
+	assert.NotContains(t, r.logs.String(), patientName)
+}
+
+func TestACallerThatLeavesAStreamCancels(t *testing.T) {
+	cancelled := make(chan struct{})
+	r := start(t, &fakeGateway{retrieve: func(
+		ctx context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress,
+	) (*qr.RetrieveResult, error) {
+		p.Matched([]qr.Study{study(studyUID)}, nil)
+		<-ctx.Done()
+		close(cancelled)
+		return nil, ctx.Err()
+	}})
+	ctx, leave := context.WithCancel(t.Context())
+	response := r.stream(t, ctx)
+	_, err := bufio.NewReader(response.Body).ReadString('\n')
+	require.NoError(t, err)
+	leave()
+	<-cancelled
+	_ = response.Body.Close()
+}
+
+// streaming runs a stream for a fake in place of a caller's connection.
+func streaming(ctx context.Context, w http.ResponseWriter, gateway Gateway) error {
+	return newEventStream(ctx, retrieval{gateway: gateway}).VisitRetrieveResponse(w)
+}
+
+func TestACommentAtLeastEvery15SecondsKeepsAStreamOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := httptest.NewRecorder()
+		err := streaming(t.Context(), w, &fakeGateway{retrieve: func(
+			_ context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress,
+		) (*qr.RetrieveResult, error) {
+			time.Sleep(time.Hour) // of the fake clock: nothing is sent before a match
+			p.Matched([]qr.Study{study(studyUID)}, nil)
+			time.Sleep(time.Minute)
+			return outcome(nil, moved(1)), nil
+		}})
+		require.NoError(t, err)
+		comments := 0
+		for _, e := range events(t, w.Body) {
+			if e.name == "" {
+				comments++
+			}
+		}
+		assert.GreaterOrEqual(t, comments, 4)
+		assert.LessOrEqual(t, comments, 6)
+		assert.LessOrEqual(t, heartbeatInterval, 15*time.Second)
+	})
+}
+
+// brokenWriter takes the head and nothing else.
+type brokenWriter struct{ *httptest.ResponseRecorder }
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("gone") }
+
+func (brokenWriter) WriteString(string) (int, error) { return 0, errors.New("gone") }
+
+func TestAStreamThatCannotBeWrittenCancels(t *testing.T) {
+	err := streaming(t.Context(), brokenWriter{httptest.NewRecorder()}, &fakeGateway{retrieve: func(
+		ctx context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress,
+	) (*qr.RetrieveResult, error) {
+		p.Matched([]qr.Study{study(studyUID)}, nil)
+		<-ctx.Done()
+		p.Retrieved(moved(1))
+		return outcome(ctx.Err(), qr.Retrieval{Status: qr.RetrievalCancelled}), nil
+	}})
+	require.NoError(t, err)
+}

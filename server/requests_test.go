@@ -1,0 +1,328 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/qr"
+)
+
+// with is queryBody with fields set to JSON values, or taken out where the value is "".
+func with(t *testing.T, fields ...string) string {
+	t.Helper()
+	members := map[string]json.RawMessage{}
+	require.NoError(t, json.Unmarshal([]byte(queryBody), &members))
+	for i := 0; i < len(fields); i += 2 {
+		members[fields[i]] = json.RawMessage(fields[i+1])
+		if fields[i+1] == "" {
+			delete(members, fields[i])
+		}
+	}
+	body, err := json.Marshal(members)
+	require.NoError(t, err)
+	return string(body)
+}
+
+func TestWrongRequestsNameEachFaultAndRepeatNoValue(t *testing.T) {
+	r := start(t, &fakeGateway{})
+	long := strings.Repeat("Q", 17)
+	for name, test := range map[string]struct {
+		body     string
+		pointers []string
+		values   []string // that must not come back
+	}{
+		"missing field":                {with(t, "patient_id", ""), []string{"/patient_id"}, nil},
+		"all fields missing":           {`{}`, []string{"/c_find_ae_title", "/pacs_ae_title", "/pacs_ip", "/pacs_port", "/patient_id"}, nil},
+		"wrong type":                   {with(t, "pacs_port", `"10444"`), []string{"/pacs_port"}, []string{"10444"}},
+		"wrong type of a string":       {with(t, "patient_id", `987654`), []string{"/patient_id"}, []string{"987654"}},
+		"null":                         {with(t, "patient_id", `null`), []string{"/patient_id"}, []string{"null"}},
+		"null for an optional field":   {with(t, "max_results", `null`), []string{"/max_results"}, []string{"null"}},
+		"port 0":                       {with(t, "pacs_port", `0`), []string{"/pacs_port"}, nil},
+		"port 65536":                   {with(t, "pacs_port", `65536`), []string{"/pacs_port"}, []string{"65536"}},
+		"port with a fraction":         {with(t, "pacs_port", `104.5`), []string{"/pacs_port"}, []string{"104.5"}},
+		"port beyond all numbers":      {with(t, "pacs_port", `1e999`), []string{"/pacs_port"}, []string{"1e999"}},
+		"AE title empty":               {with(t, "pacs_ae_title", `""`), []string{"/pacs_ae_title"}, nil},
+		"AE title of 17":               {with(t, "pacs_ae_title", `"`+long+`"`), []string{"/pacs_ae_title"}, []string{long}},
+		"AE title of spaces":           {with(t, "c_find_ae_title", `"   "`), []string{"/c_find_ae_title"}, nil},
+		"AE title with a backslash":    {with(t, "c_find_ae_title", `"QX\\YZ"`), []string{"/c_find_ae_title"}, []string{"QX"}},
+		"AE title with a tab":          {with(t, "c_find_ae_title", `"QX\tYZ"`), []string{"/c_find_ae_title"}, []string{"QX"}},
+		"AE title beyond ASCII":        {with(t, "pacs_ae_title", `"QXÄ"`), []string{"/pacs_ae_title"}, []string{"QX"}},
+		"Patient ID with a star":       {with(t, "patient_id", `"987*"`), []string{"/patient_id"}, []string{"987"}},
+		"Patient ID with a mark":       {with(t, "patient_id", `"987?"`), []string{"/patient_id"}, []string{"987"}},
+		"Patient ID with a backslash":  {with(t, "patient_id", `"987\\654"`), []string{"/patient_id"}, []string{"987"}},
+		"Patient ID with a line break": {with(t, "patient_id", `"987\n"`), []string{"/patient_id"}, []string{"987"}},
+		"Patient ID with a C1 control": {with(t, "patient_id", `"987\u0085"`), []string{"/patient_id"}, []string{"987"}},
+		"Patient ID of 65":             {with(t, "patient_id", `"`+strings.Repeat("9", 65)+`"`), []string{"/patient_id"}, []string{"999"}},
+		"Patient ID of spaces":         {with(t, "patient_id", `"  "`), []string{"/patient_id"}, nil},
+		"Patient ID half a surrogate":  {with(t, "patient_id", `"987\ud800"`), []string{"/patient_id"}, []string{"987"}},
+		"max_results 0":                {with(t, "max_results", `0`), []string{"/max_results"}, nil},
+		"max_results 1001":             {with(t, "max_results", `1001`), []string{"/max_results"}, []string{"1001"}},
+		"max_years_old 201":            {with(t, "max_years_old", `201`), []string{"/max_years_old"}, []string{"201"}},
+		"unknown field":                {with(t, "max_result", `77123`), []string{"/max_result"}, []string{"77123"}},
+		"unknown field by case":        {with(t, "Patient_ID", `"77123"`), []string{"/Patient_ID"}, []string{"77123"}},
+		"unknown field to be escaped":  {with(t, `a/b~c`, `1`), []string{"/a~1b~0c"}, nil},
+		"unknown field cut short":      {with(t, strings.Repeat("ß", 900), `1`), []string{"/" + strings.Repeat("ß", 64) + "…"}, nil},
+		"two faults at once":           {with(t, "pacs_port", `0`, "patient_id", `"987*"`), []string{"/pacs_port", "/patient_id"}, []string{"987"}},
+		"a fault and an unknown field": {with(t, "pacs_port", `0`, "x", `1`), []string{"/pacs_port", "/x"}, nil},
+		"field twice":                  {strings.Replace(queryBody, `{`, `{"pacs_port":105,`, 1), []string{"/pacs_port"}, []string{"105"}},
+		"modality in lower case":       {with(t, "modalities", `["CT","mr"]`), []string{"/modalities/1"}, []string{"mr"}},
+		"modality empty":               {with(t, "modalities", `[""]`), []string{"/modalities/0"}, nil},
+		"modalities no array":          {with(t, "modalities", `"QX"`), []string{"/modalities"}, []string{"QX"}},
+		"modality null":                {with(t, "modalities", `[null]`), []string{"/modalities/0"}, nil},
+		"UIDs empty":                   {with(t, "study_instance_uids", `[]`), []string{"/study_instance_uids"}, nil},
+		"UID with letters":             {with(t, "study_instance_uids", `["1.2.x"]`), []string{"/study_instance_uids/0"}, []string{"1.2.x"}},
+		"UIDs over 1000":               {with(t, "study_instance_uids", `["1"`+strings.Repeat(`,"1"`, 1000)+`]`), []string{"/study_instance_uids"}, nil},
+		"accession number of 17":       {with(t, "accession_number", `"`+long+`"`), []string{"/accession_number"}, []string{long}},
+		"accession number wildcard":    {with(t, "accession_number", `"QX*"`), []string{"/accession_number"}, []string{"QX"}},
+		"a date that is none":          {with(t, "study_date_from", `"2023-02-29"`), []string{"/study_date_from"}, []string{"2023"}},
+		"a DICOM date":                 {with(t, "study_date_to", `"20230228"`), []string{"/study_date_to"}, []string{"2023"}},
+		"dates in the wrong order":     {with(t, "study_date_from", `"2024-02-29"`, "study_date_to", `"2024-02-28"`), []string{"/study_date_to"}, []string{"2024"}},
+		"pacs_tls no boolean":          {with(t, "pacs_tls", `"yes"`), []string{"/pacs_tls"}, []string{"yes"}},
+		"field of /qr":                 {with(t, "c_move_ae_title", `"QX"`), []string{"/c_move_ae_title"}, []string{"QX"}},
+		"trailing bytes":               {queryBody + "x", []string{""}, []string{patientID}},
+		"a second value":               {queryBody + queryBody, []string{""}, []string{patientID}},
+		"no JSON":                      {`patient`, []string{""}, []string{"patient"}},
+		"cut off":                      {queryBody[:40], []string{""}, nil},
+		"no body":                      {``, []string{""}, nil},
+		"an array":                     {`[]`, []string{""}, nil},
+		"null as a whole":              {`null`, []string{""}, nil},
+		"a string as a whole":          {`"QX"`, []string{""}, []string{"QX"}},
+		"no UTF-8":                     {strings.Replace(queryBody, patientID, "987\xe4", 1), []string{""}, []string{"987"}},
+		"nested too deeply":            {with(t, "x", strings.Repeat("[", 99)+strings.Repeat("]", 99)), []string{""}, nil},
+		"nested far too deeply":        {strings.Repeat("[", 20000) + strings.Repeat("]", 20000), []string{""}, nil},
+		"duplicate in the depth":       {with(t, "x", `[{"a":[{"b":1,"b":2}]}]`), []string{"/x", "/x/0/a/0/b"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			// A random ID may hold any short value by chance.
+			status, _, body := r.post(t, "/q", test.body, "X-Correlation-ID", "-")
+
+			require.Equal(t, http.StatusBadRequest, status, body)
+			p := problemIn(t, body)
+			assert.Equal(t, client.ProblemCodeInvalidRequest, p.Code)
+			var pointers []string
+			for _, fault := range p.Errors {
+				pointers = append(pointers, fault.Pointer)
+				assert.NotEmpty(t, fault.Detail)
+			}
+			assert.Equal(t, test.pointers, pointers)
+			for _, fault := range p.Errors {
+				for _, value := range test.values {
+					assert.NotContains(t, fault.Detail, value)
+				}
+			}
+			for _, value := range test.values {
+				assert.NotContains(t, p.Detail, value)
+				assert.False(t, strings.Contains(r.logs.String(), value+`"`), "in the log")
+			}
+		})
+	}
+}
+
+func TestHosts(t *testing.T) {
+	for host, valid := range map[string]bool{
+		"127.0.0.1": true, "::1": true, "2001:db8::1": true, "::ffff:192.0.2.1": true, "pacs": true, "pacs.example.org": true,
+		"pacs.example.org.": true, "PACS_1.local": true, "a-b": true, "1pacs": true, "xn--pcs-qla.example": true,
+		strings.Repeat("a", 63) + ".b": true,
+
+		"": false, "http://pacs": false, "pacs:104": false, "127.0.0.1:104": false, "[::1]": false, "[::1]:104": false,
+		"fe80::1%eth0": false, "256.1.1.1": false, "1.2.3": false, "0x7f.1": false, "1.0x7f": false, "127.1": false, " pacs": false, "pacs ": false,
+		"pa cs": false, "-a": false, "a-": false, "a..b": false, ".": false, "pacs/": false, "user@pacs": false, "päcs": false,
+		"pacs\x00": false, strings.Repeat("a", 64): false, strings.Repeat("a.", 130) + "b": false, "a_": true,
+	} {
+		assert.Equal(t, valid, validHost(host), "%q", host)
+	}
+}
+
+func TestAHostWithASchemeOrAPortIsNone(t *testing.T) {
+	r := start(t, &fakeGateway{})
+	for _, host := range []string{"http://pacs.example", "pacs.example:104", "[::1]"} {
+		status, _, body := r.post(t, "/q", with(t, "pacs_ip", `"`+host+`"`))
+		assert.Equal(t, http.StatusBadRequest, status)
+		require.Len(t, problemIn(t, body).Errors, 1)
+		assert.Equal(t, "/pacs_ip", problemIn(t, body).Errors[0].Pointer)
+		assert.NotContains(t, body, host)
+	}
+}
+
+func TestValuesAtTheirLimitsAreTaken(t *testing.T) {
+	r := start(t, answering(&qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil))
+	for _, fields := range [][]string{
+		{"pacs_port", `1`},
+		{"pacs_port", `65535`},
+		{"pacs_ae_title", `"1234567890123456"`},
+		{"patient_id", `"` + strings.Repeat("ä", 64) + `"`},
+		{"patient_id", `"\u00e4\ud83d\ude00"`},
+		{"modalities", `[]`},
+		{"modalities", `["CT","MR","A_1 B"]`},
+		{"max_results", `1000`},
+		{"max_years_old", `200`},
+		{"study_date_from", `"2024-02-29"`, "study_date_to", `"2024-02-29"`},
+		{"study_instance_uids", `["1.2.03"]`}, // of real archives, though the standard has no leading zeros
+	} {
+		status, _, body := r.post(t, "/q", with(t, fields...))
+		assert.Equal(t, http.StatusOK, status, "%v: %s", fields, body)
+	}
+}
+
+func TestOnlySoManyFaultsAreNamed(t *testing.T) {
+	r := start(t, &fakeGateway{})
+	var fields []string
+	for i := range 300 {
+		fields = append(fields, fmt.Sprintf("unknown_%03d", i), "1")
+	}
+	_, _, body := r.post(t, "/q", with(t, fields...))
+	p := problemIn(t, body)
+	assert.Len(t, p.Errors, 100)
+	assert.Equal(t, "The request has 300 faults, of which the first 100 are named.", p.Detail)
+}
+
+// The time for this was once the cube of the number of fields.
+func TestABodyFullOfUnknownFieldsIsAnsweredAtOnce(t *testing.T) {
+	r := start(t, &fakeGateway{})
+	var body strings.Builder
+	body.WriteString(`{"":1`)
+	for i := 0; body.Len() < maxBody-20; i++ {
+		fmt.Fprintf(&body, `,"%x":1`, i)
+	}
+	body.WriteString("}")
+	status, _, answer := r.post(t, "/q", body.String())
+	assert.Equal(t, http.StatusBadRequest, status)
+	assert.Len(t, problemIn(t, answer).Errors, 100)
+}
+
+func TestBodiesOver64KiBAre413(t *testing.T) {
+	r := start(t, answering(&qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil))
+	fitting := queryBody + strings.Repeat(" ", maxBody-len(queryBody))
+
+	status, _, _ := r.post(t, "/q", fitting)
+	assert.Equal(t, http.StatusOK, status)
+
+	status, _, body := r.post(t, "/q", fitting+" ")
+	assert.Equal(t, http.StatusRequestEntityTooLarge, status)
+	assert.Equal(t, client.ProblemCodePayloadTooLarge, problemIn(t, body).Code)
+
+	// Without a Content-Length the body is read to find out.
+	status, _, _ = r.do(t, http.MethodPost, "/qr", io.MultiReader(strings.NewReader(fitting), strings.NewReader(" ")))
+	assert.Equal(t, http.StatusRequestEntityTooLarge, status)
+}
+
+func TestOtherContentTypesAre415(t *testing.T) {
+	r := start(t, answering(&qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil))
+	for _, header := range [][]string{
+		{"Content-Type", "text/plain"},
+		{"Content-Type", ""},
+		{"Content-Type", "application/json; charset=iso-8859-1"},
+		{"Content-Type", "application/xml"},
+		{"Content-Type", "application/json;;"},
+		{"Content-Encoding", "gzip"},
+	} {
+		status, _, body := r.post(t, "/q", queryBody, header...)
+		assert.Equal(t, http.StatusUnsupportedMediaType, status, "%v", header)
+		assert.Equal(t, client.ProblemCodeUnsupportedMediaType, problemIn(t, body).Code)
+	}
+	for _, header := range [][]string{
+		{"Content-Type", "application/json; charset=UTF-8"},
+		{"Content-Type", "Application/JSON"},
+		{"Content-Encoding", "identity"},
+	} {
+		status, _, _ := r.post(t, "/q", queryBody, header...)
+		assert.Equal(t, http.StatusOK, status, "%v", header)
+	}
+}
+
+func TestOtherMethodsAre405WithAllow(t *testing.T) {
+	r := start(t, &fakeGateway{})
+	for path, allow := range map[string]string{
+		"/q": "POST", "/qr": "POST", "/echo": "POST", "/health": "GET, HEAD", "/ready": "GET, HEAD", "/version": "GET, HEAD",
+		"/metrics": "GET, HEAD", "/": "GET, HEAD", "/docs": "GET, HEAD", "/openapi.yaml": "GET, HEAD",
+	} {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"} {
+			if slices.Contains(strings.Split(allow, ", "), method) {
+				continue
+			}
+			status, header, body := r.do(t, method, path, nil)
+			assert.Equal(t, http.StatusMethodNotAllowed, status, "%s %s", method, path)
+			assert.Equal(t, allow, header.Get("Allow"), "%s %s", method, path)
+			if method != http.MethodHead {
+				assert.Equal(t, client.ProblemCodeMethodNotAllowed, problemIn(t, body).Code)
+			}
+		}
+	}
+}
+
+func TestUnknownRoutesAre404(t *testing.T) {
+	r := start(t, &fakeGateway{})
+	for _, path := range []string{"/nope", "/q/", "/q/1", "//q", "/docs/assets/nope.js", "/%00", "/Q"} {
+		for _, method := range []string{"GET", "POST", "OPTIONS"} {
+			status, _, body := r.do(t, method, path, nil)
+			assert.Equal(t, http.StatusNotFound, status, "%s %s", method, path)
+			assert.Equal(t, client.ProblemCodeRouteNotFound, problemIn(t, body).Code)
+		}
+	}
+}
+
+func TestCorrelationIDs(t *testing.T) {
+	r := start(t, &fakeGateway{})
+	for given, kept := range map[string]bool{
+		"order-4711": true, "~!{}": true, strings.Repeat("x", 128): true,
+		"": false, "with space": false, "\xc3\xa4": false, strings.Repeat("x", 129): false,
+	} {
+		_, header, body := r.do(t, http.MethodGet, "/health", nil, "X-Correlation-ID", given)
+		got := header.Get("X-Correlation-ID")
+		assert.Equal(t, kept, got == given, "%q", given)
+		assert.True(t, validCorrelationID(got))
+		assert.Contains(t, body, "ok")
+	}
+	first, second := correlationID(http.Header{}), correlationID(http.Header{})
+	assert.NotEqual(t, first, second)
+	twice := http.Header{"X-Correlation-Id": {"a", "b"}}
+	assert.NotContains(t, []string{"a", "b"}, correlationID(twice))
+}
+
+func TestABodyThatBreaksOffIsA400(t *testing.T) {
+	r := start(t, &fakeGateway{})
+	connection, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	require.NoError(t, err)
+	defer connection.Close()
+	_, err = io.WriteString(connection, "POST /q HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{")
+	require.NoError(t, err)
+	require.NoError(t, connection.(*net.TCPConn).CloseWrite())
+	answer, err := io.ReadAll(connection)
+	require.NoError(t, err)
+	assert.Contains(t, string(answer), "HTTP/1.1 400")
+	assert.Contains(t, string(answer), "did not arrive whole or in time")
+}
+
+func TestAccept(t *testing.T) {
+	for accept, events := range map[string]bool{
+		"": false, "*/*": false, "application/json": false, "text/*": false,
+		"text/event-stream": true, "Text/Event-Stream; charset=utf-8": true, "text/event-stream, application/json": true,
+		"text/event-stream;q=0": false, "text/event-stream;q=0.5, application/json": false,
+		"application/json;q=0.5, text/event-stream;q=0.9": true, "text/event-stream;q=x": false, ",": false,
+	} {
+		assert.Equal(t, events, prefersEvents([]string{accept}), "%q", accept)
+	}
+}
+
+func TestOperationsOfTheContractThatAreNotBuiltAre501(t *testing.T) {
+	r := start(t, &fakeGateway{})
+	echo, err := r.api.EchoWithResponse(context.Background(), nil,
+		client.EchoRequest{PACSIP: "127.0.0.1", PACSPort: 104, PACSAETitle: "A", CFindAETitle: "B"})
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusNotImplemented, echo.StatusCode())
+	metrics, err := r.api.GetMetricsWithResponse(context.Background(), nil)
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusNotImplemented, metrics.StatusCode())
+	assert.Equal(t, client.ProblemCodeNotImplemented, metrics.ApplicationProblemJSON501.Code)
+}

@@ -1,0 +1,182 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/qr"
+)
+
+// moving is a gateway whose retrieve has this outcome.
+func moving(result *qr.RetrieveResult, err error) *fakeGateway {
+	return &fakeGateway{retrieve: func(context.Context, qr.Peer, qr.Filter, string, qr.Progress) (*qr.RetrieveResult, error) {
+		return result, err
+	}}
+}
+
+// outcome is a result with one study for each retrieval.
+func outcome(err error, retrievals ...qr.Retrieval) *qr.RetrieveResult {
+	result := &qr.RetrieveResult{Retrievals: retrievals, Err: err}
+	for i := range retrievals {
+		retrievals[i].StudyInstanceUID = studyUID + "." + string(rune('1'+i))
+		result.Studies = append(result.Studies, study(retrievals[i].StudyInstanceUID))
+	}
+	return result
+}
+
+func moved(n int) qr.Retrieval {
+	return qr.Retrieval{
+		Status: qr.RetrievalOK, DICOMStatus: "0000", Completed: new(n), Failed: new(0), Warning: new(0),
+		FailedSOPInstanceUIDs: []string{},
+	}
+}
+
+var errUnknownDestination = &dicomnet.OpError{
+	Step: dicomnet.StepMove,
+	Err: &dicomnet.StatusError{
+		Op: dicomnet.StepMove, Status: dicomnet.StatusMoveDestination,
+		Detail: dicomnet.StatusDetail{ErrorComment: "no such AE for " + patientName},
+	},
+}
+
+func TestRetrieveOfEverythingIs200InTheOrderOfTheContract(t *testing.T) {
+	var destination string
+	r := start(t, &fakeGateway{retrieve: func(
+		_ context.Context, p qr.Peer, f qr.Filter, d string, _ qr.Progress,
+	) (*qr.RetrieveResult, error) {
+		destination = d
+		assert.Equal(t, qr.Peer{Host: "127.0.0.1", Port: 104, CalledAETitle: "PACS", CallingAETitle: "GATEWAY"}, p)
+		assert.Equal(t, qr.Filter{PatientID: patientID}, f)
+		return outcome(nil, moved(42)), nil
+	}})
+
+	status, _, body := r.post(t, "/qr", strings.Replace(retrieveBody, `"DEST"`, `" DEST "`, 1))
+
+	assert.Equal(t, http.StatusOK, status)
+	assert.Equal(t, "DEST", destination)
+	assert.Equal(t, `{"operation":"C-MOVE","status":"ok","message":"The study was moved.","success_count":1,"total_count":1,`+
+		`"patient_id":"`+patientID+`","study_details":[{"PatientName":"`+patientName+`","PatientID":"`+patientID+`","DateOfBirth":"",`+
+		`"StudyInstanceUID":"`+studyUID+`.1","StudyDescription":"","ModalitiesInStudy":["CT"],"StudyDate":"","StudyTime":"",`+
+		`"AccessionNumber":"","ReferringPhysicianName":"","PerformingPhysicianName":"","InstitutionName":""}],"warnings":[],`+
+		`"retrievals":[{"StudyInstanceUID":"`+studyUID+`.1","status":"ok","dicom_status":"0000","completed":42,"failed":0,`+
+		`"warning":0,"failed_sop_instance_uids":[]}]}`, strings.TrimSpace(body))
+}
+
+func TestOutcomesOfARetrieve(t *testing.T) {
+	failed := qr.Retrieval{Status: qr.RetrievalFailed, DICOMStatus: "A801"}
+	partly := qr.Retrieval{
+		Status: qr.RetrievalPartial, DICOMStatus: "B000", Completed: new(9), Failed: new(1), FailedSOPInstanceUIDs: []string{"1.2.3"},
+	}
+	cancelled := qr.Retrieval{Status: qr.RetrievalCancelled}
+	notAttempted := qr.Retrieval{Status: qr.RetrievalNotAttempted}
+	lost := &dicomnet.OpError{Step: dicomnet.StepMove, Err: dicomnet.ErrConnectionLost}
+
+	gateway := &fakeGateway{}
+	r := start(t, gateway)
+	for name, test := range map[string]struct {
+		result  *qr.RetrieveResult
+		status  int
+		message string
+		count   int
+		code    client.ProblemCode
+	}{
+		"all": {outcome(nil, moved(1), moved(2)), 200, "All 2 studies were moved.", 2, ""},
+		"success without counters": {
+			outcome(nil, qr.Retrieval{Status: qr.RetrievalOK, DICOMStatus: "0000"}), 200, "The study was moved.", 1, "",
+		},
+		"one in part": {outcome(errUnknownDestination, partly), 207, "The study was moved in part.", 0, ""},
+		"some": {
+			outcome(lost, moved(1), partly, failed, cancelled, notAttempted, notAttempted), 207,
+			"Not everything was moved: of 6 studies 1 completely, 1 in part, 1 failed, 1 cancelled, 2 not attempted.", 1, "",
+		},
+		"nothing, destination unknown": {outcome(errUnknownDestination, failed), 502, "", 0, client.ProblemCodeMoveDestinationUnknown},
+		"nothing, refused": {
+			outcome(&dicomnet.OpError{Step: dicomnet.StepMove, Err: &dicomnet.StatusError{
+				Op: dicomnet.StepMove, Status: dicomnet.StatusCannotPerform,
+			}}, failed),
+			502, "", 0, client.ProblemCodeMoveFailed,
+		},
+		"nothing, though the status is success": {
+			outcome(&dicomnet.OpError{Step: dicomnet.StepMove, Err: &qr.MoveOutcomeError{}}, failed), 502, "", 0, client.ProblemCodeMoveFailed,
+		},
+		"nothing, lost": {outcome(lost, failed, notAttempted), 502, "", 0, client.ProblemCodeConnectionLost},
+		"nothing, timeout": {
+			outcome(&dicomnet.OpError{Step: dicomnet.StepMove, Err: &dicomnet.TimeoutError{Timer: dicomnet.TimerMove}}, failed),
+			502, "", 0, client.ProblemCodeMoveTimeout,
+		},
+		"nothing, nobody knows why":   {outcome(errUnexpected, failed), 502, "", 0, client.ProblemCodeMoveFailed},
+		"nothing, and nobody asks":    {outcome(nil, failed), 502, "", 0, client.ProblemCodeMoveFailed},
+		"nothing, cancelled in time":  {outcome(&dicomnet.OpError{Step: dicomnet.StepMove, Err: context.Canceled}, cancelled), 502, "", 0, client.ProblemCodeCancelled},
+		"nothing matched":             {&qr.RetrieveResult{}, 404, "", 0, client.ProblemCodeNoStudyMatched},
+		"failed, but something moved": {outcome(lost, qr.Retrieval{Status: qr.RetrievalFailed, Completed: new(3)}), 207, "The study was moved in part.", 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			*gateway = *moving(test.result, nil)
+			reply, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
+			require.NoError(t, err)
+			require.Equal(t, test.status, reply.StatusCode())
+
+			switch test.status {
+			case http.StatusOK, http.StatusMultiStatus:
+				answer := reply.JSON200
+				want := client.RetrieveResponseStatusOk
+				if test.status == http.StatusMultiStatus {
+					answer, want = reply.JSON207, client.RetrieveResponseStatusPartial
+				}
+				assert.Equal(t, want, answer.Status)
+				assert.Equal(t, test.message, answer.Message)
+				assert.Equal(t, test.count, answer.SuccessCount)
+				assert.Equal(t, len(test.result.Studies), answer.TotalCount)
+				require.Len(t, answer.Retrievals, len(test.result.Retrievals))
+				for i, retrieval := range test.result.Retrievals {
+					assert.Equal(t, retrieval.Completed, answer.Retrievals[i].Completed)
+					assert.NotNil(t, answer.Retrievals[i].FailedSOPInstanceUIDs)
+				}
+			default:
+				p := problemIn(t, string(reply.Body))
+				assert.Equal(t, test.code, p.Code)
+				assert.NotContains(t, string(reply.Body), patientName)
+				if test.status == http.StatusBadGateway {
+					assert.Equal(t, client.DICOMFaultStepMove, p.DICOM.Step)
+				}
+			}
+			assert.NotContains(t, r.logs.String(), patientName)
+			assert.NotContains(t, r.logs.String(), patientID)
+			assert.NotContains(t, r.logs.String(), studyUID)
+		})
+	}
+}
+
+func TestARetrieveWhoseQueryFailsIs502(t *testing.T) {
+	r := start(t, moving(nil, &dicomnet.OpError{Step: dicomnet.StepAssociate, Err: &dicomnet.RejectError{Result: 2, Source: 3, Reason: 1}}))
+	reply, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
+	require.NoError(t, err)
+	require.Equal(t, http.StatusBadGateway, reply.StatusCode())
+	assert.Equal(t, "temporary-congestion", *reply.ApplicationProblemJSON502.DICOM.Reason)
+}
+
+func TestTheMoveDestinationIsRequiredForARetrieve(t *testing.T) {
+	r := start(t, &fakeGateway{})
+	status, _, body := r.post(t, "/qr", queryBody)
+	assert.Equal(t, http.StatusBadRequest, status)
+	assert.Equal(t, []client.Fault{{Pointer: "/c_move_ae_title", Detail: "is required"}}, problemIn(t, body).Errors)
+}
+
+func TestAHandlerThatForgetsToAnswerIsA500(t *testing.T) {
+	response, err := answered(func(echoContext, any) (any, error) { return nil, nil }, "")(nil, nil)
+	assert.Nil(t, response)
+	require.ErrorIs(t, err, errNoResponse)
+	assert.Equal(t, http.StatusInternalServerError, problemOf(t.Context(), err).status())
+
+	response, err = answered(func(echoContext, any) (any, error) { return nil, errUnexpected }, "")(nil, nil)
+	assert.Nil(t, response)
+	assert.True(t, errors.Is(err, errUnexpected))
+}

@@ -41,13 +41,14 @@ func buildGateway(dir string) (string, error) {
 	return path, nil
 }
 
-func startGateway(dir, path string, port int) (*gateway, error) {
+// startGateway runs the gateway; settings are more environment variables.
+func startGateway(dir, path string, port int, settings ...string) (*gateway, error) {
 	seconds := func(name string, d time.Duration) string { return fmt.Sprintf("%s=%g", name, d.Seconds()) }
-	p, err := start(dir, []string{
+	p, err := start(dir, append([]string{
 		"LISTEN_ADDR=" + address(port),
 		seconds("ACSE_TIMEOUT", acseTimeout), seconds("DIMSE_TIMEOUT", dimseTimeout),
 		seconds("NETWORK_TIMEOUT", networkTimeout), seconds("CONNECTION_TIMEOUT", connectionTimeout),
-	}, path)
+	}, settings...), path)
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ type site struct {
 
 	sources      []source
 	destinations []destination
+	binary       string
 	gateway      *gateway
 	closedPort   int
 }
@@ -74,8 +75,8 @@ func (s *site) start(dir string) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	binary, err := buildGateway(dir)
-	if err != nil {
+	var err error
+	if s.binary, err = buildGateway(dir); err != nil {
 		return err
 	}
 	ports, err := freePorts(8)
@@ -94,15 +95,15 @@ func (s *site) start(dir string) error {
 	if err := errors.Join(
 		s.started(startQRSCP(subdir(dir, "qrscp"), qrscp, known)),
 		s.started(startStoreSCP(dir, files)),
-		s.started(startOrthanc(subdir(dir, "a"), orthancA, known)),
-		s.started(startOrthanc(subdir(dir, "b"), orthancB, nil)),
+		s.started(startOrthanc(subdir(dir, "a"), orthancA, known, nil)),
+		s.started(startOrthanc(subdir(dir, "b"), orthancB, nil, nil)),
 	); err != nil {
 		return err
 	}
 	if err := s.load(subdir(dir, "studies")); err != nil {
 		return err
 	}
-	s.gateway, err = startGateway(dir, binary, ports[6])
+	s.gateway, err = startGateway(dir, s.binary, ports[6])
 	if s.gateway != nil {
 		err = s.started(s.gateway.process, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,7 +22,8 @@ type orthanc struct {
 	httpPort int
 }
 
-func startOrthanc(dir string, o orthanc, destinations map[string]int) (*process, error) {
+// startOrthanc runs an empty Orthanc; more is configuration beside the usual.
+func startOrthanc(dir string, o orthanc, destinations map[string]int, more map[string]any) (*process, error) {
 	path, err := lookup("Orthanc")
 	if err != nil {
 		return nil, err
@@ -30,7 +32,7 @@ func startOrthanc(dir string, o orthanc, destinations map[string]int) (*process,
 	for aeTitle, port := range destinations {
 		modalities[aeTitle] = []any{aeTitle, "127.0.0.1", port}
 	}
-	config, err := json.Marshal(map[string]any{
+	settings := map[string]any{
 		"Name": o.aeTitle, "StorageDirectory": filepath.Join(dir, "db"), "IndexDirectory": filepath.Join(dir, "db"),
 		"Plugins":  []string{},
 		"HttpPort": o.httpPort, "RemoteAccessAllowed": false, "AuthenticationEnabled": false,
@@ -41,7 +43,9 @@ func startOrthanc(dir string, o orthanc, destinations map[string]int) (*process,
 		// Answers in the one character set that holds every name here.
 		"DefaultEncoding":  "Utf8",
 		"SynchronousCMove": true, "OverwriteInstances": true, "DicomAssociationCloseDelay": 0,
-	})
+	}
+	maps.Copy(settings, more)
+	config, err := json.Marshal(settings)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,11 @@ const pages = {
   redoc: { path: '/redoc', drawn: '.api-content h1', text: '/q' },
 };
 
+const looks = ['light', 'dark'].flatMap((colorScheme) => [
+  { name: `${colorScheme}-desk`, colorScheme, width: 1280, height: 900 },
+  { name: `${colorScheme}-phone`, colorScheme, width: 390, height: 844 },
+]);
+
 let gateway;
 let browser;
 
@@ -21,27 +26,29 @@ after(async () => {
   await gateway?.stop();
 });
 
+async function assertReadable(page) {
+  assert.equal(await overflow(page), 0, 'pixels wider than the window');
+  assert.deepEqual(await faint(page, 3), [], 'texts that are hard to read');
+}
+
 for (const [name, { path, drawn, text }] of Object.entries(pages)) {
   describe(path, () => {
-    for (const colorScheme of ['light', 'dark']) {
-      for (const [device, size] of Object.entries({ desk: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } })) {
-        test(`renders in ${colorScheme} on a ${device}, from this host alone and without an error`, async () => {
-          const { page, faults, close } = await open(browser, gateway.url, path, { ...size, colorScheme });
-          await page.locator(drawn).first().waitFor();
-          await page.getByText(text, { exact: true }).first().waitFor({ state: 'attached' });
-          await page.waitForLoadState('networkidle');
-          await shoot(page, `${name}-${colorScheme}-${device}`);
-          await shoot(page, `${name}-${colorScheme}-${device}-whole`, true);
+    for (const look of looks) {
+      test(`renders from this host alone and without an error (${look.name})`, async () => {
+        const { page, faults, close } = await open(browser, gateway.url, path, look);
+        await page.locator(drawn).first().waitFor();
+        await page.getByText(text, { exact: true }).first().waitFor({ state: 'attached' });
+        await page.waitForLoadState('networkidle');
+        await shoot(page, `${name}-${look.name}`);
+        await shoot(page, `${name}-${look.name}-whole`, true);
 
-          assert.match(await page.title(), /DICOM Query\/Retrieve gateway/);
-          assert.equal(await overflow(page), 0, 'pixels wider than the window');
-          const brightness = await background(page);
-          assert.ok(colorScheme === 'dark' ? brightness < 64 : brightness > 191, `brightness ${brightness}`);
-          assert.deepEqual(await faint(page, 3), [], 'texts that are hard to read');
-          assert.deepEqual(faults, []);
-          await close();
-        });
-      }
+        assert.match(await page.title(), /DICOM Query\/Retrieve gateway/);
+        const brightness = await background(page);
+        assert.ok(look.colorScheme === 'dark' ? brightness < 64 : brightness > 191, `brightness ${brightness}`);
+        await assertReadable(page);
+        assert.deepEqual(faults, []);
+        await close();
+      });
     }
 
     test('follows the colour scheme while it is open', async () => {
@@ -56,27 +63,30 @@ for (const [name, { path, drawn, text }] of Object.entries(pages)) {
   });
 }
 
-test('"Try it out" of /q shows the studies of the demonstration PACS', async () => {
-  const { page, faults, close } = await open(browser, gateway.url, '/docs');
-  const operation = page.locator('.opblock', { has: page.locator('[data-path="/q"]') });
-  await operation.locator('.opblock-summary').click();
-  await operation.getByRole('button', { name: 'Try it out' }).click();
-  await operation.locator('textarea.body-param__text').fill(JSON.stringify({
-    pacs_ip: '127.0.0.1',
-    pacs_port: gateway.pacsPort,
-    pacs_ae_title: 'ORTHANCA',
-    c_find_ae_title: 'GATEWAY',
-    patient_id: '1112223333',
-  }));
-  await operation.getByRole('button', { name: 'Execute' }).click();
-  const answer = operation.locator('.live-responses-table .response');
-  await answer.waitFor();
-  await shoot(page, 'docs-try-it-out', true);
-  assert.match(await answer.locator('.response-col_status').innerText(), /^200/);
-  assert.match(await answer.innerText(), /StudyInstanceUID/);
-  assert.deepEqual(faults, []);
-  await close();
-});
+for (const look of looks) {
+  test(`"Try it out" of /q shows the studies of the demonstration PACS (${look.name})`, async () => {
+    const { page, faults, close } = await open(browser, gateway.url, '/docs', look);
+    const operation = page.locator('.opblock', { has: page.locator('[data-path="/q"]') });
+    await operation.locator('.opblock-summary').click();
+    await operation.getByRole('button', { name: 'Try it out' }).click();
+    await operation.locator('textarea.body-param__text').fill(JSON.stringify({
+      pacs_ip: '127.0.0.1',
+      pacs_port: gateway.pacsPort,
+      pacs_ae_title: 'ORTHANCA',
+      c_find_ae_title: 'GATEWAY',
+      patient_id: '1112223333',
+    }));
+    await operation.getByRole('button', { name: 'Execute' }).click();
+    const answer = operation.locator('.live-responses-table .response');
+    await answer.waitFor();
+    await shoot(page, `docs-try-it-out-${look.name}`, true);
+    assert.match(await answer.locator('.response-col_status').innerText(), /^200/);
+    assert.match(await answer.innerText(), /StudyInstanceUID/);
+    await assertReadable(page);
+    assert.deepEqual(faults, []);
+    await close();
+  });
+}
 
 test('the search of /redoc finds an operation', async () => {
   const { page, faults, close } = await open(browser, gateway.url, '/redoc');

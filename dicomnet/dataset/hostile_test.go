@@ -23,17 +23,6 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// everything reads all there is in a data set.
-func everything(set *dataset.Set) {
-	for t := range set.Tags() {
-		_ = set.String(t)
-		_, _ = set.Bytes(t)
-		for _, item := range set.Items(t) {
-			everything(item)
-		}
-	}
-}
-
 // A data set of a response has a megabyte at most; none may cost more than ten.
 func TestHostileAllocations(t *testing.T) { //nolint:paralleltest // it measures
 	fill := func(s string) string { return strings.Repeat(s, megabyte/len(s)) }
@@ -100,11 +89,7 @@ func TestHostileAllocations(t *testing.T) { //nolint:paralleltest // it measures
 				return
 			}
 			require.NoError(t, err)
-			for tg := range set.Tags() {
-				assert.Less(t, allocated(func() { set.Strings(tg) }), uint64(10*megabyte), "values of one element")
-			}
-			assert.Less(t, allocated(func() { everything(set) }), uint64(10*megabyte), "all elements")
-			assert.Less(t, allocated(func() { _, _ = set.Dataset() }), uint64(10*megabyte), "conversion")
+			assert.Less(t, allocated(func() { _, _ = set.Dataset() }), uint64(10*megabyte), "reading all there is")
 		})
 	}
 }

@@ -78,6 +78,9 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 	logger := server.NewLogger(config, stdout)
 	build := buildInfo()
 	logger.Info().Stringer("build", build).Object("settings", config).Msg("starting")
+	if names := config.WithoutEffect(); len(names) > 0 {
+		logger.Warn().Strs("settings", names).Msg("this version does not heed these settings")
+	}
 	if config.DICOMDebug {
 		logger.Warn().Msg("DICOM_DEBUG is on: the log holds patient data")
 	}

@@ -40,6 +40,10 @@ type Config struct {
 
 	MaxMatches int `env:"MAX_MATCHES" envDefault:"10000"`
 
+	MaxAssociationsPerPACS int     `env:"MAX_ASSOCIATIONS_PER_PACS" envDefault:"10"`
+	QueueTimeout           Seconds `env:"QUEUE_TIMEOUT"             envDefault:"5"`
+	AssociationIdle        Seconds `env:"ASSOCIATION_IDLE"          envDefault:"0"`
+
 	DICOMTLSCAFile     string `env:"DICOM_TLS_CA_FILE"`
 	DICOMTLSCertFile   string `env:"DICOM_TLS_CERT_FILE"`
 	DICOMTLSKeyFile    string `env:"DICOM_TLS_KEY_FILE"`
@@ -49,22 +53,22 @@ type Config struct {
 
 	dicomTLS  *tls.Config
 	serverTLS *tls.Config
+	idle      []string
 }
 
-// Settings of features that this version lacks, with the value that switches
-// each off. To ignore one would leave a gateway open that its operator believes
-// closed, or unaudited that he believes audited.
-var notBuilt = []struct{ name, off string }{
-	{"API_KEYS_FILE", ""},
+// Protections that this version lacks, by the setting that would switch each on.
+// To ignore one would leave a gateway open that its operator believes closed, or
+// unaudited that he believes audited.
+var notBuilt = []string{"API_KEYS_FILE", "AUDIT_LOG", "PACS_ALLOWLIST", "TLS_CLIENT_CA_FILE"}
+
+// Other settings that have no effect yet, with the value that says so.
+var withoutEffect = []struct{ name, off string }{
 	{"ASSOCIATION_IDLE", "0"},
-	{"AUDIT_LOG", ""},
 	{"MAX_ASSOCIATIONS_PER_PACS", ""},
 	{"OTEL_EXPORTER_OTLP_ENDPOINT", ""},
 	{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", ""},
 	{"OTEL_TRACES_EXPORTER", "none"},
-	{"PACS_ALLOWLIST", ""},
 	{"QUEUE_TIMEOUT", ""},
-	{"TLS_CLIENT_CA_FILE", ""},
 }
 
 // Seconds is a duration that is written as a number of seconds, with or without
@@ -106,9 +110,14 @@ func LoadConfig(getenv func(string) string) (Config, error) {
 	}
 	c.check(&faults)
 
-	for _, setting := range notBuilt {
+	for _, name := range notBuilt {
+		if getenv(name) != "" {
+			faults.add(name, "this version does not support it; unset it")
+		}
+	}
+	for _, setting := range withoutEffect {
 		if value := getenv(setting.name); value != "" && value != setting.off {
-			faults.add(setting.name, "this version does not support it; unset it")
+			c.idle = append(c.idle, setting.name)
 		}
 	}
 	return c, faults.err()
@@ -136,6 +145,9 @@ func (c *Config) check(faults *faultyVariables) {
 	if c.MaxMatches < 1 {
 		faults.add("MAX_MATCHES", "want at least 1")
 	}
+	if c.MaxAssociationsPerPACS < 1 {
+		faults.add("MAX_ASSOCIATIONS_PER_PACS", "want at least 1")
+	}
 	if !validListenAddr(c.ListenAddr) {
 		faults.add("LISTEN_ADDR", "want host:port or :port")
 	}
@@ -161,6 +173,10 @@ func (c *Config) Timeouts() dicomnet.Timeouts {
 		Network:    c.NetworkTimeout.Duration(),
 	}
 }
+
+// WithoutEffect names the settings that were made and that this version does not
+// heed.
+func (c *Config) WithoutEffect() []string { return c.idle }
 
 // DICOMTLS is what DICOM TLS connections to a PACS are made with; the settings
 // may leave it at what the system trusts.

@@ -63,9 +63,9 @@ func TestOneMessageNamesEveryFaultySettingAndRepeatsNoValue(t *testing.T) {
 	_, err := LoadConfig(environment(
 		"ACSE_TIMEOUT", "soon-xyz", "DIMSE_TIMEOUT", "0", "NETWORK_TIMEOUT", "-1", "CONNECTION_TIMEOUT", "NaN",
 		"MOVE_TIMEOUT", "0", "OPERATION_TIMEOUT", "1e300", "MAX_MATCHES", "many-xyz", "LISTEN_ADDR", "xyz", "DICOM_DEBUG", "xyz",
-		"LOG_FORMAT", "xyz", "PACS_ALLOWLIST", "xyz", "API_KEYS_FILE", "/xyz", "AUDIT_LOG", "xyz", "ASSOCIATION_IDLE", "5",
-		"MAX_ASSOCIATIONS_PER_PACS", "9", "QUEUE_TIMEOUT", "9", "TLS_CLIENT_CA_FILE", "/xyz", "DICOM_TLS_CA_FILE", "/xyz",
-		"DICOM_TLS_CERT_FILE", "/xyz", "TLS_KEY_FILE", "/xyz", "OTEL_EXPORTER_OTLP_ENDPOINT", "http://xyz", "OTEL_TRACES_EXPORTER", "otlp",
+		"LOG_FORMAT", "xyz", "PACS_ALLOWLIST", "xyz", "API_KEYS_FILE", "/xyz", "AUDIT_LOG", "xyz", "ASSOCIATION_IDLE", "xyz",
+		"MAX_ASSOCIATIONS_PER_PACS", "0", "QUEUE_TIMEOUT", "xyz", "TLS_CLIENT_CA_FILE", "/xyz", "DICOM_TLS_CA_FILE", "/xyz",
+		"DICOM_TLS_CERT_FILE", "/xyz", "TLS_KEY_FILE", "/xyz",
 	))
 	require.Error(t, err)
 	for _, name := range []string{
@@ -73,11 +73,18 @@ func TestOneMessageNamesEveryFaultySettingAndRepeatsNoValue(t *testing.T) {
 		"OPERATION_TIMEOUT: want seconds", "MAX_MATCHES: want an integer", "LISTEN_ADDR: want host:port", "DICOM_DEBUG: want true or false",
 		"LOG_FORMAT: want json or console", "PACS_ALLOWLIST: this version does not support it", "API_KEYS_FILE", "AUDIT_LOG",
 		"ASSOCIATION_IDLE", "MAX_ASSOCIATIONS_PER_PACS", "QUEUE_TIMEOUT", "TLS_CLIENT_CA_FILE", "DICOM_TLS_CA_FILE: the file cannot be read",
-		"DICOM_TLS_KEY_FILE: is needed", "TLS_CERT_FILE: is needed", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_EXPORTER",
+		"DICOM_TLS_KEY_FILE: is needed", "TLS_CERT_FILE: is needed",
 	} {
 		assert.ErrorContains(t, err, name)
 	}
 	assert.NotContains(t, err.Error(), "xyz")
+}
+
+func TestSettingsWithoutEffectAreNamed(t *testing.T) {
+	c := testConfig(t, "MAX_ASSOCIATIONS_PER_PACS", "20", "OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318", "OTEL_TRACES_EXPORTER", "none")
+	assert.Equal(t, []string{"MAX_ASSOCIATIONS_PER_PACS", "OTEL_EXPORTER_OTLP_ENDPOINT"}, c.WithoutEffect())
+	c = testConfig(t)
+	assert.Empty(t, c.WithoutEffect())
 }
 
 func TestSettingsThatAreInOrderByThemselvesButNotInRange(t *testing.T) {

@@ -436,6 +436,7 @@ func (e RetrieveResponseStatus) Valid() bool {
 
 // Defines values for WarningCode.
 const (
+	AccessionNumberUnknown    WarningCode = "accession_number_unknown"
 	CharacterSetAssumed       WarningCode = "character_set_assumed"
 	CharacterSetUnknown       WarningCode = "character_set_unknown"
 	DuplicatesMerged          WarningCode = "duplicates_merged"
@@ -452,6 +453,8 @@ const (
 // Valid indicates whether the value is a known member of the WarningCode enum.
 func (e WarningCode) Valid() bool {
 	switch e {
+	case AccessionNumberUnknown:
+		return true
 	case CharacterSetAssumed:
 		return true
 	case CharacterSetUnknown:
@@ -1201,6 +1204,7 @@ type Warning struct {
 // | `duplicates_merged` | the PACS returned a study more than once |
 // | `modalities_unknown` | the modalities of a study could not be learnt |
 // | `undated_dropped` | a date filter dropped studies without a readable date |
+// | `accession_number_unknown` | the PACS did not tell the accession number of a study; it was dropped |
 type WarningCode string
 
 // CorrelationID defines model for CorrelationID.

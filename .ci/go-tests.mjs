@@ -21,6 +21,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const event = JSON.parse(line);
   switch (event.Action) {
     case 'output':
+      if (/^=== (RUN|PAUSE|CONT|NAME) /.test(event.Output)) break;
       if (event.Test) {
         said.set(key(event), (said.get(key(event)) ?? '') + event.Output);
       } else if (!/^(PASS|coverage:.*)$/.test(event.Output.trim())) {

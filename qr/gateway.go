@@ -20,8 +20,10 @@ type Options struct {
 	MaxMatches       int           // of one C-FIND; zero: DefaultMaxMatches
 	TLS              *tls.Config   // for peers with TLS set
 	DialContext      func(ctx context.Context, network, address string) (net.Conn, error)
-	Trace            *dicomnet.Trace
-	Now              func() time.Time // nil: time.Now
+	// LookupHost gives the addresses of a name to Echo, which times it on its own; nil: that of net.DefaultResolver.
+	LookupHost func(ctx context.Context, host string) ([]string, error)
+	Trace      *dicomnet.Trace
+	Now        func() time.Time // nil: time.Now
 }
 
 // Gateway runs operations; safe for concurrent use.

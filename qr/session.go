@@ -27,8 +27,19 @@ func (s *session) open(ctx context.Context, sopClasses ...string) error {
 		_ = s.assoc.Close()
 		s.assoc = nil
 	}
+	cfg, address := s.config(sopClasses...)
+	assoc, err := dicomnet.Dial(ctx, address, cfg)
+	if err != nil {
+		return failure(ctx, dicomnet.StepAssociate, err)
+	}
+	s.assoc = assoc
+	return nil
+}
+
+// config is how to dial the peer, and where.
+func (s *session) config(sopClasses ...string) (cfg dicomnet.Config, address string) {
 	o := &s.gateway.options
-	cfg := dicomnet.Config{
+	cfg = dicomnet.Config{
 		CalledAETitle:  s.peer.CalledAETitle,
 		CallingAETitle: s.peer.CallingAETitle,
 		Timeouts:       o.Timeouts,
@@ -44,12 +55,7 @@ func (s *session) open(ctx context.Context, sopClasses ...string) error {
 	if s.peer.TLS {
 		cfg.TLS = o.TLS
 	}
-	assoc, err := dicomnet.Dial(ctx, net.JoinHostPort(s.peer.Host, strconv.Itoa(s.peer.Port)), cfg)
-	if err != nil {
-		return failure(ctx, dicomnet.StepAssociate, err)
-	}
-	s.assoc = assoc
-	return nil
+	return cfg, net.JoinHostPort(s.peer.Host, strconv.Itoa(s.peer.Port))
 }
 
 // need makes sure of an association that takes the SOP class: the one at hand, or one on which nothing else is proposed.

@@ -239,6 +239,19 @@ func (l *link) write(b []byte, pdus int) error {
 	return nil
 }
 
+// lastWord gives, in place of a failed write, the TLS alert that the peer sent
+// before it went away, where there is one: which of the two is seen first is a
+// race.
+func (l *link) lastWord(written error) error {
+	if _, secure := l.conn.(*tls.Conn); !secure || l.arm(l.conn.SetReadDeadline, time.Now().Add(time.Second)) != nil {
+		return written
+	}
+	if _, err := l.conn.Read(l.buf[l.w:]); err != nil && isTLSAlert(err) {
+		return err
+	}
+	return written
+}
+
 // last writes b as the last thing on the connection, with a deadline of its own.
 func (l *link) last(b []byte) {
 	l.resume()

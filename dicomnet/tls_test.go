@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet"
@@ -181,4 +182,26 @@ func TestTLSReadsGoOnAfterACancel(t *testing.T) {
 	require.True(t, a.Usable())
 	require.NoError(t, a.Close())
 	require.NoError(t, script.Err())
+}
+
+// The alert of a peer that is gone by the time the request is written.
+func TestTLSAlertIsReadBehindAFailedWrite(t *testing.T) {
+	ca := newAuthority(t)
+	ours, theirs := dicomtest.Pipe(0)
+	refused := make(chan struct{})
+	go func() {
+		defer close(refused)
+		c := tls.Server(theirs, &tls.Config{
+			Certificates: []tls.Certificate{ca.issue("pacs", time.Hour)}, MinVersion: tls.VersionTLS13,
+			ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.pool(),
+		})
+		assert.Error(t, c.HandshakeContext(context.Background()))
+		_ = theirs.Close()
+	}()
+	cfg := config()
+	cfg.TLS = &tls.Config{RootCAs: ca.pool(), ServerName: "pacs", MinVersion: tls.VersionTLS13}
+	cfg.DialContext = func(context.Context, string, string) (net.Conn, error) { return ours, nil }
+	cfg.Trace = &dicomnet.Trace{Secured: func(context.Context, tls.ConnectionState) { <-refused }}
+	_, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+	requireStep(t, err, dicomnet.StepTLS)
 }

@@ -80,7 +80,22 @@ func (u *upper) send(e event, p pdu.PDU) error {
 	u.tracePDU(true, p.Type(), len(b)-pdu.HeaderLength)
 	u.writeMu.Lock()
 	defer u.writeMu.Unlock()
-	return u.lost(u.link.write(b, 1))
+	err := u.link.write(b, 1)
+	if err != nil && e == evtConnected {
+		err = u.link.lastWord(err)
+		if isTLSAlert(err) {
+			return u.refusedByTLS(err)
+		}
+	}
+	return u.lost(err)
+}
+
+// refusedByTLS ends the association for an alert that came in place of the first
+// PDU: TLS 1.3 tells a client only then that its certificate was refused.
+func (u *upper) refusedByTLS(alert error) error {
+	err := &TLSError{Err: alert}
+	u.finish("failed", err)
+	return err
 }
 
 // sendData issues a P-DATA request for the P-DATA-TF PDUs that b holds.
@@ -208,10 +223,7 @@ func (u *upper) receiveFailed(t pdu.Type, err error) error {
 	case errors.As(err, &format):
 		return u.invalidPDU(t, format)
 	case u.currentState() == sta5 && isTLSAlert(err):
-		// TLS 1.3 tells a client only now that its certificate was refused.
-		tlsErr := &TLSError{Err: err}
-		u.finish("failed", tlsErr)
-		return tlsErr
+		return u.refusedByTLS(err)
 	}
 	return u.lost(err)
 }

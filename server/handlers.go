@@ -51,11 +51,6 @@ func (h *handlers) GetVersion(ctx context.Context, _ api.GetVersionRequestObject
 	}, nil
 }
 
-// Echo is not built yet.
-func (h *handlers) Echo(context.Context, api.EchoRequestObject) (api.EchoResponseObject, error) {
-	return nil, &problem{code: api.ProblemCodeNotImplemented}
-}
-
 // GetMetrics is not built yet.
 func (h *handlers) GetMetrics(context.Context, api.GetMetricsRequestObject) (api.GetMetricsResponseObject, error) {
 	return nil, &problem{code: api.ProblemCodeNotImplemented}

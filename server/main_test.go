@@ -33,6 +33,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type fakeGateway struct {
 	query    func(ctx context.Context, p qr.Peer, f qr.Filter) (*qr.QueryResult, error)
 	retrieve func(ctx context.Context, p qr.Peer, f qr.Filter, destination string, progress qr.Progress) (*qr.RetrieveResult, error)
+	echo     func(ctx context.Context, p qr.Peer) *qr.EchoReport
 	waitErr  error
 }
 
@@ -45,6 +46,8 @@ func (g *fakeGateway) Retrieve(
 ) (*qr.RetrieveResult, error) {
 	return g.retrieve(ctx, p, f, destination, progress)
 }
+
+func (g *fakeGateway) Echo(ctx context.Context, p qr.Peer) *qr.EchoReport { return g.echo(ctx, p) }
 
 func (g *fakeGateway) Wait(context.Context) error { return g.waitErr }
 

@@ -23,6 +23,7 @@ type problem struct {
 	faults     []api.Fault
 	dicom      *api.DICOMFault
 	warnings   []api.Warning
+	steps      []api.EchoStep
 	allow      string // of 405
 	retryAfter int    // seconds, of 503
 	cause      error
@@ -62,6 +63,7 @@ var kinds = map[api.ProblemCode]kind{
 	api.ProblemCodeAssociationReleased:    {502, "Association released", "The PACS released the association in mid-operation."},
 	api.ProblemCodeAssociationTimeout:     {502, "Association timeout", "The PACS did not answer the association request in time."},
 	api.ProblemCodeNoPresentationContext:  {502, "No presentation context", "The PACS does not offer this service to this calling AE title."},
+	api.ProblemCodeEchoFailed:             {502, "C-ECHO failed", "The PACS ended C-ECHO with a failure."},
 	api.ProblemCodeFindFailed:             {502, "C-FIND failed", "The PACS ended C-FIND with a failure."},
 	api.ProblemCodeDIMSETimeout:           {502, "DIMSE timeout", "The PACS did not respond in time."},
 	api.ProblemCodeMoveFailed:             {502, "C-MOVE failed", "Nothing was moved."},
@@ -111,6 +113,7 @@ var causes = []struct {
 	{status(dicomnet.StepMove, dicomnet.StatusMoveDestination), api.ProblemCodeMoveDestinationUnknown},
 	{operation(dicomnet.StepMove), api.ProblemCodeMoveFailed},
 	{operation(dicomnet.StepFind), api.ProblemCodeFindFailed},
+	{operation(dicomnet.StepEcho), api.ProblemCodeEchoFailed},
 	{as[*dicomnet.LimitError], api.ProblemCodeLimitExceeded},
 	{as[*dicomnet.ProtocolError], api.ProblemCodeProtocolError},
 	{as[*dicomnet.DataSetError], api.ProblemCodeProtocolError},
@@ -181,6 +184,7 @@ func problemOf(ctx context.Context, err error) *problem {
 const retryAfterDraining = 5
 
 var steps = map[dicomnet.Step]api.DICOMFaultStep{
+	qr.StepResolve:         api.DICOMFaultStepResolve,
 	dicomnet.StepConnect:   api.DICOMFaultStepConnect,
 	dicomnet.StepTLS:       api.DICOMFaultStepTLS,
 	dicomnet.StepAssociate: api.DICOMFaultStepAssociate,
@@ -226,6 +230,7 @@ func (p *problem) document(correlationID string) api.Problem {
 		Errors:   p.faults,
 		DICOM:    p.dicom,
 		Warnings: p.warnings,
+		Steps:    p.steps,
 	}
 	if p.detail != "" {
 		document.Detail = p.detail

@@ -315,12 +315,8 @@ func TestAccept(t *testing.T) {
 	}
 }
 
-func TestOperationsOfTheContractThatAreNotBuiltAre501(t *testing.T) {
+func TestMetricsAreNotBuiltYet(t *testing.T) {
 	r := start(t, &fakeGateway{})
-	echo, err := r.api.EchoWithResponse(context.Background(), nil,
-		client.EchoRequest{PACSIP: "127.0.0.1", PACSPort: 104, PACSAETitle: "A", CFindAETitle: "B"})
-	require.NoError(t, err)
-	assert.Equal(t, http.StatusNotImplemented, echo.StatusCode())
 	metrics, err := r.api.GetMetricsWithResponse(context.Background(), nil)
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusNotImplemented, metrics.StatusCode())

@@ -24,6 +24,7 @@ import (
 type Gateway interface {
 	Query(ctx context.Context, p qr.Peer, f qr.Filter) (*qr.QueryResult, error)
 	Retrieve(ctx context.Context, p qr.Peer, f qr.Filter, destination string, progress qr.Progress) (*qr.RetrieveResult, error)
+	Echo(ctx context.Context, p qr.Peer) *qr.EchoReport
 	// Wait blocks until what goes on behind the answers is done.
 	Wait(ctx context.Context) error
 }

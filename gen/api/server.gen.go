@@ -50,6 +50,27 @@ func (e DICOMFaultStep) Valid() bool {
 	}
 }
 
+// Defines values for EchoContextService.
+const (
+	EchoService EchoContextService = "C-ECHO"
+	FindService EchoContextService = "C-FIND"
+	MoveService EchoContextService = "C-MOVE"
+)
+
+// Valid indicates whether the value is a known member of the EchoContextService enum.
+func (e EchoContextService) Valid() bool {
+	switch e {
+	case EchoService:
+		return true
+	case FindService:
+		return true
+	case MoveService:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EchoResponseOperation.
 const (
 	CECHO EchoResponseOperation = "C-ECHO"
@@ -169,6 +190,7 @@ const (
 	ProblemCodeConnectionTimeout      ProblemCode = "connection_timeout"
 	ProblemCodeDIMSETimeout           ProblemCode = "dimse_timeout"
 	ProblemCodeDraining               ProblemCode = "draining"
+	ProblemCodeEchoFailed             ProblemCode = "echo_failed"
 	ProblemCodeFindFailed             ProblemCode = "find_failed"
 	ProblemCodeInternalError          ProblemCode = "internal_error"
 	ProblemCodeInvalidRequest         ProblemCode = "invalid_request"
@@ -218,6 +240,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeDIMSETimeout:
 		return true
 	case ProblemCodeDraining:
+		return true
+	case ProblemCodeEchoFailed:
 		return true
 	case ProblemCodeFindFailed:
 		return true
@@ -525,16 +549,21 @@ type DICOMFault struct {
 // DICOMFaultStep defines model for DICOMFault.Step.
 type DICOMFaultStep string
 
-// EchoContext The answer to one proposed presentation context.
+// EchoContext The answer to the presentation context that was proposed for a service.
 type EchoContext struct {
-	AbstractSyntax string `json:"abstract_syntax"`
+	Service        EchoContextService `json:"service"`
+	AbstractSyntax string             `json:"abstract_syntax"`
 
 	// TransferSyntax Empty unless accepted.
 	TransferSyntax string `json:"transfer_syntax"`
 
-	// Result The standard's word.
+	// Result The standard's word: `acceptance`, `user-rejection`, `no-reason`, `abstract-syntax-not-supported`,
+	// `transfer-syntaxes-not-supported`, or `result` and a number that the standard does not know.
 	Result string `json:"result"`
 }
+
+// EchoContextService defines model for EchoContext.Service.
+type EchoContextService string
 
 // EchoRequest defines model for EchoRequest.
 type EchoRequest struct {
@@ -583,22 +612,40 @@ type EchoResponseStatus string
 type EchoStep struct {
 	Step       EchoStepStep   `json:"step"`
 	Status     EchoStepStatus `json:"status"`
-	DurationMs float32        `json:"duration_ms"`
+	DurationMs float64        `json:"duration_ms"`
 
-	// Hint Of a step that failed: what to check, in plain words.
-	Hint      *string  `json:"hint,omitempty"`
+	// Hint What to check, in plain words: always of the step that failed, and of `associate` where C-ECHO is
+	// accepted without C-FIND or C-MOVE.
+	Hint *string `json:"hint,omitempty"`
+
+	// Addresses Of `resolve`.
 	Addresses []string `json:"addresses,omitempty"`
 
+	// Address Of `connect`: address and port.
+	Address *string `json:"address,omitempty"`
+
 	// TLSVersion Example: TLS 1.3
-	TLSVersion                *string    `json:"tls_version,omitempty"`
-	CertificateSubject        *string    `json:"certificate_subject,omitempty"`
-	CertificateExpiry         *time.Time `json:"certificate_expiry,omitempty"`
-	ImplementationClassUID    *string    `json:"implementation_class_uid,omitempty"`
-	ImplementationVersionName *string    `json:"implementation_version_name,omitempty"`
+	TLSVersion *string `json:"tls_version,omitempty"`
+
+	// CipherSuite Example: TLS_AES_128_GCM_SHA256
+	CipherSuite *string `json:"cipher_suite,omitempty"`
+
+	// CertificateSubject Of the PACS's certificate, made printable.
+	CertificateSubject *string `json:"certificate_subject,omitempty"`
+
+	// CertificateIssuer Of the PACS's certificate, made printable.
+	CertificateIssuer      *string    `json:"certificate_issuer,omitempty"`
+	CertificateExpiry      *time.Time `json:"certificate_expiry,omitempty"`
+	ImplementationClassUID *string    `json:"implementation_class_uid,omitempty"`
+
+	// ImplementationVersionName Empty where the PACS did not tell.
+	ImplementationVersionName *string `json:"implementation_version_name,omitempty"`
 
 	// MaxPduLength 0 is no limit.
-	MaxPduLength *int          `json:"max_pdu_length,omitempty"`
-	Contexts     []EchoContext `json:"contexts,omitempty"`
+	MaxPduLength *int `json:"max_pdu_length,omitempty"`
+
+	// Contexts Of `associate`: the answers for C-ECHO, C-FIND and C-MOVE.
+	Contexts []EchoContext `json:"contexts,omitempty"`
 }
 
 // EchoStepStep defines model for EchoStep.Step.
@@ -709,7 +756,7 @@ type Problem struct {
 	// Warnings Of a 404 where no study matched: what was dropped.
 	Warnings []Warning `json:"warnings,omitempty"`
 
-	// Steps Of a 502 of /echo: the steps so far.
+	// Steps Of a 502 of /echo: the steps so far, of which the last one failed.
 	Steps []EchoStep `json:"steps,omitempty"`
 }
 
@@ -740,6 +787,7 @@ type Problem struct {
 // | `association_released` | 502 | the PACS released the association in mid-operation |
 // | `association_timeout` | 502 | no answer to the association request within ACSE_TIMEOUT |
 // | `no_presentation_context` | 502 | the PACS does not offer this service to this caller |
+// | `echo_failed` | 502 | C-ECHO ended with a failure |
 // | `find_failed` | 502 | C-FIND ended with a failure |
 // | `dimse_timeout` | 502 | no response within DIMSE_TIMEOUT |
 // | `move_failed` | 502 | C-MOVE moved nothing |
@@ -1213,6 +1261,9 @@ type CorrelationID = string
 // DICOMFailed A problem document (RFC 9457).
 type DICOMFailed = Problem
 
+// EchoFailed A problem document (RFC 9457).
+type EchoFailed = Problem
+
 // Forbidden A problem document (RFC 9457).
 type Forbidden = Problem
 
@@ -1612,6 +1663,15 @@ type DICOMFailedApplicationProblemPlusJSONResponse struct {
 	Headers DICOMFailedResponseHeaders
 }
 
+type EchoFailedResponseHeaders struct {
+	XCorrelationID string
+}
+type EchoFailedApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers EchoFailedResponseHeaders
+}
+
 type ForbiddenResponseHeaders struct {
 	XCorrelationID string
 }
@@ -1892,25 +1952,8 @@ func (response Echo500ApplicationProblemPlusJSONResponse) VisitEchoResponse(w ht
 	return err
 }
 
-type Echo501ApplicationProblemPlusJSONResponse struct {
-	NotImplementedApplicationProblemPlusJSONResponse
-}
-
-func (response Echo501ApplicationProblemPlusJSONResponse) VisitEchoResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
-	w.WriteHeader(501)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 type Echo502ApplicationProblemPlusJSONResponse struct {
-	DICOMFailedApplicationProblemPlusJSONResponse
+	EchoFailedApplicationProblemPlusJSONResponse
 }
 
 func (response Echo502ApplicationProblemPlusJSONResponse) VisitEchoResponse(w http.ResponseWriter) error {

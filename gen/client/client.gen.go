@@ -53,6 +53,27 @@ func (e DICOMFaultStep) Valid() bool {
 	}
 }
 
+// Defines values for EchoContextService.
+const (
+	EchoService EchoContextService = "C-ECHO"
+	FindService EchoContextService = "C-FIND"
+	MoveService EchoContextService = "C-MOVE"
+)
+
+// Valid indicates whether the value is a known member of the EchoContextService enum.
+func (e EchoContextService) Valid() bool {
+	switch e {
+	case EchoService:
+		return true
+	case FindService:
+		return true
+	case MoveService:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EchoResponseOperation.
 const (
 	CECHO EchoResponseOperation = "C-ECHO"
@@ -172,6 +193,7 @@ const (
 	ProblemCodeConnectionTimeout      ProblemCode = "connection_timeout"
 	ProblemCodeDIMSETimeout           ProblemCode = "dimse_timeout"
 	ProblemCodeDraining               ProblemCode = "draining"
+	ProblemCodeEchoFailed             ProblemCode = "echo_failed"
 	ProblemCodeFindFailed             ProblemCode = "find_failed"
 	ProblemCodeInternalError          ProblemCode = "internal_error"
 	ProblemCodeInvalidRequest         ProblemCode = "invalid_request"
@@ -221,6 +243,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeDIMSETimeout:
 		return true
 	case ProblemCodeDraining:
+		return true
+	case ProblemCodeEchoFailed:
 		return true
 	case ProblemCodeFindFailed:
 		return true
@@ -528,16 +552,21 @@ type DICOMFault struct {
 // DICOMFaultStep defines model for DICOMFault.Step.
 type DICOMFaultStep string
 
-// EchoContext The answer to one proposed presentation context.
+// EchoContext The answer to the presentation context that was proposed for a service.
 type EchoContext struct {
-	AbstractSyntax string `json:"abstract_syntax"`
+	Service        EchoContextService `json:"service"`
+	AbstractSyntax string             `json:"abstract_syntax"`
 
 	// TransferSyntax Empty unless accepted.
 	TransferSyntax string `json:"transfer_syntax"`
 
-	// Result The standard's word.
+	// Result The standard's word: `acceptance`, `user-rejection`, `no-reason`, `abstract-syntax-not-supported`,
+	// `transfer-syntaxes-not-supported`, or `result` and a number that the standard does not know.
 	Result string `json:"result"`
 }
+
+// EchoContextService defines model for EchoContext.Service.
+type EchoContextService string
 
 // EchoRequest defines model for EchoRequest.
 type EchoRequest struct {
@@ -586,22 +615,40 @@ type EchoResponseStatus string
 type EchoStep struct {
 	Step       EchoStepStep   `json:"step"`
 	Status     EchoStepStatus `json:"status"`
-	DurationMs float32        `json:"duration_ms"`
+	DurationMs float64        `json:"duration_ms"`
 
-	// Hint Of a step that failed: what to check, in plain words.
-	Hint      *string  `json:"hint,omitempty"`
+	// Hint What to check, in plain words: always of the step that failed, and of `associate` where C-ECHO is
+	// accepted without C-FIND or C-MOVE.
+	Hint *string `json:"hint,omitempty"`
+
+	// Addresses Of `resolve`.
 	Addresses []string `json:"addresses,omitempty"`
 
+	// Address Of `connect`: address and port.
+	Address *string `json:"address,omitempty"`
+
 	// TLSVersion Example: TLS 1.3
-	TLSVersion                *string    `json:"tls_version,omitempty"`
-	CertificateSubject        *string    `json:"certificate_subject,omitempty"`
-	CertificateExpiry         *time.Time `json:"certificate_expiry,omitempty"`
-	ImplementationClassUID    *string    `json:"implementation_class_uid,omitempty"`
-	ImplementationVersionName *string    `json:"implementation_version_name,omitempty"`
+	TLSVersion *string `json:"tls_version,omitempty"`
+
+	// CipherSuite Example: TLS_AES_128_GCM_SHA256
+	CipherSuite *string `json:"cipher_suite,omitempty"`
+
+	// CertificateSubject Of the PACS's certificate, made printable.
+	CertificateSubject *string `json:"certificate_subject,omitempty"`
+
+	// CertificateIssuer Of the PACS's certificate, made printable.
+	CertificateIssuer      *string    `json:"certificate_issuer,omitempty"`
+	CertificateExpiry      *time.Time `json:"certificate_expiry,omitempty"`
+	ImplementationClassUID *string    `json:"implementation_class_uid,omitempty"`
+
+	// ImplementationVersionName Empty where the PACS did not tell.
+	ImplementationVersionName *string `json:"implementation_version_name,omitempty"`
 
 	// MaxPduLength 0 is no limit.
-	MaxPduLength *int          `json:"max_pdu_length,omitempty"`
-	Contexts     []EchoContext `json:"contexts,omitempty"`
+	MaxPduLength *int `json:"max_pdu_length,omitempty"`
+
+	// Contexts Of `associate`: the answers for C-ECHO, C-FIND and C-MOVE.
+	Contexts []EchoContext `json:"contexts,omitempty"`
 }
 
 // EchoStepStep defines model for EchoStep.Step.
@@ -712,7 +759,7 @@ type Problem struct {
 	// Warnings Of a 404 where no study matched: what was dropped.
 	Warnings []Warning `json:"warnings,omitempty"`
 
-	// Steps Of a 502 of /echo: the steps so far.
+	// Steps Of a 502 of /echo: the steps so far, of which the last one failed.
 	Steps []EchoStep `json:"steps,omitempty"`
 }
 
@@ -743,6 +790,7 @@ type Problem struct {
 // | `association_released` | 502 | the PACS released the association in mid-operation |
 // | `association_timeout` | 502 | no answer to the association request within ACSE_TIMEOUT |
 // | `no_presentation_context` | 502 | the PACS does not offer this service to this caller |
+// | `echo_failed` | 502 | C-ECHO ended with a failure |
 // | `find_failed` | 502 | C-FIND ended with a failure |
 // | `dimse_timeout` | 502 | no response within DIMSE_TIMEOUT |
 // | `move_failed` | 502 | C-MOVE moved nothing |
@@ -1216,6 +1264,9 @@ type CorrelationID = string
 // DICOMFailed A problem document (RFC 9457).
 type DICOMFailed = Problem
 
+// EchoFailed A problem document (RFC 9457).
+type EchoFailed = Problem
+
 // Forbidden A problem document (RFC 9457).
 type Forbidden = Problem
 
@@ -1402,8 +1453,20 @@ type ClientInterface interface {
 
 	// EchoWithBody Check the way to a PACS step by step
 	//
-	// Connection doctor: resolve, connect, TLS, associate, C-ECHO. Every step tells how long it took and
-	// what was learnt; a step that failed says in plain words what to check. This version answers 501.
+	// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
+	// concerned. Every step tells how long it took and what was learnt:
+	//
+	// | `step` | What | Learnt |
+	// |---|---|---|
+	// | `resolve` | the addresses of the host name | `addresses`, in the order in which they are tried |
+	// | `connect` | TCP | `address` and port of the connection |
+	// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`: also of a certificate that is refused |
+	// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | what the PACS says of itself, and its answer for each service |
+	// | `echo` | C-ECHO | |
+	//
+	// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. 200 says that every step passed. Else the
+	// answer is a 502 with the steps so far, of which the last one failed: its `hint` says in plain words
+	// what to check. Where C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1412,8 +1475,20 @@ type ClientInterface interface {
 
 	// Echo Check the way to a PACS step by step
 	//
-	// Connection doctor: resolve, connect, TLS, associate, C-ECHO. Every step tells how long it took and
-	// what was learnt; a step that failed says in plain words what to check. This version answers 501.
+	// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
+	// concerned. Every step tells how long it took and what was learnt:
+	//
+	// | `step` | What | Learnt |
+	// |---|---|---|
+	// | `resolve` | the addresses of the host name | `addresses`, in the order in which they are tried |
+	// | `connect` | TCP | `address` and port of the connection |
+	// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`: also of a certificate that is refused |
+	// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | what the PACS says of itself, and its answer for each service |
+	// | `echo` | C-ECHO | |
+	//
+	// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. 200 says that every step passed. Else the
+	// answer is a 502 with the steps so far, of which the last one failed: its `hint` says in plain words
+	// what to check. Where C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1562,8 +1637,20 @@ func (c *Client) GetDocs(ctx context.Context, reqEditors ...RequestEditorFn) (*h
 
 // EchoWithBody Check the way to a PACS step by step
 //
-// Connection doctor: resolve, connect, TLS, associate, C-ECHO. Every step tells how long it took and
-// what was learnt; a step that failed says in plain words what to check. This version answers 501.
+// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
+// concerned. Every step tells how long it took and what was learnt:
+//
+// | `step` | What | Learnt |
+// |---|---|---|
+// | `resolve` | the addresses of the host name | `addresses`, in the order in which they are tried |
+// | `connect` | TCP | `address` and port of the connection |
+// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`: also of a certificate that is refused |
+// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | what the PACS says of itself, and its answer for each service |
+// | `echo` | C-ECHO | |
+//
+// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. 200 says that every step passed. Else the
+// answer is a 502 with the steps so far, of which the last one failed: its `hint` says in plain words
+// what to check. Where C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1582,8 +1669,20 @@ func (c *Client) EchoWithBody(ctx context.Context, params *EchoParams, contentTy
 
 // Echo Check the way to a PACS step by step
 //
-// Connection doctor: resolve, connect, TLS, associate, C-ECHO. Every step tells how long it took and
-// what was learnt; a step that failed says in plain words what to check. This version answers 501.
+// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
+// concerned. Every step tells how long it took and what was learnt:
+//
+// | `step` | What | Learnt |
+// |---|---|---|
+// | `resolve` | the addresses of the host name | `addresses`, in the order in which they are tried |
+// | `connect` | TCP | `address` and port of the connection |
+// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`: also of a certificate that is refused |
+// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | what the PACS says of itself, and its answer for each service |
+// | `echo` | C-ECHO | |
+//
+// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. 200 says that every step passed. Else the
+// answer is a 502 with the steps so far, of which the last one failed: its `hint` says in plain words
+// what to check. Where C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2347,8 +2446,20 @@ type ClientWithResponsesInterface interface {
 
 	// EchoWithBodyWithResponse Check the way to a PACS step by step
 	//
-	// Connection doctor: resolve, connect, TLS, associate, C-ECHO. Every step tells how long it took and
-	// what was learnt; a step that failed says in plain words what to check. This version answers 501.
+	// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
+	// concerned. Every step tells how long it took and what was learnt:
+	//
+	// | `step` | What | Learnt |
+	// |---|---|---|
+	// | `resolve` | the addresses of the host name | `addresses`, in the order in which they are tried |
+	// | `connect` | TCP | `address` and port of the connection |
+	// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`: also of a certificate that is refused |
+	// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | what the PACS says of itself, and its answer for each service |
+	// | `echo` | C-ECHO | |
+	//
+	// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. 200 says that every step passed. Else the
+	// answer is a 502 with the steps so far, of which the last one failed: its `hint` says in plain words
+	// what to check. Where C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2357,8 +2468,20 @@ type ClientWithResponsesInterface interface {
 
 	// EchoWithResponse Check the way to a PACS step by step
 	//
-	// Connection doctor: resolve, connect, TLS, associate, C-ECHO. Every step tells how long it took and
-	// what was learnt; a step that failed says in plain words what to check. This version answers 501.
+	// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
+	// concerned. Every step tells how long it took and what was learnt:
+	//
+	// | `step` | What | Learnt |
+	// |---|---|---|
+	// | `resolve` | the addresses of the host name | `addresses`, in the order in which they are tried |
+	// | `connect` | TCP | `address` and port of the connection |
+	// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`: also of a certificate that is refused |
+	// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | what the PACS says of itself, and its answer for each service |
+	// | `echo` | C-ECHO | |
+	//
+	// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. 200 says that every step passed. Else the
+	// answer is a 502 with the steps so far, of which the last one failed: its `hint` says in plain words
+	// what to check. Where C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2685,11 +2808,6 @@ type EchoReply500Headers struct {
 	XCorrelationID string
 }
 
-// EchoReply501Headers the declared response headers of an HTTP 501 response for Echo
-type EchoReply501Headers struct {
-	XCorrelationID string
-}
-
 // EchoReply502Headers the declared response headers of an HTTP 502 response for Echo
 type EchoReply502Headers struct {
 	XCorrelationID string
@@ -2722,10 +2840,8 @@ type EchoReply struct {
 	ApplicationProblemJSON429 *TooManyRequests
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *InternalError
-	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
-	ApplicationProblemJSON501 *NotImplemented
 	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
-	ApplicationProblemJSON502 *DICOMFailed
+	ApplicationProblemJSON502 *EchoFailed
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Unavailable
 	// Headers200 the parsed response headers for an HTTP 200 response
@@ -2746,8 +2862,6 @@ type EchoReply struct {
 	Headers429 *EchoReply429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
 	Headers500 *EchoReply500Headers
-	// Headers501 the parsed response headers for an HTTP 501 response
-	Headers501 *EchoReply501Headers
 	// Headers502 the parsed response headers for an HTTP 502 response
 	Headers502 *EchoReply502Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -2799,13 +2913,8 @@ func (r EchoReply) GetApplicationProblemJSON500() *InternalError {
 	return r.ApplicationProblemJSON500
 }
 
-// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
-func (r EchoReply) GetApplicationProblemJSON501() *NotImplemented {
-	return r.ApplicationProblemJSON501
-}
-
 // GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
-func (r EchoReply) GetApplicationProblemJSON502() *DICOMFailed {
+func (r EchoReply) GetApplicationProblemJSON502() *EchoFailed {
 	return r.ApplicationProblemJSON502
 }
 
@@ -3887,8 +3996,20 @@ func (c *ClientWithResponses) GetDocsWithResponse(ctx context.Context, reqEditor
 
 // EchoWithBodyWithResponse Check the way to a PACS step by step
 //
-// Connection doctor: resolve, connect, TLS, associate, C-ECHO. Every step tells how long it took and
-// what was learnt; a step that failed says in plain words what to check. This version answers 501.
+// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
+// concerned. Every step tells how long it took and what was learnt:
+//
+// | `step` | What | Learnt |
+// |---|---|---|
+// | `resolve` | the addresses of the host name | `addresses`, in the order in which they are tried |
+// | `connect` | TCP | `address` and port of the connection |
+// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`: also of a certificate that is refused |
+// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | what the PACS says of itself, and its answer for each service |
+// | `echo` | C-ECHO | |
+//
+// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. 200 says that every step passed. Else the
+// answer is a 502 with the steps so far, of which the last one failed: its `hint` says in plain words
+// what to check. Where C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3903,8 +4024,20 @@ func (c *ClientWithResponses) EchoWithBodyWithResponse(ctx context.Context, para
 
 // EchoWithResponse Check the way to a PACS step by step
 //
-// Connection doctor: resolve, connect, TLS, associate, C-ECHO. Every step tells how long it took and
-// what was learnt; a step that failed says in plain words what to check. This version answers 501.
+// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
+// concerned. Every step tells how long it took and what was learnt:
+//
+// | `step` | What | Learnt |
+// |---|---|---|
+// | `resolve` | the addresses of the host name | `addresses`, in the order in which they are tried |
+// | `connect` | TCP | `address` and port of the connection |
+// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`: also of a certificate that is refused |
+// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | what the PACS says of itself, and its answer for each service |
+// | `echo` | C-ECHO | |
+//
+// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. 200 says that every step passed. Else the
+// answer is a 502 with the steps so far, of which the last one failed: its `hint` says in plain words
+// what to check. Where C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4352,15 +4485,8 @@ func ParseEchoReply(rsp *http.Response) (*EchoReply, error) {
 		}
 		response.ApplicationProblemJSON500 = &dest
 
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
-		var dest NotImplemented
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON501 = &dest
-
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
-		var dest DICOMFailed
+		var dest EchoFailed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -4487,16 +4613,6 @@ func ParseEchoReply(rsp *http.Response) (*EchoReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers500 = &headers
-	case rsp.StatusCode == 501:
-		var headers EchoReply501Headers
-		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.XCorrelationID = value
-		}
-		response.Headers501 = &headers
 	case rsp.StatusCode == 502:
 		var headers EchoReply502Headers
 		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {

@@ -1,0 +1,202 @@
+package server
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/qr"
+)
+
+const echoBody = `{"pacs_ip":"pacs.example","pacs_port":104,"pacs_ae_title":" PACS ","c_find_ae_title":"GATEWAY","pacs_tls":true}`
+
+func echoing(report *qr.EchoReport) *fakeGateway {
+	return &fakeGateway{echo: func(context.Context, qr.Peer) *qr.EchoReport { return report }}
+}
+
+func echoRequest(port int) client.EchoRequest {
+	return client.EchoRequest{PACSIP: "127.0.0.1", PACSPort: port, PACSAETitle: "PACS", CFindAETitle: "GATEWAY"}
+}
+
+func TestEchoAnswersInTheOrderAndWithTheFieldsOfTheContract(t *testing.T) {
+	var asked qr.Peer
+	r := start(t, &fakeGateway{echo: func(_ context.Context, p qr.Peer) *qr.EchoReport {
+		asked = p
+		return &qr.EchoReport{Steps: []qr.EchoStep{
+			{Step: qr.StepResolve, Status: qr.EchoOK, Duration: 1204 * time.Microsecond, Addresses: []string{"192.0.2.10", "2001:db8::10"}},
+			{Step: dicomnet.StepConnect, Status: qr.EchoOK, Duration: time.Millisecond, Address: "192.0.2.10:104"},
+			{
+				Step: dicomnet.StepTLS, Status: qr.EchoOK, TLSVersion: "TLS 1.3", CipherSuite: "TLS_AES_128_GCM_SHA256",
+				Certificate: &qr.Certificate{Subject: "CN=pacs", Issuer: "CN=ca", Expires: time.Date(2027, 1, 31, 12, 0, 0, 0, time.UTC)},
+			},
+			{
+				Step: dicomnet.StepAssociate, Status: qr.EchoOK, Hint: "Something will not work.",
+				Peer: &dicomnet.PeerInfo{ImplementationClassUID: "1.2.3"},
+				Contexts: []qr.EchoContext{
+					{Service: "C-ECHO", NegotiatedContext: dicomnet.NegotiatedContext{
+						ID: 1, AbstractSyntax: dicomnet.VerificationSOPClass, TransferSyntax: dataset.ImplicitVRLittleEndian,
+					}},
+					{Service: "C-FIND", NegotiatedContext: dicomnet.NegotiatedContext{
+						ID: 3, AbstractSyntax: dicomnet.StudyRoot.Find, Result: dicomnet.ContextUserRejection,
+					}},
+				},
+			},
+			{Step: dicomnet.StepEcho, Status: qr.EchoOK, Duration: time.Second},
+		}}
+	}})
+
+	status, header, body := r.post(t, "/echo", echoBody)
+
+	assert.Equal(t, http.StatusOK, status)
+	assert.Equal(t, qr.Peer{Host: "pacs.example", Port: 104, CalledAETitle: "PACS", CallingAETitle: "GATEWAY", TLS: true}, asked)
+	assert.Equal(t, `{"operation":"C-ECHO","status":"ok","steps":[`+
+		`{"step":"resolve","status":"ok","duration_ms":1.204,"addresses":["192.0.2.10","2001:db8::10"]},`+
+		`{"step":"connect","status":"ok","duration_ms":1,"address":"192.0.2.10:104"},`+
+		`{"step":"tls","status":"ok","duration_ms":0,"tls_version":"TLS 1.3","cipher_suite":"TLS_AES_128_GCM_SHA256",`+
+		`"certificate_subject":"CN=pacs","certificate_issuer":"CN=ca","certificate_expiry":"2027-01-31T12:00:00Z"},`+
+		`{"step":"associate","status":"ok","duration_ms":0,"hint":"Something will not work.",`+
+		`"implementation_class_uid":"1.2.3","implementation_version_name":"","max_pdu_length":0,"contexts":[`+
+		`{"service":"C-ECHO","abstract_syntax":"1.2.840.10008.1.1","transfer_syntax":"1.2.840.10008.1.2","result":"acceptance"},`+
+		`{"service":"C-FIND","abstract_syntax":"1.2.840.10008.5.1.4.1.2.2.1","transfer_syntax":"","result":"user-rejection"}]},`+
+		`{"step":"echo","status":"ok","duration_ms":1000}]}`, strings.TrimSpace(body))
+	line := waitForLineOf(t, r, "request", header.Get("X-Correlation-ID"))
+	assert.Equal(t, "C-ECHO", line["operation"])
+	assert.Equal(t, "pacs.example:104", line["peer"])
+}
+
+func TestEveryStepThatFailsIsA502WithTheStepsSoFar(t *testing.T) {
+	for step, test := range map[client.DICOMFaultStep]struct {
+		err  error
+		code client.ProblemCode
+	}{
+		client.DICOMFaultStepResolve:   {&dicomnet.ConnectError{Err: &net.DNSError{Name: "pacs.example"}}, client.ProblemCodeNameResolutionFailed},
+		client.DICOMFaultStepConnect:   {&dicomnet.ConnectError{Err: &net.OpError{}}, client.ProblemCodePACSUnreachable},
+		client.DICOMFaultStepTLS:       {&dicomnet.TLSError{Err: errUnexpected}, client.ProblemCodeTLSFailed},
+		client.DICOMFaultStepAssociate: {&dicomnet.RejectError{Result: 1, Source: 1, Reason: 3}, client.ProblemCodeAssociationRejected},
+		client.DICOMFaultStepEcho: {
+			&dicomnet.StatusError{Op: dicomnet.StepEcho, Status: dicomnet.StatusSOPClassNotSupported}, client.ProblemCodeEchoFailed,
+		},
+	} {
+		t.Run(string(step), func(t *testing.T) {
+			r := start(t, echoing(&qr.EchoReport{
+				Steps: []qr.EchoStep{
+					{Step: qr.StepResolve, Status: qr.EchoOK, Addresses: []string{"192.0.2.77"}},
+					{Step: dicomnet.Step(step), Status: qr.EchoFailed, Hint: "Check this.", Certificate: &qr.Certificate{Subject: "CN=secret"}},
+				},
+				Err: &dicomnet.OpError{Step: dicomnet.Step(step), Err: test.err},
+			}))
+
+			reply, err := r.api.EchoWithResponse(t.Context(), nil, echoRequest(104))
+
+			require.NoError(t, err)
+			require.Equal(t, http.StatusBadGateway, reply.StatusCode())
+			p := reply.ApplicationProblemJSON502
+			assert.Equal(t, test.code, p.Code)
+			assert.Equal(t, step, p.DICOM.Step)
+			require.Len(t, p.Steps, 2)
+			assert.Equal(t, []string{"192.0.2.77"}, p.Steps[0].Addresses)
+			assert.Equal(t, "Check this.", *p.Steps[1].Hint)
+			assert.Equal(t, "CN=secret", *p.Steps[1].CertificateSubject)
+			waitForLine(t, r, "request")
+			assert.NotContains(t, r.logs.String(), "192.0.2.77", "what was learnt is for the caller")
+			assert.NotContains(t, r.logs.String(), "secret")
+		})
+	}
+}
+
+func TestAnEchoThatEndsWithTheGatewayIsA503WithoutSteps(t *testing.T) {
+	begun := make(chan struct{})
+	r := start(t, &fakeGateway{echo: func(ctx context.Context, _ qr.Peer) *qr.EchoReport {
+		close(begun)
+		<-ctx.Done()
+		return &qr.EchoReport{
+			Steps: []qr.EchoStep{{Step: qr.StepResolve, Status: qr.EchoFailed}},
+			Err:   &dicomnet.OpError{Step: qr.StepResolve, Err: ctx.Err()},
+		}
+	}}, "DRAIN_TIMEOUT", "0")
+	go func() {
+		<-begun
+		r.stop()
+	}()
+
+	reply, err := r.api.EchoWithResponse(t.Context(), nil, echoRequest(104))
+
+	require.NoError(t, err)
+	require.Equal(t, http.StatusServiceUnavailable, reply.StatusCode())
+	assert.Equal(t, client.ProblemCodeDraining, reply.ApplicationProblemJSON503.Code)
+	assert.Empty(t, reply.ApplicationProblemJSON503.Steps)
+}
+
+func TestEchoOfAPACS(t *testing.T) {
+	pacs := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "PACS"})
+	require.NoError(t, pacs.Listen("127.0.0.1:0"))
+	_, service, err := net.SplitHostPort(pacs.Addr())
+	require.NoError(t, err)
+	port, err := strconv.Atoi(service)
+	require.NoError(t, err)
+	r := start(t, qr.New(qr.Options{LookupHost: func(_ context.Context, host string) ([]string, error) {
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	}}))
+	hintOf := func(change func(*client.EchoRequest)) (step client.EchoStepStep, hint string) {
+		t.Helper()
+		request := echoRequest(port)
+		change(&request)
+		reply, err := r.api.EchoWithResponse(t.Context(), nil, request)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusBadGateway, reply.StatusCode())
+		steps := reply.ApplicationProblemJSON502.Steps
+		last := steps[len(steps)-1]
+		assert.Equal(t, client.EchoStepStatusFailed, last.Status)
+		return last.Step, *last.Hint
+	}
+
+	reply, err := r.api.EchoWithResponse(t.Context(), nil, echoRequest(port))
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, reply.StatusCode())
+	require.Len(t, reply.JSON200.Steps, 5)
+	for _, c := range reply.JSON200.Steps[3].Contexts {
+		assert.Equal(t, "acceptance", c.Result)
+	}
+
+	step, hint := hintOf(func(e *client.EchoRequest) { e.PACSAETitle = "OTHER" })
+	assert.Equal(t, client.EchoStepStepAssociate, step)
+	assert.Contains(t, hint, "called AE title")
+	step, hint = hintOf(func(e *client.EchoRequest) { e.PACSTLS = new(true) })
+	assert.Equal(t, client.EchoStepStepTLS, step)
+	assert.Contains(t, hint, "pacs_tls")
+	step, hint = hintOf(func(e *client.EchoRequest) { e.PACSIP = "pacs.example" })
+	assert.Equal(t, client.EchoStepStepResolve, step)
+	assert.Contains(t, hint, "host name has no address")
+
+	require.NoError(t, pacs.Close())
+	step, hint = hintOf(func(*client.EchoRequest) {})
+	assert.Equal(t, client.EchoStepStepConnect, step)
+	assert.Contains(t, hint, "this port")
+}
+
+func TestTheHintsOfTheContractAreThoseOfTheGateway(t *testing.T) {
+	contract := embeddedContract(t)
+	examples := contract.Components.Responses["EchoFailed"].Value.Content.Get("application/problem+json").Examples
+	steps := examples["rejected"].Value.Value.(map[string]any)["steps"].([]any)
+	want := steps[len(steps)-1].(map[string]any)["hint"]
+
+	script := &dicomtest.Script{Play: func(p *dicomtest.Peer) {
+		p.ReadAssociateRQ()
+		p.Send([]byte{3, 0, 0, 0, 0, 4, 0, 1, 1, 7})
+	}}
+	g := qr.New(qr.Options{DialContext: script.DialContext})
+	report := g.Echo(t.Context(), qr.Peer{Host: "192.0.2.10", Port: 104, CalledAETitle: "A", CallingAETitle: "B"})
+	require.NoError(t, script.Err())
+	assert.Equal(t, want, report.Steps[len(report.Steps)-1].Hint)
+}

@@ -1,0 +1,80 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/qr"
+)
+
+// Echo is the connection doctor. Its failures are problems like those of the other operations, with the steps beside.
+func (h *handlers) Echo(ctx context.Context, request api.EchoRequestObject) (api.EchoResponseObject, error) {
+	body := request.Body
+	peer := peerOf(body.PACSIP, body.PACSPort, body.PACSAETitle, body.CFindAETitle, body.PACSTLS)
+	note(ctx, "C-ECHO", peer)
+
+	report := h.gateway.Echo(ctx, peer)
+	if report.Err != nil {
+		p := problemOf(ctx, report.Err)
+		if p.status() == http.StatusBadGateway {
+			p.steps = echoSteps(report.Steps)
+		}
+		return nil, p
+	}
+	return api.Echo200JSONResponse{
+		Body: api.EchoResponse{
+			Operation: api.CECHO,
+			Status:    api.EchoResponseStatusOk,
+			Steps:     echoSteps(report.Steps),
+		},
+		Headers: api.Echo200ResponseHeaders{XCorrelationID: infoOf(ctx).correlationID},
+	}, nil
+}
+
+func echoSteps(steps []qr.EchoStep) []api.EchoStep {
+	out := make([]api.EchoStep, len(steps))
+	for i := range steps {
+		s := &steps[i]
+		out[i] = api.EchoStep{
+			Step:        api.EchoStepStep(s.Step),
+			Status:      api.EchoStepStatus(s.Status),
+			DurationMs:  milliseconds(s.Duration),
+			Hint:        known(s.Hint),
+			Addresses:   s.Addresses,
+			Address:     known(s.Address),
+			TLSVersion:  known(s.TLSVersion),
+			CipherSuite: known(s.CipherSuite),
+			Contexts:    echoContexts(s.Contexts),
+		}
+		if c := s.Certificate; c != nil {
+			out[i].CertificateSubject, out[i].CertificateIssuer, out[i].CertificateExpiry = &c.Subject, &c.Issuer, &c.Expires
+		}
+		if p := s.Peer; p != nil {
+			out[i].ImplementationClassUID, out[i].ImplementationVersionName = &p.ImplementationClassUID, &p.ImplementationVersionName
+			out[i].MaxPduLength = new(int(p.MaxPDULength))
+		}
+	}
+	return out
+}
+
+// known is nil where there is nothing to tell.
+func known(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func echoContexts(contexts []qr.EchoContext) []api.EchoContext {
+	out := make([]api.EchoContext, len(contexts))
+	for i, c := range contexts {
+		out[i] = api.EchoContext{
+			Service:        api.EchoContextService(c.Service),
+			AbstractSyntax: c.AbstractSyntax,
+			TransferSyntax: string(c.TransferSyntax),
+			Result:         c.Result.String(),
+		}
+	}
+	return out
+}

@@ -3,6 +3,8 @@ package dicomnet_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -240,6 +242,85 @@ func TestProtocol56KeysAreChecked(t *testing.T) {
 			require.True(t, a.Usable())
 		})
 	})
+}
+
+// A wildcard in a UID never gets this far: package qr refuses it.
+func TestProtocol56ListOfUIDs(t *testing.T) {
+	associated(t, func(p *dicomtest.Peer) {
+		rq := p.ReadRequest(dicomnet.CFindRQ)
+		if !bytes.Contains(rq.Data, []byte(`1.2\1.3\1.4`+"\x00")) {
+			p.Failf("identifier %q", rq.Data)
+		}
+		p.SendMessage(dicomtest.Response(rq, dicomnet.StatusSuccess, nil))
+		p.Release()
+	}, func(t *testing.T, a *dicomnet.Association) {
+		q := query()
+		q.Elements[3] = dataset.Text(tag.StudyInstanceUID, "1.2", "1.3", "1.4")
+		for _, err := range a.Find(t.Context(), dicomnet.StudyRoot, q) {
+			require.NoError(t, err)
+		}
+	})
+}
+
+func TestProtocol57TextOfEveryKind(t *testing.T) {
+	element := func(group, number uint16, value string) string {
+		b := binary.LittleEndian.AppendUint16(nil, group)
+		b = binary.LittleEndian.AppendUint16(b, number)
+		return string(binary.LittleEndian.AppendUint32(b, uint32(len(value)))) + value
+	}
+	name := func(value string) string { return element(0x0010, 0x0010, value) }
+	charset := func(value string) string { return element(0x0008, 0x0005, value) }
+	const item, endItem, endSequence = "\xfe\xff\x00\xe0\xff\xff\xff\xff", "\xfe\xff\x0d\xe0\x00\x00\x00\x00", "\xfe\xff\xdd\xe0\x00\x00\x00\x00"
+	nested := func(depth int) string {
+		open := "\x08\x00\x10\x11\xff\xff\xff\xff" + item
+		return strings.Repeat(open, depth) + strings.Repeat(endItem+endSequence, depth)
+	}
+	for what, test := range map[string]struct {
+		data, want string
+		warning    dataset.Warning
+		lost       bool
+	}{
+		"sequences of undefined length, 3 deep": {data: nested(3) + name("DOE^JOHN"), want: "DOE^JOHN"},
+		"sequences 1000 deep":                   {data: nested(1000) + name("DOE^JOHN"), lost: true},
+		"a value longer than the set":           {data: name("DOE") + "\x20\x00\x10\x00\xff\xff\x00\x00", lost: true},
+		"ISO_IR 166 (Thai)":                     {data: charset("ISO_IR 166") + name("\xb9\xd2\xc1 "), want: "นาม"},
+		"a character set that is a number":      {data: charset("\x01\x00") + name("DOE^JOHN"), want: "DOE^JOHN"},
+		"no character set, Latin-1":             {data: name("M\xfcller"), want: "Müller", warning: dataset.CharacterSetAssumed},
+		"no character set, UTF-8":               {data: name("M\xc3\xbcller "), want: "Müller", warning: dataset.CharacterSetAssumed},
+		"ISO 2022 IR 149 (Korean, PS3.5 I.2)":   {data: charset(`\ISO 2022 IR 149`) + name("\x1b$)C\xb1\xe8\xc8\xf1\xc1\xdf "), want: "김희중"},
+		"GB18030 (Chinese, PS3.5 J.3)":          {data: charset("GB18030 ") + name("\xcd\xf5^\xd0\xa1\xb6\xab "), want: "王^小东"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			associated(t, finding(func(rq dicomtest.Message) []dicomtest.Message {
+				return []dicomtest.Message{
+					dicomtest.Response(rq, dicomnet.StatusPending, []byte(test.data)),
+					dicomtest.Response(rq, dicomnet.StatusPending, match("1.2")),
+					dicomtest.Response(rq, dicomnet.StatusSuccess, nil),
+				}
+			}), func(t *testing.T, a *dicomnet.Association) {
+				var names []string
+				var warnings dataset.Warning
+				lost := 0
+				for m, err := range a.Find(t.Context(), dicomnet.StudyRoot, query()) {
+					if _, undecodable := errors.AsType[*dicomnet.DataSetError](err); undecodable {
+						lost++
+						continue
+					}
+					require.NoError(t, err)
+					if name := m.String(tag.PatientName); name != "" {
+						names, warnings = append(names, name), m.Warnings()
+					}
+				}
+				if test.lost {
+					require.Equal(t, 1, lost)
+					return
+				}
+				require.Zero(t, lost)
+				require.Equal(t, []string{test.want}, names)
+				require.Equal(t, test.warning, warnings&dataset.CharacterSetAssumed)
+			})
+		})
+	}
 }
 
 func TestProtocol57DataSetThatCannotBeReadCostsOneMatch(t *testing.T) {

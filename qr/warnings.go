@@ -23,6 +23,7 @@ const (
 	WarningModalitiesUnknown       WarningCode = "modalities_unknown"
 	WarningUndatedDropped          WarningCode = "undated_dropped"
 	WarningAccessionNumberUnknown  WarningCode = "accession_number_unknown"
+	WarningTransferSyntaxAssumed   WarningCode = "transfer_syntax_assumed"
 )
 
 // Warning is what a careful reader should know of an answer; Message holds no patient data.
@@ -46,6 +47,7 @@ const (
 	undated
 	modalitiesUnknown
 	optionalKeys
+	syntaxAssumed
 	charsetAssumed
 	charsetUnknown
 	textUndecodable
@@ -108,6 +110,11 @@ func (f fact) wording() wording {
 			" match came with the remark that optional keys are not supported",
 			" matches came with the remark that optional keys are not supported",
 		},
+		syntaxAssumed: {
+			WarningTransferSyntaxAssumed,
+			" match was evidently in another transfer syntax than the negotiated one and was read so",
+			" matches were evidently in another transfer syntax than the negotiated one and were read so",
+		},
 		charsetAssumed: {
 			WarningCharacterSetAssumed,
 			" match has text without a character set; one was assumed",
@@ -145,6 +152,7 @@ func (t *tally) text(w dataset.Warning) {
 		{dataset.CharacterSetUnknown, charsetUnknown},
 		{dataset.TextUndecodable, textUndecodable},
 		{dataset.ValueMalformed, valueMalformed},
+		{dataset.TransferSyntaxAssumed, syntaxAssumed},
 	} {
 		if w&flag.bit != 0 {
 			t[flag.is]++

@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet/dataset"
 )
 
 func TestEveryFactHasItsWords(t *testing.T) {
@@ -35,4 +37,19 @@ func TestAWarningIsToldOnceWithItsNumber(t *testing.T) {
 	var c tally
 	c[duplicate] = 12345
 	assert.Equal(t, []Warning{{WarningDuplicatesMerged, strconv.Itoa(12345) + " matches of studies already seen were merged"}}, c.warnings())
+}
+
+func TestEveryWarningOfADataSetIsTold(t *testing.T) {
+	for flag, want := range map[dataset.Warning]WarningCode{
+		dataset.CharacterSetAssumed:   WarningCharacterSetAssumed,
+		dataset.CharacterSetUnknown:   WarningCharacterSetUnknown,
+		dataset.TextUndecodable:       WarningTextUndecodable,
+		dataset.ValueMalformed:        WarningValueMalformed,
+		dataset.TransferSyntaxAssumed: WarningTransferSyntaxAssumed,
+	} {
+		var c tally
+		c.text(flag)
+		require.Len(t, c.warnings(), 1)
+		assert.Equal(t, want, c.warnings()[0].Code)
+	}
 }

@@ -95,7 +95,8 @@ func TestEveryWarningAndOutcomeOfAQueryIsInTheContract(t *testing.T) {
 	for _, code := range []qr.WarningCode{
 		qr.WarningOtherPatientDropped, qr.WarningNoStudyUIDDropped, qr.WarningOptionalKeysUnsupported, qr.WarningCharacterSetAssumed,
 		qr.WarningCharacterSetUnknown, qr.WarningTextUndecodable, qr.WarningValueMalformed, qr.WarningMatchUndecodable,
-		qr.WarningDuplicatesMerged, qr.WarningModalitiesUnknown, qr.WarningUndatedDropped,
+		qr.WarningDuplicatesMerged, qr.WarningModalitiesUnknown, qr.WarningUndatedDropped, qr.WarningAccessionNumberUnknown,
+		qr.WarningTransferSyntaxAssumed,
 	} {
 		assert.True(t, api.WarningCode(code).Valid(), code)
 	}

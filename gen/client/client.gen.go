@@ -473,6 +473,7 @@ const (
 	OptionalKeysUnsupported   WarningCode = "optional_keys_unsupported"
 	OtherPatientDropped       WarningCode = "other_patient_dropped"
 	TextUndecodable           WarningCode = "text_undecodable"
+	TransferSyntaxAssumed     WarningCode = "transfer_syntax_assumed"
 	UndatedDropped            WarningCode = "undated_dropped"
 	ValueMalformed            WarningCode = "value_malformed"
 )
@@ -499,6 +500,8 @@ func (e WarningCode) Valid() bool {
 	case OtherPatientDropped:
 		return true
 	case TextUndecodable:
+		return true
+	case TransferSyntaxAssumed:
 		return true
 	case UndatedDropped:
 		return true
@@ -1256,6 +1259,7 @@ type Warning struct {
 // | `modalities_unknown` | the modalities of a study could not be learnt |
 // | `undated_dropped` | a date filter dropped studies without a readable date |
 // | `accession_number_unknown` | the PACS did not tell the accession number of a study; it was dropped |
+// | `transfer_syntax_assumed` | a match was evidently in another transfer syntax than the negotiated one and was read so |
 type WarningCode string
 
 // CorrelationID defines model for CorrelationID.

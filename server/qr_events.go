@@ -44,9 +44,9 @@ func (s *eventStream) VisitRetrieveResponse(w http.ResponseWriter) error {
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	s.w, s.cancel, s.stopBeat = w, cancel, func() {}
-	defer func() { s.stopBeat() }()
 
 	status, answer, err := s.run(ctx)
+	s.stopBeat() // nothing comes behind the last event
 	switch {
 	case err != nil && !s.begun:
 		return err

@@ -81,6 +81,14 @@ func environment(variables ...string) func(string) string {
 
 func start(t *testing.T, gateway Gateway, variables ...string) *running {
 	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return startOn(t, listener, &http.Transport{}, gateway, variables...)
+}
+
+// startOn is start on a listener that transport reaches.
+func startOn(t *testing.T, listener net.Listener, transport *http.Transport, gateway Gateway, variables ...string) *running {
+	t.Helper()
 	contract, err := os.ReadFile("../openapi.yaml")
 	require.NoError(t, err)
 	config := testConfig(t, variables...)
@@ -91,15 +99,12 @@ func start(t *testing.T, gateway Gateway, variables ...string) *running {
 	})
 	require.NoError(t, err)
 
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	r := &running{
 		url: "http://" + listener.Addr().String(), logs: logs, server: s, stop: stop, done: make(chan error, 1),
 	}
 	go func() { r.done <- s.Serve(ctx, listener) }()
 
-	transport := &http.Transport{}
 	r.http = &http.Client{Transport: checkingTransport{t, transport, embeddedContract(t)}}
 	r.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	r.api, err = client.NewClientWithResponses(r.url, client.WithHTTPClient(r.http))

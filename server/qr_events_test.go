@@ -30,7 +30,15 @@ type event struct{ name, data string }
 func events(t *testing.T, stream io.Reader) []event {
 	t.Helper()
 	var all []event
+	require.NoError(t, follow(t, stream, func(e event) { all = append(all, e) }))
+	return all
+}
+
+// follow hands on each event as it comes, to the end of the stream.
+func follow(t *testing.T, stream io.Reader, f func(event)) error {
+	t.Helper()
 	scanner := bufio.NewScanner(stream)
+	scanner.Buffer(nil, 1<<20)
 	var e event
 	for scanner.Scan() {
 		line := scanner.Text()
@@ -43,12 +51,11 @@ func events(t *testing.T, stream io.Reader) []event {
 			e.data = line
 		default:
 			require.Empty(t, line)
-			all = append(all, e)
+			f(e)
 			e = event{}
 		}
 	}
-	require.NoError(t, scanner.Err())
-	return all
+	return scanner.Err()
 }
 
 // valid holds data against a schema of the contract.

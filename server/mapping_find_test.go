@@ -1,0 +1,251 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/qr"
+)
+
+// findRow is what a PACS does before anything is moved, and what callers of /q
+// and of /qr, plain and streaming, are all told of it.
+type findRow struct {
+	name  string
+	find  func(a *association)
+	greet func(a *association) bool
+	max   int // MAX_MATCHES; 0: that of the settings
+
+	status   int
+	studies  []string // of a 200, by number
+	warnings []client.WarningCode
+	// Of a 502.
+	code        client.ProblemCode
+	step        client.DICOMFaultStep
+	dicomStatus string
+}
+
+// answers is a C-FIND with these matches and then the status.
+func answers(status dicomnet.Status, matches ...attributes) func(*association) {
+	return func(a *association) {
+		for _, m := range matches {
+			a.match(m)
+		}
+		a.done(status)
+	}
+}
+
+func findRows() []findRow {
+	another := func(n int) attributes { return match(n).with(tag.PatientID, "ANOTHER") }
+	return []findRow{
+		{name: "matches", find: answers(0, match(1), match(2)), status: 200, studies: []string{"1", "2"}},
+		{name: "no match", find: answers(0), status: 404},
+
+		{
+			name: "other patient dropped", find: answers(0, another(1), match(2)), status: 200, studies: []string{"2"},
+			warnings: []client.WarningCode{client.OtherPatientDropped},
+		},
+		{
+			name: "nothing but another patient", find: answers(0, another(1)), status: 404,
+			warnings: []client.WarningCode{client.OtherPatientDropped},
+		},
+		{
+			name: "a study that is another patient's, too", find: answers(0, match(1), another(1), match(2)), status: 200, studies: []string{"2"},
+			warnings: []client.WarningCode{client.OtherPatientDropped, client.OtherPatientDropped},
+		},
+		{
+			name: "no Study Instance UID dropped", find: answers(0, match(1).with(tag.StudyInstanceUID, ""), match(2)), status: 200,
+			studies: []string{"2"}, warnings: []client.WarningCode{client.NoStudyInstanceUIDDropped},
+		},
+		{
+			name: "duplicates merged", find: answers(0, match(1), match(1), match(2)), status: 200, studies: []string{"1", "2"},
+			warnings: []client.WarningCode{client.DuplicatesMerged},
+		},
+		{
+			name: "FF01", find: func(a *association) {
+				a.SendMessage(a.response(dicomnet.StatusPendingWarning, noCounters, match(1).encoded()))
+				a.done(0)
+			},
+			status: 200, studies: []string{"1"}, warnings: []client.WarningCode{client.OptionalKeysUnsupported},
+		},
+		{
+			name: "an undecodable match among others", find: func(a *association) {
+				a.pending(undecodable)
+				a.match(match(2))
+				a.done(0)
+			},
+			status: 200, studies: []string{"2"}, warnings: []client.WarningCode{client.MatchUndecodable},
+		},
+		{
+			name: "nothing but an undecodable match", find: func(a *association) {
+				a.pending(undecodable)
+				a.done(0)
+			},
+			status: 502, code: client.ProblemCodeProtocolError, step: client.DICOMFaultStepFind,
+		},
+		{
+			name: "text without a character set", find: answers(0, match(1).with(tag.PatientName, "\xc4")),
+			status: 200, studies: []string{"1"}, warnings: []client.WarningCode{client.CharacterSetAssumed},
+		},
+		{
+			name: "a transfer syntax other than negotiated", find: func(a *association) {
+				a.pending(match(1).explicit())
+				a.done(0)
+			},
+			status: 200, studies: []string{"1"}, warnings: []client.WarningCode{client.TransferSyntaxAssumed},
+		},
+
+		{
+			name: "a failure after matches", find: answers(0xA700, match(1), match(2)),
+			status: 502, code: client.ProblemCodeFindFailed, step: client.DICOMFaultStepFind, dicomStatus: "A700",
+		},
+		{
+			name: "a failure at once", find: answers(0xA900),
+			status: 502, code: client.ProblemCodeFindFailed, step: client.DICOMFaultStepFind, dicomStatus: "A900",
+		},
+		{
+			name: "a warning after matches", find: answers(0xB001, match(1)),
+			status: 502, code: client.ProblemCodeFindFailed, step: client.DICOMFaultStepFind, dicomStatus: "B001",
+		},
+		{
+			name: "FE00 that nobody asked for", find: answers(0xFE00, match(1)),
+			status: 502, code: client.ProblemCodeFindFailed, step: client.DICOMFaultStepFind, dicomStatus: "FE00",
+		},
+		{
+			name: "an abort after matches", find: func(a *association) {
+				a.match(match(1))
+				a.abort()
+			},
+			status: 502, code: client.ProblemCodeAssociationAborted, step: client.DICOMFaultStepFind,
+		},
+		{
+			name: "a closed connection after matches", find: func(a *association) {
+				a.match(match(1))
+				_ = a.Conn.Close()
+			},
+			status: 502, code: client.ProblemCodeConnectionLost, step: client.DICOMFaultStepFind,
+		},
+		{
+			name: "a silence after matches", find: func(a *association) { a.match(match(1)) },
+			status: 502, code: client.ProblemCodeDIMSETimeout, step: client.DICOMFaultStepFind,
+		},
+		{
+			name: "too many matches", max: 2, find: func(a *association) {
+				for n := range 3 {
+					a.match(match(n + 1))
+				}
+				a.awaitCancel()
+				a.done(dicomnet.StatusCancel)
+			},
+			status: 502, code: client.ProblemCodeTooManyMatches, step: client.DICOMFaultStepFind,
+		},
+		{
+			name: "as many matches as are read", max: 2, find: answers(0, match(1), match(2)), status: 200, studies: []string{"1", "2"},
+		},
+		{
+			name: "a rejection", greet: (*association).reject,
+			status: 502, code: client.ProblemCodeAssociationRejected, step: client.DICOMFaultStepAssociate,
+		},
+	}
+}
+
+func TestOutcomesOfACFind(t *testing.T) {
+	for _, row := range findRows() {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &pacs{find: row.find, greet: row.greet}
+				r := startInMemory(t, p.gateway(t, qr.Options{MaxMatches: row.max}))
+				row.query(t, r)
+				row.retrieve(t, r)
+				row.stream(t, r)
+				settle(t)
+				moves := strings.Count(strings.Join(p.seen(), " "), "move")
+				assert.Equal(t, 2*len(row.studies), moves, "a study that is not in an answer is not moved")
+			})
+		})
+	}
+}
+
+func (row *findRow) query(t *testing.T, r *running) {
+	t.Helper()
+	reply, err := r.api.QueryWithResponse(t.Context(), nil, queryRequest())
+	require.NoError(t, err)
+	require.Equal(t, row.status, reply.StatusCode(), "%s", reply.Body)
+	if row.status != http.StatusOK {
+		row.check(t, reply.Body)
+		return
+	}
+	assert.Equal(t, row.studies, numbersOf(reply.JSON200.StudyDetails))
+	assert.Equal(t, row.warnings, codesOf(reply.JSON200.Warnings))
+}
+
+func (row *findRow) retrieve(t *testing.T, r *running) {
+	t.Helper()
+	reply, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
+	require.NoError(t, err)
+	require.Equal(t, row.status, reply.StatusCode(), "%s", reply.Body)
+	if row.status != http.StatusOK {
+		row.check(t, reply.Body)
+		return
+	}
+	assert.Equal(t, row.studies, numbersOf(reply.JSON200.StudyDetails))
+	assert.Equal(t, row.warnings, codesOf(reply.JSON200.Warnings))
+}
+
+// stream wants what fails before the first study is moved to be an ordinary answer.
+func (row *findRow) stream(t *testing.T, r *running) {
+	t.Helper()
+	response := r.stream(t, t.Context())
+	defer response.Body.Close()
+	require.Equal(t, row.status, response.StatusCode)
+	if row.status != http.StatusOK {
+		var body json.RawMessage
+		require.NoError(t, json.NewDecoder(response.Body).Decode(&body))
+		row.check(t, body)
+		return
+	}
+	all := events(t, response.Body)
+	var matched client.MatchedEvent
+	require.NoError(t, json.Unmarshal([]byte(all[0].data), &matched))
+	assert.Equal(t, row.studies, numbersOf(matched.StudyDetails))
+	assert.Equal(t, row.warnings, codesOf(matched.Warnings))
+	assert.Equal(t, "result", all[len(all)-1].name)
+}
+
+// check is of the problem document, the whole body: there is no partial list.
+func (row *findRow) check(t *testing.T, body []byte) {
+	t.Helper()
+	assert.NotContains(t, string(body), studyUID)
+	assert.NotContains(t, string(body), patientID)
+	p := problemIn(t, string(body))
+	if row.status == http.StatusNotFound {
+		assert.Equal(t, client.ProblemCodeNoStudyMatched, p.Code)
+		assert.Equal(t, row.warnings, codesOf(p.Warnings))
+		return
+	}
+	assert.Equal(t, row.code, p.Code)
+	require.NotNil(t, p.DICOM)
+	assert.Equal(t, row.step, p.DICOM.Step)
+	if row.dicomStatus == "" {
+		assert.Nil(t, p.DICOM.Status)
+		return
+	}
+	require.NotNil(t, p.DICOM.Status)
+	assert.Equal(t, row.dicomStatus, *p.DICOM.Status)
+}
+
+func numbersOf(studies []client.Study) []string {
+	var numbers []string
+	for i := range studies {
+		numbers = append(numbers, strings.TrimPrefix(studies[i].StudyInstanceUID, studyUID+"."))
+	}
+	return numbers
+}

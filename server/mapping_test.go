@@ -1,0 +1,366 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/pdu"
+	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/qr"
+)
+
+// outcomeRow is what a PACS does and what a caller of /qr is told of it.
+type outcomeRow struct {
+	name    string
+	studies int
+	move    func(a *association, n int)
+	greet   func(a *association) bool
+
+	status int
+	// retrievals are study, status, DIMSE status, completed/failed/warning with a
+	// dash for null, and the instances that failed; of a 502 in the stream alone.
+	retrievals []string
+	message    string
+	warnings   []client.WarningCode
+	// Of a 502.
+	code        client.ProblemCode
+	dicomStatus string
+	seen        []string // by the PACS; nil: not looked at
+}
+
+// finally is a C-MOVE with nothing but a final response.
+func finally(status dicomnet.Status, c counters, failedUIDs ...string) func(*association, int) {
+	return func(a *association, _ int) { a.final(status, c, failedUIDs...) }
+}
+
+// inSecond does so in the second study and moves the others.
+func inSecond(end func(a *association)) func(*association, int) {
+	return func(a *association, n int) {
+		if n != 2 {
+			a.moved(1)
+			return
+		}
+		a.moving(counters{2, 1, 0, 5})
+		end(a)
+	}
+}
+
+func onlyFirst(a *association) bool { return a.nth == 1 || a.reject() }
+
+const (
+	abortedAndReplaced  = "associate, find, move 1, move 2, associate, move 3, move 4, move 5, release"
+	silentAndReplaced   = "associate, find, move 1, move 2, abort, associate, move 3, move 4, move 5, release"
+	closedSecondMessage = "Not everything was moved: of 5 studies 4 completely, 1 failed."
+)
+
+func outcomeRows() []outcomeRow {
+	othersMoved := func(second string) []string {
+		return []string{"1 ok 0000 1/0/0", second, "3 ok 0000 1/0/0", "4 ok 0000 1/0/0", "5 ok 0000 1/0/0"}
+	}
+	oneOfTwo := func(first func(*association, int)) func(*association, int) {
+		return func(a *association, n int) {
+			if n == 1 {
+				first(a, n)
+				return
+			}
+			a.moved(4)
+		}
+	}
+	return []outcomeRow{
+		{
+			name: "everything moved", studies: 2, move: finally(0x0000, counters{3, 0, 0, -1}),
+			status: 200, message: "All 2 studies were moved.", retrievals: []string{"1 ok 0000 3/0/0", "2 ok 0000 3/0/0"},
+		},
+		{
+			name: "success without counters is ok on the word of the PACS", studies: 1, move: finally(0x0000, noCounters),
+			status: 200, message: "The study was moved.", retrievals: []string{"1 ok 0000 -/-/-"},
+		},
+		{
+			name: "success with completed alone", studies: 1, move: finally(0x0000, counters{3, -1, -1, -1}),
+			status: 200, message: "The study was moved.", retrievals: []string{"1 ok 0000 3/-/-"},
+		},
+		{
+			name: "B000 where everything arrived, with warnings", studies: 1, move: finally(0xB000, counters{2, 0, 1, -1}),
+			status: 200, message: "The study was moved.", retrievals: []string{"1 ok B000 2/0/1"},
+		},
+		{
+			name: "final 0000 with failures", studies: 1, move: finally(0x0000, counters{3, 2, 0, -1}, "1.2.3", "1.2.4"),
+			status: 207, message: "The study was moved in part.", retrievals: []string{"1 partial 0000 3/2/0 1.2.3 1.2.4"},
+		},
+		{
+			name: "final 0000 with zero completed, of two studies", studies: 2, move: oneOfTwo(finally(0x0000, counters{0, 0, 0, -1})),
+			status: 207, message: "Not everything was moved: of 2 studies 1 completely, 1 failed.",
+			retrievals: []string{"1 failed 0000 0/0/0", "2 ok 0000 4/0/0"},
+		},
+		{
+			name: "final 0000 with zero completed", studies: 1, move: finally(0x0000, counters{0, 0, 0, -1}),
+			status: 502, code: client.ProblemCodeMoveFailed, dicomStatus: "0000", retrievals: []string{"1 failed 0000 0/0/0"},
+		},
+		{
+			name: "final 0000 with nothing but failures", studies: 1, move: finally(0x0000, counters{0, 5, 0, -1}),
+			status: 502, code: client.ProblemCodeMoveFailed, dicomStatus: "0000", retrievals: []string{"1 failed 0000 0/5/0"},
+		},
+		{
+			name: "B000 with some failed", studies: 1, move: finally(0xB000, counters{3, 1, 0, -1}, "1.2.3", "no UID"),
+			status: 207, message: "The study was moved in part.", retrievals: []string{"1 partial B000 3/1/0 1.2.3"},
+			warnings: []client.WarningCode{client.ValueMalformed},
+		},
+		{
+			name: "B000 with everything failed", studies: 1, move: finally(0xB000, counters{0, 5, 0, -1}, "1.2.3"),
+			status: 502, code: client.ProblemCodeMoveFailed, dicomStatus: "B000", retrievals: []string{"1 failed B000 0/5/0 1.2.3"},
+		},
+		{
+			name: "B000 without counters", studies: 1, move: finally(0xB000, noCounters),
+			status: 207, message: "The study was moved in part.", retrievals: []string{"1 partial B000 -/-/-"},
+		},
+		{
+			name: "FE00 that nobody asked for", studies: 2, move: oneOfTwo(finally(0xFE00, counters{2, 0, 0, 3})),
+			status: 207, message: "Not everything was moved: of 2 studies 1 completely, 1 cancelled.",
+			retrievals: []string{"1 cancelled FE00 2/0/0", "2 ok 0000 4/0/0"},
+		},
+		{
+			name: "FE00 that nobody asked for, before anything was moved", studies: 1, move: finally(0xFE00, noCounters),
+			status: 502, code: client.ProblemCodeMoveFailed, dicomStatus: "FE00", retrievals: []string{"1 cancelled FE00 -/-/-"},
+		},
+		{
+			name: "A801", studies: 2, move: finally(0xA801, noCounters),
+			status: 502, code: client.ProblemCodeMoveDestinationUnknown, dicomStatus: "A801",
+			retrievals: []string{"1 failed A801 -/-/-", "2 failed A801 -/-/-"},
+		},
+		{
+			name: "A702 with the list of failed instances", studies: 1, move: finally(0xA702, counters{0, 2, 0, -1}, "1.2.3", "1.2.4"),
+			status: 502, code: client.ProblemCodeMoveFailed, dicomStatus: "A702", retrievals: []string{"1 failed A702 0/2/0 1.2.3 1.2.4"},
+		},
+		{
+			name: "A702 in one of two studies", studies: 2, move: oneOfTwo(finally(0xA702, counters{0, 2, 0, -1}, "1.2.3")),
+			status: 207, message: "Not everything was moved: of 2 studies 1 completely, 1 failed.",
+			retrievals: []string{"1 failed A702 0/2/0 1.2.3", "2 ok 0000 4/0/0"},
+		},
+		{
+			name: "A702 after some arrived", studies: 1, move: finally(0xA702, counters{1, 2, 0, -1}),
+			status: 207, message: "The study was moved in part.", retrievals: []string{"1 partial A702 1/2/0"},
+		},
+		{
+			name: "C000", studies: 1, move: finally(0xC000, counters{0, 0, 0, -1}),
+			status: 502, code: client.ProblemCodeMoveFailed, dicomStatus: "C000", retrievals: []string{"1 failed C000 0/0/0"},
+		},
+		{
+			name: "a status that no class has", studies: 1, move: finally(0xFF77, noCounters),
+			status: 502, code: client.ProblemCodeMoveFailed, dicomStatus: "FF77", retrievals: []string{"1 failed FF77 -/-/-"},
+		},
+		{
+			name: "an abort in the second of five", studies: 5, move: inSecond((*association).abort),
+			status: 207, message: closedSecondMessage, retrievals: othersMoved("2 failed  2/1/0"), seen: strings.Split(abortedAndReplaced, ", "),
+		},
+		{
+			name: "a closed connection in the second of five", studies: 5, move: inSecond(func(a *association) { _ = a.Conn.Close() }),
+			status: 207, message: closedSecondMessage, retrievals: othersMoved("2 failed  2/1/0"),
+			seen: strings.Split(abortedAndReplaced, ", "),
+		},
+		{
+			name: "a silence in the second of five", studies: 5, move: inSecond(func(*association) {}),
+			status: 207, message: closedSecondMessage, retrievals: othersMoved("2 failed  2/1/0"), seen: strings.Split(silentAndReplaced, ", "),
+		},
+		{
+			name: "an abort in the second of five and nobody let in again", studies: 5, move: inSecond((*association).abort), greet: onlyFirst,
+			status: 207, message: "Not everything was moved: of 5 studies 1 completely, 1 failed, 3 not attempted.",
+			retrievals: []string{
+				"1 ok 0000 1/0/0", "2 failed  2/1/0", "3 not_attempted  -/-/-", "4 not_attempted  -/-/-", "5 not_attempted  -/-/-",
+			},
+			seen: []string{"associate", "find", "move 1", "move 2", "associate"},
+		},
+		{
+			name: "aborts in the second and the fourth of five", studies: 5, move: func(a *association, n int) {
+				if n%2 == 0 {
+					a.abort()
+					return
+				}
+				a.moved(1)
+			},
+			status: 207, message: "Not everything was moved: of 5 studies 2 completely, 2 failed, 1 not attempted.",
+			retrievals: []string{
+				"1 ok 0000 1/0/0", "2 failed  -/-/-", "3 ok 0000 1/0/0", "4 failed  -/-/-", "5 not_attempted  -/-/-",
+			},
+			seen: []string{"associate", "find", "move 1", "move 2", "associate", "move 3", "move 4"},
+		},
+		{
+			name: "an abort before anything was moved, and nobody let in again", studies: 2,
+			move: func(a *association, _ int) { a.abort() }, greet: onlyFirst,
+			status: 502, code: client.ProblemCodeAssociationAborted, retrievals: []string{"1 failed  -/-/-", "2 not_attempted  -/-/-"},
+		},
+		{
+			name: "a connection closed before anything was moved", studies: 1, move: func(a *association, _ int) { _ = a.Conn.Close() },
+			status: 502, code: client.ProblemCodeConnectionLost, retrievals: []string{"1 failed  -/-/-"},
+		},
+		{
+			name: "a silence before anything was moved", studies: 1, move: func(*association, int) {},
+			status: 502, code: client.ProblemCodeDIMSETimeout, retrievals: []string{"1 failed  -/-/-"},
+		},
+		{
+			name: "a release in mid-operation", studies: 1, move: func(a *association, _ int) {
+				a.SendPDU(&pdu.ReleaseRQ{})
+				a.Expect(pdu.TypeReleaseRP)
+			},
+			status: 502, code: client.ProblemCodeAssociationReleased, retrievals: []string{"1 failed  -/-/-"},
+		},
+	}
+}
+
+func TestOutcomesOfACMove(t *testing.T) {
+	for _, row := range outcomeRows() {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &pacs{studies: row.studies, move: row.move, greet: row.greet}
+				r := startInMemory(t, p.gateway(t, qr.Options{}))
+				plain := row.plain(t, p, r)
+				p.forget()
+				row.streamed(t, r, plain)
+			})
+		})
+	}
+}
+
+// plain is the body of the plain answer.
+func (row *outcomeRow) plain(t *testing.T, p *pacs, r *running) []byte {
+	t.Helper()
+	reply, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
+	require.NoError(t, err)
+	require.Equal(t, row.status, reply.StatusCode(), "%s", reply.Body)
+	switch row.status {
+	case http.StatusOK:
+		row.check(t, reply.JSON200, client.RetrieveResponseStatusOk)
+	case http.StatusMultiStatus:
+		row.check(t, reply.JSON207, client.RetrieveResponseStatusPartial)
+	default:
+		row.checkProblem(t, reply.ApplicationProblemJSON502)
+	}
+	settle(t)
+	if row.seen != nil {
+		assert.ElementsMatch(t, row.seen, p.seen(), "an abort may be seen late")
+	}
+	assert.NotContains(t, r.logs.String(), patientName)
+	assert.NotContains(t, r.logs.String(), patientID)
+	return reply.Body
+}
+
+// settle lets what goes on behind an answer come to its end.
+func settle(t *testing.T) {
+	t.Helper()
+	time.Sleep(time.Second)
+	synctest.Wait()
+}
+
+func (row *outcomeRow) check(t *testing.T, answer *client.RetrieveResponse, status client.RetrieveResponseStatus) {
+	t.Helper()
+	assert.Equal(t, status, answer.Status)
+	assert.Equal(t, row.message, answer.Message)
+	assert.Equal(t, row.retrievals, linesOf(answer.Retrievals))
+	assert.Equal(t, row.studies, answer.TotalCount)
+	ok := 0
+	for i := range answer.Retrievals {
+		assert.Equal(t, answer.StudyDetails[i].StudyInstanceUID, answer.Retrievals[i].StudyInstanceUID)
+		if answer.Retrievals[i].Status == client.RetrievalStatusOk {
+			ok++
+		}
+	}
+	assert.Equal(t, ok, answer.SuccessCount)
+	assert.Equal(t, row.warnings, codesOf(answer.Warnings))
+}
+
+func (row *outcomeRow) checkProblem(t *testing.T, p *client.Problem) {
+	t.Helper()
+	assert.Equal(t, row.code, p.Code)
+	require.NotNil(t, p.DICOM)
+	assert.Equal(t, client.DICOMFaultStepMove, p.DICOM.Step)
+	if row.dicomStatus == "" {
+		assert.Nil(t, p.DICOM.Status)
+		return
+	}
+	require.NotNil(t, p.DICOM.Status)
+	assert.Equal(t, row.dicomStatus, *p.DICOM.Status)
+	assert.NotEmpty(t, *p.DICOM.Meaning)
+}
+
+// streamed wants the events to tell what the plain answer does.
+func (row *outcomeRow) streamed(t *testing.T, r *running, plain []byte) {
+	t.Helper()
+	response := r.stream(t, t.Context())
+	defer response.Body.Close()
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	all := events(t, response.Body)
+	assert.Equal(t, "matched", all[0].name)
+	all[0].valid(t, "MatchedEvent")
+	for _, e := range all {
+		if e.name == "progress" {
+			e.valid(t, "ProgressEvent")
+		}
+	}
+	assert.Equal(t, row.retrievals, retrievedIn(t, all), "also where the plain answer has none")
+
+	last := all[len(all)-1]
+	var want, got map[string]any
+	require.NoError(t, json.Unmarshal(plain, &want))
+	require.NoError(t, json.Unmarshal([]byte(last.data), &got))
+	if row.status == http.StatusBadGateway {
+		assert.Equal(t, "error", last.name)
+		last.valid(t, "Problem")
+		assert.Equal(t, response.Header.Get("X-Correlation-ID"), got["correlation_id"])
+		want["correlation_id"] = got["correlation_id"]
+	} else {
+		assert.Equal(t, "result", last.name)
+		last.valid(t, "ResultEvent")
+		want["http_status"] = float64(row.status)
+	}
+	assert.Equal(t, want, got)
+}
+
+// retrievedIn are the events of that name.
+func retrievedIn(t *testing.T, all []event) []string {
+	t.Helper()
+	var told []client.Retrieval
+	for _, e := range all {
+		if e.name != "retrieved" {
+			continue
+		}
+		e.valid(t, "Retrieval")
+		var retrieval client.Retrieval
+		require.NoError(t, json.Unmarshal([]byte(e.data), &retrieval))
+		told = append(told, retrieval)
+	}
+	return linesOf(told)
+}
+
+func linesOf(retrievals []client.Retrieval) []string {
+	counter := func(n *int) string {
+		if n == nil {
+			return "-"
+		}
+		return strconv.Itoa(*n)
+	}
+	var lines []string
+	for i := range retrievals {
+		r := &retrievals[i]
+		line := fmt.Sprintf("%s %s %s %s/%s/%s", strings.TrimPrefix(r.StudyInstanceUID, studyUID+"."), r.Status, r.DICOMStatus,
+			counter(r.Completed), counter(r.Failed), counter(r.Warning))
+		lines = append(lines, strings.Join(append([]string{line}, r.FailedSOPInstanceUIDs...), " "))
+	}
+	return lines
+}
+
+func codesOf(warnings []client.Warning) []client.WarningCode {
+	var codes []client.WarningCode
+	for _, w := range warnings {
+		codes = append(codes, w.Code)
+	}
+	return codes
+}

@@ -1,0 +1,271 @@
+package server
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/qr"
+)
+
+const (
+	cancelWithin = 200 * time.Millisecond // from the caller's leaving to the C-CANCEL-RQ
+	goneWithin   = 2 * time.Second        // from there to the end of the association
+)
+
+// endless is a PACS that goes on with a match, or an instance, every 2 s until it
+// is told to stop, and then stops or takes no notice.
+func endless(obeys bool) *pacs {
+	p := &pacs{studies: 1}
+	work := func(a *association, pending dicomtest.Message) {
+		for range 2 {
+			dicomtest.Wait(2 * time.Second)
+			a.SendMessage(pending)
+		}
+		a.awaitCancel()
+		if !obeys {
+			a.goOn(pending)
+			return
+		}
+		a.final(dicomnet.StatusCancel, noCounters)
+	}
+	p.move = func(a *association, _ int) { work(a, a.response(dicomnet.StatusPending, counters{1, 0, 0, 9}, nil)) }
+	return p
+}
+
+// endlessFind is the same for C-FIND.
+func endlessFind(obeys bool) *pacs {
+	p := endless(obeys)
+	move := p.move
+	p.find = func(a *association) {
+		a.match(match(1))
+		move(a, 0)
+	}
+	return p
+}
+
+// leaver is a call by a caller that leaves when ctx is done.
+type leaver struct {
+	name string
+	pacs func(obeys bool) *pacs
+	call func(t *testing.T, ctx context.Context, r *running) error
+}
+
+func accepting(mediaType string) client.RequestEditorFn {
+	return func(_ context.Context, r *http.Request) error {
+		r.Header.Set("Accept", mediaType)
+		return nil
+	}
+}
+
+var leavers = []leaver{
+	{"plain /q", endlessFind, func(_ *testing.T, ctx context.Context, r *running) error {
+		_, err := r.api.QueryWithResponse(ctx, nil, queryRequest())
+		return err
+	}},
+	{"/q that would take events", endlessFind, func(_ *testing.T, ctx context.Context, r *running) error {
+		_, err := r.api.QueryWithResponse(ctx, nil, queryRequest(), accepting(eventType))
+		return err
+	}},
+	{"plain /qr", endless, func(_ *testing.T, ctx context.Context, r *running) error {
+		_, err := r.api.RetrieveWithResponse(ctx, nil, retrieveRequest())
+		return err
+	}},
+	{"streaming /qr", endless, func(t *testing.T, ctx context.Context, r *running) error {
+		t.Helper()
+		response, err := r.api.Retrieve(ctx, nil, retrieveRequest(), accepting(eventType))
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		return follow(t, response.Body, func(event) {})
+	}},
+}
+
+func TestACallerThatLeavesStopsThePACS(t *testing.T) {
+	for _, c := range leavers {
+		for _, obeys := range []bool{true, false} {
+			t.Run(c.name+map[bool]string{true: "", false: ", of a PACS that goes on"}[obeys], func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					p := c.pacs(obeys)
+					r := startInMemory(t, p.gateway(t, qr.Options{}))
+					ctx, leave := context.WithTimeout(t.Context(), 5*time.Second)
+					defer leave()
+					require.ErrorIs(t, c.call(t, ctx, r), context.DeadlineExceeded)
+					left := time.Now()
+					gone := <-p.ended
+					assert.LessOrEqual(t, p.when("cancel").Sub(left), cancelWithin)
+					assert.GreaterOrEqual(t, p.when("cancel").Sub(left), time.Duration(0))
+					assert.LessOrEqual(t, gone.Sub(left), cancelWithin+goneWithin)
+					settle(t)
+					assert.Equal(t, obeys, slices.Contains(p.seen(), "release"), "released, or aborted where the PACS goes on")
+				})
+			})
+		}
+	}
+}
+
+// The same over sockets and on the real clock, as no one asserts that a fake one
+// is on time.
+func TestACallerThatLeavesStopsThePACSAtOnceOverTCP(t *testing.T) {
+	for _, c := range leavers[2:] {
+		t.Run(c.name, func(t *testing.T) {
+			busy := make(chan struct{})
+			p := &pacs{studies: 1, move: func(a *association, _ int) {
+				a.moving(counters{1, 0, 0, 9})
+				close(busy)
+				a.awaitCancel()
+				a.final(dicomnet.StatusCancel, noCounters)
+			}}
+			p.script.Play = p.play
+			address, stop, err := p.script.Listen()
+			require.NoError(t, err)
+			defer stop()
+			r := start(t, p.gateway(t, qr.Options{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, network, address)
+			}}))
+			ctx, leave := context.WithCancel(t.Context())
+			var left time.Time
+			go func() {
+				<-busy
+				left = time.Now()
+				leave()
+			}()
+			require.ErrorIs(t, c.call(t, ctx, r), context.Canceled)
+			gone := <-p.ended
+			t.Logf("C-CANCEL-RQ after %v, association gone after %v", p.when("cancel").Sub(left), gone.Sub(left))
+			assert.LessOrEqual(t, p.when("cancel").Sub(left), cancelWithin)
+			assert.LessOrEqual(t, gone.Sub(left), cancelWithin+goneWithin)
+		})
+	}
+}
+
+const drainTimeout = 20 * time.Second
+
+// draining calls /qr and begins the shutdown 5 s later; the server must stop
+// cleanly, with nothing left at the PACS.
+func draining(t *testing.T, p *pacs, accept string) (status int, retryAfter string, all []event) {
+	t.Helper()
+	r := startInMemory(t, p.gateway(t, qr.Options{}), "DRAIN_TIMEOUT", strconv.Itoa(int(drainTimeout.Seconds())))
+	var stopped time.Time
+	go func() {
+		time.Sleep(5 * time.Second)
+		stopped = time.Now()
+		r.stop()
+		time.Sleep(time.Second)
+		refusesWork(t, r)
+	}()
+	response, err := r.api.Retrieve(t.Context(), nil, retrieveRequest(), accepting(accept))
+	require.NoError(t, err)
+	defer response.Body.Close()
+	if accept == eventType {
+		all = events(t, response.Body)
+	}
+	require.NoError(t, <-r.done)
+	r.done <- nil // for the cleanup
+	<-p.ended
+	if cancelled := p.when("cancel"); !cancelled.IsZero() {
+		assert.LessOrEqual(t, cancelled.Sub(stopped), drainTimeout+cancelWithin)
+		assert.GreaterOrEqual(t, cancelled.Sub(stopped), drainTimeout)
+		assert.LessOrEqual(t, time.Since(stopped), drainTimeout+endTimeout)
+	}
+	return response.StatusCode, response.Header.Get("Retry-After"), all
+}
+
+func refusesWork(t *testing.T, r *running) {
+	t.Helper()
+	ready, err := r.api.GetReadyWithResponse(t.Context(), nil)
+	if assert.NoError(t, err) {
+		assert.Equal(t, http.StatusServiceUnavailable, ready.StatusCode())
+		assert.NotEmpty(t, ready.HTTPResponse.Header.Get("Retry-After"))
+	}
+	query, err := r.api.QueryWithResponse(t.Context(), nil, queryRequest())
+	if assert.NoError(t, err) && assert.Equal(t, http.StatusServiceUnavailable, query.StatusCode()) {
+		assert.Equal(t, client.ProblemCodeDraining, query.ApplicationProblemJSON503.Code)
+		assert.NotEmpty(t, query.HTTPResponse.Header.Get("Retry-After"))
+	}
+	retrieve, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
+	if assert.NoError(t, err) {
+		assert.Equal(t, http.StatusServiceUnavailable, retrieve.StatusCode())
+		assert.NotEmpty(t, retrieve.HTTPResponse.Header.Get("Retry-After"))
+	}
+}
+
+func TestAShutdownWaitsForARetrieve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pacs{studies: 1, move: slowly(10, 2*time.Second)}
+		status, _, _ := draining(t, p, jsonType)
+		assert.Equal(t, http.StatusOK, status)
+		assert.Equal(t, []string{"associate", "find", "move 1", "release"}, p.seen())
+	})
+}
+
+func TestAShutdownCancelsARetrieveThatTakesTooLong(t *testing.T) {
+	// slow moves its first studies whole and never ends the last one.
+	slow := func(studies int, obeys bool, sofar counters) *pacs {
+		return &pacs{studies: studies + 1, move: func(a *association, n int) {
+			if n <= studies {
+				a.moved(1)
+				return
+			}
+			pending := a.response(dicomnet.StatusPending, sofar, nil)
+			for range 12 {
+				dicomtest.Wait(2 * time.Second)
+				a.SendMessage(pending)
+			}
+			a.awaitCancel()
+			if !obeys {
+				a.goOn(pending)
+				return
+			}
+			a.final(dicomnet.StatusCancel, sofar)
+		}}
+	}
+	none, some := counters{0, 0, 0, 9}, counters{3, 0, 0, 6}
+	for _, test := range []struct {
+		name   string
+		pacs   func() *pacs
+		status int
+		lines  []string
+	}{
+		{"nothing moved", func() *pacs { return slow(0, true, none) }, 503, []string{"1 cancelled FE00 0/0/0"}},
+		{"nothing moved, and the PACS goes on", func() *pacs { return slow(0, false, none) }, 503, []string{"1 cancelled  0/0/0"}},
+		{"in the middle of the second", func() *pacs { return slow(1, true, some) }, 207, []string{"1 ok 0000 1/0/0", "2 cancelled FE00 3/0/0"}},
+		{
+			"in the middle of the second, and the PACS goes on", func() *pacs { return slow(1, false, some) }, 207,
+			[]string{"1 ok 0000 1/0/0", "2 cancelled  3/0/0"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				status, retryAfter, _ := draining(t, test.pacs(), jsonType)
+				assert.Equal(t, test.status, status)
+				assert.Equal(t, test.status == http.StatusServiceUnavailable, retryAfter != "")
+			})
+			synctest.Test(t, func(t *testing.T) {
+				status, _, all := draining(t, test.pacs(), eventType)
+				assert.Equal(t, http.StatusOK, status)
+				assert.Equal(t, test.lines, retrievedIn(t, all))
+				last := all[len(all)-1]
+				if test.status == http.StatusServiceUnavailable {
+					assert.Equal(t, "error", last.name)
+					assert.Equal(t, client.ProblemCodeDraining, problemIn(t, last.data).Code)
+					return
+				}
+				assert.Equal(t, "result", last.name)
+				assert.Contains(t, last.data, `"http_status":207`)
+			})
+		})
+	}
+}

@@ -33,6 +33,7 @@ type Association struct {
 	ctx     context.Context // of the trace
 	address string
 	start   time.Time
+	opened  bool
 	told    bool
 }
 
@@ -170,10 +171,15 @@ func (a *Association) over() {
 	a.told = true
 	a.messages.pdvs, a.messages.unread = nil, nil
 	a.upper.link.recycle()
-	a.upper.traceEnded(Summary{
+	a.upper.traceEnded(a.summary())
+}
+
+// summary is what the association itself knows.
+func (a *Association) summary() Summary {
+	return Summary{
 		CalledAETitle: a.cfg.CalledAETitle, CallingAETitle: a.cfg.CallingAETitle, Remote: a.address,
-		Peer: a.peer, Duration: time.Since(a.start),
-	})
+		Peer: a.peer, Established: a.opened, Duration: time.Since(a.start),
+	}
 }
 
 func (a *Association) context(abstractSyntax string) *NegotiatedContext {

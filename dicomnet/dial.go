@@ -48,6 +48,10 @@ func Dial(ctx context.Context, address string, cfg Config) (*Association, error)
 		}
 		return nil, opError(StepAssociate, err)
 	}
+	a.opened = true
+	if cfg.Trace != nil && cfg.Trace.Established != nil {
+		cfg.Trace.Established(a.ctx, a.summary())
+	}
 	return a, nil
 }
 

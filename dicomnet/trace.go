@@ -19,6 +19,9 @@ type Trace struct {
 	// the TLS handshake on it is done.
 	Connected func(ctx context.Context, remote net.Addr)
 	Secured   func(ctx context.Context, state tls.ConnectionState)
+	// Established is called when the association is: Ended then has its counterpart. Duration tells how long it took; what
+	// only the end can tell is zero.
+	Established func(ctx context.Context, s Summary)
 	// PDU is called for each PDU sent or received: its type's standard name and length.
 	PDU func(ctx context.Context, sent bool, name string, length int)
 	// Command is called for each command set sent or received.
@@ -33,6 +36,7 @@ type Summary struct {
 	CalledAETitle, CallingAETitle string
 	Remote                        string // address as dialled
 	Peer                          PeerInfo
+	Established                   bool // the peer accepted, with a context that can be used
 	Duration                      time.Duration
 	PDUsSent, PDUsReceived        int
 	BytesSent, BytesReceived      int64

@@ -76,16 +76,19 @@ func (g *Gateway) Echo(ctx context.Context, p Peer) *EchoReport {
 	ctx, cancel := g.bounded(ctx)
 	defer cancel()
 	d := &doctor{session: session{gateway: g, peer: p}, report: &EchoReport{}}
-	defer d.end()
+	defer d.end(ctx)
 	if err := d.associate(ctx); err != nil {
 		d.failed(ctx, err)
 		return d.report
 	}
 	d.begin(dicomnet.StepEcho)
-	if err := d.assoc.Echo(ctx); err != nil {
+	during, ended := d.observe(ctx, dicomnet.StepEcho)
+	if err := d.assoc.Echo(during); err != nil {
 		d.failed(ctx, err)
+		ended(d.report.Err)
 		return d.report
 	}
+	ended(nil)
 	d.passed()
 	return d.report
 }
@@ -171,7 +174,7 @@ func (d *doctor) associate(ctx context.Context) error {
 		}
 	}
 	cfg.Trace = &trace
-	assoc, err := dicomnet.Dial(ctx, address, cfg)
+	assoc, err := d.negotiate(ctx, address, cfg)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ type Options struct {
 	// LookupHost gives the addresses of a name to Echo, which times it on its own; nil: that of net.DefaultResolver.
 	LookupHost func(ctx context.Context, host string) ([]string, error)
 	Trace      *dicomnet.Trace
+	Observe    Observer         // nil: nothing is observed
 	Now        func() time.Time // nil: time.Now
 }
 

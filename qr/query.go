@@ -20,7 +20,7 @@ func (g *Gateway) Query(ctx context.Context, p Peer, f Filter) (*QueryResult, er
 	ctx, cancel := g.bounded(ctx)
 	defer cancel()
 	s := &session{gateway: g, peer: p}
-	defer s.end()
+	defer s.end(ctx)
 	if err := s.need(ctx, dicomnet.StudyRoot.Find); err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func (g *Gateway) Retrieve(
 	ctx, cancel := g.bounded(ctx)
 	defer cancel()
 	s := &session{gateway: g, peer: p}
-	defer s.end()
+	defer s.end(ctx)
 	if err := s.open(ctx, dicomnet.StudyRoot.Find, dicomnet.StudyRoot.Move); err != nil {
 		return nil, err
 	}
@@ -103,7 +103,9 @@ func (r *retrieval) ready(ctx context.Context) error {
 }
 
 // move is the C-MOVE of one study; the error is nil only where the study is ok.
-func (r *retrieval) move(ctx context.Context, i int, uid string) (Retrieval, error) {
+func (r *retrieval) move(ctx context.Context, i int, uid string) (_ Retrieval, err error) {
+	ctx, end := r.observe(ctx, dicomnet.StepMove)
+	defer func() { end(err) }()
 	var (
 		pending counters
 		final   *dicomnet.MoveReport

@@ -23,12 +23,11 @@ type session struct {
 // PACS take one association a caller and no more.
 func (s *session) open(ctx context.Context, sopClasses ...string) error {
 	if s.assoc != nil {
-		// What ended badly has told so where it did; nothing is waited for any more.
-		_ = s.assoc.Close()
+		s.release(ctx, s.assoc)
 		s.assoc = nil
 	}
 	cfg, address := s.config(sopClasses...)
-	assoc, err := dicomnet.Dial(ctx, address, cfg)
+	assoc, err := s.negotiate(ctx, address, cfg)
 	if err != nil {
 		return failure(ctx, dicomnet.StepAssociate, err)
 	}
@@ -68,18 +67,20 @@ func (s *session) need(ctx context.Context, sopClass string) error {
 
 func (s *session) usable() bool { return s.assoc != nil && s.assoc.Usable() }
 
-// end releases behind the caller's back, who has the answer already.
-func (s *session) end() {
+// end releases behind the caller's back, who has the answer already. Of ctx only the values count.
+func (s *session) end(ctx context.Context) {
 	if assoc := s.assoc; assoc != nil {
 		s.assoc = nil
-		s.gateway.releases.run(func() { _ = assoc.Close() })
+		s.gateway.releases.run(func() { s.release(ctx, assoc) })
 	}
 }
 
 // find is one C-FIND; each is called for every match, with the reason in place of a match that cannot be decoded.
 func (s *session) find(
 	ctx context.Context, query *dicom.Dataset, each func(m dicomnet.Match, undecoded error),
-) error {
+) (err error) {
+	ctx, end := s.observe(ctx, dicomnet.StepFind)
+	defer func() { end(err) }()
 	n := 0
 	for m, err := range s.assoc.Find(ctx, dicomnet.StudyRoot, query) {
 		if _, undecoded := errors.AsType[*dicomnet.DataSetError](err); err != nil && !undecoded {

@@ -28,6 +28,7 @@ type site struct {
 	processes []*process
 
 	sources      []source
+	orthanc      orthanc // the source of that name
 	destinations []destination
 	binary       string
 	gateway      *gateway
@@ -87,7 +88,7 @@ func (s *site) start(dir string) error {
 	orthancA := orthanc{source{"Orthanc", "ORTHANCA", ports[1]}, ports[2]}
 	orthancB := orthanc{source{"Orthanc", "ORTHANCB", ports[3]}, ports[4]}
 	files := storescp{aeTitle: "STORESCP", dir: filepath.Join(dir, "received"), port: ports[5]}
-	s.sources = []source{qrscp, orthancA.source}
+	s.sources, s.orthanc = []source{qrscp, orthancA.source}, orthancA
 	s.destinations = []destination{files, orthancB}
 	s.closedPort = ports[7]
 

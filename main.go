@@ -75,6 +75,7 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 	if err != nil {
 		return err
 	}
+	stdout = &wholeWrites{w: stdout}
 	logger := server.NewLogger(config, stdout)
 	build := buildInfo()
 	logger.Info().Stringer("build", build).Object("settings", config).Msg("starting")
@@ -97,6 +98,7 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 		Contract: contract,
 		Logger:   logger,
 		Build:    build,
+		Stdout:   stdout,
 	})
 	if err != nil {
 		return err
@@ -113,5 +115,6 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 	}
+	defer onHangup(s.Reopen)()
 	return s.Serve(ctx, listener)
 }

@@ -50,16 +50,26 @@ type Config struct {
 	DICOMTLSServerName string `env:"DICOM_TLS_SERVER_NAME"`
 	TLSCertFile        string `env:"TLS_CERT_FILE"`
 	TLSKeyFile         string `env:"TLS_KEY_FILE"`
+	TLSClientCAFile    string `env:"TLS_CLIENT_CA_FILE"`
 
-	dicomTLS  *tls.Config
-	serverTLS *tls.Config
-	idle      []string
+	APIKeysFile         string `env:"API_KEYS_FILE"`
+	AuditLog            string `env:"AUDIT_LOG"`
+	CORSAllowedOrigins  string `env:"CORS_ALLOWED_ORIGINS"`
+	TrustedProxies      string `env:"TRUSTED_PROXIES"`
+	ForwardedUserHeader string `env:"FORWARDED_USER_HEADER"`
+
+	dicomTLS *tls.Config
+	tlsFiles *reloaded[serverTLS] // nil: plain HTTP
+	keys     *reloaded[apiKeys]   // nil: none is asked for
+	origins  []string
+	proxies  proxies
+	idle     []string
 }
 
 // Protections that this version lacks, by the setting that would switch each on.
 // To ignore one would leave a gateway open that its operator believes closed, or
 // unaudited that he believes audited.
-var notBuilt = []string{"API_KEYS_FILE", "AUDIT_LOG", "PACS_ALLOWLIST", "TLS_CLIENT_CA_FILE"}
+var notBuilt = []string{"PACS_ALLOWLIST"}
 
 // Other settings that have no effect yet, with the value that says so.
 var withoutEffect = []struct{ name, off string }{
@@ -152,6 +162,7 @@ func (c *Config) check(faults *faultyVariables) {
 		faults.add("LISTEN_ADDR", "want host:port or :port")
 	}
 	c.loadTLS(faults)
+	c.loadAccess(faults)
 }
 
 func validListenAddr(address string) bool {
@@ -183,7 +194,17 @@ func (c *Config) WithoutEffect() []string { return c.idle }
 func (c *Config) DICOMTLS() *tls.Config { return c.dicomTLS }
 
 // ServerTLS is what the gateway's own listener is made with; nil is plain HTTP.
-func (c *Config) ServerTLS() *tls.Config { return c.serverTLS }
+// It reads its files again as they change.
+func (c *Config) ServerTLS() *tls.Config {
+	if c.tlsFiles == nil {
+		return nil
+	}
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		NextProtos:         []string{"h2", "http/1.1"},
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.tlsFiles.get().config, nil },
+	}
+}
 
 // MarshalZerologObject writes every setting under the name of its variable in
 // lower case.

@@ -63,7 +63,7 @@ func TestOneMessageNamesEveryFaultySettingAndRepeatsNoValue(t *testing.T) {
 	_, err := LoadConfig(environment(
 		"ACSE_TIMEOUT", "soon-xyz", "DIMSE_TIMEOUT", "0", "NETWORK_TIMEOUT", "-1", "CONNECTION_TIMEOUT", "NaN",
 		"MOVE_TIMEOUT", "0", "OPERATION_TIMEOUT", "1e300", "MAX_MATCHES", "many-xyz", "LISTEN_ADDR", "xyz", "DICOM_DEBUG", "xyz",
-		"LOG_FORMAT", "xyz", "PACS_ALLOWLIST", "xyz", "API_KEYS_FILE", "/xyz", "AUDIT_LOG", "xyz", "ASSOCIATION_IDLE", "xyz",
+		"LOG_FORMAT", "xyz", "PACS_ALLOWLIST", "xyz", "API_KEYS_FILE", "/xyz", "AUDIT_LOG", "/xyz/audit.log", "ASSOCIATION_IDLE", "xyz",
 		"MAX_ASSOCIATIONS_PER_PACS", "0", "QUEUE_TIMEOUT", "xyz", "TLS_CLIENT_CA_FILE", "/xyz", "DICOM_TLS_CA_FILE", "/xyz",
 		"DICOM_TLS_CERT_FILE", "/xyz", "TLS_KEY_FILE", "/xyz",
 	))

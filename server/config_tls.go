@@ -18,9 +18,59 @@ func (c *Config) loadTLS(faults *faultyVariables) {
 	c.dicomTLS.Certificates = keyPair(faults,
 		"DICOM_TLS_CERT_FILE", c.DICOMTLSCertFile, "DICOM_TLS_KEY_FILE", c.DICOMTLSKeyFile)
 
-	if own := keyPair(faults, "TLS_CERT_FILE", c.TLSCertFile, "TLS_KEY_FILE", c.TLSKeyFile); own != nil {
-		c.serverTLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: own}
+	c.loadServerTLS(faults)
+}
+
+// serverTLS is what the files of the listener make.
+type serverTLS struct {
+	config  *tls.Config
+	clients *x509.CertPool // nil where client certificates are not asked for
+}
+
+func (c *Config) loadServerTLS(faults *faultyVariables) {
+	own := keyPair(faults, "TLS_CERT_FILE", c.TLSCertFile, "TLS_KEY_FILE", c.TLSKeyFile)
+	if c.TLSClientCAFile != "" {
+		if _, reason := certificatePool(c.TLSClientCAFile); reason != "" {
+			faults.add("TLS_CLIENT_CA_FILE", reason)
+		}
+		if c.TLSCertFile == "" {
+			faults.add("TLS_CERT_FILE", "is needed where TLS_CLIENT_CA_FILE is set")
+		}
 	}
+	if own == nil {
+		return
+	}
+	files := []namedFile{{"TLS_CERT_FILE", c.TLSCertFile}, {"TLS_KEY_FILE", c.TLSKeyFile}}
+	if c.TLSClientCAFile != "" {
+		files = append(files, namedFile{"TLS_CLIENT_CA_FILE", c.TLSClientCAFile})
+	}
+	var fault *fileFault
+	if c.tlsFiles, fault = newReloaded(newServerTLS, files...); fault != nil {
+		faults.add(fault.setting, fault.reason)
+	}
+}
+
+func newServerTLS(contents [][]byte) (*serverTLS, *fileFault) {
+	pair, err := tls.X509KeyPair(contents[0], contents[1])
+	if err != nil {
+		return nil, &fileFault{"TLS_CERT_FILE", "no certificate with the key in the file of TLS_KEY_FILE"}
+	}
+	s := &serverTLS{config: &tls.Config{
+		MinVersion:   tls.VersionTLS12,
+		Certificates: []tls.Certificate{pair},
+		NextProtos:   []string{"h2", "http/1.1"},
+	}}
+	if len(contents) == 3 {
+		s.clients = x509.NewCertPool()
+		if !s.clients.AppendCertsFromPEM(contents[2]) {
+			return nil, &fileFault{"TLS_CLIENT_CA_FILE", "the file holds no PEM certificate"}
+		}
+		// A certificate is asked for and not required here, and checked where a route
+		// is protected: probes have none, and a refused caller is told and recorded.
+		s.config.ClientAuth = tls.RequestClientCert
+		s.config.ClientCAs = s.clients
+	}
+	return s, nil
 }
 
 func certificatePool(file string) (*x509.CertPool, string) {

@@ -19,9 +19,7 @@ import (
 )
 
 const (
-	// bodyTimeout bounds the arrival of a request's body, writeTimeout that of one
-	// answer or event at the caller: neither ends a retrieve that takes an hour.
-	bodyTimeout  = 30 * time.Second
+	// writeTimeout bounds the arrival of one answer or event at the caller.
 	writeTimeout = 30 * time.Second
 )
 
@@ -47,9 +45,9 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		connection := http.NewResponseController(w)
 		if r.ContentLength != 0 {
 			// Writers that know no deadlines are those of tests.
-			_ = connection.SetReadDeadline(start.Add(bodyTimeout))
+			_ = connection.SetReadDeadline(start.Add(s.limits.body))
 		}
-		w.Before(func() { _ = connection.SetWriteDeadline(time.Now().Add(writeTimeout)) })
+		w.Before(func() { _ = connection.SetWriteDeadline(time.Now().Add(s.limits.write)) })
 
 		err := guarded(next, c)
 		if errors.Is(err, http.ErrAbortHandler) {
@@ -143,6 +141,12 @@ func logRequest(ctx context.Context, c echo.Context, took time.Duration) {
 		Str("client", c.RealIP()).
 		Int("status", c.Response().Status).
 		Float64("duration_ms", milliseconds(took))
+	if who := &info.caller; who.name() != anonymous {
+		event.Str("caller", who.name())
+		if credentials := who.credentials(); credentials != "" {
+			event.Str("credentials", credentials)
+		}
+	}
 	if info.operation != "" {
 		event.Str("operation", info.operation).Str("peer", info.peer)
 	}

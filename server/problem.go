@@ -18,15 +18,17 @@ import (
 // problem is an answer that is not a success. As an error it carries the cause,
 // which goes to the log alone.
 type problem struct {
-	code       api.ProblemCode
-	detail     string // "" where that of the code says enough
-	faults     []api.Fault
-	dicom      *api.DICOMFault
-	warnings   []api.Warning
-	steps      []api.EchoStep
-	allow      string // of 405
-	retryAfter int    // seconds, of 503
-	cause      error
+	code     api.ProblemCode
+	detail   string // "" where that of the code says enough
+	faults   []api.Fault
+	dicom    *api.DICOMFault
+	warnings []api.Warning
+	steps    []api.EchoStep
+	allow    string // of 405
+	// authenticate is the scheme of 401
+	authenticate string
+	retryAfter   int // seconds, of 503
+	cause        error
 }
 
 func (p *problem) Error() string { return string(p.code) }
@@ -75,6 +77,9 @@ var kinds = map[api.ProblemCode]kind{
 	api.ProblemCodeProtocolError:          {502, "Protocol error", "The PACS broke the DICOM protocol."},
 	api.ProblemCodeCancelled:              {502, "Cancelled", "The operation was cancelled before anything was moved."},
 	api.ProblemCodeOperationTimeout:       {502, "Operation timeout", "The operation took longer than the gateway allows."},
+
+	api.ProblemCodeUnauthorized:     {401, "Unauthorized", "Valid credentials are needed: an API key, a client certificate, or both."},
+	api.ProblemCodeAuditUnavailable: {503, "Audit unavailable", "The audit trail cannot be written, and without it the gateway does no work."},
 
 	api.ProblemCodeDraining: {503, "Shutting down", "The gateway is shutting down and takes no new work."},
 }
@@ -251,6 +256,9 @@ func (p *problem) write(w http.ResponseWriter, correlationID string) error {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if p.allow != "" {
 		h.Set("Allow", p.allow)
+	}
+	if p.authenticate != "" {
+		h.Set("WWW-Authenticate", p.authenticate)
 	}
 	if p.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.retryAfter))

@@ -14,6 +14,7 @@ const correlationHeader = "X-Correlation-ID"
 // requestInfo is what a request's handler and its log line share.
 type requestInfo struct {
 	correlationID   string
+	caller          caller
 	wantsEvents     bool
 	operation, peer string
 	code            api.ProblemCode

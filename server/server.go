@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -17,6 +18,7 @@ import (
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/audit"
 )
 
 // Gateway is what the server asks of package qr; *qr.Gateway is one. The methods
@@ -51,6 +53,8 @@ type Options struct {
 	Contract []byte
 	Logger   zerolog.Logger
 	Build    BuildInfo
+	// Stdout is where audit records go that AUDIT_LOG wants there, each in one write.
+	Stdout io.Writer
 }
 
 // Server answers HTTP requests; as a handler it is safe for concurrent use.
@@ -61,21 +65,29 @@ type Server struct {
 	echo     *echo.Echo
 	allow    map[string]string // the methods of each path
 	workload *workload
+	auditor  *auditor // nil: no audit
+	limits   limits
 }
 
 // New builds the routes and the checks of the contract.
 func New(o Options) (*Server, error) {
-	s := &Server{config: o.Config, gateway: o.Gateway, log: o.Logger, echo: echo.New(), workload: newWorkload()}
-	s.echo.IPExtractor = echo.ExtractIPDirect()
+	s := &Server{
+		config: o.Config, gateway: o.Gateway, log: o.Logger, echo: echo.New(), workload: newWorkload(), limits: defaultLimits,
+	}
+	s.echo.IPExtractor = o.Config.proxies.clientAddress()
 	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.answer(c, err) }
 	s.echo.Logger.SetOutput(httpErrorLog(o.Logger).Writer())
-	s.echo.Use(s.observe, s.gate)
+	s.echo.Use(s.observe, s.cors, s.gate, s.authenticate)
+	o.Config.onReload(o.Logger)
 
 	checks, err := s.operationChecks()
 	if err != nil {
 		return nil, err
 	}
-	h := &handlers{gateway: o.Gateway, workload: s.workload, build: o.Build}
+	if s.auditor, err = newAuditor(&o.Config, o.Stdout); err != nil {
+		return nil, err
+	}
+	h := &handlers{gateway: s.auditor.around(o.Gateway), workload: s.workload, build: o.Build}
 	strict := api.NewStrictHandler(h, []api.StrictMiddlewareFunc{answered})
 	api.RegisterHandlersWithOptions(withHead{s.echo}, strict, api.RegisterHandlersOptions{OperationMiddlewares: checks})
 	withHead{s.echo}.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusFound, "/docs") })
@@ -96,7 +108,7 @@ func (s *Server) operationChecks() (map[string][]echo.MiddlewareFunc, error) {
 		if err != nil {
 			return nil, err
 		}
-		checks[operation] = []echo.MiddlewareFunc{s.workload.admit, v.check}
+		checks[operation] = []echo.MiddlewareFunc{s.workload.admit, v.check, s.admitAudited}
 	}
 	return checks, nil
 }
@@ -113,10 +125,18 @@ func (r withHead) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc)
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
 
+// limits cut off callers that are slow to send or to take. None ends a retrieve
+// that takes an hour.
+type limits struct {
+	header, body time.Duration // to the end of each, from the first byte of the request
+	write        time.Duration // of one answer or event
+}
+
+var defaultLimits = limits{header: 10 * time.Second, body: 30 * time.Second, write: writeTimeout}
+
 const (
-	readHeaderTimeout = 10 * time.Second
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 16 << 10
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 16 << 10
 	// endTimeout bounds what is left to do after the operations were cancelled:
 	// C-CANCEL, release or abort, and the answers.
 	endTimeout = 4 * time.Second
@@ -133,12 +153,15 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	// observe sets deadlines for each request.
 	httpServer := &http.Server{
 		Handler:           s,
-		ReadHeaderTimeout: readHeaderTimeout,
+		ReadHeaderTimeout: s.limits.header,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		BaseContext:       func(net.Listener) context.Context { return operations },
 		ErrorLog:          httpErrorLog(s.log),
 		TLSConfig:         s.config.ServerTLS(),
+	}
+	if err := s.auditor.activity(ctx, audit.ApplicationStart, audit.Success); err != nil {
+		return errors.Join(fmt.Errorf("audit: %w", err), l.Close())
 	}
 	secure := httpServer.TLSConfig != nil // Serve itself sets the field, for HTTP/2
 	failed := make(chan error, 1)
@@ -166,6 +189,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if stopped := <-failed; !errors.Is(stopped, http.ErrServerClosed) {
 		err = errors.Join(err, stopped)
 	}
+	err = errors.Join(err, s.auditor.end(context.WithoutCancel(ctx), err))
 	s.log.Info().Bool("clean", err == nil).Msg("stopped")
 	return err
 }

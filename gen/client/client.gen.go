@@ -188,6 +188,7 @@ const (
 	ProblemCodeAssociationRejected    ProblemCode = "association_rejected"
 	ProblemCodeAssociationReleased    ProblemCode = "association_released"
 	ProblemCodeAssociationTimeout     ProblemCode = "association_timeout"
+	ProblemCodeAuditUnavailable       ProblemCode = "audit_unavailable"
 	ProblemCodeCancelled              ProblemCode = "cancelled"
 	ProblemCodeConnectionLost         ProblemCode = "connection_lost"
 	ProblemCodeConnectionTimeout      ProblemCode = "connection_timeout"
@@ -233,6 +234,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeAssociationReleased:
 		return true
 	case ProblemCodeAssociationTimeout:
+		return true
+	case ProblemCodeAuditUnavailable:
 		return true
 	case ProblemCodeCancelled:
 		return true
@@ -771,7 +774,7 @@ type Problem struct {
 // | Code | Status | Meaning |
 // |---|---|---|
 // | `invalid_request` | 400 | the request is not what the contract says |
-// | `unauthorized` | 401 | a valid API key is needed |
+// | `unauthorized` | 401 | a valid API key, client certificate or both are needed |
 // | `pacs_not_allowed` | 403 | the gateway may not connect to this PACS |
 // | `no_study_matched` | 404 | no study matched |
 // | `route_not_found` | 404 | there is no such route |
@@ -805,6 +808,7 @@ type Problem struct {
 // | `protocol_error` | 502 | the PACS broke the DICOM protocol |
 // | `cancelled` | 502 | the operation was cancelled before anything was moved |
 // | `operation_timeout` | 502 | the operation took longer than OPERATION_TIMEOUT |
+// | `audit_unavailable` | 503 | the audit trail cannot be written |
 // | `draining` | 503 | the gateway is shutting down |
 // | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT |
 type ProblemCode string

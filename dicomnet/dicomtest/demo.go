@@ -1,11 +1,18 @@
 package dicomtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/dicomnet"
 )
 
 // The application entities of the demonstration and where they listen unless told
@@ -18,22 +25,54 @@ const (
 )
 
 // Demo is two running PACS: A with DemoStudies, B without any, each a move
-// destination of the other.
-type Demo struct{ A, B *PACS }
+// destination of the other. B refuses instances of modality OT, so that a C-MOVE
+// can be seen to succeed in part.
+type Demo struct {
+	A, B *PACS
+
+	delay atomic.Int64
+}
 
 // StartDemo starts both PACS on the addresses given, a loopback address and a port
 // each; empty ones stand for DemoAddrA and DemoAddrB. Any other address is refused:
 // these PACS know no access control and are for nobody but this machine.
 func StartDemo(addrA, addrB string) (*Demo, error) {
-	d := &Demo{
-		A: NewPACS(PACSConfig{AETitle: DemoAETitleA}),
-		B: NewPACS(PACSConfig{AETitle: DemoAETitleB}),
-	}
+	d := &Demo{}
+	d.A = NewPACS(PACSConfig{AETitle: DemoAETitleA, Before: d.before})
+	d.B = NewPACS(PACSConfig{AETitle: DemoAETitleB, Before: d.before, FailStore: refuseOther()})
 	err := d.start(orDefault(addrA, DemoAddrA), orDefault(addrB, DemoAddrB))
 	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
+}
+
+// SetDelay makes both PACS take that long before each instance that they move.
+func (d *Demo) SetDelay(delay time.Duration) { d.delay.Store(int64(delay)) }
+
+func (d *Demo) before(ctx context.Context, op dicomnet.Step) {
+	delay := time.Duration(d.delay.Load())
+	if op != dicomnet.StepMove || delay <= 0 {
+		return
+	}
+	select {
+	case <-time.After(delay):
+	case <-ctx.Done():
+	}
+}
+
+// refuseOther gives the instances of modality OT the status of a peer that does
+// not know their SOP class.
+func refuseOther() func(sopInstanceUID string) dicomnet.Status {
+	refused := map[string]dicomnet.Status{}
+	for _, study := range DemoStudies() {
+		for _, in := range study.Instances() {
+			if in.Text(tag.Modality) == "OT" {
+				refused[in.Text(tag.SOPInstanceUID)] = dicomnet.StatusSOPClassNotSupported
+			}
+		}
+	}
+	return func(sopInstanceUID string) dicomnet.Status { return refused[sopInstanceUID] }
 }
 
 func (d *Demo) start(addrA, addrB string) error {

@@ -2,8 +2,10 @@ package dicomtest_test
 
 import (
 	"bytes"
+	"context"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -71,4 +73,43 @@ func TestTheDemonstrationSaysWhichPortIsTaken(t *testing.T) {
 	require.ErrorContains(t, err, "ORTHANCA")
 	_, err = dicomtest.StartDemo("127.0.0.1:0", l.Addr().String())
 	require.ErrorContains(t, err, "ORTHANCB")
+}
+
+func TestTheDemonstrationMovesOneStudyInPart(t *testing.T) {
+	demo, err := dicomtest.StartDemo("127.0.0.1:0", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, demo.Close()) }()
+	demo.SetDelay(time.Millisecond)
+	assoc, err := dicomnet.Dial(t.Context(), demo.A.Addr(), dicomnet.Config{
+		CalledAETitle: dicomtest.DemoAETitleA, CallingAETitle: "TEST",
+		Contexts: []dicomnet.Context{{AbstractSyntax: dicomnet.PatientRoot.Move, TransferSyntaxes: nativeLittleEndian}},
+	})
+	require.NoError(t, err)
+	begin := time.Now()
+	reports := move(t, assoc, dicomnet.PatientRoot, dicomtest.DemoAETitleB, identifier("PATIENT", want(tag.PatientID, "4445556666")))
+	assert.GreaterOrEqual(t, time.Since(begin), 3*time.Millisecond)
+	final := reports[len(reports)-1]
+	assert.Equal(t, dicomnet.StatusWarning, final.Status)
+	assert.Equal(t, [4]int{-1, 2, 1, 0}, counters(final))
+	assert.Len(t, final.FailedSOPInstanceUIDs, 1)
+	require.NoError(t, assoc.Close())
+}
+
+func TestTheDemonstrationDoesNotHoldUpACancel(t *testing.T) {
+	demo, err := dicomtest.StartDemo("127.0.0.1:0", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, demo.Close()) }()
+	demo.SetDelay(time.Hour)
+	assoc, err := dicomnet.Dial(t.Context(), demo.A.Addr(), dicomnet.Config{
+		CalledAETitle: dicomtest.DemoAETitleA, CallingAETitle: "TEST",
+		Contexts: []dicomnet.Context{{AbstractSyntax: dicomnet.PatientRoot.Move, TransferSyntaxes: nativeLittleEndian}},
+	})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	for report, err := range assoc.Move(ctx, dicomnet.PatientRoot, dicomtest.DemoAETitleB, identifier("PATIENT", want(tag.PatientID, dicomtest.DemoPatientID))) {
+		require.ErrorIs(t, err, context.Canceled)
+		assert.Equal(t, dicomnet.StatusCancel, report.Status)
+	}
+	require.NoError(t, assoc.Close())
 }

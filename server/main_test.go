@@ -89,15 +89,31 @@ func start(t *testing.T, gateway Gateway, variables ...string) *running {
 // startOn is start on a listener that transport reaches.
 func startOn(t *testing.T, listener net.Listener, transport *http.Transport, gateway Gateway, variables ...string) *running {
 	t.Helper()
+	return serveOn(t, listener, transport, gateway, func(*Server) {}, variables...)
+}
+
+// startWith lets prepare change the server before it serves.
+func startWith(t *testing.T, gateway Gateway, prepare func(*Server), variables ...string) *running {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return serveOn(t, listener, &http.Transport{}, gateway, prepare, variables...)
+}
+
+func serveOn(
+	t *testing.T, listener net.Listener, transport *http.Transport, gateway Gateway, prepare func(*Server), variables ...string,
+) *running {
+	t.Helper()
 	contract, err := os.ReadFile("../openapi.yaml")
 	require.NoError(t, err)
 	config := testConfig(t, variables...)
 	logs := &safeBuffer{}
 	s, err := New(Options{
-		Config: config, Gateway: gateway, Contract: contract, Logger: NewLogger(config, logs),
+		Config: config, Gateway: gateway, Contract: contract, Logger: NewLogger(config, logs), Stdout: logs,
 		Build: BuildInfo{Version: "v1.2.3", Commit: "abc", Date: "2024-01-31T12:00:00Z", GoVersion: "go1.26"},
 	})
 	require.NoError(t, err)
+	prepare(s)
 
 	ctx, stop := context.WithCancel(context.Background())
 	r := &running{

@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"net/netip"
 	"strings"
 	"time"
 	"unicode"
@@ -11,6 +10,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/qr"
 )
 
 // errFormat is enough of an error: what is wrong is told by the rule of the
@@ -22,7 +22,7 @@ func stringFormats() map[string]openapi3.StringFormatValidator {
 	formats := map[string]openapi3.StringFormatValidator{}
 	for name, valid := range map[string]func(string) bool{
 		"ae-title":         dicomnet.ValidAETitle,
-		"host":             validHost,
+		"host":             qr.ValidHost,
 		"patient-id":       validText,
 		"accession-number": validText,
 		"date":             validDate,
@@ -61,39 +61,4 @@ func validText(s string) bool {
 func validDate(s string) bool {
 	_, err := time.Parse(time.DateOnly, s)
 	return err == nil
-}
-
-// validHost takes addresses without a zone, for zones are names of this machine,
-// and names of RFC 1123 with the underscores that DNS has and people use. A name
-// whose last label is a number is none: it is a mistyped address, which some
-// resolvers would make something of.
-func validHost(s string) bool {
-	if address, err := netip.ParseAddr(s); err == nil {
-		return address.Zone() == ""
-	}
-	s = strings.TrimSuffix(s, ".")
-	if len(s) > 253 {
-		return false
-	}
-	labels := strings.Split(s, ".")
-	for _, label := range labels {
-		if !validLabel(label) {
-			return false
-		}
-	}
-	last := strings.ToLower(labels[len(labels)-1])
-	return strings.Trim(last, "0123456789") != "" && !strings.HasPrefix(last, "0x")
-}
-
-func validLabel(s string) bool {
-	if len(s) < 1 || len(s) > 63 || s[0] == '-' || s[len(s)-1] == '-' {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-			return false
-		}
-	}
-	return true
 }

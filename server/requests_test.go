@@ -140,7 +140,7 @@ func TestHosts(t *testing.T) {
 		"pa cs": false, "-a": false, "a-": false, "a..b": false, ".": false, "pacs/": false, "user@pacs": false, "päcs": false,
 		"pacs\x00": false, strings.Repeat("a", 64): false, strings.Repeat("a.", 130) + "b": false, "a_": true,
 	} {
-		assert.Equal(t, valid, validHost(host), "%q", host)
+		assert.Equal(t, valid, qr.ValidHost(host), "%q", host)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
 	"strings"
 	"time"
 	"unicode"
@@ -43,7 +44,7 @@ type EchoStep struct {
 	// C-ECHO without C-FIND or C-MOVE. It holds no address and nothing that the peer said.
 	Hint string
 
-	Addresses []string // resolve: all that the name stands for, in the order in which they are tried
+	Addresses []string // resolve: those of the peer, in the order in which they are tried
 	Address   string   // connect: address and port of the connection
 	// tls: how the connection is secured, and by the certificate of whom. The certificate of a peer that is not trusted is
 	// there too, for that is where it is needed.
@@ -71,7 +72,8 @@ var echoServices = []struct{ name, sopClass string }{
 }
 
 // Echo goes the way that Query and Retrieve go, as far as C-ECHO, and tells each step of it. Name resolution, connect and
-// TLS share the connection timeout.
+// TLS share the connection timeout. A peer that rejects the association for now is not asked again: what is wanted is what
+// it says.
 func (g *Gateway) Echo(ctx context.Context, p Peer) *EchoReport {
 	ctx, cancel := g.bounded(ctx)
 	defer cancel()
@@ -154,6 +156,12 @@ func (d *doctor) associate(ctx context.Context) error {
 	for _, service := range echoServices {
 		sopClasses = append(sopClasses, service.sopClass)
 	}
+	if err := d.check(); err != nil {
+		return err
+	}
+	if err := d.reach(ctx); err != nil {
+		return err
+	}
 	cfg, address := d.config(sopClasses...)
 	cfg.DialContext = d.dial
 	trace := dicomnet.Trace{}
@@ -186,6 +194,29 @@ func (d *doctor) associate(ctx context.Context) error {
 	}
 	d.passed()
 	return nil
+}
+
+// reach goes as far as a place at the peer; what waiting for one takes belongs to no step.
+func (d *doctor) reach(ctx context.Context) error {
+	d.begin(StepResolve)
+	if err := d.resolve(ctx); err != nil {
+		return err
+	}
+	for _, address := range d.addresses {
+		d.step().Addresses = append(d.step().Addresses, address.Addr().String())
+	}
+	d.passed()
+	err := d.queue(ctx)
+	d.begin(dicomnet.StepConnect)
+	return err
+}
+
+func (d *doctor) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	conn, err := d.connect(ctx)
+	if err == nil {
+		d.connected(d.place.address.String())
+	}
+	return conn, err
 }
 
 // connected is called when there is a transport connection.

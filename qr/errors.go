@@ -25,6 +25,18 @@ func (e *OperationTimeoutError) Error() string { return "operation timeout" }
 // Timeout makes OperationTimeoutError a net.Error in spirit.
 func (e *OperationTimeoutError) Timeout() bool { return true }
 
+// NotAllowedError is a peer that Options.Allow does not permit. Nothing was dialled, and whether the name of the peer has an
+// address is not told.
+type NotAllowedError struct{}
+
+func (e *NotAllowedError) Error() string { return "not allowed" }
+
+// BusyError is a peer with which as many associations are open as may be, for longer than Options.QueueTimeout. Nothing was
+// sent.
+type BusyError struct{}
+
+func (e *BusyError) Error() string { return "no free association" }
+
 // FilterError is a Filter that cannot be asked for: the name of its field. Nothing was sent.
 type FilterError struct{ Field string }
 

@@ -10,8 +10,12 @@ import (
 	"dicom-qr-gateway/dicomnet"
 )
 
-// DefaultMaxMatches stands in for Options.MaxMatches where that is zero.
-const DefaultMaxMatches = 10000
+// What stands in for the Options of these names where they are zero.
+const (
+	DefaultMaxMatches             = 10000
+	DefaultMaxAssociationsPerPeer = 10
+	DefaultQueueTimeout           = 5 * time.Second
+)
 
 // Options are the settings of a Gateway.
 type Options struct {
@@ -19,8 +23,17 @@ type Options struct {
 	OperationTimeout time.Duration // zero: none
 	MaxMatches       int           // of one C-FIND; zero: DefaultMaxMatches
 	TLS              *tls.Config   // for peers with TLS set
-	DialContext      func(ctx context.Context, network, address string) (net.Conn, error)
-	// LookupHost gives the addresses of a name to Echo, which times it on its own; nil: that of net.DefaultResolver.
+	// Allow is where the gateway may connect to; nil: anywhere.
+	Allow *Allowlist
+	// MaxAssociationsPerPeer are open at once to one address and port, from before connecting until the connection is closed;
+	// zero: DefaultMaxAssociationsPerPeer. An operation that finds no place waits in line for QueueTimeout (zero:
+	// DefaultQueueTimeout; less: not at all) and then ends with a *BusyError. A peer by several names is one peer; one by several addresses is as many, and counts
+	// at the address that is dialled: the first that LookupHost gives, the next only where those before do not answer.
+	MaxAssociationsPerPeer int
+	QueueTimeout           time.Duration
+	// DialContext opens connections to addresses, never to names; nil: that of a net.Dialer.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// LookupHost gives the addresses of a name, in the order in which to try them; nil: that of net.DefaultResolver.
 	LookupHost func(ctx context.Context, host string) ([]string, error)
 	Trace      *dicomnet.Trace
 	Observe    Observer         // nil: nothing is observed
@@ -31,6 +44,7 @@ type Options struct {
 type Gateway struct {
 	options  Options
 	keys     *keys
+	places   *places
 	releases releases
 }
 
@@ -39,13 +53,19 @@ func New(o Options) *Gateway {
 	if o.MaxMatches == 0 {
 		o.MaxMatches = DefaultMaxMatches
 	}
+	if o.MaxAssociationsPerPeer == 0 {
+		o.MaxAssociationsPerPeer = DefaultMaxAssociationsPerPeer
+	}
+	if o.QueueTimeout == 0 {
+		o.QueueTimeout = DefaultQueueTimeout
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.TLS == nil {
 		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	return &Gateway{options: o, keys: newKeys()}
+	return &Gateway{options: o, keys: newKeys(), places: newPlaces(o.MaxAssociationsPerPeer)}
 }
 
 // Wait blocks until the associations that are being released in the background are gone, or ctx is done.

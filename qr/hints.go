@@ -42,6 +42,8 @@ func hintFor(step dicomnet.Step, f *fault) string {
 // everywhere are the hints about faults that tell nothing of the step.
 var everywhere = []hint{
 	{caused[*OperationTimeoutError], "OPERATION_TIMEOUT ended the check in the middle of this step: give it more time than the steps may take together."},
+	{caused[*NotAllowedError], "The gateway may not connect to this PACS. Add it to PACS_ALLOWLIST if it shall."},
+	{caused[*BusyError], "As many associations with this PACS are open as MAX_ASSOCIATIONS_PER_PACS permits, and none ended within QUEUE_TIMEOUT. Try again later."},
 	{is(context.Canceled), "The check was cancelled in the middle of this step, which says nothing about the PACS."},
 	{is(context.DeadlineExceeded), "The time for the whole check was over in the middle of this step."},
 }

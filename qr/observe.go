@@ -11,8 +11,8 @@ import (
 // StepQueue is the wait for a free place at the peer.
 const StepQueue dicomnet.Step = "queue"
 
-// Step is a part of an operation that takes time of its own: queue, connect, tls, associate, echo, find, one move a study,
-// release. Name resolution is part of connect. Steps of one operation do not overlap, but release runs behind the answer.
+// Step is a part of an operation that takes time of its own: resolve (of a name), queue, connect, tls, associate, echo, find,
+// one move a study, release. Steps of one operation do not overlap, but release runs behind the answer.
 type Step struct {
 	Name dicomnet.Step
 	Peer Peer
@@ -35,7 +35,8 @@ func unobserved(error) {}
 // negotiate is dicomnet.Dial, of which connect, tls and associate are observed.
 func (s *session) negotiate(ctx context.Context, address string, cfg dicomnet.Config) (*dicomnet.Association, error) {
 	if s.gateway.options.Observe == nil {
-		return dicomnet.Dial(ctx, address, cfg)
+		assoc, err := dicomnet.Dial(ctx, address, cfg)
+		return assoc, s.orBusy(ctx, err)
 	}
 	_, end := s.observe(ctx, dicomnet.StepConnect)
 	next := func(step dicomnet.Step) {
@@ -65,7 +66,7 @@ func (s *session) negotiate(ctx context.Context, address string, cfg dicomnet.Co
 	}
 	cfg.Trace = &trace
 	assoc, err := dicomnet.Dial(ctx, address, cfg)
-	if err != nil {
+	if err = s.orBusy(ctx, err); err != nil {
 		end(failure(ctx, dicomnet.StepAssociate, err))
 		return nil, err
 	}

@@ -63,8 +63,8 @@ func TestEveryStepOfARetrieveIsObserved(t *testing.T) {
 	_, err := g.Retrieve(t.Context(), thePACS, Filter{PatientID: "P1"}, "DEST", Progress{})
 	require.NoError(t, err)
 	assert.Equal(t, []string{
-		"connect", "associate", "find", "move", "move: move: status A801: refused: move destination unknown", "release",
-	}, withoutQueue(o.of(t, g)))
+		"resolve", "queue", "connect", "associate", "find", "move", "move: move: status A801: refused: move destination unknown", "release",
+	}, o.of(t, g))
 }
 
 func TestAStepThatFailsIsObservedWithItsCause(t *testing.T) {
@@ -77,8 +77,8 @@ func TestAStepThatFailsIsObservedWithItsCause(t *testing.T) {
 	require.Error(t, err)
 	report := g.Echo(t.Context(), thePACS)
 	require.Error(t, report.Err)
-	assert.Equal(t, []string{"connect", "associate: " + err.Error(), "connect", "associate: " + err.Error()},
-		withoutQueue(o.of(t, g)))
+	once := []string{"resolve", "queue", "connect", "associate: " + err.Error()}
+	assert.Equal(t, append(once, once...), o.of(t, g))
 }
 
 func TestTheHandshakeIsAStepOfItsOwnAndTheTraceIsTold(t *testing.T) {
@@ -94,17 +94,6 @@ func TestTheHandshakeIsAStepOfItsOwnAndTheTraceIsTold(t *testing.T) {
 	}
 	report := g.Echo(t.Context(), front(t, &tls.Config{Certificates: []tls.Certificate{cert}}, passes))
 	require.NoError(t, report.Err)
-	assert.Equal(t, []string{"connect", "tls", "associate", "echo", "release"}, withoutQueue(o.of(t, g)))
+	assert.Equal(t, []string{"queue", "connect", "tls", "associate", "echo", "release"}, o.of(t, g))
 	assert.Equal(t, []string{"connected", "secured", "established PACS"}, told)
-}
-
-// withoutQueue leaves out the step that comes before each association.
-func withoutQueue(seen []string) []string {
-	var rest []string
-	for _, line := range seen {
-		if line != string(StepQueue) {
-			rest = append(rest, line)
-		}
-	}
-	return rest
 }

@@ -2,6 +2,7 @@ package qr
 
 import (
 	"bufio"
+	"context"
 	"net"
 	"strings"
 	"sync"
@@ -52,6 +53,9 @@ func (p *pacs) gateway(t *testing.T, o Options) *Gateway {
 	p.script.Play = p.play
 	if o.DialContext == nil {
 		o.DialContext = p.script.DialContext
+	}
+	if o.LookupHost == nil {
+		o.LookupHost = someAddress
 	}
 	if o.Timeouts == (dicomnet.Timeouts{}) {
 		o.Timeouts = dicomnet.Timeouts{
@@ -219,5 +223,8 @@ func (a *association) awaitCancel() {
 }
 
 func (a *association) abort() { a.SendPDU(&pdu.Abort{Source: pdu.SourceProvider}) }
+
+// someAddress is what thePACS has where its address does not matter.
+func someAddress(context.Context, string) ([]string, error) { return []string{"192.0.2.1"}, nil }
 
 var thePACS = Peer{Host: "pacs.example", Port: 104, CalledAETitle: "PACS", CallingAETitle: "GATEWAY"}

@@ -70,7 +70,7 @@ func TestAnOperationHasItsOwnTimeout(t *testing.T) {
 	})
 	t.Run("while connecting", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			g := New(Options{OperationTimeout: time.Second, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			g := New(Options{OperationTimeout: time.Second, LookupHost: someAddress, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			}})

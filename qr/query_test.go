@@ -152,7 +152,7 @@ func TestAnAssociationThatDoesNotComeAboutIsAnError(t *testing.T) {
 		assert.Equal(t, "[2001:db8::1]:11112", dialled)
 	})
 	t.Run("no TLS", func(t *testing.T) {
-		g := New(Options{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		g := New(Options{LookupHost: someAddress, DialContext: func(context.Context, string, string) (net.Conn, error) {
 			ours, theirs := dicomtest.Pipe(0)
 			_ = theirs.Close()
 			return ours, nil

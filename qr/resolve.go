@@ -2,105 +2,96 @@ package qr
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
-	"strconv"
+	"slices"
 	"time"
 
 	"dicom-qr-gateway/dicomnet"
 )
 
-// attemptDelay is what one address gets before the next is tried beside it, so that one that does not answer does not use
-// up the time of all (RFC 8305 section 5; net.Dialer waits as long).
-const attemptDelay = 300 * time.Millisecond
+// maxAddresses of a name are tried: one request shall not knock at all the doors that a name server cares to list.
+const maxAddresses = 16
 
-// dial is DialContext of dicomnet.Config in the two steps that a net.Dialer takes as one.
-func (d *doctor) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	d.begin(StepResolve)
-	addresses, err := d.resolve(ctx, d.peer.Host)
-	if err != nil {
-		return nil, err
+// resolve finds the addresses of the peer, once an operation: all of it then goes to addresses that Options.Allow has
+// judged. This is the only place where names become addresses, and where those are judged.
+func (s *session) resolve(ctx context.Context) error {
+	if len(s.addresses) > 0 {
+		return nil
 	}
-	d.step().Addresses = addresses
-	d.passed()
-	d.begin(dicomnet.StepConnect)
-	conn, address, err := d.connect(ctx, addresses, strconv.Itoa(d.peer.Port))
+	addresses, err := s.permitted(ctx)
 	if err != nil {
-		return nil, err
+		return &dicomnet.OpError{Step: dicomnet.StepConnect, Err: err}
 	}
-	d.connected(address)
-	return conn, nil
+	for _, address := range addresses[:min(len(addresses), maxAddresses)] {
+		s.addresses = append(s.addresses, netip.AddrPortFrom(address, s.port()))
+	}
+	return nil
 }
 
-func (d *doctor) resolve(ctx context.Context, host string) ([]string, error) {
-	if _, err := netip.ParseAddr(host); err == nil {
-		return []string{host}, nil
+func (s *session) port() uint16 { return uint16(s.peer.Port) }
+
+// permitted are the addresses of the peer, all of which may be dialled. Where no entry names the peer, a name that cannot
+// be resolved is answered like one that may not be dialled: what the name servers know is none of that caller's business.
+func (s *session) permitted(ctx context.Context) ([]netip.Addr, error) {
+	allow, host := s.gateway.options.Allow, s.peer.Host
+	address, err := netip.ParseAddr(host)
+	addresses := []netip.Addr{address.Unmap()}
+	if err != nil {
+		named := allow.names(host, s.port())
+		if !named && !allow.depends(s.port()) {
+			return nil, &NotAllowedError{}
+		}
+		addresses, err = s.lookup(ctx)
+		if err != nil && !named && ctx.Err() == nil {
+			return nil, &NotAllowedError{}
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	lookup := d.gateway.options.LookupHost
+	if !allow.permits(host, s.port(), addresses) {
+		return nil, &NotAllowedError{}
+	}
+	return addresses, nil
+}
+
+// lookup asks the name servers, within the connection timeout.
+func (s *session) lookup(ctx context.Context) (_ []netip.Addr, err error) {
+	ctx, end := s.observe(ctx, StepResolve)
+	defer func() { end(err) }()
+	inTime := ctx
+	if limit := s.gateway.options.Timeouts.Connection; limit > 0 {
+		var cancel context.CancelFunc
+		inTime, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	lookup := s.gateway.options.LookupHost
 	if lookup == nil {
 		lookup = net.DefaultResolver.LookupHost
 	}
-	addresses, err := lookup(ctx, host)
-	if err == nil && len(addresses) == 0 {
-		err = &net.DNSError{Err: "no address", Name: host, IsNotFound: true}
+	began := time.Now()
+	answers, err := lookup(inTime, s.peer.Host)
+	s.resolving = time.Since(began)
+	var slow net.Error
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case inTime.Err() != nil, errors.As(err, &slow) && slow.Timeout():
+		return nil, &dicomnet.TimeoutError{Timer: dicomnet.TimerConnection}
+	default:
+		return nil, &dicomnet.ConnectError{Err: err}
 	}
-	return addresses, err
-}
-
-// connect gives the first connection that comes about, and to which address. The addresses are tried in their order, the
-// next one when those before it failed or attemptDelay is over. Where all fail, the error is the first.
-func (d *doctor) connect(ctx context.Context, hosts []string, port string) (net.Conn, string, error) {
-	dial := d.gateway.options.DialContext
-	if dial == nil {
-		dial = (&net.Dialer{}).DialContext
-	}
-	type attempt struct {
-		conn    net.Conn
-		address string
-		err     error
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	attempts, running := make(chan attempt), 0
-	defer func() {
-		cancel()
-		for ; running > 0; running-- {
-			if late := <-attempts; late.err == nil {
-				_ = late.conn.Close()
-			}
-		}
-	}()
-	next := func() {
-		address := net.JoinHostPort(hosts[0], port)
-		hosts = hosts[1:]
-		running++
-		go func() {
-			conn, err := dial(ctx, "tcp", address)
-			attempts <- attempt{conn, address, err}
-		}()
-	}
-	next()
-	var first error
-	for {
-		var delay <-chan time.Time
-		if len(hosts) > 0 {
-			delay = time.After(attemptDelay)
-		}
-		select {
-		case <-delay:
-			next()
-		case a := <-attempts:
-			running--
-			if a.err == nil {
-				return a.conn, a.address, nil
-			}
-			if first == nil {
-				first = a.err
-			}
-			if len(hosts) > 0 {
-				next()
-			} else if running == 0 {
-				return nil, "", first
-			}
+	var addresses []netip.Addr
+	for _, answer := range answers {
+		if address, err := netip.ParseAddr(answer); err == nil && !slices.Contains(addresses, address.Unmap()) {
+			addresses = append(addresses, address.Unmap())
 		}
 	}
+	if len(addresses) == 0 {
+		return nil, &dicomnet.ConnectError{Err: &net.DNSError{Err: "no address", Name: s.peer.Host, IsNotFound: true}}
+	}
+	return addresses, nil
 }

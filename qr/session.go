@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"strconv"
+	"time"
 
 	"github.com/suyashkumar/dicom"
 
@@ -17,6 +19,13 @@ type session struct {
 	gateway *Gateway
 	peer    Peer
 	assoc   *dicomnet.Association
+
+	addresses []netip.AddrPort // of the peer, found once
+	resolving time.Duration    // what that took of the connection timeout
+	// place is the leave to have assoc, or the next one: it is kept from one association to the next and while a rejected
+	// one is tried again, so that an operation that has begun never waits behind others, nor for itself.
+	place   *place
+	crowded bool // no place was free where connect went on to another address
 }
 
 // open starts an association on which the SOP classes are proposed, in place of the one before. That is ended first: some
@@ -26,25 +35,51 @@ func (s *session) open(ctx context.Context, sopClasses ...string) error {
 		s.release(ctx, s.assoc)
 		s.assoc = nil
 	}
-	cfg, address := s.config(sopClasses...)
-	assoc, err := s.negotiate(ctx, address, cfg)
+	err := s.check()
+	if err == nil {
+		err = s.resolve(ctx)
+	}
+	if err == nil {
+		s.assoc, err = s.insist(ctx, func() (*dicomnet.Association, error) {
+			if err := s.queue(ctx); err != nil {
+				return nil, err
+			}
+			cfg, address := s.config(sopClasses...)
+			return s.negotiate(ctx, address, cfg)
+		})
+	}
 	if err != nil {
 		return failure(ctx, dicomnet.StepAssociate, err)
 	}
-	s.assoc = assoc
 	return nil
 }
 
-// config is how to dial the peer, and where.
+// check finds before anything is sent what dicomnet would not call under.
+func (s *session) check() error {
+	switch {
+	case !dicomnet.ValidAETitle(s.peer.CalledAETitle):
+		return &dicomnet.ConfigError{Detail: "called AE title is not a valid AE value"}
+	case !dicomnet.ValidAETitle(s.peer.CallingAETitle):
+		return &dicomnet.ConfigError{Detail: "calling AE title is not a valid AE value"}
+	}
+	return nil
+}
+
+// config is how to dial the peer, and under which address: its own name, which certificates are checked against, though
+// what is dialled are the addresses found for it.
 func (s *session) config(sopClasses ...string) (cfg dicomnet.Config, address string) {
 	o := &s.gateway.options
 	cfg = dicomnet.Config{
 		CalledAETitle:  s.peer.CalledAETitle,
 		CallingAETitle: s.peer.CallingAETitle,
 		Timeouts:       o.Timeouts,
-		DialContext:    o.DialContext,
+		DialContext:    func(ctx context.Context, _, _ string) (net.Conn, error) { return s.connect(ctx) },
 		Trace:          o.Trace,
 	}
+	if cfg.Timeouts.Connection > 0 {
+		cfg.Timeouts.Connection = max(cfg.Timeouts.Connection-s.resolving, 1)
+	}
+	s.resolving = 0
 	for _, class := range sopClasses {
 		cfg.Contexts = append(cfg.Contexts, dicomnet.Context{
 			AbstractSyntax:   class,
@@ -69,10 +104,16 @@ func (s *session) usable() bool { return s.assoc != nil && s.assoc.Usable() }
 
 // end releases behind the caller's back, who has the answer already. Of ctx only the values count.
 func (s *session) end(ctx context.Context) {
-	if assoc := s.assoc; assoc != nil {
-		s.assoc = nil
-		s.gateway.releases.run(func() { s.release(ctx, assoc) })
+	assoc, place := s.assoc, s.place
+	s.assoc, s.place = nil, nil
+	if assoc == nil {
+		place.free()
+		return
 	}
+	s.gateway.releases.run(func() {
+		defer place.free()
+		s.release(ctx, assoc)
+	})
 }
 
 // find is one C-FIND; each is called for every match, with the reason in place of a match that cannot be decoded.

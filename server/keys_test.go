@@ -182,3 +182,10 @@ func TestFaultyKeyFilesStopTheStart(t *testing.T) {
 	assert.True(t, ok)
 	assert.Equal(t, "a", name)
 }
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(content)
+}

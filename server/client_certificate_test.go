@@ -1,0 +1,188 @@
+package server
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/qr"
+)
+
+// authority is a CA whose certificate is in a file.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+	pem         string
+}
+
+func newAuthority(t *testing.T, name string) *authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	require.NoError(t, err)
+	certificate, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	return &authority{certificate, key, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))}
+}
+
+func (a *authority) issue(t *testing.T, name string, notAfter time.Time, usage x509.ExtKeyUsage) *tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name, Organization: []string{"Hospital"}},
+		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: notAfter, ExtKeyUsage: []x509.ExtKeyUsage{usage},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &key.PublicKey, a.key)
+	require.NoError(t, err)
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// secureCaller is an HTTPS client that shows a certificate, whatever CAs the server asks for.
+type secureCaller struct {
+	*http.Client
+	url string
+}
+
+func (r *running) secure(t *testing.T, roots *x509.CertPool, own *tls.Certificate) *secureCaller {
+	t.Helper()
+	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{
+		RootCAs: roots, ServerName: "gateway.test",
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			if own == nil {
+				return &tls.Certificate{}, nil
+			}
+			return own, nil
+		},
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &secureCaller{&http.Client{Transport: transport}, strings.Replace(r.url, "http:", "https:", 1)}
+}
+
+func (c *secureCaller) ask(t *testing.T, method, path, body string, header ...string) (*http.Response, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, c.url+path, strings.NewReader(body))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
+	}
+	response, err := c.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return response, string(answer)
+}
+
+func (c *secureCaller) query(t *testing.T, header ...string) int {
+	t.Helper()
+	response, _ := c.ask(t, http.MethodPost, "/q", queryBody, header...)
+	return response.StatusCode
+}
+
+func foundOne() *fakeGateway {
+	return answering(&qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil)
+}
+
+func TestOnlyCallersWithACertificateOfTheCAGetIn(t *testing.T) {
+	files, ca := writeCertificate(t), newAuthority(t, "Hospital CA")
+	caFile := writeFile(t, filepath.Join(t.TempDir(), "ca.pem"), ca.pem)
+	r := start(t, foundOne(), "TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key, "TLS_CLIENT_CA_FILE", caFile)
+	later, client1 := time.Now().Add(time.Hour), x509.ExtKeyUsageClientAuth
+
+	good := r.secure(t, files.pool, ca.issue(t, "viewer", later, client1))
+	response, _ := good.ask(t, http.MethodPost, "/q", queryBody, "X-Correlation-ID", "good")
+	assert.Equal(t, http.StatusOK, response.StatusCode)
+	assert.Equal(t, 2, response.ProtoMajor)
+	assert.Equal(t, "CN=viewer,O=Hospital", waitForLineOf(t, r, "request", "good")["caller"])
+
+	for name, own := range map[string]*tls.Certificate{
+		"none":        nil,
+		"expired":     ca.issue(t, "viewer", time.Now().Add(-time.Hour), client1),
+		"foreign":     newAuthority(t, "Hospital CA").issue(t, "viewer", later, client1),
+		"for servers": ca.issue(t, "viewer", later, x509.ExtKeyUsageServerAuth),
+	} {
+		caller := r.secure(t, files.pool, own)
+		response, body := caller.ask(t, http.MethodPost, "/q", queryBody)
+		assert.Equal(t, http.StatusUnauthorized, response.StatusCode, name)
+		assert.Equal(t, "ClientCertificate", response.Header.Get("WWW-Authenticate"))
+		assert.Equal(t, client.ProblemCodeUnauthorized, problemIn(t, body).Code)
+		response, _ = caller.ask(t, http.MethodGet, "/health", "")
+		assert.Equal(t, http.StatusOK, response.StatusCode, "probes have no certificate")
+	}
+}
+
+func TestWhereKeysAndCertificatesAreConfiguredBothAreNeeded(t *testing.T) {
+	files, ca := writeCertificate(t), newAuthority(t, "Hospital CA")
+	caFile := writeFile(t, filepath.Join(t.TempDir(), "ca.pem"), ca.pem)
+	r := start(t, foundOne(), "TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key, "TLS_CLIENT_CA_FILE", caFile,
+		"API_KEYS_FILE", keysFile(t, keyLine("worklist", worklistKey)))
+	with := r.secure(t, files.pool, ca.issue(t, "viewer", time.Now().Add(time.Hour), x509.ExtKeyUsageClientAuth))
+	without := r.secure(t, files.pool, nil)
+
+	assert.Equal(t, http.StatusOK, with.query(t, "Authorization", "Bearer "+worklistKey, "X-Correlation-ID", "both"))
+	line := waitForLineOf(t, r, "request", "both")
+	assert.Equal(t, "worklist", line["caller"])
+	assert.Equal(t, "key=worklist; certificate=CN=viewer,O=Hospital", line["credentials"])
+
+	response, _ := with.ask(t, http.MethodPost, "/q", queryBody)
+	assert.Equal(t, "Bearer", response.Header.Get("WWW-Authenticate"))
+	response, _ = without.ask(t, http.MethodPost, "/q", queryBody, "Authorization", "Bearer "+worklistKey)
+	assert.Equal(t, "ClientCertificate", response.Header.Get("WWW-Authenticate"))
+}
+
+func TestCertificatesAreReplacedWhileTheGatewayRuns(t *testing.T) {
+	files, next := writeCertificate(t), writeCertificate(t)
+	ca, other := newAuthority(t, "Hospital CA"), newAuthority(t, "New Hospital CA")
+	caFile := writeFile(t, filepath.Join(t.TempDir(), "ca.pem"), ca.pem)
+	r := startWith(t, foundOne(), rereadAtOnce,
+		"TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key, "TLS_CLIENT_CA_FILE", caFile)
+	own := ca.issue(t, "viewer", time.Now().Add(time.Hour), x509.ExtKeyUsageClientAuth)
+	connected := r.secure(t, files.pool, own)
+	assert.Equal(t, http.StatusOK, connected.query(t))
+
+	writeFile(t, files.cert, readFile(t, next.cert))
+	assert.Equal(t, http.StatusOK, r.secure(t, files.pool, own).query(t), "a certificate without its key changes nothing")
+	assert.Contains(t, waitForLine(t, r, "kept what was there before")["reason"], "no certificate with the key")
+	writeFile(t, files.key, readFile(t, next.key))
+	assert.Equal(t, http.StatusOK, r.secure(t, next.pool, own).query(t), "the new certificate")
+	_, err := r.secure(t, files.pool, own).Get(strings.Replace(r.url, "http:", "https:", 1) + "/health")
+	require.Error(t, err, "the old one is gone")
+
+	writeFile(t, caFile, "no certificate")
+	assert.Equal(t, http.StatusOK, connected.query(t))
+	writeFile(t, caFile, other.pem)
+	assert.Equal(t, http.StatusUnauthorized, connected.query(t), "on the connection that is open, too")
+	theirs := other.issue(t, "worklist", time.Now().Add(time.Hour), x509.ExtKeyUsageClientAuth)
+	assert.Equal(t, http.StatusOK, r.secure(t, next.pool, theirs).query(t))
+}
+
+func TestClientCertificatesNeedHTTPS(t *testing.T) {
+	caFile := writeFile(t, filepath.Join(t.TempDir(), "ca.pem"), newAuthority(t, "CA").pem)
+	_, err := LoadConfig(environment("TLS_CLIENT_CA_FILE", caFile))
+	require.ErrorContains(t, err, "TLS_CERT_FILE: is needed where TLS_CLIENT_CA_FILE is set")
+	files := writeCertificate(t)
+	_, err = LoadConfig(environment("TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key, "TLS_CLIENT_CA_FILE", files.key))
+	require.ErrorContains(t, err, "TLS_CLIENT_CA_FILE: the file holds no PEM certificate")
+}

@@ -1,0 +1,89 @@
+package server
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/gen/client"
+)
+
+// impatient cuts off slow callers soon enough for a test.
+func impatient(s *Server) { s.limits.header, s.limits.body = 50*time.Millisecond, 50*time.Millisecond }
+
+func (r *running) dial(t *testing.T, text string) net.Conn {
+	t.Helper()
+	connection, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = connection.Close() })
+	require.NoError(t, connection.SetDeadline(time.Now().Add(20*time.Second)))
+	_, err = io.WriteString(connection, text)
+	require.NoError(t, err)
+	return connection
+}
+
+func TestACallerThatNeverEndsItsHeaderIsCutOff(t *testing.T) {
+	r := startWith(t, &fakeGateway{}, impatient)
+	connection := r.dial(t, "POST /q HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+	drip := make(chan struct{})
+	go func() {
+		defer close(drip)
+		for range time.Tick(10 * time.Millisecond) { // a byte now and then is not progress
+			if _, err := io.WriteString(connection, "x"); err != nil {
+				return
+			}
+		}
+	}()
+	answer, _ := io.ReadAll(connection)
+	assert.NotContains(t, string(answer), "200")
+	_ = connection.Close()
+	<-drip
+}
+
+func TestACallerThatNeverEndsItsBodyIsCutOff(t *testing.T) {
+	r := startWith(t, &fakeGateway{}, impatient)
+	connection := r.dial(t, "POST /q HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{")
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusBadRequest, response.StatusCode)
+	assert.Equal(t, client.ProblemCodeInvalidRequest, problemIn(t, string(body)).Code)
+	_, err = connection.Read(make([]byte, 1))
+	assert.ErrorIs(t, err, io.EOF, "the connection is closed")
+}
+
+func TestARefusedCallerThatNeverEndsItsBodyIsCutOffToo(t *testing.T) {
+	r := startWith(t, &fakeGateway{}, impatient, "API_KEYS_FILE", keysFile(t, keyLine("worklist", worklistKey)))
+	connection := r.dial(t, "POST /q HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{")
+	answer, err := io.ReadAll(connection)
+	require.NoError(t, err, "the connection is closed")
+	assert.Contains(t, string(answer), "401 Unauthorized")
+}
+
+func TestHeadersHaveALimit(t *testing.T) {
+	r := start(t, &fakeGateway{})
+	connection := r.dial(t, "GET /health HTTP/1.1\r\nHost: x\r\nX-Big: "+strings.Repeat("x", 16<<10)+"\r\n\r\n")
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	assert.Equal(t, http.StatusOK, response.StatusCode, "net/http allows for 4 KiB beside")
+
+	connection = r.dial(t, "GET /health HTTP/1.1\r\nHost: x\r\nX-Big: "+strings.Repeat("x", 32<<10)+"\r\n\r\n")
+	response, err = http.ReadResponse(bufio.NewReader(connection), nil)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	assert.Equal(t, http.StatusRequestHeaderFieldsTooLarge, response.StatusCode)
+}
+
+func TestLimitsOfSlowCallersAreWhatTheDocumentsSay(t *testing.T) {
+	assert.Equal(t, limits{header: 10 * time.Second, body: 30 * time.Second, write: 30 * time.Second}, defaultLimits)
+}

@@ -1,0 +1,259 @@
+package server
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/audit"
+)
+
+// disk takes what is written until it is full.
+type disk struct {
+	safeBuffer
+	mu   sync.Mutex
+	full bool
+}
+
+func (d *disk) fill(full bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.full = full
+}
+
+func (d *disk) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.full {
+		return 0, syscall.ENOSPC
+	}
+	return d.safeBuffer.Write(p)
+}
+
+// startOnDisk is start with an audit log on a disk.
+func startOnDisk(t *testing.T, gateway Gateway, variables ...string) (*running, *disk) {
+	t.Helper()
+	d := &disk{}
+	r := startWith(t, gateway, func(s *Server) { s.auditor.log = audit.To(d) }, append([]string{"AUDIT_LOG", "stdout"}, variables...)...)
+	r.do(t, http.MethodGet, "/health", nil)
+	return r, d
+}
+
+func assertUnaudited(t *testing.T, status int, header http.Header, body string) {
+	t.Helper()
+	assert.Equal(t, http.StatusServiceUnavailable, status)
+	assert.Equal(t, "5", header.Get("Retry-After"))
+	assert.Equal(t, client.ProblemCodeAuditUnavailable, problemIn(t, body).Code)
+	assert.NotContains(t, body, patientName)
+	assert.NotContains(t, body, studyUID)
+}
+
+func eventsOf(all []record) string {
+	var ids []string
+	for _, r := range all {
+		ids = append(ids, r.Event.ID.Code)
+	}
+	return strings.Join(ids, " ")
+}
+
+func TestAGatewayThatCannotRecordItsStartDoesNotStart(t *testing.T) {
+	r := start(t, &fakeGateway{}, "AUDIT_LOG", "stdout")
+	d := &disk{full: true}
+	r.server.auditor = &auditor{log: audit.To(d), host: "host"}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.ErrorIs(t, r.server.Serve(t.Context(), listener), syscall.ENOSPC)
+	_, err = net.Dial("tcp", listener.Addr().String())
+	require.Error(t, err)
+}
+
+func TestNoResultLeavesThatIsNotRecorded(t *testing.T) {
+	asked := 0
+	gateway := &fakeGateway{}
+	r, d := startOnDisk(t, gateway)
+	gateway.query = func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+		asked++
+		d.fill(asked == 1)
+		return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil
+	}
+	for range 2 {
+		status, header, body := r.post(t, "/q", queryBody)
+		assertUnaudited(t, status, header, body)
+	}
+	assert.Equal(t, 1, asked, "the second time nothing is done")
+	assert.Equal(t, "error", waitForLine(t, r, "audit record not written")["level"])
+	assert.NotContains(t, r.logs.String(), patientID)
+
+	d.fill(false)
+	status, _, _ := r.post(t, "/q", queryBody)
+	assert.Equal(t, http.StatusOK, status)
+	assert.Equal(t, activityEvent+" "+queryEvent+" "+queryEvent, eventsOf(records(t, d.String())), "one for each that was asked")
+}
+
+func TestNoWorkIsDoneWhileRecordsWait(t *testing.T) {
+	gateway := &fakeGateway{}
+	r, d := startOnDisk(t, gateway, "API_KEYS_FILE", keysFile(t, keyLine("viewer", viewerKey)))
+	ask := func(path, body string, id string) (int, http.Header, string) {
+		return r.post(t, path, body, "Authorization", "Bearer "+viewerKey, "X-Correlation-ID", id)
+	}
+	d.fill(true)
+	status, _, _ := r.post(t, "/q", queryBody)
+	assert.Equal(t, http.StatusUnauthorized, status, "a refusal is one in any case")
+	echoBody := strings.Replace(queryBody, `,"patient_id":"`+patientID+`"`, "", 1)
+	for path, body := range map[string]string{"/q": queryBody, "/qr": retrieveBody, "/echo": echoBody} {
+		status, header, answer := ask(path, body, "refused") // the fake gateway would panic
+		assertUnaudited(t, status, header, answer)
+	}
+	status, _, _ = r.do(t, http.MethodGet, "/health", nil)
+	assert.Equal(t, http.StatusOK, status)
+
+	d.fill(false)
+	*gateway = *foundOne()
+	status, _, _ = ask("/q", queryBody, "again")
+	assert.Equal(t, http.StatusOK, status)
+	all := records(t, d.String())
+	assert.Equal(t, activityEvent+" "+alertEvent+" "+queryEvent, eventsOf(all), "nothing is missing")
+	assert.Equal(t, "again", all[2].CorrelationID)
+}
+
+func TestAnEchoThatCannotBeRecordedIsWithheld(t *testing.T) {
+	gateway := &fakeGateway{}
+	r, d := startOnDisk(t, gateway)
+	gateway.echo = func(context.Context, qr.Peer) *qr.EchoReport {
+		d.fill(true)
+		return &qr.EchoReport{}
+	}
+	status, header, body := r.post(t, "/echo", strings.Replace(queryBody, `,"patient_id":"`+patientID+`"`, "", 1))
+	assertUnaudited(t, status, header, body)
+	d.fill(false)
+}
+
+func TestNothingIsMovedThatIsNotRecorded(t *testing.T) {
+	for _, accept := range []string{"application/json", "text/event-stream"} {
+		t.Run(accept, func(t *testing.T) {
+			gateway := &fakeGateway{}
+			r, d := startOnDisk(t, gateway)
+			gateway.retrieve = func(ctx context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress) (*qr.RetrieveResult, error) {
+				d.fill(true)
+				p.Matched([]qr.Study{study(studyUID)}, nil)
+				assert.ErrorIs(t, context.Cause(ctx), syscall.ENOSPC, "before the first move")
+				d.fill(false)
+				entry := qr.Retrieval{StudyInstanceUID: studyUID, Status: qr.RetrievalNotAttempted}
+				p.Moving(qr.SubOperations{})
+				p.Retrieved(entry)
+				return &qr.RetrieveResult{Studies: []qr.Study{study(studyUID)}, Retrievals: []qr.Retrieval{entry}, Err: ctx.Err()}, nil
+			}
+			status, header, body := r.post(t, "/qr", retrieveBody, "Accept", accept)
+			assertUnaudited(t, status, header, body)
+			assert.Contains(t, problemIn(t, body).Detail, "Nothing was moved")
+			all := records(t, d.String())
+			assert.Equal(t, activityEvent+" "+beginEvent+" "+transferredEvent, eventsOf(all), "the one that waited first")
+			assert.Equal(t, "not_attempted", all[2].details(studyUID)["status"])
+		})
+	}
+}
+
+func TestAnOutcomeThatCannotBeRecordedIsWithheld(t *testing.T) {
+	for _, accept := range []string{"application/json", "text/event-stream"} {
+		t.Run(accept, func(t *testing.T) {
+			gateway := &fakeGateway{}
+			r, d := startOnDisk(t, gateway)
+			gateway.retrieve = func(_ context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress) (*qr.RetrieveResult, error) {
+				p.Matched([]qr.Study{study(studyUID)}, nil)
+				d.fill(true)
+				return outcome(nil, moved(1)), nil
+			}
+			status, header, body := r.post(t, "/qr", retrieveBody, "Accept", accept)
+			if accept == eventType {
+				all := events(t, strings.NewReader(body))
+				last := all[len(all)-1]
+				assert.Equal(t, "error", last.name)
+				last.valid(t, "Problem")
+				body = last.data
+			} else {
+				assertUnaudited(t, status, header, body)
+			}
+			assert.Contains(t, problemIn(t, body).Detail, "may have been moved")
+			assert.Equal(t, activityEvent+" "+beginEvent, eventsOf(records(t, d.String())))
+			d.fill(false)
+		})
+	}
+}
+
+func TestAQueryOfARetrieveThatCannotBeRecordedIsWithheld(t *testing.T) {
+	gateway := &fakeGateway{}
+	r, d := startOnDisk(t, gateway)
+	gateway.retrieve = func(context.Context, qr.Peer, qr.Filter, string, qr.Progress) (*qr.RetrieveResult, error) {
+		d.fill(true)
+		return &qr.RetrieveResult{}, nil
+	}
+	status, header, body := r.post(t, "/qr", retrieveBody)
+	assertUnaudited(t, status, header, body)
+	d.fill(false)
+}
+
+func TestRecordsThatAreLostAtTheEndAreCounted(t *testing.T) {
+	r, d := startOnDisk(t, &fakeGateway{})
+	d.fill(true)
+	r.stop()
+	err := <-r.done
+	r.done <- nil
+	require.ErrorContains(t, err, "1 records lost")
+	assert.Equal(t, false, r.logs.lines(t, "stopped")[0]["clean"])
+}
+
+func TestADirectoryThatIsRemovedStopsTheWorkUntilItIsBack(t *testing.T) {
+	directory := filepath.Join(t.TempDir(), "audit")
+	require.NoError(t, os.Mkdir(directory, 0o700))
+	file := filepath.Join(directory, "audit.log")
+	r := start(t, foundOne(), "AUDIT_LOG", file)
+	status, _, _ := r.post(t, "/q", queryBody)
+	require.Equal(t, http.StatusOK, status)
+
+	require.NoError(t, os.RemoveAll(directory))
+	status, header, body := r.post(t, "/q", queryBody)
+	assertUnaudited(t, status, header, body)
+	r.server.Reopen()
+	waitForLine(t, r, "audit log not opened anew")
+
+	require.NoError(t, os.Mkdir(directory, 0o700))
+	status, _, _ = r.post(t, "/q", queryBody)
+	assert.Equal(t, http.StatusOK, status)
+	assert.Equal(t, queryEvent, eventsOf(records(t, readFile(t, file))))
+	mode, err := os.Stat(file)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), mode.Mode(), "for its owner alone")
+}
+
+func TestWithoutAuditThereIsNothingToReopen(t *testing.T) {
+	r := start(t, foundOne())
+	r.server.Reopen()
+	status, _, _ := r.post(t, "/q", queryBody)
+	assert.Equal(t, http.StatusOK, status)
+}
+
+func TestAuditLogsThatCannotBe(t *testing.T) {
+	for _, path := range []string{t.TempDir(), filepath.Join(t.TempDir(), "none", "audit.log")} {
+		_, err := LoadConfig(environment("AUDIT_LOG", path))
+		require.ErrorContains(t, err, "AUDIT_LOG: want stdout, or a file")
+	}
+	gone := filepath.Join(t.TempDir(), "gone")
+	require.NoError(t, os.Mkdir(gone, 0o700))
+	config := testConfig(t, "AUDIT_LOG", filepath.Join(gone, "audit.log"))
+	require.NoError(t, os.Remove(gone))
+	_, err := New(Options{Config: config, Gateway: &fakeGateway{}})
+	require.ErrorContains(t, err, "AUDIT_LOG: the file cannot be written")
+	_, err = New(Options{Config: testConfig(t, "AUDIT_LOG", "stdout"), Gateway: &fakeGateway{}})
+	require.ErrorContains(t, err, "AUDIT_LOG: there is no standard output")
+}

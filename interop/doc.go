@@ -1,6 +1,7 @@
 // Package interop tests the built gateway against real peers, as processes on
-// loopback: DCMTK's dcmqrscp, storescp and findscu, and Orthanc. Its tests carry the
-// build tag interop, because they need the Debian packages dcmtk and orthanc:
+// loopback: DCMTK's dcmqrscp, storescp and findscu, and Orthanc; and behind nginx and
+// Caddy as samples/proxies sets them up. Its tests carry the build tag interop, because
+// they need the Debian packages dcmtk, orthanc, nginx and caddy:
 //
 //	go test -count=1 -tags interop ./interop
 //

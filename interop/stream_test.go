@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -36,8 +37,13 @@ func stream(ctx context.Context, t *testing.T, r client.RetrieveRequest, correla
 	require.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
 	require.Equal(t, http.StatusOK, response.StatusCode)
+	return readEvents(response.Body, f)
+}
+
+// readEvents gives each event to f as it comes.
+func readEvents(r io.Reader, f func(event)) error {
 	var e event
-	lines := bufio.NewScanner(response.Body)
+	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		field, value, _ := strings.Cut(lines.Text(), ": ")

@@ -1,0 +1,80 @@
+//go:build interop
+
+package interop
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// guarded is a gateway as one runs behind the templates of samples/proxies: with
+// keys, one of them the proxy's, and an audit log, believing the proxy.
+type guarded struct {
+	*gateway
+	dir  string
+	port int
+}
+
+// programKey is the key of a program that calls for itself.
+const programKey = "the-key-of-a-program"
+
+func newGuarded(t *testing.T) *guarded {
+	t.Helper()
+	ports, err := freePorts(1)
+	require.NoError(t, err)
+	g := &guarded{dir: t.TempDir(), port: ports[0]}
+	writeFile(t, filepath.Join(g.dir, "keys"),
+		fmt.Sprintf("proxy:%x\nprogram:%x\n", sha256.Sum256([]byte(proxyKey)), sha256.Sum256([]byte(programKey))))
+	g.start(t)
+	return g
+}
+
+// start runs the gateway, for the second time too.
+func (g *guarded) start(t *testing.T) {
+	t.Helper()
+	var err error
+	g.gateway, err = startGateway(g.dir, theSite.binary, g.port,
+		"API_KEYS_FILE="+filepath.Join(g.dir, "keys"), "AUDIT_LOG="+filepath.Join(g.dir, "audit"),
+		"TRUSTED_PROXIES=127.0.0.1", "FORWARDED_USER_HEADER=X-Forwarded-User", "MOVE_TIMEOUT=60")
+	started(t, g.process, err)
+}
+
+func (g *guarded) host() string { return address(g.port) }
+
+// audit lists what the audit log tells of a request: each event and whom the
+// gateway takes the caller for.
+func (g *guarded) audit(t *testing.T, correlationID string) (events []string, caller string) {
+	t.Helper()
+	log, err := os.ReadFile(filepath.Join(g.dir, "audit"))
+	require.NoError(t, err)
+	for line := range strings.Lines(string(log)) {
+		var record struct {
+			EventIdentification struct {
+				EventID struct{ OriginalText string }
+			}
+			ActiveParticipant []struct {
+				UserID          string
+				UserIsRequestor bool
+			}
+			CorrelationID string `json:"correlation_id"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(line), &record))
+		if record.CorrelationID != correlationID {
+			continue
+		}
+		events = append(events, record.EventIdentification.EventID.OriginalText)
+		for _, p := range record.ActiveParticipant {
+			if p.UserIsRequestor {
+				caller = p.UserID
+			}
+		}
+	}
+	return events, caller
+}

@@ -1,0 +1,143 @@
+//go:build interop
+
+package interop
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/gen/client"
+)
+
+const (
+	begun       = "Begin Transferring DICOM Instances"
+	transferred = "DICOM Instances Transferred"
+)
+
+// assertQuery wants /q to work through the proxy.
+func (s *proxySite) assertQuery(t *testing.T, pacs source) {
+	t.Helper()
+	got := s.do(t, s.request(t.Context(), t, "/q", pacs.body(t, "")))
+	assert.Equal(t, http.StatusOK, got.status, got.body)
+}
+
+func TestTheOthersRecoverFromAKilledProxy(t *testing.T) {
+	eachProxy(t, func(t *testing.T, name string) {
+		pacs, g := newHeldPACS(t), newGuarded(t)
+		s := startProxy(t, name, g.host())
+		r := s.request(t.Context(), t, "/qr", pacs.body(t, heldDestination))
+		r.Header.Set("X-Correlation-ID", "killed-proxy")
+		names, err := events(t, s.client, r, pacs.midway(func() { s.kill(t) }))
+		require.Error(t, err)
+		assert.Equal(t, []string{"matched", "progress"}, names)
+
+		soon(t, pacs.left, "the PACS goes on moving for a caller that is cut off")
+		require.NoError(t, g.ready(func() error {
+			if seen, _ := g.audit(t, "killed-proxy"); len(seen) < 2 {
+				return assert.AnError
+			}
+			return nil
+		}))
+		seen, caller := g.audit(t, "killed-proxy")
+		assert.Equal(t, []string{begun, transferred}, seen)
+		assert.Equal(t, proxyUser, caller)
+
+		s.start(t)
+		s.assertQuery(t, pacs.source)
+	})
+}
+
+func TestTheOthersRecoverFromAKilledGateway(t *testing.T) {
+	eachProxy(t, func(t *testing.T, name string) {
+		pacs, g := newHeldPACS(t), newGuarded(t)
+		s := startProxy(t, name, g.host())
+		r := s.request(t.Context(), t, "/qr", pacs.body(t, heldDestination))
+		r.Header.Set("X-Correlation-ID", "killed-gateway")
+		// Caddy ends the stream as if that were all; only the last event tells.
+		names, _ := events(t, s.client, r, pacs.midway(func() { g.kill(t) }))
+		assert.Equal(t, []string{"matched", "progress"}, names)
+		soon(t, pacs.left, "the PACS goes on moving for a gateway that is gone")
+
+		s.await(t, map[string]int{"nginx": http.StatusBadGateway, "caddy": http.StatusServiceUnavailable}[name])
+		g.start(t)
+		s.await(t, http.StatusOK)
+		s.assertQuery(t, pacs.source)
+		seen, caller := g.audit(t, "killed-gateway")
+		assert.Equal(t, []string{begun}, seen, "what had begun, and no end that was not seen")
+		assert.Equal(t, proxyUser, caller)
+	})
+}
+
+// The PACS is dcmqrscp, killed while it waits for the destination to take an instance.
+func TestTheOthersRecoverFromAKilledPACS(t *testing.T) {
+	taking, release := make(chan struct{}, 100), make(chan struct{})
+	destination := dicomtest.NewPACS(dicomtest.PACSConfig{
+		AETitle: heldDestination,
+		Before: func(ctx context.Context, op dicomnet.Step) {
+			if op != dicomnet.StepStore {
+				return
+			}
+			taking <- struct{}{}
+			select {
+			case <-release:
+			case <-ctx.Done():
+			}
+		},
+	})
+	require.NoError(t, destination.Listen("127.0.0.1:0"))
+	t.Cleanup(func() { assert.NoError(t, destination.Close()) })
+	ports, err := freePorts(1)
+	require.NoError(t, err)
+	pacs, g := source{"dcmqrscp", "KILLED", ports[0]}, newGuarded(t)
+	known := map[string]int{heldDestination: portOf(t, destination.Addr())}
+	p, err := startQRSCP(t.TempDir(), pacs, known)
+	started(t, p, err)
+	pacs.loadDemo(t)
+
+	withKey := func(id string) client.RequestEditorFn {
+		return func(_ context.Context, r *http.Request) error {
+			r.Header.Set("Authorization", "Bearer "+programKey)
+			r.Header.Set("X-Correlation-ID", id)
+			return nil
+		}
+	}
+	go func() {
+		<-taking
+		p.kill(t)
+	}()
+	reply, err := g.client.RetrieveWithResponse(t.Context(), nil,
+		pacs.retrieve(dicomtest.DemoPatientID, filter{maxResults: 1}, heldDestination), withKey("killed-pacs"))
+	require.NoError(t, err)
+	assertFailed(t, reply.HTTPResponse, reply.Body, client.ProblemCodeConnectionLost, "move")
+	seen, caller := g.audit(t, "killed-pacs")
+	assert.Equal(t, []string{begun, transferred}, seen)
+	assert.Equal(t, "program", caller)
+
+	close(release)
+	p, err = startQRSCP(t.TempDir(), pacs, known)
+	started(t, p, err)
+	pacs.loadDemo(t)
+	again, err := g.client.RetrieveWithResponse(t.Context(), nil,
+		pacs.retrieve(dicomtest.DemoPatientID, filter{maxResults: 1}, heldDestination), withKey("again"))
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusOK, again.StatusCode(), string(again.Body))
+	seen, _ = g.audit(t, "again")
+	assert.Equal(t, []string{begun, transferred}, seen)
+	assert.NotEmpty(t, destination.Received())
+}
+
+// loadDemo stores the demonstration studies.
+func (s source) loadDemo(t *testing.T) {
+	t.Helper()
+	for _, study := range dicomtest.DemoStudies() {
+		paths, err := dicomtest.WriteDir(t.TempDir(), study.Instances())
+		require.NoError(t, err)
+		require.NoError(t, s.load(paths))
+	}
+}

@@ -41,6 +41,7 @@ type association struct {
 	*dicomtest.Peer
 	pacs *pacs
 	nth  int
+	ac   *pdu.AssociateAC // where greet sets none, every context is accepted
 	rq   dicomtest.Message
 }
 
@@ -114,7 +115,10 @@ func (p *pacs) play(peer *dicomtest.Peer) {
 	if p.greet != nil && !p.greet(a) {
 		return
 	}
-	a.SendPDU(a.AC(dataset.ImplicitVRLittleEndian))
+	if a.ac == nil {
+		a.ac = a.AC(dataset.ImplicitVRLittleEndian)
+	}
+	a.SendPDU(a.ac)
 	for {
 		next, err := conn.Peek(1)
 		if err != nil {

@@ -1,0 +1,126 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/qr"
+)
+
+func TestACallerThatLeavesBeforeTheAssociationStandsStopsIt(t *testing.T) {
+	for _, c := range leavers {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &pacs{greet: func(a *association) bool {
+					a.ReadPDU() // which is A-ABORT
+					return false
+				}}
+				r := startInMemory(t, p.gateway(t, qr.Options{}))
+				ctx, leave := context.WithTimeout(t.Context(), 5*time.Second)
+				defer leave()
+				require.ErrorIs(t, c.call(t, ctx, r), context.DeadlineExceeded)
+				left := time.Now()
+				assert.LessOrEqual(t, (<-p.ended).Sub(left), cancelWithin)
+			})
+		})
+	}
+}
+
+func TestTheOperationTimeoutCancelsAtThePACS(t *testing.T) {
+	const timeout = 30 * time.Second
+	busy := func(studies int) *pacs {
+		return &pacs{studies: studies + 2, move: func(a *association, n int) {
+			if n <= studies {
+				a.moved(1)
+				return
+			}
+			for range 14 {
+				dicomtest.Wait(2 * time.Second)
+				a.moving(counters{0, 0, 0, 9})
+			}
+			a.awaitCancel()
+			a.final(dicomnet.StatusCancel, counters{0, 0, 0, 9})
+		}}
+	}
+	call := func(t *testing.T, p *pacs) *client.RetrieveReply {
+		t.Helper()
+		r := startInMemory(t, p.gateway(t, qr.Options{OperationTimeout: timeout}))
+		begin := time.Now()
+		reply, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
+		require.NoError(t, err)
+		assert.LessOrEqual(t, p.when("cancel").Sub(begin), timeout+cancelWithin)
+		return reply
+	}
+	synctest.Test(t, func(t *testing.T) {
+		reply := call(t, busy(0))
+		require.Equal(t, http.StatusBadGateway, reply.StatusCode())
+		assert.Equal(t, client.ProblemCodeOperationTimeout, reply.ApplicationProblemJSON502.Code)
+		assert.Equal(t, client.DICOMFaultStepMove, reply.ApplicationProblemJSON502.DICOM.Step)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		reply := call(t, busy(1))
+		require.Equal(t, http.StatusMultiStatus, reply.StatusCode())
+		assert.Equal(t, []string{"1 ok 0000 1/0/0", "2 cancelled FE00 0/0/0", "3 not_attempted  -/-/-"}, linesOf(reply.JSON207.Retrievals))
+	})
+}
+
+// A PACS that finds and does not move is told of before anything is moved, and so
+// in an ordinary answer.
+func TestAPACSThatDoesNotMoveIsAnOrdinary502(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pacs{studies: 1}
+		p.greet = func(a *association) bool {
+			ac := a.AC(dataset.ImplicitVRLittleEndian)
+			for i, pc := range a.RQ.Contexts {
+				if pc.AbstractSyntax == dicomnet.StudyRoot.Move {
+					ac.Contexts[i].Result = byte(dicomnet.ContextAbstractSyntaxNotSupported)
+				}
+			}
+			a.ac = ac
+			return true
+		}
+		r := startInMemory(t, p.gateway(t, qr.Options{}))
+		plain, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
+		require.NoError(t, err)
+		require.Equal(t, http.StatusBadGateway, plain.StatusCode(), "%s", plain.Body)
+		assert.Equal(t, client.ProblemCodeNoPresentationContext, plain.ApplicationProblemJSON502.Code)
+		response := r.stream(t, t.Context())
+		defer response.Body.Close()
+		assert.Equal(t, http.StatusBadGateway, response.StatusCode)
+		query, err := r.api.QueryWithResponse(t.Context(), nil, queryRequest())
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusOK, query.StatusCode(), "%s", query.Body)
+	})
+}
+
+// Deadlines of one request on a connection do not reach into the next.
+func TestAConnectionServesALongRetrieveAfterALongPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pacs{studies: 1, move: slowly(45, 2*time.Second)}
+		r := startInMemory(t, p.gateway(t, qr.Options{}))
+		for range 2 {
+			query, err := r.api.QueryWithResponse(t.Context(), nil, queryRequest())
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, query.StatusCode())
+			time.Sleep(time.Minute)
+			plain, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, plain.StatusCode())
+			time.Sleep(time.Minute)
+			response := r.stream(t, t.Context())
+			all := events(t, response.Body)
+			require.NoError(t, response.Body.Close())
+			assert.Equal(t, "result", all[len(all)-1].name)
+		}
+	})
+}

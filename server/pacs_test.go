@@ -293,8 +293,9 @@ func (a *association) goOn(pending dicomtest.Message) {
 
 func (a *association) abort() { a.SendPDU(&pdu.Abort{Source: pdu.SourceProvider}) }
 
+// reject is for good: what is rejected for now may be tried again.
 func (a *association) reject() bool {
-	a.SendPDU(&pdu.AssociateRJ{Result: 2, Source: 3, Reason: 1})
+	a.SendPDU(&pdu.AssociateRJ{Result: 1, Source: 1, Reason: 7})
 	return false
 }
 

@@ -206,9 +206,6 @@ func (t *transfer) begun(ctx context.Context) *audit.Record {
 func (t *transfer) ended(ctx context.Context, result *qr.RetrieveResult, err error) *audit.Record {
 	outcome, description := outcomeOf(ctx, err)
 	if result != nil {
-		if err == nil {
-			err = result.Err
-		}
 		switch succeeded := result.Succeeded(); {
 		case succeeded == len(result.Studies):
 		case result.Moved():

@@ -35,7 +35,7 @@ func TestOnlyATrustedProxyIsBelieved(t *testing.T) {
 func TestWhatIsNoUserNameIsNone(t *testing.T) {
 	p := proxies{trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, userHeader: "X-User"}
 	request := func(remote string, users ...string) *http.Request {
-		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 		r.RemoteAddr = remote
 		r.Header["X-User"] = users
 		return r

@@ -16,7 +16,7 @@ var fieldName = regexp.MustCompile("^[A-Za-z0-9-]+$")
 // loadAccess reads who may call, who is believed, and where it is recorded.
 func (c *Config) loadAccess(faults *faultyVariables) {
 	if c.APIKeysFile != "" {
-		var fault *fileFault
+		var fault *fileError
 		if c.keys, fault = newReloaded(newAPIKeys, namedFile{"API_KEYS_FILE", c.APIKeysFile}); fault != nil {
 			faults.add(fault.setting, fault.reason)
 		}
@@ -43,8 +43,8 @@ func (c *Config) loadAccess(faults *faultyVariables) {
 
 // onReload has each new version of a file logged.
 func (c *Config) onReload(logger zerolog.Logger) {
-	changed := func(name string) func(*fileFault) {
-		return func(fault *fileFault) {
+	changed := func(name string) func(*fileError) {
+		return func(fault *fileError) {
 			if fault != nil {
 				logger.Error().Str("setting", fault.setting).Str("reason", fault.reason).Msg("kept what was there before")
 				return
@@ -60,10 +60,10 @@ func (c *Config) onReload(logger zerolog.Logger) {
 	}
 }
 
-func newAPIKeys(contents [][]byte) (*apiKeys, *fileFault) {
+func newAPIKeys(contents [][]byte) (*apiKeys, *fileError) {
 	keys, err := parseAPIKeys(string(contents[0]))
 	if err != nil {
-		return nil, &fileFault{"API_KEYS_FILE", err.Error()}
+		return nil, &fileError{"API_KEYS_FILE", err.Error()}
 	}
 	return keys, nil
 }

@@ -44,16 +44,16 @@ func (c *Config) loadServerTLS(faults *faultyVariables) {
 	if c.TLSClientCAFile != "" {
 		files = append(files, namedFile{"TLS_CLIENT_CA_FILE", c.TLSClientCAFile})
 	}
-	var fault *fileFault
+	var fault *fileError
 	if c.tlsFiles, fault = newReloaded(newServerTLS, files...); fault != nil {
 		faults.add(fault.setting, fault.reason)
 	}
 }
 
-func newServerTLS(contents [][]byte) (*serverTLS, *fileFault) {
+func newServerTLS(contents [][]byte) (*serverTLS, *fileError) {
 	pair, err := tls.X509KeyPair(contents[0], contents[1])
 	if err != nil {
-		return nil, &fileFault{"TLS_CERT_FILE", "no certificate with the key in the file of TLS_KEY_FILE"}
+		return nil, &fileError{"TLS_CERT_FILE", "no certificate with the key in the file of TLS_KEY_FILE"}
 	}
 	s := &serverTLS{config: &tls.Config{
 		MinVersion:   tls.VersionTLS12,
@@ -63,7 +63,7 @@ func newServerTLS(contents [][]byte) (*serverTLS, *fileFault) {
 	if len(contents) == 3 {
 		s.clients = x509.NewCertPool()
 		if !s.clients.AppendCertsFromPEM(contents[2]) {
-			return nil, &fileFault{"TLS_CLIENT_CA_FILE", "the file holds no PEM certificate"}
+			return nil, &fileError{"TLS_CLIENT_CA_FILE", "the file holds no PEM certificate"}
 		}
 		// A certificate is asked for and not required here, and checked where a route
 		// is protected: probes have none, and a refused caller is told and recorded.

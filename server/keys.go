@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -48,7 +49,7 @@ func parseAPIKeys(text string) (*apiKeys, error) {
 		keys.entries = append(keys.entries, key)
 	}
 	if len(keys.entries) == 0 {
-		return nil, fmt.Errorf("the file holds no key")
+		return nil, errors.New("the file holds no key")
 	}
 	return keys, nil
 }

@@ -78,7 +78,7 @@ var kinds = map[api.ProblemCode]kind{
 	api.ProblemCodeCancelled:              {502, "Cancelled", "The operation was cancelled before anything was moved."},
 	api.ProblemCodeOperationTimeout:       {502, "Operation timeout", "The operation took longer than the gateway allows."},
 
-	api.ProblemCodeUnauthorized:     {401, "Unauthorized", "Valid credentials are needed: an API key, a client certificate, or both."},
+	api.ProblemCodeUnauthorized:     {401, http.StatusText(http.StatusUnauthorized), "Valid credentials are needed: an API key, a client certificate, or both."},
 	api.ProblemCodeAuditUnavailable: {503, "Audit unavailable", "The audit trail cannot be written, and without it the gateway does no work."},
 
 	api.ProblemCodeDraining: {503, "Shutting down", "The gateway is shutting down and takes no new work."},

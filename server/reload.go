@@ -14,11 +14,11 @@ const rereadInterval = time.Second
 // namedFile is a file and the setting that names it.
 type namedFile struct{ setting, path string }
 
-// fileFault is what is wrong with a file of a setting. It repeats nothing of what
+// fileError is what is wrong with a file of a setting. It repeats nothing of what
 // the file holds.
-type fileFault struct{ setting, reason string }
+type fileError struct{ setting, reason string }
 
-func (f *fileFault) Error() string { return f.setting + ": " + f.reason }
+func (f *fileError) Error() string { return f.setting + ": " + f.reason }
 
 // reloaded is a value made of files, which are read again when it is asked for
 // and rereadInterval has passed. Contents are compared, not times: those of a
@@ -26,21 +26,21 @@ func (f *fileFault) Error() string { return f.setting + ": " + f.reason }
 // What cannot be used changes nothing. It is safe for concurrent use.
 type reloaded[T any] struct {
 	files []namedFile
-	parse func(contents [][]byte) (*T, *fileFault)
+	parse func(contents [][]byte) (*T, *fileError)
 	// changed is told of each new version: nil, or why it is not used. It is set
 	// before the first get.
-	changed func(*fileFault)
+	changed func(*fileError)
 
 	interval time.Duration
 	current  atomic.Pointer[T]
 	mu       sync.Mutex // held by the one who reads again
 	checked  atomic.Int64
 	contents [][]byte
-	fault    fileFault
+	fault    fileError
 }
 
-func newReloaded[T any](parse func([][]byte) (*T, *fileFault), files ...namedFile) (*reloaded[T], *fileFault) {
-	r := &reloaded[T]{files: files, parse: parse, interval: rereadInterval, changed: func(*fileFault) {}}
+func newReloaded[T any](parse func([][]byte) (*T, *fileError), files ...namedFile) (*reloaded[T], *fileError) {
+	r := &reloaded[T]{files: files, parse: parse, interval: rereadInterval, changed: func(*fileError) {}}
 	contents, fault := r.read()
 	if fault != nil {
 		return nil, fault
@@ -69,12 +69,12 @@ func (r *reloaded[T]) reread() {
 	contents, fault := r.read()
 	if fault == nil {
 		if same(contents, r.contents) {
-			r.fault = fileFault{}
+			r.fault = fileError{}
 			return
 		}
 		var value *T
 		if value, fault = r.parse(contents); fault == nil {
-			r.contents, r.fault = contents, fileFault{}
+			r.contents, r.fault = contents, fileError{}
 			r.current.Store(value)
 			r.changed(nil)
 			return
@@ -86,12 +86,12 @@ func (r *reloaded[T]) reread() {
 	}
 }
 
-func (r *reloaded[T]) read() ([][]byte, *fileFault) {
+func (r *reloaded[T]) read() ([][]byte, *fileError) {
 	contents := make([][]byte, len(r.files))
 	for i, file := range r.files {
 		var err error
 		if contents[i], err = os.ReadFile(file.path); err != nil {
-			return nil, &fileFault{file.setting, "the file cannot be read"}
+			return nil, &fileError{file.setting, "the file cannot be read"}
 		}
 	}
 	return contents, nil

@@ -133,7 +133,6 @@ func (l *Log) reach() error {
 }
 
 func (l *Log) open() error {
-	//nolint:gosec // The operator names the file.
 	file, err := os.OpenFile(l.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err

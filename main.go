@@ -82,15 +82,21 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 	if names := config.WithoutEffect(); len(names) > 0 {
 		logger.Warn().Strs("settings", names).Msg("this version does not heed these settings")
 	}
+	if config.AllowedPACS() == nil {
+		logger.Warn().Msg("PACS_ALLOWLIST is empty: callers can have the gateway connect to any address that it reaches")
+	}
 	if config.DICOMDebug {
 		logger.Warn().Msg("DICOM_DEBUG is on: the log holds patient data")
 	}
 	gateway := qr.New(qr.Options{
-		Timeouts:         config.Timeouts(),
-		OperationTimeout: config.OperationTimeout.Duration(),
-		MaxMatches:       config.MaxMatches,
-		TLS:              config.DICOMTLS(),
-		Trace:            server.NewTrace(config.DICOMDebug),
+		Timeouts:               config.Timeouts(),
+		OperationTimeout:       config.OperationTimeout.Duration(),
+		MaxMatches:             config.MaxMatches,
+		Allow:                  config.AllowedPACS(),
+		MaxAssociationsPerPeer: config.MaxAssociationsPerPACS,
+		QueueTimeout:           config.QueueLimit(),
+		TLS:                    config.DICOMTLS(),
+		Trace:                  server.NewTrace(config.DICOMDebug),
 	})
 	s, err := server.New(server.Options{
 		Config:   config,

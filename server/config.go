@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/qr"
 )
 
 // Config is every setting of the gateway, each from the environment variable
@@ -40,6 +41,8 @@ type Config struct {
 
 	MaxMatches int `env:"MAX_MATCHES" envDefault:"10000"`
 
+	PACSAllowlist          string  `env:"PACS_ALLOWLIST"`
+	MaxOperations          int     `env:"MAX_OPERATIONS"            envDefault:"256"`
 	MaxAssociationsPerPACS int     `env:"MAX_ASSOCIATIONS_PER_PACS" envDefault:"10"`
 	QueueTimeout           Seconds `env:"QUEUE_TIMEOUT"             envDefault:"5"`
 	AssociationIdle        Seconds `env:"ASSOCIATION_IDLE"          envDefault:"0"`
@@ -59,6 +62,7 @@ type Config struct {
 	ForwardedUserHeader string `env:"FORWARDED_USER_HEADER"`
 
 	dicomTLS *tls.Config
+	allow    *qr.Allowlist        // nil: any PACS
 	tlsFiles *reloaded[serverTLS] // nil: plain HTTP
 	keys     *reloaded[apiKeys]   // nil: none is asked for
 	origins  []string
@@ -66,19 +70,12 @@ type Config struct {
 	idle     []string
 }
 
-// Protections that this version lacks, by the setting that would switch each on.
-// To ignore one would leave a gateway open that its operator believes closed, or
-// unaudited that he believes audited.
-var notBuilt = []string{"PACS_ALLOWLIST"}
-
 // Other settings that have no effect yet, with the value that says so.
 var withoutEffect = []struct{ name, off string }{
 	{"ASSOCIATION_IDLE", "0"},
-	{"MAX_ASSOCIATIONS_PER_PACS", ""},
 	{"OTEL_EXPORTER_OTLP_ENDPOINT", ""},
 	{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", ""},
 	{"OTEL_TRACES_EXPORTER", "none"},
-	{"QUEUE_TIMEOUT", ""},
 }
 
 // Seconds is a duration that is written as a number of seconds, with or without
@@ -120,11 +117,6 @@ func LoadConfig(getenv func(string) string) (Config, error) {
 	}
 	c.check(&faults)
 
-	for _, name := range notBuilt {
-		if getenv(name) != "" {
-			faults.add(name, "this version does not support it; unset it")
-		}
-	}
 	for _, setting := range withoutEffect {
 		if value := getenv(setting.name); value != "" && value != setting.off {
 			c.idle = append(c.idle, setting.name)
@@ -155,8 +147,17 @@ func (c *Config) check(faults *faultyVariables) {
 	if c.MaxMatches < 1 {
 		faults.add("MAX_MATCHES", "want at least 1")
 	}
+	if c.MaxOperations < 1 {
+		faults.add("MAX_OPERATIONS", "want at least 1")
+	}
 	if c.MaxAssociationsPerPACS < 1 {
 		faults.add("MAX_ASSOCIATIONS_PER_PACS", "want at least 1")
+	}
+	if c.PACSAllowlist != "" {
+		var err error
+		if c.allow, err = qr.ParseAllowlist(c.PACSAllowlist); err != nil {
+			faults.add("PACS_ALLOWLIST", "want CIDR, host or host:port with commas between; "+err.Error())
+		}
 	}
 	if !validListenAddr(c.ListenAddr) {
 		faults.add("LISTEN_ADDR", "want host:port or :port")
@@ -188,6 +189,18 @@ func (c *Config) Timeouts() dicomnet.Timeouts {
 // WithoutEffect names the settings that were made and that this version does not
 // heed.
 func (c *Config) WithoutEffect() []string { return c.idle }
+
+// AllowedPACS is where the gateway may connect to; nil is anywhere.
+func (c *Config) AllowedPACS() *qr.Allowlist { return c.allow }
+
+// QueueLimit is QUEUE_TIMEOUT as qr.Options has it, where zero stands for the
+// default.
+func (c *Config) QueueLimit() time.Duration {
+	if c.QueueTimeout == 0 {
+		return -1
+	}
+	return c.QueueTimeout.Duration()
+}
 
 // DICOMTLS is what DICOM TLS connections to a PACS are made with; the settings
 // may leave it at what the system trusts.

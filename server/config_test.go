@@ -35,6 +35,10 @@ func TestSettingsHaveTheDefaultsOfTheContract(t *testing.T) {
 	assert.Equal(t, second(10), c.MoveTimeout)
 	assert.Equal(t, second(3600), c.OperationTimeout)
 	assert.Equal(t, 10000, c.MaxMatches)
+	assert.Equal(t, 256, c.MaxOperations)
+	assert.Equal(t, 10, c.MaxAssociationsPerPACS)
+	assert.Equal(t, 5*time.Second, c.QueueLimit())
+	assert.Nil(t, c.AllowedPACS())
 	assert.Nil(t, c.ServerTLS())
 	assert.NotNil(t, c.DICOMTLS())
 }
@@ -55,6 +59,10 @@ func TestSettingsAreTakenFromTheEnvironment(t *testing.T) {
 	assert.False(t, c.LogToConsole)
 	assert.True(t, c.DICOMDebug)
 
+	c = testConfig(t, "QUEUE_TIMEOUT", "0", "PACS_ALLOWLIST", "192.0.2.0/24")
+	assert.Negative(t, c.QueueLimit(), "no wait at all")
+	assert.NotNil(t, c.AllowedPACS())
+
 	c = testConfig(t, "MOVE_TIMEOUT", "300")
 	assert.Equal(t, 300*time.Second, c.Timeouts().Move)
 }
@@ -63,7 +71,7 @@ func TestOneMessageNamesEveryFaultySettingAndRepeatsNoValue(t *testing.T) {
 	_, err := LoadConfig(environment(
 		"ACSE_TIMEOUT", "soon-xyz", "DIMSE_TIMEOUT", "0", "NETWORK_TIMEOUT", "-1", "CONNECTION_TIMEOUT", "NaN",
 		"MOVE_TIMEOUT", "0", "OPERATION_TIMEOUT", "1e300", "MAX_MATCHES", "many-xyz", "LISTEN_ADDR", "xyz", "DICOM_DEBUG", "xyz",
-		"LOG_FORMAT", "xyz", "PACS_ALLOWLIST", "xyz", "API_KEYS_FILE", "/xyz", "AUDIT_LOG", "/xyz/audit.log", "ASSOCIATION_IDLE", "xyz",
+		"LOG_FORMAT", "xyz", "PACS_ALLOWLIST", "pacs, xyz/", "API_KEYS_FILE", "/xyz", "AUDIT_LOG", "/xyz/audit.log", "ASSOCIATION_IDLE", "xyz",
 		"MAX_ASSOCIATIONS_PER_PACS", "0", "QUEUE_TIMEOUT", "xyz", "TLS_CLIENT_CA_FILE", "/xyz", "DICOM_TLS_CA_FILE", "/xyz",
 		"DICOM_TLS_CERT_FILE", "/xyz", "TLS_KEY_FILE", "/xyz",
 	))
@@ -71,7 +79,7 @@ func TestOneMessageNamesEveryFaultySettingAndRepeatsNoValue(t *testing.T) {
 	for _, name := range []string{
 		"ACSE_TIMEOUT: want seconds", "DIMSE_TIMEOUT: want more", "NETWORK_TIMEOUT", "CONNECTION_TIMEOUT", "MOVE_TIMEOUT: want more",
 		"OPERATION_TIMEOUT: want seconds", "MAX_MATCHES: want an integer", "LISTEN_ADDR: want host:port", "DICOM_DEBUG: want true or false",
-		"LOG_FORMAT: want json or console", "PACS_ALLOWLIST: this version does not support it", "API_KEYS_FILE", "AUDIT_LOG",
+		"LOG_FORMAT: want json or console", "PACS_ALLOWLIST: want CIDR, host or host:port with commas between; entry 2", "API_KEYS_FILE", "AUDIT_LOG",
 		"ASSOCIATION_IDLE", "MAX_ASSOCIATIONS_PER_PACS", "QUEUE_TIMEOUT", "TLS_CLIENT_CA_FILE", "DICOM_TLS_CA_FILE: the file cannot be read",
 		"DICOM_TLS_KEY_FILE: is needed", "TLS_CERT_FILE: is needed",
 	} {
@@ -81,14 +89,14 @@ func TestOneMessageNamesEveryFaultySettingAndRepeatsNoValue(t *testing.T) {
 }
 
 func TestSettingsWithoutEffectAreNamed(t *testing.T) {
-	c := testConfig(t, "MAX_ASSOCIATIONS_PER_PACS", "20", "OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318", "OTEL_TRACES_EXPORTER", "none")
-	assert.Equal(t, []string{"MAX_ASSOCIATIONS_PER_PACS", "OTEL_EXPORTER_OTLP_ENDPOINT"}, c.WithoutEffect())
+	c := testConfig(t, "ASSOCIATION_IDLE", "20", "OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318", "OTEL_TRACES_EXPORTER", "none")
+	assert.Equal(t, []string{"ASSOCIATION_IDLE", "OTEL_EXPORTER_OTLP_ENDPOINT"}, c.WithoutEffect())
 	c = testConfig(t)
 	assert.Empty(t, c.WithoutEffect())
 }
 
 func TestSettingsThatAreInOrderByThemselvesButNotInRange(t *testing.T) {
-	for name, value := range map[string]string{"MAX_MATCHES": "0", "LISTEN_ADDR": "127.0.0.1:70000"} {
+	for name, value := range map[string]string{"MAX_MATCHES": "0", "MAX_OPERATIONS": "0", "PACS_ALLOWLIST": ",", "LISTEN_ADDR": "127.0.0.1:70000"} {
 		_, err := LoadConfig(environment(name, value))
 		assert.ErrorContains(t, err, name)
 	}

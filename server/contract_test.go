@@ -62,7 +62,7 @@ func TestAContractWithoutTheOperationIsRefused(t *testing.T) {
 
 // Codes that the contract has and later versions give.
 var notYet = []api.ProblemCode{
-	api.ProblemCodePACSNotAllowed, api.ProblemCodeTooManyRequests, api.ProblemCodePACSBusy,
+	api.ProblemCodeTooManyRequests,
 }
 
 func TestEveryProblemCodeOfTheContractHasItsStatus(t *testing.T) {

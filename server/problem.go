@@ -45,6 +45,7 @@ type kind struct {
 
 var kinds = map[api.ProblemCode]kind{
 	api.ProblemCodeInvalidRequest:       {400, "Invalid request", "The request is not what the contract says."},
+	api.ProblemCodePACSNotAllowed:       {403, "PACS not allowed", "The gateway is not allowed to connect to this PACS."},
 	api.ProblemCodeNoStudyMatched:       {404, "No study matched", "The PACS has no study of this patient that matches all filters."},
 	api.ProblemCodeRouteNotFound:        {404, "Route not found", "There is no such route."},
 	api.ProblemCodeMethodNotAllowed:     {405, "Method not allowed", "This route has other methods; the header Allow names them."},
@@ -81,11 +82,16 @@ var kinds = map[api.ProblemCode]kind{
 	api.ProblemCodeUnauthorized:     {401, http.StatusText(http.StatusUnauthorized), "Valid credentials are needed: an API key, a client certificate, or both."},
 	api.ProblemCodeAuditUnavailable: {503, "Audit unavailable", "The audit trail cannot be written, and without it the gateway does no work."},
 
-	api.ProblemCodeDraining: {503, "Shutting down", "The gateway is shutting down and takes no new work."},
+	api.ProblemCodeDraining:          {503, "Shutting down", "The gateway is shutting down and takes no new work."},
+	api.ProblemCodePACSBusy:          {503, "PACS busy", "No association with this PACS became free in time; try again later."},
+	api.ProblemCodeTooManyOperations: {503, "Too many operations", "The gateway has as many operations at hand as it takes; try again later."},
 }
 
 // errDraining cancels the operations that outlive the time for draining.
 var errDraining = errors.New("shutting down")
+
+// errTooManyOperations refuses what is over MAX_OPERATIONS.
+var errTooManyOperations = errors.New("too many operations")
 
 // errNoResponse is a handler that returned neither an answer nor an error.
 var errNoResponse = errors.New("no response")
@@ -98,8 +104,11 @@ var causes = []struct {
 }{
 	{is(echo.ErrNotFound), api.ProblemCodeRouteNotFound},
 	{is(errDraining), api.ProblemCodeDraining},
+	{is(errTooManyOperations), api.ProblemCodeTooManyOperations},
 	{as[*qr.OperationTimeoutError], api.ProblemCodeOperationTimeout},
 	{as[*qr.FilterError], api.ProblemCodeInvalidRequest},
+	{as[*qr.NotAllowedError], api.ProblemCodePACSNotAllowed},
+	{as[*qr.BusyError], api.ProblemCodePACSBusy},
 	{as[*qr.TooManyMatchesError], api.ProblemCodeTooManyMatches},
 	{is(context.Canceled), api.ProblemCodeCancelled},
 	{is(context.DeadlineExceeded), api.ProblemCodeOperationTimeout},
@@ -178,15 +187,16 @@ func problemOf(ctx context.Context, err error) *problem {
 	case http.StatusBadGateway:
 		p.dicom = dicomFault(err)
 	case http.StatusServiceUnavailable:
-		p.retryAfter = retryAfterDraining
+		p.retryAfter = retryAfter
 	case http.StatusBadRequest:
 		p.faults = []api.Fault{{Detail: "holds a filter that cannot be asked for"}}
 	}
 	return p
 }
 
-// Another instance behind the same proxy takes over at once; a restart takes about that long.
-const retryAfterDraining = 5
+// retryAfter is the same whatever was refused: another instance behind the same proxy takes over at once and a restart takes
+// about that long, and by then a line that is longer than QUEUE_TIMEOUT has moved on.
+const retryAfter = 5
 
 var steps = map[dicomnet.Step]api.DICOMFaultStep{
 	qr.StepResolve:         api.DICOMFaultStepResolve,

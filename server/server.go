@@ -72,7 +72,7 @@ type Server struct {
 // New builds the routes and the checks of the contract.
 func New(o Options) (*Server, error) {
 	s := &Server{
-		config: o.Config, gateway: o.Gateway, log: o.Logger, echo: echo.New(), workload: newWorkload(), limits: defaultLimits,
+		config: o.Config, gateway: o.Gateway, log: o.Logger, echo: echo.New(), workload: newWorkload(o.Config.MaxOperations), limits: defaultLimits,
 	}
 	s.echo.IPExtractor = o.Config.proxies.clientAddress()
 	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.answer(c, err) }
@@ -108,7 +108,7 @@ func (s *Server) operationChecks() (map[string][]echo.MiddlewareFunc, error) {
 		if err != nil {
 			return nil, err
 		}
-		checks[operation] = []echo.MiddlewareFunc{s.workload.admit, v.check, s.admitAudited}
+		checks[operation] = []echo.MiddlewareFunc{s.workload.admit, v.check, s.workload.bound, s.admitAudited}
 	}
 	return checks, nil
 }

@@ -6,15 +6,19 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// workload counts the operations that run, and takes no more once it is drained.
+// workload counts the operations that run, of which it takes so many at once, and no more once it is drained.
 type workload struct {
+	atWork chan struct{} // one each; its capacity is the bound
+
 	mu       sync.Mutex
-	running  int
+	running  int // those whose request is still being read or checked too
 	draining bool
 	idle     chan struct{} // closed when drained and nothing runs
 }
 
-func newWorkload() *workload { return &workload{idle: make(chan struct{})} }
+func newWorkload(most int) *workload {
+	return &workload{atWork: make(chan struct{}, most), idle: make(chan struct{})}
+}
 
 func (l *workload) begin() bool {
 	l.mu.Lock()
@@ -61,5 +65,19 @@ func (l *workload) admit(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		defer l.end()
 		return next(c)
+	}
+}
+
+// bound refuses what is over the limit. It comes after the checks of a request: one that is slow to arrive, or faulty, keeps
+// nobody out.
+func (l *workload) bound(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		select {
+		case l.atWork <- struct{}{}:
+			defer func() { <-l.atWork }()
+			return next(c)
+		default:
+			return errTooManyOperations
+		}
 	}
 }

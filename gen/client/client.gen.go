@@ -219,6 +219,7 @@ const (
 	ProblemCodeTLSExpected            ProblemCode = "tls_expected"
 	ProblemCodeTLSFailed              ProblemCode = "tls_failed"
 	ProblemCodeTooManyMatches         ProblemCode = "too_many_matches"
+	ProblemCodeTooManyOperations      ProblemCode = "too_many_operations"
 	ProblemCodeTooManyRequests        ProblemCode = "too_many_requests"
 	ProblemCodeUnauthorized           ProblemCode = "unauthorized"
 	ProblemCodeUnsupportedMediaType   ProblemCode = "unsupported_media_type"
@@ -296,6 +297,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeTLSFailed:
 		return true
 	case ProblemCodeTooManyMatches:
+		return true
+	case ProblemCodeTooManyOperations:
 		return true
 	case ProblemCodeTooManyRequests:
 		return true
@@ -811,6 +814,7 @@ type Problem struct {
 // | `audit_unavailable` | 503 | the audit trail cannot be written |
 // | `draining` | 503 | the gateway is shutting down |
 // | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT |
+// | `too_many_operations` | 503 | as many operations are running as MAX_OPERATIONS permits |
 type ProblemCode string
 
 // ProgressEvent Data of the event `progress`. Counters are null where the PACS sent none.

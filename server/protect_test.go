@@ -1,0 +1,356 @@
+package server
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/dicomnet/pdu"
+	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/qr"
+)
+
+// crowded is a PACS on loopback that accepts ten associations and rejects any other for now.
+type crowded struct {
+	find func() // called in each C-FIND; nil: nothing
+
+	script           dicomtest.Script
+	mu               sync.Mutex
+	open, most, over int
+}
+
+const crowdedTakes = 10
+
+// listen gives its port.
+func (c *crowded) listen(t *testing.T) int {
+	t.Helper()
+	c.script.Play = c.play
+	address, stop, err := c.script.Listen()
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		stop()
+		assert.NoError(t, c.script.Err())
+	})
+	return portOf(t, address)
+}
+
+func portOf(t *testing.T, address string) int {
+	t.Helper()
+	_, service, err := net.SplitHostPort(address)
+	require.NoError(t, err)
+	port, err := strconv.Atoi(service)
+	require.NoError(t, err)
+	return port
+}
+
+func (c *crowded) play(p *dicomtest.Peer) {
+	p.ReadAssociateRQ()
+	left := sync.OnceFunc(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.open--
+	})
+	defer left()
+	if !c.admit() {
+		p.SendPDU(&pdu.AssociateRJ{Result: 2, Source: 3, Reason: 2})
+		return
+	}
+	p.SendPDU(p.AC(dataset.ImplicitVRLittleEndian))
+	a := &association{Peer: p, rq: p.ReadRequest(dicomnet.CFindRQ)}
+	if c.find != nil {
+		c.find()
+	}
+	a.match(match(1))
+	a.done(dicomnet.StatusSuccess)
+	p.Expect(pdu.TypeReleaseRQ)
+	left()
+	p.SendPDU(&pdu.ReleaseRP{})
+}
+
+func (c *crowded) admit() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open++
+	c.most = max(c.most, c.open)
+	if c.open > crowdedTakes {
+		c.over++
+		return false
+	}
+	return true
+}
+
+// fromSettings is the gateway that main makes of the settings, as far as it matters here.
+func fromSettings(t *testing.T, o qr.Options, variables ...string) *qr.Gateway {
+	t.Helper()
+	c := testConfig(t, variables...)
+	o.Timeouts, o.Allow = c.Timeouts(), c.AllowedPACS()
+	o.MaxAssociationsPerPeer, o.QueueTimeout = c.MaxAssociationsPerPACS, c.QueueLimit()
+	return qr.New(o)
+}
+
+func queryAt(host string, port int) string {
+	return strings.Replace(strings.Replace(queryBody, "127.0.0.1", host, 1), `:104,`, ":"+strconv.Itoa(port)+",", 1)
+}
+
+// callers send that many queries in all, from so many goroutines, and count the answers by status.
+func (r *running) callers(t *testing.T, callers, queries int, body string) (statuses map[int]int, took time.Duration) {
+	t.Helper()
+	transport := &http.Transport{MaxIdleConnsPerHost: callers}
+	defer transport.CloseIdleConnections()
+	httpClient := &http.Client{Transport: transport, Timeout: time.Minute}
+	statuses = map[int]int{}
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	var sent atomic.Int64
+	start := time.Now()
+	for range callers {
+		wait.Go(func() {
+			for sent.Add(1) <= int64(queries) {
+				response, err := httpClient.Post(r.url+"/q", jsonType, strings.NewReader(body))
+				if !assert.NoError(t, err) {
+					return
+				}
+				_, err = io.Copy(io.Discard, response.Body)
+				assert.NoError(t, err)
+				_ = response.Body.Close()
+				mu.Lock()
+				statuses[response.StatusCode]++
+				mu.Unlock()
+			}
+		})
+	}
+	wait.Wait()
+	return statuses, time.Since(start)
+}
+
+func TestAPACSThatTakesTenAssociationsNeverSeesAnEleventh(t *testing.T) {
+	var peer crowded
+	body := queryAt("127.0.0.1", peer.listen(t))
+	gateway := fromSettings(t, qr.Options{}, "QUEUE_TIMEOUT", "30")
+	r := start(t, gateway)
+	const queries = 512
+	few, tookFew := r.callers(t, crowdedTakes, queries, body)
+	many, tookMany := r.callers(t, 256, queries, body)
+	require.NoError(t, gateway.Wait(t.Context()))
+	assert.Equal(t, map[int]int{http.StatusOK: queries}, few)
+	assert.Equal(t, map[int]int{http.StatusOK: queries}, many)
+	assert.Zero(t, peer.over)
+	assert.Equal(t, crowdedTakes, peer.most, "all places are used")
+	rate := func(took time.Duration) float64 { return queries / took.Seconds() }
+	t.Logf("10 callers: %.0f queries/s; 256 callers: %.0f queries/s; ratio %.2f", rate(tookFew), rate(tookMany), rate(tookMany)/rate(tookFew))
+}
+
+func TestWhoeverWaitsForAPACSForTooLongIsToldSo(t *testing.T) {
+	served, gone := make(chan struct{}, crowdedTakes), make(chan struct{})
+	peer := crowded{find: func() { served <- struct{}{}; <-gone }}
+	port := peer.listen(t)
+	gateway := fromSettings(t, qr.Options{}, "QUEUE_TIMEOUT", "0.2")
+	r := start(t, gateway)
+	holding := make(chan map[int]int)
+	go func() {
+		statuses, _ := r.callers(t, crowdedTakes, crowdedTakes, queryAt("127.0.0.1", port))
+		holding <- statuses
+	}()
+	for range crowdedTakes {
+		<-served
+	}
+	refused, took := r.callers(t, 246, 246, queryAt("127.0.0.1", port))
+	assert.Equal(t, map[int]int{http.StatusServiceUnavailable: 246}, refused)
+	assert.GreaterOrEqual(t, took, 200*time.Millisecond)
+	assert.Less(t, took, 10*time.Second)
+	status, header, answer := r.post(t, "/q", queryAt("127.0.0.1", port))
+	assert.Equal(t, http.StatusServiceUnavailable, status)
+	assert.Equal(t, client.ProblemCodePACSBusy, problemIn(t, answer).Code)
+	assert.Equal(t, "5", header.Get("Retry-After"))
+	echo := echoRequest(port)
+	reply, err := r.api.EchoWithResponse(t.Context(), nil, echo)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusServiceUnavailable, reply.StatusCode(), "/echo waits in the same line")
+	assert.Empty(t, reply.ApplicationProblemJSON503.Steps)
+	status, _, answer = r.post(t, "/qr", strings.Replace(retrieveBody, ":104,", ":"+strconv.Itoa(port)+",", 1))
+	assert.Equal(t, http.StatusServiceUnavailable, status, answer)
+	close(gone)
+	assert.Equal(t, map[int]int{http.StatusOK: crowdedTakes}, <-holding)
+	require.NoError(t, gateway.Wait(t.Context()))
+	assert.Zero(t, peer.over)
+}
+
+func TestOperationsAreBounded(t *testing.T) {
+	begun, finish := make(chan struct{}), make(chan struct{})
+	r := start(t, &fakeGateway{query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+		begun <- struct{}{}
+		<-finish
+		return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil
+	}}, "MAX_OPERATIONS", "2")
+	statuses := make(chan int, 3)
+	ask := func() {
+		reply, err := r.api.QueryWithResponse(t.Context(), nil, queryRequest())
+		assert.NoError(t, err)
+		statuses <- reply.StatusCode()
+	}
+	go ask()
+	go ask()
+	<-begun
+	<-begun
+
+	for _, path := range []string{"/q", "/qr", "/echo"} {
+		body := map[string]string{"/q": queryBody, "/qr": retrieveBody, "/echo": echoBody}[path]
+		status, header, answer := r.post(t, path, body)
+		assert.Equal(t, http.StatusServiceUnavailable, status)
+		assert.Equal(t, client.ProblemCodeTooManyOperations, problemIn(t, answer).Code)
+		assert.Equal(t, "5", header.Get("Retry-After"))
+	}
+	status, _, _ := r.post(t, "/q", `{}`)
+	assert.Equal(t, http.StatusBadRequest, status, "what is wrong does not get better by waiting")
+	status, _, _ = r.do(t, http.MethodGet, "/health", nil)
+	assert.Equal(t, http.StatusOK, status)
+
+	finish <- struct{}{}
+	assert.Equal(t, http.StatusOK, <-statuses)
+	go ask()
+	<-begun
+	close(finish)
+	assert.Equal(t, http.StatusOK, <-statuses)
+	assert.Equal(t, http.StatusOK, <-statuses)
+}
+
+// A request that arrives slowly keeps nobody out.
+func TestRequestsThatAreBeingReadAreNoOperationsYet(t *testing.T) {
+	r := start(t, answering(&qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil), "MAX_OPERATIONS", "1")
+	slow, trickle := io.Pipe()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/q", slow)
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", jsonType)
+	status := make(chan int)
+	go func() {
+		response, err := http.DefaultTransport.RoundTrip(request)
+		if assert.NoError(t, err) {
+			_ = response.Body.Close()
+			status <- response.StatusCode
+		}
+	}()
+	_, err = io.WriteString(trickle, queryBody[:20])
+	require.NoError(t, err)
+	reply, err := r.api.QueryWithResponse(t.Context(), nil, queryRequest())
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusOK, reply.StatusCode())
+	_, err = io.WriteString(trickle, queryBody[20:])
+	require.NoError(t, err)
+	require.NoError(t, trickle.Close())
+	assert.Equal(t, http.StatusOK, <-status)
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestAPACSThatIsNotAllowedIsNotDialled(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var dialled atomic.Int64
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			dialled.Add(1)
+			_ = conn.Close()
+		}
+	}()
+	port := portOf(t, listener.Addr().String())
+	lookup := func(_ context.Context, host string) ([]string, error) {
+		if host == "inside.example" {
+			return []string{"127.0.0.1"}, nil
+		}
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	}
+	for _, allowlist := range []string{"192.0.2.0/24", "pacs.example", "127.0.0.1:1", "inside.example"} {
+		r := start(t, fromSettings(t, qr.Options{LookupHost: lookup}, "PACS_ALLOWLIST", allowlist))
+		var answers []string
+		for _, host := range []string{"127.0.0.1", "::ffff:127.0.0.1", "inside.example", "nowhere.example"} {
+			for path, body := range map[string]string{
+				"/q": queryBody, "/qr": retrieveBody, "/echo": strings.Replace(echoBody, "pacs.example", "127.0.0.1", 1),
+			} {
+				body = strings.Replace(strings.Replace(body, "127.0.0.1", host, 1), `:104,`, ":"+strconv.Itoa(port)+",", 1)
+				status, _, answer := r.post(t, path, body, correlationHeader, "the-same")
+				assert.Equal(t, http.StatusForbidden, status, "%s %s %s", allowlist, host, path)
+				assert.NotContains(t, answer, host)
+				answers = append(answers, answer)
+			}
+		}
+		for _, answer := range answers {
+			assert.Equal(t, answers[0], answer, "whatever stands behind it")
+		}
+		p := problemIn(t, answers[0])
+		assert.Equal(t, client.ProblemCodePACSNotAllowed, p.Code)
+		assert.Nil(t, p.DICOM)
+		assert.Empty(t, p.Steps)
+	}
+	require.NoError(t, listener.Close())
+	<-closed
+	assert.Zero(t, dialled.Load())
+}
+
+// A name that has an address which is allowed and then, or beside it, one which is not.
+func TestANameThatResolvesToAnAllowedAndThenToAForbiddenAddressIsRefused(t *testing.T) {
+	allowed := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "PACS"})
+	require.NoError(t, allowed.Listen("127.0.0.1:0"))
+	defer allowed.Close()
+	port := portOf(t, allowed.Addr())
+	forbidden, err := net.Listen("tcp", net.JoinHostPort("127.0.0.2", strconv.Itoa(port)))
+	require.NoError(t, err)
+	defer forbidden.Close()
+	var dialled atomic.Int64
+	go func() {
+		for {
+			conn, err := forbidden.Accept()
+			if err != nil {
+				return
+			}
+			dialled.Add(1)
+			_ = conn.Close()
+		}
+	}()
+	var mu sync.Mutex
+	var answers [][]string
+	gateway := fromSettings(t, qr.Options{LookupHost: func(context.Context, string) ([]string, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		next := answers[0]
+		answers = answers[1:]
+		return next, nil
+	}}, "PACS_ALLOWLIST", "127.0.0.1/32")
+	r := start(t, gateway)
+	echo := func(addresses ...[]string) int {
+		t.Helper()
+		answers = addresses
+		request := echoRequest(port)
+		request.PACSIP = "rebound.example"
+		reply, err := r.api.EchoWithResponse(t.Context(), nil, request)
+		require.NoError(t, err)
+		return reply.StatusCode()
+	}
+	first, second := []string{"127.0.0.1"}, []string{"127.0.0.2"}
+	assert.Equal(t, http.StatusOK, echo(first, second), "it is resolved once, and dialled at that address")
+	assert.Equal(t, [][]string{second}, answers)
+	assert.Equal(t, http.StatusForbidden, echo(second))
+	assert.Equal(t, http.StatusForbidden, echo([]string{"127.0.0.1", "127.0.0.2"}))
+	assert.Equal(t, http.StatusForbidden, echo([]string{"::ffff:127.0.0.2"}))
+	assert.Equal(t, http.StatusOK, echo([]string{"::ffff:127.0.0.1"}))
+	assert.Equal(t, 2, allowed.Operations(dicomnet.StepEcho))
+	assert.Zero(t, dialled.Load())
+	require.NoError(t, gateway.Wait(t.Context()))
+}

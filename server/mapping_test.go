@@ -177,8 +177,7 @@ func outcomeRows() []outcomeRow {
 			retrievals: []string{
 				"1 ok 0000 1/0/0", "2 failed  2/1/0", "3 not_attempted  -/-/-", "4 not_attempted  -/-/-", "5 not_attempted  -/-/-",
 			},
-			// a rejection that is transient is tried again
-			seen: []string{"associate", "find", "move 1", "move 2", "associate", "associate", "associate", "associate"},
+			seen: []string{"associate", "find", "move 1", "move 2", "associate"},
 		},
 		{
 			name: "aborts in the second and the fourth of five", studies: 5, move: func(a *association, n int) {

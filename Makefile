@@ -32,7 +32,7 @@ generate: ## write gen/ anew from openapi.yaml
 test: ## all tests that need Go alone
 	$(GOTEST) ./...
 
-interop: ## the built gateway against DCMTK and Orthanc (Debian: dcmtk orthanc)
+interop: ## the built gateway against DCMTK and Orthanc (Debian: dcmtk orthanc nginx caddy curl)
 	$(GOTEST) -count=1 -tags interop ./interop/...
 
 browser: build ## the documents in headless Chromium (needs node, npm, chromium)

@@ -18,7 +18,7 @@ import (
 // packages are the Debian packages that the programs come from.
 var packages = map[string]string{
 	"dcmqrscp": "dcmtk", "storescu": "dcmtk", "storescp": "dcmtk", "findscu": "dcmtk", "Orthanc": "orthanc",
-	"nginx": "nginx", "caddy": "caddy",
+	"nginx": "nginx", "caddy": "caddy", "curl": "curl",
 }
 
 // lookup is the path of a program; the error says which package is missing.

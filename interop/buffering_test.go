@@ -1,0 +1,85 @@
+//go:build interop
+
+package interop
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// An nginx that nobody told of event streams buffers what it passes on, unless the
+// answer asks it not to.
+func bufferingNginx(t *testing.T) (url string) {
+	t.Helper()
+	ports, err := freePorts(1)
+	require.NoError(t, err)
+	p, err := startNginx(t.TempDir(), fmt.Sprintf("server { listen %s; location / { proxy_pass %s; } }", address(ports[0]), theSite.gateway.url))
+	started(t, p, err)
+	require.NoError(t, p.ready(listening(ports[0])))
+	return "http://" + address(ports[0])
+}
+
+func post(ctx context.Context, t *testing.T, url string, p *heldPACS) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/qr", p.body(t, heldDestination))
+	require.NoError(t, err)
+	r.Header.Set("Content-Type", "application/json")
+	return r
+}
+
+// whole is the stream of the study that heldPACS is asked for.
+var whole = []string{
+	"matched", "progress", "progress", "progress", "progress", "progress", "progress", "progress", "retrieved", "result",
+}
+
+// turn gives the PACS its turn for the next instance when an event has arrived.
+func (p *heldPACS) turn(e event) {
+	if e.name == "matched" || e.name == "progress" {
+		p.turns <- struct{}{}
+	}
+}
+
+func TestEventsComeOneByOneThroughAnNginxThatBuffers(t *testing.T) {
+	pacs, url := newHeldPACS(t), bufferingNginx(t)
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	names, err := events(t, http.DefaultClient, post(ctx, t, url, pacs), pacs.turn)
+	require.NoError(t, err)
+	assert.Equal(t, whole, names)
+}
+
+func TestACallerThatLeavesAnNginxThatBuffersCancelsTheRetrieve(t *testing.T) {
+	pacs, url := newHeldPACS(t), bufferingNginx(t)
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	_, err := events(t, http.DefaultClient, post(ctx, t, url, pacs), pacs.midway(leave))
+	require.ErrorIs(t, err, context.Canceled)
+	soon(t, pacs.left, "the PACS goes on moving for a caller that has left")
+}
+
+func TestCurlShowsEventsAsTheyCome(t *testing.T) {
+	pacs := newHeldPACS(t)
+	path, err := lookup("curl")
+	require.NoError(t, err)
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	curl := exec.CommandContext(ctx, path, "-sSN", theSite.gateway.url+"/qr",
+		"-H", "Content-Type: application/json", "-H", "Accept: text/event-stream", "-d", "@-")
+	curl.Stdin = pacs.body(t, heldDestination)
+	out, err := curl.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, curl.Start())
+	var names []string
+	require.NoError(t, readEvents(out, func(e event) {
+		names = append(names, e.name)
+		pacs.turn(e)
+	}))
+	require.NoError(t, curl.Wait())
+	assert.Equal(t, whole, names)
+}

@@ -59,6 +59,15 @@ func assertUnaudited(t *testing.T, status int, header http.Header, body string) 
 	assert.NotContains(t, body, studyUID)
 }
 
+// assertWithheld is for work that was done.
+func assertWithheld(t *testing.T, status int, body string) {
+	t.Helper()
+	assert.Equal(t, http.StatusInternalServerError, status)
+	assert.Equal(t, client.ProblemCodeAuditFailed, problemIn(t, body).Code)
+	assert.NotContains(t, body, patientName)
+	assert.NotContains(t, body, studyUID)
+}
+
 func eventsOf(all []record) string {
 	var ids []string
 	for _, r := range all {
@@ -87,16 +96,16 @@ func TestNoResultLeavesThatIsNotRecorded(t *testing.T) {
 		d.fill(asked == 1)
 		return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil
 	}
-	for range 2 {
-		status, header, body := r.post(t, "/q", queryBody)
-		assertUnaudited(t, status, header, body)
-	}
+	status, _, body := r.post(t, "/q", queryBody)
+	assertWithheld(t, status, body)
+	status, header, body := r.post(t, "/q", queryBody)
+	assertUnaudited(t, status, header, body)
 	assert.Equal(t, 1, asked, "the second time nothing is done")
 	assert.Equal(t, "error", waitForLine(t, r, "audit record not written")["level"])
 	assert.NotContains(t, r.logs.String(), patientID)
 
 	d.fill(false)
-	status, _, _ := r.post(t, "/q", queryBody)
+	status, _, _ = r.post(t, "/q", queryBody)
 	assert.Equal(t, http.StatusOK, status)
 	assert.Equal(t, activityEvent+" "+queryEvent+" "+queryEvent, eventsOf(records(t, d.String())), "one for each that was asked")
 }
@@ -134,8 +143,8 @@ func TestAnEchoThatCannotBeRecordedIsWithheld(t *testing.T) {
 		d.fill(true)
 		return &qr.EchoReport{}
 	}
-	status, header, body := r.post(t, "/echo", strings.Replace(queryBody, `,"patient_id":"`+patientID+`"`, "", 1))
-	assertUnaudited(t, status, header, body)
+	status, _, body := r.post(t, "/echo", strings.Replace(queryBody, `,"patient_id":"`+patientID+`"`, "", 1))
+	assertWithheld(t, status, body)
 	d.fill(false)
 }
 
@@ -156,7 +165,6 @@ func TestNothingIsMovedThatIsNotRecorded(t *testing.T) {
 			}
 			status, header, body := r.post(t, "/qr", retrieveBody, "Accept", accept)
 			assertUnaudited(t, status, header, body)
-			assert.Contains(t, problemIn(t, body).Detail, "Nothing was moved")
 			all := records(t, d.String())
 			assert.Equal(t, activityEvent+" "+beginEvent+" "+transferredEvent, eventsOf(all), "the one that waited first")
 			assert.Equal(t, "not_attempted", all[2].details(studyUID)["status"])
@@ -174,16 +182,15 @@ func TestAnOutcomeThatCannotBeRecordedIsWithheld(t *testing.T) {
 				d.fill(true)
 				return outcome(nil, moved(1)), nil
 			}
-			status, header, body := r.post(t, "/qr", retrieveBody, "Accept", accept)
+			status, _, body := r.post(t, "/qr", retrieveBody, "Accept", accept)
 			if accept == eventType {
 				all := events(t, strings.NewReader(body))
 				last := all[len(all)-1]
 				assert.Equal(t, "error", last.name)
 				last.valid(t, "Problem")
-				body = last.data
-			} else {
-				assertUnaudited(t, status, header, body)
+				status, body = http.StatusInternalServerError, last.data
 			}
+			assertWithheld(t, status, body)
 			assert.Contains(t, problemIn(t, body).Detail, "may have been moved")
 			assert.Equal(t, activityEvent+" "+beginEvent, eventsOf(records(t, d.String())))
 			d.fill(false)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/audit"
 )
@@ -28,12 +29,6 @@ func (a *auditor) around(g Gateway) Gateway {
 	return &audited{Gateway: g, auditor: a}
 }
 
-const (
-	withheld      = "The operation ran, but its audit record could not be written, so its result is withheld."
-	notBegun      = "Nothing was moved, for the audit record of it could not be written."
-	movedWithheld = "Studies may have been moved, but the audit record of the outcome could not be written, so the result is withheld."
-)
-
 // Query is recorded as section A.5.3.10 of PS3.15 says.
 func (g *audited) Query(ctx context.Context, p qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
 	result, err := sheltered(ctx, func() (*qr.QueryResult, error) { return g.Gateway.Query(ctx, p, f) })
@@ -42,7 +37,7 @@ func (g *audited) Query(ctx context.Context, p qr.Peer, f qr.Filter) (*qr.QueryR
 		studies = result.Studies
 	}
 	if failed := g.auditor.log.Write(g.auditor.queried(ctx, p, f, studies, err)); failed != nil {
-		return nil, unaudited(ctx, failed, withheld)
+		return nil, notRecorded(ctx, api.ProblemCodeAuditFailed, failed)
 	}
 	return result, err
 }
@@ -55,7 +50,7 @@ func (g *audited) Echo(ctx context.Context, p qr.Peer) *qr.EchoReport {
 		report = &qr.EchoReport{Err: err}
 	}
 	if failed := g.auditor.log.Write(g.auditor.echoed(ctx, p, report.Err)); failed != nil {
-		return &qr.EchoReport{Err: unaudited(ctx, failed, withheld)}
+		return &qr.EchoReport{Err: notRecorded(ctx, api.ProblemCodeAuditFailed, failed)}
 	}
 	return report
 }
@@ -68,13 +63,13 @@ func (g *audited) Retrieve(
 	stoppable, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	t := transfer{auditor: g.auditor, peer: p, filter: f, destination: destination}
-	var notRecorded error
+	var unbegun error // why there is no record of the beginning
 	result, err := sheltered(ctx, func() (*qr.RetrieveResult, error) {
 		return g.Gateway.Retrieve(stoppable, p, f, destination, qr.Progress{
 			Matched: func(studies []qr.Study, warnings []qr.Warning) {
 				t.studies = studies
-				if notRecorded = g.auditor.log.Write(t.begun(ctx)); notRecorded != nil {
-					stop(notRecorded) // before the first move
+				if unbegun = g.auditor.log.Write(t.begun(ctx)); unbegun != nil {
+					stop(unbegun) // before the first move
 					return
 				}
 				if progress.Matched != nil {
@@ -82,12 +77,12 @@ func (g *audited) Retrieve(
 				}
 			},
 			Moving: func(s qr.SubOperations) {
-				if notRecorded == nil && progress.Moving != nil {
+				if unbegun == nil && progress.Moving != nil {
 					progress.Moving(s)
 				}
 			},
 			Retrieved: func(r qr.Retrieval) {
-				if notRecorded == nil && progress.Retrieved != nil {
+				if unbegun == nil && progress.Retrieved != nil {
 					progress.Retrieved(r)
 				}
 			},
@@ -98,16 +93,18 @@ func (g *audited) Retrieve(
 	}
 	if len(t.studies) == 0 {
 		if failed := g.auditor.log.Write(g.auditor.queried(ctx, p, f, nil, err)); failed != nil {
-			return nil, unaudited(ctx, failed, notBegun)
+			return nil, notRecorded(ctx, api.ProblemCodeAuditUnavailable, failed)
 		}
 		return result, err
 	}
 	failed := g.auditor.log.Write(t.ended(ctx, result, err))
 	switch {
-	case notRecorded != nil:
-		return nil, unaudited(ctx, notRecorded, notBegun)
+	case unbegun != nil:
+		return nil, notRecorded(ctx, api.ProblemCodeAuditUnavailable, unbegun)
 	case failed != nil:
-		return nil, unaudited(ctx, failed, movedWithheld)
+		p := notRecorded(ctx, api.ProblemCodeAuditFailed, failed)
+		p.detail = "Studies may have been moved, but the outcome could not be recorded, so the result is withheld."
+		return nil, p
 	}
 	return result, err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"strconv"
@@ -65,17 +66,21 @@ func (s *Server) admitAudited(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if s.auditor != nil {
 			if err := s.auditor.log.Ready(); err != nil {
-				return unaudited(c.Request().Context(), err, "")
+				return notRecorded(c.Request().Context(), api.ProblemCodeAuditUnavailable, err)
 			}
 		}
 		return next(c)
 	}
 }
 
-// unaudited is the answer where the sink fails.
-func unaudited(ctx context.Context, err error, detail string) *problem {
+// notRecorded is the answer where the sink fails: before the work, or after it.
+func notRecorded(ctx context.Context, code api.ProblemCode, err error) *problem {
 	zerolog.Ctx(ctx).Error().Err(err).Msg("audit record not written")
-	return &problem{code: api.ProblemCodeAuditUnavailable, detail: detail, retryAfter: auditRetryAfter, cause: err}
+	p := &problem{code: code}
+	if p.status() == http.StatusServiceUnavailable {
+		p.retryAfter = auditRetryAfter
+	}
+	return p
 }
 
 // record is what every record has.

@@ -80,6 +80,7 @@ var kinds = map[api.ProblemCode]kind{
 	api.ProblemCodeOperationTimeout:       {502, "Operation timeout", "The operation took longer than the gateway allows."},
 
 	api.ProblemCodeUnauthorized:     {401, http.StatusText(http.StatusUnauthorized), "Valid credentials are needed: an API key, a client certificate, or both."},
+	api.ProblemCodeAuditFailed:      {500, "Audit failed", "The operation ran, but it could not be recorded, so its result is withheld."},
 	api.ProblemCodeAuditUnavailable: {503, "Audit unavailable", "The audit trail cannot be written, and without it the gateway does no work."},
 
 	api.ProblemCodeDraining:          {503, "Shutting down", "The gateway is shutting down and takes no new work."},

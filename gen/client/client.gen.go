@@ -188,6 +188,7 @@ const (
 	ProblemCodeAssociationRejected    ProblemCode = "association_rejected"
 	ProblemCodeAssociationReleased    ProblemCode = "association_released"
 	ProblemCodeAssociationTimeout     ProblemCode = "association_timeout"
+	ProblemCodeAuditFailed            ProblemCode = "audit_failed"
 	ProblemCodeAuditUnavailable       ProblemCode = "audit_unavailable"
 	ProblemCodeCancelled              ProblemCode = "cancelled"
 	ProblemCodeConnectionLost         ProblemCode = "connection_lost"
@@ -235,6 +236,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeAssociationReleased:
 		return true
 	case ProblemCodeAssociationTimeout:
+		return true
+	case ProblemCodeAuditFailed:
 		return true
 	case ProblemCodeAuditUnavailable:
 		return true
@@ -786,6 +789,7 @@ type Problem struct {
 // | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
 // | `too_many_requests` | 429 | the caller asks too often |
 // | `internal_error` | 500 | unexpected fault of the gateway |
+// | `audit_failed` | 500 | the operation ran and could not be recorded, so its result is withheld |
 // | `not_implemented` | 501 | this version does not do that yet |
 // | `name_resolution_failed` | 502 | the host name of the PACS has no address |
 // | `pacs_unreachable` | 502 | no connection to the PACS came about |
@@ -811,7 +815,7 @@ type Problem struct {
 // | `protocol_error` | 502 | the PACS broke the DICOM protocol |
 // | `cancelled` | 502 | the operation was cancelled before anything was moved |
 // | `operation_timeout` | 502 | the operation took longer than OPERATION_TIMEOUT |
-// | `audit_unavailable` | 503 | the audit trail cannot be written |
+// | `audit_unavailable` | 503 | the audit trail cannot be written; nothing was moved |
 // | `draining` | 503 | the gateway is shutting down |
 // | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT |
 // | `too_many_operations` | 503 | as many operations are running as MAX_OPERATIONS permits |

@@ -113,3 +113,14 @@ func TestWhereAListenerIsReachedFromThisMachine(t *testing.T) {
 	assert.Equal(t, "http://[::1]:6000", baseURL("[::1]:6000", false))
 	assert.Equal(t, "http://gateway:6000", baseURL("gateway:6000", false))
 }
+
+func TestTheLogWarnsOfAnEmptyAllowlist(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for allowlist, warned := range map[string]bool{"": true, "192.0.2.0/24": false} {
+		var stdout bytes.Buffer
+		env := environment(map[string]string{"LISTEN_ADDR": "127.0.0.1:0", "PACS_ALLOWLIST": allowlist})
+		assert.Zero(t, run(ctx, []string{"dicom-qr-gateway", "serve"}, env, &stdout))
+		assert.Equal(t, warned, strings.Contains(stdout.String(), "PACS_ALLOWLIST is empty"))
+	}
+}

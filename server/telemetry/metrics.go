@@ -1,0 +1,120 @@
+package telemetry
+
+import (
+	"io"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/common/expfmt"
+)
+
+// MetricsType is the media type of what WriteMetrics writes.
+const MetricsType = "text/plain; version=0.0.4; charset=utf-8"
+
+const namespace = "dicomqr"
+
+// seconds are the buckets of all that involves a PACS: from a C-ECHO in the same room to the 3600 s that an operation may
+// take, dense below and around 10 s, at which the timeouts stand by default and beyond which answers become rare.
+var seconds = []float64{0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60, 300, 900, 3600}
+
+// queueSeconds end where a caller has long been refused: QUEUE_TIMEOUT is 5 s by default.
+var queueSeconds = []float64{0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30}
+
+// metrics are all of the gateway's own, on a registry that nothing else registers at.
+type metrics struct {
+	registry *prometheus.Registry
+
+	requests         *prometheus.CounterVec
+	requestSeconds   *prometheus.HistogramVec
+	requestsInFlight prometheus.Gauge
+
+	operations       *prometheus.CounterVec
+	operationSeconds *prometheus.HistogramVec
+	firstResponse    *prometheus.HistogramVec
+	stepSeconds      *prometheus.HistogramVec
+	matches          *prometheus.CounterVec
+	subOperations    *prometheus.CounterVec
+
+	associations       *prometheus.CounterVec
+	associationSeconds *prometheus.HistogramVec
+	associationsOpen   *prometheus.GaugeVec
+	rejections         *prometheus.CounterVec
+	aborts             *prometheus.CounterVec
+
+	queueLength  prometheus.Gauge
+	queueSeconds *prometheus.HistogramVec
+}
+
+func newMetrics(version, commit, goVersion string) *metrics {
+	f := factory{prometheus.NewRegistry()}
+	m := &metrics{
+		registry: f.Registry,
+
+		requests:         f.counter("http_requests_total", "HTTP requests answered.", "method", "route", "status"),
+		requestSeconds:   f.histogram("http_request_duration_seconds", "Time from the arrival of a request to the end of its answer.", seconds, "method", "route"),
+		requestsInFlight: f.gauge("http_requests_in_flight", "HTTP requests that run.").WithLabelValues(),
+
+		operations:       f.counter("operations_total", "Operations at a PACS (find, move, echo) by outcome: ok, partial or the code of the problem.", "operation", "outcome", "peer"),
+		operationSeconds: f.histogram("operation_duration_seconds", "Time of operations at a PACS, whatever their outcome.", seconds, "operation", "peer"),
+		firstResponse:    f.histogram("first_response_seconds", "Time from a DIMSE request to the first response.", seconds, "operation", "peer"),
+		stepSeconds:      f.histogram("step_duration_seconds", "Time of the steps of operations: resolve, connect, tls, associate, echo, find, move, release.", seconds, "step", "outcome"),
+		matches:          f.counter("matches_total", "C-FIND matches that PACS sent, before they are checked.", "peer"),
+		subOperations:    f.counter("suboperations_total", "C-MOVE sub-operations as PACS counted them: completed, failed, warning.", "outcome", "peer"),
+
+		associations:       f.counter("associations_total", "Associations that ended, attempts included, by outcome: released, aborted, rejected, lost, timeout, failed.", "outcome", "peer"),
+		associationSeconds: f.histogram("association_duration_seconds", "Time from connect to the end of an association, attempts included.", seconds, "outcome"),
+		associationsOpen:   f.gauge("associations_open", "Associations that are established.", "peer"),
+		rejections:         f.counter("rejections_total", "Associations that PACS rejected, in the words of PS3.8 section 9.3.4.", "result", "source", "reason", "peer"),
+		aborts:             f.counter("aborts_total", "Associations that ended by A-ABORT, in the words of PS3.8 section 9.3.8.", "by", "source", "reason", "peer"),
+
+		queueLength:  f.gauge("queue_length", "Operations that wait for a free place at their PACS.").WithLabelValues(),
+		queueSeconds: f.histogram("queue_wait_seconds", "Time that operations waited for a free place at their PACS, by outcome: ok, failed.", queueSeconds, "outcome"),
+	}
+	f.gauge("build_info", "1, with the build in the labels.", "version", "commit", "go_version").
+		WithLabelValues(version, commit, goVersion).Set(1)
+	f.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// factory makes metrics that are registered.
+type factory struct{ *prometheus.Registry }
+
+func (f factory) counter(name, help string, labels ...string) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+	f.MustRegister(c)
+	return c
+}
+
+func (f factory) gauge(name, help string, labels ...string) *prometheus.GaugeVec {
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, labels)
+	f.MustRegister(g)
+	return g
+}
+
+func (f factory) histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
+	f.MustRegister(h)
+	return h
+}
+
+func (m *metrics) write(w io.Writer) error {
+	families, err := m.registry.Gather()
+	if err != nil {
+		return err
+	}
+	encoder := expfmt.NewEncoder(w, expfmt.NewFormat(expfmt.TypeTextPlain))
+	for _, family := range families {
+		if err := encoder.Encode(family); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func statusLabel(status int) string {
+	if status == 0 {
+		return "none"
+	}
+	return strconv.Itoa(status)
+}

@@ -12,9 +12,13 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
 
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server"
+	"dicom-qr-gateway/server/telemetry"
 )
 
 //go:embed openapi.yaml
@@ -88,6 +92,11 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 	if config.DICOMDebug {
 		logger.Warn().Msg("DICOM_DEBUG is on: the log holds patient data")
 	}
+	watch, err := server.NewTelemetry(config, build, logger)
+	if err != nil {
+		return err
+	}
+	defer flush(ctx, watch, logger)
 	gateway := qr.New(qr.Options{
 		Timeouts:               config.Timeouts(),
 		OperationTimeout:       config.OperationTimeout.Duration(),
@@ -96,15 +105,17 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 		MaxAssociationsPerPeer: config.MaxAssociationsPerPACS,
 		QueueTimeout:           config.QueueLimit(),
 		TLS:                    config.DICOMTLS(),
-		Trace:                  server.NewTrace(config.DICOMDebug),
+		Trace:                  watch.Trace(server.NewTrace(config.DICOMDebug)),
+		Observe:                watch.Step,
 	})
 	s, err := server.New(server.Options{
-		Config:   config,
-		Gateway:  gateway,
-		Contract: contract,
-		Logger:   logger,
-		Build:    build,
-		Stdout:   stdout,
+		Config:    config,
+		Gateway:   gateway,
+		Contract:  contract,
+		Logger:    logger,
+		Build:     build,
+		Stdout:    stdout,
+		Telemetry: watch,
 	})
 	if err != nil {
 		return err
@@ -123,4 +134,17 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 	}
 	defer onHangup(s.Reopen)()
 	return s.Serve(ctx, listener)
+}
+
+// flushTimeout is short: with what is left to running operations it stays within the ten seconds that container runtimes
+// commonly give.
+const flushTimeout = time.Second
+
+// flush exports the last spans. That they are lost is no fault of the service, which is over.
+func flush(ctx context.Context, watch *telemetry.Telemetry, logger zerolog.Logger) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
+	if err := watch.Close(ctx); err != nil {
+		logger.Warn().Str("reason", err.Error()).Msg("the last traces are lost")
+	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/telemetry"
 )
 
 // Config is every setting of the gateway, each from the environment variable
@@ -68,14 +69,12 @@ type Config struct {
 	origins  []string
 	proxies  proxies
 	idle     []string
+	tracing  telemetry.Tracing
 }
 
 // Other settings that have no effect yet, with the value that says so.
 var withoutEffect = []struct{ name, off string }{
 	{"ASSOCIATION_IDLE", "0"},
-	{"OTEL_EXPORTER_OTLP_ENDPOINT", ""},
-	{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", ""},
-	{"OTEL_TRACES_EXPORTER", "none"},
 }
 
 // Seconds is a duration that is written as a number of seconds, with or without
@@ -116,6 +115,7 @@ func LoadConfig(getenv func(string) string) (Config, error) {
 		c.MoveTimeout = c.DIMSETimeout
 	}
 	c.check(&faults)
+	c.tracing = telemetry.ReadTracing(getenv, faults.add)
 
 	for _, setting := range withoutEffect {
 		if value := getenv(setting.name); value != "" && value != setting.off {
@@ -234,6 +234,7 @@ func (c Config) MarshalZerologObject(e *zerolog.Event) {
 		}
 		e.Interface(strings.ToLower(name), setting)
 	}
+	e.Bool("tracing", c.tracing.On()) // headers of the exporter may hold secrets
 }
 
 // faultyVariables collects what is wrong with the environment.

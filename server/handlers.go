@@ -6,6 +6,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/server/telemetry"
 )
 
 var _ api.StrictServerInterface = (*handlers)(nil)
@@ -14,9 +15,10 @@ var _ api.StrictServerInterface = (*handlers)(nil)
 // gateway and translate back. What is not a success is an error, which the
 // server makes a problem document of.
 type handlers struct {
-	gateway  Gateway
-	workload *workload
-	build    BuildInfo
+	gateway   Gateway
+	workload  *workload
+	build     BuildInfo
+	telemetry *telemetry.Telemetry
 }
 
 // GetHealth answers as long as the process can.
@@ -49,11 +51,6 @@ func (h *handlers) GetVersion(ctx context.Context, _ api.GetVersionRequestObject
 		},
 		Headers: api.GetVersion200ResponseHeaders{XCorrelationID: infoOf(ctx).correlationID},
 	}, nil
-}
-
-// GetMetrics is not built yet.
-func (h *handlers) GetMetrics(context.Context, api.GetMetricsRequestObject) (api.GetMetricsResponseObject, error) {
-	return nil, &problem{code: api.ProblemCodeNotImplemented}
 }
 
 // answered makes a fault of a handler that forgot to answer, which would go out

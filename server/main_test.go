@@ -110,7 +110,8 @@ func serveOn(
 	logs := &safeBuffer{}
 	s, err := New(Options{
 		Config: config, Gateway: gateway, Contract: contract, Logger: NewLogger(config, logs), Stdout: logs,
-		Build: BuildInfo{Version: "v1.2.3", Commit: "abc", Date: "2024-01-31T12:00:00Z", GoVersion: "go1.26"},
+		Build:     BuildInfo{Version: "v1.2.3", Commit: "abc", Date: "2024-01-31T12:00:00Z", GoVersion: "go1.26"},
+		Telemetry: telemetryOf(gateway),
 	})
 	require.NoError(t, err)
 	prepare(s)

@@ -31,8 +31,12 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		r, w := c.Request(), c.Response()
 		info := &requestInfo{correlationID: correlationID(r.Header), wantsEvents: prefersEvents(r.Header.Values("Accept"))}
 		r.Header[http.CanonicalHeaderKey(correlationHeader)] = []string{info.correlationID}
-		logger := s.log.With().Str("correlation_id", info.correlationID).Logger()
-		ctx := logger.WithContext(withInfo(r.Context(), info))
+		ctx, request := s.telemetry.Request(withInfo(r.Context(), info), r, info.correlationID)
+		fields := s.log.With().Str("correlation_id", info.correlationID)
+		if id := request.TraceID(); id != "" {
+			fields = fields.Str("trace_id", id)
+		}
+		ctx = fields.Logger().WithContext(ctx)
 		c.SetRequest(r.WithContext(ctx))
 
 		h := w.Header()
@@ -51,12 +55,14 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 
 		err := guarded(next, c)
 		if errors.Is(err, http.ErrAbortHandler) {
+			request.End(s.answerOf(c, true))
 			panic(http.ErrAbortHandler)
 		}
 		if err != nil {
 			s.answer(c, err)
 		}
 		logRequest(ctx, c, time.Since(start))
+		request.End(s.answerOf(c, false))
 		return nil
 	}
 }

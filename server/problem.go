@@ -52,7 +52,6 @@ var kinds = map[api.ProblemCode]kind{
 	api.ProblemCodePayloadTooLarge:      {413, "Payload too large", "The body is over 64 KiB."},
 	api.ProblemCodeUnsupportedMediaType: {415, "Unsupported media type", "The body must be application/json in UTF-8, without a content encoding."},
 	api.ProblemCodeInternalError:        {500, "Internal error", "The gateway had an unexpected fault."},
-	api.ProblemCodeNotImplemented:       {501, "Not implemented", "This version of the gateway does not do that yet."},
 
 	api.ProblemCodeNameResolutionFailed:   {502, "Name resolution failed", "The host name of the PACS has no address."},
 	api.ProblemCodePACSUnreachable:        {502, "PACS unreachable", "No connection to the PACS came about."},

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -313,12 +312,4 @@ func TestAccept(t *testing.T) {
 	} {
 		assert.Equal(t, events, prefersEvents([]string{accept}), "%q", accept)
 	}
-}
-
-func TestMetricsAreNotBuiltYet(t *testing.T) {
-	r := start(t, &fakeGateway{})
-	metrics, err := r.api.GetMetricsWithResponse(context.Background(), nil)
-	require.NoError(t, err)
-	assert.Equal(t, http.StatusNotImplemented, metrics.StatusCode())
-	assert.Equal(t, client.ProblemCodeNotImplemented, metrics.ApplicationProblemJSON501.Code)
 }

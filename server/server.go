@@ -19,6 +19,7 @@ import (
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/audit"
+	"dicom-qr-gateway/server/telemetry"
 )
 
 // Gateway is what the server asks of package qr; *qr.Gateway is one. The methods
@@ -55,24 +56,33 @@ type Options struct {
 	Build    BuildInfo
 	// Stdout is where audit records go that AUDIT_LOG wants there, each in one write.
 	Stdout io.Writer
+	// Telemetry is that of NewTelemetry; nil: metrics of HTTP alone.
+	Telemetry *telemetry.Telemetry
 }
 
 // Server answers HTTP requests; as a handler it is safe for concurrent use.
 type Server struct {
-	config   Config
-	gateway  Gateway
-	log      zerolog.Logger
-	echo     *echo.Echo
-	allow    map[string]string // the methods of each path
-	workload *workload
-	auditor  *auditor // nil: no audit
-	limits   limits
+	config    Config
+	gateway   Gateway
+	log       zerolog.Logger
+	echo      *echo.Echo
+	allow     map[string]string // the methods of each path
+	workload  *workload
+	auditor   *auditor // nil: no audit
+	limits    limits
+	telemetry *telemetry.Telemetry
 }
 
 // New builds the routes and the checks of the contract.
 func New(o Options) (*Server, error) {
 	s := &Server{
 		config: o.Config, gateway: o.Gateway, log: o.Logger, echo: echo.New(), workload: newWorkload(o.Config.MaxOperations), limits: defaultLimits,
+	}
+	if s.telemetry = o.Telemetry; s.telemetry == nil {
+		var err error
+		if s.telemetry, err = NewTelemetry(Config{}, o.Build, o.Logger); err != nil {
+			return nil, err
+		}
 	}
 	s.echo.IPExtractor = o.Config.proxies.clientAddress()
 	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.answer(c, err) }
@@ -87,7 +97,7 @@ func New(o Options) (*Server, error) {
 	if s.auditor, err = newAuditor(&o.Config, o.Stdout); err != nil {
 		return nil, err
 	}
-	h := &handlers{gateway: s.auditor.around(o.Gateway), workload: s.workload, build: o.Build}
+	h := &handlers{gateway: s.auditor.around(counted{o.Gateway, s.telemetry}), workload: s.workload, build: o.Build, telemetry: s.telemetry}
 	strict := api.NewStrictHandler(h, []api.StrictMiddlewareFunc{answered})
 	api.RegisterHandlersWithOptions(withHead{s.echo}, strict, api.RegisterHandlersOptions{OperationMiddlewares: checks})
 	withHead{s.echo}.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusFound, "/docs") })

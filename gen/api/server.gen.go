@@ -206,7 +206,6 @@ const (
 	ProblemCodeNoPresentationContext  ProblemCode = "no_presentation_context"
 	ProblemCodeNoStudyMatched         ProblemCode = "no_study_matched"
 	ProblemCodeNotADicomPeer          ProblemCode = "not_a_dicom_peer"
-	ProblemCodeNotImplemented         ProblemCode = "not_implemented"
 	ProblemCodeOperationTimeout       ProblemCode = "operation_timeout"
 	ProblemCodePACSBusy               ProblemCode = "pacs_busy"
 	ProblemCodePACSNotAllowed         ProblemCode = "pacs_not_allowed"
@@ -275,8 +274,6 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeNoStudyMatched:
 		return true
 	case ProblemCodeNotADicomPeer:
-		return true
-	case ProblemCodeNotImplemented:
 		return true
 	case ProblemCodeOperationTimeout:
 		return true
@@ -787,7 +784,6 @@ type Problem struct {
 // | `too_many_requests` | 429 | the caller asks too often |
 // | `internal_error` | 500 | unexpected fault of the gateway |
 // | `audit_failed` | 500 | the operation ran and could not be recorded, so its result is withheld |
-// | `not_implemented` | 501 | this version does not do that yet |
 // | `name_resolution_failed` | 502 | the host name of the PACS has no address |
 // | `pacs_unreachable` | 502 | no connection to the PACS came about |
 // | `connection_timeout` | 502 | no connection within CONNECTION_TIMEOUT |
@@ -1295,9 +1291,6 @@ type MethodNotAllowed = Problem
 // NoStudyMatched A problem document (RFC 9457).
 type NoStudyMatched = Problem
 
-// NotImplemented A problem document (RFC 9457).
-type NotImplemented = Problem
-
 // PayloadTooLarge A problem document (RFC 9457).
 type PayloadTooLarge = Problem
 
@@ -1734,15 +1727,6 @@ type NoStudyMatchedApplicationProblemPlusJSONResponse struct {
 	Headers NoStudyMatchedResponseHeaders
 }
 
-type NotImplementedResponseHeaders struct {
-	XCorrelationID string
-}
-type NotImplementedApplicationProblemPlusJSONResponse struct {
-	Body Problem
-
-	Headers NotImplementedResponseHeaders
-}
-
 type NotModifiedResponseHeaders struct {
 	XCorrelationID string
 }
@@ -2144,23 +2128,6 @@ func (response GetMetrics500ApplicationProblemPlusJSONResponse) VisitGetMetricsR
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
 	w.WriteHeader(500)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type GetMetrics501ApplicationProblemPlusJSONResponse struct {
-	NotImplementedApplicationProblemPlusJSONResponse
-}
-
-func (response GetMetrics501ApplicationProblemPlusJSONResponse) VisitGetMetricsResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
-	w.WriteHeader(501)
 	_, err := buf.WriteTo(w)
 	return err
 }

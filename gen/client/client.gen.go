@@ -209,7 +209,6 @@ const (
 	ProblemCodeNoPresentationContext  ProblemCode = "no_presentation_context"
 	ProblemCodeNoStudyMatched         ProblemCode = "no_study_matched"
 	ProblemCodeNotADicomPeer          ProblemCode = "not_a_dicom_peer"
-	ProblemCodeNotImplemented         ProblemCode = "not_implemented"
 	ProblemCodeOperationTimeout       ProblemCode = "operation_timeout"
 	ProblemCodePACSBusy               ProblemCode = "pacs_busy"
 	ProblemCodePACSNotAllowed         ProblemCode = "pacs_not_allowed"
@@ -278,8 +277,6 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeNoStudyMatched:
 		return true
 	case ProblemCodeNotADicomPeer:
-		return true
-	case ProblemCodeNotImplemented:
 		return true
 	case ProblemCodeOperationTimeout:
 		return true
@@ -790,7 +787,6 @@ type Problem struct {
 // | `too_many_requests` | 429 | the caller asks too often |
 // | `internal_error` | 500 | unexpected fault of the gateway |
 // | `audit_failed` | 500 | the operation ran and could not be recorded, so its result is withheld |
-// | `not_implemented` | 501 | this version does not do that yet |
 // | `name_resolution_failed` | 502 | the host name of the PACS has no address |
 // | `pacs_unreachable` | 502 | no connection to the PACS came about |
 // | `connection_timeout` | 502 | no connection within CONNECTION_TIMEOUT |
@@ -1298,9 +1294,6 @@ type MethodNotAllowed = Problem
 // NoStudyMatched A problem document (RFC 9457).
 type NoStudyMatched = Problem
 
-// NotImplemented A problem document (RFC 9457).
-type NotImplemented = Problem
-
 // PayloadTooLarge A problem document (RFC 9457).
 type PayloadTooLarge = Problem
 
@@ -1518,7 +1511,8 @@ type ClientInterface interface {
 
 	// GetMetrics Figures for Prometheus
 	//
-	// This version answers 501.
+	// Requests, operations, associations and the queue, and the process itself, in the text format of Prometheus.
+	// Labels hold no patient data. The README lists the metrics.
 	//
 	// Corresponds with GET /metrics (the `GetMetrics` operationId).
 	GetMetrics(ctx context.Context, params *GetMetricsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1732,7 +1726,8 @@ func (c *Client) GetHealth(ctx context.Context, params *GetHealthParams, reqEdit
 
 // GetMetrics Figures for Prometheus
 //
-// This version answers 501.
+// Requests, operations, associations and the queue, and the process itself, in the text format of Prometheus.
+// Labels hold no patient data. The README lists the metrics.
 //
 // Corresponds with GET /metrics (the `GetMetrics` operationId).
 func (c *Client) GetMetrics(ctx context.Context, params *GetMetricsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2513,7 +2508,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetMetricsWithResponse Figures for Prometheus
 	//
-	// This version answers 501.
+	// Requests, operations, associations and the queue, and the process itself, in the text format of Prometheus.
+	// Labels hold no patient data. The README lists the metrics.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3067,11 +3063,6 @@ type GetMetricsReply500Headers struct {
 	XCorrelationID string
 }
 
-// GetMetricsReply501Headers the declared response headers of an HTTP 501 response for GetMetrics
-type GetMetricsReply501Headers struct {
-	XCorrelationID string
-}
-
 type GetMetricsReply struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -3081,8 +3072,6 @@ type GetMetricsReply struct {
 	ApplicationProblemJSON405 *MethodNotAllowed
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *InternalError
-	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
-	ApplicationProblemJSON501 *NotImplemented
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetMetricsReply200Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
@@ -3091,8 +3080,6 @@ type GetMetricsReply struct {
 	Headers405 *GetMetricsReply405Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
 	Headers500 *GetMetricsReply500Headers
-	// Headers501 the parsed response headers for an HTTP 501 response
-	Headers501 *GetMetricsReply501Headers
 }
 
 // GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
@@ -3108,11 +3095,6 @@ func (r GetMetricsReply) GetApplicationProblemJSON405() *MethodNotAllowed {
 // GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
 func (r GetMetricsReply) GetApplicationProblemJSON500() *InternalError {
 	return r.ApplicationProblemJSON500
-}
-
-// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
-func (r GetMetricsReply) GetApplicationProblemJSON501() *NotImplemented {
-	return r.ApplicationProblemJSON501
 }
 
 // GetBody returns the raw response body bytes
@@ -4081,7 +4063,8 @@ func (c *ClientWithResponses) GetHealthWithResponse(ctx context.Context, params 
 
 // GetMetricsWithResponse Figures for Prometheus
 //
-// This version answers 501.
+// Requests, operations, associations and the queue, and the process itself, in the text format of Prometheus.
+// Labels hold no patient data. The README lists the metrics.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -4776,13 +4759,6 @@ func ParseGetMetricsReply(rsp *http.Response) (*GetMetricsReply, error) {
 		}
 		response.ApplicationProblemJSON500 = &dest
 
-	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
-		var dest NotImplemented
-		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
-			return nil, err
-		}
-		response.ApplicationProblemJSON501 = &dest
-
 	}
 
 	switch {
@@ -4840,16 +4816,6 @@ func ParseGetMetricsReply(rsp *http.Response) (*GetMetricsReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers500 = &headers
-	case rsp.StatusCode == 501:
-		var headers GetMetricsReply501Headers
-		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.XCorrelationID = value
-		}
-		response.Headers501 = &headers
 	}
 
 	return response, nil

@@ -14,8 +14,9 @@ TESTFLAGS   ?=
 GOTEST      := $(GO) test $(if $(filter 1,$(RACE)),-race) $(TESTFLAGS)
 FUZZTIME    ?= 60s
 COVERAGE    ?= 90
+SOAK_TIME   ?= 10m
 
-.PHONY: help run build generate test interop browser bench fuzz lint format cov vendor clean
+.PHONY: help run build generate test interop soak browser bench fuzz lint format cov vendor clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 14
@@ -34,6 +35,10 @@ test: ## all tests that need Go alone
 
 interop: ## the built gateway against DCMTK and Orthanc (Debian: dcmtk orthanc nginx caddy curl)
 	$(GOTEST) -count=1 -tags interop ./interop/...
+
+# Without the race detector: it would slow down the callers, not the gateway.
+soak: ## the built gateway under mixed load for SOAK_TIME, with nothing unaccounted for
+	SOAK_TIME=$(SOAK_TIME) $(GO) test $(TESTFLAGS) -count=1 -timeout 0 -tags soak -v ./soak
 
 browser: build ## the documents in headless Chromium (needs node, npm, chromium)
 	cd browser && npm ci --no-audit --no-fund && npm test

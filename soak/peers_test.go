@@ -1,0 +1,205 @@
+//go:build soak
+
+package soak
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dicomtest"
+)
+
+// What callers do.
+const (
+	query    = "/q"
+	retrieve = "/qr"
+	stream   = "/qr, streamed"
+	echo     = "/echo"
+)
+
+// operations are what a caller may do at any peer.
+var operations = []string{query, retrieve, stream, echo}
+
+// want is the one answer that a request must have, and what the audit log must tell.
+type want struct{ answer, audit string }
+
+const (
+	queried     = "110112"        // Query
+	moved       = "110102 110104" // Begin Transferring, Instances Transferred
+	echoed      = "110108"        // Network Entry
+	alert       = "110113"        // Security Alert
+	notAudited  = ""
+	noMatch     = "404 no_study_matched"
+	left        = "left"
+	unknown     = "NOBODY"
+	destination = "DEST"
+	broken      = "BROKEN"
+	pauseOfSlow = 20 * time.Millisecond
+	manyMore    = 4 // shares of the requests, where a bad peer has one or two
+)
+
+// peer is what a request goes to.
+type peer struct {
+	name      string
+	port      int
+	patientID string
+	moveTo    string
+	wants     map[string]want
+	share     int // of the requests
+	// waiting and host are of one peer each.
+	waiting *waiting
+	host    string // "": 127.0.0.1
+}
+
+func ok(status int) map[string]want {
+	return map[string]want{
+		query: {"200", queried}, retrieve: {strconv.Itoa(status), moved},
+		stream: {"200, result " + strconv.Itoa(status), moved}, echo: {"200", echoed},
+	}
+}
+
+// failing is for peers at which everything ends in one way.
+func failing(code string) map[string]want {
+	answer := "502 " + code
+	return map[string]want{query: {answer, queried}, retrieve: {answer, queried}, stream: {answer, queried}, echo: {answer, echoed}}
+}
+
+// finding is for peers that answer C-ECHO and C-FIND.
+func finding(answer string) map[string]want {
+	return map[string]want{query: {answer, queried}, retrieve: {answer, queried}, stream: {answer, queried}, echo: {"200", echoed}}
+}
+
+// peers starts them all.
+func peers(t *testing.T) []*peer {
+	t.Helper()
+	good, partial, slow := archives(t)
+	ports := map[string]int{}
+	w := &waiting{}
+	for name, play := range map[string]func(*dicomtest.Peer){
+		"silent": silent, "mute": mute, "rejecting": rejecting, "full": full, "aborting": aborting,
+		"vanishing": vanishing, "babbling": babbling, "lying": lying,
+		"flooding": serving(flooding), "foreign": serving(foreign), "dying": serving(dying), "waiting": w.play(),
+	} {
+		ports[name] = listen(t, play)
+	}
+	const patient = dicomtest.DemoPatientID
+	dies := finding("")
+	dies[query] = want{"200", queried}
+	dies[retrieve] = want{"502 association_aborted", moved}
+	dies[stream] = want{"200, error 502 association_aborted", moved}
+	leaving := map[string]want{query: {left, queried}, retrieve: {left, moved}, stream: {left, moved}, echo: {"200", echoed}}
+	refused := want{"403 pacs_not_allowed", alert}
+	forbidden := map[string]want{query: refused, retrieve: refused, stream: refused, echo: refused}
+	return []*peer{
+		{"good", good, patient, destination, ok(200), 3 * manyMore, nil, ""},
+		{"good, no match", good, unknown, destination, finding(noMatch), manyMore, nil, ""},
+		{"partial", partial, patient, broken, ok(207), manyMore, nil, ""},
+		{"slow", slow, patient, destination, ok(200), manyMore, nil, ""},
+		{"foreign", ports["foreign"], patient, destination, finding(noMatch), manyMore, nil, ""},
+		{"flooding", ports["flooding"], patient, destination, finding("502 too_many_matches"), 2, nil, ""},
+		{"dying", ports["dying"], patient, destination, dies, 2, nil, ""},
+		{"rejecting", ports["rejecting"], patient, destination, failing("association_rejected"), 2, nil, ""},
+		{"aborting", ports["aborting"], patient, destination, failing("association_aborted"), 2, nil, ""},
+		{"vanishing", ports["vanishing"], patient, destination, failing("connection_lost"), 2, nil, ""},
+		{"babbling", ports["babbling"], patient, destination, failing("not_a_dicom_peer"), 2, nil, ""},
+		{"lying", ports["lying"], patient, destination, failing("protocol_error"), 2, nil, ""},
+		{"closed port", closedPort(t), patient, destination, failing("pacs_unreachable"), 1, nil, ""},
+		{"full", ports["full"], patient, destination, failing("association_rejected"), 1, nil, ""},
+		{"silent", ports["silent"], patient, destination, failing("association_timeout"), 1, nil, ""},
+		{"mute", ports["mute"], patient, destination, failing("dimse_timeout"), 1, nil, ""},
+		{"left by its callers", ports["waiting"], "", destination, leaving, manyMore, w, ""},
+		{"forbidden", good, patient, destination, forbidden, 1, nil, notAllowed},
+	}
+}
+
+// listen plays a script for every connection. A script's error is the other side's
+// not doing what it should.
+func listen(t *testing.T, play func(*dicomtest.Peer)) (port int) {
+	t.Helper()
+	script := dicomtest.Script{Play: play}
+	address, stop, err := script.Listen()
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		stop()
+		assert.NoError(t, script.Err())
+	})
+	return portOf(t, address)
+}
+
+// archives are PACS in memory: a good one, one whose destination refuses an instance,
+// and a slow one.
+func archives(t *testing.T) (good, partial, slow int) {
+	t.Helper()
+	refused := newestInstance()
+	destinations := map[string]string{
+		destination: archive(t, dicomtest.PACSConfig{AETitle: destination}),
+		broken: archive(t, dicomtest.PACSConfig{AETitle: broken, FailStore: func(uid string) dicomnet.Status {
+			if uid == refused {
+				return dicomnet.StatusSOPClassNotSupported
+			}
+			return dicomnet.StatusSuccess
+		}}),
+	}
+	good = portOf(t, archive(t, dicomtest.PACSConfig{AETitle: called, Destinations: destinations}))
+	partial = portOf(t, archive(t, dicomtest.PACSConfig{AETitle: called, Destinations: destinations}))
+	slow = portOf(t, archive(t, dicomtest.PACSConfig{
+		AETitle: called, Destinations: destinations,
+		Before: func(ctx context.Context, _ dicomnet.Step) {
+			select {
+			case <-time.After(pauseOfSlow):
+			case <-ctx.Done():
+			}
+		},
+	}))
+	return good, partial, slow
+}
+
+func archive(t *testing.T, c dicomtest.PACSConfig) (address string) {
+	t.Helper()
+	p := dicomtest.NewPACS(c)
+	require.NoError(t, p.AddStudies(dicomtest.DemoStudies()...))
+	require.NoError(t, p.Listen("127.0.0.1:0"))
+	t.Cleanup(func() { assert.NoError(t, p.Close()) })
+	return p.Addr()
+}
+
+// newestInstance is one of the study that all retrieves are about.
+func newestInstance() string {
+	studies := slices.DeleteFunc(dicomtest.DemoStudies(), func(s dicomtest.Study) bool { return s.PatientID != dicomtest.DemoPatientID })
+	newest := slices.MaxFunc(studies, func(a, b dicomtest.Study) int {
+		return cmp.Compare(a.StudyDate+a.StudyTime, b.StudyDate+b.StudyTime)
+	})
+	return newest.Instances()[0].Text(tag.SOPInstanceUID)
+}
+
+func portOf(t *testing.T, address string) int {
+	t.Helper()
+	_, text, err := net.SplitHostPort(address)
+	require.NoError(t, err)
+	port, err := strconv.Atoi(text)
+	require.NoError(t, err)
+	return port
+}
+
+// closedPort is one that is held without being listened on, so that nothing else
+// comes to listen there.
+func closedPort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	held, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	t.Cleanup(func() { _ = held.Close() })
+	return portOf(t, held.LocalAddr().String())
+}

@@ -56,6 +56,7 @@ fuzz: ## each fuzz target for FUZZTIME
 
 lint: bin/golangci-lint ## all linters of .golangci.yml
 	bin/golangci-lint run
+	cd samples/progress && ../../bin/golangci-lint run
 
 format: bin/golangci-lint ## gofumpt, and imports in their groups
 	bin/golangci-lint fmt

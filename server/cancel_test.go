@@ -2,10 +2,12 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,36 +121,63 @@ func TestACallerThatLeavesStopsThePACS(t *testing.T) {
 // The same over sockets and on the real clock, as no one asserts that a fake one
 // is on time.
 func TestACallerThatLeavesStopsThePACSAtOnceOverTCP(t *testing.T) {
-	for _, c := range leavers[2:] {
-		t.Run(c.name, func(t *testing.T) {
-			busy := make(chan struct{})
-			p := &pacs{studies: 1, move: func(a *association, _ int) {
-				a.moving(counters{1, 0, 0, 9})
-				close(busy)
-				a.awaitCancel()
-				a.final(dicomnet.StatusCancel, noCounters)
-			}}
-			p.script.Play = p.play
-			address, stop, err := p.script.Listen()
-			require.NoError(t, err)
-			defer stop()
-			r := start(t, p.gateway(t, qr.Options{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return (&net.Dialer{}).DialContext(ctx, network, address)
-			}}))
-			ctx, leave := context.WithCancel(t.Context())
-			var left time.Time
-			go func() {
-				<-busy
-				left = time.Now()
-				leave()
-			}()
-			require.ErrorIs(t, c.call(t, ctx, r), context.Canceled)
-			gone := <-p.ended
-			t.Logf("C-CANCEL-RQ after %v, association gone after %v", p.when("cancel").Sub(left), gone.Sub(left))
-			assert.LessOrEqual(t, p.when("cancel").Sub(left), cancelWithin)
-			assert.LessOrEqual(t, gone.Sub(left), cancelWithin+goneWithin)
-		})
+	files := writeCertificate(t)
+	secure := func(t *testing.T, g Gateway) *running {
+		t.Helper()
+		r := start(t, g, "TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key)
+		transport := &http.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: files.pool, ServerName: "gateway.test"}, ForceAttemptHTTP2: true,
+		}
+		t.Cleanup(transport.CloseIdleConnections)
+		var err error
+		r.url = strings.Replace(r.url, "http:", "https:", 1)
+		r.http = &http.Client{Transport: checkingTransport{t, transport, embeddedContract(t)}}
+		r.api, err = client.NewClientWithResponses(r.url, client.WithHTTPClient(r.http))
+		require.NoError(t, err)
+		health, err := r.api.GetHealthWithResponse(t.Context(), nil)
+		require.NoError(t, err)
+		require.Equal(t, 2, health.HTTPResponse.ProtoMajor)
+		return r
 	}
+	plain := func(t *testing.T, g Gateway) *running {
+		t.Helper()
+		return start(t, g)
+	}
+	for protocol, start := range map[string]func(*testing.T, Gateway) *running{"HTTP/1.1": plain, "HTTP/2": secure} {
+		for _, c := range leavers[2:] {
+			t.Run(c.name+" over "+protocol, func(t *testing.T) { leaveAtOnce(t, c, start) })
+		}
+	}
+}
+
+func leaveAtOnce(t *testing.T, c leaver, start func(*testing.T, Gateway) *running) {
+	t.Helper()
+	busy := make(chan struct{})
+	p := &pacs{studies: 1, move: func(a *association, _ int) {
+		a.moving(counters{1, 0, 0, 9})
+		close(busy)
+		a.awaitCancel()
+		a.final(dicomnet.StatusCancel, noCounters)
+	}}
+	p.script.Play = p.play
+	address, stop, err := p.script.Listen()
+	require.NoError(t, err)
+	defer stop()
+	r := start(t, p.gateway(t, qr.Options{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}}))
+	ctx, leave := context.WithCancel(t.Context())
+	var left time.Time
+	go func() {
+		<-busy
+		left = time.Now()
+		leave()
+	}()
+	require.ErrorIs(t, c.call(t, ctx, r), context.Canceled)
+	gone := <-p.ended
+	t.Logf("C-CANCEL-RQ after %v, association gone after %v", p.when("cancel").Sub(left), gone.Sub(left))
+	assert.LessOrEqual(t, p.when("cancel").Sub(left), cancelWithin)
+	assert.LessOrEqual(t, gone.Sub(left), cancelWithin+goneWithin)
 }
 
 const drainTimeout = 20 * time.Second

@@ -11,7 +11,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"dicom-qr-gateway/dicomnet"
-	"dicom-qr-gateway/dicomnet/dataset"
 )
 
 // NewLogger writes to w as the settings say; without LOG_TO_CONSOLE nowhere.
@@ -97,6 +96,7 @@ func logPDU(ctx context.Context, sent bool, name string, length int) {
 func logCommand(ctx context.Context, sent bool, c dicomnet.CommandSet) {
 	event := zerolog.Ctx(ctx).Debug().
 		Str("direction", direction(sent)).
+		Stringer("command", c.CommandField).
 		Hex("command_field", []byte{byte(c.CommandField >> 8), byte(c.CommandField)}).
 		Uint16("message_id", c.MessageID).
 		Uint16("message_id_being_responded_to", c.MessageIDBeingRespondedTo).
@@ -119,17 +119,6 @@ func logCommand(ctx context.Context, sent bool, c dicomnet.CommandSet) {
 		}
 	}
 	event.Msg("command")
-}
-
-const maxLoggedIdentifier = 4096
-
-func logIdentifier(ctx context.Context, sent bool, ts dataset.TransferSyntax, b []byte) {
-	zerolog.Ctx(ctx).Debug().
-		Str("direction", direction(sent)).
-		Str("transfer_syntax", string(ts)).
-		Int("length", len(b)).
-		Bytes("identifier", b[:min(len(b), maxLoggedIdentifier)]).
-		Msg("identifier, holds patient data")
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,0 +1,96 @@
+package server
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/qr"
+)
+
+// logged is a running server before a real gateway that both log, at info or at debug.
+func logged(t *testing.T, debug string) *running {
+	t.Helper()
+	p := &pacs{studies: 2, move: func(a *association, n int) {
+		if n == 2 {
+			a.final(dicomnet.StatusCannotPerform, noCounters, uidOf(9))
+			return
+		}
+		a.moving(counters{1, 0, 0, 1})
+		a.moved(2)
+	}}
+	w := watched{Gateway: p.gateway(t, qr.Options{Trace: NewTrace(debug == "true")})}
+	r := start(t, w, "DICOM_DEBUG", debug)
+	status, _, _ := r.post(t, "/qr", retrieveBody)
+	require.Equal(t, http.StatusMultiStatus, status)
+	require.NoError(t, w.Wait(t.Context()))
+	waitForLine(t, r, "request")
+	return r
+}
+
+func TestARequestIsOneLineAndAnAssociationIsOneWithoutPatientData(t *testing.T) {
+	r := logged(t, "false")
+	requests, associations := r.logs.lines(t, "request"), r.logs.lines(t, "association")
+	require.Len(t, requests, 1)
+	require.Len(t, associations, 1)
+	assert.Equal(t, requests[0]["correlation_id"], associations[0]["correlation_id"])
+	assert.Equal(t, "released", associations[0]["outcome"])
+	assert.Equal(t, 2, strings.Count(r.logs.String(), requests[0]["correlation_id"].(string)), r.logs)
+	for _, secret := range []string{patientID, "SECRETNAME", studyUID} {
+		assert.NotContains(t, r.logs.String(), secret)
+	}
+}
+
+func TestTheDebugLogShowsPDUsCommandsAndReadableIdentifiers(t *testing.T) {
+	r := logged(t, "true")
+	pdus := map[any]bool{}
+	for _, line := range r.logs.lines(t, "pdu") {
+		assert.Equal(t, "debug", line["level"])
+		pdus[line["pdu"]] = true
+	}
+	for _, name := range []string{"A-ASSOCIATE-RQ", "A-ASSOCIATE-AC", "P-DATA-TF", "A-RELEASE-RQ", "A-RELEASE-RP"} {
+		assert.True(t, pdus[name], name)
+	}
+	commands := map[any]int{}
+	for _, line := range r.logs.lines(t, "command") {
+		commands[line["command"]]++
+	}
+	assert.Equal(t, map[any]int{"C-FIND-RQ": 1, "C-FIND-RSP": 3, "C-MOVE-RQ": 2, "C-MOVE-RSP": 3}, commands)
+
+	identifiers := r.logs.lines(t, "identifier, holds patient data")
+	require.NotEmpty(t, identifiers)
+	assert.Contains(t, identifiers[0]["elements"], "(0010,0020) PatientID: "+patientID)
+	assert.Contains(t, identifiers[0]["elements"], "(0008,0052) QueryRetrieveLevel: STUDY")
+	assert.Contains(t, identifiers[1]["elements"], "(0010,0010) PatientName: "+patientName)
+}
+
+func TestIdentifiersAreLoggedWithinBounds(t *testing.T) {
+	var b bytes.Buffer
+	ctx := zerolog.New(&b).WithContext(t.Context())
+	long := attributes{tag.PatientName: strings.Repeat("é", 300), tag.Tag{Group: 0x0009, Element: 0x0010}: "private"}
+	for n := range uint16(120) {
+		long[tag.Tag{Group: 0x0011, Element: n}] = "x"
+	}
+	logIdentifier(ctx, false, dataset.ImplicitVRLittleEndian, long.encoded())
+	assert.Contains(t, b.String(), "and 21 more")
+	b.Reset()
+	sequence := []byte{0x08, 0, 0x10, 0x11, 16, 0, 0, 0, 0xfe, 0xff, 0, 0xe0, 0, 0, 0, 0, 0xfe, 0xff, 0, 0xe0, 0, 0, 0, 0}
+	name := attributes{tag.PatientName: strings.Repeat("A", 300)}.encoded()
+	binary := []byte{0x42, 0, 0x11, 0, 3, 0, 0, 0, 1, 2, 3}
+	logIdentifier(ctx, true, dataset.ImplicitVRLittleEndian, append(append(sequence, name...), binary...))
+	assert.Contains(t, b.String(), "(0008,1110) ReferencedStudySequence: sequence of 2")
+	assert.Contains(t, b.String(), "A… (300 characters)")
+	assert.Contains(t, b.String(), "(0042,0011) EncapsulatedDocument: 3 bytes")
+	b.Reset()
+	logIdentifier(ctx, true, dataset.ImplicitVRLittleEndian, undecodable)
+	assert.Contains(t, b.String(), `"error"`)
+	assert.Contains(t, b.String(), `"identifier"`)
+}

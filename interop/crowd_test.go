@@ -1,0 +1,33 @@
+//go:build interop
+
+package interop
+
+import (
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"dicom-qr-gateway/dicomnet/dicomtest"
+)
+
+// More callers than a PACS takes associations: dcmqrscp is configured for 16, and
+// rejects what is over them.
+func TestMoreCallersThanAPACSTakesAreAllAnswered(t *testing.T) {
+	for _, src := range theSite.sources {
+		t.Run(src.name, func(t *testing.T) {
+			var wait sync.WaitGroup
+			for range 64 {
+				wait.Go(func() {
+					reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, src.query(dicomtest.DemoPatientID, filter{}))
+					if !assert.NoError(t, err) || !assert.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body)) {
+						return
+					}
+					assert.Len(t, reply.JSON200.StudyDetails, 7)
+				})
+			}
+			wait.Wait()
+		})
+	}
+}

@@ -76,3 +76,16 @@ func (l *reader) drain() {
 		continue
 	}
 }
+
+func TestAnOpenGatewaySaysSoAtTheStart(t *testing.T) {
+	keys := filepath.Join(t.TempDir(), "keys")
+	require.NoError(t, os.WriteFile(keys, []byte("worklist:"+strings.Repeat("ab", 32)+"\n"), 0o600))
+	for file, warned := range map[string]bool{"": true, keys: false} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		var stdout strings.Builder
+		env := environment(map[string]string{"LISTEN_ADDR": "127.0.0.1:0", "API_KEYS_FILE": file})
+		assert.Zero(t, run(ctx, []string{"dicom-qr-gateway"}, env, &stdout))
+		assert.Equal(t, warned, strings.Contains(stdout.String(), "whoever reaches the gateway may use it"))
+	}
+}

@@ -89,6 +89,9 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 	if config.AllowedPACS() == nil {
 		logger.Warn().Msg("PACS_ALLOWLIST is empty: callers can have the gateway connect to any address that it reaches")
 	}
+	if !config.AsksForCredentials() {
+		logger.Warn().Msg("API_KEYS_FILE and TLS_CLIENT_CA_FILE are empty: whoever reaches the gateway may use it")
+	}
 	if config.DICOMDebug {
 		logger.Warn().Msg("DICOM_DEBUG is on: the log holds patient data")
 	}

@@ -77,12 +77,14 @@ func eventsOf(all []record) string {
 }
 
 func TestAGatewayThatCannotRecordItsStartDoesNotStart(t *testing.T) {
-	r := start(t, &fakeGateway{}, "AUDIT_LOG", "stdout")
-	d := &disk{full: true}
-	r.server.auditor = &auditor{log: audit.To(d), host: "host"}
+	contract := []byte(readFile(t, "../openapi.yaml"))
+	s, err := New(Options{
+		Config: testConfig(t, "AUDIT_LOG", "stdout"), Gateway: &fakeGateway{}, Contract: contract, Stdout: &disk{full: true},
+	})
+	require.NoError(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	require.ErrorIs(t, r.server.Serve(t.Context(), listener), syscall.ENOSPC)
+	require.ErrorIs(t, s.Serve(t.Context(), listener), syscall.ENOSPC)
 	_, err = net.Dial("tcp", listener.Addr().String())
 	require.Error(t, err)
 }

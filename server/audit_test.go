@@ -232,26 +232,6 @@ func TestAPanicIsRecordedToo(t *testing.T) {
 	assert.NotContains(t, r.logs.String(), patientName)
 }
 
-func TestRefusedCallersAreRecorded(t *testing.T) {
-	r, of := startAudited(t, &fakeGateway{}, "API_KEYS_FILE", keysFile(t, keyLine("viewer", viewerKey)))
-	r.post(t, "/qr", retrieveBody, "Authorization", "Bearer SECRET-KEY-wrong", "X-Correlation-ID", "order-4711")
-	r.post(t, "/q", queryBody)
-	all := of(t)
-	require.Len(t, all, 2)
-	assert.Equal(t, alertEvent, all[0].Event.ID.Code)
-	assert.Equal(t, "110126", all[0].Event.Types[0].Code)
-	assert.Equal(t, "4", all[0].Event.Outcome)
-	assert.Equal(t, "order-4711", all[0].CorrelationID)
-	assert.Equal(t, "unknown API key", all[0].Event.Description)
-	assert.Equal(t, "unknown API key", all[0].details("/qr")["Alert Description"])
-	assert.Equal(t, "no API key", all[1].Event.Description)
-	assert.Equal(t, "127.0.0.1", all[0].Participants[1].NetworkAccessPointID)
-	for _, p := range all[0].Participants {
-		assert.False(t, p.UserIsRequestor)
-	}
-	assert.Empty(t, all[0].objectIDs("2"), "the body was not read")
-}
-
 func TestTheStartAndTheStopAreRecorded(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "audit.log")
 	r := start(t, &fakeGateway{}, "AUDIT_LOG", file)

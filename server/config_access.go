@@ -41,6 +41,9 @@ func (c *Config) loadAccess(faults *faultyVariables) {
 	}
 }
 
+// AsksForCredentials tells whether callers need a key or a certificate.
+func (c *Config) AsksForCredentials() bool { return c.APIKeysFile != "" || c.TLSClientCAFile != "" }
+
 // onReload has each new version of a file logged.
 func (c *Config) onReload(logger zerolog.Logger) {
 	changed := func(name string) func(*fileError) {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/qr"
 )
 
 // impatient cuts off slow callers soon enough for a test.
@@ -67,6 +69,20 @@ func TestARefusedCallerThatNeverEndsItsBodyIsCutOffToo(t *testing.T) {
 	answer, err := io.ReadAll(connection)
 	require.NoError(t, err, "the connection is closed")
 	assert.Contains(t, string(answer), "HTTP/1.1 401")
+}
+
+func TestACallerThatDoesNotTakeItsAnswerIsCutOff(t *testing.T) {
+	studies := make([]qr.Study, 20000) // far more than the kernel takes for a caller
+	for i := range studies {
+		studies[i] = study(studyUID)
+		studies[i].StudyDescription = strings.Repeat("x", 1000)
+	}
+	r := startWith(t, answering(&qr.QueryResult{Studies: studies}, nil), func(s *Server) { s.limits.write = 50 * time.Millisecond })
+	connection := r.dial(t, fmt.Sprintf("POST /q HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		len(queryBody), queryBody))
+	waitForLine(t, r, "request") // the handler is done, though nothing was read
+	answer, _ := io.ReadAll(connection)
+	assert.Less(t, len(answer), 20000*1000)
 }
 
 func TestHeadersHaveALimit(t *testing.T) {

@@ -53,7 +53,7 @@ func startProxy(t *testing.T, name, gateway string) *proxySite {
 	require.NoError(t, err)
 	settings := map[string]string{
 		"GATEWAY": gateway, "GATEWAY_KEY": proxyKey, "SERVER_NAME": "proxy",
-		"TLS_CERT_FILE": ca.file("proxy.crt"), "TLS_KEY_FILE": ca.file("proxy.key"),
+		"CERTIFICATE_FILE": ca.file("proxy.crt"), "CERTIFICATE_KEY_FILE": ca.file("proxy.key"),
 	}
 	// nginx takes an address, Caddy a port.
 	prefix := map[string]string{"nginx": "127.0.0.1:", "caddy": ":"}[name]

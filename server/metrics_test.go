@@ -300,3 +300,30 @@ func TestMetricsAsTheContractSays(t *testing.T) {
 	require.Equal(t, http.StatusOK, reply.StatusCode())
 	assert.Contains(t, string(reply.Body), "# TYPE dicomqr_http_requests_in_flight gauge")
 }
+
+func TestTheQueueInFigures(t *testing.T) {
+	begun, finish := make(chan struct{}), make(chan struct{})
+	p := &pacs{find: func(a *association) {
+		close(begun)
+		<-finish
+		a.done(dicomnet.StatusSuccess)
+	}}
+	w := watch(t, p, qr.Options{MaxAssociationsPerPeer: 1, QueueTimeout: time.Millisecond})
+	r := start(t, w)
+	first := make(chan struct{})
+	go func() {
+		defer close(first)
+		_, err := r.api.QueryWithResponse(t.Context(), nil, queryRequest())
+		assert.NoError(t, err)
+	}()
+	<-begun
+	status, _, _ := r.post(t, "/q", queryBody)
+	assert.Equal(t, http.StatusServiceUnavailable, status)
+	close(finish)
+	<-first
+	got := figures(t, r, w)
+	assert.Equal(t, 1.0, got[`dicomqr_queue_wait_seconds_count{outcome="ok"}`])
+	assert.Equal(t, 1.0, got[`dicomqr_queue_wait_seconds_count{outcome="pacs_busy"}`])
+	assert.Equal(t, 0.0, got[`dicomqr_queue_length`])
+	assert.Equal(t, 1.0, got[`dicomqr_operations_total{operation="find",outcome="pacs_busy",peer="127.0.0.1:104"}`])
+}

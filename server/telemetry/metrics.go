@@ -69,7 +69,7 @@ func newMetrics(version, commit, goVersion string) *metrics {
 		aborts:             f.counter("aborts_total", "Associations that ended by A-ABORT, in the words of PS3.8 section 9.3.8.", "by", "source", "reason", "peer"),
 
 		queueLength:  f.gauge("queue_length", "Operations that wait for a free place at their PACS.").WithLabelValues(),
-		queueSeconds: f.histogram("queue_wait_seconds", "Time that operations waited for a free place at their PACS, by outcome: ok, failed.", queueSeconds, "outcome"),
+		queueSeconds: f.histogram("queue_wait_seconds", "Time that operations waited for a free place at their PACS, by outcome: ok or the code of the problem.", queueSeconds, "outcome"),
 	}
 	f.gauge("build_info", "1, with the build in the labels.", "version", "commit", "go_version").
 		WithLabelValues(version, commit, goVersion).Set(1)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -96,9 +97,7 @@ func (c *otlpClient) post(ctx context.Context, body []byte) (again bool, after t
 	if err != nil {
 		return false, 0, err
 	}
-	for key, values := range c.header {
-		request.Header[key] = values
-	}
+	maps.Copy(request.Header, c.header)
 	request.Header.Set("Content-Type", "application/x-protobuf")
 	if c.gzip {
 		request.Header.Set("Content-Encoding", "gzip")

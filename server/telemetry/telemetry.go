@@ -4,6 +4,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -142,7 +143,8 @@ func (t *Telemetry) Step(ctx context.Context, s qr.Step) (during context.Context
 		}
 		if s.Name == qr.StepQueue {
 			t.metrics.queueLength.Dec()
-			t.metrics.queueSeconds.WithLabelValues(outcome).Observe(took)
+			// A caller that left the queue is not one that was refused.
+			t.metrics.queueSeconds.WithLabelValues(cmp.Or(code, outcomeOK)).Observe(took)
 		} else {
 			t.metrics.stepSeconds.WithLabelValues(string(s.Name), outcome).Observe(took)
 		}

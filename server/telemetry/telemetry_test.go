@@ -204,7 +204,7 @@ func traced(t *testing.T, log io.Writer, header http.Header, variables ...string
 	t.Helper()
 	tel, err := New(Options{Version: "v1", Logger: zerolog.New(log), Tracing: read(t, variables...)})
 	require.NoError(t, err)
-	r := httptest.NewRequest(http.MethodPost, "/q", nil)
+	r := httptest.NewRequest(http.MethodPost, "/q", http.NoBody)
 	r.Header = header
 	ctx, request := tel.Request(t.Context(), r, "id-1")
 	_, end := tel.Step(ctx, qr.Step{Name: dicomnet.StepFind, Peer: qr.Peer{Host: "pacs", Port: 104, CalledAETitle: "PACS"}})

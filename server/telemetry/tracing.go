@@ -106,7 +106,7 @@ func (s span) endRequest(method string, a Answer) {
 	if a.Failed {
 		s.fail(a.Outcome)
 	}
-	s.Span.End()
+	s.End()
 }
 
 // step begins the span of a step.
@@ -131,7 +131,7 @@ func (s span) end(code string) {
 	if code != "" {
 		s.fail(code)
 	}
-	s.Span.End()
+	s.End()
 }
 
 func (s span) fail(code string) {

@@ -1,0 +1,124 @@
+package telemetry
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+)
+
+// registered are the metrics with their labels.
+func registered(t *testing.T) map[string][]string {
+	t.Helper()
+	tel, err := New(Options{})
+	require.NoError(t, err)
+	descriptions := make(chan *prometheus.Desc)
+	go func() {
+		tel.metrics.registry.Describe(descriptions)
+		close(descriptions)
+	}()
+	found := map[string][]string{"up": nil} // Prometheus' own
+	pattern := regexp.MustCompile(`fqName: "(\w+)".*variableLabels: \{(.*?)\}`)
+	for d := range descriptions {
+		parts := pattern.FindStringSubmatch(d.String())
+		require.NotNil(t, parts, d.String())
+		found[parts[1]] = strings.Split(parts[2], ",")
+	}
+	return found
+}
+
+var (
+	// selected is a metric, with what is asked of its labels.
+	selected = regexp.MustCompile(`\b(up\b|(?:dicomqr|go|process)_\w+)(?:\{([^}]*)\})?`)
+	matcher  = regexp.MustCompile(`(\w+)\s*(?:=~|!~|!=|=)\s*"`)
+	suffix   = regexp.MustCompile(`_(bucket|count|sum)$`)
+)
+
+// known holds an expression against what is registered, and gives the names of ours in it.
+func known(t *testing.T, metrics map[string][]string, expression string) []string {
+	t.Helper()
+	var names []string
+	for _, found := range selected.FindAllStringSubmatch(expression, -1) {
+		name := found[1]
+		labels, ok := metrics[name]
+		if !ok {
+			name = suffix.ReplaceAllString(name, "")
+			labels, ok = metrics[name]
+		}
+		if !assert.True(t, ok, "%s in %s", found[1], expression) {
+			continue
+		}
+		names = append(names, name)
+		for _, m := range matcher.FindAllStringSubmatch(found[2], -1) {
+			assert.Contains(t, append([]string{"job", "instance", "le"}, labels...), m[1], expression)
+		}
+	}
+	assert.NotEmpty(t, names, expression)
+	return names
+}
+
+func TestTheDashboardShowsEveryMetricAndNoOther(t *testing.T) {
+	file, err := os.ReadFile("../../samples/grafana/dashboard.json")
+	require.NoError(t, err)
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	require.NoError(t, json.Unmarshal(file, &dashboard))
+	metrics := registered(t)
+	var shown []string
+	for _, panel := range dashboard.Panels {
+		for _, target := range panel.Targets {
+			shown = append(shown, known(t, metrics, target.Expr)...)
+		}
+	}
+	for name := range metrics {
+		if strings.HasPrefix(name, namespace) {
+			assert.True(t, slices.Contains(shown, name), "%s is on no panel", name)
+		}
+	}
+}
+
+func TestAlertsAreAboutMetricsThatExist(t *testing.T) {
+	file, err := os.ReadFile("../../samples/grafana/alerts.yml")
+	require.NoError(t, err)
+	var rules struct {
+		Groups []struct {
+			Rules []struct{ Alert, Expr string }
+		}
+	}
+	require.NoError(t, yaml.Unmarshal(file, &rules))
+	require.NotEmpty(t, rules.Groups)
+	metrics := registered(t)
+	for _, rule := range rules.Groups[0].Rules {
+		known(t, metrics, rule.Expr)
+	}
+}
+
+func TestTheREADMEListsEveryMetric(t *testing.T) {
+	file, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	for name, labels := range registered(t) {
+		if !strings.HasPrefix(name, namespace) {
+			continue
+		}
+		row := regexp.MustCompile("\\| `" + name + "` \\|([^|]*)\\|").FindStringSubmatch(string(file))
+		if !assert.NotNil(t, row, "%s is not in the README", name) {
+			continue
+		}
+		for _, label := range labels {
+			if label != "" {
+				assert.Contains(t, row[1], "`"+label+"`", name)
+			}
+		}
+	}
+}

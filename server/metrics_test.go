@@ -270,7 +270,7 @@ func TestLabelsStayBoundedWhateverIsAskedFor(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, reply.StatusCode())
 	}
 	for n := range 20 {
-		request, err := http.NewRequestWithContext(t.Context(), "M"+strconv.Itoa(n), r.url+"/"+patientID+strconv.Itoa(n), nil)
+		request, err := http.NewRequestWithContext(t.Context(), "M"+strconv.Itoa(n), r.url+"/"+patientID+strconv.Itoa(n), http.NoBody)
 		require.NoError(t, err)
 		response, err := http.DefaultTransport.RoundTrip(request)
 		require.NoError(t, err)

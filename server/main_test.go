@@ -63,7 +63,7 @@ type running struct {
 	done   chan error
 }
 
-func testConfig(t *testing.T, variables ...string) Config {
+func testConfig(t testing.TB, variables ...string) Config {
 	t.Helper()
 	config, err := LoadConfig(environment(variables...))
 	require.NoError(t, err)
@@ -79,7 +79,7 @@ func environment(variables ...string) func(string) string {
 	return func(name string) string { return values[name] }
 }
 
-func start(t *testing.T, gateway Gateway, variables ...string) *running {
+func start(t testing.TB, gateway Gateway, variables ...string) *running {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -87,7 +87,7 @@ func start(t *testing.T, gateway Gateway, variables ...string) *running {
 }
 
 // startOn is start on a listener that transport reaches.
-func startOn(t *testing.T, listener net.Listener, transport *http.Transport, gateway Gateway, variables ...string) *running {
+func startOn(t testing.TB, listener net.Listener, transport *http.Transport, gateway Gateway, variables ...string) *running {
 	t.Helper()
 	return serveOn(t, listener, transport, gateway, func(*Server) {}, variables...)
 }
@@ -101,7 +101,7 @@ func startWith(t *testing.T, gateway Gateway, prepare func(*Server), variables .
 }
 
 func serveOn(
-	t *testing.T, listener net.Listener, transport *http.Transport, gateway Gateway, prepare func(*Server), variables ...string,
+	t testing.TB, listener net.Listener, transport *http.Transport, gateway Gateway, prepare func(*Server), variables ...string,
 ) *running {
 	t.Helper()
 	contract, err := os.ReadFile("../openapi.yaml")
@@ -138,9 +138,9 @@ func serveOn(
 	return r
 }
 
-var embeddedContract = func() func(t *testing.T) *openapi3.T {
+var embeddedContract = func() func(t testing.TB) *openapi3.T {
 	load := sync.OnceValues(api.GetSpec)
-	return func(t *testing.T) *openapi3.T {
+	return func(t testing.TB) *openapi3.T {
 		contract, err := load()
 		require.NoError(t, err)
 		return contract
@@ -149,7 +149,7 @@ var embeddedContract = func() func(t *testing.T) *openapi3.T {
 
 // checkingTransport holds each answer against the contract.
 type checkingTransport struct {
-	t        *testing.T
+	t        testing.TB
 	next     http.RoundTripper
 	contract *openapi3.T
 }

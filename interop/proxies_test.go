@@ -98,6 +98,7 @@ func TestAProxyAsksWhoCalls(t *testing.T) {
 			r.Header.Set("Authorization", "Bearer "+key)
 			got := s.do(t, r)
 			assert.Equal(t, status, got.status, got.body)
+			assert.Len(t, got.header.Values("WWW-Authenticate"), map[int]int{http.StatusUnauthorized: 1}[status])
 			assert.Len(t, got.header.Values("X-Correlation-ID"), 1)
 		}
 	})
@@ -146,6 +147,7 @@ func TestAProxyTellsTheGatewayWhoCalls(t *testing.T) {
 		r = withKey("Basic " + strings.Repeat("x", 8))
 		got = s.do(t, r)
 		assert.Equal(t, http.StatusUnauthorized, got.status)
+		assert.Equal(t, []string{"Bearer"}, got.header.Values("WWW-Authenticate"))
 
 		r = s.request(t.Context(), t, "/metrics", nil)
 		r.Method = http.MethodGet
@@ -170,6 +172,7 @@ func TestAProxyRefusesWhatIsTooMuch(t *testing.T) {
 		for range 50 {
 			got := s.do(t, s.request(t.Context(), t, "/echo", strings.NewReader("{}")))
 			count[got.status]++
+			assert.Equal(t, got.status == http.StatusTooManyRequests, got.header.Get("Retry-After") != "")
 		}
 		assert.GreaterOrEqual(t, count[http.StatusOK], 15)
 		assert.GreaterOrEqual(t, count[http.StatusTooManyRequests], 1, "50 requests at once where 10 a second may come")

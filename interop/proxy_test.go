@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -166,11 +167,20 @@ scgi_temp_path scgi;
 	return start(dir, nil, path, "-e", "stderr", "-p", dir, "-c", file)
 }
 
+// caddyHash takes Caddy a second of work.
+var caddyHash = sync.OnceValues(func() (string, error) {
+	path, err := lookup("caddy")
+	if err != nil {
+		return "", err
+	}
+	return run(path, "hash-password", "--plaintext", proxyPassword)
+})
+
 func caddySample(t *testing.T, dir string, settings map[string]string) func() (*process, error) {
 	t.Helper()
 	path, err := lookup("caddy")
 	require.NoError(t, err)
-	hash, err := run(path, "hash-password", "--plaintext", proxyPassword)
+	hash, err := caddyHash()
 	require.NoError(t, err)
 	settings["USERS_FILE"] = writeFile(t, filepath.Join(dir, "users"), proxyUser+" "+strings.TrimSpace(hash)+"\n")
 	env := []string{"HOME=" + dir, "XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir}

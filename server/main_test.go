@@ -141,6 +141,7 @@ func serveOn(
 var embeddedContract = func() func(t testing.TB) *openapi3.T {
 	load := sync.OnceValues(api.GetSpec)
 	return func(t testing.TB) *openapi3.T {
+		t.Helper()
 		contract, err := load()
 		require.NoError(t, err)
 		return contract

@@ -78,8 +78,10 @@ func TestOnlyCallersWithAKeyGetIn(t *testing.T) {
 			assert.NotContains(t, answer, "127.0.0.1")
 		}
 	}
-	status, _, _ = r.do(t, http.MethodGet, "/metrics", nil)
-	assert.Equal(t, http.StatusUnauthorized, status)
+	for _, path := range []string{"/metrics", "/version"} {
+		status, _, _ := r.do(t, http.MethodGet, path, nil)
+		assert.Equal(t, http.StatusUnauthorized, status, path)
+	}
 	assert.NotContains(t, r.logs.String(), "SECRET-KEY")
 	assert.NotContains(t, r.logs.String(), hex.EncodeToString(digest[:]))
 }
@@ -87,7 +89,7 @@ func TestOnlyCallersWithAKeyGetIn(t *testing.T) {
 func TestProbesAndDocumentsAskForNoKey(t *testing.T) {
 	r := start(t, &fakeGateway{}, "API_KEYS_FILE", keysFile(t, keyLine("worklist", worklistKey)))
 	for path, want := range map[string]int{
-		"/": 302, "/health": 200, "/ready": 200, "/version": 200, "/docs": 200, "/redoc": 200, "/docs/": 301,
+		"/": 302, "/health": 200, "/ready": 200, "/docs": 200, "/redoc": 200, "/docs/": 301,
 		"/docs/assets/page.css": 200, "/redoc/assets/redoc.css": 200, "/openapi.yaml": 200, "/openapi.json": 200, "/nope": 404,
 	} {
 		status, _, _ := r.do(t, http.MethodGet, path, nil)

@@ -3894,6 +3894,12 @@ type GetVersionReply200Headers struct {
 	XCorrelationID string
 }
 
+// GetVersionReply401Headers the declared response headers of an HTTP 401 response for GetVersion
+type GetVersionReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
 // GetVersionReply405Headers the declared response headers of an HTTP 405 response for GetVersion
 type GetVersionReply405Headers struct {
 	Allow          string
@@ -3910,12 +3916,16 @@ type GetVersionReply struct {
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Version
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
 	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
 	ApplicationProblemJSON405 *MethodNotAllowed
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *InternalError
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *GetVersionReply200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetVersionReply401Headers
 	// Headers405 the parsed response headers for an HTTP 405 response
 	Headers405 *GetVersionReply405Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -3925,6 +3935,11 @@ type GetVersionReply struct {
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
 func (r GetVersionReply) GetJSON200() *Version {
 	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetVersionReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
 }
 
 // GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
@@ -5746,6 +5761,13 @@ func ParseGetVersionReply(rsp *http.Response) (*GetVersionReply, error) {
 		}
 		response.JSON200 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
 		var dest MethodNotAllowed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -5773,6 +5795,23 @@ func ParseGetVersionReply(rsp *http.Response) (*GetVersionReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetVersionReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
 	case rsp.StatusCode == 405:
 		var headers GetVersionReply405Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {

@@ -32,8 +32,8 @@ func (e *AllowlistError) Error() string {
 // follows; IPv6 is then in brackets. Spaces around an entry and empty entries are skipped.
 //
 // An address or prefix permits these addresses, by whatever name they are called. A name permits a peer that is called by
-// this name (case and a last dot do not matter) at whatever unicast addresses it has, except link-local ones and, unless it
-// is localhost, those of this machine: whoever answers for a name in DNS shall not make more of it than a PACS elsewhere.
+// this name (case and a last dot do not matter) at whatever unicast addresses it has, except link-local ones: whoever
+// answers for a name in DNS shall not make more of it than a PACS.
 // IPv4 addresses within IPv6 ones (::ffff:0:0/96) are IPv4 addresses, in the list and out of it.
 func ParseAllowlist(s string) (*Allowlist, error) {
 	a := &Allowlist{}
@@ -131,18 +131,23 @@ func (a *Allowlist) depends(port uint16) bool {
 	return false
 }
 
-// permits reports whether the peer may be dialled at every one of the addresses, which are not IPv4-mapped.
-func (a *Allowlist) permits(host string, port uint16, addresses []netip.Addr) bool {
+// permitted are the addresses, which are not IPv4-mapped, at which the peer may be dialled: all of them, or none where one
+// is not in the list. Of localhost, whose addresses no name server makes up, it is those that are.
+func (a *Allowlist) permitted(host string, port uint16, addresses []netip.Addr) []netip.Addr {
 	if a == nil {
-		return true
+		return addresses
 	}
 	named := a.names(host, port)
+	var permitted []netip.Addr
 	for _, address := range addresses {
-		if !a.holds(address, port) && !(named && vouchedFor(host, address)) {
-			return false
+		switch {
+		case a.holds(address, port), named && vouchedFor(address):
+			permitted = append(permitted, address)
+		case canonicalName(host) != "localhost":
+			return nil
 		}
 	}
-	return true
+	return permitted
 }
 
 // holds reports whether an entry has the address itself.
@@ -155,15 +160,10 @@ func (a *Allowlist) holds(address netip.Addr, port uint16) bool {
 	return false
 }
 
-// vouchedFor reports whether a name is enough to go to the address.
-func vouchedFor(name string, address netip.Addr) bool {
-	switch {
-	case address.IsLoopback():
-		return canonicalName(name) == "localhost"
-	case address.IsUnspecified(), address.IsMulticast(), address.IsLinkLocalUnicast():
-		return false // among them what clouds tell their machines, at 169.254.169.254
-	}
-	return true
+// vouchedFor reports whether a listed name is enough to go to the address.
+func vouchedFor(address netip.Addr) bool {
+	// Among the link-local ones is what clouds tell their machines, at 169.254.169.254.
+	return !address.IsUnspecified() && !address.IsMulticast() && !address.IsLinkLocalUnicast()
 }
 
 func (p permit) onPort(port uint16) bool { return p.port == 0 || p.port == port }

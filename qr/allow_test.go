@@ -67,9 +67,10 @@ func TestWhatAnAllowlistPermits(t *testing.T) {
 		{"pacs.example", "other.example", 104, "192.0.2.7", false},
 		{"pacs.example", "a.pacs.example", 104, "192.0.2.7", false},
 
-		// A name does not vouch for what is no PACS elsewhere.
-		{"pacs.example", "pacs.example", 104, "127.0.0.1", false},
-		{"pacs.example", "pacs.example", 104, "192.0.2.7 ::1", false},
+		{"pacs.example", "pacs.example", 104, "127.0.0.1", true},
+		{"192.0.2.0/24", "pacs.example", 104, "192.0.2.7 198.51.100.7", false},
+
+		// A name does not vouch for what is no PACS.
 		{"pacs.example", "pacs.example", 104, "169.254.169.254", false},
 		{"pacs.example", "pacs.example", 104, "0.0.0.0", false},
 		{"pacs.example", "pacs.example", 104, "::", false},
@@ -84,9 +85,16 @@ func TestWhatAnAllowlistPermits(t *testing.T) {
 		for address := range strings.FieldsSeq(test.addresses) {
 			addresses = append(addresses, netip.MustParseAddr(address).Unmap())
 		}
-		assert.Equal(t, test.want, allowing(t, test.list).permits(test.host, test.port, addresses), "%+v", test)
+		var want []netip.Addr
+		if test.want {
+			want = addresses
+		}
+		assert.Equal(t, want, allowing(t, test.list).permitted(test.host, test.port, addresses), "%+v", test)
 	}
-	assert.True(t, (*Allowlist)(nil).permits("any", 1, []netip.Addr{netip.IPv6Loopback()}), "no list is no restriction")
+	all := []netip.Addr{netip.IPv6Loopback()}
+	assert.Equal(t, all, (*Allowlist)(nil).permitted("any", 1, all), "no list is no restriction")
+	both := []netip.Addr{netip.IPv6Loopback(), netip.MustParseAddr("127.0.0.1")}
+	assert.Equal(t, both[1:], allowing(t, "127.0.0.0/8").permitted("localhost", 104, both), "localhost at the address in the list")
 }
 
 func TestAnAllowlistThatIsFaultyTellsWhere(t *testing.T) {
@@ -220,7 +228,7 @@ func FuzzAllowlist(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if a.permits("pacs.example", 80, metadata) && !strings.Contains(list, "/") && !strings.Contains(list, "254") && !strings.Contains(list, "a9fe") {
+		if len(a.permitted("pacs.example", 80, metadata)) > 0 && !strings.Contains(list, "/") && !strings.Contains(list, "254") && !strings.Contains(list, "a9fe") {
 			t.Errorf("%q permits a link-local address that it does not name", list)
 		}
 	})

@@ -32,7 +32,7 @@ func (s *session) resolve(ctx context.Context) error {
 
 func (s *session) port() uint16 { return uint16(s.peer.Port) }
 
-// permitted are the addresses of the peer, all of which may be dialled. Where no entry names the peer, a name that cannot
+// permitted are the addresses at which the peer may be dialled. Where no entry names the peer, a name that cannot
 // be resolved is answered like one that may not be dialled: what the name servers know is none of that caller's business.
 func (s *session) permitted(ctx context.Context) ([]netip.Addr, error) {
 	allow, host := s.gateway.options.Allow, s.peer.Host
@@ -51,10 +51,11 @@ func (s *session) permitted(ctx context.Context) ([]netip.Addr, error) {
 			return nil, err
 		}
 	}
-	if !allow.permits(host, s.port(), addresses) {
+	permitted := allow.permitted(host, s.port(), addresses)
+	if len(permitted) == 0 {
 		return nil, &NotAllowedError{}
 	}
-	return addresses, nil
+	return permitted, nil
 }
 
 // lookup asks the name servers, within the connection timeout.

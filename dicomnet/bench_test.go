@@ -12,24 +12,24 @@ import (
 	"dicom-qr-gateway/dicomnet/dicomtest"
 )
 
-// canned serves C-FIND after C-FIND with so many matches, from bytes made once.
+// canned serves C-FIND after C-FIND with so many matches, without reading what is
+// asked.
 func canned(matches int) func(p *dicomtest.Peer) {
 	return func(p *dicomtest.Peer) {
 		p.Accept()
 		rq := p.ReadRequest(dicomnet.CFindRQ)
-		one := dicomtest.Response(rq, dicomnet.StatusPending, match("1.2.840.113619.2.1"))
+		one := match("1.2.840.113619.2.1")
 		for {
-			rq.Command.MessageID++
 			var b []byte
 			for range matches {
-				one.Command.MessageIDBeingRespondedTo = rq.Command.MessageID - 1
-				b = one.Append(b)
+				b = dicomtest.Response(rq, dicomnet.StatusPending, one).Append(b)
 			}
-			final := rq
-			final.Command.MessageID--
-			p.Send(dicomtest.Response(final, dicomnet.StatusSuccess, nil).Append(b))
+			p.Send(dicomtest.Response(rq, dicomnet.StatusSuccess, nil).Append(b))
 			if _, err := p.Conn.Read(make([]byte, 1<<10)); err != nil {
 				return
+			}
+			if rq.Command.MessageID++; rq.Command.MessageID == 0 {
+				rq.Command.MessageID = 1
 			}
 		}
 	}

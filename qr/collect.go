@@ -18,6 +18,8 @@ type collector struct {
 	index map[string]int
 	// others are the Study Instance UIDs that were listed under another patient.
 	others map[string]struct{}
+	// lost is why a match could not be read; nil where all could.
+	lost error
 }
 
 // indexFrom is the number of studies from which on an index pays.
@@ -71,6 +73,22 @@ func (c *collector) distrust(uid string) {
 	c.others[uid] = struct{}{}
 }
 
+// shared tells of a study that another patient has too, and counts it: a C-MOVE of the study would move the other
+// patient's instances as well.
+func (c *collector) shared(uid string) bool {
+	_, shared := c.others[uid]
+	if shared {
+		c.tally[sharedStudyUID]++
+	}
+	return shared
+}
+
+// lose counts a match that could not be read.
+func (c *collector) lose(why error) {
+	c.tally[undecodable]++
+	c.lost = why
+}
+
 // drop counts a match that is not kept. What its text suffered is told as well, because it may be why.
 func (c *collector) drop(set *dataset.Set, why fact) {
 	c.tally[why]++
@@ -114,9 +132,7 @@ func (c *collector) left() []candidate {
 }
 
 func (c *collector) keep(s *candidate) bool {
-	// A C-MOVE of the study would move the other patient's instances, too.
-	if _, shared := c.others[s.StudyInstanceUID]; shared {
-		c.tally[sharedStudyUID]++
+	if c.shared(s.StudyInstanceUID) {
 		return false
 	}
 	if c.plan.accession != "" && s.AccessionNumber != c.plan.accession {

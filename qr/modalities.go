@@ -29,6 +29,9 @@ func (c *collector) pick(left []candidate, ask func(studyInstanceUID string) ([]
 					return nil, err
 				}
 				study.ModalitiesInStudy = addModalities(study.ModalitiesInStudy, modalities)
+				if c.shared(study.StudyInstanceUID) {
+					continue
+				}
 			}
 			if len(study.ModalitiesInStudy) == 0 {
 				c.tally[modalitiesUnknown]++
@@ -43,20 +46,30 @@ func (c *collector) pick(left []candidate, ask func(studyInstanceUID string) ([]
 	return studies, nil
 }
 
-// seriesModalities asks the PACS at SERIES level. An answer about another study is passed over; a series that cannot be
-// read leaves the modalities unknown, unless another one has a modality that is asked for.
+// seriesModalities asks the PACS at SERIES level. An answer about another study is passed over, and one about another
+// patient makes the study one that is not trusted; few PACS tell the patient here, and none has to. A series that cannot
+// be read leaves the modalities unknown, unless another one has a modality that is asked for.
 func (s *session) seriesModalities(ctx context.Context, c *collector, studyInstanceUID string) ([]string, error) {
 	var list []string
 	lost := false
 	err := s.find(ctx, s.gateway.keys.series(studyInstanceUID), func(m dicomnet.Match, undecoded error) {
+		if m.OptionalKeysUnsupported {
+			c.tally[optionalKeys]++
+		}
 		if undecoded != nil {
-			c.tally[undecodable]++
+			c.lose(undecoded)
 			lost = true
 			return
 		}
-		if uid := single(m.Set, tag.StudyInstanceUID); uid == studyInstanceUID || uid == "" && !m.Has(tag.StudyInstanceUID) {
-			list = addModalities(list, m.Strings(tag.Modality))
+		if uid := single(m.Set, tag.StudyInstanceUID); uid != studyInstanceUID && (uid != "" || m.Has(tag.StudyInstanceUID)) {
+			return
 		}
+		if m.String(tag.PatientID) != "" && single(m.Set, tag.PatientID) != c.plan.patientID {
+			c.drop(m.Set, otherPatient)
+			c.distrust(studyInstanceUID)
+			return
+		}
+		list = addModalities(list, m.Strings(tag.Modality))
 	})
 	if err != nil {
 		return nil, err

@@ -61,6 +61,9 @@ func judge(final *dicomnet.MoveReport, pending counters, stopped bool) (Retrieva
 			status = RetrievalPartial
 		}
 	}
+	if status == RetrievalOK && len(final.FailedSOPInstanceUIDs) > 0 {
+		status = partialUnlessNone(said, known) // it names what failed, whatever it counts
+	}
 	switch {
 	case status == RetrievalOK:
 		// Pending responses are behind the facts by now: what the final one does not tell is not known.

@@ -142,6 +142,25 @@ func TestNoOutcomeLooksBetterThanItsCounters(t *testing.T) {
 	})
 }
 
+func TestAStudyOfWhichThePACSNamesAFailedInstanceIsNotOK(t *testing.T) {
+	for _, test := range []struct {
+		said counters
+		want RetrievalStatus
+	}{
+		{count(-1, -1, -1, -1), RetrievalPartial},
+		{count(3, 0, 0, -1), RetrievalPartial},
+		{count(0, 0, 2, -1), RetrievalPartial},
+		{count(0, 0, 0, -1), RetrievalFailed},
+	} {
+		for _, status := range []dicomnet.Status{dicomnet.StatusSuccess, dicomnet.StatusWarning} {
+			final := response(status, test.said)
+			final.FailedSOPInstanceUIDs = []string{"1.9.9"}
+			got, _ := judge(final, counters{}, false)
+			assert.Equal(t, test.want, got, "%s %+v", status, test.said)
+		}
+	}
+}
+
 func TestFailedInstancesAreUIDsOrCounted(t *testing.T) {
 	valid, malformed := failedUIDs([]string{"1.2.3", "1.2.4 ", "1.2.5\x00", "", "x", strings.Repeat("1", 65)})
 	assert.Equal(t, []string{"1.2.3", "1.2.4", "1.2.5"}, valid)

@@ -34,14 +34,12 @@ func (g *Gateway) Query(ctx context.Context, p Peer, f Filter) (*QueryResult, er
 
 // query is what Query and Retrieve have in common, on an association that takes C-FIND.
 func (s *session) query(ctx context.Context, c *collector) ([]Study, error) {
-	var lost error
 	err := s.find(ctx, s.gateway.keys.studies(c.plan), func(m dicomnet.Match, undecoded error) {
 		if m.OptionalKeysUnsupported {
 			c.tally[optionalKeys]++
 		}
 		if undecoded != nil {
-			c.tally[undecodable]++
-			lost = undecoded
+			c.lose(undecoded)
 			return
 		}
 		c.add(m.Set)
@@ -54,8 +52,8 @@ func (s *session) query(ctx context.Context, c *collector) ([]Study, error) {
 		return nil, err
 	}
 	// "No study" would be a statement about matches that nobody could read.
-	if len(studies) == 0 && lost != nil {
-		return nil, failure(ctx, dicomnet.StepFind, lost)
+	if len(studies) == 0 && c.lost != nil {
+		return nil, failure(ctx, dicomnet.StepFind, c.lost)
 	}
 	return studies, nil
 }

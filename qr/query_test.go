@@ -3,7 +3,9 @@ package qr
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -319,4 +321,66 @@ func TestAFaultAtSeriesLevelIsAnErrorAndNotAShorterAnswer(t *testing.T) {
 			p.seen(t, g)
 		})
 	}
+}
+
+func TestWhatTheSeriesTellIsCheckedAndToldLikeWhatTheStudiesTell(t *testing.T) {
+	series := func(more attributes) attributes {
+		a := attributes{tag.StudyInstanceUID: "1.1", tag.Modality: "CT"}
+		maps.Copy(a, more)
+		return a
+	}
+	for name, test := range map[string]struct {
+		answer  func(a *association)
+		studies []string
+		codes   []WarningCode
+	}{
+		"optional keys that are not supported": {
+			answer: func(a *association) {
+				a.SendMessage(dicomtest.Response(a.rq, dicomnet.StatusPendingWarning, series(nil).encoded()))
+			},
+			studies: []string{"1.1"}, codes: []WarningCode{WarningOptionalKeysUnsupported},
+		},
+		"the patient": {
+			answer:  func(a *association) { a.match(series(attributes{tag.PatientID: "P1"})) },
+			studies: []string{"1.1"}, codes: []WarningCode{},
+		},
+		"another patient, in one series of two": {
+			answer:  func(a *association) { a.match(series(nil), series(attributes{tag.PatientID: "P2"})) },
+			studies: []string{}, codes: []WarningCode{WarningOtherPatientDropped, WarningOtherPatientDropped},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &pacs{find: func(a *association, level string) {
+				if level == "STUDY" {
+					a.match(study("P1", "1.1"))
+				} else {
+					test.answer(a)
+				}
+				a.done(dicomnet.StatusSuccess)
+			}}
+			g := p.gateway(t, Options{})
+			result, err := g.Retrieve(t.Context(), thePACS, Filter{PatientID: "P1", Modalities: []string{"CT"}}, "DEST", Progress{})
+			require.NoError(t, err)
+			assert.Equal(t, test.studies, picked(result.Studies))
+			assert.Equal(t, test.codes, codes(result.Warnings))
+			assert.Equal(t, len(test.studies) == 1, slices.Contains(p.seen(t, g), "move 1.1 to DEST"))
+		})
+	}
+}
+
+func TestNoStudyIsNoAnswerWhereASeriesCannotBeRead(t *testing.T) {
+	p := &pacs{find: func(a *association, level string) {
+		if level == "STUDY" {
+			a.match(study("P1", "1.1"))
+		} else {
+			a.undecodable()
+		}
+		a.done(dicomnet.StatusSuccess)
+	}}
+	g := p.gateway(t, Options{})
+	_, err := g.Query(t.Context(), thePACS, Filter{PatientID: "P1", Modalities: []string{"CT"}})
+	assert.Equal(t, dicomnet.StepFind, stepOf(t, err))
+	var undecodable *dicomnet.DataSetError
+	assert.ErrorAs(t, err, &undecodable)
+	p.seen(t, g)
 }

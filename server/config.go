@@ -111,10 +111,10 @@ func LoadConfig(getenv func(string) string) (Config, error) {
 	if err := env.ParseWithOptions(&c, env.Options{Environment: environment}); err != nil {
 		faults.addParseErrors(err)
 	}
-	if c.MoveTimeout == 0 && environment["MOVE_TIMEOUT"] == "" {
+	c.check(&faults, environment)
+	if environment["MOVE_TIMEOUT"] == "" {
 		c.MoveTimeout = c.DIMSETimeout
 	}
-	c.check(&faults)
 	c.tracing = telemetry.ReadTracing(getenv, faults.add)
 
 	for _, setting := range withoutEffect {
@@ -125,7 +125,7 @@ func LoadConfig(getenv func(string) string) (Config, error) {
 	return c, faults.err()
 }
 
-func (c *Config) check(faults *faultyVariables) {
+func (c *Config) check(faults *faultyVariables, set map[string]string) {
 	for _, timeout := range []struct {
 		name  string
 		value Seconds
@@ -137,7 +137,7 @@ func (c *Config) check(faults *faultyVariables) {
 		{"NETWORK_TIMEOUT", c.NetworkTimeout},
 	} {
 		// Zero would wait for ever for a PACS that is silent.
-		if timeout.value <= 0 {
+		if timeout.value <= 0 && (timeout.name != "MOVE_TIMEOUT" || set[timeout.name] != "") {
 			faults.add(timeout.name, "want more than 0 seconds")
 		}
 	}

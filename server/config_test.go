@@ -88,6 +88,23 @@ func TestOneMessageNamesEveryFaultySettingAndRepeatsNoValue(t *testing.T) {
 	assert.NotContains(t, err.Error(), "xyz")
 }
 
+func TestASettingThatFollowsAFaultyOneIsNotNamed(t *testing.T) {
+	_, err := LoadConfig(environment("DIMSE_TIMEOUT", "-1"))
+	require.ErrorContains(t, err, "DIMSE_TIMEOUT")
+	assert.NotContains(t, err.Error(), "MOVE_TIMEOUT")
+}
+
+func TestEachUnreadableFileOfAPairIsNamed(t *testing.T) {
+	for _, prefix := range []string{"", "DICOM_"} {
+		_, err := LoadConfig(environment(prefix+"TLS_CERT_FILE", "/nowhere", prefix+"TLS_KEY_FILE", "/nowhere"))
+		assert.ErrorContains(t, err, prefix+"TLS_CERT_FILE: the file cannot be read")
+		assert.ErrorContains(t, err, prefix+"TLS_KEY_FILE: the file cannot be read")
+		_, err = LoadConfig(environment(prefix+"TLS_CERT_FILE", "/nowhere"))
+		assert.ErrorContains(t, err, prefix+"TLS_CERT_FILE: the file cannot be read")
+		assert.ErrorContains(t, err, prefix+"TLS_KEY_FILE: is needed")
+	}
+}
+
 func TestSettingsWithoutEffectAreNamed(t *testing.T) {
 	c := testConfig(t, "ASSOCIATION_IDLE", "20")
 	assert.Equal(t, []string{"ASSOCIATION_IDLE"}, c.WithoutEffect())

@@ -87,21 +87,21 @@ func certificatePool(file string) (*x509.CertPool, string) {
 
 // keyPair is nil where neither file is named or something is wrong with them.
 func keyPair(faults *faultyVariables, certName, certFile, keyName, keyFile string) []tls.Certificate {
-	switch {
-	case certFile == "" && keyFile == "":
-		return nil
-	case certFile == "":
-		faults.add(certName, "is needed where "+keyName+" is set")
-		return nil
-	case keyFile == "":
-		faults.add(keyName, "is needed where "+certName+" is set")
+	if certFile == "" && keyFile == "" {
 		return nil
 	}
-	for _, file := range []struct{ name, path string }{{certName, certFile}, {keyName, keyFile}} {
-		if _, err := os.ReadFile(file.path); err != nil {
+	usable := true
+	for _, file := range []struct{ name, path, other string }{{certName, certFile, keyName}, {keyName, keyFile, certName}} {
+		if file.path == "" {
+			faults.add(file.name, "is needed where "+file.other+" is set")
+			usable = false
+		} else if _, err := os.ReadFile(file.path); err != nil {
 			faults.add(file.name, "the file cannot be read")
-			return nil
+			usable = false
 		}
+	}
+	if !usable {
+		return nil
 	}
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {

@@ -59,6 +59,6 @@ func validText(s string) bool {
 }
 
 func validDate(s string) bool {
-	_, err := time.Parse(time.DateOnly, s)
-	return err == nil
+	day, err := time.Parse(time.DateOnly, s)
+	return err == nil && day.Year() >= 1 // DICOM's calendar has no year 0
 }

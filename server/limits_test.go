@@ -103,3 +103,13 @@ func TestHeadersHaveALimit(t *testing.T) {
 func TestLimitsOfSlowCallersAreWhatTheDocumentsSay(t *testing.T) {
 	assert.Equal(t, limits{header: 10 * time.Second, body: 30 * time.Second, write: 30 * time.Second}, defaultLimits)
 }
+
+func TestOptionsOfTheServerItselfIsARequestLikeAnyOther(t *testing.T) {
+	r := start(t, &fakeGateway{})
+	connection := r.dial(t, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	answer, err := io.ReadAll(connection)
+	require.NoError(t, err)
+	assert.Contains(t, string(answer), "HTTP/1.1 404")
+	assert.Contains(t, string(answer), "X-Correlation-Id: ")
+	assert.Contains(t, string(answer), "route_not_found")
+}

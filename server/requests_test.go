@@ -84,6 +84,7 @@ func TestWrongRequestsNameEachFaultAndRepeatNoValue(t *testing.T) {
 		"UIDs over 1000":               {with(t, "study_instance_uids", `["1"`+strings.Repeat(`,"1"`, 1000)+`]`), []string{"/study_instance_uids"}, nil},
 		"accession number of 17":       {with(t, "accession_number", `"`+long+`"`), []string{"/accession_number"}, []string{long}},
 		"accession number wildcard":    {with(t, "accession_number", `"QX*"`), []string{"/accession_number"}, []string{"QX"}},
+		"a year that is none":          {with(t, "study_date_from", `"0000-01-01"`), []string{"/study_date_from"}, []string{"0000"}},
 		"a date that is none":          {with(t, "study_date_from", `"2023-02-29"`), []string{"/study_date_from"}, []string{"2023"}},
 		"a DICOM date":                 {with(t, "study_date_to", `"20230228"`), []string{"/study_date_to"}, []string{"2023"}},
 		"dates in the wrong order":     {with(t, "study_date_from", `"2024-02-29"`, "study_date_to", `"2024-02-28"`), []string{"/study_date_to"}, []string{"2024"}},

@@ -164,11 +164,13 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	httpServer := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: s.limits.header,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		BaseContext:       func(net.Listener) context.Context { return operations },
-		ErrorLog:          httpErrorLog(s.log),
-		TLSConfig:         s.config.ServerTLS(),
+		// OPTIONS * is answered like any other request that has no route.
+		DisableGeneralOptionsHandler: true,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxHeaderBytes,
+		BaseContext:                  func(net.Listener) context.Context { return operations },
+		ErrorLog:                     httpErrorLog(s.log),
+		TLSConfig:                    s.config.ServerTLS(),
 	}
 	if err := s.auditor.activity(ctx, audit.ApplicationStart, audit.Success); err != nil {
 		return errors.Join(fmt.Errorf("audit: %w", err), l.Close())

@@ -758,7 +758,7 @@ type Problem struct {
 	// CorrelationID As in the header; in every problem but a 404.
 	CorrelationID *string `json:"correlation_id,omitempty"`
 
-	// Errors Of a 400: one entry for each field that is at fault.
+	// Errors Of a 400: one entry for each field that is at fault; of more than 100, the first 100.
 	Errors []Fault     `json:"errors,omitempty"`
 	DICOM  *DICOMFault `json:"dicom,omitempty"`
 
@@ -986,8 +986,9 @@ type Retrieval struct {
 	// StudyInstanceUID Example: 1.2.3.4
 	StudyInstanceUID string `json:"StudyInstanceUID"`
 
-	// Status A final 0000 with failed sub-operations is not `ok`, and one that reports zero completed is
-	// `failed`; success without counters is `ok` on the PACS's word.
+	// Status A final 0000 with failed sub-operations, counted or named, is not `ok`, and one that reports zero
+	// completed is `failed`, unless instances arrived with a warning; success without counters is `ok` on
+	// the PACS's word.
 	Status RetrievalStatus `json:"status"`
 
 	// DICOMStatus Final DIMSE status as four hex digits; empty where no final response came.
@@ -1016,8 +1017,9 @@ type Retrieval struct {
 	FailedSOPInstanceUIDs []string `json:"failed_sop_instance_uids"`
 }
 
-// RetrievalStatus A final 0000 with failed sub-operations is not `ok`, and one that reports zero completed is
-// `failed`; success without counters is `ok` on the PACS's word.
+// RetrievalStatus A final 0000 with failed sub-operations, counted or named, is not `ok`, and one that reports zero
+// completed is `failed`, unless instances arrived with a warning; success without counters is `ok` on
+// the PACS's word.
 type RetrievalStatus string
 
 // RetrieveRequest defines model for RetrieveRequest.

@@ -237,6 +237,7 @@ func requireAllocates(t *testing.T, most uint64, f func()) {
 	runtime.ReadMemStats(&before)
 	f()
 	runtime.ReadMemStats(&after)
+	t.Logf("%d KiB allocated", (after.TotalAlloc-before.TotalAlloc)>>10)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, most, "bytes allocated")
 }
 

@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/suyashkumar/dicom/pkg/tag"
@@ -100,14 +101,13 @@ func TestMatchesLeaveNoMemoryBehind(t *testing.T) {
 		p.SendMessage(dicomtest.Response(rq, dicomnet.StatusSuccess, nil))
 		p.Release()
 	}, func(t *testing.T, a *dicomnet.Association) {
-		// Everything is on its way before the first measurement.
-		dicomtest.Wait(timeouts.DIMSE / 2)
 		var early, late runtime.MemStats
 		n := 0
 		for _, err := range a.Find(t.Context(), dicomnet.StudyRoot, query()) {
 			require.NoError(t, err)
 			switch n++; n {
 			case 10:
+				dicomtest.Wait(time.Second) // until all that the peer sends is on its way
 				runtime.GC()
 				runtime.ReadMemStats(&early)
 			case matches:

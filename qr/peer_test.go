@@ -104,8 +104,8 @@ func (p *pacs) play(peer *dicomtest.Peer) {
 		}
 		switch pdu.Type(next[0]) {
 		case pdu.TypeReleaseRQ:
+			p.saw("release") // before the requestor goes on
 			peer.Release()
-			p.saw("release")
 			return
 		case pdu.TypeAbort:
 			p.saw("abort")

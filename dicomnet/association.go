@@ -169,7 +169,7 @@ func (a *Association) over() {
 		return
 	}
 	a.told = true
-	a.messages.pdvs, a.messages.unread = nil, nil
+	a.messages.pdvs, a.messages.unread, a.messages.putBack = nil, pdu.PDV{}, false
 	a.upper.link.recycle()
 	a.upper.traceEnded(a.summary())
 }

@@ -1,6 +1,7 @@
 package dicomnet
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -143,7 +144,7 @@ func DecodeCommandSet(b []byte) (CommandSet, error) {
 		}
 		switch element {
 		case elAffectedSOPClassUID:
-			c.AffectedSOPClassUID = commandString(v)
+			c.AffectedSOPClassUID = sopClassUID(v)
 		case elCommandField:
 			field = commandUint16(v)
 		case elMessageID:
@@ -218,6 +219,17 @@ func commandUint16(v []byte) optional {
 		return optional{}
 	}
 	return optional{binary.LittleEndian.Uint16(v), true}
+}
+
+// sopClassUID makes no new string of those that every response repeats.
+func sopClassUID(v []byte) string {
+	v = bytes.Trim(v, "\x00 ")
+	for _, known := range [...]string{StudyRoot.Find, StudyRoot.Move} {
+		if string(v) == known {
+			return known
+		}
+	}
+	return string(v)
 }
 
 func commandString(v []byte) string { return strings.Trim(string(v), "\x00 ") }

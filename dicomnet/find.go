@@ -88,5 +88,5 @@ func (op *operation) parse(data []byte) (*dataset.Set, error) {
 	if t := op.a.cfg.Trace; t != nil && t.Identifier != nil {
 		t.Identifier(op.a.ctx, false, op.context.TransferSyntax, data)
 	}
-	return dataset.Parse(data, op.context.TransferSyntax, op.a.cfg.Limits.DataSet)
+	return op.parser.Parse(data, op.context.TransferSyntax, op.a.cfg.Limits.DataSet)
 }

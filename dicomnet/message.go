@@ -32,8 +32,9 @@ type assembler struct {
 	upper    *upper
 	accepted func(contextID byte) bool
 
-	pdvs   []byte   // PDVs of the P-DATA-TF in hand that are not yet taken
-	unread *pdu.PDV // a PDV that belongs to the next message
+	pdvs    []byte  // PDVs of the P-DATA-TF in hand that are not yet taken
+	unread  pdu.PDV // a PDV that belongs to the next message
+	putBack bool    // there is one in unread
 
 	phase            phase
 	message          message
@@ -72,9 +73,9 @@ func (s *assembler) next(until clock) (message, error) {
 
 // take gives the next PDV.
 func (s *assembler) take(until clock) (pdu.PDV, error) {
-	if v := s.unread; v != nil {
-		s.unread = nil
-		return *v, nil
+	if s.putBack {
+		s.putBack = false
+		return s.unread, nil
 	}
 	for {
 		v, rest, ok, err := pdu.NextPDV(s.pdvs)
@@ -125,7 +126,7 @@ func (s *assembler) countEmpty() error {
 func (s *assembler) add(v pdu.PDV) (done bool, err error) {
 	if s.phase == maybeData {
 		if v.Command || v.ContextID != s.message.contextID {
-			s.unread = &v
+			s.unread, s.putBack = v, true
 			return true, nil
 		}
 		s.phase = awaitData

@@ -24,6 +24,7 @@ type operation struct {
 	timer   Timer
 	stop    func()
 	running bool
+	parser  dataset.Parser // of the identifiers that come
 }
 
 // begin sends the request of an operation. c lacks the message ID, the SOP class

@@ -1,6 +1,8 @@
 package qr
 
 import (
+	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/suyashkumar/dicom/pkg/tag"
@@ -13,13 +15,16 @@ import (
 type collector struct {
 	plan  *plan
 	tally tally
-	found []candidate
+	found []*candidate
+	room  []candidate // for the next ones, so that none is moved when their number grows
 	// index tells where in found a study is; nil while a look through found is cheaper.
 	index map[string]int
 	// others are the Study Instance UIDs that were listed under another patient.
 	others map[string]struct{}
 	// lost is why a match could not be read; nil where all could.
 	lost error
+
+	modalities, list []string // of the last study, which most others share; and where they are put together
 }
 
 // indexFrom is the number of studies from which on an index pays.
@@ -45,7 +50,7 @@ func (c *collector) add(set *dataset.Set) {
 	if _, ok := c.plan.wanted[uid]; !ok && c.plan.wanted != nil {
 		return
 	}
-	study := readStudy(set, patientID, uid)
+	study := c.read(set, patientID, uid)
 	text := set.Warnings()
 	if study.StudyDate != "" && study.date == 0 {
 		text |= dataset.ValueMalformed
@@ -53,13 +58,31 @@ func (c *collector) add(set *dataset.Set) {
 	c.tally.text(text)
 	if at := c.find(uid); at >= 0 {
 		c.tally[duplicate]++
-		c.found[at].merge(&study)
+		c.found[at].merge(study)
 		return
 	}
-	c.found = append(c.found, study)
+	c.found, c.room = append(c.found, study), c.room[1:]
 	if c.index != nil {
 		c.index[uid] = len(c.found) - 1
 	}
+}
+
+const maxRoom = 256
+
+// read takes out of a match what the answer needs; nothing of the match is kept. The study has its place in room, and
+// another one takes that unless add keeps it.
+func (c *collector) read(set *dataset.Set, patientID, studyInstanceUID string) *candidate {
+	if len(c.room) == 0 {
+		c.room = make([]candidate, min(max(8, len(c.found)), maxRoom))
+	}
+	study := &c.room[0]
+	*study = readStudy(set, patientID, studyInstanceUID)
+	c.list = set.AppendStrings(c.list[:0], tag.ModalitiesInStudy)
+	if c.list = addModalities(c.list[:0], c.list); c.modalities == nil || !slices.Equal(c.list, c.modalities) {
+		c.modalities = append(make([]string, 0, len(c.list)), c.list...)
+	}
+	study.ModalitiesInStudy = c.modalities
+	return study
 }
 
 // distrust keeps the Study Instance UID of another patient's match.
@@ -119,11 +142,11 @@ func (c *collector) find(uid string) int {
 // left are the studies that no filter but modalities and max_results drops,
 // newest first. It waits for the last match, since a duplicate may know what the
 // first one does not.
-func (c *collector) left() []candidate {
+func (c *collector) left() []*candidate {
 	kept := c.found[:0]
-	for i := range c.found {
-		if c.keep(&c.found[i]) {
-			kept = append(kept, c.found[i])
+	for _, study := range c.found {
+		if c.keep(study) {
+			kept = append(kept, study)
 		}
 	}
 	c.found, c.index = nil, nil
@@ -169,6 +192,10 @@ func (p *plan) hasModality(modalities []string) bool {
 // single is the value of an attribute that has one; "" where it is absent or, which no such attribute may be, a list
 // with more than one value in it. Values that say nothing do not make a list.
 func single(set *dataset.Set, t tag.Tag) string {
+	// Without a byte that can be a backslash there is no list, in any character set.
+	if raw, _ := set.Bytes(t); bytes.IndexByte(raw, '\\') < 0 {
+		return trim(set.String(t))
+	}
 	value := ""
 	for _, v := range set.Strings(t) {
 		if v = trim(v); v == "" {

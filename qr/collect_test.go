@@ -147,14 +147,14 @@ func TestAStudyShowsWhatThePACSTold(t *testing.T) {
 		tag.PerformingPhysicianName: "PERF^MD",
 		tag.InstitutionName:         "Hospital",
 	}))
-	assert.Equal(t, []candidate{{
+	assert.Equal(t, []*candidate{{
 		Study: Study{
 			PatientName: "DÖE^JOHN", PatientID: "P1", DateOfBirth: "19700101", StudyInstanceUID: "1.2.3.4",
 			StudyDescription: "CT ABDOMEN", ModalitiesInStudy: []string{"CT", "SR"}, StudyDate: "20240101",
 			StudyTime: "120000", AccessionNumber: "ACC-1", ReferringPhysicianName: "REF^MD",
 			PerformingPhysicianName: "PERF^MD", InstitutionName: "Hospital",
 		},
-		date: 20240101,
+		date: 20240101, time: parseTime("120000"),
 	}}, c.left())
 }
 

@@ -12,11 +12,12 @@ import (
 // and sorting need beside its text.
 type candidate struct {
 	Study
-	date            int  // as 20240131; zero where unreadable
-	accessionAbsent bool // the PACS does not tell it, not even as empty
+	date            int   // as 20240131; zero where unreadable
+	time            int64 // for newestFirst
+	accessionAbsent bool  // the PACS does not tell it, not even as empty
 }
 
-// readStudy takes out of a match what the answer needs; nothing of the match is kept.
+// readStudy is a study without its modalities.
 func readStudy(set *dataset.Set, patientID, studyInstanceUID string) candidate {
 	c := candidate{
 		Study: Study{
@@ -25,7 +26,6 @@ func readStudy(set *dataset.Set, patientID, studyInstanceUID string) candidate {
 			DateOfBirth:             normalDate(trim(set.String(tag.PatientBirthDate))),
 			StudyInstanceUID:        studyInstanceUID,
 			StudyDescription:        trim(set.String(tag.StudyDescription)),
-			ModalitiesInStudy:       addModalities([]string{}, set.Strings(tag.ModalitiesInStudy)),
 			StudyDate:               normalDate(trim(set.String(tag.StudyDate))),
 			StudyTime:               normalTime(trim(set.String(tag.StudyTime))),
 			AccessionNumber:         trim(set.String(tag.AccessionNumber)),

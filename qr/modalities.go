@@ -11,17 +11,17 @@ import (
 // pick applies the last two filters, modalities and max_results, to studies in
 // order. ask is for a study whose match did not tell its modalities, and only as
 // long as the answer may still need it.
-func (c *collector) pick(left []candidate, ask func(studyInstanceUID string) ([]string, error)) ([]Study, error) {
+func (c *collector) pick(left []*candidate, ask func(studyInstanceUID string) ([]string, error)) ([]Study, error) {
 	most := len(left)
 	if c.plan.maxResults > 0 {
 		most = min(most, c.plan.maxResults)
 	}
 	studies := make([]Study, 0, most)
-	for i := range left {
+	for _, found := range left {
 		if len(studies) == most {
 			break
 		}
-		study := &left[i].Study
+		study := &found.Study
 		if len(c.plan.modalities) > 0 {
 			if len(study.ModalitiesInStudy) == 0 {
 				modalities, err := ask(study.StudyInstanceUID)

@@ -11,8 +11,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-func withModalities(uid string, modalities ...string) candidate {
-	return candidate{Study: Study{StudyInstanceUID: uid, ModalitiesInStudy: append([]string{}, modalities...)}}
+func withModalities(uid string, modalities ...string) *candidate {
+	return &candidate{Study: Study{StudyInstanceUID: uid, ModalitiesInStudy: append([]string{}, modalities...)}}
 }
 
 func picked(list []Study) []string {
@@ -35,7 +35,7 @@ func (s *series) ask(uid string) ([]string, error) {
 }
 
 func TestStudiesOfOneOfTheModalitiesAreLeft(t *testing.T) {
-	left := []candidate{
+	left := []*candidate{
 		withModalities("1", "CT"), withModalities("2", "MR"), withModalities("3", "US", "SR"), withModalities("4", "ct"),
 		withModalities("5", "CTX"),
 	}
@@ -50,14 +50,14 @@ func TestStudiesOfOneOfTheModalitiesAreLeft(t *testing.T) {
 func TestWithoutAModalityFilterNothingIsAsked(t *testing.T) {
 	archive := &series{}
 	c := &collector{plan: planFor(t, Filter{})}
-	studies, err := c.pick([]candidate{withModalities("1"), withModalities("2", "MR")}, archive.ask)
+	studies, err := c.pick([]*candidate{withModalities("1"), withModalities("2", "MR")}, archive.ask)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"1", "2"}, picked(studies))
 	assert.Empty(t, archive.asked)
 }
 
 func TestStudiesWithoutModalitiesAreAskedForAtSeriesLevel(t *testing.T) {
-	left := []candidate{withModalities("1"), withModalities("2", "CT"), withModalities("3"), withModalities("4")}
+	left := []*candidate{withModalities("1"), withModalities("2", "CT"), withModalities("3"), withModalities("4")}
 	archive := &series{modalities: map[string][]string{"1": {"MR", "CT", "CT"}, "3": {"US"}}}
 	c := &collector{plan: planFor(t, Filter{Modalities: []string{"CT"}})}
 	studies, err := c.pick(left, archive.ask)
@@ -69,7 +69,7 @@ func TestStudiesWithoutModalitiesAreAskedForAtSeriesLevel(t *testing.T) {
 }
 
 func TestNoMoreStudiesAreAskedForThanTheAnswerTakes(t *testing.T) {
-	left := []candidate{withModalities("1"), withModalities("2"), withModalities("3"), withModalities("4")}
+	left := []*candidate{withModalities("1"), withModalities("2"), withModalities("3"), withModalities("4")}
 	archive := &series{modalities: map[string][]string{"1": {"MR"}, "2": {"CT"}, "3": {"CT"}, "4": {"CT"}}}
 	c := &collector{plan: planFor(t, Filter{Modalities: []string{"CT"}, MaxResults: 2})}
 	studies, err := c.pick(left, archive.ask)
@@ -81,13 +81,13 @@ func TestNoMoreStudiesAreAskedForThanTheAnswerTakes(t *testing.T) {
 func TestAFaultWhileAskingIsAFaultOfTheQuery(t *testing.T) {
 	fault := errors.New("fault")
 	c := &collector{plan: planFor(t, Filter{Modalities: []string{"CT"}})}
-	_, err := c.pick([]candidate{withModalities("1", "CT"), withModalities("2")}, func(string) ([]string, error) { return nil, fault })
+	_, err := c.pick([]*candidate{withModalities("1", "CT"), withModalities("2")}, func(string) ([]string, error) { return nil, fault })
 	assert.ErrorIs(t, err, fault)
 }
 
 func TestTheLimitCutsTheEndAndNothingElse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		left := make([]candidate, rapid.IntRange(0, 20).Draw(t, "studies"))
+		left := make([]*candidate, rapid.IntRange(0, 20).Draw(t, "studies"))
 		for i := range left {
 			left[i] = withModalities(fmt.Sprintf("1.%d", i), rapid.SliceOfN(rapid.SampledFrom([]string{"CT", "MR", "SR"}), 1, 3).Draw(t, "modalities")...)
 		}

@@ -10,13 +10,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-func dated(uid, date, clock string) candidate {
-	c := candidate{Study: Study{StudyInstanceUID: uid, StudyDate: date, StudyTime: clock}}
+func dated(uid, date, clock string) *candidate {
+	c := &candidate{Study: Study{StudyInstanceUID: uid, StudyDate: date, StudyTime: clock}}
 	c.date, _ = parseDate(date)
 	return c
 }
 
-func uidsOf(list []candidate) []string {
+func uidsOf(list []*candidate) []string {
 	uids := make([]string, 0, len(list))
 	for i := range list {
 		uids = append(uids, list[i].StudyInstanceUID)
@@ -25,7 +25,7 @@ func uidsOf(list []candidate) []string {
 }
 
 func TestStudiesAreNewestFirst(t *testing.T) {
-	list := []candidate{
+	list := []*candidate{
 		dated("9", "", "235959"),
 		dated("8", "unknown", ""),
 		dated("7", "20200101", "120000"),
@@ -44,7 +44,7 @@ func TestTheOrderDoesNotDependOnThatOfTheAnswers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		date := rapid.SampledFrom([]string{"", "x", "20240101", "20240102", "2024.01.01"})
 		clock := rapid.SampledFrom([]string{"", "x", "12", "1200", "120000", "130000.1"})
-		list := make([]candidate, rapid.IntRange(0, 40).Draw(t, "studies"))
+		list := make([]*candidate, rapid.IntRange(0, 40).Draw(t, "studies"))
 		for i := range list {
 			list[i] = dated(fmt.Sprintf("1.%d", i), date.Draw(t, "date"), clock.Draw(t, "time"))
 		}
@@ -54,7 +54,7 @@ func TestTheOrderDoesNotDependOnThatOfTheAnswers(t *testing.T) {
 		if !slices.Equal(uidsOf(list), uidsOf(shuffled)) {
 			t.Fatalf("%v is not %v", uidsOf(list), uidsOf(shuffled))
 		}
-		if !slices.IsSortedFunc(list, func(a, b candidate) int { return cmp.Compare(b.date, a.date) }) {
+		if !slices.IsSortedFunc(list, func(a, b *candidate) int { return cmp.Compare(b.date, a.date) }) {
 			t.Fatal("an older study comes before a newer one, or an undated one before a dated one")
 		}
 	})

@@ -58,7 +58,7 @@ func (s *Set) element(e *entry, budget *int) *dicom.Element {
 		}
 		data = items
 	case c == classText:
-		values := s.strings(e, max(*budget, 1))
+		values := s.strings(nil, e, max(*budget, 1))
 		*budget -= len(values)
 		if len(values) == 0 {
 			values = []string{""}

@@ -25,6 +25,7 @@ type Set struct {
 	parent   *Set
 	warn     *Warning // one for the whole data set
 	cs       *characterSet
+	texts    *texts // nil unless a Parser made it
 }
 
 // root is a data set that is no item, with room for the index of a usual identifier.
@@ -45,6 +46,10 @@ type root struct {
 //
 // The errors are *FormatError, *LimitError and *TransferSyntaxError.
 func Parse(b []byte, ts TransferSyntax, lim Limits) (*Set, error) {
+	return new(root).read(b, ts, lim)
+}
+
+func (r *root) read(b []byte, ts TransferSyntax, lim Limits) (*Set, error) {
 	l, ok := layoutOf(ts)
 	if !ok {
 		return nil, &TransferSyntaxError{TransferSyntax: ts}
@@ -54,20 +59,25 @@ func Parse(b []byte, ts TransferSyntax, lim Limits) (*Set, error) {
 	}
 	other := l.other(b)
 	if other != l && !l.plausible(b) {
-		return parse(b, other, lim, TransferSyntaxAssumed)
+		return r.parse(b, other, lim, TransferSyntaxAssumed)
 	}
-	s, err := parse(b, l, lim, 0)
+	s, err := r.parse(b, l, lim, 0)
 	if _, ok := err.(*FormatError); ok && other != l { //nolint:errorlint // made here, never wrapped
-		if s, err := parse(b, other, lim, TransferSyntaxAssumed); err == nil {
+		if s, err := r.parse(b, other, lim, TransferSyntaxAssumed); err == nil {
 			return s, nil
 		}
 	}
 	return s, err
 }
 
-func parse(b []byte, l layout, lim Limits, warnings Warning) (*Set, error) {
-	r := &root{warnings: warnings}
-	r.Set = Set{b: b, layout: l, lim: lim.withDefaults(), warn: &r.warnings, entries: r.index[:0]}
+// parse is in the memory of r, the entries of which are grown only where they do not suffice.
+func (r *root) parse(b []byte, l layout, lim Limits, warnings Warning) (*Set, error) {
+	entries := r.entries[:0]
+	if entries == nil {
+		entries = r.index[:0]
+	}
+	r.warnings = warnings
+	r.Set = Set{b: b, layout: l, lim: lim.withDefaults(), warn: &r.warnings, entries: entries, texts: r.texts}
 	w := r.walker()
 	w.zeros = len(b)
 	for w.zeros > 0 && b[w.zeros-1] == 0 {

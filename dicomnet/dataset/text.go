@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -38,7 +39,7 @@ func (s *Set) String(t tag.Tag) string {
 	}
 	raw := trimEnd(s.value(e))
 	if !s.isPlain(raw, tr) {
-		text := s.decode(raw, v, tr)
+		text := s.decode(e, raw, v, tr)
 		if !tr.single {
 			text, _, _ = strings.Cut(text, "\\")
 		}
@@ -50,49 +51,53 @@ func (s *Set) String(t tag.Tag) string {
 	if !tr.leading {
 		raw = bytes.TrimLeft(raw, " ")
 	}
-	return s.finish(string(raw), v, tr)
+	return s.finish(s.text(e, raw), v, tr)
 }
 
 // Strings are all values of a text element, split at backslashes (LT, ST, UT, UR: one), without padding; nil where
 // absent or empty. See String; and MaxValues.
-func (s *Set) Strings(t tag.Tag) []string {
+func (s *Set) Strings(t tag.Tag) []string { return s.AppendStrings(nil, t) }
+
+// AppendStrings appends to dst what Strings gives.
+func (s *Set) AppendStrings(dst []string, t tag.Tag) []string {
 	e := s.find(number(t))
 	if e == nil || e.len == 0 {
-		return nil
+		return dst
 	}
-	return s.strings(e, MaxValues)
+	return s.strings(dst, e, MaxValues)
 }
 
-func (s *Set) strings(e *entry, limit int) []string {
+// strings appends at most limit values.
+func (s *Set) strings(dst []string, e *entry, limit int) []string {
 	v, tr := s.textVR(e)
 	if tr.class != classText {
-		return s.decimals(e, tr, limit)
+		return s.decimals(dst, e, tr, limit)
 	}
 	var text string
 	raw := trimEnd(s.value(e))
 	if len(raw) == 0 {
-		return nil
+		return dst
 	}
 	if s.isPlain(raw, tr) {
-		text = string(raw)
+		text = s.text(e, raw)
 	} else {
-		text = s.decode(raw, v, tr)
+		text = s.decode(e, raw, v, tr)
 	}
 	if tr.single {
-		return []string{s.finish(text, v, tr)}
+		return append(dst, s.finish(text, v, tr))
 	}
 	n := strings.Count(text, "\\") + 1
 	if n > limit {
 		n = limit
 		s.warned(ValueMalformed)
 	}
-	values := make([]string, n)
-	for i := range values {
+	dst = slices.Grow(dst, n)
+	for range n {
 		var value string
 		value, text, _ = strings.Cut(text, "\\")
-		values[i] = s.finish(value, v, tr)
+		dst = append(dst, s.finish(value, v, tr))
 	}
-	return values
+	return dst
 }
 
 // textVR is the VR of an element that is read as text.
@@ -124,7 +129,7 @@ func (s *Set) isPlain(b []byte, t *traits) bool {
 	return !national || !t.charset || s.characterSet().g0 != romaji
 }
 
-func (s *Set) decode(raw []byte, v vr, t *traits) string {
+func (s *Set) decode(e *entry, raw []byte, v vr, t *traits) string {
 	var short [384]byte
 	d := textDecoder{cs: s.characterSet(), t: t, pn: v == vrPN}
 	switch {
@@ -136,7 +141,7 @@ func (s *Set) decode(raw []byte, v vr, t *traits) string {
 	}
 	d.decode(raw)
 	s.warned(d.warn)
-	return string(d.dst)
+	return s.text(e, d.dst)
 }
 
 // finish takes the padding off one value and judges the rest.
@@ -170,14 +175,13 @@ func (s *Set) decimal(e *entry, t *traits) string {
 	return ""
 }
 
-func (s *Set) decimals(e *entry, t *traits, limit int) []string {
-	var values []string
+func (s *Set) decimals(dst []string, e *entry, t *traits, limit int) []string {
 	for i := range limit {
 		n, ok := s.integer(e, t, i)
 		if !ok {
 			break
 		}
-		values = append(values, strconv.FormatInt(n, 10))
+		dst = append(dst, strconv.FormatInt(n, 10))
 	}
-	return values
+	return dst
 }

@@ -25,6 +25,8 @@ type operation struct {
 	stop    func()
 	running bool
 	parser  dataset.Parser // of the identifiers that come
+	sent    time.Time
+	summary OperationSummary
 }
 
 // begin sends the request of an operation. c lacks the message ID, the SOP class
@@ -43,6 +45,7 @@ func (a *Association) begin(ctx context.Context, step Step, sopClass string, c C
 	op := &operation{
 		a: a, ctx: ctx, step: step, answer: c.CommandField | 0x8000, context: *pc, id: a.nextID(),
 		silence: a.cfg.Timeouts.DIMSE, timer: TimerDIMSE, running: true,
+		summary: OperationSummary{Step: step, FirstResponse: -1},
 	}
 	if step == StepMove && a.cfg.Timeouts.Move > 0 {
 		op.silence, op.timer = a.cfg.Timeouts.Move, TimerMove
@@ -57,6 +60,7 @@ func (a *Association) begin(ctx context.Context, step Step, sopClass string, c C
 		op.end()
 		return nil, err
 	}
+	op.sent = time.Now()
 	return op, nil
 }
 
@@ -113,6 +117,9 @@ func (op *operation) end() {
 		op.a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, nil)
 	}
 	op.a.busy = false
+	if !op.sent.IsZero() {
+		op.a.cfg.Trace.operation(op.a.ctx, op.summary)
+	}
 	if !op.a.upper.inState(sta6) {
 		op.a.over()
 	}
@@ -158,7 +165,17 @@ func (op *operation) next(until clock) (message, error) {
 		case m.contextID != op.context.ID:
 			return message{}, op.a.upper.fail(pdu.ReasonUnexpectedParameter, "response on another presentation context")
 		}
+		op.count(m.command.Status)
 		return m, nil
+	}
+}
+
+func (op *operation) count(status Status) {
+	if op.summary.FirstResponse < 0 {
+		op.summary.FirstResponse = time.Since(op.sent)
+	}
+	if op.step == StepFind && status.Pending() {
+		op.summary.Matches++
 	}
 }
 

@@ -181,6 +181,7 @@ func TestTraceTellsEveryAssociationOnce(t *testing.T) {
 	var ended []dicomnet.Summary
 	var pdus, commands []string
 	identifiers := 0
+	var operations []dicomnet.OperationSummary
 	trace := &dicomnet.Trace{
 		Ended: func(_ context.Context, s dicomnet.Summary) { ended = append(ended, s) },
 		PDU: func(_ context.Context, sent bool, name string, _ int) {
@@ -190,6 +191,7 @@ func TestTraceTellsEveryAssociationOnce(t *testing.T) {
 			commands = append(commands, c.CommandField.String())
 		},
 		Identifier: func(context.Context, bool, dataset.TransferSyntax, []byte) { identifiers++ },
+		Operation:  func(_ context.Context, o dicomnet.OperationSummary) { operations = append(operations, o) },
 	}
 	against(t, func(p *dicomtest.Peer) {
 		p.Accept()
@@ -213,10 +215,27 @@ func TestTraceTellsEveryAssociationOnce(t *testing.T) {
 	}, pdus)
 	require.Equal(t, []string{"C-FIND-RQ", "C-FIND-RSP", "C-FIND-RSP"}, commands)
 	require.Equal(t, 2, identifiers)
+	require.Len(t, operations, 1)
+	require.GreaterOrEqual(t, operations[0].FirstResponse, time.Duration(0))
+	operations[0].FirstResponse = 0
+	require.Equal(t, dicomnet.OperationSummary{Step: dicomnet.StepFind, Matches: 1}, operations[0])
 	require.Equal(t, 4, ended[0].PDUsSent)
 	require.Equal(t, 5, ended[0].PDUsReceived)
 	require.Positive(t, ended[0].BytesSent)
 	require.Positive(t, ended[0].BytesReceived)
+
+	ended, operations = nil, nil
+	against(t, func(p *dicomtest.Peer) {
+		p.Accept()
+		p.ReadRequest(dicomnet.CFindRQ)
+		p.Reset()
+	}, func(t *testing.T, cfg dicomnet.Config) {
+		cfg.Trace = trace
+		a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+		require.NoError(t, err)
+		require.Error(t, find(t.Context(), a).err)
+	})
+	require.Equal(t, []dicomnet.OperationSummary{{Step: dicomnet.StepFind, FirstResponse: -1}}, operations)
 
 	ended = nil
 	against(t, func(p *dicomtest.Peer) {

@@ -24,6 +24,8 @@ type Trace struct {
 	Established func(ctx context.Context, s Summary)
 	// PDU is called for each PDU sent or received: its type's standard name and length.
 	PDU func(ctx context.Context, sent bool, name string, length int)
+	// Operation is called once for each operation the request of which was sent, when it is over.
+	Operation func(ctx context.Context, o OperationSummary)
 	// Command is called for each command set sent or received.
 	Command func(ctx context.Context, sent bool, c CommandSet)
 	// Identifier is called with each identifier sent or received, encoded: patient
@@ -43,6 +45,20 @@ type Summary struct {
 	// Outcome is "released", "aborted", "rejected", "lost", "timeout" or "failed"; Err the first error, or nil.
 	Outcome string
 	Err     error
+}
+
+// OperationSummary is one operation in figures. It holds no patient data.
+type OperationSummary struct {
+	Step Step // StepEcho, StepFind or StepMove
+	// FirstResponse is the time from the request to the first response; negative where none came.
+	FirstResponse time.Duration
+	Matches       int // pending responses of a C-FIND
+}
+
+func (t *Trace) operation(ctx context.Context, o OperationSummary) {
+	if t != nil && t.Operation != nil {
+		t.Operation(ctx, o)
+	}
 }
 
 func (t *Trace) ended(ctx context.Context, s Summary) {

@@ -26,16 +26,7 @@ func (h *handlers) Query(ctx context.Context, request api.QueryRequestObject) (a
 	if len(result.Studies) == 0 {
 		return nil, noStudyMatched(result.Warnings)
 	}
-	return api.Query200JSONResponse{
-		Body: api.QueryResponse{
-			Operation:    api.CFIND,
-			Status:       api.QueryResponseStatusOk,
-			PatientID:    filter.PatientID,
-			StudyDetails: studyDetails(result.Studies),
-			Warnings:     warningsOf(result.Warnings),
-		},
-		Headers: api.Query200ResponseHeaders{XCorrelationID: infoOf(ctx).correlationID},
-	}, nil
+	return queryAnswer{filter.PatientID, result}, nil
 }
 
 // note tells the request's log line what is done and where.

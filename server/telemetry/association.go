@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"time"
 
 	"dicom-qr-gateway/dicomnet"
 )
@@ -13,9 +12,6 @@ import (
 // so that it needs no lock.
 type exchange struct {
 	peer string // host:port
-	// awaited is the response that has not come yet, from the request at sent; zero where none is.
-	awaited dicomnet.CommandField
-	sent    time.Time
 }
 
 type exchangeKey struct{}
@@ -38,7 +34,7 @@ func (t *Telemetry) Trace(next *dicomnet.Trace) *dicomnet.Trace {
 	if next != nil {
 		trace = *next
 	}
-	established, ended, command := trace.Established, trace.Ended, trace.Command
+	established, ended, operation := trace.Established, trace.Ended, trace.Operation
 	trace.Established = func(ctx context.Context, s dicomnet.Summary) {
 		t.established(ctx, s)
 		if established != nil {
@@ -51,10 +47,10 @@ func (t *Telemetry) Trace(next *dicomnet.Trace) *dicomnet.Trace {
 			ended(ctx, s)
 		}
 	}
-	trace.Command = func(ctx context.Context, sent bool, c dicomnet.CommandSet) {
-		t.command(ctx, &c)
-		if command != nil {
-			command(ctx, sent, c)
+	trace.Operation = func(ctx context.Context, o dicomnet.OperationSummary) {
+		t.operation(ctx, o)
+		if operation != nil {
+			operation(ctx, o)
 		}
 	}
 	return &trace
@@ -115,26 +111,12 @@ func word(text string) string {
 	return text
 }
 
-var operations = map[dicomnet.CommandField]string{
-	dicomnet.CEchoRSP: "echo", dicomnet.CFindRSP: "find", dicomnet.CMoveRSP: "move",
-}
-
-const responseBit = 0x8000
-
-// command measures the time to the first response and counts matches.
-func (t *Telemetry) command(ctx context.Context, c *dicomnet.CommandSet) {
-	switch c.CommandField {
-	case dicomnet.CEchoRQ, dicomnet.CFindRQ, dicomnet.CMoveRQ:
-		e := exchangeOf(ctx)
-		e.awaited, e.sent = c.CommandField|responseBit, time.Now()
-	case dicomnet.CEchoRSP, dicomnet.CFindRSP, dicomnet.CMoveRSP:
-		e := exchangeOf(ctx)
-		if e.awaited == c.CommandField {
-			e.awaited = 0
-			t.metrics.firstResponse.WithLabelValues(operations[c.CommandField], t.peers.label(e.peer)).Observe(time.Since(e.sent).Seconds())
-		}
-		if c.CommandField == dicomnet.CFindRSP && c.Status.Pending() {
-			t.metrics.matches.WithLabelValues(t.peers.label(e.peer)).Inc()
-		}
+func (t *Telemetry) operation(ctx context.Context, o dicomnet.OperationSummary) {
+	peer := t.peers.label(exchangeOf(ctx).peer)
+	if o.FirstResponse >= 0 {
+		t.metrics.firstResponse.WithLabelValues(string(o.Step), peer).Observe(o.FirstResponse.Seconds())
+	}
+	if o.Matches > 0 {
+		t.metrics.matches.WithLabelValues(peer).Add(float64(o.Matches))
 	}
 }

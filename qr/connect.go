@@ -42,9 +42,9 @@ func (s *session) take(ctx context.Context, address netip.AddrPort) (*place, err
 func (s *session) connect(ctx context.Context) (net.Conn, error) {
 	held := s.place
 	s.place = nil
-	r := &race{dial: s.gateway.options.DialContext, attempts: make(chan attempt)}
+	r := &race{dial: s.gateway.options.DialContext}
 	if r.dial == nil {
-		r.dial = (&net.Dialer{}).DialContext
+		r.dial = dialer.DialContext
 	}
 	for _, address := range s.addresses {
 		if address != held.address {
@@ -78,6 +78,9 @@ type race struct {
 	first    error // of all that failed
 }
 
+// dialer sends no probes to keep a connection alive: each wait for a peer has a deadline of its own.
+var dialer = net.Dialer{KeepAlive: -1}
+
 type attempt struct {
 	place *place
 	conn  net.Conn
@@ -87,6 +90,10 @@ type attempt struct {
 // run begins with the place at hand, and goes on with those addresses that are left at which try gives one. It ends with
 // the attempt that wins, or with the last one that failed.
 func (r *race) run(ctx context.Context, p *place, try func(netip.AddrPort) *place) attempt {
+	if len(r.left) == 0 {
+		return r.alone(ctx, p)
+	}
+	r.attempts = make(chan attempt)
 	ctx, cancel := context.WithCancel(ctx)
 	defer r.finish(cancel)
 	r.start(ctx, p)
@@ -121,6 +128,18 @@ func (r *race) run(ctx context.Context, p *place, try func(netip.AddrPort) *plac
 			}
 		}
 	}
+}
+
+// alone is for the last address, most often the only one: it has nobody to race against.
+func (r *race) alone(ctx context.Context, p *place) attempt {
+	conn, err := r.dial(ctx, "tcp", p.address.String())
+	if err != nil {
+		p.free()
+		if r.first == nil {
+			r.first = err
+		}
+	}
+	return attempt{p, conn, err}
 }
 
 func (r *race) start(ctx context.Context, p *place) {

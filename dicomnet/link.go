@@ -49,6 +49,7 @@ type link struct {
 
 	buf  []byte // buf[r:w] is received and not yet consumed
 	r, w int
+	more bool // the last read ended where the buffer did: the next one will hardly wait
 
 	received, sent         int64 // bytes
 	pdusReceived, pdusSent int
@@ -190,11 +191,12 @@ func (l *link) readSome(c clock) error {
 	if err := l.arm(l.conn.SetReadDeadline, c.at); err != nil {
 		return err
 	}
-	if l.quick != nil {
+	if l.quick != nil && !l.more {
 		l.quick()
 	}
 	k, err := l.conn.Read(l.buf[l.w:])
 	l.w += k
+	l.more = l.w == len(l.buf)
 	l.received += int64(k)
 	switch {
 	case k > 0 || err == nil:

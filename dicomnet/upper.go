@@ -40,17 +40,24 @@ type indication struct {
 // step runs the state table on e. An empty cell is a fault of this package's own
 // callers and is answered as the table answers invalid PDUs.
 func (u *upper) step(e event) (action, error) {
+	_, a, err := u.stepFrom(e)
+	return a, err
+}
+
+// stepFrom is step, and tells the state before it.
+func (u *upper) stepFrom(e event) (before state, a action, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	t, ok := lookup(u.state, e, u.acceptor)
+	before = u.state
+	t, ok := lookup(before, e, u.acceptor)
 	if !ok {
-		if u.state == sta1 || u.state == sta13 {
-			return 0, ErrClosed
+		if before == sta1 || before == sta13 {
+			return before, 0, ErrClosed
 		}
-		return 0, &ProtocolError{Detail: e.String() + " is not possible in " + u.state.String()}
+		return before, 0, &ProtocolError{Detail: e.String() + " is not possible in " + before.String()}
 	}
 	u.state = t.next
-	return t.action, nil
+	return before, t.action, nil
 }
 
 func (u *upper) inState(s state) bool {
@@ -178,8 +185,7 @@ var received = map[pdu.Type]event{
 }
 
 func (u *upper) apply(e event, p pdu.PDU, data []byte) (indication, error) {
-	before := u.currentState()
-	a, err := u.step(e)
+	before, a, err := u.stepFrom(e)
 	if err != nil {
 		return indication{}, err
 	}

@@ -45,7 +45,10 @@ func parseTime(s string) int64 {
 // normalDate and normalTime take the separators of the old forms out and leave
 // what is no date or time as it was written.
 func normalDate(s string) string {
-	if _, ok := parseDate(s); ok && strings.Contains(s, ".") {
+	if !strings.Contains(s, ".") {
+		return s
+	}
+	if _, ok := parseDate(s); ok {
 		return strings.ReplaceAll(s, ".", "")
 	}
 	return s
@@ -70,7 +73,17 @@ func yearsBefore(t time.Time, n int) int {
 }
 
 func daysIn(year int, month time.Month) int {
-	return time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day()
+	switch month {
+	case time.April, time.June, time.September, time.November:
+		return 30
+	case time.February:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	default:
+		return 31
+	}
 }
 
 func digits(s string) (int, bool) {

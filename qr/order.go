@@ -3,6 +3,7 @@ package qr
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // newestFirst sorts by date and time, undated studies last. The Study Instance
@@ -14,10 +15,12 @@ func newestFirst(list []*candidate) {
 		}
 	}
 	slices.SortFunc(list, func(a, b *candidate) int {
-		return cmp.Or(
-			cmp.Compare(b.date, a.date),
-			cmp.Compare(b.time, a.time),
-			cmp.Compare(a.StudyInstanceUID, b.StudyInstanceUID),
-		)
+		switch {
+		case a.date != b.date:
+			return cmp.Compare(b.date, a.date)
+		case a.time != b.time:
+			return cmp.Compare(b.time, a.time)
+		}
+		return strings.Compare(a.StudyInstanceUID, b.StudyInstanceUID)
 	})
 }

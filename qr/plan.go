@@ -119,4 +119,11 @@ func validUID(s string) bool {
 
 // trim takes off what pads a value: outer spaces mean nothing in any VR that is
 // used here (PS3.5 section 6.2), and some peers pad with NUL.
-func trim(s string) string { return strings.Trim(s, " \x00") }
+func trim(s string) string {
+	if s == "" || !isPadding(s[0]) && !isPadding(s[len(s)-1]) {
+		return s
+	}
+	return strings.Trim(s, " \x00")
+}
+
+func isPadding(c byte) bool { return c == ' ' || c == 0 }

@@ -94,21 +94,32 @@ func appendMember(b []byte, name, value string) []byte {
 
 // appendJSONString leaves to encoding/json what is not written as it is.
 func appendJSONString(b []byte, s string) []byte {
-	ascii := true
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c < ' ', c == '"', c == '\\', c == '<', c == '>', c == '&':
-			return appendEscaped(b, s)
-		case c >= utf8.RuneSelf:
-			ascii = false
+		if !asItIs[s[i]] {
+			if s[i] < utf8.RuneSelf || !writtenAsItIs(s) {
+				return appendEscaped(b, s)
+			}
+			break
 		}
-	}
-	if !ascii && (!utf8.ValidString(s) || strings.ContainsAny(s, "\u2028\u2029")) {
-		return appendEscaped(b, s)
 	}
 	b = append(b, '"')
 	b = append(b, s...)
 	return append(b, '"')
+}
+
+// asItIs are the ASCII characters that encoding/json does not escape.
+var asItIs = func() (table [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		table[c] = !strings.ContainsRune(`"\<>&`, c)
+	}
+	return table
+}()
+
+// writtenAsItIs is for text that is not all ASCII.
+func writtenAsItIs(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return r < utf8.RuneSelf && !asItIs[r] || r == '\u2028' || r == '\u2029'
+	})
 }
 
 func appendEscaped(b []byte, s string) []byte {

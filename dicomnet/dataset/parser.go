@@ -22,8 +22,7 @@ func (s *Set) text(e *entry, raw []byte) string {
 	if s.texts == nil {
 		return string(raw)
 	}
-	n := e.tag ^ e.tag>>4 ^ e.tag>>8 ^ e.tag>>16 // tells all keys of a study apart
-	kept := &s.texts[n%uint32(len(s.texts))]
+	kept := &s.texts[spread(e.tag)>>26]
 	if *kept != string(raw) {
 		*kept = string(raw)
 	}

@@ -151,7 +151,7 @@ func dictionaryVR(t tag.Tag) vr {
 	}
 	// The library's dictionary costs more than all else that is done for a value, and a peer sends the same tags again and
 	// again: the last answer for each of 256 slots is kept, tag and VR in one word.
-	slot := &recentVRs[uint8(t.Element)^uint8(t.Group)^uint8(t.Element>>8)]
+	slot := &recentVRs[spread(number(t))>>24]
 	key := uint64(number(t)) << 16
 	if kept := slot.Load(); kept&^0xffff == key && kept != 0 {
 		return vr(kept)
@@ -165,3 +165,6 @@ func dictionaryVR(t tag.Tag) vr {
 }
 
 var recentVRs [256]atomic.Uint64
+
+// spread makes a number of a tag whose upper bits tell the tags of one data set apart (multiplicative hashing).
+func spread(t uint32) uint32 { return t * 0x9e3779b1 }

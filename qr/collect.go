@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/suyashkumar/dicom/pkg/tag"
 
@@ -17,6 +18,7 @@ type collector struct {
 	tally tally
 	found []*candidate
 	room  []candidate // for the next ones, so that none is moved when their number grows
+	rooms []*[roomSize]candidate
 	// index tells where in found a study is; nil while a look through found is cheaper.
 	index map[string]int
 	// others are the Study Instance UIDs that were listed under another patient.
@@ -67,13 +69,26 @@ func (c *collector) add(set *dataset.Set) {
 	}
 }
 
-const maxRoom = 256
+const roomSize = 64
+
+// emptyRooms are used again: they are most of the memory that a long answer takes.
+var emptyRooms = sync.Pool{New: func() any { return new([roomSize]candidate) }}
+
+// close gives the rooms back. What pick has picked stays valid.
+func (c *collector) close() {
+	for _, room := range c.rooms {
+		clear(room[:])
+		emptyRooms.Put(room)
+	}
+	c.found, c.room, c.rooms = nil, nil, nil
+}
 
 // read takes out of a match what the answer needs; nothing of the match is kept. The study has its place in room, and
 // another one takes that unless add keeps it.
 func (c *collector) read(set *dataset.Set, patientID, studyInstanceUID string) *candidate {
 	if len(c.room) == 0 {
-		c.room = make([]candidate, min(max(8, len(c.found)), maxRoom))
+		room := emptyRooms.Get().(*[roomSize]candidate)
+		c.rooms, c.room = append(c.rooms, room), room[:]
 	}
 	study := &c.room[0]
 	*study = readStudy(set, patientID, studyInstanceUID)

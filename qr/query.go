@@ -34,6 +34,7 @@ func (g *Gateway) Query(ctx context.Context, p Peer, f Filter) (*QueryResult, er
 
 // query is what Query and Retrieve have in common, on an association that takes C-FIND.
 func (s *session) query(ctx context.Context, c *collector) ([]Study, error) {
+	defer c.close()
 	err := s.find(ctx, s.gateway.keys.studies(c.plan), func(m dicomnet.Match, undecoded error) {
 		if m.OptionalKeysUnsupported {
 			c.tally[optionalKeys]++

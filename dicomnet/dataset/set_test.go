@@ -189,3 +189,16 @@ func TestBytesAliasTheBuffer(t *testing.T) {
 	assert.Equal(t, "P2", string(value))
 	assert.Equal(t, 2, cap(value), "appending does not overwrite what follows")
 }
+
+func TestTheKeysOfAQueryShareNoSlot(t *testing.T) {
+	slots := map[uint32]tag.Tag{}
+	for _, key := range []tag.Tag{
+		tag.SpecificCharacterSet, tag.StudyDate, tag.StudyTime, tag.AccessionNumber, tag.QueryRetrieveLevel, tag.RetrieveAETitle,
+		tag.Modality, tag.ModalitiesInStudy, tag.InstitutionName, tag.ReferringPhysicianName, tag.StudyDescription,
+		tag.PerformingPhysicianName, tag.PatientName, tag.PatientID, tag.PatientBirthDate, tag.StudyInstanceUID, tag.SeriesInstanceUID,
+	} {
+		slot := dataset.Slot(key)
+		require.NotContains(t, slots, slot, "%v and %v", key, slots[slot])
+		slots[slot] = key
+	}
+}

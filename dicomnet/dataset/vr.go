@@ -166,5 +166,5 @@ func dictionaryVR(t tag.Tag) vr {
 
 var recentVRs [256]atomic.Uint64
 
-// spread makes a number of a tag whose upper bits tell the tags of one data set apart (multiplicative hashing).
-func spread(t uint32) uint32 { return t * 0x9e3779b1 }
+// spread makes a number of a tag whose six upper bits tell the keys of a query apart (multiplicative hashing; a test holds it).
+func spread(t uint32) uint32 { return t * 0x2265b1f5 }

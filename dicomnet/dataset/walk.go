@@ -104,6 +104,10 @@ func (w *walker) elements(set *Set, pos, end int, l layout, depth int, delimited
 			pos += delimiterSize
 			continue
 		}
+		if next, ok := w.plain(set, t, pos, end, l); ok {
+			pos = next
+			continue
+		}
 		next, err := w.element(set, pos, end, l, depth)
 		if err != nil {
 			return pos, err
@@ -114,6 +118,34 @@ func (w *walker) elements(set *Set, pos, end int, l layout, depth int, delimited
 		return pos, broken(pos, "an item of undefined length does not end")
 	}
 	return pos, nil
+}
+
+// plain is element for what nearly all elements are, and false for any other: one of even, defined length, in order, that
+// is neither a sequence nor has the long form of an explicit header.
+func (w *walker) plain(set *Set, t uint32, pos, end int, l layout) (int, bool) {
+	if set == nil || t>>16 == item>>16 || t&0xffff == 0 || w.count >= w.lim.MaxElements {
+		return pos, false
+	}
+	b := w.b[pos:end]
+	e := entry{tag: t, content: l, off: uint32(pos + 8)}
+	if l == implicitLE {
+		e.len = binary.LittleEndian.Uint32(b[4:])
+		if e.len >= delimiterSize && len(b) >= 8+delimiterSize && l.tag(b[8:])>>16 == item>>16 {
+			return pos, false
+		}
+	} else {
+		e.vr = vr(b[4])<<8 | vr(b[5])
+		if known := e.vr.traits(); known == nil || known.long {
+			return pos, false
+		}
+		e.len = uint32(l.uint16(b[6:]))
+	}
+	if e.len%2 != 0 || int64(e.len) > int64(len(b)-8) {
+		return pos, false // an undefined length is odd
+	}
+	w.count++
+	set.add(e)
+	return pos + 8 + int(e.len), true
 }
 
 // element walks one element and returns where the next begins.

@@ -92,7 +92,11 @@ func (c *collector) read(set *dataset.Set, patientID, studyInstanceUID string) *
 	}
 	study := &c.room[0]
 	*study = readStudy(set, patientID, studyInstanceUID)
-	c.list = set.AppendStrings(c.list[:0], tag.ModalitiesInStudy)
+	if isList(set, tag.ModalitiesInStudy) {
+		c.list = set.AppendStrings(c.list[:0], tag.ModalitiesInStudy)
+	} else {
+		c.list = append(c.list[:0], set.String(tag.ModalitiesInStudy))
+	}
 	if c.list = addModalities(c.list[:0], c.list); c.modalities == nil || !slices.Equal(c.list, c.modalities) {
 		c.modalities = append(make([]string, 0, len(c.list)), c.list...)
 	}
@@ -135,7 +139,7 @@ func (c *collector) drop(set *dataset.Set, why fact) {
 
 func (c *collector) find(uid string) int {
 	if c.index == nil && len(c.found) >= indexFrom {
-		c.index = make(map[string]int, 4*indexFrom)
+		c.index = make(map[string]int, 1024)
 		for i := range c.found {
 			c.index[c.found[i].StudyInstanceUID] = i
 		}
@@ -207,8 +211,7 @@ func (p *plan) hasModality(modalities []string) bool {
 // single is the value of an attribute that has one; "" where it is absent or, which no such attribute may be, a list
 // with more than one value in it. Values that say nothing do not make a list.
 func single(set *dataset.Set, t tag.Tag) string {
-	// Without a byte that can be a backslash there is no list, in any character set.
-	if raw, _ := set.Bytes(t); bytes.IndexByte(raw, '\\') < 0 {
+	if !isList(set, t) {
 		return trim(set.String(t))
 	}
 	value := ""
@@ -222,4 +225,11 @@ func single(set *dataset.Set, t tag.Tag) string {
 		value = v
 	}
 	return value
+}
+
+// isList reports whether the attribute may have more than one value: without a byte that can be a backslash it has not, in any
+// character set.
+func isList(set *dataset.Set, t tag.Tag) bool {
+	raw, _ := set.Bytes(t)
+	return bytes.IndexByte(raw, '\\') >= 0
 }

@@ -3,28 +3,53 @@ package dataset
 // Parser parses the data sets of one answer after the other in the same memory. The zero value is ready. A Parser is for
 // one goroutine, and grows with the largest data set, not with their number.
 type Parser struct {
-	root  root
-	texts texts
+	root root
+	kept kept
 }
 
 // Parse is [Parse], but for the Set: it is valid until the next call, and the strings that it gave stay valid.
 func (p *Parser) Parse(b []byte, ts TransferSyntax, lim Limits) (*Set, error) {
-	p.root.texts = &p.texts
+	p.root.kept = &p.kept
 	return p.root.read(b, ts, lim)
 }
 
-// texts are the texts that elements had last. The data sets of one answer say much the same, of whom and where above all,
-// and a text that is there already is not made again. Which slot an element has is of no matter to what it reads.
-type texts [64]string
+// kept are the values that elements had last, one for each of 64 slots. The data sets of one answer say much the same, of
+// whom and where above all: what was read already is not read again.
+type kept [64]keptValue
 
-// text is raw as a string.
-func (s *Set) text(e *entry, raw []byte) string {
-	if s.texts == nil {
-		return string(raw)
+// keptValue is the first value of an element, and the bytes of which it was read.
+type keptValue struct {
+	tag   uint32
+	vr    vr
+	warn  Warning
+	cs    *characterSet // nil where the bytes read the same in any
+	raw   string
+	value string
+}
+
+func (s *Set) slot(e *entry) *keptValue { return &s.kept[spread(e.tag)>>26] }
+
+// again is the value of e where the same element had the same bytes last.
+func (s *Set) again(e *entry, raw []byte) (string, bool) {
+	if s.kept == nil {
+		return "", false
 	}
-	kept := &s.texts[spread(e.tag)>>26]
-	if *kept != string(raw) {
-		*kept = string(raw)
+	k := s.slot(e)
+	if k.tag != e.tag || k.vr != e.vr || k.raw != string(raw) || k.cs != nil && k.cs != s.characterSet() {
+		return "", false
 	}
-	return *kept
+	s.warned(k.warn)
+	return k.value, true
+}
+
+// keep is for the next element like e; text may be what raw is as a string.
+func (s *Set) keep(e *entry, raw []byte, text string, v keptValue) {
+	if s.kept == nil {
+		return
+	}
+	v.tag, v.vr, v.raw = e.tag, e.vr, text
+	if v.cs != nil {
+		v.raw = string(raw)
+	}
+	*s.slot(e) = v
 }

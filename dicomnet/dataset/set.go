@@ -25,7 +25,7 @@ type Set struct {
 	parent   *Set
 	warn     *Warning // one for the whole data set
 	cs       *characterSet
-	texts    *texts // nil unless a Parser made it
+	kept     *kept // nil unless a Parser made it
 }
 
 // root is a data set that is no item, with room for the index of a usual identifier.
@@ -77,7 +77,7 @@ func (r *root) parse(b []byte, l layout, lim Limits, warnings Warning) (*Set, er
 		entries = r.index[:0]
 	}
 	r.warnings = warnings
-	r.Set = Set{b: b, layout: l, lim: lim.withDefaults(), warn: &r.warnings, entries: entries, texts: r.texts}
+	r.Set = Set{b: b, layout: l, lim: lim.withDefaults(), warn: &r.warnings, entries: entries, kept: r.kept}
 	w := r.walker()
 	w.zeros = len(b)
 	for w.zeros > 0 && b[w.zeros-1] == 0 {

@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"bytes"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,25 +32,24 @@ func (s *Set) String(t tag.Tag) string {
 	if e == nil || e.len == 0 {
 		return ""
 	}
+	raw := trimEnd(s.value(e))
+	if text, ok := s.again(e, raw); ok {
+		return text
+	}
 	v, tr := s.textVR(e)
 	if tr.class != classText {
 		return s.decimal(e, tr)
 	}
-	raw := trimEnd(s.value(e))
-	if !s.isPlain(raw, tr) {
-		text := s.decode(e, raw, v, tr)
-		if !tr.single {
-			text, _, _ = strings.Cut(text, "\\")
-		}
-		return s.finish(text, v, tr)
+	text, cs, warn := s.text(raw, v, tr)
+	value := text
+	if !tr.single {
+		value, _, _ = strings.Cut(text, "\\")
 	}
-	if i := bytes.IndexByte(raw, '\\'); i >= 0 && !tr.single {
-		raw = raw[:i]
-	}
-	if !tr.leading {
-		raw = bytes.TrimLeft(raw, " ")
-	}
-	return s.finish(s.text(e, raw), v, tr)
+	value, judged := finish(value, v, tr)
+	warn |= judged
+	s.warned(warn)
+	s.keep(e, raw, text, keptValue{value: value, warn: warn, cs: cs})
+	return value
 }
 
 // Strings are all values of a text element, split at backslashes (LT, ST, UT, UR: one), without padding; nil where
@@ -73,16 +71,12 @@ func (s *Set) strings(dst []string, e *entry, limit int) []string {
 	if tr.class != classText {
 		return s.decimals(dst, e, tr, limit)
 	}
-	var text string
 	raw := trimEnd(s.value(e))
 	if len(raw) == 0 {
 		return dst
 	}
-	if s.isPlain(raw, tr) {
-		text = s.text(e, raw)
-	} else {
-		text = s.decode(e, raw, v, tr)
-	}
+	text, _, warn := s.text(raw, v, tr)
+	s.warned(warn)
 	if tr.single {
 		return append(dst, s.finish(text, v, tr))
 	}
@@ -117,21 +111,34 @@ func trimEnd(b []byte) []byte {
 	return b
 }
 
-// isPlain reports whether b reads the same in any character set, which most values do.
-func (s *Set) isPlain(b []byte, t *traits) bool {
-	national := false // whether there are characters that differ from ASCII in JIS X 0201
+// isPlain reports whether b is printable ASCII, which most values are; and if so, whether there are characters in it that are
+// others in JIS X 0201. Without those it reads the same in any character set.
+func isPlain(b []byte, t *traits) (plain, national bool) {
 	for _, c := range b {
 		if c < 0x20 || c > 0x7e {
-			return false
+			return false, false
 		}
 		national = national || c == '~' || c == '\\' && t.single
 	}
-	return !national || !t.charset || s.characterSet().g0 != romaji
+	return true, national && t.charset
 }
 
-func (s *Set) decode(e *entry, raw []byte, v vr, t *traits) string {
+// text is raw as UTF-8, by the character set cs, nil where any would do.
+func (s *Set) text(raw []byte, v vr, t *traits) (text string, cs *characterSet, warn Warning) {
+	plain, national := isPlain(raw, t)
+	if plain && !national {
+		return string(raw), nil, 0
+	}
+	if cs = s.characterSet(); plain && cs.g0 != romaji {
+		return string(raw), cs, 0
+	}
+	text, warn = decode(cs, raw, v, t)
+	return text, cs, warn
+}
+
+func decode(cs *characterSet, raw []byte, v vr, t *traits) (string, Warning) {
 	var short [384]byte
-	d := textDecoder{cs: s.characterSet(), t: t, pn: v == vrPN}
+	d := textDecoder{cs: cs, t: t, pn: v == vrPN}
 	switch {
 	case d.cs.whole != nil: // makes its own buffer
 	case 3*len(raw) <= len(short):
@@ -140,20 +147,25 @@ func (s *Set) decode(e *entry, raw []byte, v vr, t *traits) string {
 		d.dst = make([]byte, 0, 3*len(raw))
 	}
 	d.decode(raw)
-	s.warned(d.warn)
-	return s.text(e, d.dst)
+	return string(d.dst), d.warn
+}
+
+func (s *Set) finish(value string, v vr, t *traits) string {
+	value, warn := finish(value, v, t)
+	s.warned(warn)
+	return value
 }
 
 // finish takes the padding off one value and judges the rest.
-func (s *Set) finish(value string, v vr, t *traits) string {
+func finish(value string, v vr, t *traits) (string, Warning) {
 	value = strings.TrimRight(value, " ")
 	if !t.leading {
 		value = strings.TrimLeft(value, " ")
 	}
 	if t.max > 0 && len(value) > t.max && tooLong(value, v, t.max) || t.alphabet != nil && !t.alphabet.holds(value) {
-		s.warned(ValueMalformed)
+		return value, ValueMalformed
 	}
-	return value
+	return value, 0
 }
 
 func tooLong(value string, v vr, limit int) bool {

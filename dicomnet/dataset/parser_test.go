@@ -1,0 +1,58 @@
+package dataset_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/suyashkumar/dicom/pkg/tag"
+	"pgregory.net/rapid"
+
+	"dicom-qr-gateway/dicomnet/dataset"
+)
+
+// What a Parser remembers of one data set has no bearing on what it reads of the next.
+func TestAParserReadsWhatParseReads(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		terms := rapid.SampledFrom([]string{"", "ISO_IR 100", "ISO_IR 192", "ISO_IR 13", `ISO 2022 IR 13\ISO 2022 IR 87`, "no such set", "ISO_IR 144"})
+		text := rapid.SampledFrom([]string{
+			"", " ", "DOE^JOHN", " DOE^JOHN ", "DOE^JOHN\x00", "A~B", `CT\MR`, `\CT`, "M\xfcller", "Müller", "\xc0\xde\xb2", "tab\there",
+			"1.2.840.99999.1", "1.2.840.not.a.uid", "20240101", "a value that is longer than the sixty-four characters its VR allows it to be",
+		})
+		elements := []tag.Tag{tag.StudyDate, tag.AccessionNumber, tag.ModalitiesInStudy, tag.PatientName, tag.PatientID, tag.PatientComments, tag.StudyInstanceUID}
+		var parser dataset.Parser
+		for range rapid.IntRange(1, 6).Draw(t, "data sets") {
+			encoded := element(tag.SpecificCharacterSet, pad(terms.Draw(t, "term")))
+			for _, key := range elements {
+				if value := pad(text.Draw(t, "value")); rapid.Bool().Draw(t, "present") {
+					encoded += element(key, value)
+				}
+			}
+			want, err := dataset.Parse([]byte(encoded), dataset.ImplicitVRLittleEndian, dataset.Limits{})
+			assert.NoError(t, err)
+			got, err := parser.Parse([]byte(encoded), dataset.ImplicitVRLittleEndian, dataset.Limits{})
+			assert.NoError(t, err)
+			for _, key := range elements {
+				assert.Equal(t, want.String(key), got.String(key), "%v", key)
+				assert.Equal(t, want.Warnings(), got.Warnings(), "%v", key)
+				assert.Equal(t, want.Strings(key), got.Strings(key), "%v", key)
+			}
+		}
+	})
+}
+
+func TestAParserMakesNoTextTwice(t *testing.T) { //nolint:paralleltest // it measures
+	b, err := dataset.Encode(identifier(), dataset.ImplicitVRLittleEndian)
+	assert.NoError(t, err)
+	var parser dataset.Parser
+	allocations := testing.AllocsPerRun(100, func() {
+		set, err := parser.Parse(b, dataset.ImplicitVRLittleEndian, dataset.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range keys {
+			sink += len(set.String(key))
+		}
+	})
+	assert.Zero(t, allocations)
+}

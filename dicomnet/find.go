@@ -88,5 +88,8 @@ func (op *operation) parse(data []byte) (*dataset.Set, error) {
 	if t := op.a.cfg.Trace; t != nil && t.Identifier != nil {
 		t.Identifier(op.a.ctx, false, op.context.TransferSyntax, data)
 	}
+	if op.parser == nil {
+		op.parser = parsers.Get().(*dataset.Parser)
+	}
 	return op.parser.Parse(data, op.context.TransferSyntax, op.a.cfg.Limits.DataSet)
 }

@@ -3,6 +3,7 @@ package dicomnet
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/suyashkumar/dicom"
@@ -24,7 +25,7 @@ type operation struct {
 	timer   Timer
 	stop    func()
 	running bool
-	parser  dataset.Parser // of the identifiers that come
+	parser  *dataset.Parser // of the identifiers that come; nil until one does
 	sent    time.Time
 	summary OperationSummary
 }
@@ -108,6 +109,8 @@ func (a *Association) nextID() uint16 {
 	return a.lastID
 }
 
+var parsers = sync.Pool{New: func() any { return new(dataset.Parser) }}
+
 // end gives the association back. Whatever response is still outstanding by then
 // would be taken for the next operation's, so a running one is aborted.
 func (op *operation) end() {
@@ -117,6 +120,11 @@ func (op *operation) end() {
 		op.a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, nil)
 	}
 	op.a.busy = false
+	if op.parser != nil {
+		op.parser.Forget()
+		parsers.Put(op.parser)
+		op.parser = nil
+	}
 	if !op.sent.IsZero() {
 		op.a.cfg.Trace.operation(op.a.ctx, op.summary)
 	}

@@ -24,17 +24,14 @@ func parseJSON(body []byte) (any, []api.Fault) {
 	if !utf8.Valid(body) {
 		return nil, []api.Fault{{Detail: "is not valid UTF-8"}}
 	}
-	// The decoder below takes one token after the other and leaves what follows the
-	// value; this looks at the whole.
-	var whole json.RawMessage
-	if err := json.Unmarshal(body, &whole); err != nil {
-		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+	if !json.Valid(body) {
+		var syntax *json.SyntaxError
+		if errors.As(json.Unmarshal(body, new(any)), &syntax) {
 			return nil, []api.Fault{{Detail: fmt.Sprintf("is not one valid JSON value: fault at byte %d", syntax.Offset)}}
 		}
 		return nil, []api.Fault{{Detail: "is not one valid JSON value"}}
 	}
-	p := jsonParser{decoder: json.NewDecoder(bytes.NewReader(body))}
-	p.decoder.UseNumber()
+	p := jsonParser{rest: body}
 	value, err := p.value("", 0)
 	if err != nil {
 		return nil, []api.Fault{{Detail: "is nested too deeply"}}
@@ -44,62 +41,109 @@ func parseJSON(body []byte) (any, []api.Fault) {
 
 var errTooDeep = errors.New("nested too deeply")
 
+// jsonParser takes apart what is known to be valid JSON, so that it need not look for faults of syntax.
 type jsonParser struct {
-	decoder *json.Decoder
-	faults  []api.Fault
+	rest   []byte
+	faults []api.Fault
+}
+
+// peek is the next byte that is no white space.
+func (p *jsonParser) peek() byte {
+	p.rest = bytes.TrimLeft(p.rest, " \t\r\n")
+	return p.rest[0]
+}
+
+// skip takes the next byte off where it is c.
+func (p *jsonParser) skip(c byte) bool {
+	if p.peek() != c {
+		return false
+	}
+	p.rest = p.rest[1:]
+	return true
 }
 
 func (p *jsonParser) value(pointer string, depth int) (any, error) {
-	token, err := p.decoder.Token()
-	if err != nil {
-		return nil, err
-	}
-	switch token := token.(type) {
-	case json.Number:
-		return integral(token), nil
-	case json.Delim:
+	switch c := p.peek(); c {
+	case '"':
+		return p.string(), nil
+	case '{', '[':
 		if depth == maxDepth {
 			return nil, errTooDeep
 		}
-		if token == '{' {
+		p.rest = p.rest[1:]
+		if c == '{' {
 			return p.object(pointer, depth+1)
 		}
 		return p.array(pointer, depth+1)
 	}
-	return token, nil
+	switch word := p.word(); word {
+	case "null":
+		return nil, nil //nolint:nilnil // the value of null
+	case "true", "false":
+		return word == "true", nil
+	default:
+		return integral(json.Number(word)), nil
+	}
+}
+
+// word is a literal or a number.
+func (p *jsonParser) word() string {
+	n := bytes.IndexAny(p.rest, " \t\r\n,]}")
+	if n < 0 {
+		n = len(p.rest)
+	}
+	word := string(p.rest[:n])
+	p.rest = p.rest[n:]
+	return word
+}
+
+func (p *jsonParser) string() string {
+	n := 1
+	for ; p.rest[n] != '"'; n++ {
+		if p.rest[n] == '\\' {
+			n++
+		}
+	}
+	quoted := p.rest[:n+1]
+	p.rest = p.rest[n+1:]
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return string(quoted[1:n])
+	}
+	var s string
+	_ = json.Unmarshal(quoted, &s) // it is valid
+	return s
 }
 
 func (p *jsonParser) object(pointer string, depth int) (map[string]any, error) {
 	members := map[string]any{}
-	for p.decoder.More() {
-		token, err := p.decoder.Token()
-		if err != nil {
-			return nil, err
-		}
-		name, _ := token.(string)
+	for !p.skip('}') {
+		p.skip(',')
+		p.peek()
+		name := p.string()
+		p.skip(':')
 		at := pointer + "/" + escapePointer(name)
 		if _, twice := members[name]; twice {
 			p.faults = append(p.faults, api.Fault{Pointer: at, Detail: "is given more than once"})
 		}
+		var err error
 		if members[name], err = p.value(at, depth); err != nil {
 			return nil, err
 		}
 	}
-	_, err := p.decoder.Token()
-	return members, err
+	return members, nil
 }
 
 func (p *jsonParser) array(pointer string, depth int) ([]any, error) {
 	items := []any{}
-	for p.decoder.More() {
+	for !p.skip(']') {
+		p.skip(',')
 		item, err := p.value(pointer+"/"+strconv.Itoa(len(items)), depth)
 		if err != nil {
 			return nil, err
 		}
 		items = append(items, item)
 	}
-	_, err := p.decoder.Token()
-	return items, err
+	return items, nil
 }
 
 // integral writes an integer such as 104.0 or 1e3, which is one by JSON Schema,

@@ -13,6 +13,12 @@ func (p *Parser) Parse(b []byte, ts TransferSyntax, lim Limits) (*Set, error) {
 	return p.root.read(b, ts, lim)
 }
 
+// Forget lets go of all data sets that were parsed, so that the Parser can serve another answer.
+func (p *Parser) Forget() {
+	p.kept = kept{}
+	p.root.Set = Set{}
+}
+
 // kept are the values that elements had last, one for each of 64 slots. The data sets of one answer say much the same, of
 // whom and where above all: what was read already is not read again.
 type kept [64]keptValue

@@ -25,8 +25,7 @@ func parseJSON(body []byte) (any, []api.Fault) {
 		return nil, []api.Fault{{Detail: "is not valid UTF-8"}}
 	}
 	if !json.Valid(body) {
-		var syntax *json.SyntaxError
-		if errors.As(json.Unmarshal(body, new(any)), &syntax) {
+		if syntax, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(body, new(any))); ok {
 			return nil, []api.Fault{{Detail: fmt.Sprintf("is not one valid JSON value: fault at byte %d", syntax.Offset)}}
 		}
 		return nil, []api.Fault{{Detail: "is not one valid JSON value"}}

@@ -22,15 +22,15 @@ func TestAParserReadsWhatParseReads(t *testing.T) {
 		elements := []tag.Tag{tag.StudyDate, tag.AccessionNumber, tag.ModalitiesInStudy, tag.PatientName, tag.PatientID, tag.PatientComments, tag.StudyInstanceUID}
 		var parser dataset.Parser
 		for range rapid.IntRange(1, 6).Draw(t, "data sets") {
-			encoded := element(tag.SpecificCharacterSet, pad(terms.Draw(t, "term")))
+			encoded := []byte(element(tag.SpecificCharacterSet, pad(terms.Draw(t, "term"))))
 			for _, key := range elements {
 				if value := pad(text.Draw(t, "value")); rapid.Bool().Draw(t, "present") {
-					encoded += element(key, value)
+					encoded = append(encoded, element(key, value)...)
 				}
 			}
-			want, err := dataset.Parse([]byte(encoded), dataset.ImplicitVRLittleEndian, dataset.Limits{})
+			want, err := dataset.Parse(encoded, dataset.ImplicitVRLittleEndian, dataset.Limits{})
 			assert.NoError(t, err)
-			got, err := parser.Parse([]byte(encoded), dataset.ImplicitVRLittleEndian, dataset.Limits{})
+			got, err := parser.Parse(encoded, dataset.ImplicitVRLittleEndian, dataset.Limits{})
 			assert.NoError(t, err)
 			for _, key := range elements {
 				assert.Equal(t, want.String(key), got.String(key), "%v", key)

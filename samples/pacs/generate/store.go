@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/dicomtest"
+)
+
+// target is a PACS to store in.
+type target struct {
+	aeTitle, address string
+	dial             func(ctx context.Context, network, address string) (net.Conn, error) // nil: TCP
+}
+
+func parseTarget(s string) (target, error) {
+	aeTitle, address, found := strings.Cut(s, "@")
+	if !found || aeTitle == "" {
+		return target{}, errors.New("-store takes AETITLE@HOST:PORT")
+	}
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return target{}, fmt.Errorf("-store takes AETITLE@HOST:PORT: %w", err)
+	}
+	return target{aeTitle: aeTitle, address: address}, nil
+}
+
+const (
+	patience      = 10 * time.Second // for each answer of the PACS
+	retryInterval = 200 * time.Millisecond
+)
+
+// store sends instances one by one over one association, and stops at the first that
+// is not taken.
+func (t target) store(ctx context.Context, calling string, wait time.Duration, instances []*dicomtest.Instance) (err error) {
+	assoc, err := t.connect(ctx, calling, wait)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, assoc.Close()) }()
+	for i, in := range instances {
+		class := in.Text(tag.SOPClassUID)
+		if !assoc.Accepts(class) {
+			return fmt.Errorf("does not take instances of SOP class %s", class)
+		}
+		data, err := in.Encode(assoc.TransferSyntax(class))
+		if err != nil {
+			return err
+		}
+		if _, err := assoc.Store(ctx, dicomnet.StoreRequest{
+			SOPClassUID: class, SOPInstanceUID: in.Text(tag.SOPInstanceUID), Data: data,
+		}); err != nil {
+			return fmt.Errorf("instance %d of %d: %w", i+1, len(instances), err)
+		}
+	}
+	return nil
+}
+
+// connect tries again while nothing accepts connections, for as long as wait.
+func (t target) connect(ctx context.Context, calling string, wait time.Duration) (*dicomnet.Association, error) {
+	cfg := dicomnet.Config{
+		CalledAETitle: t.aeTitle, CallingAETitle: calling, DialContext: t.dial,
+		Timeouts: dicomnet.Timeouts{Connection: patience, ACSE: patience, DIMSE: patience, Network: patience},
+	}
+	for _, class := range dicomtest.StorageSOPClasses() {
+		cfg.Contexts = append(cfg.Contexts, dicomnet.Context{
+			AbstractSyntax:   class,
+			TransferSyntaxes: []dataset.TransferSyntax{dataset.ExplicitVRLittleEndian, dataset.ImplicitVRLittleEndian},
+		})
+	}
+	for start := time.Now(); ; {
+		assoc, err := dicomnet.Dial(ctx, t.address, cfg)
+		op, failed := errors.AsType[*dicomnet.OpError](err)
+		if !failed || op.Step != dicomnet.StepConnect || time.Since(start) >= wait {
+			return assoc, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(retryInterval):
+		}
+	}
+}

@@ -1,0 +1,69 @@
+// Package studies has the synthetic studies of the two-Orthanc harness. Nobody of
+// these names was ever ill: names, identifiers and pixels are made up.
+package studies
+
+import (
+	"slices"
+	"time"
+
+	"dicom-qr-gateway/dicomnet/dicomtest"
+)
+
+// All are the studies of the demonstration PACS, so that what README.md of the
+// project shows can be asked here too, and those of patients that show one thing
+// each, which their Patient ID says. UIDs and pixels are the same on every call; the
+// dates of the patient RECENT go with today.
+func All(today time.Time) []dicomtest.Study {
+	return slices.Concat(dicomtest.DemoStudies(), ofDates(today), ofModalities(), ofCharacterSets())
+}
+
+const date = "20060102"
+
+// ofDates are for max_years_old and the order of results.
+func ofDates(today time.Time) []dicomtest.Study {
+	return []dicomtest.Study{
+		{
+			PatientID: "RECENT", PatientName: "LATELY^LOUISE", PatientBirthDate: "19810101", PatientSex: "F",
+			AccessionNumber: "REC-1", StudyDate: today.AddDate(0, 0, -30).Format(date), StudyTime: "090000",
+			StudyDescription: "CT CHEST, 30 days ago", Series: []dicomtest.Series{series("CT", "LUNG", "CHEST", 2)},
+		},
+		{
+			PatientID: "RECENT", PatientName: "LATELY^LOUISE", PatientBirthDate: "19810101", PatientSex: "F",
+			AccessionNumber: "REC-2", StudyDate: today.AddDate(0, 0, -400).Format(date), StudyTime: "090000",
+			StudyDescription: "CT CHEST, 400 days ago", Series: []dicomtest.Series{series("CT", "LUNG", "CHEST", 2)},
+		},
+		{
+			PatientID: "UNDATED", PatientName: "TIMELESS^TOM", PatientBirthDate: "", PatientSex: "M",
+			AccessionNumber: "UND-1", StudyDate: "", StudyTime: "", StudyDescription: "CR ABDOMEN, no date",
+			Series: []dicomtest.Series{series("CR", "SUPINE", "ABDOMEN", 1)},
+		},
+		{
+			PatientID: "UNDATED", PatientName: "TIMELESS^TOM", PatientBirthDate: "", PatientSex: "M",
+			AccessionNumber: "UND-2", StudyDate: "20190704", StudyTime: "", StudyDescription: "CR ABDOMEN, no time",
+			Series: []dicomtest.Series{series("CR", "SUPINE", "ABDOMEN", 1)},
+		},
+	}
+}
+
+// ofModalities are a study of several modalities, and others of one of them each.
+func ofModalities() []dicomtest.Study {
+	study := func(accessionNumber, studyDate, description string, series ...dicomtest.Series) dicomtest.Study {
+		return dicomtest.Study{
+			PatientID: "MIXED", PatientName: "MANIFOLD^MARY", PatientBirthDate: "19610615", PatientSex: "F",
+			AccessionNumber: accessionNumber, StudyDate: studyDate, StudyTime: "110000", StudyDescription: description,
+			ReferringPhysicianName: "REF^MD", PerformingPhysicianName: "PERF^MD", InstitutionName: "Hospital",
+			Series: series,
+		}
+	}
+	return []dicomtest.Study{
+		study("MIX-1", "20240603", "CT, MR, REPORT AND CAPTURE",
+			series("CT", "AXIAL", "LIVER", 4), series("MR", "T2", "LIVER", 3),
+			series("SR", "REPORT", "LIVER", 1), series("OT", "SCREENSHOT", "LIVER", 1)),
+		study("MIX-2", "20240201", "MR ALONE", series("MR", "T1", "LIVER", 2)),
+		study("MIX-3", "20231201", "CT ALONE", series("CT", "AXIAL", "LIVER", 2)),
+	}
+}
+
+func series(modality, description, bodyPart string, instances int) dicomtest.Series {
+	return dicomtest.Series{Modality: modality, SeriesDescription: description, BodyPartExamined: bodyPart, Instances: instances}
+}

@@ -18,6 +18,7 @@ import (
 // packages are the Debian packages that the programs come from.
 var packages = map[string]string{
 	"dcmqrscp": "dcmtk", "storescu": "dcmtk", "storescp": "dcmtk", "findscu": "dcmtk", "Orthanc": "orthanc",
+	"dcmftest": "dcmtk", "dcmdump": "dcmtk", "dciodvfy": "dicom3tools",
 	"nginx": "nginx", "caddy": "caddy", "curl": "curl",
 }
 

@@ -1,0 +1,135 @@
+//go:build interop
+
+package interop
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/gen/client"
+)
+
+// harness is samples/pacs/start, running on ports of its own.
+type harness struct {
+	*process
+	// ports of the gateway, and of DICOM and HTTP of ORTHANCA and ORTHANCB.
+	gateway, aDICOM, aHTTP, bDICOM, bHTTP int
+	// here has the ports in place of those that README.md shows.
+	here *strings.Replacer
+}
+
+// startHarness runs a command that README.md shows, on free ports; more names what
+// else is called otherwise here, in pairs.
+func startHarness(t *testing.T, command string, more ...string) *harness {
+	t.Helper()
+	ports, err := freePorts(5)
+	require.NoError(t, err)
+	h := &harness{gateway: ports[0], aDICOM: ports[1], aHTTP: ports[2], bDICOM: ports[3], bHTTP: ports[4]}
+	here := []string{
+		"localhost:8888", fmt.Sprint("localhost:", h.gateway), "localhost:8043", fmt.Sprint("localhost:", h.bHTTP),
+		`"pacs_port": 4242`, fmt.Sprint(`"pacs_port": `, h.aDICOM), "127.0.0.1:4242", address(h.aDICOM),
+	}
+	h.here = strings.NewReplacer(append(here, more...)...)
+	h.process, err = start("..", []string{
+		"GATEWAY_BIN=" + theSite.binary, fmt.Sprint("GATEWAY_PORT=", h.gateway),
+		fmt.Sprint("A_DICOM_PORT=", h.aDICOM), fmt.Sprint("A_HTTP_PORT=", h.aHTTP),
+		fmt.Sprint("B_DICOM_PORT=", h.bDICOM), fmt.Sprint("B_HTTP_PORT=", h.bHTTP),
+	}, "bash", "-c", "exec env "+h.here.Replace(command))
+	require.NoError(t, err)
+	t.Cleanup(h.stop)
+	deadline := time.Now().Add(2 * time.Minute) // it builds the generator
+	for !strings.Contains(h.written(), "samples/pacs/README.md has more") {
+		select {
+		case <-h.ended:
+			require.Fail(t, "the harness has ended", h.written())
+		case <-time.After(50 * time.Millisecond):
+		}
+		require.True(t, time.Now().Before(deadline), h.written())
+	}
+	return h
+}
+
+// A harness that cannot start says why, and leaves nothing behind.
+func TestTheHarnessSaysWhatItLacks(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	_, port, err := net.SplitHostPort(taken.Addr().String())
+	require.NoError(t, err)
+	for command, want := range map[string]string{
+		"GATEWAY_PORT=" + port + " ../samples/pacs/start":          "port " + port + " is taken",
+		"PACS_AE_TITLE=MYPACS PACS_PORT=104 ../samples/pacs/start": "with PACS_AE_TITLE go PACS_HOST and PACS_PORT",
+	} {
+		_, err := run("bash", "-c", command)
+		require.ErrorContains(t, err, "exit status 1")
+		assert.ErrorContains(t, err, "samples/pacs/start: "+want)
+	}
+}
+
+// interrupt is Ctrl-C: everything that the command started gets it, and nothing is left.
+func (h *harness) interrupt(t *testing.T) {
+	t.Helper()
+	folder := regexp.MustCompile(`Logs and data are in (\S+),`).FindStringSubmatch(h.written())
+	require.NotNil(t, folder)
+	require.DirExists(t, folder[1])
+	require.NoError(t, syscall.Kill(-h.cmd.Process.Pid, syscall.SIGINT))
+	select {
+	case <-h.ended:
+	case <-time.After(20 * time.Second):
+		require.Fail(t, "Ctrl-C does not end it", h.written())
+	}
+	assert.Zero(t, h.cmd.ProcessState.ExitCode(), h.written())
+	assert.NoDirExists(t, folder[1])
+	for _, port := range []int{h.gateway, h.aDICOM, h.aHTTP, h.bDICOM, h.bHTTP} {
+		conn, err := net.Dial("tcp", address(port))
+		if !assert.Error(t, err, "something still listens on port %d", port) {
+			_ = conn.Close()
+		}
+	}
+}
+
+// shell runs a command of README.md at the root of the repository.
+func (h *harness) shell(t *testing.T, command string) (stdout string) {
+	t.Helper()
+	out, err := run("bash", "-euo", "pipefail", "-c", "cd .. && "+h.here.Replace(command))
+	require.NoError(t, err)
+	return out
+}
+
+// api is the gateway of the harness; its answers are held against the contract.
+func (h *harness) api(t *testing.T) *client.ClientWithResponses {
+	t.Helper()
+	checked, err := loadContract()
+	require.NoError(t, err)
+	c, err := client.NewClientWithResponses("http://"+address(h.gateway), client.WithHTTPClient(&http.Client{Transport: checked}))
+	require.NoError(t, err)
+	return c
+}
+
+// block is what README.md of the harness shows to be run, and the answer that it shows.
+type block struct{ section, command, kind, answer string }
+
+func harnessREADME(t *testing.T) []block {
+	t.Helper()
+	readme, err := os.ReadFile(filepath.Join("..", "samples", "pacs", "README.md"))
+	require.NoError(t, err)
+	var blocks []block
+	for section := range strings.SplitSeq(string(readme), "\n## ") {
+		title, text, _ := strings.Cut(section, "\n")
+		for _, found := range regexp.MustCompile("(?s)```sh\n(.*?)```(?:\n\n```(json|text)\n(.*?)```)?").FindAllStringSubmatch(text, -1) {
+			blocks = append(blocks, block{title, found[1], found[2], found[3]})
+		}
+	}
+	return blocks
+}

@@ -33,7 +33,7 @@ generate: ## write gen/ anew from openapi.yaml
 test: ## all tests that need Go alone
 	$(GOTEST) ./...
 
-interop: ## the built gateway against DCMTK and Orthanc (Debian: dcmtk orthanc nginx caddy curl)
+interop: ## the built gateway against DCMTK and Orthanc (Debian: dcmtk dicom3tools orthanc nginx caddy curl)
 	$(GOTEST) -count=1 -tags interop ./interop/...
 
 # Without the race detector: it would slow down the callers, not the gateway.
@@ -57,6 +57,7 @@ fuzz: ## each fuzz target for FUZZTIME
 lint: bin/golangci-lint ## all linters of .golangci.yml
 	bin/golangci-lint run
 	cd samples/progress && ../../bin/golangci-lint run
+	cd tools/compose && ../../bin/golangci-lint run
 
 format: bin/golangci-lint ## gofumpt, and imports in their groups
 	bin/golangci-lint fmt

@@ -29,6 +29,8 @@ type Association struct {
 	maxLength uint32 // of the P-DATA-TF that we send
 	lastID    uint16
 	busy      bool
+	unclean   bool // see Clean
+	unproven  bool // the peer has not answered since Use
 
 	ctx     context.Context // of the trace
 	address string

@@ -49,6 +49,7 @@ func Dial(ctx context.Context, address string, cfg Config) (*Association, error)
 		return nil, opError(StepAssociate, err)
 	}
 	a.opened = true
+	a.cfg.DialContext = nil // which may hold on to the operation that the association was opened for
 	if cfg.Trace != nil && cfg.Trace.Established != nil {
 		cfg.Trace.Established(a.ctx, a.summary())
 	}

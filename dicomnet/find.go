@@ -91,5 +91,7 @@ func (op *operation) parse(data []byte) (*dataset.Set, error) {
 	if op.parser == nil {
 		op.parser = parsers.Get().(*dataset.Parser)
 	}
-	return op.parser.Parse(data, op.context.TransferSyntax, op.a.cfg.Limits.DataSet)
+	set, err := op.parser.Parse(data, op.context.TransferSyntax, op.a.cfg.Limits.DataSet)
+	op.a.unclean = op.a.unclean || err != nil
+	return set, err
 }

@@ -43,9 +43,11 @@ var errInterrupted = errors.New("interrupted")
 // by then is kept, so that reading can go on. One goroutine reads and one
 // writes; interrupt may be called from any.
 type link struct {
-	conn    net.Conn
-	quick   func()
-	network time.Duration
+	conn net.Conn
+	// transport is conn without TLS.
+	transport net.Conn
+	quick     func()
+	network   time.Duration
 
 	buf  []byte // buf[r:w] is received and not yet consumed
 	r, w int
@@ -69,10 +71,11 @@ func newLink(conn net.Conn, network time.Duration) *link {
 		transport = c.NetConn()
 	}
 	return &link{
-		conn:    conn,
-		quick:   quickACK(transport),
-		network: network,
-		buf:     readBuffers.Get().(*[readBufferSize]byte)[:],
+		conn:      conn,
+		transport: transport,
+		quick:     quickACK(transport),
+		network:   network,
+		buf:       readBuffers.Get().(*[readBufferSize]byte)[:],
 	}
 }
 
@@ -100,6 +103,8 @@ func (l *link) watch(ctx context.Context) (stop func()) {
 		}
 	}
 }
+
+func (l *link) unacknowledged() bool { return unacknowledged(l.transport) }
 
 func (l *link) interrupt() {
 	l.mu.Lock()

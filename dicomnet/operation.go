@@ -28,6 +28,7 @@ type operation struct {
 	parser  *dataset.Parser // of the identifiers that come; nil until one does
 	sent    time.Time
 	summary OperationSummary
+	success bool // the final response said so
 }
 
 // begin sends the request of an operation. c lacks the message ID, the SOP class
@@ -128,6 +129,7 @@ func (op *operation) end() {
 	if !op.sent.IsZero() {
 		op.a.cfg.Trace.operation(op.a.ctx, op.summary)
 	}
+	op.a.unclean = op.a.unclean || !op.success
 	if !op.a.upper.inState(sta6) {
 		op.a.over()
 	}
@@ -138,7 +140,11 @@ func (op *operation) end() {
 // cancels the operation; the error is then the context's, and the message the
 // final response, where one came in time.
 func (op *operation) response() (message, error) {
-	m, err := op.next(startClock(op.silence, op.timer))
+	until, next := startClock(op.silence, op.timer), op.next
+	if op.a.unproven {
+		op.a.unproven, next = false, op.firstResponse
+	}
+	m, err := next(until)
 	if errors.Is(err, errInterrupted) {
 		return op.cancel(), context.Cause(op.ctx)
 	}
@@ -148,6 +154,7 @@ func (op *operation) response() (message, error) {
 	}
 	if !m.command.Status.Pending() {
 		op.running = false
+		op.success = m.command.Status == StatusSuccess
 	}
 	return m, nil
 }
@@ -190,6 +197,7 @@ func (op *operation) count(status Status) {
 // refuseStore answers a C-STORE sub-operation that a peer runs on this very
 // association although no role for it was negotiated.
 func (op *operation) refuseStore(m message) error {
+	op.a.unclean = true
 	return op.a.upper.sendMessage(m.contextID, &CommandSet{
 		CommandField:              CStoreRSP,
 		AffectedSOPClassUID:       m.command.AffectedSOPClassUID,

@@ -1,0 +1,304 @@
+package dicomnet_test
+
+import (
+	"context"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/dicomnet/pdu"
+)
+
+// serveFind answers a C-FIND with these statuses; those that are pending have a match.
+func serveFind(p *dicomtest.Peer, statuses ...dicomnet.Status) {
+	rq := p.ReadRequest(dicomnet.CFindRQ)
+	for _, status := range statuses {
+		var data []byte
+		if status.Pending() {
+			data = match("1.1")
+		}
+		p.SendMessage(dicomtest.Response(rq, status, data))
+	}
+}
+
+func TestAnAssociationIsCleanAfterSuccessAlone(t *testing.T) {
+	for name, test := range map[string]struct {
+		play  func(p *dicomtest.Peer)
+		clean bool
+	}{
+		"success": {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess) }, true},
+		"nothing": {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusSuccess) }, true},
+		"FF01":    {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusPendingWarning, dicomnet.StatusSuccess) }, true},
+		"A700":    {func(p *dicomtest.Peer) { serveFind(p, 0xa700) }, false},
+		"A900":    {func(p *dicomtest.Peer) { serveFind(p, 0xa900) }, false},
+		"C000":    {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusPending, 0xc000) }, false},
+		"FE00":    {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusCancel) }, false},
+		"B000":    {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusWarning) }, false},
+		"unknown": {func(p *dicomtest.Peer) { serveFind(p, 0x1234) }, false},
+		"0000 in the end, after a match that cannot be read": {func(p *dicomtest.Peer) {
+			rq := p.ReadRequest(dicomnet.CFindRQ)
+			p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, []byte{8, 0, 5, 0, 0xf0, 0xff, 0xff, 0x7f, 1, 2}),
+				dicomtest.Response(rq, dicomnet.StatusSuccess, nil))
+		}, false},
+		"0000, and more behind it": {func(p *dicomtest.Peer) {
+			rq := p.ReadRequest(dicomnet.CFindRQ)
+			done := dicomtest.Response(rq, dicomnet.StatusSuccess, nil)
+			p.SendMessage(done, done)
+		}, false},
+		"0000, and more behind it in the same PDU": {func(p *dicomtest.Peer) {
+			rq := p.ReadRequest(dicomnet.CFindRQ)
+			done := dicomtest.Response(rq, dicomnet.StatusSuccess, nil)
+			p.Send(pdata(done.PDVs(done.PDVs(nil, 0), 0)))
+		}, false},
+		"0000, and half a PDU behind it": {func(p *dicomtest.Peer) {
+			rq := p.ReadRequest(dicomnet.CFindRQ)
+			p.Send(append(dicomtest.Response(rq, dicomnet.StatusSuccess, nil).Append(nil), 4, 0, 0))
+		}, false},
+		"a failure, and success after it": {func(p *dicomtest.Peer) {
+			serveFind(p, 0xa700)
+			serveFind(p, dicomnet.StatusSuccess)
+		}, false},
+		"a C-STORE in between": {func(p *dicomtest.Peer) {
+			rq := p.ReadRequest(dicomnet.CFindRQ)
+			p.SendMessage(dicomtest.Message{ContextID: findID, Command: dicomnet.CommandSet{
+				CommandField: dicomnet.CStoreRQ, MessageID: 9, AffectedSOPClassUID: "1.2", AffectedSOPInstanceUID: "1.3",
+			}})
+			p.ReadRequest(dicomnet.CStoreRSP)
+			p.SendMessage(dicomtest.Response(rq, dicomnet.StatusSuccess, nil))
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			associated(t, func(p *dicomtest.Peer) {
+				test.play(p)
+				p.ReadPDU()
+			}, func(t *testing.T, a *dicomnet.Association) {
+				require.True(t, a.Clean(), "nothing has been asked yet")
+				f := find(t.Context(), a)
+				if name == "a failure, and success after it" {
+					f = find(t.Context(), a)
+					require.NoError(t, f.err)
+				}
+				require.Equal(t, test.clean, a.Clean(), f.err)
+				a.Abort()
+				require.False(t, a.Clean())
+			})
+		})
+	}
+}
+
+func TestAnAssociationIsNotCleanAfterItsCallerLeft(t *testing.T) {
+	associated(t, func(p *dicomtest.Peer) {
+		rq := p.ReadRequest(dicomnet.CFindRQ)
+		p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")))
+		p.ReadRequest(dicomnet.CCancelRQ)
+		p.SendMessage(dicomtest.Response(rq, dicomnet.StatusSuccess, nil)) // it came too late
+		p.Release()
+	}, func(t *testing.T, a *dicomnet.Association) {
+		for range a.Find(t.Context(), dicomnet.StudyRoot, query()) {
+			break
+		}
+		require.True(t, a.Usable())
+		require.False(t, a.Clean())
+	})
+}
+
+// What a peer does to an association that nobody uses.
+func TestAwaitEndsWhatThePeerEnds(t *testing.T) {
+	lost := dicomnet.ErrConnectionLost
+	for name, test := range map[string]struct {
+		play    func(p *dicomtest.Peer)
+		is      error
+		outcome string
+	}{
+		"A-RELEASE-RQ": {func(p *dicomtest.Peer) {
+			p.SendPDU(&pdu.ReleaseRQ{})
+			p.Expect(pdu.TypeReleaseRP)
+			p.ExpectClose()
+		}, dicomnet.ErrReleased, "released"},
+		"A-RELEASE-RQ, byte by byte": {func(p *dicomtest.Peer) {
+			p.SendBytewise((&pdu.ReleaseRQ{}).Append(nil), time.Second)
+			p.Expect(pdu.TypeReleaseRP)
+			p.ExpectClose()
+		}, dicomnet.ErrReleased, "released"},
+		"A-ABORT": {func(p *dicomtest.Peer) {
+			p.SendPDU(&pdu.Abort{Source: pdu.SourceProvider})
+			p.ExpectClose()
+		}, nil, "aborted"},
+		"close": {func(*dicomtest.Peer) {}, lost, "lost"},
+		"P-DATA": {func(p *dicomtest.Peer) {
+			p.SendMessage(dicomtest.Message{ContextID: findID, Command: dicomnet.CommandSet{
+				CommandField: dicomnet.CFindRSP, MessageIDBeingRespondedTo: 1, Status: dicomnet.StatusPending,
+			}})
+			p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnexpectedPDU)
+			p.ExpectClose()
+		}, nil, "aborted"},
+		"P-DATA of some length": {func(p *dicomtest.Peer) {
+			p.Send(pdata(make([]byte, 100_000)))
+			p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnexpectedPDU)
+		}, nil, "aborted"},
+		"A-RELEASE-RP": {func(p *dicomtest.Peer) {
+			p.SendPDU(&pdu.ReleaseRP{})
+			p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnexpectedPDU)
+		}, nil, "aborted"},
+		"no DICOM": {func(p *dicomtest.Peer) {
+			p.Send([]byte("HTTP/1.1 400 Bad Request"))
+			p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnrecognizedPDU)
+		}, nil, "aborted"},
+		"half a PDU": {func(p *dicomtest.Peer) {
+			p.Send([]byte{5, 0, 0})
+			p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
+		}, nil, "timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var ended []dicomnet.Summary
+			against(t, func(p *dicomtest.Peer) {
+				p.Accept()
+				dicomtest.Wait(3 * time.Second)
+				test.play(p)
+			}, func(t *testing.T, cfg dicomnet.Config) {
+				cfg.Trace = &dicomnet.Trace{Ended: func(_ context.Context, s dicomnet.Summary) { ended = append(ended, s) }}
+				a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+				require.NoError(t, err)
+				err = a.Await(t.Context(), time.Minute)
+				require.Error(t, err)
+				if test.is != nil {
+					require.ErrorIs(t, err, test.is)
+				}
+				require.False(t, a.Usable())
+				require.Len(t, ended, 1, "told at once")
+				require.Equal(t, test.outcome, ended[0].Outcome)
+				require.NoError(t, a.Close())
+				require.NoError(t, a.Await(t.Context(), time.Minute), "what is over is not waited on")
+			})
+			require.Len(t, ended, 1)
+		})
+	}
+}
+
+func TestAwaitLeavesAnAssociationAsItWas(t *testing.T) {
+	associated(t, func(p *dicomtest.Peer) {
+		for range 3 {
+			serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess)
+		}
+		p.Release()
+	}, func(t *testing.T, a *dicomnet.Association) {
+		require.NoError(t, find(t.Context(), a).err)
+		start := time.Now()
+		require.NoError(t, a.Await(t.Context(), time.Minute))
+		require.Equal(t, time.Minute, time.Since(start))
+		require.NoError(t, find(t.Context(), a).err)
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.NoError(t, a.Await(ctx, time.Minute))
+		require.Equal(t, time.Minute+time.Second, time.Since(start), "whoever wants it does not wait")
+		require.True(t, a.Clean())
+		require.Equal(t, []string{"1.1"}, find(t.Context(), a).uids)
+	})
+}
+
+// Somebody takes the association in the middle of what ends it.
+func TestWhatCameHalfWayWhileIdleIsNotLost(t *testing.T) {
+	associated(t, func(p *dicomtest.Peer) {
+		p.Send([]byte{5, 0, 0})
+		dicomtest.Wait(2 * time.Second)
+		p.Send([]byte{0, 0, 4, 0, 0, 0, 0})
+		p.ReadRequest(dicomnet.CFindRQ)
+		p.Expect(pdu.TypeReleaseRP)
+		p.ExpectClose()
+	}, func(t *testing.T, a *dicomnet.Association) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.NoError(t, a.Await(ctx, time.Minute))
+		require.False(t, a.Clean())
+		require.ErrorIs(t, find(t.Context(), a).err, dicomnet.ErrReleased)
+	})
+}
+
+func TestTheTraceIsThatOfTheOperationInHand(t *testing.T) {
+	type key struct{}
+	var told []any
+	tell := func(ctx context.Context) { told = append(told, ctx.Value(key{})) }
+	against(t, func(p *dicomtest.Peer) {
+		p.Accept()
+		serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess)
+		serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess)
+		p.SendPDU(&pdu.ReleaseRQ{})
+		p.Expect(pdu.TypeReleaseRP)
+	}, func(t *testing.T, cfg dicomnet.Config) {
+		cfg.Trace = &dicomnet.Trace{
+			Ended:      func(ctx context.Context, _ dicomnet.Summary) { tell(ctx) },
+			PDU:        func(ctx context.Context, _ bool, _ string, _ int) { tell(ctx) },
+			Command:    func(ctx context.Context, _ bool, _ dicomnet.CommandSet) { tell(ctx) },
+			Identifier: func(ctx context.Context, _ bool, _ dataset.TransferSyntax, _ []byte) { tell(ctx) },
+		}
+		is := func(value string) {
+			require.NotEmpty(t, told)
+			for _, got := range told {
+				require.Equal(t, value, got)
+			}
+			told = nil
+		}
+		as := func(value string) context.Context { return context.WithValue(t.Context(), key{}, value) }
+		a, err := dicomnet.Dial(as("A"), "pacs:104", cfg)
+		require.NoError(t, err)
+		require.NoError(t, find(as("A"), a).err)
+		is("A")
+		a.Use(as("B"))
+		require.NoError(t, find(as("B"), a).err)
+		is("B")
+		a.Use(as("nobody"))
+		require.ErrorIs(t, a.Await(t.Context(), time.Minute), dicomnet.ErrReleased)
+		is("nobody")
+	})
+}
+
+func TestAnIdleAssociationHoldsNextToNoMemory(t *testing.T) {
+	const associations = 200
+	synctest.Test(t, func(t *testing.T) {
+		script := &dicomtest.Script{Play: func(p *dicomtest.Peer) {
+			p.Accept()
+			serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess)
+			p.Release()
+		}}
+		cfg := config()
+		cfg.DialContext = script.DialContext
+		var busy, idle runtime.MemStats
+		ctx, cancel := context.WithCancel(t.Context())
+		all := make([]*dicomnet.Association, associations)
+		for i := range all {
+			var err error
+			all[i], err = dicomnet.Dial(t.Context(), "pacs:104", cfg)
+			require.NoError(t, err)
+			require.NoError(t, find(t.Context(), all[i]).err)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&busy)
+		done := make(chan struct{})
+		for _, a := range all {
+			go func() {
+				_ = a.Await(ctx, time.Minute)
+				done <- struct{}{}
+			}()
+		}
+		synctest.Wait()
+		runtime.GC()
+		runtime.GC() // the second one empties pools
+		runtime.ReadMemStats(&idle)
+		require.Less(t, idle.HeapAlloc+associations*8<<10, busy.HeapAlloc)
+		cancel()
+		for range all {
+			<-done
+		}
+		for _, a := range all {
+			require.NoError(t, a.Close())
+		}
+		require.NoError(t, script.Err())
+	})
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package dicomnet
+
+import "net"
+
+func unacknowledged(net.Conn) bool { return false }

@@ -83,9 +83,6 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 	logger := server.NewLogger(config, stdout)
 	build := buildInfo()
 	logger.Info().Stringer("build", build).Object("settings", config).Msg("starting")
-	if names := config.WithoutEffect(); len(names) > 0 {
-		logger.Warn().Strs("settings", names).Msg("this version does not heed these settings")
-	}
 	if config.AllowedPACS() == nil {
 		logger.Warn().Msg("PACS_ALLOWLIST is empty: callers can have the gateway connect to any address that it reaches")
 	}
@@ -107,10 +104,13 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 		Allow:                  config.AllowedPACS(),
 		MaxAssociationsPerPeer: config.MaxAssociationsPerPACS,
 		QueueTimeout:           config.QueueLimit(),
+		AssociationIdle:        config.AssociationIdle.Duration(),
+		Background:             logger.WithContext(context.Background()),
 		TLS:                    config.DICOMTLS(),
 		Trace:                  watch.Trace(server.NewTrace(config.DICOMDebug)),
 		Observe:                watch.Step,
 	})
+	watch.CountIdle(gateway.Idle)
 	s, err := server.New(server.Options{
 		Config:    config,
 		Gateway:   gateway,

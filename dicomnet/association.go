@@ -30,7 +30,6 @@ type Association struct {
 	lastID    uint16
 	busy      bool
 	unclean   bool // see Clean
-	unproven  bool // the peer has not answered since Use
 
 	ctx     context.Context // of the trace
 	address string

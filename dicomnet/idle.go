@@ -23,11 +23,11 @@ func (a *Association) Clean() bool {
 }
 
 // Use makes ctx the one that the trace is called with from now on: that of the operation which the association is handed
-// to.
+// to. Until the peer has answered that one, a connection that it closes was dropped rather than lost.
 func (a *Association) Use(ctx context.Context) {
 	a.ctx = context.WithoutCancel(ctx)
 	a.upper.ctx = a.ctx
-	a.unproven = true
+	a.upper.idle = true
 }
 
 // Await waits on an association that has no operation for what the peer does to it, for at most d. It is nil where the
@@ -40,6 +40,7 @@ func (a *Association) Await(ctx context.Context, d time.Duration) error {
 	}
 	stop := a.upper.link.watch(ctx)
 	defer stop()
+	a.upper.idle = true
 	a.messages.rest()
 	a.upper.link.shrink()
 	ind, err := a.upper.receive(startClock(d, timerIdle))

@@ -130,7 +130,7 @@ func TestAwaitEndsWhatThePeerEnds(t *testing.T) {
 			p.SendPDU(&pdu.Abort{Source: pdu.SourceProvider})
 			p.ExpectClose()
 		}, nil, "aborted"},
-		"close": {func(*dicomtest.Peer) {}, lost, "lost"},
+		"close": {func(*dicomtest.Peer) {}, lost, "dropped"},
 		"P-DATA": {func(p *dicomtest.Peer) {
 			p.SendMessage(dicomtest.Message{ContextID: findID, Command: dicomnet.CommandSet{
 				CommandField: dicomnet.CFindRSP, MessageIDBeingRespondedTo: 1, Status: dicomnet.StatusPending,

@@ -141,8 +141,8 @@ func (op *operation) end() {
 // final response, where one came in time.
 func (op *operation) response() (message, error) {
 	until, next := startClock(op.silence, op.timer), op.next
-	if op.a.unproven {
-		op.a.unproven, next = false, op.firstResponse
+	if op.a.upper.idle {
+		next = op.firstResponse
 	}
 	m, err := next(until)
 	if errors.Is(err, errInterrupted) {
@@ -152,6 +152,7 @@ func (op *operation) response() (message, error) {
 		op.running = false
 		return message{}, op.a.ended(op.ctx, err)
 	}
+	op.a.upper.idle = false
 	if !m.command.Status.Pending() {
 		op.running = false
 		op.success = m.command.Status == StatusSuccess

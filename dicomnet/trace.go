@@ -42,7 +42,8 @@ type Summary struct {
 	Duration                      time.Duration
 	PDUsSent, PDUsReceived        int
 	BytesSent, BytesReceived      int64
-	// Outcome is "released", "aborted", "rejected", "lost", "timeout" or "failed"; Err the first error, or nil.
+	// Outcome is "released", "aborted", "rejected", "lost" (the connection), "dropped" (the same, while nobody used it),
+	// "timeout" or "failed"; Err the first error, or nil.
 	Outcome string
 	Err     error
 }

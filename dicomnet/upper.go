@@ -22,6 +22,7 @@ type upper struct {
 	acceptor bool
 	trace    *Trace
 	ctx      context.Context // of the trace
+	idle     bool            // no operation has had an answer since the association was handed on
 
 	mu      sync.Mutex
 	state   state
@@ -265,7 +266,11 @@ func (u *upper) lost(err error) error {
 		return lost
 	}
 	_, _ = u.step(evtClosed)
-	u.finish("lost", lost)
+	outcome := "lost"
+	if u.idle {
+		outcome = "dropped"
+	}
+	u.finish(outcome, lost)
 	return lost
 }
 

@@ -14,23 +14,26 @@ import (
 // up the time of all (RFC 8305 section 5; net.Dialer waits as long).
 const attemptDelay = 300 * time.Millisecond
 
-// queue waits for a place at the peer's first address, unless the operation has one from its last association: whoever has
-// begun is not sent to the end of the line.
+// queue takes an association that is kept, or waits for a place at the peer's first address, unless the operation has one
+// from its last association: whoever has begun is not sent to the end of the line.
 func (s *session) queue(ctx context.Context) (err error) {
 	if s.place != nil {
 		return nil
 	}
+	if s.place = s.gateway.places.reuse(s.addresses, s.kind); s.place != nil {
+		return nil
+	}
 	ctx, end := s.observe(ctx, StepQueue)
 	defer func() { end(err) }()
-	s.place, err = s.take(ctx, s.addresses[0])
+	s.place, err = s.take(ctx, s.addresses[0], s.kind)
 	if err != nil {
 		return &dicomnet.OpError{Step: dicomnet.StepConnect, Err: err}
 	}
 	return nil
 }
 
-func (s *session) take(ctx context.Context, address netip.AddrPort) (*place, error) {
-	return s.gateway.places.take(ctx, address, s.gateway.options.QueueTimeout)
+func (s *session) take(ctx context.Context, address netip.AddrPort, want kind) (*place, error) {
+	return s.gateway.places.take(ctx, address, want, s.gateway.options.QueueTimeout)
 }
 
 // connect gives the first connection that comes about, and leaves the operation with the place for it. The address of the
@@ -61,7 +64,7 @@ func (s *session) connect(ctx context.Context) (net.Conn, error) {
 			return nil, r.first
 		}
 		var err error
-		if held, err = s.take(ctx, r.left[0]); err != nil {
+		if held, err = s.take(ctx, r.left[0], kind{}); err != nil {
 			s.crowded = true
 			return nil, &BusyError{}
 		}

@@ -31,6 +31,12 @@ type Options struct {
 	// at the address that is dialled: the first that LookupHost gives, the next only where those before do not answer.
 	MaxAssociationsPerPeer int
 	QueueTimeout           time.Duration
+	// AssociationIdle is how long an association that an operation has ended in order is kept for the next one of its kind;
+	// zero: it is released at once. One that is kept has a place, and gives it up to whoever waits for one.
+	AssociationIdle time.Duration
+	// Background is the context of what no operation does: Trace is told with it of the end of associations that are kept.
+	// nil: context.Background().
+	Background context.Context //nolint:containedctx // It stands for those who have none.
 	// DialContext opens connections to addresses, never to names; nil: that of a net.Dialer.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 	// LookupHost gives the addresses of a name, in the order in which to try them; nil: that of net.DefaultResolver.
@@ -65,7 +71,12 @@ func New(o Options) *Gateway {
 	if o.TLS == nil {
 		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	return &Gateway{options: o, keys: newKeys(), places: newPlaces(o.MaxAssociationsPerPeer)}
+	if o.Background == nil {
+		o.Background = context.Background()
+	}
+	g := &Gateway{options: o, keys: newKeys(), places: newPlaces(o.MaxAssociationsPerPeer)}
+	g.places.keep, g.places.background = o.AssociationIdle, g.releases.run
+	return g
 }
 
 // Wait blocks until the associations that are being released in the background are gone, or ctx is done.

@@ -8,11 +8,16 @@ import (
 	"dicom-qr-gateway/dicomnet"
 )
 
-// StepQueue is the wait for a free place at the peer.
-const StepQueue dicomnet.Step = "queue"
+const (
+	// StepQueue is the wait for a free place at the peer.
+	StepQueue dicomnet.Step = "queue"
+	// StepReuse takes an association that was kept. It fails where the peer ended that in this very moment.
+	StepReuse dicomnet.Step = "reuse"
+)
 
-// Step is a part of an operation that takes time of its own: resolve (of a name), queue, connect, tls, associate, echo, find,
-// one move a study, release. Steps of one operation do not overlap, but release runs behind the answer.
+// Step is a part of an operation that takes time of its own: resolve (of a name), queue, reuse, or else connect, tls and
+// associate, echo, find, one move a study, release. Steps of one operation do not overlap, but release runs behind the
+// answer; that of an association which was kept is no operation's.
 type Step struct {
 	Name dicomnet.Step
 	Peer Peer
@@ -66,6 +71,7 @@ func (s *session) negotiate(ctx context.Context, address string, cfg dicomnet.Co
 	}
 	cfg.Trace = &trace
 	assoc, err := dicomnet.Dial(ctx, address, cfg)
+	trace.Connected, trace.Secured = connected, secured // the association outlives the operation
 	if err = s.orBusy(ctx, err); err != nil {
 		end(failure(ctx, dicomnet.StepAssociate, err))
 		return nil, err

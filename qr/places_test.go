@@ -21,18 +21,18 @@ var peerA, peerB = netip.MustParseAddrPort("192.0.2.1:104"), netip.MustParseAddr
 func TestPlacesAreGivenInTheOrderOfAsking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlaces(2)
-		first, err := p.take(t.Context(), peerA, time.Minute)
+		first, err := p.take(t.Context(), peerA, kind{}, time.Minute)
 		require.NoError(t, err)
-		second, err := p.take(t.Context(), peerA, time.Minute)
+		second, err := p.take(t.Context(), peerA, kind{}, time.Minute)
 		require.NoError(t, err)
-		other, err := p.take(t.Context(), peerB, time.Minute)
+		other, err := p.take(t.Context(), peerB, kind{}, time.Minute)
 		require.NoError(t, err, "another peer is another matter")
 
 		var mu sync.Mutex
 		var order []int
 		for i := range 20 {
 			go func() {
-				mine, err := p.take(t.Context(), peerA, time.Minute)
+				mine, err := p.take(t.Context(), peerA, kind{}, time.Minute)
 				assert.NoError(t, err)
 				mu.Lock()
 				order = append(order, i)
@@ -65,25 +65,25 @@ func TestPlacesAreGivenInTheOrderOfAsking(t *testing.T) {
 func TestAPlaceIsWaitedForOnlySoLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlaces(1)
-		held, err := p.take(t.Context(), peerA, 0)
+		held, err := p.take(t.Context(), peerA, kind{}, 0)
 		require.NoError(t, err)
 		start := time.Now()
 		var busy *BusyError
-		_, err = p.take(t.Context(), peerA, 5*time.Second)
+		_, err = p.take(t.Context(), peerA, kind{}, 5*time.Second)
 		require.ErrorAs(t, err, &busy)
 		assert.Equal(t, 5*time.Second, time.Since(start))
 
-		_, err = p.take(t.Context(), peerA, -1)
+		_, err = p.take(t.Context(), peerA, kind{}, -1)
 		require.ErrorAs(t, err, &busy)
 		assert.Equal(t, 5*time.Second, time.Since(start), "not at all")
 
 		gone := errors.New("gone")
 		ctx, leave := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { leave(gone) })
-		_, err = p.take(ctx, peerA, 5*time.Second)
+		_, err = p.take(ctx, peerA, kind{}, 5*time.Second)
 		require.ErrorIs(t, err, gone)
 		assert.Equal(t, 6*time.Second, time.Since(start))
-		_, err = p.take(ctx, peerA, 5*time.Second)
+		_, err = p.take(ctx, peerA, kind{}, 5*time.Second)
 		require.ErrorIs(t, err, gone, "who is gone does not get in line")
 
 		assert.Zero(t, p.peers[peerA].waiting.Len(), "those who left are not waited for")
@@ -97,11 +97,11 @@ func TestNoPlaceIsLost(t *testing.T) {
 	for range 200 {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPlaces(1)
-			held, err := p.take(t.Context(), peerA, 0)
+			held, err := p.take(t.Context(), peerA, kind{}, 0)
 			require.NoError(t, err)
 			ctx, leave := context.WithCancel(t.Context())
 			var got *place
-			go func() { got, _ = p.take(ctx, peerA, time.Second) }()
+			go func() { got, _ = p.take(ctx, peerA, kind{}, time.Second) }()
 			synctest.Wait()
 			held.free()
 			leave()
@@ -117,18 +117,18 @@ func TestTheTableOfPeersIsBounded(t *testing.T) {
 	taken := make([]*place, 0, maxPeers)
 	at := func(i int) netip.AddrPort { return netip.AddrPortFrom(peerA.Addr(), uint16(i+1)) }
 	for i := range maxPeers {
-		mine, err := p.take(t.Context(), at(i), time.Minute)
+		mine, err := p.take(t.Context(), at(i), kind{}, time.Minute)
 		require.NoError(t, err)
 		taken = append(taken, mine)
 	}
 	var busy *BusyError
-	_, err := p.take(t.Context(), at(maxPeers), time.Minute)
+	_, err := p.take(t.Context(), at(maxPeers), kind{}, time.Minute)
 	assert.ErrorAs(t, err, &busy, "at once")
-	again, err := p.take(t.Context(), at(0), time.Minute)
+	again, err := p.take(t.Context(), at(0), kind{}, time.Minute)
 	require.NoError(t, err, "peers that are in it are served")
 	again.free()
 	taken[7].free()
-	taken[7], err = p.take(t.Context(), at(maxPeers), time.Minute)
+	taken[7], err = p.take(t.Context(), at(maxPeers), kind{}, time.Minute)
 	require.NoError(t, err)
 	for _, mine := range taken {
 		mine.free()
@@ -158,7 +158,7 @@ func TestNeverMoreThanMayBeAndAllGoneAtTheEnd(t *testing.T) {
 					dicomtest.Wait(c.comes)
 					ctx, cancel := context.WithTimeout(context.Background(), c.leaves)
 					defer cancel()
-					mine, err := p.take(ctx, c.at, c.patience)
+					mine, err := p.take(ctx, c.at, kind{}, c.patience)
 					if err != nil {
 						return
 					}

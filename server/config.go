@@ -68,13 +68,7 @@ type Config struct {
 	keys     *reloaded[apiKeys]   // nil: none is asked for
 	origins  []string
 	proxies  proxies
-	idle     []string
 	tracing  telemetry.Tracing
-}
-
-// Other settings that have no effect yet, with the value that says so.
-var withoutEffect = []struct{ name, off string }{
-	{"ASSOCIATION_IDLE", "0"},
 }
 
 // Seconds is a duration that is written as a number of seconds, with or without
@@ -116,12 +110,6 @@ func LoadConfig(getenv func(string) string) (Config, error) {
 		c.MoveTimeout = c.DIMSETimeout
 	}
 	c.tracing = telemetry.ReadTracing(getenv, faults.add)
-
-	for _, setting := range withoutEffect {
-		if value := getenv(setting.name); value != "" && value != setting.off {
-			c.idle = append(c.idle, setting.name)
-		}
-	}
 	return c, faults.err()
 }
 
@@ -185,10 +173,6 @@ func (c *Config) Timeouts() dicomnet.Timeouts {
 		Network:    c.NetworkTimeout.Duration(),
 	}
 }
-
-// WithoutEffect names the settings that were made and that this version does not
-// heed.
-func (c *Config) WithoutEffect() []string { return c.idle }
 
 // AllowedPACS is where the gateway may connect to; nil is anywhere.
 func (c *Config) AllowedPACS() *qr.Allowlist { return c.allow }

@@ -105,13 +105,6 @@ func TestEachUnreadableFileOfAPairIsNamed(t *testing.T) {
 	}
 }
 
-func TestSettingsWithoutEffectAreNamed(t *testing.T) {
-	c := testConfig(t, "ASSOCIATION_IDLE", "20")
-	assert.Equal(t, []string{"ASSOCIATION_IDLE"}, c.WithoutEffect())
-	c = testConfig(t)
-	assert.Empty(t, c.WithoutEffect())
-}
-
 func TestSettingsThatAreInOrderByThemselvesButNotInRange(t *testing.T) {
 	for name, value := range map[string]string{"MAX_MATCHES": "0", "MAX_OPERATIONS": "0", "PACS_ALLOWLIST": ",", "LISTEN_ADDR": "127.0.0.1:70000"} {
 		_, err := LoadConfig(environment(name, value))

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ type fakeGateway struct {
 	retrieve func(ctx context.Context, p qr.Peer, f qr.Filter, destination string, progress qr.Progress) (*qr.RetrieveResult, error)
 	echo     func(ctx context.Context, p qr.Peer) *qr.EchoReport
 	waitErr  error
+	drained  atomic.Bool
 }
 
 func (g *fakeGateway) Query(ctx context.Context, p qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
@@ -48,6 +50,8 @@ func (g *fakeGateway) Retrieve(
 }
 
 func (g *fakeGateway) Echo(ctx context.Context, p qr.Peer) *qr.EchoReport { return g.echo(ctx, p) }
+
+func (g *fakeGateway) Drain() { g.drained.Store(true) }
 
 func (g *fakeGateway) Wait(context.Context) error { return g.waitErr }
 

@@ -28,6 +28,8 @@ type Gateway interface {
 	Query(ctx context.Context, p qr.Peer, f qr.Filter) (*qr.QueryResult, error)
 	Retrieve(ctx context.Context, p qr.Peer, f qr.Filter, destination string, progress qr.Progress) (*qr.RetrieveResult, error)
 	Echo(ctx context.Context, p qr.Peer) *qr.EchoReport
+	// Drain ends what is kept for later operations, behind the scenes; nothing is kept from then on.
+	Drain()
 	// Wait blocks until what goes on behind the answers is done.
 	Wait(ctx context.Context) error
 }
@@ -209,6 +211,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 // drain keeps answering while operations run: /ready tells proxies to go elsewhere.
 func (s *Server) drain(cancel context.CancelCauseFunc) {
 	idle := s.workload.drain()
+	s.gateway.Drain()
 	s.log.Info().Float64("drain_timeout", s.config.DrainTimeout.Duration().Seconds()).Msg("draining")
 	timeout := time.NewTimer(s.config.DrainTimeout.Duration())
 	defer timeout.Stop()

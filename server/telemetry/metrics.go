@@ -3,6 +3,7 @@ package telemetry
 import (
 	"io"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -39,6 +40,7 @@ type metrics struct {
 	associations       *prometheus.CounterVec
 	associationSeconds *prometheus.HistogramVec
 	associationsOpen   *prometheus.GaugeVec
+	idle               atomic.Pointer[func() int] // what counts associations that are idle
 	rejections         *prometheus.CounterVec
 	aborts             *prometheus.CounterVec
 
@@ -58,11 +60,11 @@ func newMetrics(version, commit, goVersion string) *metrics {
 		operations:       f.counter("operations_total", "Operations at a PACS (find, move, echo) by outcome: ok, partial or the code of the problem.", "operation", "outcome", "peer"),
 		operationSeconds: f.histogram("operation_duration_seconds", "Time of operations at a PACS, whatever their outcome.", seconds, "operation", "peer"),
 		firstResponse:    f.histogram("first_response_seconds", "Time from a DIMSE request to the first response.", seconds, "operation", "peer"),
-		stepSeconds:      f.histogram("step_duration_seconds", "Time of the steps of operations: resolve, connect, tls, associate, echo, find, move, release.", seconds, "step", "outcome"),
+		stepSeconds:      f.histogram("step_duration_seconds", "Time of the steps of operations: resolve, reuse, connect, tls, associate, echo, find, move, release.", seconds, "step", "outcome"),
 		matches:          f.counter("matches_total", "C-FIND matches that PACS sent, before they are checked.", "peer"),
 		subOperations:    f.counter("suboperations_total", "C-MOVE sub-operations as PACS counted them: completed, failed, warning.", "outcome", "peer"),
 
-		associations:       f.counter("associations_total", "Associations that ended, attempts included, by outcome: released, aborted, rejected, lost, timeout, failed.", "outcome", "peer"),
+		associations:       f.counter("associations_total", "Associations that ended, attempts included, by outcome: released, aborted, rejected, lost, dropped, timeout, failed.", "outcome", "peer"),
 		associationSeconds: f.histogram("association_duration_seconds", "Time from connect to the end of an association, attempts included.", seconds, "outcome"),
 		associationsOpen:   f.gauge("associations_open", "Associations that are established.", "peer"),
 		rejections:         f.counter("rejections_total", "Associations that PACS rejected, in the words of PS3.8 section 9.3.4.", "result", "source", "reason", "peer"),
@@ -71,6 +73,9 @@ func newMetrics(version, commit, goVersion string) *metrics {
 		queueLength:  f.gauge("queue_length", "Operations that wait for a free place at their PACS.").WithLabelValues(),
 		queueSeconds: f.histogram("queue_wait_seconds", "Time that operations waited for a free place at their PACS, by outcome: ok or the code of the problem.", queueSeconds, "outcome"),
 	}
+	f.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "associations_idle", Help: "Associations that are established, and kept for the next operation.",
+	}, m.countIdle))
 	f.gauge("build_info", "1, with the build in the labels.", "version", "commit", "go_version").
 		WithLabelValues(version, commit, goVersion).Set(1)
 	f.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -96,6 +101,13 @@ func (f factory) histogram(name, help string, buckets []float64, labels ...strin
 	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
 	f.MustRegister(h)
 	return h
+}
+
+func (m *metrics) countIdle() float64 {
+	if count := m.idle.Load(); count != nil {
+		return float64((*count)())
+	}
+	return 0
 }
 
 func (m *metrics) write(w io.Writer) error {

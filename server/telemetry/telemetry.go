@@ -50,6 +50,9 @@ func New(o Options) (*Telemetry, error) {
 // WriteMetrics writes all metrics in the text format of MetricsType.
 func (t *Telemetry) WriteMetrics(w io.Writer) error { return t.metrics.write(w) }
 
+// CountIdle has count tell how many associations are idle whenever metrics are written.
+func (t *Telemetry) CountIdle(count func() int) { t.metrics.idle.Store(&count) }
+
 // Close exports the spans that are left, until ctx is done. What comes later is not traced.
 func (t *Telemetry) Close(ctx context.Context) error {
 	if t.tracer == nil {

@@ -271,7 +271,8 @@ func TestWhateverAPACSDoesToAssociationsEachCallerHasItsOwnAnswer(t *testing.T) 
 			p.find = func(a *association, _ string) {
 				patient := a.keys().String(tag.PatientID)
 				dicomtest.Wait(10 * time.Millisecond)
-				a.match(study(patient, "1."+patient))
+				assert.Equal(t, a.RQ.CalledAETitle, patient[:1], "an association of its own kind")
+				a.match(study(patient, "1."+patient[1:]))
 				a.done(dicomnet.StatusSuccess)
 				if a.RQ.Contexts[len(a.RQ.Contexts)-1].AbstractSyntax == dicomnet.StudyRoot.Move {
 					return // its whims would hit the C-MOVE
@@ -302,27 +303,27 @@ func TestWhateverAPACSDoesToAssociationsEachCallerHasItsOwnAnswer(t *testing.T) 
 			for i, c := range callers {
 				wait.Go(func() {
 					dicomtest.Wait(c.comes)
-					patient := strconv.Itoa(i + 1)
+					patient, want := c.title+strconv.Itoa(i+1), []string{"1." + strconv.Itoa(i+1)}
 					if c.retrieves {
 						result, err := g.Retrieve(t.Context(), called(c.title), Filter{PatientID: patient}, "DEST", Progress{})
 						if assert.NoError(t, err) {
-							assert.Equal(t, []string{"1." + patient}, picked(result.Studies))
+							assert.Equal(t, want, picked(result.Studies))
 							assert.Equal(t, 1, result.Succeeded(), result.Err)
 						}
 						return
 					}
 					result, err := g.Query(t.Context(), called(c.title), Filter{PatientID: patient})
 					if assert.NoError(t, err) {
-						assert.Equal(t, []string{"1." + patient}, picked(result.Studies))
+						assert.Equal(t, want, picked(result.Studies))
 						assert.Empty(t, result.Warnings)
 					}
 				})
 			}
 			wait.Wait()
-			assert.LessOrEqual(t, open.ever, limit)
 			g.Drain()
 			require.NoError(t, g.Wait(context.Background()))
 			_ = p.script.Err()
+			assert.LessOrEqual(t, open.ever, limit)
 			assert.Empty(t, g.places.peers)
 			assert.Zero(t, g.Idle())
 		})

@@ -1,0 +1,214 @@
+//go:build interop
+
+package interop
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet/dicomtest"
+)
+
+// reusing is a gateway that keeps associations for half a minute.
+func reusing(t *testing.T, settings ...string) *gateway {
+	t.Helper()
+	ports, err := freePorts(1)
+	require.NoError(t, err)
+	g, err := startGateway(t.TempDir(), theSite.binary, ports[0], append([]string{"ASSOCIATION_IDLE=30"}, settings...)...)
+	started(t, g.process, err)
+	return g
+}
+
+// answer is the status and the body, byte for byte.
+func (g *gateway) answer(t *testing.T, path string, request any) string {
+	t.Helper()
+	body, err := json.Marshal(request)
+	require.NoError(t, err)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url+path, bytes.NewReader(body))
+	require.NoError(t, err)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Correlation-ID", "the-same")
+	reply, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer reply.Body.Close()
+	text, err := io.ReadAll(reply.Body)
+	require.NoError(t, err)
+	return fmt.Sprintf("%d %s", reply.StatusCode, text)
+}
+
+// figure is the value of a series of /metrics; 0 where there is none.
+func (g *gateway) figure(t *testing.T, series string) int {
+	t.Helper()
+	reply, err := http.Get(g.url + "/metrics")
+	require.NoError(t, err)
+	defer reply.Body.Close()
+	text, err := io.ReadAll(reply.Body)
+	require.NoError(t, err)
+	found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (\d+)$`).FindSubmatch(text)
+	if found == nil {
+		return 0
+	}
+	n, err := strconv.Atoi(string(found[1]))
+	require.NoError(t, err)
+	return n
+}
+
+const (
+	idleSeries   = `dicomqr_associations_idle`
+	reusedSeries = `dicomqr_step_duration_seconds_count{outcome="ok",step="reuse"}`
+)
+
+func TestReuseChangesNoAnswer(t *testing.T) {
+	for _, src := range theSite.sources {
+		t.Run(src.name, func(t *testing.T) {
+			g := reusing(t)
+			type request struct {
+				path string
+				body any
+			}
+			requests := map[string]request{
+				"no filter":        {"/q", src.query(dicomtest.DemoPatientID, filter{})},
+				"modalities":       {"/q", src.query(dicomtest.DemoPatientID, filter{modalities: []string{"CT", "SR"}})},
+				"an age":           {"/q", src.query(dicomtest.DemoPatientID, filter{maxYearsOld: 10, maxResults: 3})},
+				"nobody":           {"/q", src.query("NOBODY", filter{})},
+				"retrieve":         {"/qr", src.retrieve(dicomtest.DemoPatientID, filter{maxResults: 1}, theSite.destinations[0].title())},
+				"retrieve of none": {"/qr", src.retrieve("NOBODY", filter{}, theSite.destinations[0].title())},
+				"unknown destination": {"/qr", src.retrieve(
+					dicomtest.DemoPatientID, filter{maxResults: 1}, "NOWHERE")},
+			}
+			for _, study := range dicomtest.DemoStudies() {
+				requests[study.AccessionNumber] = request{"/q", src.query(study.PatientID, filter{})}
+			}
+			for name, r := range requests {
+				want := theSite.gateway.answer(t, r.path, r.body)
+				for range 2 {
+					assert.Equal(t, want, g.answer(t, r.path, r.body), name)
+				}
+			}
+			assert.Positive(t, g.figure(t, reusedSeries))
+			assert.Zero(t, theSite.gateway.figure(t, reusedSeries))
+		})
+	}
+}
+
+func TestAPACSThatIsRestartedBetweenTwoRequests(t *testing.T) {
+	ports, err := freePorts(3)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	qrscp := source{"dcmqrscp", "RESTARTED", ports[0]}
+	peer := orthanc{source{"Orthanc", "RESTARTED", ports[1]}, ports[2]}
+	n := 0
+	for name, pacs := range map[string]struct {
+		source
+		start func() (*process, error)
+	}{
+		"dcmqrscp": {qrscp, func() (*process, error) {
+			n++ // it begins with an empty storage area
+			return startQRSCP(subdir(dir, strconv.Itoa(n)), qrscp, nil)
+		}},
+		"Orthanc": {peer.source, func() (*process, error) { return startOrthanc(subdir(dir, "orthanc"), peer, nil, nil) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := reusing(t)
+			var want string
+			for round := range 3 {
+				p, err := pacs.start()
+				started(t, p, err)
+				pacs.loadDemo(t)
+				for range 2 {
+					got := g.answer(t, "/q", pacs.query(dicomtest.DemoPatientID, filter{}))
+					if want == "" {
+						want = got
+						require.Contains(t, want, "200 ")
+					}
+					assert.Equal(t, want, got)
+				}
+				assert.Equal(t, round+1, g.figure(t, reusedSeries), "the second request of a round only")
+				assert.Equal(t, 1, g.figure(t, idleSeries))
+				if p.kill(t); round == 1 {
+					require.NoError(t, g.ready(func() error { return g.idle(t, 0) }), "the gateway sees it go")
+				}
+			}
+		})
+	}
+}
+
+// idle is a readiness check: so many associations are kept.
+func (g *gateway) idle(t *testing.T, want int) error {
+	if got := g.figure(t, idleSeries); got != want {
+		return fmt.Errorf("%d idle associations, want %d", got, want)
+	}
+	return nil
+}
+
+// Orthanc ends associations that are idle for DicomScpTimeout.
+func TestAPACSThatEndsIdleAssociations(t *testing.T) {
+	ports, err := freePorts(2)
+	require.NoError(t, err)
+	peer := orthanc{source{"Orthanc", "IMPATIENT", ports[0]}, ports[1]}
+	p, err := startOrthanc(t.TempDir(), peer, nil, map[string]any{"DicomScpTimeout": 1})
+	started(t, p, err)
+	peer.loadDemo(t)
+	g := reusing(t)
+	want := g.answer(t, "/q", peer.query(dicomtest.DemoPatientID, filter{}))
+	require.Contains(t, want, "200 ")
+	for range 2 {
+		require.NoError(t, g.idle(t, 1))
+		require.NoError(t, g.ready(func() error { return g.idle(t, 0) }))
+		assert.Equal(t, want, g.answer(t, "/q", peer.query(dicomtest.DemoPatientID, filter{})))
+	}
+	assert.Zero(t, g.figure(t, reusedSeries))
+}
+
+func TestManyCallersOfTwoKindsShareTheAssociationsOfAPACS(t *testing.T) {
+	for _, src := range theSite.sources {
+		t.Run(src.name, func(t *testing.T) {
+			g := reusing(t, "MAX_ASSOCIATIONS_PER_PACS=4", "QUEUE_TIMEOUT=60")
+			want := g.answer(t, "/q", src.query(dicomtest.DemoPatientID, filter{}))
+			require.Contains(t, want, "200 ")
+			var wait sync.WaitGroup
+			for i := range 64 {
+				r := src.query(dicomtest.DemoPatientID, filter{})
+				r.CFindAETitle = "CALLER" + strconv.Itoa(i/16%2)
+				wait.Go(func() { assert.Equal(t, want, g.answer(t, "/q", r)) })
+			}
+			wait.Wait()
+			assert.Positive(t, g.figure(t, reusedSeries))
+		})
+	}
+}
+
+// What is kept is released when the gateway ends, and does not hold it up.
+func TestAGatewayThatEndsReleasesWhatItKeeps(t *testing.T) {
+	for _, src := range theSite.sources {
+		t.Run(src.name, func(t *testing.T) {
+			g := reusing(t)
+			require.Contains(t, g.answer(t, "/q", src.query(dicomtest.DemoPatientID, filter{})), "200 ")
+			require.NoError(t, g.idle(t, 1))
+			require.NoError(t, g.cmd.Process.Signal(syscall.SIGTERM))
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			select {
+			case <-g.ended:
+			case <-ctx.Done():
+				t.Error("the gateway does not end")
+			}
+			assert.Contains(t, g.written(), `"outcome":"released"`)
+			assert.Contains(t, g.written(), `"clean":true`)
+			assert.Equal(t, 0, g.cmd.ProcessState.ExitCode())
+		})
+	}
+}

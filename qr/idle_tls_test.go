@@ -1,0 +1,109 @@
+package qr
+
+import (
+	"crypto/tls"
+	"net"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/dicomnet/pdu"
+)
+
+// eventually polls, for what happens in real time on connections of the kernel.
+func eventually(t *testing.T, check func() bool, what string) {
+	t.Helper()
+	require.Eventually(t, check, 10*time.Second, 5*time.Millisecond, what)
+}
+
+func TestAnAssociationOverTLSIsKeptAndWatchedToo(t *testing.T) {
+	ca := newAuthority(t, "CA")
+	var opened atomic.Int32
+	ends := make(chan struct{})
+	peer := front(t, &tls.Config{Certificates: []tls.Certificate{ca.issue(-time.Hour, time.Hour)}}, func(p *dicomtest.Peer) {
+		p.ReadAssociateRQ()
+		nth := opened.Add(1)
+		p.SendPDU(p.AC(dataset.ImplicitVRLittleEndian))
+		for range 3 {
+			p.SendMessage(dicomtest.Response(p.ReadRequest(dicomnet.CFindRQ), dicomnet.StatusSuccess, nil))
+		}
+		if nth == 1 {
+			<-ends
+			p.SendPDU(&pdu.ReleaseRQ{})
+			p.Expect(pdu.TypeReleaseRP)
+			return
+		}
+		p.Release()
+	})
+	g := New(Options{AssociationIdle: time.Minute, TLS: &tls.Config{RootCAs: ca.pool(), MinVersion: tls.VersionTLS12}})
+	find := func() {
+		_, err := g.Query(t.Context(), peer, Filter{PatientID: "P1"})
+		require.NoError(t, err)
+	}
+	watched := func() bool {
+		g.places.mu.Lock()
+		defer g.places.mu.Unlock()
+		for _, q := range g.places.peers {
+			for _, idle := range q.idle {
+				return idle.unwatch != nil
+			}
+		}
+		return false
+	}
+	find()
+	find()
+	eventually(t, watched, "it is watched after a while")
+	find() // takes it from its watch
+	eventually(t, watched, "and again")
+	close(ends)
+	eventually(t, func() bool { return g.Idle() == 0 }, "a release is answered")
+	for range 3 {
+		find()
+	}
+	assert.Equal(t, int32(2), opened.Load())
+	g.Drain()
+	require.NoError(t, g.Wait(t.Context()))
+	assert.Empty(t, g.places.peers)
+}
+
+// Nothing but the kind keeps the two apart: an association in the clear is not for a
+// caller who wants TLS, and one that was made for a certificate's name is not for another name.
+func TestTLSAndTheNameItWasCheckedForBelongToTheKind(t *testing.T) {
+	g := New(Options{AssociationIdle: time.Minute, TLS: &tls.Config{MinVersion: tls.VersionTLS12}})
+	kindOf := func(p Peer) kind {
+		return (&session{gateway: g, peer: p}).kindOf([]string{dicomnet.StudyRoot.Find})
+	}
+	secure, named := thePACS, thePACS
+	secure.TLS, named.Host = true, "pacs2.example"
+	assert.NotEqual(t, kindOf(thePACS), kindOf(secure))
+	assert.NotEqual(t, kindOf(thePACS), kindOf(named))
+	before := kindOf(secure)
+	g.options.TLS = g.options.TLS.Clone() // as where certificates are read again
+	assert.False(t, before == kindOf(secure))
+	assert.Equal(t, kindOf(thePACS), kindOf(thePACS))
+	assert.Zero(t, (&session{gateway: g, peer: thePACS}).kindOf([]string{dicomnet.StudyRoot.Move}), "C-MOVE begins on none")
+}
+
+func TestARestartOfThePACSGoesUnnoticed(t *testing.T) {
+	p, peer := archive(t, dicomtest.PACSConfig{AETitle: "PACS"}, dicomtest.DemoStudies()...)
+	g := New(Options{AssociationIdle: time.Minute})
+	for range 3 {
+		result, err := g.Query(t.Context(), peer, Filter{PatientID: dicomtest.DemoPatientID})
+		require.NoError(t, err)
+		require.NotEmpty(t, result.Studies)
+		require.NoError(t, p.Close())
+		p = dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "PACS"})
+		require.NoError(t, p.AddStudies(dicomtest.DemoStudies()...))
+		require.NoError(t, p.Listen(net.JoinHostPort(peer.Host, strconv.Itoa(peer.Port))))
+	}
+	g.Drain()
+	require.NoError(t, g.Wait(t.Context()))
+	require.NoError(t, p.Close())
+}

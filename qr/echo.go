@@ -71,8 +71,9 @@ var echoServices = []struct{ name, sopClass string }{
 	{"C-ECHO", dicomnet.VerificationSOPClass}, {"C-FIND", dicomnet.StudyRoot.Find}, {"C-MOVE", dicomnet.StudyRoot.Move},
 }
 
-// Echo goes the way that Query and Retrieve go, as far as C-ECHO, and tells each step of it. Name resolution, connect and
-// TLS share the connection timeout. A peer that rejects the association for now is not asked again: what is wanted is what
+// Echo goes the way that Query and Retrieve go, as far as C-ECHO, and tells each step of it. It always opens an association
+// of its own, whatever Options.AssociationIdle has kept, and leaves none: what is wanted is the whole way. Name resolution,
+// connect and TLS share the connection timeout. A peer that rejects the association for now is not asked again: what is wanted is what
 // it says.
 func (g *Gateway) Echo(ctx context.Context, p Peer) *EchoReport {
 	ctx, cancel := g.bounded(ctx)

@@ -41,10 +41,11 @@ type kind struct {
 // kindOf is the kind of association that sopClasses are proposed on. Only one that begins with a C-FIND, which can be sent
 // again where the association proves stale, is ever taken from those that are kept.
 func (s *session) kindOf(sopClasses []string) kind {
-	if s.gateway.options.AssociationIdle <= 0 || sopClasses[0] != dicomnet.StudyRoot.Find {
-		return kind{}
+	k := kind{}
+	if s.gateway.options.AssociationIdle <= 0 || sopClasses[0] != dicomnet.StudyRoot.Find || len(sopClasses) > len(k.sopClasses) {
+		return k
 	}
-	k := kind{host: strings.ToLower(s.peer.Host), called: s.peer.CalledAETitle, calling: s.peer.CallingAETitle}
+	k = kind{host: strings.ToLower(s.peer.Host), called: s.peer.CalledAETitle, calling: s.peer.CallingAETitle}
 	if s.peer.TLS {
 		k.tls = s.gateway.options.TLS
 	}

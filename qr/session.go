@@ -161,7 +161,8 @@ func (s *session) find(ctx context.Context, query *dicom.Dataset, each func(m di
 	if err == nil || !s.unproven || ctx.Err() != nil || !gone(err) {
 		return err
 	}
-	s.assoc = nil // it is over, but its place is ours: what is opened now is new
+	s.assoc.Abort() // where that is still needed
+	s.assoc = nil   // but its place is ours: what is opened now is new
 	if err := s.open(ctx, s.proposed...); err != nil {
 		return err
 	}

@@ -136,6 +136,7 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 		defer func() { err = errors.Join(err, stop()) }()
 	}
 	defer onHangup(s.Reopen)()
+	settle()
 	return s.Serve(ctx, listener)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime"
 	"runtime/debug"
@@ -23,6 +24,16 @@ const (
 	writeTimeout = 30 * time.Second
 )
 
+var correlationKey = http.CanonicalHeaderKey(correlationHeader)
+
+// everyAnswer are headers of every answer that does not set its own. The slices are shared.
+var everyAnswer = http.Header{
+	"X-Content-Type-Options":  {"nosniff"},
+	"Referrer-Policy":         {"no-referrer"},
+	"Content-Security-Policy": {"default-src 'none'; frame-ancestors 'none'"},
+	"Cache-Control":           {"no-store"},
+}
+
 // observe is outermost: it gives a request its correlation ID and logger, turns
 // errors and panics into problem documents, and writes the log line.
 func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
@@ -30,7 +41,8 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		start := time.Now()
 		r, w := c.Request(), c.Response()
 		info := &requestInfo{correlationID: correlationID(r.Header), wantsEvents: prefersEvents(r.Header.Values("Accept"))}
-		r.Header[http.CanonicalHeaderKey(correlationHeader)] = []string{info.correlationID}
+		correlation := []string{info.correlationID}
+		r.Header[correlationKey] = correlation
 		ctx, request := s.telemetry.Request(withInfo(r.Context(), info), r, info.correlationID)
 		fields := s.log.With().Str("correlation_id", info.correlationID)
 		if id := request.TraceID(); id != "" {
@@ -40,11 +52,8 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		c.SetRequest(r.WithContext(ctx))
 
 		h := w.Header()
-		h.Set(correlationHeader, info.correlationID)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		h.Set("Cache-Control", "no-store")
+		h[correlationKey] = correlation
+		maps.Copy(h, everyAnswer)
 
 		connection := http.NewResponseController(w)
 		if r.ContentLength != 0 {

@@ -60,7 +60,12 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			// Writers that know no deadlines are those of tests.
 			_ = connection.SetReadDeadline(start.Add(s.limits.body))
 		}
-		w.Before(func() { _ = connection.SetWriteDeadline(time.Now().Add(s.limits.write)) })
+		w.Before(func() {
+			_ = connection.SetWriteDeadline(time.Now().Add(s.limits.write))
+			if s.workload.isDraining() {
+				h.Set("Connection", "close") // or a caller that keeps its connections would come here again and again
+			}
+		})
 
 		err := guarded(next, c)
 		if errors.Is(err, http.ErrAbortHandler) {

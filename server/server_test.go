@@ -86,6 +86,7 @@ func TestAShutdownLetsRunningOperationsEndAndTakesNoNewOnes(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, refused.StatusCode())
 	assert.Equal(t, client.ProblemCodeDraining, refused.ApplicationProblemJSON503.Code)
 	assert.Equal(t, "5", refused.HTTPResponse.Header.Get("Retry-After"))
+	assert.True(t, refused.HTTPResponse.Close, "the caller's next connection may go to another gateway")
 
 	health, err := r.api.GetHealthWithResponse(t.Context(), nil)
 	require.NoError(t, err)

@@ -1,0 +1,184 @@
+//go:build interop
+
+package interop
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/gen/client"
+)
+
+// replicas are gateways behind one nginx that takes them in turn, as a Service of
+// Kubernetes has them.
+type replicas struct {
+	url      string
+	nginx    *process
+	dir      string // nginx's
+	gateways []*gateway
+	settings []string
+	serving  []bool // whom nginx may ask
+	reloads  int
+}
+
+func startReplicas(t *testing.T, n int, settings ...string) *replicas {
+	t.Helper()
+	ports, err := freePorts(n + 1)
+	require.NoError(t, err)
+	r := &replicas{
+		url: "http://" + address(ports[n]), dir: t.TempDir(), settings: settings,
+		gateways: make([]*gateway, n), serving: make([]bool, n),
+	}
+	for i := range n {
+		r.start(t, i, ports[i])
+		r.serving[i] = true
+	}
+	r.writeUpstream(t)
+	r.nginx, err = startNginx(r.dir, fmt.Sprintf("include upstream.conf;\nserver { listen %s; location / { proxy_pass http://gateways; } }",
+		address(ports[n])))
+	started(t, r.nginx, err)
+	require.NoError(t, r.nginx.ready(listening(ports[n])))
+	return r
+}
+
+// start runs a replica, for the second time too.
+func (r *replicas) start(t *testing.T, i, port int) {
+	t.Helper()
+	g, err := startGateway(t.TempDir(), theSite.binary, port, r.settings...)
+	started(t, g.process, err)
+	r.gateways[i] = g
+}
+
+func (r *replicas) writeUpstream(t *testing.T) {
+	t.Helper()
+	text := "upstream gateways {\n"
+	for i, g := range r.gateways {
+		if r.serving[i] {
+			text += "server " + strings.TrimPrefix(g.url, "http://") + ";\n"
+		}
+	}
+	writeFile(t, filepath.Join(r.dir, "upstream.conf"), text+"}\n")
+}
+
+// serve puts a replica among those that nginx asks, or takes it out of them, and
+// returns when nginx acts by that and nothing that came before is under way.
+func (r *replicas) serve(t *testing.T, i int, serving bool) {
+	t.Helper()
+	r.serving[i] = serving
+	r.writeUpstream(t)
+	require.NoError(t, r.nginx.cmd.Process.Signal(syscall.SIGHUP))
+	r.reloads++
+	require.NoError(t, r.nginx.ready(func() error {
+		if ended := strings.Count(r.nginx.written(), "exited with code 0"); ended < r.reloads {
+			return fmt.Errorf("%d of %d former workers have ended", ended, r.reloads)
+		}
+		return nil
+	}))
+}
+
+// queries sends queries from so many callers at once; each has to be answered, and
+// wholly.
+func (r *replicas) queries(t *testing.T, s source, callers, count int) (took time.Duration) {
+	t.Helper()
+	transport := &http.Transport{MaxIdleConnsPerHost: callers}
+	defer transport.CloseIdleConnections()
+	api, err := client.NewClientWithResponses(r.url, client.WithHTTPClient(&http.Client{Transport: transport}))
+	require.NoError(t, err)
+	var sent atomic.Int64
+	var wait sync.WaitGroup
+	begin := time.Now()
+	for range callers {
+		wait.Go(func() {
+			for sent.Add(1) <= int64(count) {
+				reply, err := api.QueryWithResponse(t.Context(), nil, s.query(dicomtest.DemoPatientID, filter{}))
+				if !assert.NoError(t, err) || !assert.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body)) {
+					return
+				}
+				assert.Len(t, reply.JSON200.StudyDetails, 7)
+			}
+		})
+	}
+	wait.Wait()
+	return time.Since(begin)
+}
+
+// Where a PACS takes time for an answer, what it gets done is a matter of the
+// associations that it takes, and not of who has them.
+func TestReplicasTogetherOpenWhatEachMayOpen(t *testing.T) {
+	const think, callers, count = 50 * time.Millisecond, 48, 240
+	inMemory := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "MEMORY"})
+	require.NoError(t, inMemory.AddStudies(dicomtest.DemoStudies()...))
+	require.NoError(t, inMemory.Listen("127.0.0.1:0"))
+	t.Cleanup(func() { assert.NoError(t, inMemory.Close()) })
+	sources := append([]source{{"in memory", "MEMORY", portOf(t, inMemory.Addr())}}, theSite.sources...)
+	for _, src := range sources {
+		for _, test := range []struct{ replicas, each int }{{1, 4}, {3, 4}, {1, 12}} {
+			t.Run(fmt.Sprintf("%s/%d times %d", src.name, test.replicas, test.each), func(t *testing.T) {
+				pacs := newTurnstile(t, src, think)
+				r := startReplicas(t, test.replicas, "QUEUE_TIMEOUT=60", "MAX_ASSOCIATIONS_PER_PACS="+strconv.Itoa(test.each))
+				took := r.queries(t, pacs.source, callers, count)
+				most, rejected := pacs.seen()
+				assert.Equal(t, test.replicas*test.each, most, "the places of each replica, no less and no more")
+				// dcmqrscp takes 16 and counts some that are over; the gateway asks again.
+				t.Logf("%.0f queries/s, %d associations at once, %d rejected; %s", count/took.Seconds(), most, rejected, r.cost(t, count))
+			})
+		}
+	}
+}
+
+// Where a PACS takes no time, the machine's CPUs are what counts.
+func TestReplicasOfAPACSThatTakesNoTime(t *testing.T) {
+	const callers, count = 48, 1000
+	pacs := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "MEMORY"})
+	require.NoError(t, pacs.AddStudies(dicomtest.DemoStudies()...))
+	require.NoError(t, pacs.Listen("127.0.0.1:0"))
+	t.Cleanup(func() { assert.NoError(t, pacs.Close()) })
+	for _, n := range []int{1, 3} {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			counted := newTurnstile(t, source{"in memory", "MEMORY", portOf(t, pacs.Addr())}, 0)
+			r := startReplicas(t, n, "QUEUE_TIMEOUT=60", "MAX_ASSOCIATIONS_PER_PACS=4")
+			took := r.queries(t, counted.source, callers, count)
+			most, _ := counted.seen()
+			assert.LessOrEqual(t, most, 4*n)
+			t.Logf("%.0f queries/s, %d associations at once; %s", count/took.Seconds(), most, r.cost(t, count))
+		})
+	}
+}
+
+// cost tells what the gateways took for so many queries.
+func (r *replicas) cost(t *testing.T, queries int) string {
+	t.Helper()
+	var cpu time.Duration
+	var peaks []string
+	for _, g := range r.gateways {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", g.cmd.Process.Pid))
+		require.NoError(t, err)
+		fields := strings.Fields(string(stat[strings.LastIndex(string(stat), ")")+1:]))
+		for _, ticks := range fields[11:13] { // utime and stime of proc(5)
+			n, err := strconv.Atoi(ticks)
+			require.NoError(t, err)
+			cpu += time.Duration(n) * 10 * time.Millisecond
+		}
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.cmd.Process.Pid))
+		require.NoError(t, err)
+		for line := range strings.Lines(string(status)) {
+			if peak, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+				peaks = append(peaks, strings.TrimSpace(peak))
+			}
+		}
+	}
+	return fmt.Sprintf("CPU %v a query, memory at most %s", cpu/time.Duration(queries), strings.Join(peaks, ", "))
+}

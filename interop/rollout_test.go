@@ -1,0 +1,115 @@
+//go:build interop
+
+package interop
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// callers that ask for as long as they are let, over a new connection each time.
+type callers struct {
+	statuses map[int]int
+	mu       sync.Mutex
+	answered atomic.Int64
+	leave    atomic.Bool
+	wait     sync.WaitGroup
+}
+
+func startCallers(t *testing.T, n int, url string, s source) *callers {
+	t.Helper()
+	c := &callers{statuses: map[int]int{}}
+	httpClient := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for range n {
+		c.wait.Go(func() {
+			for !c.leave.Load() {
+				response, err := httpClient.Post(url+"/q", "application/json", s.body(t, ""))
+				if !assert.NoError(t, err) {
+					return
+				}
+				_ = response.Body.Close()
+				c.mu.Lock()
+				c.statuses[response.StatusCode]++
+				c.mu.Unlock()
+				c.answered.Add(1)
+			}
+		})
+	}
+	return c
+}
+
+// more waits until so many more are answered.
+func (c *callers) more(t *testing.T, p *process, n int64) {
+	t.Helper()
+	want := c.answered.Load() + n
+	require.NoError(t, p.ready(func() error {
+		if got := c.answered.Load(); got < want {
+			return fmt.Errorf("%d of %d answers", got, want)
+		}
+		return nil
+	}))
+}
+
+// stop tells how often each status was answered.
+func (c *callers) stop() map[int]int {
+	c.leave.Store(true)
+	c.wait.Wait()
+	return c.statuses
+}
+
+// As samples/kubernetes has it: a replica is first taken out of those that are
+// asked, and then told to end; what runs there comes to its end, an event stream too.
+func TestARolloutIsNotNoticed(t *testing.T) {
+	pacs, r := newHeldPACS(t), startReplicas(t, 3, "DRAIN_TIMEOUT=60", "MOVE_TIMEOUT=60")
+	asking := startCallers(t, 4, r.url, pacs.source)
+	for i, old := range r.gateways {
+		asking.more(t, r.nginx, 20)
+		midway, drained, ended := make(chan struct{}), make(chan struct{}), make(chan []string)
+		go func() {
+			ctx, stop := context.WithTimeout(t.Context(), patience)
+			defer stop()
+			seen := 0
+			names, err := events(t, http.DefaultClient, post(ctx, t, old.url, pacs), func(e event) {
+				if seen++; seen == 2 {
+					close(midway)
+					<-drained
+				}
+				pacs.turn(e)
+			})
+			assert.NoError(t, err)
+			ended <- names
+		}()
+		soon(t, midway, "the retrieve does not begin")
+
+		r.serve(t, i, false)
+		require.NoError(t, old.cmd.Process.Signal(syscall.SIGTERM))
+		require.NoError(t, old.ready(func() error {
+			if !strings.Contains(old.written(), `"message":"draining"`) {
+				return assert.AnError
+			}
+			return nil
+		}))
+		asking.more(t, r.nginx, 20)
+		close(drained)
+		assert.Equal(t, whole, <-ended)
+		soon(t, old.ended, "the gateway does not end, though nothing runs there")
+		assert.Contains(t, old.written(), `"clean":true`)
+
+		r.start(t, i, portOf(t, old.url))
+		r.serve(t, i, true)
+	}
+	asking.more(t, r.nginx, 20)
+	statuses := asking.stop()
+	assert.Len(t, statuses, 1)
+	assert.Positive(t, statuses[http.StatusOK])
+	t.Logf("%v, one of three replicas after another replaced", statuses)
+}

@@ -1,0 +1,120 @@
+//go:build interop
+
+package interop
+
+import (
+	"encoding/binary"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// turnstile stands before a PACS, counts the associations that are open there at
+// once, and makes it take time for each first answer.
+type turnstile struct {
+	source // as the gateway is to call it
+	think  time.Duration
+
+	mu             sync.Mutex
+	open, most, rj int
+}
+
+// The types of PDUs that matter here (PS3.8 section 9.3).
+const (
+	associateRJ = 3
+	pDataTF     = 4
+	releaseRP   = 6
+)
+
+func newTurnstile(t *testing.T, pacs source, think time.Duration) *turnstile {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := &turnstile{source: pacs, think: think}
+	s.port = portOf(t, l.Addr().String())
+	var wait sync.WaitGroup
+	t.Cleanup(func() {
+		assert.NoError(t, l.Close())
+		wait.Wait()
+	})
+	wait.Go(func() {
+		for {
+			outer, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wait.Go(func() { s.pass(outer, address(pacs.port)) })
+		}
+	})
+	return s
+}
+
+// seen is the greatest number of associations at once, and how many were rejected.
+func (s *turnstile) seen() (most, rejected int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.most, s.rj
+}
+
+func (s *turnstile) count(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open += n
+	s.most = max(s.most, s.open)
+}
+
+func (s *turnstile) pass(outer net.Conn, pacs string) {
+	defer outer.Close()
+	s.count(1)
+	// Counted out before the gateway learns of the end: its next association may come at once.
+	left := sync.OnceFunc(func() { s.count(-1) })
+	defer left()
+	inner, err := net.Dial("tcp", pacs)
+	if err != nil {
+		return
+	}
+	defer inner.Close()
+	go func() {
+		_, _ = io.Copy(inner, outer)
+		_ = inner.Close()
+	}()
+	thought := false
+	for {
+		pdu, err := readPDU(inner)
+		if err != nil {
+			return
+		}
+		switch pdu[0] {
+		case associateRJ:
+			s.mu.Lock()
+			s.rj++
+			s.mu.Unlock()
+			left()
+		case pDataTF:
+			if !thought {
+				time.Sleep(s.think)
+				thought = true
+			}
+		case releaseRP:
+			left()
+		}
+		if _, err := outer.Write(pdu); err != nil {
+			return
+		}
+	}
+}
+
+func readPDU(r io.Reader) ([]byte, error) {
+	pdu := make([]byte, 6)
+	if _, err := io.ReadFull(r, pdu); err != nil {
+		return nil, err
+	}
+	pdu = append(pdu, make([]byte, binary.BigEndian.Uint32(pdu[2:]))...)
+	_, err := io.ReadFull(r, pdu[6:])
+	return pdu, err
+}

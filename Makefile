@@ -58,6 +58,7 @@ lint: bin/golangci-lint ## all linters of .golangci.yml
 	bin/golangci-lint run
 	cd samples/progress && ../../bin/golangci-lint run
 	cd tools/compose && ../../bin/golangci-lint run
+	cd samples/kubernetes && ../../bin/golangci-lint run
 
 format: bin/golangci-lint ## gofumpt, and imports in their groups
 	bin/golangci-lint fmt

@@ -1,0 +1,228 @@
+package kubernetes
+
+import (
+	"bufio"
+	"cmp"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// The gateway with the environment of the manifests, and with the Secrets that the
+// commands of README.md make, answers what Kubernetes and Prometheus ask.
+func TestTheGatewayRunsOnThis(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "gateway")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Dir = "../.."
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, string(out))
+	secrets := makeSecrets(t)
+
+	each(t, func(t *testing.T, m *manifests) {
+		address := startGateway(t, binary, m.environment(), m.mount(t, secrets))
+		for name, probe := range m.probes() {
+			// The kubelet does not check certificates.
+			kubelet := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+			assert.Equal(t, http.StatusOK, get(t, &kubelet, urlOf(string(probe.HTTPGet.Scheme), address, probe.HTTPGet.Path), ""), name)
+		}
+		if m.monitor == nil {
+			return
+		}
+		monitor := m.monitor.Spec.Endpoints[0]
+		prometheus, key := http.Client{Transport: &http.Transport{}}, ""
+		metrics := urlOf(monitor.Scheme.String(), address, monitor.Path)
+		if monitor.TLSConfig != nil {
+			ca := x509.NewCertPool()
+			require.True(t, ca.AppendCertsFromPEM(secrets.value(t, monitor.TLSConfig.CA.Secret)))
+			prometheus.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca, ServerName: *monitor.TLSConfig.ServerName}}
+			assert.Equal(t, m.service.Name+"."+m.service.Namespace+".svc", *monitor.TLSConfig.ServerName)
+		}
+		if monitor.Authorization != nil {
+			key = monitor.Authorization.Type + " " + string(secrets.value(t, monitor.Authorization.Credentials))
+			assert.Equal(t, http.StatusUnauthorized, get(t, &prometheus, metrics, ""))
+		}
+		assert.Equal(t, http.StatusOK, get(t, &prometheus, metrics, key))
+	})
+}
+
+// urlOf is where that is asked for; no scheme is HTTP.
+func urlOf(scheme, address, path string) string {
+	return cmp.Or(strings.ToLower(scheme), "http") + "://" + address + path
+}
+
+func get(t *testing.T, c *http.Client, url, authorization string) int {
+	t.Helper()
+	defer c.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	require.NoError(t, err)
+	if authorization != "" {
+		r.Header.Set("Authorization", authorization)
+	}
+	response, err := c.Do(r)
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, response.Body)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	return response.StatusCode
+}
+
+// secretFiles are Secrets as folders with a file for each key.
+type secretFiles string
+
+func (s secretFiles) value(t *testing.T, key *corev1.SecretKeySelector) []byte {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(string(s), key.Name, key.Key))
+	require.NoError(t, err)
+	return content
+}
+
+// mount tells where the Secrets are in place of each mount path.
+func (m *manifests) mount(t *testing.T, secrets secretFiles) map[string]string {
+	t.Helper()
+	at := map[string]string{}
+	for _, mount := range m.container().VolumeMounts {
+		for _, volume := range m.deployment.Spec.Template.Spec.Volumes {
+			if volume.Name == mount.Name {
+				at[mount.MountPath] = filepath.Join(string(secrets), volume.Secret.SecretName)
+			}
+		}
+		require.DirExists(t, at[mount.MountPath], "README.md makes no Secret for %s", mount.Name)
+	}
+	return at
+}
+
+// makeSecrets runs the commands of README.md, with a kubectl that writes to files.
+func makeSecrets(t *testing.T) secretFiles {
+	t.Helper()
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	_, section, found := strings.Cut(string(readme), "\n## Keys and certificates\n")
+	require.True(t, found)
+	section, _, _ = strings.Cut(section, "\n## ")
+	const kubectl = `set -eu
+kubectl() {
+    [ "$1 $2 $3 $4 $5" = "-n dicom-qr-gateway create secret generic" ]
+    secret=$6
+    shift 6
+    mkdir "$SECRETS/$secret"
+    for argument; do
+        argument=${argument#--from-file=}
+        cp "${argument#*=}" "$SECRETS/$secret/${argument%%=*}"
+    done
+}
+`
+	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(section, -1)
+	require.Len(t, blocks, len(optional))
+	script := []string{kubectl}
+	for _, block := range blocks {
+		script = append(script, block[1])
+	}
+	dir, secrets := t.TempDir(), t.TempDir()
+	certify(t, dir)
+	sh := exec.Command("sh", "-c", strings.Join(script, ""))
+	sh.Dir, sh.Env = dir, append(os.Environ(), "SECRETS="+secrets)
+	out, err := sh.CombinedOutput()
+	require.NoError(t, err, string(out))
+	return secretFiles(secrets)
+}
+
+// certify writes a certificate that is its own CA.
+func certify(t *testing.T, dir string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"dicom-qr-gateway.dicom-qr-gateway.svc"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	for name, content := range map[string][]byte{
+		"ca.crt": certificate, "tls.crt": certificate, "tls.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
+	}
+}
+
+// startGateway runs the gateway until the test ends, on another port than in a pod,
+// and gives its address. It has to take every setting without a warning but for
+// those about what no component switched on, and to end cleanly.
+func startGateway(t *testing.T, binary string, environment, mounts map[string]string) (address string) {
+	t.Helper()
+	gateway := exec.Command(binary)
+	for name, value := range environment {
+		for path, dir := range mounts {
+			if file, below := strings.CutPrefix(value, path+"/"); below {
+				value = filepath.Join(dir, file)
+			}
+		}
+		if name == "LISTEN_ADDR" {
+			value = "127.0.0.1:0"
+		}
+		gateway.Env = append(gateway.Env, name+"="+value)
+	}
+	stdout, err := gateway.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, gateway.Start())
+	listening := make(chan string, 1)
+	var log []string
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		defer close(listening)
+		for lines := bufio.NewScanner(stdout); lines.Scan(); {
+			log = append(log, lines.Text())
+			var line struct{ Level, Message, Address string }
+			_ = json.Unmarshal(lines.Bytes(), &line) // what is wrong with the settings is no JSON
+			if line.Message == "listening" {
+				listening <- line.Address
+			}
+		}
+		_, _ = io.Copy(io.Discard, stdout)
+	})
+	t.Cleanup(func() {
+		assert.NoError(t, gateway.Process.Signal(syscall.SIGTERM))
+		reading.Wait()
+		assert.NoError(t, gateway.Wait())
+		warnings := 0
+		for _, line := range log {
+			if strings.Contains(line, `"level":"warn"`) || strings.Contains(line, `"level":"error"`) {
+				warnings++
+			}
+		}
+		want := 0
+		if environment["API_KEYS_FILE"] == "" {
+			want = 1 // whoever reaches the gateway may use it
+		}
+		assert.Equal(t, want, warnings, strings.Join(log, "\n"))
+	})
+	address, ok := <-listening
+	if !ok {
+		reading.Wait()
+		require.Fail(t, "the gateway does not start", strings.Join(log, "\n"))
+	}
+	return address
+}

@@ -1,0 +1,339 @@
+package kubernetes
+
+import (
+	"maps"
+	"net"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/yaml"
+)
+
+func TestAFieldThatKubernetesDoesNotKnowIsRefused(t *testing.T) {
+	decoder := strictDecoder(t)
+	for name, document := range map[string]string{
+		"mistyped":     "apiVersion: v1\nkind: Service\nspec: {selektor: {a: b}}",
+		"twice":        "apiVersion: v1\nkind: Service\nspec: {clusterIP: None, clusterIP: None}",
+		"another type": "apiVersion: apps/v1\nkind: Deployment\nspec: {minReadySeconds: soon}",
+		"monitor":      "apiVersion: monitoring.coreos.com/v1\nkind: ServiceMonitor\nspec: {endpoints: [{ports: http}]}",
+		"no such kind": "apiVersion: autoscaling/v2beta2\nkind: HorizontalPodAutoscaler",
+	} {
+		_, _, err := decoder.Decode([]byte(document), nil, nil)
+		assert.Error(t, err, name)
+	}
+}
+
+func TestNamesAndLabelsAreValidAndInOneNamespace(t *testing.T) {
+	each(t, func(t *testing.T, m *manifests) {
+		for _, object := range m.all {
+			o, err := meta.Accessor(object)
+			require.NoError(t, err)
+			assert.Empty(t, validation.NameIsDNSLabel(o.GetName(), false), o.GetName())
+			assert.Empty(t, metav1validation.ValidateLabels(o.GetLabels(), field.NewPath("labels")))
+			if object != m.namespace {
+				assert.Equal(t, m.namespace.Name, o.GetNamespace(), o.GetName())
+			}
+		}
+	})
+}
+
+// finds wants the selector to select by something, and what has these labels.
+func finds(t *testing.T, selector *metav1.LabelSelector, set map[string]string) {
+	t.Helper()
+	require.NotNil(t, selector)
+	require.NotEmpty(t, selector.MatchLabels)
+	s, err := metav1.LabelSelectorAsSelector(selector)
+	require.NoError(t, err)
+	assert.True(t, s.Matches(labels.Set(set)), "%v does not find %v", s, set)
+}
+
+func TestSelectorsFindWhatTheyAreFor(t *testing.T) {
+	each(t, func(t *testing.T, m *manifests) {
+		pod := m.deployment.Spec.Template.Labels
+		finds(t, m.deployment.Spec.Selector, pod)
+		finds(t, &metav1.LabelSelector{MatchLabels: m.service.Spec.Selector}, pod)
+		finds(t, m.budget.Spec.Selector, pod)
+		for _, policy := range m.policies {
+			finds(t, &policy.Spec.PodSelector, pod)
+		}
+		for _, spread := range m.deployment.Spec.Template.Spec.TopologySpreadConstraints {
+			finds(t, spread.LabelSelector, pod)
+			assert.Equal(t, corev1.ScheduleAnyway, spread.WhenUnsatisfiable)
+		}
+		target := m.autoscaler.Spec.ScaleTargetRef
+		assert.Equal(t, m.deployment.TypeMeta, metav1.TypeMeta{Kind: target.Kind, APIVersion: target.APIVersion})
+		assert.Equal(t, m.deployment.Name, target.Name)
+		assert.Equal(t, []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{
+			LocalObjectReference: corev1.LocalObjectReference{Name: m.settings.Name},
+		}}}, m.container().EnvFrom)
+		assert.NotEqual(t, "dicom-qr-gateway", m.settings.Name, "the name has to change with the settings")
+		if m.monitor != nil {
+			finds(t, &m.monitor.Spec.Selector, m.service.Labels)
+		}
+	})
+}
+
+func TestPrometheusScrapesUnderTheJobOfTheAlertRules(t *testing.T) {
+	m := render(t, nil)
+	rules, err := os.ReadFile("../grafana/alerts.yml")
+	require.NoError(t, err)
+	job := m.service.Labels[m.monitor.Spec.JobLabel]
+	assert.NotEmpty(t, job)
+	jobs := regexp.MustCompile(`job="([^"]*)"`).FindAllStringSubmatch(string(rules), -1)
+	require.NotEmpty(t, jobs)
+	for _, found := range jobs {
+		assert.Equal(t, job, found[1])
+	}
+}
+
+func (m *manifests) probes() map[string]*corev1.Probe {
+	c := m.container()
+	return map[string]*corev1.Probe{"startup": c.StartupProbe, "readiness": c.ReadinessProbe, "liveness": c.LivenessProbe}
+}
+
+func TestPortsAgree(t *testing.T) {
+	each(t, func(t *testing.T, m *manifests) {
+		require.Len(t, m.container().Ports, 1)
+		port := m.container().Ports[0]
+		_, listen, err := net.SplitHostPort(m.settings.Data["LISTEN_ADDR"])
+		require.NoError(t, err)
+		assert.Equal(t, listen, strconv.Itoa(int(port.ContainerPort)))
+		named := intstr.FromString(port.Name)
+		for name, probe := range m.probes() {
+			assert.Equal(t, named, probe.HTTPGet.Port, name)
+		}
+		require.Len(t, m.service.Spec.Ports, 1)
+		assert.Equal(t, named, m.service.Spec.Ports[0].TargetPort)
+		for _, policy := range m.policies {
+			for _, rule := range policy.Spec.Ingress {
+				require.Len(t, rule.Ports, 1)
+				assert.Equal(t, named, *rule.Ports[0].Port)
+			}
+		}
+		if m.monitor != nil {
+			require.Len(t, m.monitor.Spec.Endpoints, 1)
+			assert.Equal(t, m.service.Spec.Ports[0].Name, m.monitor.Spec.Endpoints[0].Port)
+		}
+	})
+}
+
+func TestProbesAskRoutesOfTheContract(t *testing.T) {
+	text, err := os.ReadFile("../../openapi.yaml")
+	require.NoError(t, err)
+	var contract struct {
+		Paths map[string]map[string]any `json:"paths"`
+	}
+	require.NoError(t, yaml.Unmarshal(text, &contract))
+	each(t, func(t *testing.T, m *manifests) {
+		probes := m.probes()
+		assert.Equal(t, "/health", probes["startup"].HTTPGet.Path)
+		assert.Equal(t, "/health", probes["liveness"].HTTPGet.Path, "a gateway that drains is alive")
+		assert.Equal(t, "/ready", probes["readiness"].HTTPGet.Path)
+		for _, probe := range probes {
+			assert.Contains(t, contract.Paths[probe.HTTPGet.Path], "get")
+		}
+		if m.monitor != nil {
+			assert.Contains(t, contract.Paths[m.monitor.Spec.Endpoints[0].Path], "get")
+		}
+	})
+}
+
+// environment is what the gateway gets, GOMEMLIMIT aside, which is Go's.
+func (m *manifests) environment() map[string]string {
+	all := maps.Clone(m.settings.Data)
+	for _, variable := range m.container().Env {
+		if variable.Name != "GOMEMLIMIT" {
+			all[variable.Name] = variable.Value
+		}
+	}
+	return all
+}
+
+func TestEveryVariableIsASettingOfTheREADME(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	known := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `[A-Z].*$").FindAllString(string(readme), -1) {
+		for _, name := range regexp.MustCompile("`([A-Z][A-Z_]+)`").FindAllStringSubmatch(strings.Split(row, "|")[1], -1) {
+			known[name[1]] = true
+		}
+	}
+	require.Greater(t, len(known), 20)
+	each(t, func(t *testing.T, m *manifests) {
+		for name := range m.environment() {
+			assert.True(t, known[name], name)
+		}
+	})
+}
+
+// sourceSeconds is a constant of the gateway's source.
+func sourceSeconds(t *testing.T, file, constant string) int64 {
+	t.Helper()
+	source, err := os.ReadFile("../../" + file)
+	require.NoError(t, err)
+	found := regexp.MustCompile(constant + `\s+= (?:(\d+) \* )?time\.Second\n`).FindStringSubmatch(string(source))
+	require.NotNil(t, found, "%s in %s", constant, file)
+	if found[1] == "" {
+		return 1
+	}
+	n, err := strconv.ParseInt(found[1], 10, 64)
+	require.NoError(t, err)
+	return n
+}
+
+func (m *manifests) number(t *testing.T, setting string) int {
+	t.Helper()
+	n, err := strconv.Atoi(m.settings.Data[setting])
+	require.NoError(t, err, setting)
+	return n
+}
+
+func TestAPodHasTheTimeToDrain(t *testing.T) {
+	m := render(t, nil)
+	pod := m.deployment.Spec.Template.Spec
+	wait := m.container().Lifecycle.PreStop.Sleep.Seconds
+	assert.GreaterOrEqual(t, wait, int64(5), "every node has to hear that the pod leaves before the gateway does")
+	end := sourceSeconds(t, "server/server.go", "endTimeout") + sourceSeconds(t, "main.go", "flushTimeout")
+	assert.Greater(t, *pod.TerminationGracePeriodSeconds, wait+int64(m.number(t, "DRAIN_TIMEOUT"))+end)
+}
+
+// A pod that drains holds its associations while its successor is at work already.
+func TestARolloutReplacesOnePodAfterAnother(t *testing.T) {
+	m := render(t, nil)
+	spec := m.deployment.Spec
+	assert.Nil(t, spec.Replicas, "the autoscaler's: a rollout would set it back")
+	assert.Equal(t, intstr.FromInt32(0), *spec.Strategy.RollingUpdate.MaxUnavailable)
+	assert.Equal(t, intstr.FromInt32(1), *spec.Strategy.RollingUpdate.MaxSurge)
+	grace := *spec.Template.Spec.TerminationGracePeriodSeconds
+	assert.GreaterOrEqual(t, int64(spec.MinReadySeconds), grace, "or the second pod goes while the first still drains")
+	assert.Greater(t, *spec.ProgressDeadlineSeconds, spec.MinReadySeconds)
+
+	assert.GreaterOrEqual(t, *m.autoscaler.Spec.MinReplicas, int32(2))
+	assert.Equal(t, intstr.FromInt32(1), *m.budget.Spec.MaxUnavailable)
+	assert.Equal(t, policyv1.AlwaysAllow, *m.budget.Spec.UnhealthyPodEvictionPolicy)
+	down := m.autoscaler.Spec.Behavior.ScaleDown //nolint:misspell // Kubernetes spells it so.
+	require.Len(t, down.Policies, 1)
+	assert.Equal(t, int32(1), down.Policies[0].Value)
+	assert.GreaterOrEqual(t, int64(down.Policies[0].PeriodSeconds), grace)
+}
+
+func TestThePodsTogetherOpenNoMoreThanThePACSTakes(t *testing.T) {
+	m := render(t, nil)
+	text, err := os.ReadFile("settings.env")
+	require.NoError(t, err)
+	said := regexp.MustCompile(`# The PACS takes (\d+) associations\. Of (\d+) replicas, (\d+) pods can be there`).FindStringSubmatch(string(text))
+	require.NotNil(t, said, "settings.env says how the number comes about")
+	takes, err := strconv.Atoi(said[1])
+	require.NoError(t, err)
+	replicas := int(m.autoscaler.Spec.MaxReplicas)
+	assert.Equal(t, strconv.Itoa(replicas), said[2])
+	pods := replicas + m.deployment.Spec.Strategy.RollingUpdate.MaxSurge.IntValue() + 1 // which drains
+	assert.Equal(t, strconv.Itoa(pods), said[3])
+	assert.LessOrEqual(t, pods*m.number(t, "MAX_ASSOCIATIONS_PER_PACS"), takes)
+	assert.Greater(t, pods*(m.number(t, "MAX_ASSOCIATIONS_PER_PACS")+1), takes, "and no less than it could be")
+}
+
+func TestTheGatewayReachesThePACSOfTheAllowlistAndNameServersAlone(t *testing.T) {
+	m := render(t, nil, optional...)
+	var allowed, reached []string
+	for entry := range strings.SplitSeq(m.settings.Data["PACS_ALLOWLIST"], ",") {
+		host, port, err := net.SplitHostPort(entry)
+		require.NoError(t, err, "an address and a port")
+		if ip := net.ParseIP(host); ip != nil {
+			host += map[bool]string{true: "/32", false: "/128"}[ip.To4() != nil]
+		}
+		allowed = append(allowed, host+" "+port)
+	}
+	var names []networkingv1.NetworkPolicyEgressRule
+	for _, policy := range m.policies {
+		if policy.Name == m.deployment.Name {
+			assert.Equal(t, []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}, policy.Spec.PolicyTypes)
+		}
+		for _, rule := range policy.Spec.Egress {
+			require.NotEmpty(t, rule.To, "an empty list is everybody")
+			for _, port := range rule.Ports {
+				if port.Port.IntValue() == 53 {
+					names = append(names, rule)
+					continue
+				}
+				assert.Equal(t, corev1.ProtocolTCP, *port.Protocol)
+				for _, peer := range rule.To {
+					require.NotNil(t, peer.IPBlock)
+					reached = append(reached, peer.IPBlock.CIDR+" "+port.Port.String())
+				}
+			}
+		}
+		for _, rule := range policy.Spec.Ingress {
+			require.NotEmpty(t, rule.From, "an empty list is everybody")
+			for _, peer := range rule.From {
+				assert.NotEmpty(t, peer.NamespaceSelector.MatchLabels, "an empty selector is every namespace")
+			}
+		}
+	}
+	assert.ElementsMatch(t, allowed, reached)
+	require.Len(t, names, 2, "UDP and TCP")
+	for _, rule := range names {
+		require.Len(t, rule.To, 1)
+		assert.Equal(t, "kube-system", rule.To[0].NamespaceSelector.MatchLabels[corev1.LabelMetadataName])
+		assert.NotEmpty(t, rule.To[0].PodSelector.MatchLabels)
+	}
+}
+
+func TestThePodMayDoNothingButItsWork(t *testing.T) {
+	each(t, func(t *testing.T, m *manifests) {
+		assert.Equal(t, "restricted", m.namespace.Labels["pod-security.kubernetes.io/enforce"])
+		pod, c := m.deployment.Spec.Template.Spec, m.container()
+		assert.False(t, *pod.AutomountServiceAccountToken)
+		assert.False(t, *pod.EnableServiceLinks)
+		assert.True(t, *pod.SecurityContext.RunAsNonRoot)
+		assert.Positive(t, *pod.SecurityContext.RunAsUser)
+		assert.Equal(t, corev1.SeccompProfileTypeRuntimeDefault, pod.SecurityContext.SeccompProfile.Type)
+		assert.False(t, *c.SecurityContext.AllowPrivilegeEscalation)
+		assert.True(t, *c.SecurityContext.ReadOnlyRootFilesystem)
+		assert.Equal(t, &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}, c.SecurityContext.Capabilities)
+		assert.Equal(t, "dicom-qr-gateway:local", c.Image)
+
+		for _, volume := range pod.Volumes {
+			require.NotNil(t, volume.Secret, volume.Name)
+			assert.Equal(t, int32(0o440), *volume.Secret.DefaultMode, "readable by the pod's group")
+		}
+		assert.Positive(t, *pod.SecurityContext.FSGroup)
+		for _, mount := range c.VolumeMounts {
+			assert.True(t, mount.ReadOnly, mount.Name)
+			assert.True(t, slices.ContainsFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name }))
+		}
+		goMemory := slices.IndexFunc(c.Env, func(v corev1.EnvVar) bool { return v.Name == "GOMEMLIMIT" })
+		require.GreaterOrEqual(t, goMemory, 0)
+		mebibytes, err := strconv.ParseInt(strings.TrimSuffix(c.Env[goMemory].Value, "MiB"), 10, 64)
+		require.NoError(t, err)
+		assert.Less(t, mebibytes<<20, c.Resources.Limits.Memory().Value())
+	})
+}
+
+// A pod that is slow to start or busy is not killed: that would break off its retrieves.
+func TestProbesArePatient(t *testing.T) {
+	m := render(t, nil)
+	length := func(p *corev1.Probe) time.Duration {
+		return time.Duration(p.FailureThreshold*p.PeriodSeconds) * time.Second
+	}
+	assert.GreaterOrEqual(t, length(m.container().StartupProbe), 30*time.Second)
+	assert.GreaterOrEqual(t, length(m.container().LivenessProbe), time.Minute)
+	assert.LessOrEqual(t, length(m.container().ReadinessProbe), 10*time.Second)
+}

@@ -1,0 +1,164 @@
+package kubernetes
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+)
+
+// manifests are what `kubectl apply -k` sends to the cluster.
+type manifests struct {
+	namespace  *corev1.Namespace
+	deployment *appsv1.Deployment
+	service    *corev1.Service
+	settings   *corev1.ConfigMap
+	autoscaler *autoscalingv2.HorizontalPodAutoscaler
+	budget     *policyv1.PodDisruptionBudget
+	policies   []*networkingv1.NetworkPolicy
+	monitor    *monitoringv1.ServiceMonitor // nil without components/prometheus
+	all        []runtime.Object
+}
+
+// container is the gateway's.
+func (m *manifests) container() *corev1.Container {
+	return &m.deployment.Spec.Template.Spec.Containers[0]
+}
+
+// optional are the components that kustomization.yaml names in a comment.
+var optional = []string{"api-keys", "tls", "dicom-tls"}
+
+// each runs the test with kustomization.yaml as it is, with each optional component
+// and with all, and without the Prometheus operator.
+func each(t *testing.T, test func(t *testing.T, m *manifests)) {
+	t.Helper()
+	t.Run("as it is", func(t *testing.T) { test(t, render(t, nil)) })
+	for _, component := range optional {
+		t.Run("with "+component, func(t *testing.T) { test(t, render(t, nil, component)) })
+	}
+	t.Run("with all", func(t *testing.T) { test(t, render(t, nil, optional...)) })
+	without := func(t *testing.T, text string) string { return replace(t, text, "  - components/prometheus\n", "") }
+	t.Run("without prometheus", func(t *testing.T) { test(t, render(t, without, optional...)) })
+}
+
+// render builds what kustomization.yaml makes, with components taken out of their
+// comments. Every field of every object has to be one that Kubernetes knows.
+func render(t *testing.T, edit func(t *testing.T, kustomization string) string, components ...string) *manifests {
+	t.Helper()
+	files := filesys.MakeFsInMemory()
+	require.NoError(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".yaml" && filepath.Ext(path) != ".env" {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return files.WriteFile(path, content)
+	}))
+	content, err := files.ReadFile("kustomization.yaml")
+	require.NoError(t, err)
+	text := string(content)
+	for _, component := range components {
+		text = replace(t, text, "# - components/"+component+"\n", "- components/"+component+"\n")
+	}
+	if edit != nil {
+		text = edit(t, text)
+	}
+	require.NoError(t, files.WriteFile("kustomization.yaml", []byte(text)))
+
+	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(files, ".")
+	require.NoError(t, err)
+	stream, err := built.AsYaml()
+	require.NoError(t, err)
+	return decode(t, stream)
+}
+
+func decode(t *testing.T, stream []byte) *manifests {
+	t.Helper()
+	m := &manifests{}
+	decoder := strictDecoder(t)
+	documents := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(stream)))
+	for {
+		document, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		object, _, err := decoder.Decode(document, nil, nil)
+		require.NoError(t, err, string(document))
+		m.add(t, object)
+	}
+	require.NotNil(t, m.namespace)
+	require.NotNil(t, m.deployment)
+	require.NotNil(t, m.service)
+	require.NotNil(t, m.settings)
+	require.NotNil(t, m.autoscaler)
+	require.NotNil(t, m.budget)
+	require.NotEmpty(t, m.policies)
+	require.Len(t, m.deployment.Spec.Template.Spec.Containers, 1)
+	return m
+}
+
+func (m *manifests) add(t *testing.T, object runtime.Object) {
+	t.Helper()
+	m.all = append(m.all, object)
+	switch object := object.(type) {
+	case *corev1.Namespace:
+		m.namespace = object
+	case *appsv1.Deployment:
+		m.deployment = object
+	case *corev1.Service:
+		m.service = object
+	case *corev1.ConfigMap:
+		m.settings = object
+	case *autoscalingv2.HorizontalPodAutoscaler:
+		m.autoscaler = object
+	case *policyv1.PodDisruptionBudget:
+		m.budget = object
+	case *networkingv1.NetworkPolicy:
+		m.policies = append(m.policies, object)
+	case *monitoringv1.ServiceMonitor:
+		m.monitor = object
+	default:
+		require.Fail(t, "no test knows this kind", "%T", object)
+	}
+}
+
+// strictDecoder refuses fields that Kubernetes' own types do not have, fields that
+// are there twice, and values of another type.
+func strictDecoder(t *testing.T) runtime.Decoder {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		corev1.AddToScheme, appsv1.AddToScheme, autoscalingv2.AddToScheme, policyv1.AddToScheme,
+		networkingv1.AddToScheme, monitoringv1.AddToScheme,
+	} {
+		require.NoError(t, add(scheme))
+	}
+	return serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
+}
+
+func replace(t *testing.T, text, what, by string) string {
+	t.Helper()
+	require.Equal(t, 1, strings.Count(text, what), what)
+	return strings.Replace(text, what, by, 1)
+}

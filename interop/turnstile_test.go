@@ -110,11 +110,12 @@ func (s *turnstile) pass(outer net.Conn, pacs string) {
 }
 
 func readPDU(r io.Reader) ([]byte, error) {
-	pdu := make([]byte, 6)
-	if _, err := io.ReadFull(r, pdu); err != nil {
+	header := make([]byte, 6)
+	if _, err := io.ReadFull(r, header); err != nil {
 		return nil, err
 	}
-	pdu = append(pdu, make([]byte, binary.BigEndian.Uint32(pdu[2:]))...)
+	pdu := make([]byte, 6+binary.BigEndian.Uint32(header[2:]))
+	copy(pdu, header)
 	_, err := io.ReadFull(r, pdu[6:])
 	return pdu, err
 }

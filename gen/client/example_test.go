@@ -1,0 +1,223 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	"dicom-qr-gateway/gen/client"
+)
+
+// The demonstration PACS, as `make run` has it on port 4242.
+func pacs(patientID string) client.QueryRequest {
+	return client.QueryRequest{
+		PACSIP:       "127.0.0.1",
+		PACSPort:     pacsPort,
+		PACSAETitle:  "ORTHANCA",
+		CFindAETitle: "GATEWAY",
+		PatientID:    patientID,
+	}
+}
+
+func toORTHANCB(patientID string, studyInstanceUIDs ...string) client.RetrieveRequest {
+	request := client.RetrieveRequest{
+		PACSIP:       "127.0.0.1",
+		PACSPort:     pacsPort,
+		PACSAETitle:  "ORTHANCA",
+		CFindAETitle: "GATEWAY",
+		PatientID:    patientID,
+		CMoveAETitle: "ORTHANCB",
+	}
+	if len(studyInstanceUIDs) > 0 {
+		request.StudyInstanceUIDs = &studyInstanceUIDs
+	}
+	return request
+}
+
+// The studies of a patient, newest first.
+func ExampleGateway_Query() {
+	gateway, err := client.NewGateway(gatewayURL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	request := pacs("1112223333")
+	request.Modalities = &client.Modalities{"CT"}
+	request.MaxResults = new(2)
+	found, err := gateway.Query(context.Background(), request, client.WithCorrelationID("order-4711"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, study := range found.StudyDetails {
+		fmt.Println(study.StudyDate, study.StudyDescription, study.ModalitiesInStudy)
+	}
+	// Output:
+	// 20251103 CT ABDOMEN [CT]
+	// 20240101 CT CHEST WITH REPORT [CT SR]
+}
+
+// An answer without an error may still say that some of it was not moved.
+func ExampleGateway_Retrieve() {
+	gateway, err := client.NewGateway(gatewayURL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	moved, err := gateway.Retrieve(context.Background(), toORTHANCB("4445556666"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(moved.Message)
+	if moved.Status == client.RetrieveResponseStatusPartial {
+		var again []string
+		for _, study := range moved.Retrievals {
+			if study.Status != client.RetrievalStatusOk {
+				fmt.Println(study.Status, study.DICOMStatus, *study.Completed, "arrived,", *study.Failed, "did not")
+				again = append(again, study.StudyInstanceUID)
+			}
+		}
+		moved, err = gateway.Retrieve(context.Background(), toORTHANCB("4445556666", again...))
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("The second time:", moved.Message)
+	}
+	// Output:
+	// The study was moved in part.
+	// partial B000 2 arrived, 1 did not
+	// The second time: The study was moved in part.
+}
+
+// Progress of a retrieve. Counters are pointers, for a PACS need not send them.
+func ExampleGateway_Follow() {
+	gateway, err := client.NewGateway(gatewayURL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	request := toORTHANCB("1112223333")
+	request.AccessionNumber = new("ACC-1004")
+	for event, err := range gateway.Follow(context.Background(), request) {
+		if err != nil {
+			log.Fatal(err) // as of Retrieve, and ErrCutOff
+		}
+		switch event := event.(type) {
+		case *client.MatchedEvent:
+			fmt.Println(event.TotalCount, "study to move")
+		case *client.ProgressEvent:
+			fmt.Println(event.CompletedTotal, "moved")
+		case *client.Retrieval:
+			fmt.Println("study", event.Status)
+		case *client.ResultEvent:
+			fmt.Println(event.Message)
+		}
+	}
+	// Output:
+	// 1 study to move
+	// 1 moved
+	// 2 moved
+	// 3 moved
+	// study ok
+	// The study was moved.
+}
+
+// What an error tells, and what to do about it.
+func ExampleProblemError() {
+	gateway, err := client.NewGateway(gatewayURL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	wrongName, unknownDestination := pacs("1112223333"), toORTHANCB("1112223333")
+	wrongName.PACSAETitle = "SOMEONE"
+	unknownDestination.CMoveAETitle = "NOWHERE"
+	ctx := context.Background()
+
+	_, noStudy := gateway.Query(ctx, pacs("NOBODY"))
+	_, wrongRequest := gateway.Query(ctx, client.QueryRequest{PACSIP: "127.0.0.1", PACSAETitle: "ORTHANCA", CFindAETitle: "GATEWAY"})
+	_, rejected := gateway.Query(ctx, wrongName)
+	_, notMoved := gateway.Retrieve(ctx, unknownDestination)
+	for _, err := range []error{noStudy, wrongRequest, rejected, notMoved} {
+		problem, ok := errors.AsType[*client.ProblemError](err)
+		if !ok {
+			log.Fatal(err)
+		}
+		switch problem.Code {
+		case client.ProblemCodeNoStudyMatched:
+			fmt.Println("nothing there:", problem.Detail)
+		case client.ProblemCodeInvalidRequest:
+			for _, fault := range problem.Errors {
+				fmt.Println("a mistake of ours:", fault.Pointer, fault.Detail)
+			}
+		case client.ProblemCodeAssociationRejected:
+			fmt.Println("not let in:", *problem.DICOM.Reason)
+		default:
+			fmt.Println("for people:", problem)
+		}
+	}
+	// Output:
+	// nothing there: The PACS has no study of this patient that matches all filters.
+	// a mistake of ours: /pacs_port must be an integer from 1 to 65535
+	// a mistake of ours: /patient_id must be a string of 1 to 64 characters, without wildcards, backslash or control characters and not only spaces
+	// not let in: called-AE-title-not-recognized
+	// for people: The PACS does not know the move destination. (move_destination_unknown)
+}
+
+// A gateway that has its hands full tells when to come back.
+func ExampleProblemError_retryAfter() {
+	busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.Header().Set("Retry-After", "5")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprint(w, `{"type":"urn:dicom-qr-gateway:problem:pacs_busy","title":"PACS busy","status":503,`+
+			`"detail":"No association with this PACS became free in time; try again later.","code":"pacs_busy"}`)
+	}))
+	gateway, err := client.NewGateway(busy.URL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = gateway.Query(context.Background(), pacs("1112223333"))
+	if problem, ok := errors.AsType[*client.ProblemError](err); ok && problem.RetryAfter > 0 {
+		fmt.Println("again after", problem.RetryAfter)
+	}
+	busy.Close()
+	// Output:
+	// again after 5s
+}
+
+// A caller that has waited long enough: the PACS gets a C-CANCEL.
+func ExampleGateway_Query_cancel() {
+	gateway, err := client.NewGateway(gatewayURL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Nanosecond)
+	defer cancel()
+	_, err = gateway.Query(ctx, pacs("1112223333"))
+	fmt.Println(errors.Is(err, context.DeadlineExceeded))
+	// Output:
+	// true
+}
+
+// The way to a PACS, step by step.
+func ExampleGateway_Echo() {
+	gateway, err := client.NewGateway(gatewayURL, client.WithAPIKey("as the operator gave it"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = gateway.Echo(context.Background(), client.EchoRequest{
+		PACSIP: "127.0.0.1", PACSPort: pacsPort, PACSAETitle: "SOMEONE", CFindAETitle: "GATEWAY",
+	})
+	if problem, ok := errors.AsType[*client.ProblemError](err); ok {
+		for _, step := range problem.Steps {
+			fmt.Println(step.Step, step.Status)
+		}
+		fmt.Println(*problem.Steps[len(problem.Steps)-1].Hint)
+	}
+	// Output:
+	// resolve ok
+	// connect ok
+	// tls skipped
+	// associate failed
+	// The PACS does not answer to this called AE title: the PACS must know it as its own. Check pacs_ae_title against the PACS's configuration; case counts.
+}

@@ -1,0 +1,277 @@
+package client_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/gen/client"
+)
+
+// What a program takes on that imports the client: no HTTP framework, nothing of the gateway.
+func TestTheClientNeedsLittle(t *testing.T) {
+	packages, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").Output()
+	require.NoError(t, err)
+	assert.ElementsMatch(t, []string{
+		"dicom-qr-gateway/gen/client",
+		"github.com/apapsch/go-jsonmerge/v2",
+		"github.com/google/uuid",
+		"github.com/oapi-codegen/runtime",
+		"github.com/oapi-codegen/runtime/types",
+	}, strings.Fields(string(packages)))
+}
+
+// recorded is a gateway that gives one answer.
+func recorded(t *testing.T, answer http.HandlerFunc) *client.Gateway {
+	t.Helper()
+	s := httptest.NewServer(answer)
+	t.Cleanup(s.Close)
+	gateway, err := client.NewGateway(s.URL)
+	require.NoError(t, err)
+	return gateway
+}
+
+// follow tells the events in short, and the error at the end.
+func follow(ctx context.Context, gateway *client.Gateway) (events []string, err error) {
+	for event, err := range gateway.Follow(ctx, client.RetrieveRequest{}) {
+		if err != nil {
+			return events, err
+		}
+		switch event := event.(type) {
+		case *client.MatchedEvent:
+			events = append(events, "matched "+event.StudyDetails[0].PatientName)
+		case *client.ProgressEvent:
+			events = append(events, "progress")
+		case *client.Retrieval:
+			events = append(events, "retrieved "+string(event.Status))
+		case *client.ResultEvent:
+			events = append(events, "result "+event.Message)
+		}
+	}
+	return events, nil
+}
+
+// Every problem that the contract shows comes to the caller as it is, whichever way it asks.
+func TestEveryProblemOfTheContractIsAnError(t *testing.T) {
+	contract, err := api.GetSpec()
+	require.NoError(t, err)
+	told := 0
+	for route, call := range map[string][]func(context.Context, *client.Gateway) error{
+		"/q": {func(ctx context.Context, g *client.Gateway) error {
+			_, err := g.Query(ctx, client.QueryRequest{})
+			return err
+		}},
+		"/qr": {func(ctx context.Context, g *client.Gateway) error {
+			_, err := g.Retrieve(ctx, client.RetrieveRequest{})
+			return err
+		}, func(ctx context.Context, g *client.Gateway) error {
+			_, err := follow(ctx, g)
+			return err
+		}},
+		"/echo": {func(ctx context.Context, g *client.Gateway) error {
+			_, err := g.Echo(ctx, client.EchoRequest{})
+			return err
+		}},
+	} {
+		for status, response := range contract.Paths.Find(route).Post.Responses.Map() {
+			for _, document := range examplesOf(response.Value.Content.Get("application/problem+json")) {
+				var want client.Problem
+				require.NoError(t, json.Unmarshal(document, &want))
+				gateway := recorded(t, func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Content-Type", "application/problem+json")
+					if response.Value.Headers["Retry-After"] != nil {
+						w.Header().Set("Retry-After", "7")
+					}
+					w.WriteHeader(want.Status)
+					_, _ = w.Write(document)
+				})
+				for _, call := range call {
+					var problem *client.ProblemError
+					require.ErrorAs(t, call(t.Context(), gateway), &problem, "%s %s", route, status)
+					assert.Equal(t, want, problem.Problem)
+					assert.Equal(t, want.Detail+" ("+string(want.Code)+")", problem.Error())
+					retry := time.Duration(0)
+					if want.Status == http.StatusTooManyRequests || want.Status == http.StatusServiceUnavailable {
+						retry = 7 * time.Second
+					}
+					assert.Equal(t, retry, problem.RetryAfter, want.Code)
+					told++
+				}
+			}
+		}
+	}
+	assert.Greater(t, told, 40)
+}
+
+func examplesOf(content *openapi3.MediaType) (documents [][]byte) {
+	if content == nil {
+		return nil
+	}
+	values := []any{content.Example}
+	for _, example := range content.Examples {
+		values = append(values, example.Value.Value)
+	}
+	for _, value := range values {
+		if value == nil {
+			continue
+		}
+		document, err := json.Marshal(value)
+		if err != nil {
+			panic(err)
+		}
+		documents = append(documents, document)
+	}
+	return documents
+}
+
+func TestWhatIsNotOfTheGatewayIsToldApart(t *testing.T) {
+	for _, answer := range []struct {
+		contentType string
+		status      int
+		body        string
+	}{
+		{"text/html", http.StatusBadGateway, "<h1>Bad gateway</h1>"},
+		{"text/html", http.StatusOK, "<h1>Log in</h1>"},
+		{"application/problem+json", http.StatusBadGateway, "{"},
+		{"application/problem+json", http.StatusBadGateway, "{}"},
+	} {
+		gateway := recorded(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", answer.contentType)
+			w.WriteHeader(answer.status)
+			_, _ = io.WriteString(w, answer.body)
+		})
+		want := &client.ReplyError{Status: answer.status, ContentType: answer.contentType}
+		_, err := gateway.Query(t.Context(), client.QueryRequest{})
+		assert.Equal(t, want, err)
+		_, err = follow(t.Context(), gateway)
+		assert.Equal(t, want, err)
+		assert.NotContains(t, err.Error(), "<h1>")
+	}
+}
+
+func TestAnAnswerThatIsCutOffIsNoAnswer(t *testing.T) {
+	gateway := recorded(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", "1000")
+		_, _ = io.WriteString(w, `{"operation":"C-FIND","status":"ok"`)
+	})
+	found, err := gateway.Query(t.Context(), client.QueryRequest{})
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	assert.Nil(t, found)
+}
+
+const (
+	matched   = "event: matched\ndata: {\"total_count\":1,\"study_details\":[{\"PatientName\":\"Müller^Jürgen=山田\"}]}\n\n"
+	progress  = "event: progress\ndata: {\"completed\":1}\n\n"
+	retrieved = "event: retrieved\ndata: {\"status\":\"ok\"}\n\n"
+	result    = "event: result\ndata: {\"message\":\"The study was moved.\",\"http_status\":200}\n\n"
+	refused   = "event: error\ndata: {\"detail\":\"The PACS does not know the move destination.\",\"code\":\"move_destination_unknown\"}\n\n"
+)
+
+func TestEvents(t *testing.T) {
+	told := []string{"matched Müller^Jürgen=山田", "progress", "retrieved ok", "result The study was moved."}
+	for _, test := range []struct {
+		name, stream string
+		tells        []string
+		fails        string
+	}{
+		{"in order", matched + progress + retrieved + result, told, ""},
+		{"with comments between", ": alive\n\n" + matched + ": alive\n\n" + progress + ":\n\n" + retrieved + result, told, ""},
+		{"with CRLF", strings.ReplaceAll(matched+progress+retrieved+result, "\n", "\r\n"), told, ""},
+		{"without spaces", strings.ReplaceAll(matched+progress+retrieved+result, ": ", ":"), told, ""},
+		{"of a later version", matched + "event: news\ndata: {}\n\nid: 1\nretry: 5\n\n" + progress + retrieved + result, told, ""},
+		{"nothing behind the last", matched + progress + retrieved + result + "event: progress\ndata: ?\n\n", told, ""},
+		{"an error", matched + refused + result, told[:1], "The PACS does not know the move destination. (move_destination_unknown)"},
+		{"cut off", matched + progress, told[:2], "the stream was cut off: the outcome is unknown"},
+		{"cut off in an event", matched + progress + strings.TrimSuffix(result, "\n"), told[:2], "the stream was cut off: the outcome is unknown"},
+		{"cut off at once", "", nil, "the stream was cut off: the outcome is unknown"},
+		{"not JSON", matched + "event: progress\ndata: ?\n\n", told[:1], "read the event progress: invalid character '?' looking for beginning of value"},
+		{"an error that is not JSON", "event: error\ndata: ?\n\n", nil, "read the event error: invalid character '?' looking for beginning of value"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			gateway := recorded(t, func(w http.ResponseWriter, r *http.Request) {
+				assert.Equal(t, "text/event-stream", r.Header.Get("Accept"))
+				w.Header().Set("Content-Type", "text/event-stream")
+				// Byte by byte, so that each boundary is somewhere in the middle.
+				_, _ = io.Copy(flushed{w}, iotest.OneByteReader(strings.NewReader(test.stream)))
+			})
+			events, err := follow(t.Context(), gateway)
+			assert.Equal(t, test.tells, events)
+			if test.fails == "" {
+				require.NoError(t, err)
+			} else {
+				require.EqualError(t, err, test.fails)
+			}
+		})
+	}
+}
+
+type flushed struct{ http.ResponseWriter }
+
+func (f flushed) Write(p []byte) (int, error) {
+	defer f.ResponseWriter.(http.Flusher).Flush()
+	return f.ResponseWriter.Write(p)
+}
+
+func TestToLeaveTheLoopEndsTheRequest(t *testing.T) {
+	left := make(chan struct{})
+	gateway := recorded(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(flushed{w}, matched)
+		<-r.Context().Done()
+		close(left)
+	})
+	for event, err := range gateway.Follow(t.Context(), client.RetrieveRequest{}) {
+		require.NoError(t, err)
+		require.IsType(t, &client.MatchedEvent{}, event)
+		break
+	}
+	<-left
+}
+
+func TestToCancelTheContextEndsTheRequest(t *testing.T) {
+	left := make(chan struct{})
+	gateway := recorded(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(flushed{w}, matched)
+		<-r.Context().Done()
+		close(left)
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var last error
+	for _, err := range gateway.Follow(ctx, client.RetrieveRequest{}) {
+		cancel()
+		last = err
+	}
+	require.ErrorIs(t, last, context.Canceled)
+	require.ErrorIs(t, last, client.ErrCutOff)
+	<-left
+}
+
+func TestKeyAndCorrelationIDGoWithTheRequest(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, "Bearer a long random value", r.Header.Get("Authorization"))
+		assert.Equal(t, "order-4711", r.Header.Get("X-Correlation-ID"))
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, result)
+	}))
+	defer s.Close()
+	gateway, err := client.NewGateway(s.URL, client.WithAPIKey("a long random value"))
+	require.NoError(t, err)
+	for _, err := range gateway.Follow(t.Context(), client.RetrieveRequest{}, client.WithCorrelationID("order-4711")) {
+		require.NoError(t, err)
+	}
+}

@@ -1,0 +1,75 @@
+package client_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"testing"
+
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server"
+)
+
+// Where the gateway of the examples is, and the demonstration PACS that it calls.
+var (
+	gatewayURL string
+	pacsPort   int
+)
+
+func TestMain(m *testing.M) {
+	status, err := withGateway(m.Run)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		status = 1
+	}
+	os.Exit(status)
+}
+
+// withGateway runs a gateway and the demonstration PACS, both in this process, around use.
+func withGateway(use func() int) (status int, err error) {
+	demo, err := dicomtest.StartDemo("127.0.0.1:0", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = demo.Close() }()
+	_, port, err := net.SplitHostPort(demo.A.Addr())
+	if err != nil {
+		return 0, err
+	}
+	if pacsPort, err = strconv.Atoi(port); err != nil {
+		return 0, err
+	}
+	contract, err := os.ReadFile("../../openapi.yaml")
+	if err != nil {
+		return 0, err
+	}
+	config, err := server.LoadConfig(func(string) string { return "" })
+	if err != nil {
+		return 0, err
+	}
+	s, err := server.New(server.Options{
+		Config:   config,
+		Contract: contract,
+		Logger:   server.NewLogger(config, io.Discard),
+		Stdout:   io.Discard,
+		Gateway:  qr.New(qr.Options{Timeouts: config.Timeouts()}),
+	})
+	if err != nil {
+		return 0, err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	gatewayURL = "http://" + listener.Addr().String()
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx, listener) }()
+	status = use()
+	stop()
+	return status, <-served
+}

@@ -1,5 +1,5 @@
-# `make` alone lists the targets. Everything but interop, browser and vendor
-# needs Go alone.
+# `make` alone lists the targets. Everything but interop, typescript, browser and
+# vendor needs Go alone.
 
 GO          ?= go
 LISTEN_ADDR ?= 127.0.0.1:8888
@@ -16,7 +16,7 @@ FUZZTIME    ?= 60s
 COVERAGE    ?= 90
 SOAK_TIME   ?= 10m
 
-.PHONY: help run build generate test interop soak browser bench fuzz lint format cov vendor clean
+.PHONY: help run build generate typescript test interop soak browser bench fuzz lint format cov vendor clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 14
@@ -27,8 +27,11 @@ run: ## the gateway on port 8888 with two demonstration PACS beside it
 build: ## bin/dicom-qr-gateway, static, with its version inside
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/dicom-qr-gateway .
 
-generate: ## write gen/ anew from openapi.yaml
+generate: ## write the Go code of gen/ anew from openapi.yaml
 	$(GO) generate ./gen/...
+
+typescript: ## write gen/typescript anew from openapi.yaml, compile and test it (needs node, npm)
+	cd gen/typescript && npm ci --no-audit --no-fund && npm run -s generate && npm test
 
 test: ## all tests that need Go alone
 	$(GOTEST) ./...
@@ -56,7 +59,7 @@ fuzz: ## each fuzz target for FUZZTIME
 
 lint: bin/golangci-lint ## all linters of .golangci.yml
 	bin/golangci-lint run
-	cd samples/progress && ../../bin/golangci-lint run
+	cd samples/clients/go && ../../../bin/golangci-lint run
 	cd tools/compose && ../../bin/golangci-lint run
 	cd samples/kubernetes && ../../bin/golangci-lint run
 
@@ -74,7 +77,7 @@ vendor: ## fetch the browser code of /docs and /redoc anew (needs npm)
 	sh server/static/vendor.sh
 
 clean: ## remove what the targets above made
-	rm -rf bin coverage.out browser/node_modules browser/screenshots
+	rm -rf bin coverage.out browser/node_modules browser/screenshots gen/typescript/node_modules gen/typescript/dist gen/typescript/build
 
 bin/golangci-lint: tools/go.mod tools/go.sum
 	$(GO) -C tools build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

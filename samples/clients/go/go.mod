@@ -1,4 +1,4 @@
-module dicom-qr-gateway/samples/progress
+module dicom-qr-gateway/samples/clients/go
 
 go 1.26.0
 
@@ -13,9 +13,8 @@ require (
 	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect
 	github.com/oapi-codegen/runtime v1.8.0 // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect
-	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/sys v0.48.0 // indirect
 	golang.org/x/term v0.28.0 // indirect
 )
 
-replace dicom-qr-gateway => ../..
+replace dicom-qr-gateway => ../../..

@@ -1,0 +1,35 @@
+import type { components, paths } from './contract.js';
+
+export { createGateway, type CallOptions, type Gateway, type GatewayOptions } from './gateway.js';
+export { CutOffError, readEvents, type ErrorEvent, type RetrieveEvent } from './events.js';
+export {
+  ProblemError,
+  ReplyError,
+  statusOf,
+  type CodeOf,
+  type DICOMFailed,
+  type InvalidRequest,
+  type NoStudyMatched,
+  type Problem,
+  type ProblemCode,
+  type Unavailable,
+} from './problem.js';
+
+export type { components, paths };
+type Schemas = components['schemas'];
+export type QueryRequest = Schemas['QueryRequest'];
+export type QueryResponse = Schemas['QueryResponse'];
+export type RetrieveRequest = Schemas['RetrieveRequest'];
+export type RetrieveResponse = Schemas['RetrieveResponse'];
+export type EchoRequest = Schemas['EchoRequest'];
+export type EchoResponse = Schemas['EchoResponse'];
+export type EchoStep = Schemas['EchoStep'];
+export type Study = Schemas['Study'];
+export type Retrieval = Schemas['Retrieval'];
+export type Warning = Schemas['Warning'];
+export type WarningCode = Schemas['WarningCode'];
+export type Fault = Schemas['Fault'];
+export type DICOMFault = Schemas['DICOMFault'];
+export type MatchedEvent = Schemas['MatchedEvent'];
+export type ProgressEvent = Schemas['ProgressEvent'];
+export type ResultEvent = Schemas['ResultEvent'];

@@ -1,0 +1,144 @@
+import type { components } from './contract.js';
+
+type Schemas = components['schemas'];
+export type ProblemCode = Schemas['ProblemCode'];
+
+/** The HTTP status that goes with each code. */
+export const statusOf = {
+  invalid_request: 400,
+  unauthorized: 401,
+  pacs_not_allowed: 403,
+  no_study_matched: 404,
+  route_not_found: 404,
+  method_not_allowed: 405,
+  payload_too_large: 413,
+  unsupported_media_type: 415,
+  too_many_requests: 429,
+  internal_error: 500,
+  audit_failed: 500,
+  name_resolution_failed: 502,
+  pacs_unreachable: 502,
+  connection_timeout: 502,
+  connection_lost: 502,
+  tls_failed: 502,
+  tls_expected: 502,
+  not_a_dicom_peer: 502,
+  association_rejected: 502,
+  association_aborted: 502,
+  association_released: 502,
+  association_timeout: 502,
+  no_presentation_context: 502,
+  echo_failed: 502,
+  find_failed: 502,
+  dimse_timeout: 502,
+  move_failed: 502,
+  move_destination_unknown: 502,
+  move_timeout: 502,
+  network_timeout: 502,
+  too_many_matches: 502,
+  limit_exceeded: 502,
+  protocol_error: 502,
+  cancelled: 502,
+  operation_timeout: 502,
+  audit_unavailable: 503,
+  draining: 503,
+  pacs_busy: 503,
+  too_many_operations: 503,
+} as const satisfies Record<ProblemCode, number>;
+
+type StatusOf = typeof statusOf;
+
+/** The codes that go with an HTTP status. */
+export type CodeOf<Status extends StatusOf[ProblemCode]> = {
+  [Code in ProblemCode]: StatusOf[Code] extends Status ? Code : never;
+}[ProblemCode];
+
+type Document<Status extends StatusOf[ProblemCode], Code extends ProblemCode = CodeOf<Status>> = Pick<
+  Schemas['Problem'],
+  'type' | 'title' | 'detail' | 'correlation_id'
+> & { status: Status; code: Code };
+
+/** A request that is not what the contract says, with one entry for each fault. */
+export type InvalidRequest = Document<400> & { errors: Schemas['Fault'][] };
+
+/** No study matched; `warnings` tells what was dropped. */
+export type NoStudyMatched = Document<404, 'no_study_matched'> & { warnings?: Schemas['Warning'][] };
+
+/** The DICOM operation failed; of `echo`, `steps` ends with the one that did. */
+export type DICOMFailed = Document<502> & { dicom?: Schemas['DICOMFault']; steps?: Schemas['EchoStep'][] };
+
+/** The gateway takes no new work now, or none for this PACS. */
+export type Unavailable = Document<429> | Document<503>;
+
+/**
+ * A problem document. `code` tells which of these it is, so that a `switch` or `if` over it narrows to the fields of that
+ * kind. A later gateway may have codes that are not listed here: leave a branch for them.
+ */
+export type Problem =
+  | InvalidRequest
+  | NoStudyMatched
+  | DICOMFailed
+  | Unavailable
+  | Document<401>
+  | Document<403>
+  | Document<404, 'route_not_found'>
+  | Document<405>
+  | Document<413>
+  | Document<415>
+  | Document<500>;
+
+/** The gateway said why not. It holds neither submitted values nor patient data. */
+export class ProblemError extends Error {
+  override readonly name = 'ProblemError';
+
+  constructor(
+    readonly problem: Problem,
+    /** Seconds after which another attempt makes sense, of a 429 and a 503. */
+    readonly retryAfter?: number,
+  ) {
+    super(`${problem.detail} (${problem.code})`);
+  }
+}
+
+/** Something answered that is not the gateway, a proxy for example. */
+export class ReplyError extends Error {
+  override readonly name = 'ReplyError';
+  readonly status: number;
+  readonly contentType: string;
+
+  constructor(response: Response) {
+    const contentType = response.headers.get('Content-Type') ?? '';
+    super(`not an answer of the gateway: status ${response.status}, content type "${contentType}"`);
+    this.status = response.status;
+    this.contentType = contentType;
+  }
+}
+
+export function mediaType(response: Response): string {
+  return (response.headers.get('Content-Type') ?? '').split(';', 1)[0]!.trim().toLowerCase();
+}
+
+/** What a problem document says, once it is one. */
+export function problemOf(document: Problem): Problem {
+  return document.code === 'invalid_request' ? { ...document, errors: document.errors ?? [] } : document;
+}
+
+/** Reads the error that a response stands for. */
+export async function failure(response: Response): Promise<ProblemError | ReplyError> {
+  if (mediaType(response) !== 'application/problem+json') {
+    await response.body?.cancel();
+    return new ReplyError(response);
+  }
+  const document = parse(await response.text());
+  if (typeof document?.code !== 'string') return new ReplyError(response);
+  const seconds = Number.parseInt(response.headers.get('Retry-After') ?? '', 10);
+  return new ProblemError(problemOf(document), seconds > 0 ? seconds : undefined);
+}
+
+function parse(text: string): Problem | null {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,235 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { test } from 'node:test';
+
+import {
+  createGateway,
+  CutOffError,
+  ProblemError,
+  ReplyError,
+  statusOf,
+  type Gateway,
+  type RetrieveRequest,
+} from 'dicom-qr-gateway-client';
+
+const request: RetrieveRequest = {
+  pacs_ip: '127.0.0.1',
+  pacs_port: 4242,
+  pacs_ae_title: 'ORTHANCA',
+  c_find_ae_title: 'GATEWAY',
+  patient_id: '1112223333',
+  c_move_ae_title: 'ORTHANCB',
+};
+
+/** Runs use against a server that answers so. */
+async function answering(answer: RequestListener, use: (gateway: Gateway) => Promise<void>) {
+  const server = createServer(answer).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  try {
+    await use(createGateway({ baseUrl: `http://127.0.0.1:${port}/`, apiKey: 'a long random value' }));
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+function json(response: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}) {
+  const type = status < 400 ? 'application/json' : 'application/problem+json';
+  response.writeHead(status, { 'Content-Type': type, ...headers }).end(JSON.stringify(body));
+}
+
+async function bodyOf(message: IncomingMessage) {
+  let text = '';
+  for await (const piece of message.setEncoding('utf8')) text += piece;
+  return JSON.parse(text);
+}
+
+/** Every way to ask. */
+const calls: ((gateway: Gateway) => Promise<unknown>)[] = [
+  (gateway) => gateway.query(request),
+  (gateway) => gateway.retrieve(request),
+  (gateway) => gateway.echo(request),
+  (gateway) => gateway.follow(request).next(),
+  (gateway) => gateway.client.GET('/version'),
+];
+
+const matched = 'event: matched\ndata: {"total_count":1}\n\n';
+const result = 'event: result\ndata: {"http_status":207,"status":"partial"}\n\n';
+const stream = { 'Content-Type': 'text/event-stream' };
+
+test('a call sends what it is given and returns what it gets', async () => {
+  const seen: unknown[] = [];
+  await answering(
+    async (message, response) => {
+      const { method, url, headers } = message;
+      seen.push([method, url, headers['content-type'], headers.authorization, headers['x-correlation-id'], await bodyOf(message)]);
+      json(response, url === '/qr' ? 207 : 200, { status: url });
+    },
+    async (gateway) => {
+      assert.deepEqual(await gateway.query(request, { correlationId: 'order-4711' }), { status: '/q' });
+      assert.deepEqual(await gateway.retrieve(request), { status: '/qr' });
+      assert.deepEqual(await gateway.echo(request), { status: '/echo' });
+    },
+  );
+  const key = 'Bearer a long random value';
+  assert.deepEqual(seen, [
+    ['POST', '/q', 'application/json', key, 'order-4711', request],
+    ['POST', '/qr', 'application/json', key, undefined, request],
+    ['POST', '/echo', 'application/json', key, undefined, request],
+  ]);
+});
+
+test('every problem is thrown, whichever way it is asked', async () => {
+  for (const [code, status] of Object.entries(statusOf)) {
+    const problem = { type: `urn:dicom-qr-gateway:problem:${code}`, title: 'Title', status, detail: 'What happened.', code };
+    const retry: Record<string, string> = status === 503 || status === 429 ? { 'Retry-After': '7' } : {};
+    await answering(
+      (_, response) => json(response, status, problem, retry),
+      async (gateway) => {
+        for (const call of calls) {
+          await assert.rejects(call(gateway), (error) => {
+            assert.ok(error instanceof ProblemError);
+            assert.deepEqual(error.problem, status === 400 ? { ...problem, errors: [] } : problem);
+            assert.equal(error.retryAfter, 'Retry-After' in retry ? 7 : undefined);
+            return true;
+          });
+        }
+      },
+    );
+  }
+});
+
+test('what is not of the gateway is told apart', async () => {
+  for (const [status, type, body] of [
+    [502, 'text/html', '<h1>Bad gateway</h1>'],
+    [200, 'text/html', '<h1>Log in</h1>'],
+    [502, 'application/problem+json', '{'],
+    [502, 'application/problem+json', 'null'],
+    [502, 'application/problem+json', '{}'],
+    [200, 'application/json', ''],
+  ] as const) {
+    await answering(
+      (_, response) => response.writeHead(status, { 'Content-Type': type, 'Content-Length': body.length }).end(body),
+      async (gateway) => {
+        for (const call of calls.slice(0, 4)) {
+          await assert.rejects(call(gateway), (error) => {
+            assert.ok(error instanceof ReplyError, String(error));
+            assert.deepEqual([error.status, error.contentType], [status, type]);
+            return true;
+          });
+        }
+      },
+    );
+  }
+});
+
+test('events are followed to the result', async () => {
+  await answering(
+    async (message, response) => {
+      assert.equal(message.headers.accept, 'text/event-stream');
+      assert.equal(message.headers['x-correlation-id'], 'order-4711');
+      response.writeHead(200, stream);
+      response.end(`: alive\n\n${matched}${result}event: progress\ndata: ?\n\n`);
+    },
+    async (gateway) => {
+      const events = [];
+      for await (const event of gateway.follow(request, { correlationId: 'order-4711' })) events.push(event);
+      assert.deepEqual(events, [
+        { type: 'matched', data: { total_count: 1 } },
+        { type: 'result', data: { http_status: 207, status: 'partial' } },
+      ]);
+    },
+  );
+});
+
+test('an error in the stream is thrown', async () => {
+  await answering(
+    (_, response) => response.writeHead(200, stream).end(`${matched}event: error\ndata: {"code":"move_failed","detail":"Nothing was moved."}\n\n`),
+    async (gateway) => {
+      const events = gateway.follow(request);
+      assert.equal((await events.next()).value?.type, 'matched');
+      await assert.rejects(events.next(), (error) => error instanceof ProblemError && error.problem.code === 'move_failed');
+    },
+  );
+});
+
+test('a stream without its end was cut off, whether it ends or breaks', async () => {
+  for (const end of ['end', 'destroy'] as const) {
+    await answering(
+      (_, response) => response.writeHead(200, stream).write(matched, () => response[end]()),
+      async (gateway) => {
+        const events = gateway.follow(request);
+        assert.equal((await events.next()).value?.type, 'matched');
+        await assert.rejects(events.next(), CutOffError);
+      },
+    );
+  }
+});
+
+/** A promise and what fulfils it. */
+function signalling() {
+  let fulfil!: () => void;
+  return { promise: new Promise<void>((resolve) => (fulfil = resolve)), fulfil };
+}
+
+test('to leave the loop closes the connection', async () => {
+  const closed = signalling();
+  await answering(
+    (_, response) => response.on('close', closed.fulfil).writeHead(200, stream).write(matched),
+    async (gateway) => {
+      for await (const event of gateway.follow(request)) {
+        assert.equal(event.type, 'matched');
+        break;
+      }
+      await closed.promise;
+    },
+  );
+});
+
+test('a signal ends a call before its answer', async () => {
+  for (const call of ['query', 'retrieve', 'echo', 'follow'] as const) {
+    const closed = signalling();
+    const controller = new AbortController();
+    const reason = new Error('the user left');
+    await answering(
+      (_, response) => {
+        response.on('close', closed.fulfil);
+        controller.abort(reason);
+      },
+      async (gateway) => {
+        const { signal } = controller;
+        await assert.rejects(call === 'follow' ? gateway.follow(request, { signal }).next() : gateway[call](request, { signal }), reason);
+        await closed.promise;
+      },
+    );
+  }
+});
+
+test('a signal ends a stream in the middle', async () => {
+  const closed = signalling();
+  const controller = new AbortController();
+  const reason = new Error('the user left');
+  await answering(
+    (_, response) => response.on('close', closed.fulfil).writeHead(200, stream).write(matched),
+    async (gateway) => {
+      const events = gateway.follow(request, { signal: controller.signal });
+      assert.equal((await events.next()).value?.type, 'matched');
+      controller.abort(reason);
+      await assert.rejects(events.next(), reason);
+      await closed.promise;
+    },
+  );
+});
+
+test('a gateway that is not there is a TypeError of fetch', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  const gateway = createGateway({ baseUrl: `http://127.0.0.1:${port}` });
+  for (const call of calls) await assert.rejects(call(gateway), TypeError);
+});

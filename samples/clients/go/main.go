@@ -1,0 +1,264 @@
+// Command go finds the studies of a patient, or has them moved. README.md beside
+// the folder tells the command line and the exit statuses.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"dicom-qr-gateway/gen/client"
+)
+
+const usage = `usage: find     GATEWAY AETITLE@HOST:PORT PATIENT
+       retrieve GATEWAY AETITLE@HOST:PORT PATIENT DESTINATION [STUDY...]
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(tell(os.Stderr, err))
+}
+
+var (
+	errUsage   = errors.New("the command line is wrong")
+	errPartial = errors.New("not everything was moved")
+)
+
+// program is what a run works with.
+type program struct {
+	gateway     *client.Gateway
+	out, errors io.Writer
+}
+
+func run(ctx context.Context, args []string, out, errs io.Writer) error {
+	if len(args) < 4 || (args[0] == "find") != (len(args) == 4) || args[0] != "find" && args[0] != "retrieve" {
+		return errUsage
+	}
+	pacs := regexp.MustCompile(`^(.+)@(.+):(\d+)$`).FindStringSubmatch(args[2])
+	if pacs == nil {
+		return errUsage
+	}
+	called, host := pacs[1], pacs[2]
+	port, err := strconv.Atoi(pacs[3])
+	if err != nil {
+		return errUsage
+	}
+	calling := os.Getenv("CALLING_AE_TITLE")
+	if calling == "" {
+		calling = "GATEWAY"
+	}
+	var options []client.ClientOption
+	if key := os.Getenv("GATEWAY_API_KEY"); key != "" {
+		options = append(options, client.WithAPIKey(key))
+	}
+	gateway, err := client.NewGateway(args[1], options...)
+	if err != nil {
+		return err
+	}
+	p := program{gateway: gateway, out: out, errors: errs}
+	if args[0] == "find" {
+		return p.patiently(ctx, func() error {
+			return p.find(ctx, client.QueryRequest{
+				PACSIP: host, PACSPort: port, PACSAETitle: called, CFindAETitle: calling, PatientID: args[3],
+			})
+		})
+	}
+	request := client.RetrieveRequest{
+		PACSIP: host, PACSPort: port, PACSAETitle: called, CFindAETitle: calling, PatientID: args[3], CMoveAETitle: args[4],
+	}
+	if studies := args[5:]; len(studies) > 0 {
+		request.StudyInstanceUIDs = &studies
+	}
+	return p.retrieveTwice(ctx, request)
+}
+
+// patiently tries three times where the gateway has its hands full.
+func (p *program) patiently(ctx context.Context, try func() error) error {
+	for attempt := 1; ; attempt++ {
+		err := try()
+		problem, ok := errors.AsType[*client.ProblemError](err)
+		if !ok || problem.Status != 429 && problem.Status != 503 || attempt == 3 {
+			return err
+		}
+		wait := problem.RetryAfter
+		if wait == 0 {
+			wait = 5 * time.Second // of a stream
+		}
+		_, _ = fmt.Fprintf(p.errors, "%v; again in %v\n", err, wait)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (p *program) find(ctx context.Context, request client.QueryRequest) error {
+	found, err := p.gateway.Query(ctx, request)
+	if err != nil {
+		return err
+	}
+	p.warn(found.Warnings)
+	for i := range found.StudyDetails {
+		_, _ = fmt.Fprintf(p.out, "%s  %s\n", found.StudyDetails[i].StudyInstanceUID, about(&found.StudyDetails[i]))
+	}
+	return nil
+}
+
+func about(s *client.Study) string {
+	return strings.Join([]string{s.StudyDate, strings.Join(s.ModalitiesInStudy, ","), s.StudyDescription}, " ")
+}
+
+func (p *program) warn(warnings []client.Warning) {
+	for _, w := range warnings {
+		_, _ = fmt.Fprintf(p.errors, "warning: %s (%s)\n", w.Message, w.Code)
+	}
+}
+
+// retrieveTwice asks once more for the studies that did not arrive as a whole.
+func (p *program) retrieveTwice(ctx context.Context, request client.RetrieveRequest) error {
+	for attempt := 1; ; attempt++ {
+		var again []string
+		err := p.patiently(ctx, func() (err error) {
+			again, err = p.retrieve(ctx, request)
+			return err
+		})
+		if err != nil || len(again) == 0 {
+			return err
+		}
+		if attempt == 2 {
+			return errPartial
+		}
+		_, _ = fmt.Fprintf(p.errors, "once more: %d\n", len(again))
+		request.StudyInstanceUIDs = &again
+	}
+}
+
+// retrieve shows the progress of each study, and tells those to ask for again.
+func (p *program) retrieve(ctx context.Context, request client.RetrieveRequest) (again []string, err error) {
+	studies := map[string]string{}
+	var bar *progressbar.ProgressBar
+	for event, err := range p.gateway.Follow(ctx, request) {
+		if err != nil {
+			return nil, err
+		}
+		switch e := event.(type) {
+		case *client.MatchedEvent:
+			p.warn(e.Warnings)
+			for i := range e.StudyDetails {
+				studies[e.StudyDetails[i].StudyInstanceUID] = about(&e.StudyDetails[i])
+			}
+		case *client.ProgressEvent:
+			done := value(e.Completed) + value(e.Failed) + value(e.Warning)
+			if bar == nil {
+				bar = p.bar(studies[e.StudyInstanceUID], done, e.Remaining)
+			}
+			_ = bar.Set(done)
+		case *client.Retrieval:
+			if bar != nil {
+				_ = bar.Clear()
+				bar = nil
+			}
+			_, _ = fmt.Fprintf(p.out, "%s: %s\n", studies[e.StudyInstanceUID], e.Status)
+			if e.Status != client.RetrievalStatusOk {
+				again = append(again, e.StudyInstanceUID)
+			}
+		case *client.ResultEvent:
+			_, _ = fmt.Fprintln(p.out, e.Message)
+		}
+	}
+	return again, nil
+}
+
+// bar is a spinner where the PACS does not count what remains.
+func (p *program) bar(description string, done int, remaining *int) *progressbar.ProgressBar {
+	all := -1
+	if remaining != nil {
+		all = done + *remaining
+	}
+	return progressbar.NewOptions(all,
+		progressbar.OptionSetWriter(p.out), progressbar.OptionSetWidth(30), progressbar.OptionShowCount(),
+		progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionSetDescription(description))
+}
+
+func value(n *int) int {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
+// tell says what went wrong, and the exit status of it.
+func tell(out io.Writer, err error) (status int) {
+	problem, isProblem := errors.AsType[*client.ProblemError](err)
+	_, isReply := errors.AsType[*client.ReplyError](err)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errUsage):
+		_, _ = fmt.Fprint(out, usage)
+		return 2
+	case errors.Is(err, context.Canceled):
+		_, _ = fmt.Fprintln(out, "stopped")
+		return 130
+	case isProblem:
+		_, _ = fmt.Fprintln(out, err)
+		explain(out, problem)
+		return statusOf(problem.Status)
+	}
+	_, _ = fmt.Fprintln(out, err)
+	switch {
+	case errors.Is(err, errPartial):
+		return 3
+	case isReply:
+		return 1
+	}
+	return 8 // cut off, or no connection
+}
+
+func explain(out io.Writer, p *client.ProblemError) {
+	for _, fault := range p.Errors {
+		_, _ = fmt.Fprintf(out, "  %s %s\n", fault.Pointer, fault.Detail)
+	}
+	for _, w := range p.Warnings {
+		_, _ = fmt.Fprintf(out, "  %s (%s)\n", w.Message, w.Code)
+	}
+	if d := p.DICOM; d != nil {
+		parts := []string{string(d.Step)}
+		for _, part := range []*string{d.Status, d.Meaning, d.Result, d.Source, d.Reason} {
+			if part != nil {
+				parts = append(parts, *part)
+			}
+		}
+		_, _ = fmt.Fprintf(out, "  %s\n", strings.Join(parts, " "))
+	}
+	if p.CorrelationID != nil {
+		_, _ = fmt.Fprintf(out, "  correlation ID %s\n", *p.CorrelationID)
+	}
+}
+
+func statusOf(http int) int {
+	switch http {
+	case 400, 401, 403:
+		return 5
+	case 404:
+		return 4
+	case 429, 503:
+		return 7
+	case 502:
+		return 6
+	}
+	return 1
+}

@@ -1,0 +1,146 @@
+// Finds the studies of a patient, or has them moved. README.md beside the folder
+// tells the command line and the exit statuses.
+import {
+  createGateway,
+  CutOffError,
+  ProblemError,
+  ReplyError,
+  type Gateway,
+  type Problem,
+  type QueryRequest,
+  type RetrieveRequest,
+  type Study,
+  type Warning,
+} from 'dicom-qr-gateway-client';
+import { setTimeout } from 'node:timers/promises';
+
+const usage = `usage: find     GATEWAY AETITLE@HOST:PORT PATIENT
+       retrieve GATEWAY AETITLE@HOST:PORT PATIENT DESTINATION [STUDY...]`;
+
+const exitStatus: Partial<Record<number, number>> = { 400: 5, 401: 5, 403: 5, 404: 4, 429: 7, 502: 6, 503: 7 };
+
+const interrupt = new AbortController();
+const { signal } = interrupt;
+process.once('SIGINT', () => interrupt.abort());
+process.exitCode = await main(process.argv.slice(2));
+
+async function main([command = '', baseUrl = '', pacs = '', patient_id, destination, ...studies]: string[]) {
+  const [, pacs_ae_title, pacs_ip, port] = /^(.+)@(.+):(\d+)$/.exec(pacs) ?? [];
+  const complete = command === 'find' ? destination === undefined : command === 'retrieve' && destination !== undefined;
+  if (!complete || !pacs_ae_title || !pacs_ip || patient_id === undefined) {
+    console.error(usage);
+    return 2;
+  }
+  const { GATEWAY_API_KEY: apiKey, CALLING_AE_TITLE: c_find_ae_title = 'GATEWAY' } = process.env;
+  const gateway = createGateway({ baseUrl, ...(apiKey && { apiKey }) });
+  const request = { pacs_ip, pacs_port: Number(port), pacs_ae_title, c_find_ae_title, patient_id };
+  try {
+    if (destination === undefined) return await patiently(() => find(gateway, request));
+    const retrieval = { ...request, c_move_ae_title: destination };
+    return await retrieveTwice(gateway, studies.length ? { ...retrieval, study_instance_uids: studies } : retrieval);
+  } catch (error) {
+    return tell(error);
+  }
+}
+
+/** Tries three times where the gateway has its hands full. */
+async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let n = 1; ; n++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const busy = error instanceof ProblemError && [429, 503].includes(error.problem.status);
+      if (!busy || n === 3) throw error;
+      const { retryAfter = 5 } = error; // a stream does not tell
+      console.error(`${error.message}; again in ${retryAfter}s`);
+      await setTimeout(retryAfter * 1000, undefined, { signal });
+    }
+  }
+}
+
+async function find(gateway: Gateway, request: QueryRequest) {
+  const { study_details, warnings } = await gateway.query(request, { signal });
+  warn(warnings);
+  for (const study of study_details) console.log(`${study.StudyInstanceUID}  ${about(study)}`);
+  return 0;
+}
+
+function about({ StudyDate, ModalitiesInStudy, StudyDescription }: Study) {
+  return `${StudyDate} ${ModalitiesInStudy.join()} ${StudyDescription}`;
+}
+
+function warn(warnings: Warning[]) {
+  for (const { message, code } of warnings) console.error(`warning: ${message} (${code})`);
+}
+
+/** Shows the progress of each study; returns those to ask for again. */
+async function retrieve(gateway: Gateway, request: RetrieveRequest) {
+  let studies = new Map<string, string>();
+  const again: string[] = [];
+  for await (const { type, data } of gateway.follow(request, { signal })) {
+    if (type === 'matched') {
+      warn(data.warnings);
+      studies = new Map(data.study_details.map((study) => [study.StudyInstanceUID, about(study)]));
+    } else if (type === 'progress') {
+      // Each counter may be null: the PACS need not count.
+      const done = (data.completed ?? 0) + (data.failed ?? 0) + (data.warning ?? 0);
+      const total = data.remaining === null ? '' : ` of ${done + data.remaining}`;
+      process.stdout.write(`\r${studies.get(data.StudyInstanceUID)}: ${done}${total}`);
+    } else if (type === 'retrieved') {
+      console.log(`\r${studies.get(data.StudyInstanceUID)}: ${data.status}    `);
+      if (data.status !== 'ok') again.push(data.StudyInstanceUID);
+    } else {
+      console.log(data.message);
+    }
+  }
+  return again;
+}
+
+/** Asks once more for the studies that did not arrive as a whole. */
+async function retrieveTwice(gateway: Gateway, request: RetrieveRequest) {
+  const again = await patiently(() => retrieve(gateway, request));
+  if (again.length === 0) return 0;
+  console.error('once more:', again.length);
+  const left = await patiently(() => retrieve(gateway, { ...request, study_instance_uids: again }));
+  if (left.length === 0) return 0;
+  console.error('not everything was moved');
+  return 3;
+}
+
+/** Says what went wrong, and the exit status of it. */
+function tell(error: unknown): number {
+  if (signal.aborted) {
+    console.error('stopped');
+    return 130;
+  }
+  if (error instanceof ProblemError) {
+    console.error(error.message);
+    explain(error.problem);
+    return exitStatus[error.problem.status] ?? 1;
+  }
+  if (error instanceof CutOffError) {
+    console.error(error.message);
+    return 8;
+  }
+  if (error instanceof ReplyError) {
+    console.error(error.message);
+    return 1;
+  }
+  if (error instanceof TypeError) {
+    console.error(error.message, error.cause instanceof Error ? error.cause.message : ''); // fetch's own
+    return 8;
+  }
+  throw error;
+}
+
+function explain(problem: Problem) {
+  if (problem.code === 'invalid_request') {
+    for (const { pointer, detail } of problem.errors) console.error(`  ${pointer} ${detail}`);
+  } else if (problem.code === 'no_study_matched') {
+    for (const { message, code } of problem.warnings ?? []) console.error(`  ${message} (${code})`);
+  } else if (problem.status === 502 && problem.dicom) {
+    const { step, status, meaning, result, source, reason } = problem.dicom;
+    console.error(` `, ...[step, status, meaning, result, source, reason].filter((word) => word !== undefined));
+  }
+  if (problem.correlation_id) console.error('  correlation ID', problem.correlation_id);
+}

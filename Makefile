@@ -77,7 +77,8 @@ vendor: ## fetch the browser code of /docs and /redoc anew (needs npm)
 	sh server/static/vendor.sh
 
 clean: ## remove what the targets above made
-	rm -rf bin coverage.out browser/node_modules browser/screenshots gen/typescript/node_modules gen/typescript/dist gen/typescript/build
+	rm -rf bin coverage.out browser/node_modules browser/screenshots gen/typescript/node_modules gen/typescript/dist gen/typescript/build \
+		samples/clients/go/gateway samples/clients/typescript/node_modules samples/clients/typescript/main.js
 
 bin/golangci-lint: tools/go.mod tools/go.sum
 	$(GO) -C tools build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -16,6 +16,6 @@
 // A context that ends while a call runs ends the operation at the PACS, too (C-CANCEL). No call has a time limit of its
 // own: a retrieve takes as long as it takes.
 //
-// Requests, answers and the types of [Client] and [ClientWithResponses], which know every route, are generated from
+// Requests, answers and the types of [Client] and [ClientWithResponses], which know the other routes too, are generated from
 // openapi.yaml. The package needs nothing of the gateway's own packages, and no HTTP framework.
 package client

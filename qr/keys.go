@@ -2,7 +2,6 @@ package qr
 
 import (
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/suyashkumar/dicom"
 	"github.com/suyashkumar/dicom/pkg/tag"
@@ -16,7 +15,7 @@ const maxListedUIDs = 64
 
 // keys builds identifiers. What never changes is built once: an Element is read, never written, by whoever encodes it.
 type keys struct {
-	latin1, utf8           *dicom.Element
+	charset                *dicom.Element
 	studyLevel, seriesLvl  *dicom.Element
 	time, modalities       *dicom.Element
 	institution, referring *dicom.Element
@@ -27,8 +26,7 @@ type keys struct {
 
 func newKeys() *keys {
 	return &keys{
-		latin1:      dataset.Text(tag.SpecificCharacterSet, "ISO_IR 100"),
-		utf8:        dataset.Text(tag.SpecificCharacterSet, "ISO_IR 192"),
+		charset:     dataset.Text(tag.SpecificCharacterSet, "ISO_IR 192"),
 		studyLevel:  dataset.Text(tag.QueryRetrieveLevel, "STUDY"),
 		seriesLvl:   dataset.Text(tag.QueryRetrieveLevel, "SERIES"),
 		time:        dataset.Text(tag.StudyTime),
@@ -45,19 +43,16 @@ func newKeys() *keys {
 }
 
 // studies is the identifier of the C-FIND at STUDY level, in the order of tags.
-// Modalities in Study never gets a value: what several would mean, and even one,
+// The character set is ISO_IR 192 also where all is ASCII: DCMTK's archives convert their answers to that of the request, and
+// make a mess of those that do not fit, without a word. Modalities in Study never gets a value: what several would mean, and even one,
 // is a matter of the PACS (PS3.4 section C.2.2.2.8).
 func (k *keys) studies(p *plan) *dicom.Dataset {
-	charset := k.latin1
-	if !ascii(p.patientID) || !ascii(p.accession) {
-		charset = k.utf8
-	}
 	uids := p.uids
 	if len(uids) > maxListedUIDs {
 		uids = nil
 	}
 	return &dicom.Dataset{Elements: []*dicom.Element{
-		charset,
+		k.charset,
 		optional(tag.StudyDate, p.dateRange()),
 		k.time,
 		optional(tag.AccessionNumber, p.accession),
@@ -77,7 +72,7 @@ func (k *keys) studies(p *plan) *dicom.Dataset {
 // series is the identifier of the C-FIND that tells the modalities of a study.
 func (k *keys) series(studyInstanceUID string) *dicom.Dataset {
 	return &dicom.Dataset{Elements: []*dicom.Element{
-		k.latin1,
+		k.charset,
 		k.seriesLvl,
 		k.modality,
 		dataset.Text(tag.StudyInstanceUID, studyInstanceUID),
@@ -114,13 +109,4 @@ func optional(t tag.Tag, value string) *dicom.Element {
 		return dataset.Text(t)
 	}
 	return dataset.Text(t, value)
-}
-
-func ascii(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
 }

@@ -36,7 +36,7 @@ func TestTheStudyQueryAsksForWhatTheAnswerShows(t *testing.T) {
 	ds := newKeys().studies(planFor(t, Filter{PatientID: "P1"}))
 	assert.True(t, slices.IsSortedFunc(tagsOf(ds), func(a, b tag.Tag) int { return a.Compare(b) }))
 	set := sent(t, ds)
-	assert.Equal(t, "ISO_IR 100", set.String(tag.SpecificCharacterSet))
+	assert.Equal(t, "ISO_IR 192", set.String(tag.SpecificCharacterSet))
 	assert.Equal(t, "STUDY", set.String(tag.QueryRetrieveLevel))
 	assert.Equal(t, "P1", set.String(tag.PatientID))
 	for _, key := range []tag.Tag{
@@ -109,7 +109,7 @@ func TestAFewUIDsAreAListAndManyAreNot(t *testing.T) {
 
 func TestTheSeriesQueryNamesItsStudy(t *testing.T) {
 	set := sent(t, newKeys().series("1.2.3"))
-	assert.Equal(t, "ISO_IR 100", set.String(tag.SpecificCharacterSet))
+	assert.Equal(t, "ISO_IR 192", set.String(tag.SpecificCharacterSet))
 	assert.Equal(t, "SERIES", set.String(tag.QueryRetrieveLevel))
 	assert.Equal(t, "1.2.3", set.String(tag.StudyInstanceUID))
 	assert.True(t, set.Has(tag.Modality))

@@ -88,7 +88,7 @@ func ofCharacterSets() []dicomtest.Study {
 		{
 			"GB18030", "19920706", "F",
 			[]string{"GB18030"},
-			"Lin^Xiaoqing=林^小晴", "胸部检查", "Yisheng^Yi=医生^乙", "中心医院",
+			"Lin^Xiaoqing=林^小晴", "胸部检查", "Müller^Jörg", "中心医院",
 		},
 		{
 			"GBK", "19510815", "M",
@@ -98,7 +98,7 @@ func ofCharacterSets() []dicomtest.Study {
 		{
 			"UTF8", "19600924", "F",
 			[]string{"ISO_IR 192"},
-			"Đặng^Thị Ánh=鄧^氏映=Ψ^Ж", "Ngực · 胸 · грудь · θώρακας", "Đinh^Văn Ömer", "Bệnh viện €",
+			"Đặng^Thị Ánh=鄧^氏映=Ψ^Ж", "Ngực · 胸 · грудь · θώρακας", "Çelik^Ömer", "Bệnh viện €",
 		},
 		{
 			"LATIN1GREEK", "19691003", "M",

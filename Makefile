@@ -4,9 +4,12 @@
 GO          ?= go
 LISTEN_ADDR ?= 127.0.0.1:8888
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-COMMIT      := $(shell git rev-parse HEAD 2>/dev/null)
-DATE        := $(shell TZ=UTC git log -1 --date=iso-strict-local --format=%cd 2>/dev/null)
+COMMIT      ?= $(shell git rev-parse HEAD 2>/dev/null)
+DATE        ?= $(shell TZ=UTC git log -1 --date=iso-strict-local --format=%cd 2>/dev/null)
 LDFLAGS     := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
+BINARY      ?= bin/dicom-qr-gateway
+IMAGE       ?= dicom-qr-gateway:local
+IMAGEBUILD  ?= docker build
 
 # The race detector needs cgo, which Go switches off where there is no C compiler.
 RACE        ?= $(shell $(GO) env CGO_ENABLED)
@@ -16,16 +19,27 @@ FUZZTIME    ?= 60s
 COVERAGE    ?= 90
 SOAK_TIME   ?= 10m
 
-.PHONY: help run build generate typescript test interop soak browser bench fuzz lint format cov vendor clean
+.PHONY: help run build licences image generate typescript test interop soak browser bench fuzz lint workflows vulnerabilities \
+	format cov vendor release-check clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 19
 
 run: ## the gateway on port 8888 with two demonstration PACS beside it
 	LISTEN_ADDR=$(LISTEN_ADDR) $(GO) run . demo
 
+# Without -buildvcs: the same commit gives the same bytes, also where .git is not.
 build: ## bin/dicom-qr-gateway, static, with its version inside
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/dicom-qr-gateway .
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BINARY) .
+
+licences: ## bin/THIRD_PARTY_LICENSES.txt: the licences of all code in the binary
+	@mkdir -p $(dir $(BINARY))
+	CGO_ENABLED=0 GO=$(GO) sh tools/licences.sh >$(dir $(BINARY))THIRD_PARTY_LICENSES.txt
+
+image: ## the image dicom-qr-gateway:local with its version inside (needs Docker)
+	$(IMAGEBUILD) --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) --build-arg DATE=$(DATE) \
+		--label org.opencontainers.image.version=$(VERSION) --label org.opencontainers.image.revision=$(COMMIT) \
+		--label org.opencontainers.image.created=$(DATE) -t $(IMAGE) .
 
 generate: ## write the Go code of gen/ anew from openapi.yaml
 	$(GO) generate ./gen/...
@@ -63,6 +77,13 @@ lint: bin/golangci-lint ## all linters of .golangci.yml
 	cd tools/compose && ../../bin/golangci-lint run
 	cd samples/kubernetes && ../../bin/golangci-lint run
 
+workflows: bin/actionlint ## actionlint over the workflows, and that what they use is pinned
+	bin/actionlint -shellcheck= -pyflakes=
+	sh tools/release/pinned.sh
+
+vulnerabilities: bin/govulncheck ## known vulnerabilities in code that is called (needs the Go vulnerability database)
+	bin/govulncheck ./...
+
 format: bin/golangci-lint ## gofumpt, and imports in their groups
 	bin/golangci-lint fmt
 
@@ -76,9 +97,22 @@ cov: ## coverage over all packages; fails under COVERAGE percent
 vendor: ## fetch the browser code of /docs and /redoc anew (needs npm)
 	sh server/static/vendor.sh
 
+release-check: bin/cyclonedx-gomod ## dist/: what a release has, checked (needs GNU tar, zip, unzip, jq)
+	GO=$(GO) VERSION=$(VERSION) COMMIT=$(COMMIT) DATE=$(DATE) bash tools/release/release.sh
+
 clean: ## remove what the targets above made
-	rm -rf bin coverage.out browser/node_modules browser/screenshots gen/typescript/node_modules gen/typescript/dist gen/typescript/build \
+	rm -rf bin dist coverage.out browser/node_modules browser/screenshots gen/typescript/node_modules gen/typescript/dist gen/typescript/build \
 		samples/clients/go/gateway samples/clients/typescript/node_modules samples/clients/typescript/main.js
 
 bin/golangci-lint: tools/go.mod tools/go.sum
 	$(GO) -C tools build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+bin/actionlint: tools/release/go.mod tools/release/go.sum
+	$(GO) -C tools/release build -o ../../$@ github.com/rhysd/actionlint/cmd/actionlint
+
+bin/govulncheck: tools/release/go.mod tools/release/go.sum
+	$(GO) -C tools/release build -o ../../$@ golang.org/x/vuln/cmd/govulncheck
+
+# -trimpath: an SBOM has the digest of the program that made it.
+bin/cyclonedx-gomod: tools/release/go.mod tools/release/go.sum
+	$(GO) -C tools/release build -trimpath -o ../../$@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod

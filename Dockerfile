@@ -19,11 +19,10 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
     export GOMODCACHE=/go/pkg/mod GOCACHE=/root/.cache/go-build GOOS=$TARGETOS GOARCH=$TARGETARCH \
         VERSION="${VERSION:-$(git describe --tags --always 2>/dev/null || echo dev)}" \
     && make build licences BINARY=/out/dicom-qr-gateway \
-    && mkdir -p /out/licenses /out/etc/ssl/certs /out/usr/share \
+    && mkdir -p /out/licenses /out/etc/ssl/certs \
     && mv /out/THIRD_PARTY_LICENSES.txt /out/licenses/ \
     && cp LICENSE /out/licenses/ \
     && cp -L /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ \
-    && cp "$(go env GOROOT)/lib/time/zoneinfo.zip" /out/usr/share/ \
     && echo 'appuser:x:10001:10001::/:/sbin/nologin' >/out/etc/passwd \
     && echo 'appuser:x:10001:' >/out/etc/group
 
@@ -32,8 +31,6 @@ LABEL org.opencontainers.image.title="dicom-qr-gateway" \
     org.opencontainers.image.description="Finds a patient's studies on a PACS and has them moved, by JSON over HTTP" \
     org.opencontainers.image.licenses="MIT"
 COPY --from=build /out/ /
-# For TZ: which day it is, and the time in the log.
-ENV ZONEINFO=/usr/share/zoneinfo.zip
 USER 10001:10001
 EXPOSE 6000
 HEALTHCHECK --interval=30s --timeout=6s --start-period=5s CMD ["/dicom-qr-gateway", "healthcheck"]

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+	_ "time/tzdata" // for TZ, where there is nothing but the binary
 
 	"github.com/rs/zerolog"
 

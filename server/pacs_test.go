@@ -26,6 +26,7 @@ type pacs struct {
 	studies int                            // of the patient, in the answer to C-FIND
 	find    func(a *association)           // answers C-FIND in place of that
 	move    func(a *association, n int)    // answers C-MOVE; nil: success
+	moveAny func(a *association)           // the same of studies that are not numbered
 	greet   func(a *association) (ok bool) // answers A-ASSOCIATE-RQ; nil: accepts
 
 	script dicomtest.Script
@@ -152,6 +153,10 @@ func (a *association) serve(m dicomtest.Message) {
 		}
 		a.done(dicomnet.StatusSuccess)
 	case dicomnet.CMoveRQ:
+		if a.pacs.moveAny != nil {
+			a.pacs.moveAny(a)
+			return
+		}
 		n := a.study()
 		a.pacs.saw("move", strconv.Itoa(n))
 		if a.pacs.move == nil {

@@ -515,19 +515,21 @@ func (e WarningCode) Valid() bool {
 	}
 }
 
-// AccessionNumber Only the studies with this accession number: no wildcards, no backslash, no control characters, not
-// only spaces. Outer spaces carry no meaning.
+// AccessionNumber Only the studies with this accession number, under which the examination was ordered, (0008,0050): no
+// wildcards, no backslash, no control characters, not only spaces. Outer spaces carry no meaning.
 //
-// Example: ACC-1
+// Example: ACC-1004
 type AccessionNumber = string
 
-// CalledAETitle Called AE title: printable ASCII without backslash, not only spaces (PS3.5, AE). Outer spaces carry no
-// meaning.
+// CalledAETitle Called AE title: the name of the PACS, as it is configured there; case counts. Printable ASCII without
+// backslash, not only spaces (PS3.5, AE). Outer spaces carry no meaning.
 //
 // Example: ORTHANCA
 type CalledAETitle = string
 
-// CallingAETitle Calling AE title of the whole association, of C-MOVE too. As the called AE title.
+// CallingAETitle Calling AE title: the name under which the gateway comes, for the whole association, C-MOVE included. The
+// PACS decides by it whom it lets in and what they may do, so it must mostly be configured there. Written
+// as the called AE title.
 //
 // Example: GATEWAY
 type CallingAETitle = string
@@ -535,6 +537,7 @@ type CallingAETitle = string
 // DICOMFault Where a DICOM operation failed and how: `status` and `meaning` where the PACS answered so; `source` and
 // `reason` of A-ASSOCIATE-RJ (with `result`) and A-ABORT, in the standard's words.
 type DICOMFault struct {
+	// Step How far it came: name resolution, TCP, TLS, negotiation of the association, C-ECHO, C-FIND or C-MOVE.
 	Step DICOMFaultStep `json:"step"`
 
 	// Status DIMSE status as four hex digits.
@@ -545,25 +548,36 @@ type DICOMFault struct {
 	// Meaning The standard's meaning of `status`.
 	Meaning *string `json:"meaning,omitempty"`
 
-	// Result Example: rejected-permanent
+	// Result Of a rejection, `rejected-permanent` or `rejected-transient`, which may be tried again.
+	//
+	// Example: rejected-permanent
 	Result *string `json:"result,omitempty"`
 
-	// Source Example: service-user
+	// Source Who rejected or aborted, in the standard's words: `service-user` is the application, `service-provider` the
+	// DICOM protocol layer below it.
+	//
+	//
+	// Example: service-user
 	Source *string `json:"source,omitempty"`
 
-	// Reason Example: called-AE-title-not-recognized
+	// Reason Why it did.
+	//
+	// Example: called-AE-title-not-recognized
 	Reason *string `json:"reason,omitempty"`
 }
 
-// DICOMFaultStep defines model for DICOMFault.Step.
+// DICOMFaultStep How far it came: name resolution, TCP, TLS, negotiation of the association, C-ECHO, C-FIND or C-MOVE.
 type DICOMFaultStep string
 
 // EchoContext The answer to the presentation context that was proposed for a service.
 type EchoContext struct {
-	Service        EchoContextService `json:"service"`
-	AbstractSyntax string             `json:"abstract_syntax"`
+	// Service What `/echo`, `/q` and `/qr` need, in this order.
+	Service EchoContextService `json:"service"`
 
-	// TransferSyntax Empty unless accepted.
+	// AbstractSyntax The SOP class that was proposed: the service as a UID.
+	AbstractSyntax string `json:"abstract_syntax"`
+
+	// TransferSyntax The encoding of data sets that the PACS chose, as a UID; empty unless accepted.
 	TransferSyntax string `json:"transfer_syntax"`
 
 	// Result The standard's word: `acceptance`, `user-rejection`, `no-reason`, `abstract-syntax-not-supported`,
@@ -571,99 +585,130 @@ type EchoContext struct {
 	Result string `json:"result"`
 }
 
-// EchoContextService defines model for EchoContext.Service.
+// EchoContextService What `/echo`, `/q` and `/qr` need, in this order.
 type EchoContextService string
 
-// EchoRequest defines model for EchoRequest.
+// EchoRequest A PACS and the name under which to call it.
 type EchoRequest struct {
-	// CFindAETitle Calling AE title of the whole association, of C-MOVE too. As the called AE title.
+	// CFindAETitle Calling AE title: the name under which the gateway comes, for the whole association, C-MOVE included. The
+	// PACS decides by it whom it lets in and what they may do, so it must mostly be configured there. Written
+	// as the called AE title.
+	//
 	//
 	// Example: GATEWAY
 	CFindAETitle CallingAETitle `json:"c_find_ae_title"`
 
-	// PACSAETitle Called AE title: printable ASCII without backslash, not only spaces (PS3.5, AE). Outer spaces carry no
-	// meaning.
+	// PACSAETitle Called AE title: the name of the PACS, as it is configured there; case counts. Printable ASCII without
+	// backslash, not only spaces (PS3.5, AE). Outer spaces carry no meaning.
 	//
 	//
 	// Example: ORTHANCA
 	PACSAETitle CalledAETitle `json:"pacs_ae_title"`
 
-	// PACSIP IPv4 address, IPv6 address (no brackets, no zone) or host name of the PACS; no scheme, no port.
+	// PACSIP Where the PACS is: IPv4 address, IPv6 address (no brackets, no zone) or host name; no scheme, no port. It
+	// is seen from the gateway, so in a container 127.0.0.1 is the container itself.
+	//
 	//
 	// Example: 127.0.0.1
 	PACSIP PACSHost `json:"pacs_ip"`
 
-	// PACSPort TCP port of the PACS.
+	// PACSPort TCP port at which the PACS takes DICOM associations; often 104, 11112 or 4242, with TLS 2762.
 	//
 	// Example: 4242
 	PACSPort PACSPort `json:"pacs_port"`
 
-	// PACSTLS DICOM TLS to the PACS.
+	// PACSTLS Speak DICOM over TLS to the PACS, with the gateway's own certificates and authorities (DICOM_TLS_…
+	// settings). The port is mostly another one then.
+	//
 	//
 	// Example: false
 	PACSTLS *PACSTLS `json:"pacs_tls,omitempty"`
 }
 
-// EchoResponse defines model for EchoResponse.
+// EchoResponse Every step passed.
 type EchoResponse struct {
+	// Operation The DICOM service that was asked.
 	Operation EchoResponseOperation `json:"operation"`
-	Status    EchoResponseStatus    `json:"status"`
-	Steps     []EchoStep            `json:"steps"`
+
+	// Status Always `ok`: a check that failed is a problem.
+	Status EchoResponseStatus `json:"status"`
+
+	// Steps In the order in which they were taken.
+	Steps []EchoStep `json:"steps"`
 }
 
-// EchoResponseOperation defines model for EchoResponse.Operation.
+// EchoResponseOperation The DICOM service that was asked.
 type EchoResponseOperation string
 
-// EchoResponseStatus defines model for EchoResponse.Status.
+// EchoResponseStatus Always `ok`: a check that failed is a problem.
 type EchoResponseStatus string
 
 // EchoStep One step on the way to the PACS, with what was learnt at it.
 type EchoStep struct {
-	Step       EchoStepStep   `json:"step"`
-	Status     EchoStepStatus `json:"status"`
-	DurationMs float64        `json:"duration_ms"`
+	// Step Which step.
+	Step EchoStepStep `json:"step"`
+
+	// Status `failed` is the last step; `skipped` is `tls` without `pacs_tls`.
+	Status EchoStepStatus `json:"status"`
+
+	// DurationMs Milliseconds that it took.
+	DurationMs float64 `json:"duration_ms"`
 
 	// Hint What to check, in plain words: always of the step that failed, and of `associate` where C-ECHO is
 	// accepted without C-FIND or C-MOVE.
 	Hint *string `json:"hint,omitempty"`
 
-	// Addresses Of `resolve`.
+	// Addresses Of `resolve`: the addresses of the host, in the order in which they are tried.
+	//
+	// Example: ["192.0.2.10"]
 	Addresses []string `json:"addresses,omitempty"`
 
 	// Address Of `connect`: address and port.
 	Address *string `json:"address,omitempty"`
 
-	// TLSVersion Example: TLS 1.3
+	// TLSVersion Of `tls`.
+	//
+	// Example: TLS 1.3
 	TLSVersion *string `json:"tls_version,omitempty"`
 
-	// CipherSuite Example: TLS_AES_128_GCM_SHA256
+	// CipherSuite Of `tls`.
+	//
+	// Example: TLS_AES_128_GCM_SHA256
 	CipherSuite *string `json:"cipher_suite,omitempty"`
 
 	// CertificateSubject Of the PACS's certificate, made printable.
 	CertificateSubject *string `json:"certificate_subject,omitempty"`
 
 	// CertificateIssuer Of the PACS's certificate, made printable.
-	CertificateIssuer      *string    `json:"certificate_issuer,omitempty"`
-	CertificateExpiry      *time.Time `json:"certificate_expiry,omitempty"`
-	ImplementationClassUID *string    `json:"implementation_class_uid,omitempty"`
+	CertificateIssuer *string `json:"certificate_issuer,omitempty"`
 
-	// ImplementationVersionName Empty where the PACS did not tell.
+	// CertificateExpiry When the PACS's certificate expires, or did.
+	CertificateExpiry *time.Time `json:"certificate_expiry,omitempty"`
+
+	// ImplementationClassUID Of `associate`: which DICOM software the PACS is, as a UID; empty where it did not tell.
+	ImplementationClassUID *string `json:"implementation_class_uid,omitempty"`
+
+	// ImplementationVersionName Of `associate`: the same for people; empty where the PACS did not tell.
+	//
+	// Example: OFFIS_DCMTK_367
 	ImplementationVersionName *string `json:"implementation_version_name,omitempty"`
 
-	// MaxPduLength 0 is no limit.
+	// MaxPduLength Of `associate`: the longest PDU that the PACS takes, in bytes; 0 is no limit.
+	//
+	// Example: 16384
 	MaxPduLength *int `json:"max_pdu_length,omitempty"`
 
 	// Contexts Of `associate`: the answers for C-ECHO, C-FIND and C-MOVE.
 	Contexts []EchoContext `json:"contexts,omitempty"`
 }
 
-// EchoStepStep defines model for EchoStep.Step.
+// EchoStepStep Which step.
 type EchoStepStep string
 
-// EchoStepStatus defines model for EchoStep.Status.
+// EchoStepStatus `failed` is the last step; `skipped` is `tls` without `pacs_tls`.
 type EchoStepStatus string
 
-// Fault defines model for Fault.
+// Fault One thing that is wrong with the request.
 type Fault struct {
 	// Pointer JSON Pointer (RFC 6901) to the field; empty for the body as a whole.
 	//
@@ -676,27 +721,40 @@ type Fault struct {
 	Detail string `json:"detail"`
 }
 
-// Health defines model for Health.
+// Health The process runs.
 type Health struct {
+	// Status There is no other.
 	Status HealthStatus `json:"status"`
 }
 
-// HealthStatus defines model for Health.Status.
+// HealthStatus There is no other.
 type HealthStatus string
 
-// MatchedEvent Data of the event `matched`.
+// MatchedEvent Data of the event `matched`: what will be moved. The fields are those of the answer.
 type MatchedEvent struct {
-	Operation    MatchedEventOperation `json:"operation"`
-	TotalCount   int                   `json:"total_count"`
-	PatientID    string                `json:"patient_id"`
-	StudyDetails []Study               `json:"study_details"`
-	Warnings     []Warning             `json:"warnings"`
+	Operation MatchedEventOperation `json:"operation"`
+
+	// TotalCount Studies that matched.
+	//
+	// Example: 1
+	TotalCount int `json:"total_count"`
+
+	// PatientID The Patient ID that was asked for.
+	//
+	// Example: 1112223333
+	PatientID string `json:"patient_id"`
+
+	// StudyDetails The studies that matched, in the order in which they will be moved.
+	StudyDetails []Study `json:"study_details"`
+
+	// Warnings Those of the query; `result` may have more.
+	Warnings []Warning `json:"warnings"`
 }
 
 // MatchedEventOperation defines model for MatchedEvent.Operation.
 type MatchedEventOperation string
 
-// MaxResults At most this many studies, the most recent ones.
+// MaxResults At most this many studies, the most recent ones, of those that match all other filters.
 //
 // Example: 10
 type MaxResults = int
@@ -706,56 +764,74 @@ type MaxResults = int
 // Example: 5
 type MaxYearsOld = int
 
-// Modalities Only studies with at least one of these modalities. Empty is no restriction.
+// Modalities Only studies with at least one of these modalities; a study has those of all its series. Empty is no
+// restriction.
 //
 // Example: ["CT","MR"]
 type Modalities = []Modality
 
-// Modality A modality as DICOM writes it, a code string.
+// Modality The kind of machine or document, as DICOM writes it, a code string: for example CT, MR, US, CR, DX, MG, NM,
+// PT, XA, SR. Upper case only.
 //
 // Example: CT
 type Modality = string
 
-// MoveDestination AE title of the C-MOVE destination; the PACS must know it. As the called AE title.
+// MoveDestination AE title to which the PACS sends the instances. C-MOVE has no room for an address: the PACS looks host and
+// port up in its own configuration, so it must know this title. Whether it does shows only in a C-MOVE.
+// Written as the called AE title.
 //
 // Example: ORTHANCB
 type MoveDestination = string
 
-// PACSHost IPv4 address, IPv6 address (no brackets, no zone) or host name of the PACS; no scheme, no port.
+// PACSHost Where the PACS is: IPv4 address, IPv6 address (no brackets, no zone) or host name; no scheme, no port. It
+// is seen from the gateway, so in a container 127.0.0.1 is the container itself.
 //
 // Example: 127.0.0.1
 type PACSHost = string
 
-// PACSPort TCP port of the PACS.
+// PACSPort TCP port at which the PACS takes DICOM associations; often 104, 11112 or 4242, with TLS 2762.
 //
 // Example: 4242
 type PACSPort = int
 
-// PACSTLS DICOM TLS to the PACS.
+// PACSTLS Speak DICOM over TLS to the PACS, with the gateway's own certificates and authorities (DICOM_TLS_…
+// settings). The port is mostly another one then.
 //
 // Example: false
 type PACSTLS = bool
 
-// PatientID Patient ID: no wildcards, no backslash, no control characters, not only spaces. Outer spaces carry no
-// meaning. Characters beyond ASCII are sent in ISO_IR 192.
+// PatientID Patient ID (0010,0020): the patient's number at that hospital, to be matched as a whole. A string, of
+// which leading zeros are a part. No wildcards, no backslash, no control characters, not only spaces. Outer
+// spaces carry no meaning. Characters beyond ASCII are sent in ISO_IR 192.
 //
 // Example: 1112223333
 type PatientID = string
 
-// Problem A problem document (RFC 9457).
+// Problem Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// `/echo`, the `hint` of the last step.
 type Problem struct {
-	// Type Example: urn:dicom-qr-gateway:problem:invalid_request
+	// Type The code as a URI.
+	//
+	// Example: urn:dicom-qr-gateway:problem:invalid_request
 	Type string `json:"type"`
 
 	// Title The same for every problem of this code.
-	Title  string `json:"title"`
-	Status int    `json:"status"`
+	//
+	// Example: Invalid request
+	Title string `json:"title"`
+
+	// Status The HTTP status.
+	//
+	// Example: 400
+	Status int `json:"status"`
 
 	// Detail A sentence for people.
 	Detail string      `json:"detail"`
 	Code   ProblemCode `json:"code"`
 
-	// CorrelationID As in the header; in every problem but a 404.
+	// CorrelationID As in the header; in every problem but a 404. The log has more under it.
+	//
+	// Example: order-4711
 	CorrelationID *string `json:"correlation_id,omitempty"`
 
 	// Errors Of a 400: one entry for each field that is at fault; of more than 100, the first 100.
@@ -781,7 +857,7 @@ type Problem struct {
 // | `method_not_allowed` | 405 | the route has other methods |
 // | `payload_too_large` | 413 | the body is over 64 KiB |
 // | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
-// | `too_many_requests` | 429 | the caller asks too often |
+// | `too_many_requests` | 429 | the caller asks too often; this version never says so |
 // | `internal_error` | 500 | unexpected fault of the gateway |
 // | `audit_failed` | 500 | the operation ran and could not be recorded, so its result is withheld |
 // | `name_resolution_failed` | 502 | the host name of the PACS has no address |
@@ -816,38 +892,68 @@ type ProblemCode string
 
 // ProgressEvent Data of the event `progress`. Counters are null where the PACS sent none.
 type ProgressEvent struct {
+	// StudyInstanceUID The study that is being moved.
 	StudyInstanceUID string `json:"StudyInstanceUID"`
 
 	// StudyIndex Which of the studies, from 1.
-	StudyIndex int  `json:"study_index"`
-	StudyCount int  `json:"study_count"`
-	Remaining  *int `json:"remaining"`
-	Completed  *int `json:"completed"`
-	Failed     *int `json:"failed"`
-	Warning    *int `json:"warning"`
+	//
+	// Example: 1
+	StudyIndex int `json:"study_index"`
 
-	// CompletedTotal Over all studies so far.
+	// StudyCount How many studies there are.
+	//
+	// Example: 3
+	StudyCount int `json:"study_count"`
+
+	// Remaining Instances of this study that are yet to come.
+	//
+	// Example: 2
+	Remaining *int `json:"remaining"`
+
+	// Completed Instances of this study that have arrived.
+	//
+	// Example: 5
+	Completed *int `json:"completed"`
+
+	// Failed Instances of this study that have not arrived and will not.
+	//
+	// Example: 0
+	Failed *int `json:"failed"`
+
+	// Warning Instances of this study that have arrived with a remark of the destination.
+	//
+	// Example: 0
+	Warning *int `json:"warning"`
+
+	// CompletedTotal `completed` over all studies so far.
+	//
+	// Example: 12
 	CompletedTotal int `json:"completed_total"`
 
-	// FailedTotal Over all studies so far.
+	// FailedTotal `failed` over all studies so far.
+	//
+	// Example: 0
 	FailedTotal int `json:"failed_total"`
 }
 
-// QueryRequest defines model for QueryRequest.
+// QueryRequest A PACS, a patient and filters. All filters must be met; those left out restrict nothing.
 type QueryRequest struct {
-	// AccessionNumber Only the studies with this accession number: no wildcards, no backslash, no control characters, not
-	// only spaces. Outer spaces carry no meaning.
+	// AccessionNumber Only the studies with this accession number, under which the examination was ordered, (0008,0050): no
+	// wildcards, no backslash, no control characters, not only spaces. Outer spaces carry no meaning.
 	//
 	//
-	// Example: ACC-1
+	// Example: ACC-1004
 	AccessionNumber *AccessionNumber `json:"accession_number,omitempty"`
 
-	// CFindAETitle Calling AE title of the whole association, of C-MOVE too. As the called AE title.
+	// CFindAETitle Calling AE title: the name under which the gateway comes, for the whole association, C-MOVE included. The
+	// PACS decides by it whom it lets in and what they may do, so it must mostly be configured there. Written
+	// as the called AE title.
+	//
 	//
 	// Example: GATEWAY
 	CFindAETitle CallingAETitle `json:"c_find_ae_title"`
 
-	// MaxResults At most this many studies, the most recent ones.
+	// MaxResults At most this many studies, the most recent ones, of those that match all other filters.
 	//
 	// Example: 10
 	MaxResults *MaxResults `json:"max_results,omitempty"`
@@ -857,35 +963,42 @@ type QueryRequest struct {
 	// Example: 5
 	MaxYearsOld *MaxYearsOld `json:"max_years_old,omitempty"`
 
-	// Modalities Only studies with at least one of these modalities. Empty is no restriction.
+	// Modalities Only studies with at least one of these modalities; a study has those of all its series. Empty is no
+	// restriction.
+	//
 	//
 	// Example: ["CT","MR"]
 	Modalities *Modalities `json:"modalities,omitempty"`
 
-	// PACSAETitle Called AE title: printable ASCII without backslash, not only spaces (PS3.5, AE). Outer spaces carry no
-	// meaning.
+	// PACSAETitle Called AE title: the name of the PACS, as it is configured there; case counts. Printable ASCII without
+	// backslash, not only spaces (PS3.5, AE). Outer spaces carry no meaning.
 	//
 	//
 	// Example: ORTHANCA
 	PACSAETitle CalledAETitle `json:"pacs_ae_title"`
 
-	// PACSIP IPv4 address, IPv6 address (no brackets, no zone) or host name of the PACS; no scheme, no port.
+	// PACSIP Where the PACS is: IPv4 address, IPv6 address (no brackets, no zone) or host name; no scheme, no port. It
+	// is seen from the gateway, so in a container 127.0.0.1 is the container itself.
+	//
 	//
 	// Example: 127.0.0.1
 	PACSIP PACSHost `json:"pacs_ip"`
 
-	// PACSPort TCP port of the PACS.
+	// PACSPort TCP port at which the PACS takes DICOM associations; often 104, 11112 or 4242, with TLS 2762.
 	//
 	// Example: 4242
 	PACSPort PACSPort `json:"pacs_port"`
 
-	// PACSTLS DICOM TLS to the PACS.
+	// PACSTLS Speak DICOM over TLS to the PACS, with the gateway's own certificates and authorities (DICOM_TLS_…
+	// settings). The port is mostly another one then.
+	//
 	//
 	// Example: false
 	PACSTLS *PACSTLS `json:"pacs_tls,omitempty"`
 
-	// PatientID Patient ID: no wildcards, no backslash, no control characters, not only spaces. Outer spaces carry no
-	// meaning. Characters beyond ASCII are sent in ISO_IR 192.
+	// PatientID Patient ID (0010,0020): the patient's number at that hospital, to be matched as a whole. A string, of
+	// which leading zeros are a part. No wildcards, no backslash, no control characters, not only spaces. Outer
+	// spaces carry no meaning. Characters beyond ASCII are sent in ISO_IR 192.
 	//
 	//
 	// Example: 1112223333
@@ -901,43 +1014,52 @@ type QueryRequest struct {
 	// Example: 2024-12-31
 	StudyDateTo *StudyDateTo `json:"study_date_to,omitempty"`
 
-	// StudyInstanceUIDs Only these studies, for example those that failed the last time. An empty list is refused, for a list
-	// that came out empty by mistake must not stand for every study.
+	// StudyInstanceUIDs Only these studies, for example those that failed the last time. They must be studies of this patient. An
+	// empty list is refused, for a list that came out empty by mistake must not stand for every study.
 	//
 	//
-	// Example: ["1.2.3.5"]
+	// Example: ["2.25.271033796554027947730860844069689557838"]
 	StudyInstanceUIDs *StudyInstanceUIDs `json:"study_instance_uids,omitempty"`
 }
 
-// QueryResponse defines model for QueryResponse.
+// QueryResponse All studies that match. There is at least one; none is a 404.
 type QueryResponse struct {
+	// Operation The DICOM service that was asked.
 	Operation QueryResponseOperation `json:"operation"`
-	Status    QueryResponseStatus    `json:"status"`
+
+	// Status Always `ok`: a query that failed is a problem.
+	Status QueryResponseStatus `json:"status"`
 
 	// PatientID The Patient ID that was asked for.
 	//
 	// Example: 1112223333
-	PatientID    string    `json:"patient_id"`
-	StudyDetails []Study   `json:"study_details"`
-	Warnings     []Warning `json:"warnings"`
+	PatientID string `json:"patient_id"`
+
+	// StudyDetails Newest first by date and time, studies without a date last.
+	StudyDetails []Study `json:"study_details"`
+
+	// Warnings Mostly empty.
+	Warnings []Warning `json:"warnings"`
 }
 
-// QueryResponseOperation defines model for QueryResponse.Operation.
+// QueryResponseOperation The DICOM service that was asked.
 type QueryResponseOperation string
 
-// QueryResponseStatus defines model for QueryResponse.Status.
+// QueryResponseStatus Always `ok`: a query that failed is a problem.
 type QueryResponseStatus string
 
-// Readiness defines model for Readiness.
+// Readiness The gateway takes new work.
 type Readiness struct {
+	// Status There is no other: not ready is a 503.
 	Status ReadinessStatus `json:"status"`
 }
 
-// ReadinessStatus defines model for Readiness.Status.
+// ReadinessStatus There is no other: not ready is a 503.
 type ReadinessStatus string
 
 // ResultEvent Data of the event `result`.
 type ResultEvent struct {
+	// Operation The DICOM service that was asked.
 	Operation ResultEventOperation `json:"operation"`
 
 	// Status `ok` with 200, `partial` with 207.
@@ -961,18 +1083,22 @@ type ResultEvent struct {
 	// PatientID The Patient ID that was asked for.
 	//
 	// Example: 1112223333
-	PatientID    string    `json:"patient_id"`
-	StudyDetails []Study   `json:"study_details"`
-	Warnings     []Warning `json:"warnings"`
+	PatientID string `json:"patient_id"`
 
-	// Retrievals One entry for each study, in the order of `study_details`.
+	// StudyDetails The studies that matched, in the order in which they were moved.
+	StudyDetails []Study `json:"study_details"`
+
+	// Warnings Mostly empty.
+	Warnings []Warning `json:"warnings"`
+
+	// Retrievals What became of each study, in the order of `study_details`.
 	Retrievals []Retrieval `json:"retrievals"`
 
 	// HTTPStatus The status that the plain answer has.
 	HTTPStatus ResultEventHTTPStatus `json:"http_status"`
 }
 
-// ResultEventOperation defines model for ResultEvent.Operation.
+// ResultEventOperation The DICOM service that was asked.
 type ResultEventOperation string
 
 // ResultEventStatus `ok` with 200, `partial` with 207.
@@ -983,65 +1109,93 @@ type ResultEventHTTPStatus int
 
 // Retrieval The outcome of one study's C-MOVE.
 type Retrieval struct {
-	// StudyInstanceUID Example: 1.2.3.4
+	// StudyInstanceUID The study, one of `study_details`.
+	//
+	// Example: 2.25.75748022655180156166817239146794627796
 	StudyInstanceUID string `json:"StudyInstanceUID"`
 
-	// Status A final 0000 with failed sub-operations, counted or named, is not `ok`, and one that reports zero
+	// Status | Status | Meaning |
+	// |---|---|
+	// | `ok` | every instance arrived, as far as the PACS tells |
+	// | `partial` | some instances arrived, others did not |
+	// | `failed` | the PACS failed it, or went away; `completed` tells how far it came |
+	// | `cancelled` | the PACS stopped it: the caller left, the time was up, or somebody else told it to |
+	// | `not_attempted` | the C-MOVE of this study was never sent |
+	//
+	// A final 0000 with failed sub-operations, counted or named, is not `ok`, and one that reports zero
 	// completed is `failed`, unless instances arrived with a warning; success without counters is `ok` on
 	// the PACS's word.
 	Status RetrievalStatus `json:"status"`
 
-	// DICOMStatus Final DIMSE status as four hex digits; empty where no final response came.
+	// DICOMStatus Final DIMSE status of the C-MOVE as four hex digits: 0000 is success, B000 says that some sub-operations
+	// failed, A… and C… are failures, FE00 is cancelled. Empty where no final response came.
+	//
 	//
 	// Example: 0000
 	DICOMStatus string `json:"dicom_status"`
 
-	// Completed Completed sub-operations; null where the PACS sent no counter.
+	// Completed Instances that arrived (completed sub-operations); null where the PACS sent no counter.
 	//
-	// Example: 42
+	// Example: 7
 	Completed *int `json:"completed"`
 
-	// Failed Failed sub-operations; null where the PACS sent no counter.
+	// Failed Instances that did not arrive (failed sub-operations); null where the PACS sent no counter.
 	//
 	// Example: 0
 	Failed *int `json:"failed"`
 
-	// Warning Sub-operations that ended with a warning; null where the PACS sent no counter.
+	// Warning Instances that arrived, with a remark of the destination (sub-operations that ended with a warning); null
+	// where the PACS sent no counter.
+	//
 	//
 	// Example: 0
 	Warning *int `json:"warning"`
 
-	// FailedSOPInstanceUIDs The instances that the PACS named as failed.
+	// FailedSOPInstanceUIDs The SOP Instance UIDs of the instances that the PACS named as failed; it need not name any.
 	//
 	// Example: []
 	FailedSOPInstanceUIDs []string `json:"failed_sop_instance_uids"`
 }
 
-// RetrievalStatus A final 0000 with failed sub-operations, counted or named, is not `ok`, and one that reports zero
+// RetrievalStatus | Status | Meaning |
+// |---|---|
+// | `ok` | every instance arrived, as far as the PACS tells |
+// | `partial` | some instances arrived, others did not |
+// | `failed` | the PACS failed it, or went away; `completed` tells how far it came |
+// | `cancelled` | the PACS stopped it: the caller left, the time was up, or somebody else told it to |
+// | `not_attempted` | the C-MOVE of this study was never sent |
+//
+// A final 0000 with failed sub-operations, counted or named, is not `ok`, and one that reports zero
 // completed is `failed`, unless instances arrived with a warning; success without counters is `ok` on
 // the PACS's word.
 type RetrievalStatus string
 
-// RetrieveRequest defines model for RetrieveRequest.
+// RetrieveRequest A QueryRequest and the AE title to which what matches is moved.
 type RetrieveRequest struct {
-	// AccessionNumber Only the studies with this accession number: no wildcards, no backslash, no control characters, not
-	// only spaces. Outer spaces carry no meaning.
+	// AccessionNumber Only the studies with this accession number, under which the examination was ordered, (0008,0050): no
+	// wildcards, no backslash, no control characters, not only spaces. Outer spaces carry no meaning.
 	//
 	//
-	// Example: ACC-1
+	// Example: ACC-1004
 	AccessionNumber *AccessionNumber `json:"accession_number,omitempty"`
 
-	// CFindAETitle Calling AE title of the whole association, of C-MOVE too. As the called AE title.
+	// CFindAETitle Calling AE title: the name under which the gateway comes, for the whole association, C-MOVE included. The
+	// PACS decides by it whom it lets in and what they may do, so it must mostly be configured there. Written
+	// as the called AE title.
+	//
 	//
 	// Example: GATEWAY
 	CFindAETitle CallingAETitle `json:"c_find_ae_title"`
 
-	// CMoveAETitle AE title of the C-MOVE destination; the PACS must know it. As the called AE title.
+	// CMoveAETitle AE title to which the PACS sends the instances. C-MOVE has no room for an address: the PACS looks host and
+	// port up in its own configuration, so it must know this title. Whether it does shows only in a C-MOVE.
+	// Written as the called AE title.
+	//
 	//
 	// Example: ORTHANCB
 	CMoveAETitle MoveDestination `json:"c_move_ae_title"`
 
-	// MaxResults At most this many studies, the most recent ones.
+	// MaxResults At most this many studies, the most recent ones, of those that match all other filters.
 	//
 	// Example: 10
 	MaxResults *MaxResults `json:"max_results,omitempty"`
@@ -1051,35 +1205,42 @@ type RetrieveRequest struct {
 	// Example: 5
 	MaxYearsOld *MaxYearsOld `json:"max_years_old,omitempty"`
 
-	// Modalities Only studies with at least one of these modalities. Empty is no restriction.
+	// Modalities Only studies with at least one of these modalities; a study has those of all its series. Empty is no
+	// restriction.
+	//
 	//
 	// Example: ["CT","MR"]
 	Modalities *Modalities `json:"modalities,omitempty"`
 
-	// PACSAETitle Called AE title: printable ASCII without backslash, not only spaces (PS3.5, AE). Outer spaces carry no
-	// meaning.
+	// PACSAETitle Called AE title: the name of the PACS, as it is configured there; case counts. Printable ASCII without
+	// backslash, not only spaces (PS3.5, AE). Outer spaces carry no meaning.
 	//
 	//
 	// Example: ORTHANCA
 	PACSAETitle CalledAETitle `json:"pacs_ae_title"`
 
-	// PACSIP IPv4 address, IPv6 address (no brackets, no zone) or host name of the PACS; no scheme, no port.
+	// PACSIP Where the PACS is: IPv4 address, IPv6 address (no brackets, no zone) or host name; no scheme, no port. It
+	// is seen from the gateway, so in a container 127.0.0.1 is the container itself.
+	//
 	//
 	// Example: 127.0.0.1
 	PACSIP PACSHost `json:"pacs_ip"`
 
-	// PACSPort TCP port of the PACS.
+	// PACSPort TCP port at which the PACS takes DICOM associations; often 104, 11112 or 4242, with TLS 2762.
 	//
 	// Example: 4242
 	PACSPort PACSPort `json:"pacs_port"`
 
-	// PACSTLS DICOM TLS to the PACS.
+	// PACSTLS Speak DICOM over TLS to the PACS, with the gateway's own certificates and authorities (DICOM_TLS_…
+	// settings). The port is mostly another one then.
+	//
 	//
 	// Example: false
 	PACSTLS *PACSTLS `json:"pacs_tls,omitempty"`
 
-	// PatientID Patient ID: no wildcards, no backslash, no control characters, not only spaces. Outer spaces carry no
-	// meaning. Characters beyond ASCII are sent in ISO_IR 192.
+	// PatientID Patient ID (0010,0020): the patient's number at that hospital, to be matched as a whole. A string, of
+	// which leading zeros are a part. No wildcards, no backslash, no control characters, not only spaces. Outer
+	// spaces carry no meaning. Characters beyond ASCII are sent in ISO_IR 192.
 	//
 	//
 	// Example: 1112223333
@@ -1095,16 +1256,17 @@ type RetrieveRequest struct {
 	// Example: 2024-12-31
 	StudyDateTo *StudyDateTo `json:"study_date_to,omitempty"`
 
-	// StudyInstanceUIDs Only these studies, for example those that failed the last time. An empty list is refused, for a list
-	// that came out empty by mistake must not stand for every study.
+	// StudyInstanceUIDs Only these studies, for example those that failed the last time. They must be studies of this patient. An
+	// empty list is refused, for a list that came out empty by mistake must not stand for every study.
 	//
 	//
-	// Example: ["1.2.3.5"]
+	// Example: ["2.25.271033796554027947730860844069689557838"]
 	StudyInstanceUIDs *StudyInstanceUIDs `json:"study_instance_uids,omitempty"`
 }
 
-// RetrieveResponse defines model for RetrieveResponse.
+// RetrieveResponse What was moved and what was not. Something was; nothing at all is a problem.
 type RetrieveResponse struct {
+	// Operation The DICOM service that was asked.
 	Operation RetrieveResponseOperation `json:"operation"`
 
 	// Status `ok` with 200, `partial` with 207.
@@ -1128,15 +1290,19 @@ type RetrieveResponse struct {
 	// PatientID The Patient ID that was asked for.
 	//
 	// Example: 1112223333
-	PatientID    string    `json:"patient_id"`
-	StudyDetails []Study   `json:"study_details"`
-	Warnings     []Warning `json:"warnings"`
+	PatientID string `json:"patient_id"`
 
-	// Retrievals One entry for each study, in the order of `study_details`.
+	// StudyDetails The studies that matched, in the order in which they were moved.
+	StudyDetails []Study `json:"study_details"`
+
+	// Warnings Mostly empty.
+	Warnings []Warning `json:"warnings"`
+
+	// Retrievals What became of each study, in the order of `study_details`.
 	Retrievals []Retrieval `json:"retrievals"`
 }
 
-// RetrieveResponseOperation defines model for RetrieveResponse.Operation.
+// RetrieveResponseOperation The DICOM service that was asked.
 type RetrieveResponseOperation string
 
 // RetrieveResponseStatus `ok` with 200, `partial` with 207.
@@ -1145,62 +1311,62 @@ type RetrieveResponseStatus string
 // Study One study in the words of DICOM. Dates and times are as DICOM writes them (`20240101`, `120000`), text
 // is UTF-8. What the PACS did not tell is an empty string or an empty array, never absent.
 type Study struct {
-	// PatientName (0010,0010)
+	// PatientName (0010,0010), as DICOM writes names: family, given, middle name, prefix and suffix with `^` between them; up to three spellings (alphabetic, ideographic, phonetic) with `=` between them.
 	//
 	// Example: DOE^JOHN
 	PatientName string `json:"PatientName"`
 
-	// PatientID (0010,0020)
+	// PatientID (0010,0020), the one that was asked for.
 	//
 	// Example: 1112223333
 	PatientID string `json:"PatientID"`
 
-	// DateOfBirth (0010,0030)
+	// DateOfBirth (0010,0030), Patient's Birth Date as YYYYMMDD.
 	//
 	// Example: 19700101
 	DateOfBirth string `json:"DateOfBirth"`
 
-	// StudyInstanceUID (0020,000D)
+	// StudyInstanceUID (0020,000D), the study's name among machines; never empty.
 	//
-	// Example: 1.2.3.4
+	// Example: 2.25.75748022655180156166817239146794627796
 	StudyInstanceUID string `json:"StudyInstanceUID"`
 
-	// StudyDescription (0008,1030)
+	// StudyDescription (0008,1030), for people.
 	//
 	// Example: CT ABDOMEN
 	StudyDescription string `json:"StudyDescription"`
 
-	// ModalitiesInStudy (0008,0061)
+	// ModalitiesInStudy (0008,0061), the modalities of all its series.
 	//
 	// Example: ["CT"]
 	ModalitiesInStudy []string `json:"ModalitiesInStudy"`
 
-	// StudyDate (0008,0020)
+	// StudyDate (0008,0020), YYYYMMDD.
 	//
-	// Example: 20240101
+	// Example: 20251103
 	StudyDate string `json:"StudyDate"`
 
-	// StudyTime (0008,0030)
+	// StudyTime (0008,0030), HHMMSS at the hospital, mostly; may be shorter, or have a fraction.
 	//
-	// Example: 120000
+	// Example: 091500
 	StudyTime string `json:"StudyTime"`
 
-	// AccessionNumber (0008,0050)
+	// AccessionNumber (0008,0050), the number of the order.
 	//
-	// Example: ACC-1
+	// Example: ACC-1007
 	AccessionNumber string `json:"AccessionNumber"`
 
-	// ReferringPhysicianName (0008,0090)
+	// ReferringPhysicianName (0008,0090), who ordered it.
 	//
 	// Example: REF^MD
 	ReferringPhysicianName string `json:"ReferringPhysicianName"`
 
-	// PerformingPhysicianName (0008,1050)
+	// PerformingPhysicianName (0008,1050), who performed it.
 	//
 	// Example: PERF^MD
 	PerformingPhysicianName string `json:"PerformingPhysicianName"`
 
-	// InstitutionName (0008,0080)
+	// InstitutionName (0008,0080), where.
 	//
 	// Example: Hospital
 	InstitutionName string `json:"InstitutionName"`
@@ -1216,31 +1382,35 @@ type StudyDateFrom = openapi_types.Date
 // Example: 2024-12-31
 type StudyDateTo = openapi_types.Date
 
-// StudyInstanceUIDs Only these studies, for example those that failed the last time. An empty list is refused, for a list
-// that came out empty by mistake must not stand for every study.
+// StudyInstanceUIDs Only these studies, for example those that failed the last time. They must be studies of this patient. An
+// empty list is refused, for a list that came out empty by mistake must not stand for every study.
 //
-// Example: ["1.2.3.5"]
+// Example: ["2.25.271033796554027947730860844069689557838"]
 type StudyInstanceUIDs = []UID
 
-// UID A DICOM unique identifier.
+// UID A DICOM unique identifier: groups of digits with dots between them.
 //
-// Example: 1.2.3.4
+// Example: 2.25.75748022655180156166817239146794627796
 type UID = string
 
-// Version defines model for Version.
+// Version Which build of the gateway this is.
 type Version struct {
-	// Version Example: v1.0.0
+	// Version The release, or what git says of a build between two.
+	//
+	// Example: v1.0.0
 	Version string `json:"version"`
 
-	// Commit Empty where unknown.
+	// Commit Git commit; empty where unknown.
 	Commit string `json:"commit"`
 
-	// BuildDate Empty where unknown.
+	// BuildDate Of the commit; empty where unknown.
 	//
 	// Example: 2024-01-31T12:00:00Z
 	BuildDate string `json:"build_date"`
 
-	// GoVersion Example: go1.26.0
+	// GoVersion The Go release that built it.
+	//
+	// Example: go1.26.0
 	GoVersion string `json:"go_version"`
 }
 
@@ -1248,7 +1418,9 @@ type Version struct {
 type Warning struct {
 	Code WarningCode `json:"code"`
 
-	// Message Example: 2 matches of other patients were dropped.
+	// Message A sentence for people, with a count and without patient data.
+	//
+	// Example: 2 matches of other patients were dropped
 	Message string `json:"message"`
 }
 
@@ -1272,97 +1444,121 @@ type WarningCode string
 // CorrelationID defines model for CorrelationID.
 type CorrelationID = string
 
-// DICOMFailed A problem document (RFC 9457).
+// DICOMFailed Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// `/echo`, the `hint` of the last step.
 type DICOMFailed = Problem
 
-// EchoFailed A problem document (RFC 9457).
+// Draining Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// `/echo`, the `hint` of the last step.
+type Draining = Problem
+
+// EchoFailed Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// `/echo`, the `hint` of the last step.
 type EchoFailed = Problem
 
-// Forbidden A problem document (RFC 9457).
+// Forbidden Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// `/echo`, the `hint` of the last step.
 type Forbidden = Problem
 
-// InternalError A problem document (RFC 9457).
+// InternalError Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// `/echo`, the `hint` of the last step.
 type InternalError = Problem
 
-// InvalidRequest A problem document (RFC 9457).
+// InvalidRequest Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// `/echo`, the `hint` of the last step.
 type InvalidRequest = Problem
 
-// MethodNotAllowed A problem document (RFC 9457).
+// MethodNotAllowed Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// `/echo`, the `hint` of the last step.
 type MethodNotAllowed = Problem
 
-// NoStudyMatched A problem document (RFC 9457).
+// NoStudyMatched Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// `/echo`, the `hint` of the last step.
 type NoStudyMatched = Problem
 
-// PayloadTooLarge A problem document (RFC 9457).
+// OperationFault Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// `/echo`, the `hint` of the last step.
+type OperationFault = Problem
+
+// PayloadTooLarge Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// `/echo`, the `hint` of the last step.
 type PayloadTooLarge = Problem
 
-// TooManyRequests A problem document (RFC 9457).
+// QueryFailed Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// `/echo`, the `hint` of the last step.
+type QueryFailed = Problem
+
+// TooManyRequests Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// `/echo`, the `hint` of the last step.
 type TooManyRequests = Problem
 
-// Unauthorized A problem document (RFC 9457).
+// Unauthorized Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// `/echo`, the `hint` of the last step.
 type Unauthorized = Problem
 
-// Unavailable A problem document (RFC 9457).
+// Unavailable Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// `/echo`, the `hint` of the last step.
 type Unavailable = Problem
 
-// UnsupportedMediaType A problem document (RFC 9457).
+// UnsupportedMediaType Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// `/echo`, the `hint` of the last step.
 type UnsupportedMediaType = Problem
 
-// Echo defines model for Echo.
+// Echo A PACS and the name under which to call it.
 type Echo = EchoRequest
 
-// Query defines model for Query.
+// Query A PACS, a patient and filters. All filters must be met; those left out restrict nothing.
 type Query = QueryRequest
 
-// Retrieve defines model for Retrieve.
+// Retrieve A QueryRequest and the AE title to which what matches is moved.
 type Retrieve = RetrieveRequest
 
 // EchoParams defines parameters for Echo.
 type EchoParams struct {
-	// XCorrelationID The caller's own correlation ID: 1 to 128 visible ASCII characters. Anything else is replaced by a
-	// fresh one, never refused.
+	// XCorrelationID The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
+	// characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // GetHealthParams defines parameters for GetHealth.
 type GetHealthParams struct {
-	// XCorrelationID The caller's own correlation ID: 1 to 128 visible ASCII characters. Anything else is replaced by a
-	// fresh one, never refused.
+	// XCorrelationID The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
+	// characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // GetMetricsParams defines parameters for GetMetrics.
 type GetMetricsParams struct {
-	// XCorrelationID The caller's own correlation ID: 1 to 128 visible ASCII characters. Anything else is replaced by a
-	// fresh one, never refused.
+	// XCorrelationID The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
+	// characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // QueryParams defines parameters for Query.
 type QueryParams struct {
-	// XCorrelationID The caller's own correlation ID: 1 to 128 visible ASCII characters. Anything else is replaced by a
-	// fresh one, never refused.
+	// XCorrelationID The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
+	// characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // RetrieveParams defines parameters for Retrieve.
 type RetrieveParams struct {
-	// XCorrelationID The caller's own correlation ID: 1 to 128 visible ASCII characters. Anything else is replaced by a
-	// fresh one, never refused.
+	// XCorrelationID The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
+	// characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // GetReadyParams defines parameters for GetReady.
 type GetReadyParams struct {
-	// XCorrelationID The caller's own correlation ID: 1 to 128 visible ASCII characters. Anything else is replaced by a
-	// fresh one, never refused.
+	// XCorrelationID The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
+	// characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // GetVersionParams defines parameters for GetVersion.
 type GetVersionParams struct {
-	// XCorrelationID The caller's own correlation ID: 1 to 128 visible ASCII characters. Anything else is replaced by a
-	// fresh one, never refused.
+	// XCorrelationID The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
+	// characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
@@ -1674,6 +1870,16 @@ type DICOMFailedApplicationProblemPlusJSONResponse struct {
 	Headers DICOMFailedResponseHeaders
 }
 
+type DrainingResponseHeaders struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+type DrainingApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers DrainingResponseHeaders
+}
+
 type EchoFailedResponseHeaders struct {
 	XCorrelationID string
 }
@@ -1736,6 +1942,15 @@ type NotModifiedResponse struct {
 	Headers NotModifiedResponseHeaders
 }
 
+type OperationFaultResponseHeaders struct {
+	XCorrelationID string
+}
+type OperationFaultApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers OperationFaultResponseHeaders
+}
+
 type PayloadTooLargeResponseHeaders struct {
 	XCorrelationID string
 }
@@ -1743,6 +1958,15 @@ type PayloadTooLargeApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
 	Headers PayloadTooLargeResponseHeaders
+}
+
+type QueryFailedResponseHeaders struct {
+	XCorrelationID string
+}
+type QueryFailedApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers QueryFailedResponseHeaders
 }
 
 type TooManyRequestsResponseHeaders struct {
@@ -1938,7 +2162,7 @@ func (response Echo429ApplicationProblemPlusJSONResponse) VisitEchoResponse(w ht
 }
 
 type Echo500ApplicationProblemPlusJSONResponse struct {
-	InternalErrorApplicationProblemPlusJSONResponse
+	OperationFaultApplicationProblemPlusJSONResponse
 }
 
 func (response Echo500ApplicationProblemPlusJSONResponse) VisitEchoResponse(w http.ResponseWriter) error {
@@ -2305,7 +2529,7 @@ func (response Query429ApplicationProblemPlusJSONResponse) VisitQueryResponse(w 
 }
 
 type Query500ApplicationProblemPlusJSONResponse struct {
-	InternalErrorApplicationProblemPlusJSONResponse
+	OperationFaultApplicationProblemPlusJSONResponse
 }
 
 func (response Query500ApplicationProblemPlusJSONResponse) VisitQueryResponse(w http.ResponseWriter) error {
@@ -2322,7 +2546,7 @@ func (response Query500ApplicationProblemPlusJSONResponse) VisitQueryResponse(w 
 }
 
 type Query502ApplicationProblemPlusJSONResponse struct {
-	DICOMFailedApplicationProblemPlusJSONResponse
+	QueryFailedApplicationProblemPlusJSONResponse
 }
 
 func (response Query502ApplicationProblemPlusJSONResponse) VisitQueryResponse(w http.ResponseWriter) error {
@@ -2594,7 +2818,7 @@ func (response Retrieve429ApplicationProblemPlusJSONResponse) VisitRetrieveRespo
 }
 
 type Retrieve500ApplicationProblemPlusJSONResponse struct {
-	InternalErrorApplicationProblemPlusJSONResponse
+	OperationFaultApplicationProblemPlusJSONResponse
 }
 
 func (response Retrieve500ApplicationProblemPlusJSONResponse) VisitRetrieveResponse(w http.ResponseWriter) error {
@@ -2711,7 +2935,7 @@ func (response GetReady500ApplicationProblemPlusJSONResponse) VisitGetReadyRespo
 }
 
 type GetReady503ApplicationProblemPlusJSONResponse struct {
-	UnavailableApplicationProblemPlusJSONResponse
+	DrainingApplicationProblemPlusJSONResponse
 }
 
 func (response GetReady503ApplicationProblemPlusJSONResponse) VisitGetReadyResponse(w http.ResponseWriter) error {

@@ -184,19 +184,3 @@ func TestEchoOfAPACS(t *testing.T) {
 	assert.Equal(t, client.EchoStepStepConnect, step)
 	assert.Contains(t, hint, "this port")
 }
-
-func TestTheHintsOfTheContractAreThoseOfTheGateway(t *testing.T) {
-	contract := embeddedContract(t)
-	examples := contract.Components.Responses["EchoFailed"].Value.Content.Get("application/problem+json").Examples
-	steps := examples["rejected"].Value.Value.(map[string]any)["steps"].([]any)
-	want := steps[len(steps)-1].(map[string]any)["hint"]
-
-	script := &dicomtest.Script{Play: func(p *dicomtest.Peer) {
-		p.ReadAssociateRQ()
-		p.Send([]byte{3, 0, 0, 0, 0, 4, 0, 1, 1, 7})
-	}}
-	g := qr.New(qr.Options{DialContext: script.DialContext})
-	report := g.Echo(t.Context(), qr.Peer{Host: "192.0.2.10", Port: 104, CalledAETitle: "A", CallingAETitle: "B"})
-	require.NoError(t, script.Err())
-	assert.Equal(t, want, report.Steps[len(report.Steps)-1].Hint)
-}

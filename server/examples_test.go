@@ -157,7 +157,7 @@ func otherProblems(t *testing.T) map[string]string {
 	return map[string]string{
 		"InvalidRequest": answer(open, http.MethodPost, "/q",
 			`{"pacs_ip":"127.0.0.1","pacs_port":104104,"pacs_aetitle":"PACS","c_find_ae_title":"GATEWAY","patient_id":"1"}`),
-		"Unauthorized":         answer(closed, http.MethodPost, "/q", queryBody),
+		"Unauthorized":         answer(closed, http.MethodPost, "/q", queryBody), //nolint:misspell // HTTP's word
 		"NoStudyMatched":       answer(open, http.MethodPost, "/q", queryBody),
 		"RouteNotFound":        answer(open, http.MethodPost, "/query", queryBody),
 		"MethodNotAllowed":     answer(open, http.MethodGet, "/q", ""),

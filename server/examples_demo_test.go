@@ -1,0 +1,106 @@
+package server
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/qr"
+)
+
+// demonstration is a gateway as `make run` starts it, on other ports.
+type demonstration struct {
+	*running
+	pacsPort string
+}
+
+func startDemonstration(t *testing.T) *demonstration {
+	t.Helper()
+	demo, err := dicomtest.StartDemo("127.0.0.1:0", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, demo.Close()) })
+	_, port, err := net.SplitHostPort(demo.A.Addr())
+	require.NoError(t, err)
+	return &demonstration{start(t, qr.New(qr.Options{})), port}
+}
+
+// ask sends a request that is written for the usual ports; so is the answer.
+func (d *demonstration) ask(t *testing.T, path, body string, header ...string) (status, contentType, answer string) {
+	t.Helper()
+	body = regexp.MustCompile(`"pacs_port":\s*4242\b`).ReplaceAllString(body, `"pacs_port":`+d.pacsPort)
+	code, headers, answer := d.post(t, path, body, append(header, "X-Correlation-ID", exampleID)...)
+	answer = strings.ReplaceAll(answer, "127.0.0.1:"+d.pacsPort, "127.0.0.1:4242")
+	return strconv.Itoa(code), headers.Get("Content-Type"), answer
+}
+
+func TestARequestsExampleIsAnsweredWithTheExampleOfTheSameName(t *testing.T) {
+	demo := startDemonstration(t)
+	for path, item := range embeddedContract(t).Paths.Map() {
+		if item.Post == nil {
+			continue
+		}
+		for key, request := range item.Post.RequestBody.Value.Content.Get(jsonType).Examples {
+			t.Run(path+" "+key, func(t *testing.T) {
+				body, err := json.Marshal(request.Value.Value)
+				require.NoError(t, err)
+				status, contentType, answer := demo.ask(t, path, string(body))
+				shown := 0
+				for code, response := range item.Post.Responses.Map() {
+					content := response.Value.Content.Get(contentType)
+					if content == nil || content.Examples[key] == nil || code != status {
+						continue
+					}
+					shown++
+					assert.Equal(t, untimed(content.Examples[key].Value.Value), untimed(asExample(t, answer)))
+				}
+				assert.Equal(t, 1, shown, "examples named %s of %s as %s", key, status, contentType)
+			})
+		}
+	}
+}
+
+func TestExamplesOfStreamsAreWhatTheDemonstrationSends(t *testing.T) {
+	demo := startDemonstration(t)
+	retrieve := embeddedContract(t).Paths.Find("/qr").Post
+	streams := retrieve.Responses.Status(http.StatusOK).Value.Content.Get(eventType).Examples
+	require.NotEmpty(t, streams)
+	for key, stream := range streams {
+		request := retrieve.RequestBody.Value.Content.Get(jsonType).Examples[key]
+		require.NotNil(t, request, key)
+		body, err := json.Marshal(request.Value.Value)
+		require.NoError(t, err)
+		status, contentType, answer := demo.ask(t, "/qr", string(body), "Accept", eventType)
+		assert.Equal(t, "200", status, key)
+		assert.Equal(t, eventType, contentType, key)
+		assert.Equal(t, stream.Value.Value, answer, key)
+	}
+}
+
+func TestTheTourOfTheDescriptionGoesThrough(t *testing.T) {
+	demo := startDemonstration(t)
+	tour := regexp.MustCompile("(?s)curl http://localhost:8888(/\\w+) -H 'Content-Type: application/json' -d '(.*?)'\n").
+		FindAllStringSubmatch(embeddedContract(t).Info.Description, -1)
+	require.Len(t, tour, 3)
+	var last string
+	for _, step := range tour {
+		status, _, answer := demo.ask(t, step[1], step[2])
+		require.Equal(t, "200", status, "%s: %s", step[1], answer)
+		last = answer
+	}
+	assert.Contains(t, last, `"completed":7`, "as the description says")
+
+	_, _, metrics := demo.do(t, http.MethodGet, "/metrics", nil)
+	example := embeddedContract(t).Paths.Find("/metrics").Get.Responses.Status(http.StatusOK).Value.Content.Get("text/plain").Example
+	for line := range strings.Lines(example.(string)) {
+		upToPort, _, _ := strings.Cut(strings.TrimSpace(line), `peer="`)
+		assert.True(t, strings.Contains(metrics, upToPort), line)
+	}
+}

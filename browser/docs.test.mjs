@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { background, faint, launch, open, overflow, shoot } from './browser.mjs';
-import { start } from './gateway.mjs';
+import { behind, start } from './gateway.mjs';
+import { answerOf, chooseExample, execute, operationAt, tryItOut } from './swagger.mjs';
 
 const pages = {
   docs: { path: '/docs', drawn: '.opblock-summary-path', text: '/q' },
@@ -28,14 +33,24 @@ after(async () => {
 
 async function assertReadable(page) {
   assert.equal(await overflow(page), 0, 'pixels wider than the window');
-  assert.deepEqual(await faint(page, 3), [], 'texts that are hard to read');
+  assert.deepEqual(await faint(page, 4.5), [], 'texts that are hard to read');
+}
+
+// visit opens a page, hands it to see and wants nothing to have gone wrong but
+// what see says may: the answers that it asked for.
+async function visit(path, look, see, base = gateway.url) {
+  const { page, faults, close } = await open(browser, base, path, look);
+  const expected = await see(page) ?? [];
+  const surprises = faults.filter((fault) => !expected.some((status) =>
+    fault.startsWith(`${status}: `) || fault.includes(`responded with a status of ${status} `)));
+  assert.deepEqual(surprises, []);
+  await close();
 }
 
 for (const [name, { path, drawn, text }] of Object.entries(pages)) {
   describe(path, () => {
     for (const look of looks) {
-      test(`renders from this host alone and without an error (${look.name})`, async () => {
-        const { page, faults, close } = await open(browser, gateway.url, path, look);
+      test(`renders from this host alone and without an error (${look.name})`, () => visit(path, look, async (page) => {
         await page.locator(drawn).first().waitFor();
         await page.getByText(text, { exact: true }).first().waitFor({ state: 'attached' });
         await page.waitForLoadState('networkidle');
@@ -43,66 +58,180 @@ for (const [name, { path, drawn, text }] of Object.entries(pages)) {
         await shoot(page, `${name}-${look.name}-whole`, true);
 
         assert.match(await page.title(), /DICOM Query\/Retrieve gateway/);
+        assert.equal(await page.locator('html').getAttribute('lang'), 'en');
         const brightness = await background(page);
         assert.ok(look.colorScheme === 'dark' ? brightness < 64 : brightness > 191, `brightness ${brightness}`);
         await assertReadable(page);
-        assert.deepEqual(faults, []);
-        await close();
-      });
+      }));
     }
 
-    test('follows the colour scheme while it is open', async () => {
-      const { page, faults, close } = await open(browser, gateway.url, path);
+    test('follows the colour scheme while it is open', () => visit(path, {}, async (page) => {
       await page.locator(drawn).first().waitFor();
       await page.emulateMedia({ colorScheme: 'dark' });
       await page.locator(drawn).first().waitFor();
       assert.ok(await background(page) < 64);
-      assert.deepEqual(faults, []);
-      await close();
+    }));
+
+    test('teaches what AE titles and move destinations are', () => visit(path, {}, async (page) => {
+      await page.locator(drawn).first().waitFor();
+      for (const heading of ['DICOM in three minutes', 'A first request', 'A PACS of your own']) {
+        await page.getByRole('heading', { name: heading }).first().waitFor();
+      }
+      await page.getByText('C-MOVE brings nothing to the caller').first().waitFor();
+    }));
+
+    test('works under a path of a proxy', async () => {
+      const proxy = await behind(gateway.url, '/dicom');
+      await visit(path, {}, async (page) => {
+        await page.locator(drawn).first().waitFor();
+        await page.waitForLoadState('networkidle');
+      }, proxy.url);
+      await proxy.stop();
     });
   });
 }
 
 for (const look of looks) {
-  test(`"Try it out" of /q shows the studies of the demonstration PACS (${look.name})`, async () => {
-    const { page, faults, close } = await open(browser, gateway.url, '/docs', look);
-    const operation = page.locator('.opblock', { has: page.locator('[data-path="/q"]') });
-    await operation.locator('.opblock-summary').click();
-    await operation.getByRole('button', { name: 'Try it out' }).click();
-    await operation.locator('textarea.body-param__text').fill(JSON.stringify({
-      pacs_ip: '127.0.0.1',
-      pacs_port: gateway.pacsPort,
-      pacs_ae_title: 'ORTHANCA',
-      c_find_ae_title: 'GATEWAY',
-      patient_id: '1112223333',
-    }));
-    await operation.getByRole('button', { name: 'Execute' }).click();
-    const answer = operation.locator('.live-responses-table .response');
-    await answer.waitFor();
-    await shoot(page, `docs-try-it-out-${look.name}`, true);
-    assert.match(await answer.locator('.response-col_status').innerText(), /^200/);
-    assert.match(await answer.innerText(), /StudyInstanceUID/);
-    await assertReadable(page);
-    assert.deepEqual(faults, []);
-    await close();
-  });
+  test(`"Try it out" of /echo, /q and /qr works with the examples as they are (${look.name})`, () => visit('/docs', look, async (page) => {
+    for (const [path, expected] of [
+      ['/echo', /"C-ECHO"[^]*"ok"/], ['/q', /"StudyDescription": "CT ABDOMEN"/], ['/qr', /"message": "The study was moved."/],
+    ]) {
+      const operation = await tryItOut(page, path);
+      await execute(operation, gateway.pacsPort);
+      const { status, text } = await answerOf(operation);
+      await operation.screenshot({ path: new URL(`screenshots/try${path.replace('/', '-')}-${look.name}.png`, import.meta.url).pathname });
+      assert.match(status, /^200/);
+      assert.match(text, expected);
+      await assertReadable(page);
+      await operation.locator('.opblock-summary-control').click();
+    }
+  }));
 }
 
-test('the search of /redoc finds an operation', async () => {
-  const { page, faults, close } = await open(browser, gateway.url, '/redoc');
+test('a choice of examples shows each kind of answer', () => visit('/docs', {}, async (page) => {
+  for (const [path, example, status, expected] of [
+    ['/q', 'all', 200, /"MR LUMBAR SPINE"/],
+    ['/q', 'other_characters', 200, /山田\^太郎/],
+    ['/q', 'no_study_matched', 404, /"no_study_matched"/],
+    ['/qr', 'partial', 207, /"partial"/],
+    ['/qr', 'move_destination_unknown', 502, /"A801"/],
+    ['/echo', 'association_rejected', 502, /"hint": "The PACS does not answer to this called AE title/],
+  ]) {
+    const operation = await tryItOut(page, path);
+    await chooseExample(operation.locator('.opblock-section-request-body'), example);
+    await execute(operation, gateway.pacsPort);
+    const answer = await answerOf(operation);
+    assert.match(answer.status, new RegExp(`^${status}`), `${path} ${example}`);
+    assert.match(answer.text, expected);
+    await operation.locator('.opblock-summary-control').click();
+  }
+  return [404, 502];
+}));
+
+test('the event stream of /qr is shown to its end', () => visit('/docs', {}, async (page) => {
+  const operation = await tryItOut(page, '/qr');
+  await operation.locator('tr.response[data-code="200"] .response-controls select').first().selectOption('text/event-stream');
+  await execute(operation, gateway.pacsPort);
+  const { status, text } = await answerOf(operation);
+  await shoot(page, 'docs-event-stream', true);
+  assert.match(status, /^200/);
+  assert.match(text, /event: matched[^]*event: progress[^]*event: retrieved[^]*event: result/);
+}));
+
+for (const look of looks.filter(({ name }) => name === 'dark-desk' || name === 'light-phone')) {
+  test(`each problem has its example under its status (${look.name})`, () => visit('/docs', look, async (page) => {
+    const operation = await operationAt(page, '/qr');
+    let shown = 0;
+    for (const row of await operation.locator('tr.response').all()) {
+      const status = await row.getAttribute('data-code');
+      if (status < '400') continue;
+      const select = row.locator('.examples-select-element');
+      for (const key of await select.locator('option').evaluateAll((options) => options.map((option) => option.value))) {
+        await select.selectOption(key);
+        const document = JSON.parse(await row.locator('.example code, .example pre').first().textContent());
+        assert.equal(String(document.status), status);
+        assert.ok(key.startsWith(document.code), key);
+        shown += 1;
+      }
+    }
+    assert.ok(shown > 40, `${shown} examples`);
+    await operation.screenshot({ path: new URL(`screenshots/problems-${look.name}.png`, import.meta.url).pathname });
+    await assertReadable(page);
+  }));
+}
+
+test('under a path of a proxy, "Try it out" asks under that path, and the root leads to the page', async () => {
+  const proxy = await behind(gateway.url, '/dicom');
+  await visit('/', {}, async (page) => {
+    assert.equal(page.url(), `${proxy.url}/docs`);
+    const operation = await tryItOut(page, '/q');
+    await execute(operation, gateway.pacsPort);
+    const { status, text } = await answerOf(operation);
+    assert.match(status, /^200/);
+    assert.match(text, /CT ABDOMEN/);
+  }, proxy.url);
+  await proxy.stop();
+});
+
+test('"Authorize" takes an API key where the gateway asks for one', async () => {
+  const key = 'browser-test-key';
+  const dir = await mkdtemp(join(tmpdir(), 'keys-'));
+  await writeFile(join(dir, 'keys'), `browser:${createHash('sha256').update(key).digest('hex')}\n`);
+  const closed = await start({ API_KEYS_FILE: join(dir, 'keys') });
+  await visit('/docs', { colorScheme: 'dark' }, async (page) => {
+    const operation = await tryItOut(page, '/q');
+    await execute(operation, closed.pacsPort);
+    assert.match((await answerOf(operation)).status, /^401/);
+
+    await page.locator('.auth-wrapper .authorize').first().click();
+    const dialog = page.locator('.dialog-ux');
+    await dialog.locator('input').fill(key);
+    await shoot(page, 'docs-authorize');
+    await dialog.getByRole('button', { name: 'Apply credentials' }).click();
+    await dialog.getByRole('button', { name: 'Close' }).last().click();
+    await operation.getByRole('button', { name: 'Clear' }).click();
+    await execute(operation, closed.pacsPort);
+    assert.match((await answerOf(operation)).status, /^200/);
+    return [401];
+  }, closed.url);
+  await closed.stop();
+  await rm(dir, { recursive: true });
+});
+
+test('the keyboard reaches the routes, and shows where it is', () => visit('/docs', {}, async (page) => {
+  await page.locator('.opblock').first().waitFor();
+  await page.keyboard.press('Tab'); // the name
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Routes');
+  assert.notEqual(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), 'none');
+  await page.keyboard.press('Enter');
+  await page.keyboard.press('Tab');
+  assert.ok(await page.evaluate(() => document.querySelector('#routes').contains(document.activeElement)));
+  assert.notEqual(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), 'none');
+}));
+
+for (const look of looks.filter(({ name }) => name === 'light-desk' || name === 'dark-phone')) {
+  test(`/redoc shows examples of requests and of problems (${look.name})`, () => visit('/redoc#operation/retrieve', look, async (page) => {
+    const operation = page.locator('[id="tag/operations/operation/retrieve"], [id="operation/retrieve"]').first();
+    await operation.waitFor();
+    await operation.scrollIntoViewIfNeeded();
+    await operation.getByRole('button', { name: /^502/ }).first().click();
+    await page.getByRole('tab', { name: '502' }).nth(1).click();
+    await page.getByText('urn:dicom-qr-gateway:problem:move_failed').first().waitFor();
+    await operation.screenshot({ path: new URL(`screenshots/redoc-qr-${look.name}.png`, import.meta.url).pathname });
+    await assertReadable(page);
+  }));
+}
+
+test('the search of /redoc finds an operation', () => visit('/redoc', {}, async (page) => {
   await page.getByPlaceholder('Search').fill('studies');
   await page.locator('[data-role="search:results"] [role="menuitem"]').first().waitFor();
   await shoot(page, 'redoc-search');
-  assert.deepEqual(faults, []);
-  await close();
-});
+}));
 
-test('an operation has an address of its own', async () => {
-  const { page, faults, close } = await open(browser, gateway.url, '/docs');
+test('an operation has an address of its own', () => visit('/docs', {}, async (page) => {
   await page.locator('[data-path="/q"]').first().click();
   await page.waitForURL(/#\/.+\/.+/);
   await page.reload();
   await page.getByRole('button', { name: 'Try it out' }).waitFor();
-  assert.deepEqual(faults, []);
-  await close();
-});
+}));

@@ -2,6 +2,7 @@
 // built one with its demonstration PACS, on free ports of the loopback.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import http from 'node:http';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
@@ -34,23 +35,24 @@ async function untilReady(url, gone) {
 }
 
 // start resolves to the gateway's address, the port of PACS ORTHANCA beside it,
-// and stop().
-export async function start() {
-  if (process.env.BASE_URL) {
+// and stop(). Settings are those that are unlike a plain one's, which is always built.
+export async function start(settings) {
+  if (process.env.BASE_URL && !settings) {
     return { url: process.env.BASE_URL.replace(/\/$/, ''), pacsPort: Number(process.env.PACS_PORT ?? 4242), stop: async () => {} };
   }
-  const [http, pacsA, pacsB] = await freePorts(3);
+  const [port, pacsA, pacsB] = await freePorts(3);
   const child = spawn(binary, ['demo'], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: {
       ...process.env,
-      LISTEN_ADDR: `127.0.0.1:${http}`,
+      ...settings,
+      LISTEN_ADDR: `127.0.0.1:${port}`,
       DEMO_PACS_A_ADDR: `127.0.0.1:${pacsA}`,
       DEMO_PACS_B_ADDR: `127.0.0.1:${pacsB}`,
     },
   });
   const ended = once(child, 'exit');
-  const url = `http://127.0.0.1:${http}`;
+  const url = `http://127.0.0.1:${port}`;
   await untilReady(url, () => child.exitCode !== null || child.signalCode !== null);
   return {
     url,
@@ -58,6 +60,29 @@ export async function start() {
     stop: async () => {
       child.kill('SIGTERM');
       await ended;
+    },
+  };
+}
+
+// behind starts a proxy that has url under path, and nothing else.
+export async function behind(url, path) {
+  const proxy = http.createServer((request, response) => {
+    if (!request.url.startsWith(`${path}/`)) {
+      response.writeHead(404).end();
+      return;
+    }
+    const { method, headers } = request;
+    request.pipe(http.request(url + request.url.slice(path.length), { method, headers }, (answer) => {
+      response.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(response);
+    }));
+  }).listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  return {
+    url: `http://127.0.0.1:${proxy.address().port}${path}`,
+    stop: async () => {
+      proxy.close();
+      proxy.closeAllConnections();
     },
   };
 }

@@ -102,7 +102,8 @@ func New(o Options) (*Server, error) {
 	h := &handlers{gateway: s.auditor.around(counted{o.Gateway, s.telemetry}), workload: s.workload, build: o.Build, telemetry: s.telemetry}
 	strict := api.NewStrictHandler(h, []api.StrictMiddlewareFunc{answered})
 	api.RegisterHandlersWithOptions(withHead{s.echo}, strict, api.RegisterHandlersOptions{OperationMiddlewares: checks})
-	withHead{s.echo}.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusFound, "/docs") })
+	// Relative, for proxies that put a path in front.
+	withHead{s.echo}.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusFound, "docs") })
 	registerDocs(s.echo, o.Contract)
 	s.allow = methodsByPath(s.echo.Routes())
 	return s, nil

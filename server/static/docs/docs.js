@@ -6,6 +6,14 @@ const paint = () => document.documentElement.classList.toggle('dark-mode', dark.
 dark.addEventListener('change', paint);
 paint();
 
+// The contract teaches before it lists; who has read it goes on to the routes.
+function addWayToRoutes() {
+  const first = document.querySelector('.opblock-tag-section');
+  const nav = document.querySelector('.masthead nav');
+  if (!first || nav.querySelector('[href^="#"]')) return;
+  first.parentElement.id = 'routes';
+  nav.insertAdjacentHTML('afterbegin', '<a href="#routes">Routes</a>');
+}
 SwaggerUIBundle({
   domNode: document.getElementById('page'),
   url: 'openapi.yaml',
@@ -15,4 +23,5 @@ SwaggerUIBundle({
   deepLinking: true,
   displayRequestDuration: true,
   defaultModelsExpandDepth: 0,
+  onComplete: addWayToRoutes,
 });

@@ -10,12 +10,15 @@ const typography = {
   code: { fontFamily: mono, fontSize: '13px', wrap: true },
 };
 
+const spacing = { sectionVertical: 20 };
 const light = {
-  typography: { ...typography, code: { ...typography.code, color: '#0f766e' } },
-  colors: { primary: { main: '#0f766e' }, text: { primary: '#1f2937' } },
+  spacing,
+  typography: { ...typography, code: { ...typography.code, color: '#0b5f58' } },
+  colors: { primary: { main: '#0b5f58' }, text: { primary: '#1f2937' } },
 };
 
 const dark = {
+  spacing,
   typography: {
     ...typography,
     code: { ...typography.code, color: '#5eead4', backgroundColor: 'rgba(255, 255, 255, 0.08)' },
@@ -32,7 +35,7 @@ const dark = {
     responses: {
       success: { backgroundColor: 'rgba(74, 222, 128, 0.1)' },
       error: { backgroundColor: 'rgba(248, 113, 113, 0.1)' },
-      redirect: { backgroundColor: 'rgba(251, 191, 36, 0.1)' },
+      redirect: { color: '#fcd34d', backgroundColor: 'rgba(251, 191, 36, 0.1)' },
       info: { color: '#7dd3fc', backgroundColor: 'rgba(125, 211, 252, 0.1)' },
     },
   },

@@ -1,0 +1,37 @@
+// What a person does on Swagger UI's page.
+
+// operationAt opens the operation of a path.
+export async function operationAt(page, path) {
+  const operation = page.locator('.opblock', { has: page.locator(`[data-path="${path}"]`) }).first();
+  await operation.locator('.opblock-summary-control').click();
+  await operation.locator('.responses-table').last().waitFor();
+  return operation;
+}
+
+// tryItOut opens it for a request.
+export async function tryItOut(page, path) {
+  const operation = await operationAt(page, path);
+  const begin = operation.getByRole('button', { name: 'Try it out' });
+  if (await begin.isVisible()) await begin.click();
+  await operation.locator('textarea.body-param__text').waitFor();
+  return operation;
+}
+
+export async function chooseExample(section, key) {
+  await section.locator('.examples-select-element').selectOption(key);
+}
+
+// execute sends the request as it stands there, but for the port: the examples
+// are for the usual one, and the tests' PACS is on another.
+export async function execute(operation, pacsPort) {
+  const body = operation.locator('textarea.body-param__text');
+  await body.fill((await body.inputValue()).replace('4242', pacsPort));
+  await operation.getByRole('button', { name: 'Execute' }).click();
+}
+
+// answerOf is what the page shows of the answer.
+export async function answerOf(operation) {
+  const answer = operation.locator('.live-responses-table .response');
+  await answer.waitFor();
+  return { status: await answer.locator('.response-col_status').innerText(), text: await answer.innerText() };
+}

@@ -36,10 +36,6 @@ func (a queryAnswer) VisitQueryResponse(w http.ResponseWriter) error {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
 	_, err = w.Write(body)
-	if err == nil {
-		// Now, and not behind the log line.
-		err = http.NewResponseController(w).Flush()
-	}
 	if cap(body) <= maxKeptAnswer {
 		*buffer = body
 		answerBuffers.Put(buffer)

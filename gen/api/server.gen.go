@@ -802,7 +802,7 @@ type PACSTLS = bool
 
 // PatientID Patient ID (0010,0020): the patient's number at that hospital, to be matched as a whole. A string, of
 // which leading zeros are a part. No wildcards, no backslash, no control characters, not only spaces. Outer
-// spaces carry no meaning. Characters beyond ASCII are sent in ISO_IR 192.
+// spaces carry no meaning. It is sent in ISO_IR 192.
 //
 // Example: 1112223333
 type PatientID = string
@@ -998,7 +998,7 @@ type QueryRequest struct {
 
 	// PatientID Patient ID (0010,0020): the patient's number at that hospital, to be matched as a whole. A string, of
 	// which leading zeros are a part. No wildcards, no backslash, no control characters, not only spaces. Outer
-	// spaces carry no meaning. Characters beyond ASCII are sent in ISO_IR 192.
+	// spaces carry no meaning. It is sent in ISO_IR 192.
 	//
 	//
 	// Example: 1112223333
@@ -1240,7 +1240,7 @@ type RetrieveRequest struct {
 
 	// PatientID Patient ID (0010,0020): the patient's number at that hospital, to be matched as a whole. A string, of
 	// which leading zeros are a part. No wildcards, no backslash, no control characters, not only spaces. Outer
-	// spaces carry no meaning. Characters beyond ASCII are sent in ISO_IR 192.
+	// spaces carry no meaning. It is sent in ISO_IR 192.
 	//
 	//
 	// Example: 1112223333

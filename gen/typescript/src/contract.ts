@@ -15,8 +15,11 @@ export interface paths {
         put?: never;
         /**
          * Find the studies of one patient
-         * @description One association and, as a rule, one C-FIND at STUDY level. The filters are checked again on every
-         *     match, whatever the PACS has applied. Newest first; studies without a date last.
+         * @description Asks the PACS which studies it has of the patient (C-FIND) and answers with those that match all filters:
+         *     newest first, studies without a date last.
+         *
+         *     One association and, as a rule, one C-FIND at STUDY level. The filters are checked again on every
+         *     match, whatever the PACS has applied.
          */
         post: operations["query"];
         delete?: never;
@@ -38,7 +41,14 @@ export interface paths {
          * Find the studies of one patient and move them to a destination
          * @description The same query, then one C-MOVE for each matching study, all on one association where the PACS
          *     accepts it. A fault in one study does not end the others. A caller that goes away cancels the
-         *     operation (C-CANCEL).
+         *     operation (C-CANCEL); what has arrived by then stays at the destination.
+         *
+         *     | Answer | It means |
+         *     |---|---|
+         *     | 200 | everything that matched was moved, as far as the PACS tells |
+         *     | 207 | some of it was moved, not all: `retrievals` tells which |
+         *     | 404 | nothing matched, so there was nothing to move |
+         *     | 502 | nothing was moved, or what matches could not be learnt |
          *
          *     With `Accept: text/event-stream` the same operation is streamed as server-sent events, each with
          *     one line of JSON as its `data`:
@@ -87,6 +97,7 @@ export interface paths {
          *     `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. 200 says that every step passed. Else the
          *     answer is a 502 with the steps so far, of which the last one failed: its `hint` says in plain words
          *     what to check. Where C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`.
+         *     Whether the PACS knows a move destination shows only in a C-MOVE.
          */
         post: operations["echo"];
         delete?: never;
@@ -102,7 +113,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Liveness */
+        /**
+         * Liveness
+         * @description Answers as long as the process can, whatever the PACS do; for the probe that restarts a container.
+         */
         get: operations["getHealth"];
         put?: never;
         post?: never;
@@ -119,7 +133,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Readiness */
+        /**
+         * Readiness
+         * @description Tells whether new work is taken; for the probe that decides whether a load balancer sends any. Only a gateway
+         *     that is shutting down says no.
+         */
         get: operations["getReady"];
         put?: never;
         post?: never;
@@ -258,62 +276,70 @@ export interface components {
     schemas: {
         /**
          * Format: host
-         * @description IPv4 address, IPv6 address (no brackets, no zone) or host name of the PACS; no scheme, no port.
+         * @description Where the PACS is: IPv4 address, IPv6 address (no brackets, no zone) or host name; no scheme, no port. It
+         *     is seen from the gateway, so in a container 127.0.0.1 is the container itself.
          * @example 127.0.0.1
          */
         PACSHost: string;
         /**
-         * @description TCP port of the PACS.
+         * @description TCP port at which the PACS takes DICOM associations; often 104, 11112 or 4242, with TLS 2762.
          * @example 4242
          */
         PACSPort: number;
         /**
          * Format: ae-title
-         * @description Called AE title: printable ASCII without backslash, not only spaces (PS3.5, AE). Outer spaces carry no
-         *     meaning.
+         * @description Called AE title: the name of the PACS, as it is configured there; case counts. Printable ASCII without
+         *     backslash, not only spaces (PS3.5, AE). Outer spaces carry no meaning.
          * @example ORTHANCA
          */
         CalledAETitle: string;
         /**
          * Format: ae-title
-         * @description Calling AE title of the whole association, of C-MOVE too. As the called AE title.
+         * @description Calling AE title: the name under which the gateway comes, for the whole association, C-MOVE included. The
+         *     PACS decides by it whom it lets in and what they may do, so it must mostly be configured there. Written
+         *     as the called AE title.
          * @example GATEWAY
          */
         CallingAETitle: string;
         /**
          * Format: ae-title
-         * @description AE title of the C-MOVE destination; the PACS must know it. As the called AE title.
+         * @description AE title to which the PACS sends the instances. C-MOVE has no room for an address: the PACS looks host and
+         *     port up in its own configuration, so it must know this title. Whether it does shows only in a C-MOVE.
+         *     Written as the called AE title.
          * @example ORTHANCB
          */
         MoveDestination: string;
         /**
          * Format: patient-id
-         * @description Patient ID: no wildcards, no backslash, no control characters, not only spaces. Outer spaces carry no
-         *     meaning. Characters beyond ASCII are sent in ISO_IR 192.
+         * @description Patient ID (0010,0020): the patient's number at that hospital, to be matched as a whole. A string, of
+         *     which leading zeros are a part. No wildcards, no backslash, no control characters, not only spaces. Outer
+         *     spaces carry no meaning. It is sent in ISO_IR 192.
          * @example 1112223333
          */
         PatientID: string;
         /**
          * Format: code-string
-         * @description A modality as DICOM writes it, a code string.
+         * @description The kind of machine or document, as DICOM writes it, a code string: for example CT, MR, US, CR, DX, MG, NM,
+         *     PT, XA, SR. Upper case only.
          * @example CT
          */
         Modality: string;
         /**
          * Format: uid
-         * @description A DICOM unique identifier.
-         * @example 1.2.3.4
+         * @description A DICOM unique identifier: groups of digits with dots between them.
+         * @example 2.25.75748022655180156166817239146794627796
          */
         UID: string;
         /**
          * Format: accession-number
-         * @description Only the studies with this accession number: no wildcards, no backslash, no control characters, not
-         *     only spaces. Outer spaces carry no meaning.
-         * @example ACC-1
+         * @description Only the studies with this accession number, under which the examination was ordered, (0008,0050): no
+         *     wildcards, no backslash, no control characters, not only spaces. Outer spaces carry no meaning.
+         * @example ACC-1004
          */
         AccessionNumber: string;
         /**
-         * @description Only studies with at least one of these modalities. Empty is no restriction.
+         * @description Only studies with at least one of these modalities; a study has those of all its series. Empty is no
+         *     restriction.
          * @example [
          *       "CT",
          *       "MR"
@@ -326,15 +352,15 @@ export interface components {
          */
         MaxYearsOld: number;
         /**
-         * @description At most this many studies, the most recent ones.
+         * @description At most this many studies, the most recent ones, of those that match all other filters.
          * @example 10
          */
         MaxResults: number;
         /**
-         * @description Only these studies, for example those that failed the last time. An empty list is refused, for a list
-         *     that came out empty by mistake must not stand for every study.
+         * @description Only these studies, for example those that failed the last time. They must be studies of this patient. An
+         *     empty list is refused, for a list that came out empty by mistake must not stand for every study.
          * @example [
-         *       "1.2.3.5"
+         *       "2.25.271033796554027947730860844069689557838"
          *     ]
          */
         StudyInstanceUIDs: components["schemas"]["UID"][];
@@ -351,11 +377,13 @@ export interface components {
          */
         StudyDateTo: string;
         /**
-         * @description DICOM TLS to the PACS.
+         * @description Speak DICOM over TLS to the PACS, with the gateway's own certificates and authorities (DICOM_TLS_…
+         *     settings). The port is mostly another one then.
          * @default false
          * @example false
          */
         PACSTLS: boolean;
+        /** @description A PACS, a patient and filters. All filters must be met; those left out restrict nothing. */
         QueryRequest: {
             pacs_ip: components["schemas"]["PACSHost"];
             pacs_port: components["schemas"]["PACSPort"];
@@ -371,6 +399,7 @@ export interface components {
             study_date_to?: components["schemas"]["StudyDateTo"];
             pacs_tls?: components["schemas"]["PACSTLS"];
         };
+        /** @description A QueryRequest and the AE title to which what matches is moved. */
         RetrieveRequest: {
             pacs_ip: components["schemas"]["PACSHost"];
             pacs_port: components["schemas"]["PACSPort"];
@@ -387,6 +416,7 @@ export interface components {
             study_date_to?: components["schemas"]["StudyDateTo"];
             pacs_tls?: components["schemas"]["PACSTLS"];
         };
+        /** @description A PACS and the name under which to call it. */
         EchoRequest: {
             pacs_ip: components["schemas"]["PACSHost"];
             pacs_port: components["schemas"]["PACSPort"];
@@ -400,83 +430,96 @@ export interface components {
          */
         Study: {
             /**
-             * @description (0010,0010)
+             * @description (0010,0010), as DICOM writes names: family, given, middle name, prefix and suffix with `^` between them; up to three spellings (alphabetic, ideographic, phonetic) with `=` between them.
              * @example DOE^JOHN
              */
             PatientName: string;
             /**
-             * @description (0010,0020)
+             * @description (0010,0020), the one that was asked for.
              * @example 1112223333
              */
             PatientID: string;
             /**
-             * @description (0010,0030)
+             * @description (0010,0030), Patient's Birth Date as YYYYMMDD.
              * @example 19700101
              */
             DateOfBirth: string;
             /**
-             * @description (0020,000D)
-             * @example 1.2.3.4
+             * @description (0020,000D), the study's name among machines; never empty.
+             * @example 2.25.75748022655180156166817239146794627796
              */
             StudyInstanceUID: string;
             /**
-             * @description (0008,1030)
+             * @description (0008,1030), for people.
              * @example CT ABDOMEN
              */
             StudyDescription: string;
             /**
-             * @description (0008,0061)
+             * @description (0008,0061), the modalities of all its series.
              * @example [
              *       "CT"
              *     ]
              */
             ModalitiesInStudy: string[];
             /**
-             * @description (0008,0020)
-             * @example 20240101
+             * @description (0008,0020), YYYYMMDD.
+             * @example 20251103
              */
             StudyDate: string;
             /**
-             * @description (0008,0030)
-             * @example 120000
+             * @description (0008,0030), HHMMSS at the hospital, mostly; may be shorter, or have a fraction.
+             * @example 091500
              */
             StudyTime: string;
             /**
-             * @description (0008,0050)
-             * @example ACC-1
+             * @description (0008,0050), the number of the order.
+             * @example ACC-1007
              */
             AccessionNumber: string;
             /**
-             * @description (0008,0090)
+             * @description (0008,0090), who ordered it.
              * @example REF^MD
              */
             ReferringPhysicianName: string;
             /**
-             * @description (0008,1050)
+             * @description (0008,1050), who performed it.
              * @example PERF^MD
              */
             PerformingPhysicianName: string;
             /**
-             * @description (0008,0080)
+             * @description (0008,0080), where.
              * @example Hospital
              */
             InstitutionName: string;
         };
+        /** @description All studies that match. There is at least one; none is a 404. */
         QueryResponse: {
-            /** @enum {string} */
+            /**
+             * @description The DICOM service that was asked.
+             * @enum {string}
+             */
             operation: "C-FIND";
-            /** @enum {string} */
+            /**
+             * @description Always `ok`: a query that failed is a problem.
+             * @enum {string}
+             */
             status: "ok";
             /**
              * @description The Patient ID that was asked for.
              * @example 1112223333
              */
             patient_id: string;
+            /** @description Newest first by date and time, studies without a date last. */
             study_details: components["schemas"]["Study"][];
+            /** @description Mostly empty. */
             warnings: components["schemas"]["Warning"][];
         };
+        /** @description What was moved and what was not. Something was; nothing at all is a problem. */
         RetrieveResponse: {
-            /** @enum {string} */
+            /**
+             * @description The DICOM service that was asked.
+             * @enum {string}
+             */
             operation: "C-MOVE";
             /**
              * @description `ok` with 200, `partial` with 207.
@@ -503,44 +546,59 @@ export interface components {
              * @example 1112223333
              */
             patient_id: string;
+            /** @description The studies that matched, in the order in which they were moved. */
             study_details: components["schemas"]["Study"][];
+            /** @description Mostly empty. */
             warnings: components["schemas"]["Warning"][];
-            /** @description One entry for each study, in the order of `study_details`. */
+            /** @description What became of each study, in the order of `study_details`. */
             retrievals: components["schemas"]["Retrieval"][];
         };
         /** @description The outcome of one study's C-MOVE. */
         Retrieval: {
-            /** @example 1.2.3.4 */
+            /**
+             * @description The study, one of `study_details`.
+             * @example 2.25.75748022655180156166817239146794627796
+             */
             StudyInstanceUID: string;
             /**
-             * @description A final 0000 with failed sub-operations, counted or named, is not `ok`, and one that reports zero
+             * @description | Status | Meaning |
+             *     |---|---|
+             *     | `ok` | every instance arrived, as far as the PACS tells |
+             *     | `partial` | some instances arrived, others did not |
+             *     | `failed` | the PACS failed it, or went away; `completed` tells how far it came |
+             *     | `cancelled` | the PACS stopped it: the caller left, the time was up, or somebody else told it to |
+             *     | `not_attempted` | the C-MOVE of this study was never sent |
+             *
+             *     A final 0000 with failed sub-operations, counted or named, is not `ok`, and one that reports zero
              *     completed is `failed`, unless instances arrived with a warning; success without counters is `ok` on
              *     the PACS's word.
              * @enum {string}
              */
             status: "ok" | "partial" | "failed" | "cancelled" | "not_attempted";
             /**
-             * @description Final DIMSE status as four hex digits; empty where no final response came.
+             * @description Final DIMSE status of the C-MOVE as four hex digits: 0000 is success, B000 says that some sub-operations
+             *     failed, A… and C… are failures, FE00 is cancelled. Empty where no final response came.
              * @example 0000
              */
             dicom_status: string;
             /**
-             * @description Completed sub-operations; null where the PACS sent no counter.
-             * @example 42
+             * @description Instances that arrived (completed sub-operations); null where the PACS sent no counter.
+             * @example 7
              */
             completed: number | null;
             /**
-             * @description Failed sub-operations; null where the PACS sent no counter.
+             * @description Instances that did not arrive (failed sub-operations); null where the PACS sent no counter.
              * @example 0
              */
             failed: number | null;
             /**
-             * @description Sub-operations that ended with a warning; null where the PACS sent no counter.
+             * @description Instances that arrived, with a remark of the destination (sub-operations that ended with a warning); null
+             *     where the PACS sent no counter.
              * @example 0
              */
             warning: number | null;
             /**
-             * @description The instances that the PACS named as failed.
+             * @description The SOP Instance UIDs of the instances that the PACS named as failed; it need not name any.
              * @example []
              */
             failed_sop_instance_uids: string[];
@@ -548,7 +606,10 @@ export interface components {
         /** @description What a careful reader should know of an answer. */
         Warning: {
             code: components["schemas"]["WarningCode"];
-            /** @example 2 matches of other patients were dropped. */
+            /**
+             * @description A sentence for people, with a count and without patient data.
+             * @example 2 matches of other patients were dropped
+             */
             message: string;
         };
         /**
@@ -570,28 +631,68 @@ export interface components {
          * @enum {string}
          */
         WarningCode: "other_patient_dropped" | "no_study_instance_uid_dropped" | "optional_keys_unsupported" | "character_set_assumed" | "character_set_unknown" | "text_undecodable" | "value_malformed" | "match_undecodable" | "duplicates_merged" | "modalities_unknown" | "undated_dropped" | "accession_number_unknown" | "transfer_syntax_assumed";
-        /** @description Data of the event `matched`. */
+        /** @description Data of the event `matched`: what will be moved. The fields are those of the answer. */
         MatchedEvent: {
             /** @enum {string} */
             operation: "C-MOVE";
+            /**
+             * @description Studies that matched.
+             * @example 1
+             */
             total_count: number;
+            /**
+             * @description The Patient ID that was asked for.
+             * @example 1112223333
+             */
             patient_id: string;
+            /** @description The studies that matched, in the order in which they will be moved. */
             study_details: components["schemas"]["Study"][];
+            /** @description Those of the query; `result` may have more. */
             warnings: components["schemas"]["Warning"][];
         };
         /** @description Data of the event `progress`. Counters are null where the PACS sent none. */
         ProgressEvent: {
+            /** @description The study that is being moved. */
             StudyInstanceUID: string;
-            /** @description Which of the studies, from 1. */
+            /**
+             * @description Which of the studies, from 1.
+             * @example 1
+             */
             study_index: number;
+            /**
+             * @description How many studies there are.
+             * @example 3
+             */
             study_count: number;
+            /**
+             * @description Instances of this study that are yet to come.
+             * @example 2
+             */
             remaining: number | null;
+            /**
+             * @description Instances of this study that have arrived.
+             * @example 5
+             */
             completed: number | null;
+            /**
+             * @description Instances of this study that have not arrived and will not.
+             * @example 0
+             */
             failed: number | null;
+            /**
+             * @description Instances of this study that have arrived with a remark of the destination.
+             * @example 0
+             */
             warning: number | null;
-            /** @description Over all studies so far. */
+            /**
+             * @description `completed` over all studies so far.
+             * @example 12
+             */
             completed_total: number;
-            /** @description Over all studies so far. */
+            /**
+             * @description `failed` over all studies so far.
+             * @example 0
+             */
             failed_total: number;
         };
         /** @description Data of the event `result`. */
@@ -602,54 +703,96 @@ export interface components {
              */
             http_status: 200 | 207;
         };
+        /** @description Every step passed. */
         EchoResponse: {
-            /** @enum {string} */
+            /**
+             * @description The DICOM service that was asked.
+             * @enum {string}
+             */
             operation: "C-ECHO";
-            /** @enum {string} */
+            /**
+             * @description Always `ok`: a check that failed is a problem.
+             * @enum {string}
+             */
             status: "ok";
+            /** @description In the order in which they were taken. */
             steps: components["schemas"]["EchoStep"][];
         };
         /** @description One step on the way to the PACS, with what was learnt at it. */
         EchoStep: {
-            /** @enum {string} */
+            /**
+             * @description Which step.
+             * @enum {string}
+             */
             step: "resolve" | "connect" | "tls" | "associate" | "echo";
-            /** @enum {string} */
+            /**
+             * @description `failed` is the last step; `skipped` is `tls` without `pacs_tls`.
+             * @enum {string}
+             */
             status: "ok" | "failed" | "skipped";
-            /** Format: double */
+            /**
+             * Format: double
+             * @description Milliseconds that it took.
+             */
             duration_ms: number;
             /**
              * @description What to check, in plain words: always of the step that failed, and of `associate` where C-ECHO is
              *     accepted without C-FIND or C-MOVE.
              */
             hint?: string;
-            /** @description Of `resolve`. */
+            /**
+             * @description Of `resolve`: the addresses of the host, in the order in which they are tried.
+             * @example [
+             *       "192.0.2.10"
+             *     ]
+             */
             addresses?: string[];
             /** @description Of `connect`: address and port. */
             address?: string;
-            /** @example TLS 1.3 */
+            /**
+             * @description Of `tls`.
+             * @example TLS 1.3
+             */
             tls_version?: string;
-            /** @example TLS_AES_128_GCM_SHA256 */
+            /**
+             * @description Of `tls`.
+             * @example TLS_AES_128_GCM_SHA256
+             */
             cipher_suite?: string;
             /** @description Of the PACS's certificate, made printable. */
             certificate_subject?: string;
             /** @description Of the PACS's certificate, made printable. */
             certificate_issuer?: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When the PACS's certificate expires, or did.
+             */
             certificate_expiry?: string;
+            /** @description Of `associate`: which DICOM software the PACS is, as a UID; empty where it did not tell. */
             implementation_class_uid?: string;
-            /** @description Empty where the PACS did not tell. */
+            /**
+             * @description Of `associate`: the same for people; empty where the PACS did not tell.
+             * @example OFFIS_DCMTK_367
+             */
             implementation_version_name?: string;
-            /** @description 0 is no limit. */
+            /**
+             * @description Of `associate`: the longest PDU that the PACS takes, in bytes; 0 is no limit.
+             * @example 16384
+             */
             max_pdu_length?: number;
             /** @description Of `associate`: the answers for C-ECHO, C-FIND and C-MOVE. */
             contexts?: components["schemas"]["EchoContext"][];
         };
         /** @description The answer to the presentation context that was proposed for a service. */
         EchoContext: {
-            /** @enum {string} */
+            /**
+             * @description What `/echo`, `/q` and `/qr` need, in this order.
+             * @enum {string}
+             */
             service: "C-ECHO" | "C-FIND" | "C-MOVE";
+            /** @description The SOP class that was proposed: the service as a UID. */
             abstract_syntax: string;
-            /** @description Empty unless accepted. */
+            /** @description The encoding of data sets that the PACS chose, as a UID; empty unless accepted. */
             transfer_syntax: string;
             /**
              * @description The standard's word: `acceptance`, `user-rejection`, `no-reason`, `abstract-syntax-not-supported`,
@@ -657,41 +800,70 @@ export interface components {
              */
             result: string;
         };
+        /** @description The process runs. */
         Health: {
-            /** @enum {string} */
+            /**
+             * @description There is no other.
+             * @enum {string}
+             */
             status: "ok";
         };
+        /** @description The gateway takes new work. */
         Readiness: {
-            /** @enum {string} */
+            /**
+             * @description There is no other: not ready is a 503.
+             * @enum {string}
+             */
             status: "ready";
         };
+        /** @description Which build of the gateway this is. */
         Version: {
-            /** @example v1.0.0 */
+            /**
+             * @description The release, or what git says of a build between two.
+             * @example v1.0.0
+             */
             version: string;
-            /** @description Empty where unknown. */
+            /** @description Git commit; empty where unknown. */
             commit: string;
             /**
-             * @description Empty where unknown.
+             * @description Of the commit; empty where unknown.
              * @example 2024-01-31T12:00:00Z
              */
             build_date: string;
-            /** @example go1.26.0 */
+            /**
+             * @description The Go release that built it.
+             * @example go1.26.0
+             */
             go_version: string;
         };
-        /** @description A problem document (RFC 9457). */
+        /**
+         * @description Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+         *     `/echo`, the `hint` of the last step.
+         */
         Problem: {
             /**
              * Format: uri
+             * @description The code as a URI.
              * @example urn:dicom-qr-gateway:problem:invalid_request
              */
             type: string;
-            /** @description The same for every problem of this code. */
+            /**
+             * @description The same for every problem of this code.
+             * @example Invalid request
+             */
             title: string;
+            /**
+             * @description The HTTP status.
+             * @example 400
+             */
             status: number;
             /** @description A sentence for people. */
             detail: string;
             code: components["schemas"]["ProblemCode"];
-            /** @description As in the header; in every problem but a 404. */
+            /**
+             * @description As in the header; in every problem but a 404. The log has more under it.
+             * @example order-4711
+             */
             correlation_id?: string;
             /** @description Of a 400: one entry for each field that is at fault; of more than 100, the first 100. */
             errors?: components["schemas"]["Fault"][];
@@ -714,7 +886,7 @@ export interface components {
          *     | `method_not_allowed` | 405 | the route has other methods |
          *     | `payload_too_large` | 413 | the body is over 64 KiB |
          *     | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
-         *     | `too_many_requests` | 429 | the caller asks too often |
+         *     | `too_many_requests` | 429 | the caller asks too often; this version never says so |
          *     | `internal_error` | 500 | unexpected fault of the gateway |
          *     | `audit_failed` | 500 | the operation ran and could not be recorded, so its result is withheld |
          *     | `name_resolution_failed` | 502 | the host name of the PACS has no address |
@@ -748,6 +920,7 @@ export interface components {
          * @enum {string}
          */
         ProblemCode: "invalid_request" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "route_not_found" | "method_not_allowed" | "payload_too_large" | "unsupported_media_type" | "too_many_requests" | "internal_error" | "audit_failed" | "name_resolution_failed" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "draining" | "pacs_busy" | "too_many_operations";
+        /** @description One thing that is wrong with the request. */
         Fault: {
             /**
              * @description JSON Pointer (RFC 6901) to the field; empty for the body as a whole.
@@ -765,7 +938,10 @@ export interface components {
          *     `reason` of A-ASSOCIATE-RJ (with `result`) and A-ABORT, in the standard's words.
          */
         DICOMFault: {
-            /** @enum {string} */
+            /**
+             * @description How far it came: name resolution, TCP, TLS, negotiation of the association, C-ECHO, C-FIND or C-MOVE.
+             * @enum {string}
+             */
             step: "resolve" | "connect" | "tls" | "associate" | "echo" | "find" | "move";
             /**
              * @description DIMSE status as four hex digits.
@@ -774,42 +950,32 @@ export interface components {
             status?: string;
             /** @description The standard's meaning of `status`. */
             meaning?: string;
-            /** @example rejected-permanent */
+            /**
+             * @description Of a rejection, `rejected-permanent` or `rejected-transient`, which may be tried again.
+             * @example rejected-permanent
+             */
             result?: string;
-            /** @example service-user */
+            /**
+             * @description Who rejected or aborted, in the standard's words: `service-user` is the application, `service-provider` the
+             *     DICOM protocol layer below it.
+             * @example service-user
+             */
             source?: string;
-            /** @example called-AE-title-not-recognized */
+            /**
+             * @description Why it did.
+             * @example called-AE-title-not-recognized
+             */
             reason?: string;
         };
     };
     responses: {
-        /** @description The request is not what this contract says; `errors` names every fault. */
+        /** @description The request is not what this contract says; `errors` names every fault, and where it is. */
         InvalidRequest: {
             headers: {
                 "X-Correlation-ID": components["headers"]["CorrelationID"];
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "type": "urn:dicom-qr-gateway:problem:invalid_request",
-                 *       "title": "Invalid request",
-                 *       "status": 400,
-                 *       "detail": "The request has 2 faults.",
-                 *       "code": "invalid_request",
-                 *       "correlation_id": "order-4711",
-                 *       "errors": [
-                 *         {
-                 *           "pointer": "/pacs_port",
-                 *           "detail": "must be an integer from 1 to 65535"
-                 *         },
-                 *         {
-                 *           "pointer": "/patient_id",
-                 *           "detail": "is required"
-                 *         }
-                 *       ]
-                 *     }
-                 */
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
@@ -821,16 +987,6 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "type": "urn:dicom-qr-gateway:problem:unauthorized",
-                 *       "title": "Unauthorized",
-                 *       "status": 401,
-                 *       "detail": "Valid credentials are needed: an API key, a client certificate, or both.",
-                 *       "code": "unauthorized",
-                 *       "correlation_id": "order-4711"
-                 *     }
-                 */
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
@@ -844,22 +1000,13 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "type": "urn:dicom-qr-gateway:problem:pacs_not_allowed",
-                 *       "title": "PACS not allowed",
-                 *       "status": 403,
-                 *       "detail": "The gateway is not allowed to connect to this PACS.",
-                 *       "code": "pacs_not_allowed",
-                 *       "correlation_id": "order-4711"
-                 *     }
-                 */
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
         /**
          * @description No study matched. The body has no `correlation_id`, the header is there. `warnings` is there where it
-         *     is not empty: it tells, for example, that matches of other patients were dropped.
+         *     is not empty: it tells, for example, that matches of other patients were dropped. A path that is no route is
+         *     a 404 too, with the `code` route_not_found.
          */
         NoStudyMatched: {
             headers: {
@@ -867,15 +1014,6 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "type": "urn:dicom-qr-gateway:problem:no_study_matched",
-                 *       "title": "No study matched",
-                 *       "status": 404,
-                 *       "detail": "The PACS has no study of this patient that matches all filters.",
-                 *       "code": "no_study_matched"
-                 *     }
-                 */
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
@@ -895,16 +1033,6 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "type": "urn:dicom-qr-gateway:problem:method_not_allowed",
-                 *       "title": "Method not allowed",
-                 *       "status": 405,
-                 *       "detail": "This route has other methods; the header Allow names them.",
-                 *       "code": "method_not_allowed",
-                 *       "correlation_id": "order-4711"
-                 *     }
-                 */
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
@@ -915,16 +1043,6 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "type": "urn:dicom-qr-gateway:problem:payload_too_large",
-                 *       "title": "Payload too large",
-                 *       "status": 413,
-                 *       "detail": "The body is over 64 KiB.",
-                 *       "code": "payload_too_large",
-                 *       "correlation_id": "order-4711"
-                 *     }
-                 */
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
@@ -935,20 +1053,13 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "type": "urn:dicom-qr-gateway:problem:unsupported_media_type",
-                 *       "title": "Unsupported media type",
-                 *       "status": 415,
-                 *       "detail": "The body must be application/json in UTF-8, without a content encoding.",
-                 *       "code": "unsupported_media_type",
-                 *       "correlation_id": "order-4711"
-                 *     }
-                 */
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The caller asks too often. */
+        /**
+         * @description The caller asks too often. The gateway itself limits what runs at once (503) and not how often a caller asks;
+         *     a proxy in front of it may.
+         */
         TooManyRequests: {
             headers: {
                 "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -956,16 +1067,16 @@ export interface components {
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "type": "urn:dicom-qr-gateway:problem:too_many_requests",
-                 *       "title": "Too many requests",
-                 *       "status": 429,
-                 *       "detail": "Too many requests; try again later.",
-                 *       "code": "too_many_requests",
-                 *       "correlation_id": "order-4711"
-                 *     }
-                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description An unexpected fault of the gateway. The log has more under the correlation ID. */
+        InternalError: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
@@ -973,26 +1084,32 @@ export interface components {
          * @description An unexpected fault of the gateway, or an operation that ran and could not be recorded in the audit trail
          *     (`code` audit_failed). The log has more under the correlation ID.
          */
-        InternalError: {
+        OperationFault: {
             headers: {
                 "X-Correlation-ID": components["headers"]["CorrelationID"];
                 [name: string]: unknown;
             };
             content: {
-                /**
-                 * @example {
-                 *       "type": "urn:dicom-qr-gateway:problem:internal_error",
-                 *       "title": "Internal error",
-                 *       "status": 500,
-                 *       "detail": "The gateway had an unexpected fault.",
-                 *       "code": "internal_error",
-                 *       "correlation_id": "order-4711"
-                 *     }
-                 */
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The DICOM operation failed; `code` and `dicom` tell how. */
+        /**
+         * @description The query failed, or could not be begun; `code` and `dicom` tell how. There is no part of an answer: what
+         *     had arrived by then is not the whole.
+         */
+        QueryFailed: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description Nothing was moved: the DICOM operation failed, or could not be begun; `code` and `dicom` tell how.
+         *     `dicom.step` says whether it was in the query (`find`) or thereafter (`move`).
+         */
         DICOMFailed: {
             headers: {
                 "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -1029,36 +1146,42 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The gateway is shutting down and takes no new work. */
+        Draining: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
     };
     parameters: {
         /**
-         * @description The caller's own correlation ID: 1 to 128 visible ASCII characters. Anything else is replaced by a
-         *     fresh one, never refused.
+         * @description The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
+         *     characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
          * @example order-4711
          */
         CorrelationID: string;
     };
     requestBodies: {
+        /** @description Which PACS to ask, under which name, and for which studies of which patient. */
         Query: {
             content: {
                 "application/json": components["schemas"]["QueryRequest"];
             };
         };
+        /** @description The same as of `/q`, and the AE title to move to. */
         Retrieve: {
             content: {
                 "application/json": components["schemas"]["RetrieveRequest"];
             };
         };
+        /** @description Which PACS to reach, and under which name. */
         Echo: {
             content: {
-                /**
-                 * @example {
-                 *       "pacs_ip": "127.0.0.1",
-                 *       "pacs_port": 4242,
-                 *       "pacs_ae_title": "ORTHANCA",
-                 *       "c_find_ae_title": "GATEWAY"
-                 *     }
-                 */
                 "application/json": components["schemas"]["EchoRequest"];
             };
         };
@@ -1075,8 +1198,8 @@ export interface components {
          */
         RetryAfter: number;
         /**
-         * @description The methods of this route.
-         * @example POST
+         * @description The methods of this route, with commas between.
+         * @example GET, HEAD
          */
         Allow: string;
         /**
@@ -1094,8 +1217,8 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The caller's own correlation ID: 1 to 128 visible ASCII characters. Anything else is replaced by a
-                 *     fresh one, never refused.
+                 * @description The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
+                 *     characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
                  * @example order-4711
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
@@ -1112,32 +1235,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "operation": "C-FIND",
-                     *       "status": "ok",
-                     *       "patient_id": "1112223333",
-                     *       "study_details": [
-                     *         {
-                     *           "PatientName": "DOE^JOHN",
-                     *           "PatientID": "1112223333",
-                     *           "DateOfBirth": "19700101",
-                     *           "StudyInstanceUID": "1.2.3.4",
-                     *           "StudyDescription": "CT ABDOMEN",
-                     *           "ModalitiesInStudy": [
-                     *             "CT"
-                     *           ],
-                     *           "StudyDate": "20240101",
-                     *           "StudyTime": "120000",
-                     *           "AccessionNumber": "ACC-1",
-                     *           "ReferringPhysicianName": "REF^MD",
-                     *           "PerformingPhysicianName": "PERF^MD",
-                     *           "InstitutionName": "Hospital"
-                     *         }
-                     *       ],
-                     *       "warnings": []
-                     *     }
-                     */
                     "application/json": components["schemas"]["QueryResponse"];
                 };
             };
@@ -1149,8 +1246,8 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["TooManyRequests"];
-            500: components["responses"]["InternalError"];
-            502: components["responses"]["DICOMFailed"];
+            500: components["responses"]["OperationFault"];
+            502: components["responses"]["QueryFailed"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -1159,8 +1256,8 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The caller's own correlation ID: 1 to 128 visible ASCII characters. Anything else is replaced by a
-                 *     fresh one, never refused.
+                 * @description The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
+                 *     characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
                  * @example order-4711
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
@@ -1177,57 +1274,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "operation": "C-MOVE",
-                     *       "status": "ok",
-                     *       "message": "The study was moved.",
-                     *       "success_count": 1,
-                     *       "total_count": 1,
-                     *       "patient_id": "1112223333",
-                     *       "study_details": [
-                     *         {
-                     *           "PatientName": "DOE^JOHN",
-                     *           "PatientID": "1112223333",
-                     *           "DateOfBirth": "19700101",
-                     *           "StudyInstanceUID": "1.2.3.4",
-                     *           "StudyDescription": "CT ABDOMEN",
-                     *           "ModalitiesInStudy": [
-                     *             "CT"
-                     *           ],
-                     *           "StudyDate": "20240101",
-                     *           "StudyTime": "120000",
-                     *           "AccessionNumber": "ACC-1",
-                     *           "ReferringPhysicianName": "REF^MD",
-                     *           "PerformingPhysicianName": "PERF^MD",
-                     *           "InstitutionName": "Hospital"
-                     *         }
-                     *       ],
-                     *       "warnings": [],
-                     *       "retrievals": [
-                     *         {
-                     *           "StudyInstanceUID": "1.2.3.4",
-                     *           "status": "ok",
-                     *           "dicom_status": "0000",
-                     *           "completed": 42,
-                     *           "failed": 0,
-                     *           "warning": 0,
-                     *           "failed_sop_instance_uids": []
-                     *         }
-                     *       ]
-                     *     }
-                     */
                     "application/json": components["schemas"]["RetrieveResponse"];
-                    /**
-                     * @example event: matched
-                     *     data: {"operation":"C-MOVE","total_count":1,"patient_id":"1112223333","study_details":[{"PatientName":"DOE^JOHN","PatientID":"1112223333","DateOfBirth":"19700101","StudyInstanceUID":"1.2.3.4","StudyDescription":"CT ABDOMEN","ModalitiesInStudy":["CT"],"StudyDate":"20240101","StudyTime":"120000","AccessionNumber":"ACC-1","ReferringPhysicianName":"REF^MD","PerformingPhysicianName":"PERF^MD","InstitutionName":"Hospital"}],"warnings":[]}
-                     *
-                     *     event: progress
-                     *     data: {"StudyInstanceUID":"1.2.3.4","study_index":1,"study_count":1,"remaining":30,"completed":12,"failed":0,"warning":0,"completed_total":12,"failed_total":0}
-                     *
-                     *     event: retrieved
-                     *     data: {"StudyInstanceUID":"1.2.3.4","status":"ok","dicom_status":"0000","completed":42,"failed":0,"warning":0,"failed_sop_instance_uids":[]}
-                     */
                     "text/event-stream": string;
                 };
             };
@@ -1238,73 +1285,6 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    /**
-                     * @example {
-                     *       "operation": "C-MOVE",
-                     *       "status": "partial",
-                     *       "message": "Not everything was moved: of 2 studies 1 completely, 1 in part.",
-                     *       "success_count": 1,
-                     *       "total_count": 2,
-                     *       "patient_id": "1112223333",
-                     *       "study_details": [
-                     *         {
-                     *           "PatientName": "DOE^JOHN",
-                     *           "PatientID": "1112223333",
-                     *           "DateOfBirth": "19700101",
-                     *           "StudyInstanceUID": "1.2.3.4",
-                     *           "StudyDescription": "CT ABDOMEN",
-                     *           "ModalitiesInStudy": [
-                     *             "CT"
-                     *           ],
-                     *           "StudyDate": "20240101",
-                     *           "StudyTime": "120000",
-                     *           "AccessionNumber": "ACC-1",
-                     *           "ReferringPhysicianName": "REF^MD",
-                     *           "PerformingPhysicianName": "PERF^MD",
-                     *           "InstitutionName": "Hospital"
-                     *         },
-                     *         {
-                     *           "PatientName": "DOE^JOHN",
-                     *           "PatientID": "1112223333",
-                     *           "DateOfBirth": "19700101",
-                     *           "StudyInstanceUID": "1.2.3.5",
-                     *           "StudyDescription": "MR KNEE",
-                     *           "ModalitiesInStudy": [
-                     *             "MR"
-                     *           ],
-                     *           "StudyDate": "20230704",
-                     *           "StudyTime": "081500",
-                     *           "AccessionNumber": "ACC-2",
-                     *           "ReferringPhysicianName": "",
-                     *           "PerformingPhysicianName": "",
-                     *           "InstitutionName": "Hospital"
-                     *         }
-                     *       ],
-                     *       "warnings": [],
-                     *       "retrievals": [
-                     *         {
-                     *           "StudyInstanceUID": "1.2.3.4",
-                     *           "status": "ok",
-                     *           "dicom_status": "0000",
-                     *           "completed": 42,
-                     *           "failed": 0,
-                     *           "warning": 0,
-                     *           "failed_sop_instance_uids": []
-                     *         },
-                     *         {
-                     *           "StudyInstanceUID": "1.2.3.5",
-                     *           "status": "partial",
-                     *           "dicom_status": "B000",
-                     *           "completed": 9,
-                     *           "failed": 1,
-                     *           "warning": 0,
-                     *           "failed_sop_instance_uids": [
-                     *             "1.2.3.5.6.7"
-                     *           ]
-                     *         }
-                     *       ]
-                     *     }
-                     */
                     "application/json": components["schemas"]["RetrieveResponse"];
                 };
             };
@@ -1316,7 +1296,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["TooManyRequests"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["OperationFault"];
             502: components["responses"]["DICOMFailed"];
             503: components["responses"]["Unavailable"];
         };
@@ -1326,8 +1306,8 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The caller's own correlation ID: 1 to 128 visible ASCII characters. Anything else is replaced by a
-                 *     fresh one, never refused.
+                 * @description The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
+                 *     characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
                  * @example order-4711
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
@@ -1354,7 +1334,7 @@ export interface operations {
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["TooManyRequests"];
-            500: components["responses"]["InternalError"];
+            500: components["responses"]["OperationFault"];
             502: components["responses"]["EchoFailed"];
             503: components["responses"]["Unavailable"];
         };
@@ -1364,8 +1344,8 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The caller's own correlation ID: 1 to 128 visible ASCII characters. Anything else is replaced by a
-                 *     fresh one, never refused.
+                 * @description The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
+                 *     characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
                  * @example order-4711
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
@@ -1382,6 +1362,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ok"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Health"];
                 };
             };
@@ -1394,8 +1379,8 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The caller's own correlation ID: 1 to 128 visible ASCII characters. Anything else is replaced by a
-                 *     fresh one, never refused.
+                 * @description The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
+                 *     characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
                  * @example order-4711
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
@@ -1412,12 +1397,17 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "ready"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Readiness"];
                 };
             };
             405: components["responses"]["MethodNotAllowed"];
             500: components["responses"]["InternalError"];
-            503: components["responses"]["Unavailable"];
+            503: components["responses"]["Draining"];
         };
     };
     getVersion: {
@@ -1425,8 +1415,8 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The caller's own correlation ID: 1 to 128 visible ASCII characters. Anything else is replaced by a
-                 *     fresh one, never refused.
+                 * @description The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
+                 *     characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
                  * @example order-4711
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
@@ -1443,6 +1433,14 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "version": "v1.0.0",
+                     *       "commit": "5b0fa3b9c53a4b7f8b1df2ff4e6c1a0712345678",
+                     *       "build_date": "2024-01-31T12:00:00Z",
+                     *       "go_version": "go1.26.0"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Version"];
                 };
             };
@@ -1456,8 +1454,8 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The caller's own correlation ID: 1 to 128 visible ASCII characters. Anything else is replaced by a
-                 *     fresh one, never refused.
+                 * @description The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
+                 *     characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
                  * @example order-4711
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
@@ -1475,9 +1473,9 @@ export interface operations {
                 };
                 content: {
                     /**
-                     * @example # HELP dicomqr_associations_open Associations that are established.
-                     *     # TYPE dicomqr_associations_open gauge
-                     *     dicomqr_associations_open{peer="192.0.2.10:104"} 1
+                     * @example # HELP dicomqr_operations_total Operations at a PACS (find, move, echo) by outcome: ok, partial or the code of the problem.
+                     *     # TYPE dicomqr_operations_total counter
+                     *     dicomqr_operations_total{operation="echo",outcome="ok",peer="127.0.0.1:4242"} 1
                      */
                     "text/plain": string;
                 };
@@ -1503,6 +1501,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example openapi: 3.0.3
+                     *     info:
+                     *       title: DICOM Query/Retrieve gateway
+                     */
                     "application/yaml": string;
                 };
             };
@@ -1527,6 +1530,11 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "openapi": "3.0.3"
+                     *     }
+                     */
                     "application/json": Record<string, never>;
                 };
             };
@@ -1551,6 +1559,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example <!DOCTYPE html>
+                     *     <html lang="en">
+                     */
                     "text/html": string;
                 };
             };
@@ -1575,6 +1587,10 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example <!DOCTYPE html>
+                     *     <html lang="en">
+                     */
                     "text/html": string;
                 };
             };
@@ -1592,11 +1608,11 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description To the documentation. */
+            /** @description To the documentation; relative, for proxies that put a path in front. */
             302: {
                 headers: {
                     "X-Correlation-ID": components["headers"]["CorrelationID"];
-                    Location: "/docs";
+                    Location: "docs";
                     [name: string]: unknown;
                 };
                 content?: never;

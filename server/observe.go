@@ -75,9 +75,6 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			s.answer(c, err)
 		}
-		if h.Get("Content-Length") != "" {
-			_ = connection.Flush() // what is whole is not to wait for the log line
-		}
 		logRequest(ctx, c, time.Since(start))
 		request.End(s.answerOf(c, false))
 		return nil

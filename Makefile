@@ -19,7 +19,7 @@ FUZZTIME    ?= 60s
 COVERAGE    ?= 90
 SOAK_TIME   ?= 10m
 
-.PHONY: help run build licences image generate typescript test interop soak browser bench fuzz lint workflows vulnerabilities \
+.PHONY: help run build licences image generate typescript test interop soak browser bench bench-load fuzz lint workflows vulnerabilities \
 	format cov vendor release-check clean
 
 help: ## list the targets
@@ -63,6 +63,9 @@ browser: build ## the documents in headless Chromium (needs node, npm, chromium)
 bench: ## benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 
+bench-load: ## the built gateway under load, beside the least work there can be (Debian: wrk)
+	$(GO) run -C bench ./load $(LOAD)
+
 # Coverage varies from run to run where goroutines are at work; left alone, the
 # fuzzer would spend its time on making such inputs smaller.
 fuzz: ## each fuzz target for FUZZTIME
@@ -76,6 +79,7 @@ lint: bin/golangci-lint ## all linters of .golangci.yml
 	cd samples/clients/go && ../../../bin/golangci-lint run
 	cd tools/compose && ../../bin/golangci-lint run
 	cd samples/kubernetes && ../../bin/golangci-lint run
+	cd bench && ../bin/golangci-lint run
 
 workflows: bin/actionlint ## actionlint over the workflows, and that what they use is pinned
 	bin/actionlint -shellcheck= -pyflakes=

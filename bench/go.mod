@@ -1,0 +1,3 @@
+module dicom-qr-gateway/bench
+
+go 1.26.0

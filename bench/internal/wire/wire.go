@@ -1,0 +1,115 @@
+// Package wire puts DICOM messages together for the canned PACS and the floor. It shares no code with the gateway, so
+// that the two ends of a measurement cannot be wrong in the same way, and needs nothing but the standard library.
+package wire
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// PDU types (PS3.8 section 9.3).
+const (
+	AssociateRQ byte = 0x01
+	AssociateAC byte = 0x02
+	PDataTF     byte = 0x04
+	ReleaseRQ   byte = 0x05
+	ReleaseRP   byte = 0x06
+)
+
+// HeaderLength is the length of a PDU's type, reserved byte and length field.
+const HeaderLength = 6
+
+// Item types of A-ASSOCIATE-RQ and -AC (PS3.8 sections 9.3.2 and 9.3.3).
+const (
+	ItemApplicationContext byte = 0x10
+	ItemContextRQ          byte = 0x20
+	ItemContextAC          byte = 0x21
+	ItemAbstractSyntax     byte = 0x30
+	ItemTransferSyntax     byte = 0x40
+	ItemUser               byte = 0x50
+	ItemMaxLength          byte = 0x51
+	ItemImplementationUID  byte = 0x52
+)
+
+// UIDs (PS3.6 annex A).
+const (
+	ApplicationContext   = "1.2.840.10008.3.1.1.1"
+	StudyRootFind        = "1.2.840.10008.5.1.4.1.2.2.1"
+	ImplicitLittleEndian = "1.2.840.10008.1.2"
+	ExplicitLittleEndian = "1.2.840.10008.1.2.1"
+	ImplementationUID    = "2.25.150413298637208574310911764552906031821"
+)
+
+// Command fields, and values of Command Data Set Type and Status (PS3.7 annex E, PS3.4 section C.4.1.1.4).
+const (
+	CFindRQ  uint16 = 0x0020
+	CFindRSP uint16 = 0x8020
+
+	HasDataSet uint16 = 0x0001
+	NoDataSet  uint16 = 0x0101
+
+	Success uint16 = 0x0000
+	Pending uint16 = 0xff00
+)
+
+// Bits of the message control header of a PDV (PS3.8 annex E.2).
+const (
+	Command byte = 1
+	Last    byte = 2
+)
+
+// PDU is a whole PDU.
+func PDU(kind byte, body ...[]byte) []byte {
+	joined := slices.Concat(body...)
+	b := binary.BigEndian.AppendUint32([]byte{kind, 0}, uint32(len(joined)))
+	return append(b, joined...)
+}
+
+// Item is an item, or sub-item, of an association PDU.
+func Item(kind byte, body ...[]byte) []byte {
+	joined := slices.Concat(body...)
+	b := binary.BigEndian.AppendUint16([]byte{kind, 0}, uint16(len(joined)))
+	return append(b, joined...)
+}
+
+// PDV is a P-DATA-TF of one PDV, whose fragment is data.
+func PDV(contextID, control byte, data []byte) []byte {
+	b := binary.BigEndian.AppendUint32(nil, uint32(len(data)+2))
+	return PDU(PDataTF, append(b, contextID, control), data)
+}
+
+// CommandElement is an element of a command set, group 0000.
+func CommandElement(element uint16, value []byte) []byte {
+	return Element(0, element, "", value)
+}
+
+// Uint16 is the value of an element of VR US.
+func Uint16(v uint16) []byte { return binary.LittleEndian.AppendUint16(nil, v) }
+
+// CommandSet is a whole command set: the group length, and the elements.
+func CommandSet(elements ...[]byte) []byte {
+	joined := slices.Concat(elements...)
+	return append(CommandElement(0, binary.LittleEndian.AppendUint32(nil, uint32(len(joined)))), joined...)
+}
+
+// Element is an element of a data set in Explicit VR Little Endian, or in Implicit VR where vr is empty. Explicit ones have
+// a VR whose length field takes two bytes.
+func Element(group, element uint16, vr string, value []byte) []byte {
+	b := binary.LittleEndian.AppendUint16(nil, group)
+	b = binary.LittleEndian.AppendUint16(b, element)
+	if vr == "" {
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(value)))
+	} else {
+		b = binary.LittleEndian.AppendUint16(append(b, vr...), uint16(len(value)))
+	}
+	return append(b, value...)
+}
+
+// Even pads a value to even length: a UID with NUL, other text with a space (PS3.5 section 6.2).
+func Even(s string, pad byte) []byte {
+	b := []byte(s)
+	if len(b)%2 == 1 {
+		b = append(b, pad)
+	}
+	return b
+}

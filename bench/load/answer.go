@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// check asks the process once, wants the right answer, and gives the size of its body.
+func (b *bench) check(ctx context.Context, p *process, studies int) (size int, err error) {
+	body, err := b.ask(ctx, p, studies)
+	if err != nil {
+		return 0, err
+	}
+	if p.answers {
+		if err := checkAnswer(body, studies); err != nil {
+			return 0, fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	return len(body), nil
+}
+
+// ask asks the process once.
+func (b *bench) ask(ctx context.Context, p *process, studies int) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+p.address+"/q", bytes.NewReader(b.query(studies)))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(response.Body)
+	_ = response.Body.Close()
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: status %d: %s", p.name, response.StatusCode, body)
+	}
+	return body, err
+}
+
+// checkAnswer wants all studies of the patient, each once and with all its attributes, and nothing to warn of.
+func checkAnswer(body []byte, studies int) error {
+	var answer struct {
+		Status   string           `json:"status"`
+		Studies  []map[string]any `json:"study_details"`
+		Warnings []any            `json:"warnings"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return err
+	}
+	if answer.Status != "ok" || len(answer.Warnings) > 0 {
+		return fmt.Errorf("status %q, warnings %v", answer.Status, answer.Warnings)
+	}
+	seen := map[any]bool{}
+	for _, study := range answer.Studies {
+		seen[study["StudyInstanceUID"]] = true
+		if study["PatientID"] != patientID(studies) {
+			return fmt.Errorf("a study of %q", study["PatientID"])
+		}
+		const attributes = 12
+		if len(study) != attributes {
+			return fmt.Errorf("a study of %d attributes", len(study))
+		}
+		for name, value := range study {
+			if modalities, list := value.([]any); value == "" || list && len(modalities) == 0 {
+				return fmt.Errorf("a study without %s", name)
+			}
+		}
+	}
+	if len(answer.Studies) != studies || len(seen) != studies {
+		return fmt.Errorf("%d studies, %d of them different, in place of %d", len(answer.Studies), len(seen), studies)
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+// Command load measures the built gateway as a process on loopback: beside a floor, which is the least work that POST /q
+// can be, and against a PACS that is faster than both. Load comes from wrk, whose own share of the machine is small. What is
+// compared runs by turns, round after round; what is told are medians of the rounds, as a table in Markdown. Every answer
+// must be the right one, or the whole fails.
+//
+//	go run -C bench ./load -only throughput,latency -rounds 3 -seconds 2
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// options are the flags.
+type options struct {
+	only    string
+	rounds  int
+	seconds int
+	gateway string
+	before  string
+	floor   string
+	update  string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.only, "only", "", "parts to run, with commas between: "+strings.Join(partNames(), ", ")+"; all where empty")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds of which the median is taken")
+	flag.IntVar(&o.seconds, "seconds", 3, "seconds of load for each figure of a round")
+	flag.StringVar(&o.gateway, "gateway", "", "gateway to measure; built from this tree where empty")
+	flag.StringVar(&o.before, "before", "", "a second gateway, to be measured by turns with the first")
+	flag.StringVar(&o.floor, "floor", "", "another floor that takes -pacs, -http and -reuse")
+	flag.StringVar(&o.update, "update", "", "document in which the tables are replaced")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+}
+
+// part is one figure, or a few that belong together.
+type part struct {
+	name string
+	run  func(context.Context, *bench) error
+}
+
+var parts = []part{
+	{"throughput", throughput},
+	{"reuse", reuse},
+	{"matches", matches},
+	{"latency", latency},
+	{"memory", memory},
+	{"start", start},
+	{"growth", growth},
+	{"others", others},
+}
+
+func partNames() []string {
+	var names []string
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+func run(ctx context.Context, o options) (err error) {
+	var wanted []string
+	if o.only != "" {
+		wanted = strings.Split(o.only, ",")
+	}
+	for _, name := range wanted {
+		if !slices.Contains(partNames(), name) {
+			return fmt.Errorf("no part %q", name)
+		}
+	}
+	if o.rounds < 1 || o.seconds < 1 {
+		return errors.New("at least one round, of one second")
+	}
+	b, err := newBench(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	for _, p := range parts {
+		if wanted != nil && !slices.Contains(wanted, p.name) {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "== %s\n", p.name)
+		err := p.run(ctx, b)
+		b.stopAll()
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	report := b.report.markdown(machine(ctx, b.gateway))
+	fmt.Print(report)
+	if o.update != "" {
+		return update(o.update, report)
+	}
+	return nil
+}

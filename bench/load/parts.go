@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+)
+
+// Callers of POST /q, as many as a busy worklist has.
+const manyCallers = 32
+
+// What the gateway replaces, measured on two cores: requests a second of 32 callers with ten matches, the time of one
+// request, and of a match. It is the yardstick for "tens of times".
+const (
+	pythonPerSecond = 68.0
+	pythonRequest   = 64 * time.Millisecond
+	pythonMatch     = 800 * time.Microsecond
+)
+
+// sample is what one process did in one round.
+type sample struct {
+	figures
+	cpu time.Duration // of the process, a request
+}
+
+// compare puts the processes under the same load by turns, and gives the samples of each. A round that is not told goes first.
+func (b *bench) compare(ctx context.Context, callers, studies int, processes ...*process) ([][]sample, error) {
+	samples := make([][]sample, len(processes))
+	for _, p := range processes {
+		if _, err := b.load(ctx, p, callers, studies, time.Second); err != nil {
+			return nil, err
+		}
+	}
+	for round := range b.rounds {
+		for i, p := range processes {
+			before, err := p.cpu()
+			if err != nil {
+				return nil, err
+			}
+			f, err := b.load(ctx, p, callers, studies, time.Duration(b.seconds)*time.Second)
+			if err != nil {
+				return nil, err
+			}
+			after, err := p.cpu()
+			if err != nil {
+				return nil, err
+			}
+			s := sample{figures: f, cpu: (after - before) / time.Duration(f.requests)}
+			samples[i] = append(samples[i], s)
+			fmt.Fprintf(os.Stderr, "   round %d  %-22s %8.0f/s  median %8v  99 %%: %8v  CPU %8v a request\n",
+				round+1, p.name, s.perSecond(), s.median, s.p99, s.cpu)
+		}
+	}
+	return samples, nil
+}
+
+func perSecond(samples []sample) float64 {
+	return median(samples, func(s *sample) float64 { return s.perSecond() })
+}
+
+func medianTime(samples []sample) time.Duration {
+	return time.Duration(median(samples, func(s *sample) float64 { return float64(s.median) }))
+}
+
+func cpuTime(samples []sample) time.Duration {
+	return time.Duration(median(samples, func(s *sample) float64 { return float64(s.cpu) }))
+}
+
+// gateways starts the gateway, and beside it the one it is compared with, if there is one.
+func (b *bench) gateways(ctx context.Context, name string, settings ...string) ([]*process, error) {
+	p, err := b.startGateway(ctx, name, b.gateway, settings...)
+	if err != nil || b.before == "" {
+		return []*process{p}, err
+	}
+	before, err := b.startGateway(ctx, name+", before", b.before, settings...)
+	return []*process{p, before}, err
+}
+
+// crowded is a PACS that may be asked by all callers at once. By default it is asked by ten, and the others wait.
+const crowded = "MAX_ASSOCIATIONS_PER_PACS=64"
+
+// throughput is 32 callers with ten matches, each on an association of its own.
+func throughput(ctx context.Context, b *bench) error {
+	return b.rates(ctx, "new association", false)
+}
+
+// reuse is the same on associations that are kept.
+func reuse(ctx context.Context, b *bench) error {
+	return b.rates(ctx, "association reused", true, "ASSOCIATION_IDLE=30")
+}
+
+func (b *bench) rates(ctx context.Context, title string, keep bool, settings ...string) error {
+	const studies = 10
+	floor, err := b.startFloor(ctx, keep)
+	if err != nil {
+		return err
+	}
+	all := []*process{floor}
+	for _, more := range []struct {
+		name     string
+		settings []string
+	}{{"gateway", nil}, {"gateway, 64 at once", []string{crowded}}} {
+		gateways, err := b.gateways(ctx, more.name, append(more.settings, settings...)...)
+		if err != nil {
+			return err
+		}
+		all = append(all, gateways...)
+	}
+	samples, err := b.compare(ctx, manyCallers, studies, all...)
+	if err != nil {
+		return err
+	}
+	limit := perSecond(samples[0])
+	for i, p := range all {
+		rate := perSecond(samples[i])
+		row := row{
+			what: fmt.Sprintf("%s, %d callers, %d matches", title, manyCallers, studies), who: p.name,
+			value: fmt.Sprintf("%.0f requests/s", rate), cpu: cpuTime(samples[i]),
+		}
+		if p != floor {
+			row.ratio = fmt.Sprintf("%.2f of the floor", rate/limit)
+			row.python = rate / pythonPerSecond
+		}
+		b.report.add(row)
+	}
+	return nil
+}
+
+// matches is one caller whose answers are long.
+func matches(ctx context.Context, b *bench) error {
+	const studies = 1000
+	return b.times(ctx, studies, func(s []sample) float64 { return float64(pythonMatch) * studies / float64(medianTime(s)) })
+}
+
+// latency is one caller with one match.
+func latency(ctx context.Context, b *bench) error {
+	return b.times(ctx, 1, func(s []sample) float64 { return float64(pythonRequest) / float64(medianTime(s)) })
+}
+
+func (b *bench) times(ctx context.Context, studies int, python func([]sample) float64) error {
+	floor, err := b.startFloor(ctx, false)
+	if err != nil {
+		return err
+	}
+	gateways, err := b.gateways(ctx, "gateway")
+	if err != nil {
+		return err
+	}
+	all := append([]*process{floor}, gateways...)
+	samples, err := b.compare(ctx, 1, studies, all...)
+	if err != nil {
+		return err
+	}
+	limit := medianTime(samples[0])
+	for i, p := range all {
+		took := medianTime(samples[i])
+		row := row{
+			what: "new association, 1 caller, " + counted(studies, "match", "matches"), who: p.name,
+			value: short(took), cpu: cpuTime(samples[i]),
+		}
+		if p != floor {
+			row.ratio = fmt.Sprintf("%.2f times the floor", float64(took)/float64(limit))
+			row.python = python(samples[i])
+			if studies > 1 {
+				row.perMatch = row.cpu / time.Duration(studies)
+			}
+		}
+		b.report.add(row)
+	}
+	return nil
+}

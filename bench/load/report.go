@@ -1,0 +1,147 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// row is a figure that is compared with the floor's.
+type row struct {
+	what, who     string
+	value, ratio  string
+	cpu, perMatch time.Duration
+	python        float64 // times the figure of what the gateway replaces
+}
+
+// report is what came out.
+type report struct {
+	rows   []row
+	notes  [][2]string
+	growth []grown
+	others []row
+}
+
+func (r *report) add(row row) { r.rows = append(r.rows, row) }
+
+func (r *report) note(name, value string) { r.notes = append(r.notes, [2]string{name, value}) }
+
+// markdown is the whole as tables.
+func (r *report) markdown(machine string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", machine)
+	if len(r.rows) > 0 {
+		b.WriteString("\n| What | Who | Figure | Ratio | CPU of the process, a request | What it replaces |\n|---|---|---|---|---|---|\n")
+		for _, row := range r.rows {
+			cpu := short(row.cpu)
+			if row.perMatch > 0 {
+				cpu += ", " + short(row.perMatch) + " a match"
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", row.what, row.who, row.value, row.ratio, cpu, times(row.python))
+		}
+	}
+	if len(r.notes) > 0 {
+		b.WriteString("\n| What | Figure |\n|---|---|\n")
+		for _, note := range r.notes {
+			fmt.Fprintf(&b, "| %s | %s |\n", note[0], note[1])
+		}
+	}
+	if len(r.growth) > 0 {
+		b.WriteString("\n| Matches | Who | Time of a request | CPU of a request | Time a match | CPU a match |\n|---|---|---|---|---|---|\n")
+		for _, g := range r.growth {
+			n := time.Duration(g.studies)
+			fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s |\n", g.studies, g.who, short(g.took), short(g.cpu), short(g.took/n), short(g.cpu/n))
+		}
+	}
+	if len(r.others) > 0 {
+		b.WriteString("\n| Others, of the same PACS | Who | Figure |\n|---|---|---|\n")
+		for _, row := range r.others {
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", row.what, row.who, row.value)
+		}
+	}
+	return b.String()
+}
+
+func times(n float64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("× %.0f", n)
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// short is a time in three digits, or so.
+func short(d time.Duration) string {
+	switch {
+	case d >= 100*time.Millisecond:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d >= time.Millisecond:
+		return fmt.Sprintf("%.2g ms", float64(d)/1e6)
+	case d >= 100*time.Microsecond:
+		return fmt.Sprintf("%d µs", d.Microseconds())
+	}
+	return fmt.Sprintf("%.1f µs", float64(d)/1e3)
+}
+
+// median is the middle of what value says of each; of an even number, the upper one of the two.
+func median[T any](of []T, value func(*T) float64) float64 {
+	values := make([]float64, 0, len(of))
+	for i := range of {
+		values = append(values, value(&of[i]))
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// machine tells where and when it was measured, and what.
+func machine(ctx context.Context, gateway string) string {
+	processor := runtime.GOARCH
+	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(info)) {
+			if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
+				processor = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	version, err := exec.CommandContext(ctx, gateway, "version").Output()
+	if err != nil {
+		version = []byte("unknown version")
+	}
+	return fmt.Sprintf("%s, %d cores of %s, %s: %s.", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), processor, runtime.Version(),
+		cmp.Or(strings.TrimSpace(string(version)), "unknown version"))
+}
+
+// The marks between which a document has the tables.
+const (
+	beginMark = "<!-- make bench-load: begin -->\n"
+	endMark   = "<!-- end -->\n"
+)
+
+// update replaces the tables of a document.
+func update(path, report string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	before, rest, begun := strings.Cut(string(text), beginMark)
+	_, after, ended := strings.Cut(rest, endMark)
+	if !begun || !ended {
+		return fmt.Errorf("%s has no place for the tables", path)
+	}
+	return os.WriteFile(path, []byte(before+beginMark+"\n"+report+"\n"+endMark+after), 0o644)
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed wrk.lua
+var script string
+
+func (b *bench) script() string { return filepath.Join(b.dir, "wrk.lua") }
+
+// figures are what wrk tells of one run.
+type figures struct {
+	requests, bytes int64
+	took            time.Duration
+	failed, refused int64 // on the connection, by status
+	median, p99     time.Duration
+}
+
+// perSecond is the rate of requests.
+func (f *figures) perSecond() float64 { return float64(f.requests) / f.took.Seconds() }
+
+// parseFigures reads the line that wrk.lua prints.
+func parseFigures(out string) (figures, error) {
+	for line := range strings.Lines(out) {
+		values, ok := strings.CutPrefix(line, "figures ")
+		if !ok {
+			continue
+		}
+		var f figures
+		var took, median, p99 int64 // in microseconds
+		if _, err := fmt.Sscan(values, &f.requests, &took, &f.bytes, &f.failed, &f.refused, &median, &p99); err != nil {
+			return figures{}, fmt.Errorf("not figures: %q: %w", line, err)
+		}
+		f.took, f.median, f.p99 = time.Duration(took)*time.Microsecond, time.Duration(median)*time.Microsecond, time.Duration(p99)*time.Microsecond
+		return f, nil
+	}
+	return figures{}, fmt.Errorf("no figures in %q", out)
+}
+
+// query is the body of POST /q for a patient of so many studies.
+func (b *bench) query(studies int) []byte {
+	body, err := json.Marshal(map[string]any{
+		"pacs_ip": "127.0.0.1", "pacs_port": b.pacsPort, "pacs_ae_title": pacsAETitle, "c_find_ae_title": "GATEWAY",
+		"patient_id": patientID(studies),
+	})
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	return body
+}
+
+func patientID(studies int) string { return "BENCH-" + strconv.Itoa(studies) }
+
+// load has callers ask the process as fast as they can, and fails where one answer was not the right one.
+func (b *bench) load(ctx context.Context, p *process, callers, studies int, d time.Duration) (figures, error) {
+	size, err := b.check(ctx, p, studies)
+	if err != nil {
+		return figures{}, err
+	}
+	f, err := b.generate(ctx, "http://"+p.address+"/q", b.query(studies), callers, d)
+	if err != nil {
+		return figures{}, err
+	}
+	return f, f.check(p.name, callers, size)
+}
+
+// generate is one run of wrk.
+func (b *bench) generate(ctx context.Context, url string, body []byte, callers int, d time.Duration) (figures, error) {
+	file := filepath.Join(b.dir, "body.json")
+	if err := os.WriteFile(file, body, 0o600); err != nil {
+		return figures{}, err
+	}
+	out, err := exec.CommandContext(ctx, b.wrk, "-t", "1", "-c", strconv.Itoa(callers), "-d", strconv.Itoa(int(d.Seconds()))+"s",
+		"--timeout", "30s", "-s", b.script(), url, "--", file).CombinedOutput()
+	if err != nil {
+		return figures{}, fmt.Errorf("wrk: %w\n%s", err, out)
+	}
+	return parseFigures(string(out))
+}
+
+// check holds a run against an answer that is known to be right, whose body has size bytes. All answers are equally long;
+// headers come on top, and so do answers that had begun at the end.
+func (f *figures) check(name string, callers, size int) error {
+	const headers = 1024
+	switch least, most := f.requests*int64(size), (f.requests+int64(callers))*int64(size+headers); {
+	case f.requests == 0:
+		return fmt.Errorf("%s: no answer", name)
+	case f.failed > 0 || f.refused > 0:
+		return fmt.Errorf("%s: of %d requests %d failed and %d had a status of 400 or more", name, f.requests, f.failed, f.refused)
+	case f.bytes < least || f.bytes > most:
+		return fmt.Errorf("%s: %d answers of %d bytes make %d", name, f.requests, size, f.bytes)
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"dicom-qr-gateway/bench/internal/wire"
+)
+
+// prefix begins the Patient IDs that have studies; their number follows.
+const prefix = "BENCH-"
+
+// most bounds the studies of one patient, and with them the memory for his answer.
+const most = 100_000
+
+// studies is how many studies a patient has.
+func studies(patientID string) int {
+	digits, ok := strings.CutPrefix(patientID, prefix)
+	n, err := strconv.Atoi(digits)
+	if !ok || err != nil || n < 0 || n > most {
+		return 0
+	}
+	return n
+}
+
+// recording is the answer to one question: which patient, in which encoding. Whoever sends it takes a copy of it for a
+// while, because message and context ID are written into it.
+type recording struct {
+	studies  int
+	explicit bool
+}
+
+// answer is all responses of a C-FIND, as they go out. The IDs that stand in it are what they were at its last use.
+type answer struct {
+	bytes                []byte
+	messageID            uint16
+	contextID            byte
+	messageIDs, contexts []int // where they stand
+}
+
+var answers sync.Map // of *sync.Pool, by recording
+
+// take gives an answer that bears the IDs. It is given back, with put, when it is sent.
+func (r recording) take(messageID uint16, contextID byte) *answer {
+	pool, ok := answers.Load(r)
+	if !ok {
+		pool, _ = answers.LoadOrStore(r, &sync.Pool{New: func() any { return r.record() }})
+	}
+	a := pool.(*sync.Pool).Get().(*answer)
+	if a.messageID != messageID {
+		a.messageID = messageID
+		for _, at := range a.messageIDs {
+			binary.LittleEndian.PutUint16(a.bytes[at:], messageID)
+		}
+	}
+	if a.contextID != contextID {
+		a.contextID = contextID
+		for _, at := range a.contexts {
+			a.bytes[at] = contextID
+		}
+	}
+	return a
+}
+
+func (r recording) put(a *answer) {
+	if pool, ok := answers.Load(r); ok {
+		pool.(*sync.Pool).Put(a)
+	}
+}
+
+func (r recording) record() *answer {
+	a := &answer{}
+	for i := range r.studies {
+		a.command(wire.Pending, wire.HasDataSet)
+		a.pdv(wire.Last, r.match(i))
+	}
+	a.command(wire.Success, wire.NoDataSet)
+	return a
+}
+
+// command adds a command set in a PDU of its own. Its status stands at its very end, where the floor looks for it.
+func (a *answer) command(status, dataSetType uint16) {
+	beforeID := slices.Concat(
+		wire.CommandElement(0x0002, wire.Even(wire.StudyRootFind, 0)),
+		wire.CommandElement(0x0100, wire.Uint16(wire.CFindRSP)),
+	)
+	set := wire.CommandSet(beforeID,
+		wire.CommandElement(0x0120, wire.Uint16(0)),
+		wire.CommandElement(0x0800, wire.Uint16(dataSetType)),
+		wire.CommandElement(0x0900, wire.Uint16(status)),
+	)
+	a.pdv(wire.Command|wire.Last, set)
+	const groupLength, elementHeader = 12, 8
+	a.messageIDs = append(a.messageIDs, len(a.bytes)-len(set)+groupLength+len(beforeID)+elementHeader)
+}
+
+func (a *answer) pdv(control byte, fragment []byte) {
+	a.contexts = append(a.contexts, len(a.bytes)+wire.HeaderLength+4)
+	a.bytes = append(a.bytes, wire.PDV(0, control, fragment)...)
+}
+
+// match is the identifier of study i: all that the gateway asks for, as a PACS of a hospital fills it in, in Latin-1.
+func (r recording) match(i int) []byte {
+	var b []byte
+	add := func(group, element uint16, vr, value string) {
+		pad := byte(' ')
+		if vr == "UI" {
+			pad = 0
+		}
+		if !r.explicit {
+			vr = ""
+		}
+		b = append(b, wire.Element(group, element, vr, wire.Even(value, pad))...)
+	}
+	modality := [...]string{"CT", "MR", "US", "CR"}[i%4]
+	add(0x0008, 0x0005, "CS", "ISO_IR 100")
+	add(0x0008, 0x0020, "DA", fmt.Sprintf("%04d%02d%02d", 2010+i%15, 1+i%12, 1+i%28))
+	add(0x0008, 0x0030, "TM", fmt.Sprintf("%02d%02d%02d", i%24, i%60, i*7%60))
+	add(0x0008, 0x0050, "SH", fmt.Sprintf("ACC-%06d", i))
+	add(0x0008, 0x0052, "CS", "STUDY")
+	add(0x0008, 0x0054, "AE", "PACS")
+	add(0x0008, 0x0061, "CS", modality+`\SR`)
+	add(0x0008, 0x0080, "LO", "General Hospital")
+	add(0x0008, 0x0090, "PN", "Referrer^Rita^^Dr.")
+	add(0x0008, 0x1030, "LO", modality+" Thorax/Abdomen")
+	add(0x0008, 0x1050, "PN", "Performer^Paul")
+	add(0x0010, 0x0010, "PN", "M\xfcller^J\xfcrgen")
+	add(0x0010, 0x0020, "LO", prefix+strconv.Itoa(r.studies))
+	add(0x0010, 0x0030, "DA", "19700101")
+	add(0x0020, 0x000d, "UI", fmt.Sprintf("2.25.1504132986372085743109117645529.%d.%d", r.studies, i+1))
+	return b
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"strings"
+
+	"dicom-qr-gateway/bench/internal/wire"
+)
+
+// longest bounds a PDU that is read.
+const longest = 1 << 20
+
+var errUnexpected = errors.New("unexpected PDU")
+
+// association is one, acceptor's side.
+type association struct {
+	conn     net.Conn
+	reader   *bufio.Reader
+	explicit map[byte]bool // by context ID: the accepted transfer syntax
+
+	command, identifier []byte // of the request that is being read
+	body                []byte
+}
+
+// serve serves one connection until its end.
+func serve(conn net.Conn) {
+	defer func() { _ = conn.Close() }()
+	a := &association{conn: conn, reader: bufio.NewReaderSize(conn, 4<<10), explicit: map[byte]bool{}}
+	for {
+		kind, body, err := a.next()
+		if err != nil {
+			return
+		}
+		switch kind {
+		case wire.AssociateRQ:
+			err = a.accept(body)
+		case wire.PDataTF:
+			err = a.data(body)
+		case wire.ReleaseRQ:
+			_, err = conn.Write(wire.PDU(wire.ReleaseRP, make([]byte, 4)))
+		default:
+			err = errUnexpected
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// next gives the next PDU; its body is good until the next call.
+func (a *association) next() (kind byte, body []byte, err error) {
+	var header [wire.HeaderLength]byte
+	if _, err := io.ReadFull(a.reader, header[:]); err != nil {
+		return 0, nil, err
+	}
+	n := int(binary.BigEndian.Uint32(header[2:]))
+	if n > longest {
+		return 0, nil, errUnexpected
+	}
+	if n > cap(a.body) {
+		a.body = make([]byte, n)
+	}
+	_, err = io.ReadFull(a.reader, a.body[:n])
+	return header[0], a.body[:n], err
+}
+
+// items calls each for each item in b.
+func items(b []byte, each func(kind byte, body []byte)) {
+	for len(b) >= 4 {
+		n := 4 + int(binary.BigEndian.Uint16(b[2:]))
+		if n > len(b) {
+			return
+		}
+		each(b[0], b[4:n])
+		b = b[n:]
+	}
+}
+
+// accept accepts each context that has one of the two transfer syntaxes, the first of them.
+func (a *association) accept(rq []byte) error {
+	const fixed = 68
+	if len(rq) < fixed {
+		return errUnexpected
+	}
+	var contexts []byte
+	items(rq[fixed:], func(kind byte, body []byte) {
+		if kind != wire.ItemContextRQ || len(body) < 4 {
+			return
+		}
+		id, chosen := body[0], ""
+		items(body[4:], func(kind byte, body []byte) {
+			uid := strings.TrimRight(string(body), "\x00")
+			if kind == wire.ItemTransferSyntax && chosen == "" && (uid == wire.ImplicitLittleEndian || uid == wire.ExplicitLittleEndian) {
+				chosen = uid
+			}
+		})
+		const accepted, transferSyntaxesNotSupported = 0, 4
+		result := byte(accepted)
+		if chosen == "" {
+			result, chosen = transferSyntaxesNotSupported, wire.ImplicitLittleEndian
+		}
+		a.explicit[id] = chosen == wire.ExplicitLittleEndian
+		contexts = append(contexts, wire.Item(wire.ItemContextAC, []byte{id, 0, result, 0}, wire.Item(wire.ItemTransferSyntax, []byte(chosen)))...)
+	})
+	_, err := a.conn.Write(wire.PDU(wire.AssociateAC, rq[:fixed],
+		wire.Item(wire.ItemApplicationContext, []byte(wire.ApplicationContext)),
+		contexts,
+		wire.Item(wire.ItemUser,
+			wire.Item(wire.ItemMaxLength, []byte{0, 0, 0x40, 0}),
+			wire.Item(wire.ItemImplementationUID, []byte(wire.ImplementationUID))),
+	))
+	return err
+}
+
+// data takes the PDVs of one PDU, and answers when the identifier is there as a whole.
+func (a *association) data(body []byte) error {
+	const header = 6
+	for len(body) >= header {
+		n := 4 + int(binary.BigEndian.Uint32(body))
+		if n < header || n > len(body) {
+			return errUnexpected
+		}
+		contextID, control, fragment := body[4], body[5], body[header:n]
+		body = body[n:]
+		if control&wire.Command != 0 {
+			a.command = append(a.command, fragment...)
+			continue
+		}
+		a.identifier = append(a.identifier, fragment...)
+		if control&wire.Last == 0 {
+			continue
+		}
+		if err := a.answer(contextID); err != nil {
+			return err
+		}
+		a.command, a.identifier = a.command[:0], a.identifier[:0]
+	}
+	return nil
+}
+
+func (a *association) answer(contextID byte) error {
+	explicit := a.explicit[contextID]
+	field, messageID := find(a.command, false, 0, 0x0100), find(a.command, false, 0, 0x0110)
+	if len(field) != 2 || binary.LittleEndian.Uint16(field) != wire.CFindRQ || len(messageID) != 2 {
+		return errUnexpected
+	}
+	patientID := strings.Trim(string(find(a.identifier, explicit, 0x0010, 0x0020)), " ")
+	r := recording{studies: studies(patientID), explicit: explicit}
+	answer := r.take(binary.LittleEndian.Uint16(messageID), contextID)
+	_, err := a.conn.Write(answer.bytes)
+	r.put(answer)
+	return err
+}
+
+// find is the value of an element in a data set without sequences, nil where there is none.
+func find(b []byte, explicit bool, group, element uint16) []byte {
+	const header = 8
+	for len(b) >= header {
+		n := uint64(binary.LittleEndian.Uint32(b[4:]))
+		if explicit {
+			n = uint64(binary.LittleEndian.Uint16(b[6:])) // the VRs with four bytes for it are not asked for
+		}
+		if n > uint64(len(b)-header) {
+			return nil
+		}
+		if binary.LittleEndian.Uint16(b) == group && binary.LittleEndian.Uint16(b[2:]) == element {
+			return b[header : header+n]
+		}
+		b = b[header+n:]
+	}
+	return nil
+}

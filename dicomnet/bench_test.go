@@ -1,6 +1,8 @@
 package dicomnet_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"runtime"
 	"strconv"
 	"testing"
@@ -11,21 +13,16 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// canned serves C-FIND after C-FIND with so many matches, without reading what is
-// asked.
-func canned(matches int) func(p *dicomtest.Peer) {
+// again serves C-FIND after C-FIND with the answer to each, without reading what is asked.
+func again(answer func(rq dicomtest.Message) []byte) func(p *dicomtest.Peer) {
 	return func(p *dicomtest.Peer) {
 		p.Accept()
 		rq := p.ReadRequest(dicomnet.CFindRQ)
-		one := match("1.2.840.113619.2.1")
 		for {
-			var b []byte
-			for range matches {
-				b = dicomtest.Response(rq, dicomnet.StatusPending, one).Append(b)
-			}
-			p.Send(dicomtest.Response(rq, dicomnet.StatusSuccess, nil).Append(b))
+			p.Send(answer(rq))
 			if _, err := p.Conn.Read(make([]byte, 1<<10)); err != nil {
 				return
 			}
@@ -36,34 +33,92 @@ func canned(matches int) func(p *dicomtest.Peer) {
 	}
 }
 
+// benchmarkFind reads so many matches, again and again, on one association.
+func benchmarkFind(b *testing.B, script *dicomtest.Script, matches int) {
+	b.Helper()
+	address, closeFn, err := script.Listen()
+	require.NoError(b, err)
+	defer closeFn()
+	a, err := dicomnet.Dial(b.Context(), address, config())
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		n := 0
+		for m, err := range a.Find(b.Context(), dicomnet.StudyRoot, query()) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			if m.String(tag.StudyInstanceUID) != "" {
+				n++
+			}
+		}
+		if n != matches {
+			b.Fatalf("%d matches", n)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*matches), "ns/match")
+	a.Abort()
+}
+
 func BenchmarkFind(b *testing.B) {
 	for _, matches := range []int{1, 10, 100, 1000, 5000} {
 		b.Run(strconv.Itoa(matches), func(b *testing.B) {
-			script := &dicomtest.Script{Play: canned(matches)}
-			address, closeFn, err := script.Listen()
-			require.NoError(b, err)
-			defer closeFn()
-			a, err := dicomnet.Dial(b.Context(), address, config())
-			require.NoError(b, err)
-			b.ReportAllocs()
-			for b.Loop() {
-				n := 0
-				for m, err := range a.Find(b.Context(), dicomnet.StudyRoot, query()) {
-					if err != nil {
-						b.Fatal(err)
-					}
-					if m.String(tag.StudyInstanceUID) != "" {
-						n++
-					}
-				}
-				if n != matches {
-					b.Fatalf("%d matches", n)
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*matches), "ns/match")
-			a.Abort()
+			benchmarkFind(b, &dicomtest.Script{Play: again(func(rq dicomtest.Message) []byte {
+				one := dicomtest.Response(rq, dicomnet.StatusPending, match("1.2.840.113619.2.1")).Append(nil)
+				return dicomtest.Response(rq, dicomnet.StatusSuccess, nil).Append(bytes.Repeat(one, matches))
+			})}, matches)
 		})
 	}
+}
+
+// BenchmarkAssemble is a thousand matches that come in many ways: each part of a message in a PDU of its own, as most PACS
+// send them; in fragments of 32 bytes, each in a PDU; and all of them back to back in PDUs filled to the brim.
+func BenchmarkAssemble(b *testing.B) {
+	const matches = 1000
+	for _, v := range []struct {
+		name   string
+		append func(b, pdvs []byte) []byte
+		most   int // bytes of a fragment
+	}{
+		{"a part a PDU", onePDVEach, 0},
+		{"fragments", onePDVEach, 32},
+		{"full PDUs", fullPDUs, 0},
+	} {
+		b.Run(v.name, func(b *testing.B) {
+			script := &dicomtest.Script{Play: again(func(rq dicomtest.Message) []byte {
+				one := dicomtest.Response(rq, dicomnet.StatusPending, match("1.2.840.113619.2.1")).PDVs(nil, v.most)
+				return v.append(nil, dicomtest.Response(rq, dicomnet.StatusSuccess, nil).PDVs(bytes.Repeat(one, matches), v.most))
+			})}
+			benchmarkFind(b, script, matches)
+		})
+	}
+}
+
+// onePDVEach puts each of pdvs into a PDU of its own.
+func onePDVEach(b, pdvs []byte) []byte {
+	for len(pdvs) > 0 {
+		n := 4 + int(binary.BigEndian.Uint32(pdvs))
+		b = (&pdu.PDataTF{Body: pdvs[:n]}).Append(b)
+		pdvs = pdvs[n:]
+	}
+	return b
+}
+
+// fullPDUs puts as many of pdvs into a PDU as it may hold.
+func fullPDUs(b, pdvs []byte) []byte {
+	for len(pdvs) > 0 {
+		n := 0
+		for n < len(pdvs) {
+			next := n + 4 + int(binary.BigEndian.Uint32(pdvs[n:]))
+			if next > int(dicomnet.DefaultLimits.MaxPDULength) {
+				break
+			}
+			n = next
+		}
+		b = (&pdu.PDataTF{Body: pdvs[:n]}).Append(b)
+		pdvs = pdvs[n:]
+	}
+	return b
 }
 
 func BenchmarkDialEchoClose(b *testing.B) {

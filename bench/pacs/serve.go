@@ -41,7 +41,10 @@ func serve(conn net.Conn) {
 		case wire.PDataTF:
 			err = a.data(body)
 		case wire.ReleaseRQ:
-			_, err = conn.Write(wire.PDU(wire.ReleaseRP, make([]byte, 4)))
+			// Whoever closes first keeps the connection for a minute (TIME_WAIT). Were it the other side, it would soon have no port
+			// left to call from.
+			_, _ = conn.Write(wire.PDU(wire.ReleaseRP, make([]byte, 4)))
+			return
 		default:
 			err = errUnexpected
 		}

@@ -1,7 +1,6 @@
 package dataset_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -105,18 +104,6 @@ func BenchmarkEncodeIdentifier(b *testing.B) {
 		if _, err := dataset.Encode(ds, dataset.ImplicitVRLittleEndian); err != nil {
 			b.Fatal(err)
 		}
-	}
-}
-
-func BenchmarkDecodeKanji(b *testing.B) {
-	encoded := []byte(element(tag.SpecificCharacterSet, `\ISO 2022 IR 87 `) + element(tag.PatientName, "\x1b$B"+strings.Repeat(";3ED", 12)+"\x1b(B"))
-	b.ReportAllocs()
-	for b.Loop() {
-		set, err := dataset.Parse(encoded, dataset.ImplicitVRLittleEndian, dataset.Limits{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		sink += len(set.String(tag.PatientName))
 	}
 }
 

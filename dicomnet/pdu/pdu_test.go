@@ -367,20 +367,3 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkDecodeAssociateAC(b *testing.B) {
-	ac := (&pdu.AssociateAC{Contexts: []pdu.ContextAC{{ID: 1, TransferSyntaxes: []string{"1.2.840.10008.1.2"}}}}).Append(nil)
-	b.ReportAllocs()
-	for b.Loop() {
-		_, _ = pdu.Decode(pdu.TypeAssociateAC, ac[pdu.HeaderLength:])
-	}
-}
-
-func BenchmarkAppendMessagePart(b *testing.B) {
-	data := make([]byte, 256)
-	buf := make([]byte, 0, 1024)
-	b.ReportAllocs()
-	for b.Loop() {
-		buf = pdu.AppendMessagePart(buf[:0], 1, false, data, 16384)
-	}
-}

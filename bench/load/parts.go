@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -67,14 +68,31 @@ func cpuTime(samples []sample) time.Duration {
 	return time.Duration(median(samples, func(s *sample) float64 { return float64(s.cpu) }))
 }
 
-// gateways starts the gateway, and beside it the one it is compared with, if there is one.
+// gateways starts the gateway, and beside it the one it is compared with, if there is one. Both must give the same answers,
+// byte for byte.
 func (b *bench) gateways(ctx context.Context, name string, settings ...string) ([]*process, error) {
 	p, err := b.startGateway(ctx, name, b.gateway, settings...)
 	if err != nil || b.before == "" {
 		return []*process{p}, err
 	}
 	before, err := b.startGateway(ctx, name+", before", b.before, settings...)
-	return []*process{p, before}, err
+	if err != nil {
+		return nil, err
+	}
+	for _, studies := range []int{1, 10, 1000} {
+		then, err := b.ask(ctx, before, studies)
+		if err != nil {
+			return nil, err
+		}
+		now, err := b.ask(ctx, p, studies)
+		if err != nil {
+			return nil, err
+		}
+		if !bytes.Equal(then, now) {
+			return nil, fmt.Errorf("not the same answer as before:\n%s\n%s", then, now)
+		}
+	}
+	return []*process{p, before}, nil
 }
 
 // crowded is a PACS that may be asked by all callers at once. By default it is asked by ten, and the others wait.

@@ -37,7 +37,7 @@ func (r *report) markdown(machine string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", machine)
 	if len(r.rows) > 0 {
-		b.WriteString("\n| What | Who | Figure | Ratio | CPU of the process, a request | What it replaces |\n|---|---|---|---|---|---|\n")
+		b.WriteString("\n| What | Who | Figure | Ratio | CPU of the process, a request | Faster than what it replaces |\n|---|---|---|---|---|---|\n")
 		for _, row := range r.rows {
 			cpu := short(row.cpu)
 			if row.perMatch > 0 {
@@ -60,7 +60,7 @@ func (r *report) markdown(machine string) string {
 		}
 	}
 	if len(r.others) > 0 {
-		b.WriteString("\n| Others, of the same PACS | Who | Figure |\n|---|---|---|\n")
+		b.WriteString("\n| Others, at the same PACS | Who | Figure |\n|---|---|---|\n")
 		for _, row := range r.others {
 			fmt.Fprintf(&b, "| %s | %s | %s |\n", row.what, row.who, row.value)
 		}
@@ -72,7 +72,7 @@ func times(n float64) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("× %.0f", n)
+	return fmt.Sprintf("%.0f times", n)
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
@@ -84,17 +84,15 @@ func counted(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// short is a time in three digits, or so.
+// short is a time in three digits.
 func short(d time.Duration) string {
 	switch {
-	case d >= 100*time.Millisecond:
-		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d >= time.Second:
+		return fmt.Sprintf("%.3g s", d.Seconds())
 	case d >= time.Millisecond:
-		return fmt.Sprintf("%.2g ms", float64(d)/1e6)
-	case d >= 100*time.Microsecond:
-		return fmt.Sprintf("%d µs", d.Microseconds())
+		return fmt.Sprintf("%.3g ms", float64(d)/1e6)
 	}
-	return fmt.Sprintf("%.1f µs", float64(d)/1e3)
+	return fmt.Sprintf("%.3g µs", float64(d)/1e3)
 }
 
 // median is the middle of what value says of each; of an even number, the upper one of the two.

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestFiguresAreReadFromWhatWrkSays(t *testing.T) {
+	f, err := parseFigures("Running 1s test\n  1 threads\nfigures 2000 1000500 4194304 1 2 480 9000\n")
+	want := figures{
+		requests: 2000, took: 1000500 * time.Microsecond, bytes: 4 << 20, failed: 1, refused: 2,
+		median: 480 * time.Microsecond, p99: 9 * time.Millisecond,
+	}
+	if err != nil || f != want {
+		t.Errorf("%+v, %v", f, err)
+	}
+	if got := f.perSecond(); got < 1998 || got > 2000 {
+		t.Error(got)
+	}
+	for _, out := range []string{"", "unable to connect", "figures 1 2 3\n", "figures 1 2 3 4 5 6 x\n"} {
+		if _, err := parseFigures(out); err == nil {
+			t.Errorf("%q is no figures", out)
+		}
+	}
+}
+
+func TestARunWithOneWrongAnswerFails(t *testing.T) {
+	const callers, size = 32, 4000
+	right := figures{requests: 1000, bytes: 1000 * (size + 300)}
+	if err := right.check("gateway", callers, size); err != nil {
+		t.Error(err)
+	}
+	for name, f := range map[string]figures{
+		"nothing":  {},
+		"lost":     {requests: 1000, bytes: right.bytes, failed: 1},
+		"refused":  {requests: 1000, bytes: right.bytes, refused: 1},
+		"short":    {requests: 1000, bytes: 1000*size - 1},
+		"too long": {requests: 1000, bytes: 1000 * (size + 2000)},
+	} {
+		if f.check("gateway", callers, size) == nil {
+			t.Error(name)
+		}
+	}
+}
+
+// answer is one of two studies, which change may spoil.
+func answer(t *testing.T, change func(answer, study map[string]any)) []byte {
+	t.Helper()
+	study := map[string]any{"PatientID": "BENCH-2", "StudyInstanceUID": "1.1", "ModalitiesInStudy": []string{"CT"}}
+	for _, name := range strings.FieldsSeq("PatientName DateOfBirth StudyDescription StudyDate StudyTime AccessionNumber " +
+		"ReferringPhysicianName PerformingPhysicianName InstitutionName") {
+		study[name] = "X"
+	}
+	other := maps.Clone(study)
+	other["StudyInstanceUID"] = "1.2"
+	a := map[string]any{"status": "ok", "study_details": []any{study, other}, "warnings": []any{}}
+	change(a, other)
+	b, err := json.Marshal(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestAnAnswerIsRightOrNot(t *testing.T) {
+	if err := checkAnswer(answer(t, func(_, _ map[string]any) {}), 2); err != nil {
+		t.Error(err)
+	}
+	for name, change := range map[string]func(answer, study map[string]any){
+		"not ok":            func(a, _ map[string]any) { a["status"] = "partial" },
+		"with a warning":    func(a, _ map[string]any) { a["warnings"] = []any{"x"} },
+		"one too few":       func(a, _ map[string]any) { a["study_details"] = a["study_details"].([]any)[:1] },
+		"one twice":         func(_, s map[string]any) { s["StudyInstanceUID"] = "1.1" },
+		"another's study":   func(_, s map[string]any) { s["PatientID"] = "BENCH-20" },
+		"an empty value":    func(_, s map[string]any) { s["StudyDate"] = "" },
+		"no modality":       func(_, s map[string]any) { s["ModalitiesInStudy"] = []any{} },
+		"a value too few":   func(_, s map[string]any) { delete(s, "StudyTime") },
+		"a list of nothing": func(a, _ map[string]any) { a["study_details"] = nil },
+	} {
+		if checkAnswer(answer(t, change), 2) == nil {
+			t.Error(name)
+		}
+	}
+	if checkAnswer([]byte("{"), 2) == nil {
+		t.Error("no JSON")
+	}
+}
+
+func TestWhatTheKernelTellsOfAProcess(t *testing.T) {
+	cpu, err := parseCPU([]byte("4711 (a (b) c) S 1 2 3 4 5 6 7 8 9 10 150 25 0 0 20 0 7 0 99"))
+	if err != nil || cpu != 1750*time.Millisecond {
+		t.Error(cpu, err)
+	}
+	for _, stat := range []string{"", "1 (x) S 1", "1 (x) S 1 2 3 4 5 6 7 8 9 10 a b 0"} {
+		if _, err := parseCPU([]byte(stat)); err == nil {
+			t.Errorf("%q", stat)
+		}
+	}
+	memory, err := parseMemory([]byte("Name:\tx\nVmHWM:\t   26616 kB\nVmRSS:\t   20000 kB\n"), "VmHWM")
+	if err != nil || memory != 26616<<10 {
+		t.Error(memory, err)
+	}
+	if _, err := parseMemory([]byte("Name:\tx\n"), "VmHWM"); err == nil {
+		t.Error("there is none")
+	}
+}
+
+func TestMediansAndHowTheyAreWritten(t *testing.T) {
+	same := func(v *float64) float64 { return *v }
+	if got := median([]float64{9, 1, 5}, same); got != 5 {
+		t.Error(got)
+	}
+	if got := median([]float64{9, 1, 5, 7}, same); got != 7 {
+		t.Error(got)
+	}
+	for d, want := range map[time.Duration]string{
+		7240 * time.Nanosecond: "7.24 µs", 267 * time.Microsecond: "267 µs", 7731 * time.Microsecond: "7.73 ms", 144 * time.Millisecond: "144 ms",
+		1234 * time.Millisecond: "1.23 s",
+	} {
+		if got := short(d); got != want {
+			t.Errorf("%v: %s", d, got)
+		}
+	}
+}
+
+func TestTheReportIsTables(t *testing.T) {
+	var r report
+	r.add(row{what: "10 matches", who: "floor", value: "3000 requests/s", cpu: 100 * time.Microsecond})
+	r.add(row{
+		what: "10 matches", who: "gateway", value: "2000 requests/s", ratio: "0.67 of the floor", cpu: 300 * time.Microsecond, perMatch: 30 * time.Microsecond,
+		python: 29.4,
+	})
+	r.note("size of the binary", megabytes(22_600_000))
+	r.growth = append(r.growth, grown{who: "gateway", studies: 10, took: time.Millisecond, cpu: 500 * time.Microsecond})
+	r.others = append(r.others, row{what: counted(1, "caller", "callers"), who: "findscu", value: "67 ms"})
+	const want = `2026-01-31, 2 cores.
+
+| What | Who | Figure | Ratio | CPU of the process, a request | Faster than what it replaces |
+|---|---|---|---|---|---|
+| 10 matches | floor | 3000 requests/s |  | 100 µs |  |
+| 10 matches | gateway | 2000 requests/s | 0.67 of the floor | 300 µs, 30 µs a match | 29 times |
+
+| What | Figure |
+|---|---|
+| size of the binary | 22.6 MB |
+
+| Matches | Who | Time of a request | CPU of a request | Time a match | CPU a match |
+|---|---|---|---|---|---|
+| 10 | gateway | 1 ms | 500 µs | 100 µs | 50 µs |
+
+| Others, at the same PACS | Who | Figure |
+|---|---|---|
+| 1 caller | findscu | 67 ms |
+`
+	if got := r.markdown("2026-01-31, 2 cores."); got != want {
+		t.Error(got)
+	}
+}
+
+func TestADocumentKeepsAllButItsTables(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "performance.md")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("# Title\n\n" + beginMark + "old\n" + endMark + "\nThe end.\n")
+	for range 2 {
+		if err := update(path, "new\n"); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(path)
+		if err != nil || string(got) != "# Title\n\n"+beginMark+"\nnew\n\n"+endMark+"\nThe end.\n" {
+			t.Errorf("%q %v", got, err)
+		}
+	}
+	write("# Title\n")
+	if update(path, "new\n") == nil {
+		t.Error("there is no place for it")
+	}
+}
+
+func TestRepeatCountsWhatWasDoneAndStopsAtAFailure(t *testing.T) {
+	done := make(chan struct{}, 1000)
+	times, _, err := repeat(4, time.Millisecond, func() error {
+		select {
+		case done <- struct{}{}:
+			return nil
+		default:
+			return errors.New("full")
+		}
+	})
+	if n := len(done); err == nil && len(times) != n {
+		t.Errorf("%d of %d", len(times), n)
+	}
+	fault := errors.New("fault")
+	if _, _, err := repeat(1, time.Hour, func() error { return fault }); !errors.Is(err, fault) {
+		t.Error(err)
+	}
+}
+
+func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
+	for _, o := range []options{
+		{only: "nonsense", rounds: 1, seconds: 1},
+		{rounds: 0, seconds: 1},
+		{rounds: 1, seconds: 0},
+	} {
+		if err := run(context.Background(), o); err == nil {
+			t.Errorf("%+v", o)
+		}
+	}
+}

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"dicom-qr-gateway/bench/internal/wire"
+)
+
+// caller is the other side of an association.
+type caller struct {
+	t *testing.T
+	net.Conn
+	explicit bool
+}
+
+func dial(t *testing.T) *caller {
+	t.Helper()
+	here, there := net.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		serve(there)
+	}()
+	t.Cleanup(func() {
+		_ = here.Close()
+		<-done
+	})
+	return &caller{t: t, Conn: here}
+}
+
+func (c *caller) send(pdus ...[]byte) {
+	c.t.Helper()
+	if _, err := c.Write(slices.Concat(pdus...)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *caller) receive() (kind byte, body []byte) {
+	c.t.Helper()
+	header := make([]byte, wire.HeaderLength)
+	if _, err := io.ReadFull(c, header); err != nil {
+		c.t.Fatal(err)
+	}
+	body = make([]byte, binary.BigEndian.Uint32(header[2:]))
+	if _, err := io.ReadFull(c, body); err != nil {
+		c.t.Fatal(err)
+	}
+	return header[0], body
+}
+
+// associate proposes one context with these transfer syntaxes, and gives what became of it.
+func (c *caller) associate(contextID byte, syntaxes ...string) (result byte, syntax string) {
+	c.t.Helper()
+	proposed := wire.Item(wire.ItemAbstractSyntax, []byte(wire.StudyRootFind))
+	for _, s := range syntaxes {
+		proposed = append(proposed, wire.Item(wire.ItemTransferSyntax, []byte(s))...)
+	}
+	c.send(wire.PDU(wire.AssociateRQ, make([]byte, 68), wire.Item(wire.ItemContextRQ, []byte{contextID, 0, 0, 0}, proposed)))
+	kind, body := c.receive()
+	if kind != wire.AssociateAC {
+		c.t.Fatalf("PDU type %02X", kind)
+	}
+	items(body[68:], func(kind byte, body []byte) {
+		if kind == wire.ItemContextAC && body[0] == contextID {
+			result = body[2]
+			items(body[4:], func(_ byte, body []byte) { syntax = string(body) })
+		}
+	})
+	c.explicit = syntax == wire.ExplicitLittleEndian
+	return result, syntax
+}
+
+func findCommand(messageID uint16) []byte {
+	return wire.CommandSet(
+		wire.CommandElement(0x0100, wire.Uint16(wire.CFindRQ)),
+		wire.CommandElement(0x0110, wire.Uint16(messageID)),
+		wire.CommandElement(0x0800, wire.Uint16(wire.HasDataSet)),
+	)
+}
+
+func (c *caller) identifier(patientID string) []byte {
+	cs, lo := "CS", "LO"
+	if !c.explicit {
+		cs, lo = "", ""
+	}
+	return append(wire.Element(0x0008, 0x0052, cs, []byte("STUDY ")), wire.Element(0x0010, 0x0020, lo, wire.Even(patientID, ' '))...)
+}
+
+// find asks and reads all responses; it gives the identifiers.
+func (c *caller) find(contextID byte, messageID uint16, patientID string) [][]byte {
+	c.t.Helper()
+	c.send(
+		wire.PDV(contextID, wire.Command|wire.Last, findCommand(messageID)),
+		wire.PDV(contextID, wire.Last, c.identifier(patientID)),
+	)
+	return c.responses(contextID, messageID)
+}
+
+func (c *caller) responses(contextID byte, messageID uint16) (identifiers [][]byte) {
+	c.t.Helper()
+	for {
+		_, body := c.receive()
+		command := body[6:]
+		if body[4] != contextID || body[5] != wire.Command|wire.Last {
+			c.t.Fatalf("not a command set on context %d: % X", contextID, body[:6])
+		}
+		if n := binary.LittleEndian.Uint32(find(command, false, 0, 0)); int(n) != len(command)-12 {
+			c.t.Fatalf("group length %d in %d bytes", n, len(command))
+		}
+		if got := binary.LittleEndian.Uint16(find(command, false, 0, 0x0120)); got != messageID {
+			c.t.Fatalf("response to message %d, not to %d", got, messageID)
+		}
+		if got := binary.LittleEndian.Uint16(find(command, false, 0, 0x0100)); got != wire.CFindRSP {
+			c.t.Fatalf("command %04X", got)
+		}
+		status := find(command, false, 0, 0x0900)
+		if !bytes.HasSuffix(command, status) {
+			c.t.Fatal("the status is not the last element")
+		}
+		if binary.LittleEndian.Uint16(status) == wire.Success {
+			return identifiers
+		}
+		_, body = c.receive()
+		if body[4] != contextID || body[5] != wire.Last {
+			c.t.Fatalf("not a data set on context %d: % X", contextID, body[:6])
+		}
+		identifiers = append(identifiers, body[6:])
+	}
+}
+
+func TestEachPatientHasAsManyStudiesAsHisIDSays(t *testing.T) {
+	for _, syntax := range []string{wire.ImplicitLittleEndian, wire.ExplicitLittleEndian} {
+		for patientID, want := range map[string]int{
+			"BENCH-1": 1, "BENCH-25": 25, "BENCH-0": 0, "BENCH-": 0, "BENCH-x": 0, "BENCH-9999999": 0, "DOE": 0, "": 0,
+		} {
+			t.Run(syntax+" "+patientID, func(t *testing.T) {
+				c := dial(t)
+				c.associate(1, syntax)
+				studies := map[string]bool{}
+				for _, identifier := range c.find(1, 1, patientID) {
+					if got := strings.TrimSpace(string(find(identifier, c.explicit, 0x0010, 0x0020))); got != patientID {
+						t.Errorf("a study of %q", got)
+					}
+					for _, key := range []uint32{
+						0x00080020, 0x00080030, 0x00080050, 0x00080061, 0x00080080, 0x00080090, 0x00081030, 0x00081050, 0x00100010, 0x00100030, 0x0020000d,
+					} {
+						if len(find(identifier, c.explicit, uint16(key>>16), uint16(key))) == 0 {
+							t.Errorf("no %08X", key)
+						}
+					}
+					studies[string(find(identifier, c.explicit, 0x0020, 0x000d))] = true
+				}
+				if len(studies) != want {
+					t.Errorf("%d different studies, want %d", len(studies), want)
+				}
+			})
+		}
+	}
+}
+
+func TestOneAssociationTakesManyQueries(t *testing.T) {
+	c := dial(t)
+	c.associate(5, wire.ImplicitLittleEndian)
+	for _, messageID := range []uint16{1, 2, 300, 65535, 1} {
+		for _, n := range []int{3, 1, 10} {
+			if got := len(c.find(5, messageID, fmt.Sprint("BENCH-", n))); got != n {
+				t.Errorf("message %d: %d studies, want %d", messageID, got, n)
+			}
+		}
+	}
+}
+
+func TestARequestMayComeInPieces(t *testing.T) {
+	c := dial(t)
+	c.associate(1, wire.ExplicitLittleEndian)
+	command, identifier := findCommand(7), c.identifier("BENCH-2")
+	c.send(
+		wire.PDV(1, wire.Command, command[:5]), wire.PDV(1, wire.Command|wire.Last, command[5:]),
+		wire.PDV(1, 0, identifier[:9]), wire.PDV(1, wire.Last, identifier[9:]),
+	)
+	if got := len(c.responses(1, 7)); got != 2 {
+		t.Errorf("%d studies", got)
+	}
+}
+
+func TestTheFirstKnownTransferSyntaxIsAccepted(t *testing.T) {
+	const deflated = "1.2.840.10008.1.2.1.99"
+	for _, v := range []struct {
+		proposed []string
+		result   byte
+		accepted string
+	}{
+		{[]string{wire.ExplicitLittleEndian, wire.ImplicitLittleEndian}, 0, wire.ExplicitLittleEndian},
+		{[]string{wire.ImplicitLittleEndian, wire.ExplicitLittleEndian}, 0, wire.ImplicitLittleEndian},
+		{[]string{deflated, wire.ImplicitLittleEndian + "\x00"}, 0, wire.ImplicitLittleEndian},
+		{[]string{deflated}, 4, wire.ImplicitLittleEndian},
+	} {
+		if result, syntax := dial(t).associate(3, v.proposed...); result != v.result || syntax != v.accepted {
+			t.Errorf("%q: result %d, %q", v.proposed, result, syntax)
+		}
+	}
+}
+
+func TestAReleaseIsAnsweredAndTheConnectionClosed(t *testing.T) {
+	c := dial(t)
+	c.associate(1, wire.ImplicitLittleEndian)
+	c.send(wire.PDU(wire.ReleaseRQ, make([]byte, 4)))
+	if kind, _ := c.receive(); kind != wire.ReleaseRP {
+		t.Errorf("PDU type %02X", kind)
+	}
+	if _, err := c.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // never wrapped
+		t.Error(err)
+	}
+}
+
+func TestWhatItDoesNotKnowEndsTheConnection(t *testing.T) {
+	echo := wire.CommandSet(wire.CommandElement(0x0100, wire.Uint16(0x0030)), wire.CommandElement(0x0110, wire.Uint16(1)))
+	for name, sent := range map[string][]byte{
+		"another operation": append(wire.PDV(1, wire.Command|wire.Last, echo), wire.PDV(1, wire.Last, nil)...),
+		"another PDU":       wire.PDU(0x09),
+		"a short request":   wire.PDU(wire.AssociateRQ, make([]byte, 10)),
+		"a broken PDV":      wire.PDU(wire.PDataTF, []byte{0, 0, 9, 9, 1, 3}),
+		"an endless PDU":    {wire.PDataTF, 0, 0xff, 0xff, 0xff, 0xff},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := dial(t)
+			c.send(sent)
+			if _, err := c.Read(make([]byte, 1)); err != io.EOF { //nolint:errorlint // never wrapped
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestFindStopsAtALengthThatDoesNotFit(t *testing.T) {
+	b := wire.Element(0x0010, 0x0020, "", []byte("AB"))
+	b[4] = 200
+	if find(b, false, 0x0010, 0x0020) != nil {
+		t.Error("a value beyond the end")
+	}
+}

@@ -54,7 +54,7 @@ func TestARunWithOneWrongAnswerFails(t *testing.T) {
 func answer(t *testing.T, change func(answer, study map[string]any)) []byte {
 	t.Helper()
 	study := map[string]any{"PatientID": "BENCH-2", "StudyInstanceUID": "1.1", "ModalitiesInStudy": []string{"CT"}}
-	for _, name := range strings.FieldsSeq("PatientName DateOfBirth StudyDescription StudyDate StudyTime AccessionNumber " +
+	for name := range strings.FieldsSeq("PatientName DateOfBirth StudyDescription StudyDate StudyTime AccessionNumber " +
 		"ReferringPhysicianName PerformingPhysicianName InstitutionName") {
 		study[name] = "X"
 	}

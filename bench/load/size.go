@@ -107,21 +107,19 @@ func health(ctx context.Context, p *process) error {
 	return err
 }
 
-// growth is what a match costs in answers of one to ten thousand of them, to one caller. The requests are counted, and each
-// answer is looked at as a whole.
+// growth is what a match costs in answers of one to ten thousand of them, to one caller.
 func growth(ctx context.Context, b *bench) error {
 	gateways, err := b.gateways(ctx, "gateway")
 	if err != nil {
 		return err
 	}
-	for _, p := range gateways {
-		for _, studies := range []int{1, 10, 100, 1000, 10_000} {
-			g, err := b.grow(ctx, p, studies)
-			if err != nil {
-				return err
-			}
-			g.who = p.name
-			b.report.growth = append(b.report.growth, g)
+	for _, studies := range []int{1, 10, 100, 1000, 10_000} {
+		samples, err := b.compare(ctx, 1, studies, gateways...)
+		if err != nil {
+			return err
+		}
+		for i, p := range gateways {
+			b.report.growth = append(b.report.growth, grown{who: p.name, studies: studies, took: medianTime(samples[i]), cpu: cpuTime(samples[i])})
 		}
 	}
 	return nil
@@ -132,36 +130,4 @@ type grown struct {
 	who       string
 	studies   int
 	took, cpu time.Duration // of a request
-}
-
-func (b *bench) grow(ctx context.Context, p *process, studies int) (grown, error) {
-	// As many matches for each size, but not for ever.
-	requests := min(max(b.rounds*b.seconds*2000/studies, 2*b.rounds), 200*b.rounds)
-	if _, err := b.check(ctx, p, studies); err != nil {
-		return grown{}, err
-	}
-	before, err := p.cpu()
-	if err != nil {
-		return grown{}, err
-	}
-	times := make([]time.Duration, 0, requests)
-	for range requests {
-		begin := time.Now()
-		body, err := b.ask(ctx, p, studies)
-		times = append(times, time.Since(begin))
-		if err == nil {
-			err = checkAnswer(body, studies)
-		}
-		if err != nil {
-			return grown{}, err
-		}
-	}
-	after, err := p.cpu()
-	if err != nil {
-		return grown{}, err
-	}
-	slices.Sort(times)
-	g := grown{studies: studies, took: times[len(times)/2], cpu: (after - before) / time.Duration(requests)}
-	fmt.Fprintf(os.Stderr, "   %-22s %6d matches  %d requests  median %8v  CPU %8v a request\n", p.name, studies, requests, g.took, g.cpu)
-	return g, nil
 }

@@ -9,51 +9,54 @@ import (
 	"time"
 )
 
-// memory is what a gateway that has just been started takes, and then at most with 64 callers at once.
+// memory is what a gateway that has just been started takes, and then at most with many callers at once, or with answers as
+// long as can be.
 func memory(ctx context.Context, b *bench) error {
-	const callers = 64
 	info, err := os.Stat(b.gateway)
 	if err != nil {
 		return err
 	}
 	b.report.note("size of the binary", megabytes(info.Size()))
-	for _, settings := range [][]string{nil, {crowded}} {
-		for _, studies := range []int{100, 1000} {
-			gateways, err := b.gateways(ctx, "gateway", settings...)
+	const callers = 64
+	for _, v := range []struct {
+		callers, studies int
+		name             string
+		settings         []string
+	}{
+		{callers, 100, "", nil},
+		{callers, 1000, "", nil},
+		{callers, 100, ", 64 associations at once", []string{crowded}},
+		{callers, 1000, ", 64 associations at once", []string{crowded}},
+		{10, 10_000, "", nil}, // no more callers than places: nobody waits for too long on a slow machine
+	} {
+		gateways, err := b.gateways(ctx, "gateway", v.settings...)
+		if err != nil {
+			return err
+		}
+		for _, p := range gateways {
+			idle, peak, err := b.peak(ctx, p, v.callers, v.studies)
 			if err != nil {
 				return err
 			}
-			for _, p := range gateways {
-				if err := b.peak(ctx, p, callers, studies, settings); err != nil {
-					return err
-				}
-				p.stop()
-			}
+			b.report.note(fmt.Sprintf("memory of the %s, %d callers with %d matches each%s", p.name, v.callers, v.studies, v.name),
+				fmt.Sprintf("%s at its peak, %s idle before", megabytes(peak), megabytes(idle)))
+			p.stop()
 		}
 	}
 	return nil
 }
 
-func (b *bench) peak(ctx context.Context, p *process, callers, studies int, settings []string) error {
+// peak is the memory before and at the height of a load.
+func (b *bench) peak(ctx context.Context, p *process, callers, studies int) (idle, peak int64, err error) {
 	time.Sleep(time.Second)
-	idle, err := p.memory("VmRSS")
-	if err != nil {
-		return err
+	if idle, err = p.memory("VmRSS"); err != nil {
+		return 0, 0, err
 	}
 	if _, err := b.load(ctx, p, callers, studies, time.Duration(b.rounds*b.seconds)*time.Second); err != nil {
-		return err
+		return 0, 0, err
 	}
-	peak, err := p.memory("VmHWM")
-	if err != nil {
-		return err
-	}
-	at := ""
-	if settings != nil {
-		at = ", 64 associations at once"
-	}
-	b.report.note(fmt.Sprintf("memory of the %s, %d callers with %d matches each%s", p.name, callers, studies, at),
-		fmt.Sprintf("%s at its peak, %s idle before", megabytes(peak), megabytes(idle)))
-	return nil
+	peak, err = p.memory("VmHWM")
+	return idle, peak, err
 }
 
 // start is the time from the start of the process to its first answer, to /health and to /q.

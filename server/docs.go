@@ -9,11 +9,11 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"io/fs"
 	"net/http"
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -44,8 +44,7 @@ const (
 
 // registerDocs adds the documents: /docs (Swagger UI), /redoc, the files that
 // both pages load, and the contract as /openapi.yaml, byte for byte as given,
-// and /openapi.json, the same document in the same order. It panics where spec
-// is no YAML, which is a fault of the build.
+// and /openapi.json, the same document in the same order.
 //
 // The pages name every file relative to themselves, so they work behind a proxy
 // that adds a path in front.
@@ -76,12 +75,8 @@ func registerDocs(e *echo.Echo, spec []byte) {
 	slashless(e, "/docs")
 	slashless(e, "/redoc")
 
-	asJSON, err := yamlToJSON(spec)
-	if err != nil {
-		panic(fmt.Sprintf("server: the contract: %v", err))
-	}
-	serve(e, "/openapi.yaml", newFile("application/yaml", spec))
-	serve(e, "/openapi.json", newFile("application/json", asJSON))
+	serve(e, "/openapi.yaml", newFile("application/yaml", func() ([]byte, error) { return spec, nil }))
+	serve(e, "/openapi.json", newFile("application/json", func() ([]byte, error) { return yamlToJSON(spec) }))
 }
 
 // slashless turns /docs/ into /docs: in a folder the relative names would lead astray.
@@ -118,58 +113,67 @@ func newPage(files map[string]*file, p page) *file {
 		l.Current = l.Text == p.Title
 		p.Links = append(p.Links, l)
 	}
+	f := newFile("text/html; charset=utf-8", func() ([]byte, error) { return render(files, p) })
+	f.policy = p.Policy
+	return f
+}
+
+func render(files map[string]*file, p page) ([]byte, error) {
 	asset := func(name string) (string, error) {
 		f, ok := files[name]
 		if !ok {
 			return "", fmt.Errorf("no embedded file %s", name)
 		}
-		return name + "?v=" + f.version(), nil
+		c, err := f.load()
+		return name + "?v=" + c.version(), err
 	}
-	t := template.Must(template.New("page.html").Funcs(template.FuncMap{"asset": asset}).ParseFS(staticFiles, "static/page.html"))
+	t, err := template.New("page.html").Funcs(template.FuncMap{"asset": asset}).ParseFS(staticFiles, "static/page.html")
+	if err != nil {
+		return nil, err
+	}
 	var b bytes.Buffer
-	if err := t.Execute(&b, p); err != nil {
-		panic(fmt.Sprintf("server: page %s: %v", p.Title, err))
-	}
-	f := newFile("text/html; charset=utf-8", b.Bytes())
-	f.policy = p.Policy
-	return f
+	err = t.Execute(&b, p)
+	return b.Bytes(), err
 }
 
-// file is one answer that never changes while the process lives.
+// file is one answer that never changes while the process lives. Its content is
+// loaded when it is first asked for: most gateways never are, and what is not
+// read takes no memory.
 type file struct {
 	contentType string
 	policy      string // Content-Security-Policy, of pages only
-	digest      string
-	plain       []byte // nil where only packed is held
-	packed      []byte // gzip; nil where the file is small or seldom asked for
+	packed      bool   // the content is gzip: the file is large
+	load        func() (content, error)
 }
 
-func newFile(contentType string, content []byte) *file {
-	return &file{contentType: contentType, plain: content, digest: digest(content)}
+type content struct {
+	bytes  []byte
+	digest string
 }
 
-func digest(content []byte) string {
-	sum := sha256.Sum256(content)
-	return base64.RawURLEncoding.EncodeToString(sum[:15])
+func (c content) version() string { return c.digest[:8] }
+
+func newFile(contentType string, read func() ([]byte, error)) *file {
+	return &file{contentType: contentType, load: sync.OnceValues(func() (content, error) {
+		b, err := read()
+		sum := sha256.Sum256(b)
+		return content{b, base64.RawURLEncoding.EncodeToString(sum[:15])}, err
+	})}
 }
 
 // embeddedFiles are the files of static/dir by the name they are asked for under.
 func embeddedFiles(dir string) map[string]*file {
-	entries, err := fs.ReadDir(staticFiles, "static/"+dir)
+	entries, err := staticFiles.ReadDir("static/" + dir)
 	if err != nil {
 		panic(fmt.Sprintf("server: embedded files: %v", err))
 	}
 	files := make(map[string]*file, len(entries))
 	for _, entry := range entries {
-		content, err := fs.ReadFile(staticFiles, "static/"+dir+"/"+entry.Name())
-		if err != nil {
-			panic(fmt.Sprintf("server: embedded files: %v", err))
-		}
-		name, isPacked := strings.CutSuffix(entry.Name(), ".gz")
-		f := newFile(contentTypes[path.Ext(name)], content)
-		if isPacked {
-			f.plain, f.packed = nil, content
-		}
+		name, packed := strings.CutSuffix(entry.Name(), ".gz")
+		f := newFile(contentTypes[path.Ext(name)], func() ([]byte, error) {
+			return staticFiles.ReadFile("static/" + dir + "/" + entry.Name())
+		})
+		f.packed = packed
 		files[name] = f
 	}
 	return files
@@ -183,27 +187,26 @@ var contentTypes = map[string]string{
 	".txt": "text/plain; charset=utf-8",
 }
 
-func (f *file) version() string { return f.digest[:8] }
-
 func (f *file) handle(c echo.Context) error {
-	content, etag := f.plain, `"`+f.digest+`"`
+	loaded, err := f.load()
+	if err != nil {
+		return fmt.Errorf("document: %w", err)
+	}
+	body, etag := loaded.bytes, `"`+loaded.digest+`"`
 	h := c.Response().Header()
-	if f.packed != nil {
+	if f.packed {
 		h.Set("Vary", "Accept-Encoding")
 		if acceptsGzip(c.Request().Header.Values("Accept-Encoding")) {
 			h.Set("Content-Encoding", "gzip")
-			content, etag = f.packed, `"`+f.digest+`-gzip"`
-		} else {
-			var err error
-			if content, err = unpack(f.packed); err != nil {
-				return fmt.Errorf("embedded file: %w", err)
-			}
+			etag = `"` + loaded.digest + `-gzip"`
+		} else if body, err = unpack(body); err != nil {
+			return fmt.Errorf("document: %w", err)
 		}
 	}
 	h.Set("Content-Type", f.contentType)
 	h.Set("ETag", etag)
 	h.Set("Cache-Control", cacheAsk)
-	if c.QueryParam("v") == f.version() {
+	if c.QueryParam("v") == loaded.version() {
 		h.Set("Cache-Control", cacheForever)
 	}
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -213,7 +216,7 @@ func (f *file) handle(c echo.Context) error {
 		h.Set("Content-Security-Policy", f.policy)
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	}
-	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(content))
+	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(body))
 	return nil
 }
 

@@ -215,7 +215,7 @@ func TestJSONKeepsTheOrderAndTheTypesOfTheYAML(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoDocumentDoesNotStart(t *testing.T) {
+func TestWhatIsNoDocumentIsNotServed(t *testing.T) {
 	for name, document := range map[string]string{
 		"empty":                      "",
 		"no YAML":                    "a: [",
@@ -224,11 +224,25 @@ func TestWhatIsNoDocumentDoesNotStart(t *testing.T) {
 		"a number that JSON has not": "a: .inf",
 	} {
 		t.Run(name, func(t *testing.T) {
-			assert.Panics(t, func() { registerDocs(echo.New(), []byte(document)) })
+			e := echo.New()
+			registerDocs(e, []byte(document))
+			assert.Equal(t, http.StatusInternalServerError, ask(e, http.MethodGet, "/openapi.json").Code)
 		})
 	}
 }
 
-func TestAPageThatNamesAMissingFileDoesNotStart(t *testing.T) {
-	assert.Panics(t, func() { newPage(nil, page{Title: "Redoc"}) })
+func TestAPageThatNamesAMissingFileIsNotServed(t *testing.T) {
+	_, err := render(nil, page{Title: "Redoc"})
+	assert.ErrorContains(t, err, "no embedded file docs/assets/icon.svg")
+}
+
+func TestNothingIsReadBeforeItIsAskedFor(t *testing.T) {
+	reads := 0
+	e := echo.New()
+	serve(e, "/file", newFile("text/plain", func() ([]byte, error) { reads++; return []byte("content"), nil }))
+	assert.Zero(t, reads)
+	for range 2 {
+		assert.Equal(t, "content", ask(e, http.MethodGet, "/file").Body.String())
+	}
+	assert.Equal(t, 1, reads)
 }

@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"fmt"
 	"maps"
 	"net"
 	"os"
@@ -296,6 +297,16 @@ func TestTheGatewayReachesThePACSOfTheAllowlistAndNameServersAlone(t *testing.T)
 	}
 }
 
+// imageUser is user and group of the image, as numbers.
+func imageUser(t *testing.T) string {
+	t.Helper()
+	dockerfile, err := os.ReadFile("../../Dockerfile")
+	require.NoError(t, err)
+	user := regexp.MustCompile(`(?m)^USER (\d+:\d+)$`).FindStringSubmatch(string(dockerfile))
+	require.NotNil(t, user)
+	return user[1]
+}
+
 func TestThePodMayDoNothingButItsWork(t *testing.T) {
 	each(t, func(t *testing.T, m *manifests) {
 		assert.Equal(t, "restricted", m.namespace.Labels["pod-security.kubernetes.io/enforce"])
@@ -303,7 +314,7 @@ func TestThePodMayDoNothingButItsWork(t *testing.T) {
 		assert.False(t, *pod.AutomountServiceAccountToken)
 		assert.False(t, *pod.EnableServiceLinks)
 		assert.True(t, *pod.SecurityContext.RunAsNonRoot)
-		assert.Positive(t, *pod.SecurityContext.RunAsUser)
+		assert.Equal(t, imageUser(t), fmt.Sprintf("%d:%d", *pod.SecurityContext.RunAsUser, *pod.SecurityContext.RunAsGroup))
 		assert.Equal(t, corev1.SeccompProfileTypeRuntimeDefault, pod.SecurityContext.SeccompProfile.Type)
 		assert.False(t, *c.SecurityContext.AllowPrivilegeEscalation)
 		assert.True(t, *c.SecurityContext.ReadOnlyRootFilesystem)

@@ -83,6 +83,7 @@ func TestACallerThatDoesNotTakeItsAnswerIsCutOff(t *testing.T) {
 	waitForLine(t, r, "request") // the handler is done, though nothing was read
 	answer, _ := io.ReadAll(connection)
 	assert.Less(t, len(answer), 20000*1000)
+	assert.NotContains(t, r.logs.String(), "internal error", "it is not the gateway's fault")
 }
 
 func TestHeadersHaveALimit(t *testing.T) {

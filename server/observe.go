@@ -109,6 +109,11 @@ func panicError(ctx context.Context, value any) error {
 func (s *Server) answer(c echo.Context, err error) {
 	ctx := c.Request().Context()
 	info := infoOf(ctx)
+	if _, told := errors.AsType[*problem](err); c.Response().Committed && !told {
+		// Nothing but the writing of the answer was left to fail.
+		zerolog.Ctx(ctx).Debug().Msg("the caller did not take the answer")
+		return
+	}
 	var p *problem
 	if refused, ok := errors.AsType[*echo.HTTPError](err); ok {
 		p = s.problemOfEcho(c, refused)

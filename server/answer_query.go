@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +19,9 @@ type queryAnswer struct {
 	patientID string
 	result    *qr.QueryResult
 }
+
+// usualStudy is about the length of a study in the answer, lest a long answer grow by being copied.
+const usualStudy = 400
 
 // maxKeptAnswer bounds the buffers that outlive their answer.
 const maxKeptAnswer = 1 << 20
@@ -48,6 +52,7 @@ func (a queryAnswer) append(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	b = slices.Grow(b, usualStudy*len(a.result.Studies))
 	b = append(b, `{"operation":"`...)
 	b = append(b, api.CFIND...)
 	b = append(b, `","status":"`...)

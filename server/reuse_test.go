@@ -32,7 +32,9 @@ func TestReuseInFigures(t *testing.T) {
 		`dicomqr_matches_total{` + peer + `}`:                                     9,
 		`dicomqr_first_response_seconds_count{operation="find",` + peer + `}`:     3,
 		`dicomqr_operation_duration_seconds_count{operation="find",` + peer + `}`: 3,
+
 		`dicomqr_queue_length`: 0,
+
 		`dicomqr_http_request_duration_seconds_count{method="POST",route="/q"}`: 3,
 	} {
 		assert.Equal(t, want, got[name], name)

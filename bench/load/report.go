@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -116,12 +115,14 @@ func machine(ctx context.Context, gateway string) string {
 			}
 		}
 	}
-	version, err := exec.CommandContext(ctx, gateway, "version").Output()
-	if err != nil {
-		version = []byte("unknown version")
+	version := "of unknown version"
+	if told, err := exec.CommandContext(ctx, gateway, "version").Output(); err == nil {
+		if fields := strings.Fields(string(told)); len(fields) > 1 {
+			version = fields[1] // after the name; commit and date follow
+		}
 	}
-	return fmt.Sprintf("%s, %d cores of %s, %s: %s.", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), processor, runtime.Version(),
-		cmp.Or(strings.TrimSpace(string(version)), "unknown version"))
+	return fmt.Sprintf("%s, %d cores of %s, %s: dicom-qr-gateway %s.", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), processor,
+		runtime.Version(), version)
 }
 
 // The marks between which a document has the tables.

@@ -11,9 +11,18 @@ function addWayToRoutes() {
   const first = document.querySelector('.opblock-tag-section');
   const nav = document.querySelector('.masthead nav');
   if (!first || nav.querySelector('[href^="#"]')) return;
-  first.parentElement.id = 'routes';
+  const routes = first.parentElement;
+  routes.id = 'routes';
+  routes.tabIndex = -1;
   nav.insertAdjacentHTML('afterbegin', '<a href="#routes">Routes</a>');
+  // Swagger UI keeps the fragment for operations, so the browser does not follow it.
+  nav.firstElementChild.addEventListener('click', (event) => {
+    event.preventDefault();
+    routes.focus();
+    routes.scrollIntoView();
+  });
 }
+
 SwaggerUIBundle({
   domNode: document.getElementById('page'),
   url: 'openapi.yaml',

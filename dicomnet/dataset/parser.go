@@ -33,6 +33,9 @@ type keptValue struct {
 	value string
 }
 
+// maxKeptValue is longer than any value that says the same again, and bounds what a peer can have kept.
+const maxKeptValue = 1 << 10
+
 func (s *Set) slot(e *entry) *keptValue { return &s.kept[spread(e.tag)>>26] }
 
 // again is the value of e where the same element had the same bytes last.
@@ -50,7 +53,7 @@ func (s *Set) again(e *entry, raw []byte) (string, bool) {
 
 // keep is for the next element like e; text may be what raw is as a string.
 func (s *Set) keep(e *entry, raw []byte, text string, v keptValue) {
-	if s.kept == nil {
+	if s.kept == nil || len(raw) > maxKeptValue {
 		return
 	}
 	v.tag, v.vr, v.raw = e.tag, e.vr, text

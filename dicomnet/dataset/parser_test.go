@@ -1,6 +1,7 @@
 package dataset_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -55,4 +56,16 @@ func TestAParserMakesNoTextTwice(t *testing.T) { //nolint:paralleltest // it mea
 		}
 	})
 	assert.Zero(t, allocations)
+}
+
+func TestAParserKeepsNoLongValues(t *testing.T) { //nolint:paralleltest // it measures
+	long := []byte(element(tag.PatientName, strings.Repeat("x", 1<<20)))
+	var parser dataset.Parser
+	assert.Equal(t, 1.0, testing.AllocsPerRun(10, func() {
+		set, err := parser.Parse(long, dataset.ImplicitVRLittleEndian, dataset.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sink += len(set.String(tag.PatientName))
+	}), "it is made anew each time")
 }

@@ -1648,7 +1648,8 @@ type ClientInterface interface {
 	// EchoWithBody Check the way to a PACS step by step
 	//
 	// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
-	// concerned. Every step tells how long it took and what was learnt:
+	// concerned. It always opens an association of its own, whatever `ASSOCIATION_IDLE` keeps. Every step
+	// tells how long it took and what was learnt:
 	//
 	// | `step` | What | Learnt |
 	// |---|---|---|
@@ -1671,7 +1672,8 @@ type ClientInterface interface {
 	// Echo Check the way to a PACS step by step
 	//
 	// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
-	// concerned. Every step tells how long it took and what was learnt:
+	// concerned. It always opens an association of its own, whatever `ASSOCIATION_IDLE` keeps. Every step
+	// tells how long it took and what was learnt:
 	//
 	// | `step` | What | Learnt |
 	// |---|---|---|
@@ -1815,7 +1817,8 @@ type ClientInterface interface {
 // EchoWithBody Check the way to a PACS step by step
 //
 // Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
-// concerned. Every step tells how long it took and what was learnt:
+// concerned. It always opens an association of its own, whatever `ASSOCIATION_IDLE` keeps. Every step
+// tells how long it took and what was learnt:
 //
 // | `step` | What | Learnt |
 // |---|---|---|
@@ -1848,7 +1851,8 @@ func (c *Client) EchoWithBody(ctx context.Context, params *EchoParams, contentTy
 // Echo Check the way to a PACS step by step
 //
 // Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
-// concerned. Every step tells how long it took and what was learnt:
+// concerned. It always opens an association of its own, whatever `ASSOCIATION_IDLE` keeps. Every step
+// tells how long it took and what was learnt:
 //
 // | `step` | What | Learnt |
 // |---|---|---|
@@ -2458,7 +2462,8 @@ type ClientWithResponsesInterface interface {
 	// EchoWithBodyWithResponse Check the way to a PACS step by step
 	//
 	// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
-	// concerned. Every step tells how long it took and what was learnt:
+	// concerned. It always opens an association of its own, whatever `ASSOCIATION_IDLE` keeps. Every step
+	// tells how long it took and what was learnt:
 	//
 	// | `step` | What | Learnt |
 	// |---|---|---|
@@ -2481,7 +2486,8 @@ type ClientWithResponsesInterface interface {
 	// EchoWithResponse Check the way to a PACS step by step
 	//
 	// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
-	// concerned. Every step tells how long it took and what was learnt:
+	// concerned. It always opens an association of its own, whatever `ASSOCIATION_IDLE` keeps. Every step
+	// tells how long it took and what was learnt:
 	//
 	// | `step` | What | Learnt |
 	// |---|---|---|
@@ -3597,7 +3603,8 @@ func (r GetVersionReply) ContentType() string {
 // EchoWithBodyWithResponse Check the way to a PACS step by step
 //
 // Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
-// concerned. Every step tells how long it took and what was learnt:
+// concerned. It always opens an association of its own, whatever `ASSOCIATION_IDLE` keeps. Every step
+// tells how long it took and what was learnt:
 //
 // | `step` | What | Learnt |
 // |---|---|---|
@@ -3626,7 +3633,8 @@ func (c *ClientWithResponses) EchoWithBodyWithResponse(ctx context.Context, para
 // EchoWithResponse Check the way to a PACS step by step
 //
 // Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
-// concerned. Every step tells how long it took and what was learnt:
+// concerned. It always opens an association of its own, whatever `ASSOCIATION_IDLE` keeps. Every step
+// tells how long it took and what was learnt:
 //
 // | `step` | What | Learnt |
 // |---|---|---|

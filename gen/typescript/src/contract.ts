@@ -84,7 +84,8 @@ export interface paths {
         /**
          * Check the way to a PACS step by step
          * @description Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
-         *     concerned. Every step tells how long it took and what was learnt:
+         *     concerned. It always opens an association of its own, whatever `ASSOCIATION_IDLE` keeps. Every step
+         *     tells how long it took and what was learnt:
          *
          *     | `step` | What | Learnt |
          *     |---|---|---|

@@ -159,13 +159,14 @@ func leaveAtOnce(t *testing.T, c leaver, start func(*testing.T, Gateway) *runnin
 		a.awaitCancel()
 		a.final(dicomnet.StatusCancel, noCounters)
 	}}
-	p.script.Play = p.play
+	var address string
+	g := p.gateway(t, qr.Options{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}})
 	address, stop, err := p.script.Listen()
 	require.NoError(t, err)
 	defer stop()
-	r := start(t, p.gateway(t, qr.Options{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, address)
-	}}))
+	r := start(t, g)
 	ctx, leave := context.WithCancel(t.Context())
 	var left time.Time
 	go func() {

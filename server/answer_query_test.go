@@ -43,7 +43,7 @@ func TestTheAnswerToAQueryIsWhatEncodingJSONWrites(t *testing.T) {
 			StudyDetails: studyDetails(studies), Warnings: warningsOf(result.Warnings),
 		}))
 		w := httptest.NewRecorder()
-		require.NoError(t, queryAnswer{patientID, result}.VisitQueryResponse(w))
+		require.NoError(t, queryAnswer{patientID, result, nil}.VisitQueryResponse(w))
 		require.Equal(t, want.String(), w.Body.String())
 	})
 }
@@ -56,7 +56,7 @@ func BenchmarkAnswer(b *testing.B) {
 	var body []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		body, _ = queryAnswer{"1112223333", result}.append(body[:0])
+		body, _ = queryAnswer{"1112223333", result, nil}.append(body[:0])
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(result.Studies)), "ns/study")
 }

@@ -26,7 +26,7 @@ func (h *handlers) Query(ctx context.Context, request api.QueryRequestObject) (a
 	if len(result.Studies) == 0 {
 		return nil, noStudyMatched(result.Warnings)
 	}
-	return queryAnswer{filter.PatientID, result}, nil
+	return queryAnswer{filter.PatientID, result, connectionOf(ctx)}, nil
 }
 
 // note tells the request's log line what is done and where.

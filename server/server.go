@@ -172,6 +172,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeaderBytes,
 		BaseContext:                  func(net.Listener) context.Context { return operations },
+		ConnContext:                  withConnection,
 		ErrorLog:                     httpErrorLog(s.log),
 		TLSConfig:                    s.config.ServerTLS(),
 	}
@@ -185,7 +186,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			failed <- httpServer.ServeTLS(l, "", "")
 			return
 		}
-		failed <- httpServer.Serve(l)
+		failed <- httpServer.Serve(listener{l})
 	}()
 	s.log.Info().Str("address", l.Addr().String()).Bool("tls", secure).Msg("listening")
 

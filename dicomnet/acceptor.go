@@ -166,7 +166,8 @@ func (a *acceptedAssociation) serve() {
 }
 
 func (a *acceptedAssociation) negotiate() error {
-	ind, err := a.upper.receive(startClock(a.server.Timeouts.ACSE, TimerACSE))
+	until := startClock(a.server.Timeouts.ACSE, TimerACSE)
+	ind, err := a.upper.receive(&until)
 	if err != nil {
 		return err
 	}

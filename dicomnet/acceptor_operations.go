@@ -36,7 +36,8 @@ func (a *acceptedAssociation) operate() error {
 	}}
 	for {
 		working := !current.finished()
-		m, err := messages.next(startClock(a.server.Timeouts.DIMSE, TimerDIMSE))
+		until := startClock(a.server.Timeouts.DIMSE, TimerDIMSE)
+		m, err := messages.next(&until)
 		var timeout *TimeoutError
 		if working && errors.As(err, &timeout) {
 			continue
@@ -72,7 +73,7 @@ func (o *served) finished() bool {
 	}
 }
 
-func (a *acceptedAssociation) start(ctx context.Context, m message) *served {
+func (a *acceptedAssociation) start(ctx context.Context, m *message) *served {
 	ctx, cancel := context.WithCancel(ctx)
 	o := &served{id: m.command.MessageID, cancel: cancel, done: make(chan struct{})}
 	pc := a.contexts[m.contextID]

@@ -143,7 +143,7 @@ func (a *Association) release() error {
 	}
 	until := startClock(a.cfg.Timeouts.ACSE, TimerACSE)
 	for {
-		ind, err := a.upper.receive(until)
+		ind, err := a.upper.receive(&until)
 		if err != nil {
 			return err
 		}

@@ -128,7 +128,8 @@ func (a *Association) negotiate(ctx context.Context) error {
 	if err := a.upper.send(evtConnected, rq); err != nil {
 		return a.ended(ctx, err)
 	}
-	ind, err := a.upper.receive(startClock(a.cfg.Timeouts.ACSE, TimerACSE))
+	until := startClock(a.cfg.Timeouts.ACSE, TimerACSE)
+	ind, err := a.upper.receive(&until)
 	if err != nil {
 		return a.ended(ctx, err)
 	}

@@ -74,7 +74,7 @@ func (a *Association) Find(ctx context.Context, model Model, query *dicom.Datase
 	}
 }
 
-func (op *operation) match(m message) (Match, error) {
+func (op *operation) match(m *message) (Match, error) {
 	match := Match{OptionalKeysUnsupported: m.command.Status == StatusPendingWarning}
 	set, err := op.parse(m.data)
 	if err != nil {

@@ -43,7 +43,8 @@ func (a *Association) Await(ctx context.Context, d time.Duration) error {
 	a.upper.idle = true
 	a.messages.rest()
 	a.upper.link.shrink()
-	ind, err := a.upper.receive(startClock(d, timerIdle))
+	until := startClock(d, timerIdle)
+	ind, err := a.upper.receive(&until)
 	timeout, timedOut := errors.AsType[*TimeoutError](err)
 	switch {
 	case errors.Is(err, errInterrupted), timedOut && timeout.Timer == timerIdle:
@@ -66,7 +67,7 @@ func (s *assembler) nothingLeft() bool {
 // rest lets go of what the last message was made of.
 func (s *assembler) rest() {
 	if s.nothingLeft() {
-		s.message, s.pdvs, s.buffer = message{}, nil, nil
+		s.message, s.decoded, s.pdvs, s.buffer = message{}, nil, nil, nil
 	}
 }
 
@@ -97,18 +98,20 @@ const lostPath = 2 * time.Second
 // firstResponse is next, on an association that was idle before. Where the way to the peer was lost meanwhile without a
 // word, because a firewall forgot the connection or the peer's machine did, the request is not even acknowledged: that
 // shows long before the DIMSE timeout. A peer that is merely slow is waited for.
-func (op *operation) firstResponse(until clock) (message, error) {
+func (op *operation) firstResponse(until *clock) (*message, error) {
+	until.started()
 	early := lostPath
 	if op.silence > 0 {
 		early = min(early, op.silence/4)
 	}
-	m, err := op.next(startClock(early, op.timer))
+	soon := startClock(early, op.timer)
+	m, err := op.next(&soon)
 	timeout, ok := errors.AsType[*TimeoutError](err)
 	switch {
 	case !ok || timeout.Timer != op.timer:
 		return m, err
 	case op.a.upper.link.unacknowledged():
-		return message{}, op.a.upper.lost(errLostPath)
+		return nil, op.a.upper.lost(errLostPath)
 	}
 	return op.next(until)
 }

@@ -18,13 +18,22 @@ import (
 type clock struct {
 	at    time.Time
 	timer Timer
+	after time.Duration // not zero: at is so long after the first wait for it
+}
+
+// started is the clock, running.
+func (c *clock) started() clock {
+	if c.after > 0 {
+		*c = startClock(c.after, c.timer)
+	}
+	return *c
 }
 
 func startClock(d time.Duration, timer Timer) clock {
 	if d <= 0 {
 		return clock{}
 	}
-	return clock{time.Now().Add(d), timer}
+	return clock{at: time.Now().Add(d), timer: timer}
 }
 
 // earlier is the one of the two that runs out first.
@@ -135,7 +144,7 @@ func (l *link) arm(set func(time.Time) error, at time.Time) error {
 // each silence within it. Errors are io.EOF for an orderly end between two PDUs,
 // io.ErrUnexpectedEOF within one, *TimeoutError, errInterrupted, a
 // *pdu.FormatError for a header that is not acceptable, or the connection's own.
-func (l *link) readPDU(until clock, maxData uint32) (pdu.Type, []byte, error) {
+func (l *link) readPDU(until *clock, maxData uint32) (pdu.Type, []byte, error) {
 	if l.buf == nil {
 		return 0, nil, net.ErrClosed
 	}
@@ -167,7 +176,7 @@ func (l *link) readPDU(until clock, maxData uint32) (pdu.Type, []byte, error) {
 
 // fill reads until n bytes are buffered. The buffer grows with what has come,
 // never by what was announced.
-func (l *link) fill(n int, until clock) error {
+func (l *link) fill(n int, until *clock) error {
 	if l.r == l.w {
 		l.r, l.w = 0, 0
 	}
@@ -181,7 +190,7 @@ func (l *link) fill(n int, until clock) error {
 			copy(grown, l.buf[:l.w])
 			l.replaceBuffer(grown)
 		}
-		c := until
+		c := until.started()
 		if l.w > l.r {
 			c = c.earlier(startClock(l.network, TimerNetwork))
 		}

@@ -1,6 +1,8 @@
 package dicomnet
 
 import (
+	"bytes"
+
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
@@ -38,6 +40,7 @@ type assembler struct {
 
 	phase            phase
 	message          message
+	decoded          []byte // what message.command was decoded from: all matches of an answer come with the same
 	buffer           []byte
 	fragments, empty int
 
@@ -47,10 +50,14 @@ type assembler struct {
 // maxKept bounds the assembly buffer that outlives a message.
 const maxKept = 64 << 10
 
-// next gives the next whole message. All of it must be there by until.
-func (s *assembler) next(until clock) (message, error) {
+// maxDecoded is more than the command set of a match has.
+const maxDecoded = 256
+
+// next gives the next whole message, which is valid until the next call. All of it must be there by until.
+func (s *assembler) next(until *clock) (*message, error) {
 	if s.phase == awaitCommand {
-		s.message, s.fragments, s.empty = message{}, 0, 0
+		s.message.data, s.message.hasData = nil, false
+		s.fragments, s.empty = 0, 0
 		if cap(s.buffer) > maxKept {
 			s.buffer = nil
 		}
@@ -58,21 +65,21 @@ func (s *assembler) next(until clock) (message, error) {
 	for {
 		v, err := s.take(until)
 		if err != nil {
-			return message{}, err
+			return nil, err
 		}
 		done, err := s.add(v)
 		if err != nil {
-			return message{}, err
+			return nil, err
 		}
 		if done {
 			s.phase = awaitCommand
-			return s.message, nil
+			return &s.message, nil
 		}
 	}
 }
 
 // take gives the next PDV.
-func (s *assembler) take(until clock) (pdu.PDV, error) {
+func (s *assembler) take(until *clock) (pdu.PDV, error) {
 	if s.putBack {
 		s.putBack = false
 		return s.unread, nil
@@ -162,12 +169,17 @@ func (s *assembler) addCommand(v pdu.PDV) (done bool, err error) {
 		s.phase = inCommand
 		return false, nil
 	}
-	c, err := DecodeCommandSet(b)
-	if err != nil {
-		return false, s.upper.fail(pdu.ReasonInvalidParameter, err.Error())
+	c := &s.message.command
+	if len(b) == 0 || !bytes.Equal(b, s.decoded) {
+		s.decoded = s.decoded[:0]
+		if *c, err = DecodeCommandSet(b); err != nil {
+			return false, s.upper.fail(pdu.ReasonInvalidParameter, err.Error())
+		}
+		if len(b) <= maxDecoded {
+			s.decoded = append(s.decoded, b...)
+		}
 	}
-	s.message.command = c
-	s.upper.traceCommand(false, &c)
+	s.upper.traceCommand(false, c)
 	switch {
 	case c.HasDataSet:
 		s.phase = awaitData

@@ -61,7 +61,7 @@ func (a *Association) Move(ctx context.Context, model Model, destination string,
 // report waits for the next response. The error is the operation's.
 func (op *operation) report() (MoveReport, error) {
 	m, err := op.response()
-	if m.contextID == 0 {
+	if m == nil {
 		return MoveReport{}, err
 	}
 	c := &m.command

@@ -23,6 +23,7 @@ type operation struct {
 	id      uint16
 	silence time.Duration // longest wait for the next response
 	timer   Timer
+	until   clock // of the next response
 	stop    func()
 	running bool
 	parser  *dataset.Parser // of the identifiers that come; nil until one does
@@ -139,18 +140,19 @@ func (op *operation) end() {
 // time starts anew with every sub-operation that is seen. A caller who goes away
 // cancels the operation; the error is then the context's, and the message the
 // final response, where one came in time.
-func (op *operation) response() (message, error) {
-	until, next := startClock(op.silence, op.timer), op.next
+func (op *operation) response() (m *message, err error) {
+	op.until = clock{after: op.silence, timer: op.timer} // most responses are there already: the time need not be looked at
 	if op.a.upper.idle {
-		next = op.firstResponse
+		m, err = op.firstResponse(&op.until)
+	} else {
+		m, err = op.next(&op.until)
 	}
-	m, err := next(until)
 	if errors.Is(err, errInterrupted) {
 		return op.cancel(), context.Cause(op.ctx)
 	}
 	if err != nil {
 		op.running = false
-		return message{}, op.a.ended(op.ctx, err)
+		return nil, op.a.ended(op.ctx, err)
 	}
 	op.a.upper.idle = false
 	if !m.command.Status.Pending() {
@@ -160,26 +162,26 @@ func (op *operation) response() (message, error) {
 	return m, nil
 }
 
-func (op *operation) next(until clock) (message, error) {
+func (op *operation) next(until *clock) (*message, error) {
 	for {
 		m, err := op.a.messages.next(until)
 		if err != nil {
-			return message{}, err
+			return nil, err
 		}
 		if m.command.CommandField == CStoreRQ {
 			if err := op.refuseStore(m); err != nil {
-				return message{}, err
+				return nil, err
 			}
-			until = startClock(op.silence, op.timer)
+			*until = startClock(op.silence, op.timer)
 			continue
 		}
 		switch {
 		case m.command.CommandField != op.answer:
-			return message{}, op.a.upper.fail(pdu.ReasonUnexpectedParameter, m.command.CommandField.String()+" where "+op.answer.String()+" is expected")
+			return nil, op.a.upper.fail(pdu.ReasonUnexpectedParameter, m.command.CommandField.String()+" where "+op.answer.String()+" is expected")
 		case m.command.MessageIDBeingRespondedTo != op.id:
-			return message{}, op.a.upper.fail(pdu.ReasonUnexpectedParameter, "response to another message ID")
+			return nil, op.a.upper.fail(pdu.ReasonUnexpectedParameter, "response to another message ID")
 		case m.contextID != op.context.ID:
-			return message{}, op.a.upper.fail(pdu.ReasonUnexpectedParameter, "response on another presentation context")
+			return nil, op.a.upper.fail(pdu.ReasonUnexpectedParameter, "response on another presentation context")
 		}
 		op.count(m.command.Status)
 		return m, nil
@@ -197,7 +199,7 @@ func (op *operation) count(status Status) {
 
 // refuseStore answers a C-STORE sub-operation that a peer runs on this very
 // association although no role for it was negotiated.
-func (op *operation) refuseStore(m message) error {
+func (op *operation) refuseStore(m *message) error {
 	op.a.unclean = true
 	return op.a.upper.sendMessage(m.contextID, &CommandSet{
 		CommandField:              CStoreRSP,
@@ -212,10 +214,10 @@ func (op *operation) refuseStore(m message) error {
 // 9.1.2.1.12 and 9.3.2.3): responses that were on their way still come, and the
 // final one may be a success that the cancel did not overtake. A peer that goes
 // on beyond Limits.CancelGrace or MaxAfterCancel is aborted. The result is the
-// final response, if it came; its context ID is zero otherwise.
-func (op *operation) cancel() message {
+// final response, or nil where it did not come.
+func (op *operation) cancel() *message {
 	if !op.running {
-		return message{}
+		return nil
 	}
 	op.stop()
 	op.running = false
@@ -233,8 +235,8 @@ func (op *operation) cancel() message {
 		if err != nil {
 			break
 		}
-		var m message
-		if m, err = op.next(until); err == nil && !m.command.Status.Pending() {
+		var m *message
+		if m, err = op.next(&until); err == nil && !m.command.Status.Pending() {
 			return m
 		}
 	}
@@ -242,5 +244,5 @@ func (op *operation) cancel() message {
 		err = &LimitError{What: "responses after C-CANCEL-RQ", Max: int64(a.cfg.Limits.MaxAfterCancel)}
 	}
 	a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, err)
-	return message{}
+	return nil
 }

@@ -159,7 +159,7 @@ func (u *upper) lastPDU(p pdu.PDU) {
 // receive reads one PDU and runs the state table on it. What the table answers
 // by itself is done; what ends the association comes back as an error, with the
 // connection closed. *TimeoutError and errInterrupted leave it open.
-func (u *upper) receive(until clock) (indication, error) {
+func (u *upper) receive(until *clock) (indication, error) {
 	t, body, err := u.link.readPDU(until, u.limits.MaxReceivedPDULength)
 	if err != nil {
 		return indication{}, u.receiveFailed(t, err)

@@ -2,7 +2,6 @@ package qr
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 	"sync"
 
@@ -26,7 +25,8 @@ type collector struct {
 	// lost is why a match could not be read; nil where all could.
 	lost error
 
-	modalities, list []string // of the last study, which most others share; and where they are put together
+	modalities []modalitiesValue // values of Modalities in Study that were read, and what they say
+	list       []string          // where that is put together
 }
 
 // indexFrom is the number of studies from which on an index pays.
@@ -91,17 +91,46 @@ func (c *collector) read(set *dataset.Set, patientID, studyInstanceUID string) *
 		c.rooms, c.room = append(c.rooms, room), room[:]
 	}
 	study := &c.room[0]
-	*study = readStudy(set, patientID, studyInstanceUID)
-	if isList(set, tag.ModalitiesInStudy) {
-		c.list = set.AppendStrings(c.list[:0], tag.ModalitiesInStudy)
-	} else {
-		c.list = append(c.list[:0], set.String(tag.ModalitiesInStudy))
-	}
-	if c.list = addModalities(c.list[:0], c.list); c.modalities == nil || !slices.Equal(c.list, c.modalities) {
-		c.modalities = append(make([]string, 0, len(c.list)), c.list...)
-	}
-	study.ModalitiesInStudy = c.modalities
+	*study = candidate{Study: Study{PatientID: patientID, StudyInstanceUID: studyInstanceUID}}
+	study.read(set)
+	study.ModalitiesInStudy = c.readModalities(set)
 	return study
+}
+
+// modalitiesValue is one of Modalities in Study as it came, and the list in it, which studies share.
+type modalitiesValue struct {
+	raw  string
+	list []string
+}
+
+// maxKeptModalities is more than a patient's studies differ in.
+const maxKeptModalities = 16
+
+func (c *collector) readModalities(set *dataset.Set) []string {
+	raw, _ := set.Bytes(tag.ModalitiesInStudy)
+	for i := range c.modalities {
+		if kept := &c.modalities[i]; kept.raw == string(raw) {
+			return kept.list
+		}
+	}
+	c.list = set.AppendStrings(c.list[:0], tag.ModalitiesInStudy)
+	c.list = addModalities(c.list[:0], c.list)
+	list := append(make([]string, 0, len(c.list)), c.list...)
+	// What deserves a warning shall get it each time, and other text depends on the character set.
+	if len(c.modalities) < maxKeptModalities && set.Warnings() == 0 && areCodes(raw) {
+		c.modalities = append(c.modalities, modalitiesValue{string(raw), list})
+	}
+	return list
+}
+
+// areCodes reports whether raw is of the characters that code strings have (PS3.5 section 6.2), whatever VR it says it is of.
+func areCodes(raw []byte) bool {
+	for _, b := range raw {
+		if (b < 'A' || b > 'Z') && (b < '0' || b > '9') && b != ' ' && b != '_' && b != '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // distrust keeps the Study Instance UID of another patient's match.

@@ -17,26 +17,20 @@ type candidate struct {
 	accessionAbsent bool  // the PACS does not tell it, not even as empty
 }
 
-// readStudy is a study without its modalities.
-func readStudy(set *dataset.Set, patientID, studyInstanceUID string) candidate {
-	c := candidate{
-		Study: Study{
-			PatientName:             trim(set.String(tag.PatientName)),
-			PatientID:               patientID,
-			DateOfBirth:             normalDate(trim(set.String(tag.PatientBirthDate))),
-			StudyInstanceUID:        studyInstanceUID,
-			StudyDescription:        trim(set.String(tag.StudyDescription)),
-			StudyDate:               normalDate(trim(set.String(tag.StudyDate))),
-			StudyTime:               normalTime(trim(set.String(tag.StudyTime))),
-			AccessionNumber:         trim(set.String(tag.AccessionNumber)),
-			ReferringPhysicianName:  trim(set.String(tag.ReferringPhysicianName)),
-			PerformingPhysicianName: trim(set.String(tag.PerformingPhysicianName)),
-			InstitutionName:         trim(set.String(tag.InstitutionName)),
-		},
-		accessionAbsent: !set.Has(tag.AccessionNumber),
-	}
+// read takes the study out of a match, but for its identity and its modalities.
+func (c *candidate) read(set *dataset.Set) {
+	// In the order of tags, in which they are found fastest.
+	c.StudyDate = normalDate(trim(set.String(tag.StudyDate)))
+	c.StudyTime = normalTime(trim(set.String(tag.StudyTime)))
+	c.accessionAbsent = !set.Has(tag.AccessionNumber)
+	c.AccessionNumber = trim(set.String(tag.AccessionNumber))
+	c.InstitutionName = trim(set.String(tag.InstitutionName))
+	c.ReferringPhysicianName = trim(set.String(tag.ReferringPhysicianName))
+	c.StudyDescription = trim(set.String(tag.StudyDescription))
+	c.PerformingPhysicianName = trim(set.String(tag.PerformingPhysicianName))
+	c.PatientName = trim(set.String(tag.PatientName))
+	c.DateOfBirth = normalDate(trim(set.String(tag.PatientBirthDate)))
 	c.date, _ = parseDate(c.StudyDate)
-	return c
 }
 
 // merge adds what another match of the same study knows: PACS send a study

@@ -1,21 +1,25 @@
 package dataset
 
+import "strings"
+
 // Parser parses the data sets of one answer after the other in the same memory. The zero value is ready. A Parser is for
 // one goroutine, and grows with the largest data set, not with their number.
 type Parser struct {
 	root root
 	kept kept
+	room strings.Builder
 }
 
 // Parse is [Parse], but for the Set: it is valid until the next call, and the strings that it gave stay valid.
 func (p *Parser) Parse(b []byte, ts TransferSyntax, lim Limits) (*Set, error) {
-	p.root.kept = &p.kept
+	p.root.kept, p.root.room = &p.kept, &p.room
 	return p.root.read(b, ts, lim)
 }
 
 // Forget lets go of all data sets that were parsed, so that the Parser can serve another answer.
 func (p *Parser) Forget() {
 	p.kept = kept{}
+	p.room.Reset()
 	p.root.Set = Set{}
 }
 
@@ -62,3 +66,23 @@ func (s *Set) keep(e *entry, raw []byte, text string, v keptValue) {
 	}
 	*s.slot(e) = v
 }
+
+// plain makes a string of raw as it is. Strings of a Parser share memory: they are short and many, and have one fate.
+func (s *Set) plain(raw []byte) string {
+	if s.room == nil || len(raw) > maxKeptValue {
+		return string(raw)
+	}
+	if s.room.Cap()-s.room.Len() < len(raw) {
+		size := min(max(2*s.room.Cap(), leastRoom), mostRoom)
+		s.room.Reset()
+		s.room.Grow(max(size, len(raw)))
+	}
+	start := s.room.Len()
+	s.room.Write(raw)
+	return s.room.String()[start:]
+}
+
+const (
+	leastRoom = 512
+	mostRoom  = 8 << 10 // which one string alone may keep
+)

@@ -1,6 +1,8 @@
 package dataset_test
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -68,4 +70,44 @@ func TestAParserKeepsNoLongValues(t *testing.T) { //nolint:paralleltest // it me
 		}
 		sink += len(set.String(tag.PatientName))
 	}), "it is made anew each time")
+}
+
+// The strings of a Parser share memory, and stay what they are when that is full, and when it is for another answer.
+func TestWhatAParserHasReadStays(t *testing.T) {
+	t.Parallel()
+	var parser dataset.Parser
+	var got, want []string
+	for i := range 3000 {
+		value := strings.Repeat(string(rune('a'+i%26)), 1+i%60)
+		set, err := parser.Parse([]byte(element(tag.PatientID, pad(value))), dataset.ImplicitVRLittleEndian, dataset.Limits{})
+		assert.NoError(t, err)
+		got, want = append(got, set.String(tag.PatientID)), append(want, value)
+		if i%1000 == 999 {
+			parser.Forget()
+		}
+	}
+	assert.Equal(t, want, got)
+}
+
+func TestKeysAreFoundInAnyOrder(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		elements := rapid.SliceOfNDistinct(rapid.Uint16Range(1, 60), 0, 40, rapid.ID).Draw(t, "elements")
+		if rapid.Bool().Draw(t, "sorted") {
+			slices.Sort(elements)
+		}
+		var encoded []byte
+		for _, e := range elements {
+			encoded = append(encoded, element(tag.Tag{Group: 0x0009, Element: 0x1000 + e}, pad(strconv.Itoa(int(e))))...)
+		}
+		set, err := dataset.Parse(encoded, dataset.ImplicitVRLittleEndian, dataset.Limits{})
+		assert.NoError(t, err)
+		for _, e := range rapid.SliceOf(rapid.Uint16Range(1, 60)).Draw(t, "asked") {
+			raw, found := set.Bytes(tag.Tag{Group: 0x0009, Element: 0x1000 + e})
+			assert.Equal(t, slices.Contains(elements, e), found)
+			if found {
+				assert.Equal(t, strconv.Itoa(int(e)), strings.TrimSpace(string(raw)))
+			}
+		}
+	})
 }

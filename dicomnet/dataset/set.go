@@ -3,6 +3,7 @@ package dataset
 import (
 	"iter"
 	"math"
+	"strings"
 
 	"github.com/suyashkumar/dicom/pkg/tag"
 )
@@ -25,7 +26,9 @@ type Set struct {
 	parent   *Set
 	warn     *Warning // one for the whole data set
 	cs       *characterSet
-	kept     *kept // nil unless a Parser made it
+	at       int   // in entries, where find found something last
+	kept     *kept // nil unless a Parser made it, and so is
+	room     *strings.Builder
 }
 
 // root is a data set that is no item, with room for the index of a usual identifier.
@@ -77,7 +80,7 @@ func (r *root) parse(b []byte, l layout, lim Limits, warnings Warning) (*Set, er
 		entries = r.index[:0]
 	}
 	r.warnings = warnings
-	r.Set = Set{b: b, layout: l, lim: lim.withDefaults(), warn: &r.warnings, entries: entries, kept: r.kept}
+	r.Set = Set{b: b, layout: l, lim: lim.withDefaults(), warn: &r.warnings, entries: entries, kept: r.kept, room: r.room}
 	w := r.walker()
 	w.zeros = len(b)
 	for w.zeros > 0 && b[w.zeros-1] == 0 {
@@ -106,26 +109,45 @@ func (s *Set) add(e entry) {
 
 func number(t tag.Tag) uint32 { return uint32(t.Group)<<16 | uint32(t.Element) }
 
-// find is called for each key of each match: the search is written out for its speed.
+// find is called for each key of each match: the search is written out for its speed. Keys are mostly asked for in the order
+// of tags.
 func (s *Set) find(t uint32) *entry {
-	low := 0
-	if !s.unsorted {
-		for high := len(s.entries); low < high; {
-			if middle := (low + high) / 2; s.entries[middle].tag < t {
-				low = middle + 1
-			} else {
-				high = middle
-			}
-		}
-	} else {
-		for low < len(s.entries) && s.entries[low].tag != t {
+	low, high := 0, len(s.entries)
+	switch {
+	case s.unsorted:
+		for low < high && s.entries[low].tag != t {
 			low++
 		}
+	case s.at < high && s.entries[s.at].tag <= t:
+		for low = s.at; low < high && s.entries[low].tag < t; low++ {
+			if low == s.at+nearby {
+				low = s.search(low, t)
+				break
+			}
+		}
+	default:
+		low = s.search(0, t)
 	}
-	if low < len(s.entries) && s.entries[low].tag == t {
+	if low < high && s.entries[low].tag == t {
+		s.at = low
 		return &s.entries[low]
 	}
 	return nil
+}
+
+// nearby is how far to go step by step.
+const nearby = 6
+
+// search is the first entry from low on whose tag is not below t.
+func (s *Set) search(low int, t uint32) int {
+	for high := len(s.entries); low < high; {
+		if middle := (low + high) / 2; s.entries[middle].tag < t {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low
 }
 
 // vr is the VR of an element: its own where the standard has it, else that of the dictionary (PS3.5 section 6.2.2 for UN).

@@ -40,7 +40,13 @@ func (s *Set) String(t tag.Tag) string {
 	if tr.class != classText {
 		return s.decimal(e, tr)
 	}
-	text, cs, warn := s.text(raw, v, tr)
+	all := kindsOf(raw)
+	if all&(unprintable|tilde|backslash|tr.outside) == 0 && len(raw) > 0 && raw[0] != ' ' && (tr.max == 0 || len(raw) <= tr.max) {
+		value := s.plain(raw)
+		s.keep(e, raw, value, keptValue{value: value})
+		return value
+	}
+	text, cs, warn := s.text(raw, all, v, tr)
 	value := text
 	if !tr.single {
 		value, _, _ = strings.Cut(text, "\\")
@@ -75,7 +81,7 @@ func (s *Set) strings(dst []string, e *entry, limit int) []string {
 	if len(raw) == 0 {
 		return dst
 	}
-	text, _, warn := s.text(raw, v, tr)
+	text, _, warn := s.text(raw, kindsOf(raw), v, tr)
 	s.warned(warn)
 	if tr.single {
 		return append(dst, s.finish(text, v, tr))
@@ -111,26 +117,15 @@ func trimEnd(b []byte) []byte {
 	return b
 }
 
-// isPlain reports whether b is printable ASCII, which most values are; and if so, whether there are characters in it that are
-// others in JIS X 0201. Without those it reads the same in any character set.
-func isPlain(b []byte, t *traits) (plain, national bool) {
-	for _, c := range b {
-		if c < 0x20 || c > 0x7e {
-			return false, false
-		}
-		national = national || c == '~' || c == '\\' && t.single
+// text is raw, in which there are all these kinds, as UTF-8; by the character set cs, nil where any would do.
+func (s *Set) text(raw []byte, all kind, v vr, t *traits) (text string, cs *characterSet, warn Warning) {
+	// Without the characters that are others in JIS X 0201, printable ASCII reads the same in any character set.
+	national := t.charset && (all&tilde != 0 || all&backslash != 0 && t.single)
+	if all&unprintable == 0 && !national {
+		return s.plain(raw), nil, 0
 	}
-	return true, national && t.charset
-}
-
-// text is raw as UTF-8, by the character set cs, nil where any would do.
-func (s *Set) text(raw []byte, v vr, t *traits) (text string, cs *characterSet, warn Warning) {
-	plain, national := isPlain(raw, t)
-	if plain && !national {
-		return string(raw), nil, 0
-	}
-	if cs = s.characterSet(); plain && cs.g0 != romaji {
-		return string(raw), cs, 0
+	if cs = s.characterSet(); all&unprintable == 0 && cs.g0 != romaji {
+		return s.plain(raw), cs, 0
 	}
 	text, warn = decode(cs, raw, v, t)
 	return text, cs, warn
@@ -162,7 +157,7 @@ func finish(value string, v vr, t *traits) (string, Warning) {
 	if !t.leading {
 		value = strings.TrimLeft(value, " ")
 	}
-	if t.max > 0 && len(value) > t.max && tooLong(value, v, t.max) || t.alphabet != nil && !t.alphabet.holds(value) {
+	if t.max > 0 && len(value) > t.max && tooLong(value, v, t.max) || kindsOf(value)&t.outside != 0 {
 		return value, ValueMalformed
 	}
 	return value, 0

@@ -52,35 +52,15 @@ const (
 
 // traits are what PS3.5 table 6.2-1 says of a VR, as far as it matters here.
 type traits struct {
-	class    class
-	long     bool  // explicit VR header with a length of 4 bytes (PS3.5 section 7.1.2)
-	size     uint8 // bytes of one binary value
-	charset  bool  // subject to Specific Character Set (PS3.5 section 6.1.2.3)
-	single   bool  // backslash is a character of the text
-	lines    bool  // CR, LF, FF and TAB are characters of the text
-	leading  bool  // leading spaces are significant
-	max      int   // characters of one value; of a component group in PN; 0 is no limit. Date and time: of a range (PS3.4 C.2.2.2.5)
-	alphabet *alphabet
-}
-
-// alphabet is all that a value may consist of, as a bit for each character; none is no limit.
-type alphabet [2]uint64
-
-func of(characters string) *alphabet {
-	var a alphabet
-	for _, c := range characters {
-		a[c/64] |= 1 << (c % 64)
-	}
-	return &a
-}
-
-func (a *alphabet) holds(value string) bool {
-	for i := range len(value) {
-		if c := value[i]; c > 0x7f || a[c/64]&(1<<(c%64)) == 0 {
-			return false
-		}
-	}
-	return true
+	class   class
+	long    bool  // explicit VR header with a length of 4 bytes (PS3.5 section 7.1.2)
+	size    uint8 // bytes of one binary value
+	charset bool  // subject to Specific Character Set (PS3.5 section 6.1.2.3)
+	single  bool  // backslash is a character of the text
+	lines   bool  // CR, LF, FF and TAB are characters of the text
+	leading bool  // leading spaces are significant
+	max     int   // characters of one value; of a component group in PN; 0 is no limit. Date and time: of a range (PS3.4 C.2.2.2.5)
+	outside kind  // the bytes that the VR does not have; none is no limit
 }
 
 const digits = "0123456789"
@@ -88,15 +68,15 @@ const digits = "0123456789"
 // IS has a period here: "1.0" is a common way to write a count.
 var vrTable = map[string]traits{
 	"AE": {class: classText, max: 16},
-	"AS": {class: classText, max: 4, alphabet: of(digits + "DWMY")},
+	"AS": {class: classText, max: 4, outside: beyond(digits + "DWMY")},
 	"AT": {class: classTag, size: 4},
 	"CS": {class: classText, max: 16},
-	"DA": {class: classText, max: 18, alphabet: of(digits + ".-")},
-	"DS": {class: classText, max: 16, alphabet: of(digits + "+-.eE")},
-	"DT": {class: classText, max: 54, alphabet: of(digits + "+-.")},
+	"DA": {class: classText, max: 18, outside: beyond(digits + ".-")},
+	"DS": {class: classText, max: 16, outside: beyond(digits + "+-.eE")},
+	"DT": {class: classText, max: 54, outside: beyond(digits + "+-.")},
 	"FD": {class: classFloat, size: 8},
 	"FL": {class: classFloat, size: 4},
-	"IS": {class: classText, max: 12, alphabet: of(digits + "+-.")},
+	"IS": {class: classText, max: 12, outside: beyond(digits + "+-.")},
 	"LO": {class: classText, charset: true, max: 64},
 	"LT": {class: classText, charset: true, max: 10240, single: true, lines: true, leading: true},
 	"OB": {class: classBytes, long: true, size: 1},
@@ -112,9 +92,9 @@ var vrTable = map[string]traits{
 	"SS": {class: classSigned, size: 2},
 	"ST": {class: classText, charset: true, max: 1024, single: true, lines: true, leading: true},
 	"SV": {class: classSigned, long: true, size: 8},
-	"TM": {class: classText, max: 28, alphabet: of(digits + ".:-")},
+	"TM": {class: classText, max: 28, outside: beyond(digits + ".:-")},
 	"UC": {class: classText, long: true, charset: true, leading: true},
-	"UI": {class: classText, max: 64, alphabet: of(digits + ".")},
+	"UI": {class: classText, max: 64, outside: beyond(digits + ".")},
 	"UL": {class: classUnsigned, size: 4},
 	"UN": {class: classUnknown, long: true, size: 1},
 	"UR": {class: classText, long: true, single: true, leading: true},

@@ -39,7 +39,7 @@ func (a queryAnswer) VisitQueryResponse(w http.ResponseWriter) error {
 	h := w.Header()
 	h.Set("Content-Type", jsonType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	a.connection.hold(leastHead(h) + len(body))
+	a.connection.hold(leastHead + len(body))
 	w.WriteHeader(http.StatusOK)
 	_, err = w.Write(body)
 	if cap(body) <= maxKeptAnswer {

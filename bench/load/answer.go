@@ -16,7 +16,7 @@ func (b *bench) check(ctx context.Context, p *process, studies int) (size int, e
 		return 0, err
 	}
 	if p.answers {
-		if err := checkAnswer(body, studies); err != nil {
+		if err := checkAnswer(body, b.patientID(studies), studies); err != nil {
 			return 0, fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
@@ -42,8 +42,8 @@ func (b *bench) ask(ctx context.Context, p *process, studies int) ([]byte, error
 	return body, err
 }
 
-// checkAnswer wants all studies of the patient, each once and with all its attributes, and nothing to warn of.
-func checkAnswer(body []byte, studies int) error {
+// checkAnswer wants so many studies of the patient, each once and with all its attributes, and nothing to warn of.
+func checkAnswer(body []byte, patientID string, studies int) error {
 	var answer struct {
 		Status   string           `json:"status"`
 		Studies  []map[string]any `json:"study_details"`
@@ -58,7 +58,7 @@ func checkAnswer(body []byte, studies int) error {
 	seen := map[any]bool{}
 	for _, study := range answer.Studies {
 		seen[study["StudyInstanceUID"]] = true
-		if study["PatientID"] != patientID(studies) {
+		if study["PatientID"] != patientID {
 			return fmt.Errorf("a study of %q", study["PatientID"])
 		}
 		const attributes = 12

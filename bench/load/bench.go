@@ -24,6 +24,7 @@ type bench struct {
 	pacsPort int
 	running  []*process
 	pacsOwn  *process
+	pduByPDU bool // see patientID
 	report   report
 }
 

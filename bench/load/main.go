@@ -58,6 +58,7 @@ type part struct {
 var parts = []part{
 	{"throughput", throughput},
 	{"reuse", reuse},
+	{"pdus", pdus},
 	{"matches", matches},
 	{"latency", latency},
 	{"memory", memory},

@@ -88,7 +88,7 @@ func orthanc(ctx context.Context, b *bench, path string) error {
 		return err
 	}
 	for _, l := range loads {
-		body, err := orthancQuery(ctx, p, l.studies)
+		body, err := orthancQuery(ctx, p, b.patientID(l.studies), l.studies)
 		if err != nil {
 			return err
 		}
@@ -105,9 +105,9 @@ func orthanc(ctx context.Context, b *bench, path string) error {
 }
 
 // orthancQuery is the body of a query, after one has found all studies.
-func orthancQuery(ctx context.Context, p *process, studies int) ([]byte, error) {
+func orthancQuery(ctx context.Context, p *process, patientID string, studies int) ([]byte, error) {
 	body, err := json.Marshal(map[string]any{"Level": "Study", "Query": map[string]string{
-		"PatientID": patientID(studies), "PatientName": "", "PatientBirthDate": "", "StudyInstanceUID": "", "StudyDate": "", "StudyTime": "",
+		"PatientID": patientID, "PatientName": "", "PatientBirthDate": "", "StudyInstanceUID": "", "StudyDate": "", "StudyTime": "",
 		"StudyDescription": "", "ModalitiesInStudy": "", "AccessionNumber": "", "ReferringPhysicianName": "", "InstitutionName": "",
 	}})
 	if err != nil {
@@ -153,7 +153,7 @@ func findscu(ctx context.Context, b *bench, path string) error {
 	for _, l := range loads {
 		query := []string{"-S", "-aec", pacsAETitle}
 		for _, key := range []string{
-			"QueryRetrieveLevel=STUDY", "PatientID=" + patientID(l.studies), "PatientName", "PatientBirthDate", "StudyInstanceUID", "StudyDate",
+			"QueryRetrieveLevel=STUDY", "PatientID=" + b.patientID(l.studies), "PatientName", "PatientBirthDate", "StudyInstanceUID", "StudyDate",
 			"StudyTime", "StudyDescription", "ModalitiesInStudy", "AccessionNumber", "ReferringPhysicianName", "InstitutionName",
 		} {
 			query = append(query, "-k", key)

@@ -108,6 +108,17 @@ func reuse(ctx context.Context, b *bench) error {
 	return b.rates(ctx, "association reused", true, "ASSOCIATION_IDLE=30")
 }
 
+// pdus is both, at a PACS that writes each PDU by itself.
+func pdus(ctx context.Context, b *bench) error {
+	b.pduByPDU = true
+	defer func() { b.pduByPDU = false }()
+	if err := b.rates(ctx, "PDU by PDU, new association", false); err != nil {
+		return err
+	}
+	b.stopAll()
+	return b.rates(ctx, "PDU by PDU, association reused", true, "ASSOCIATION_IDLE=30")
+}
+
 func (b *bench) rates(ctx context.Context, title string, keep bool, settings ...string) error {
 	const studies = 10
 	floor, err := b.startFloor(ctx, keep)

@@ -51,7 +51,7 @@ func parseFigures(out string) (figures, error) {
 func (b *bench) query(studies int) []byte {
 	body, err := json.Marshal(map[string]any{
 		"pacs_ip": "127.0.0.1", "pacs_port": b.pacsPort, "pacs_ae_title": pacsAETitle, "c_find_ae_title": "GATEWAY",
-		"patient_id": patientID(studies),
+		"patient_id": b.patientID(studies),
 	})
 	if err != nil {
 		panic(err) // strings and numbers
@@ -59,7 +59,15 @@ func (b *bench) query(studies int) []byte {
 	return body
 }
 
-func patientID(studies int) string { return "BENCH-" + strconv.Itoa(studies) }
+// patientID is of a patient with so many studies, for whom the PACS writes all of its answer at once or, with pduByPDU, each
+// PDU by itself.
+func (b *bench) patientID(studies int) string {
+	prefix := "BENCH-"
+	if b.pduByPDU {
+		prefix = "PDUS-"
+	}
+	return prefix + strconv.Itoa(studies)
+}
 
 // load has callers ask the process as fast as they can, and fails where one answer was not the right one.
 func (b *bench) load(ctx context.Context, p *process, callers, studies int, d time.Duration) (figures, error) {

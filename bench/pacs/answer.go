@@ -11,25 +11,31 @@ import (
 	"dicom-qr-gateway/bench/internal/wire"
 )
 
-// prefix begins the Patient IDs that have studies; their number follows.
-const prefix = "BENCH-"
+// These begin the Patient IDs that have studies; their number follows. The answer for the first leaves in one write. For the
+// second each PDU leaves by itself, which is how the common PACS write.
+const (
+	atOnce   = "BENCH-"
+	pduByPDU = "PDUS-"
+)
 
 // most bounds the studies of one patient, and with them the memory for his answer.
 const most = 100_000
 
-// studies is how many studies a patient has.
-func studies(patientID string) int {
-	digits, ok := strings.CutPrefix(patientID, prefix)
-	n, err := strconv.Atoi(digits)
-	if !ok || err != nil || n < 0 || n > most {
-		return 0
+// patient tells a patient's studies, and how the answer is written.
+func patient(patientID string) (studies int, prefix string) {
+	for _, prefix := range []string{atOnce, pduByPDU} {
+		digits, ok := strings.CutPrefix(patientID, prefix)
+		if n, err := strconv.Atoi(digits); ok && err == nil && n >= 0 && n <= most {
+			return n, prefix
+		}
 	}
-	return n
+	return 0, atOnce
 }
 
 // recording is the answer to one question: which patient, in which encoding. Whoever sends it takes a copy of it for a
 // while, because message and context ID are written into it.
 type recording struct {
+	prefix   string
 	studies  int
 	explicit bool
 }
@@ -129,7 +135,7 @@ func (r recording) match(i int) []byte {
 	add(0x0008, 0x1030, "LO", modality+" Thorax/Abdomen")
 	add(0x0008, 0x1050, "PN", "Performer^Paul")
 	add(0x0010, 0x0010, "PN", "M\xfcller^J\xfcrgen")
-	add(0x0010, 0x0020, "LO", prefix+strconv.Itoa(r.studies))
+	add(0x0010, 0x0020, "LO", r.prefix+strconv.Itoa(r.studies))
 	add(0x0010, 0x0030, "DA", "19700101")
 	add(0x0020, 0x000d, "UI", fmt.Sprintf("2.25.1504132986372085743109117645529.%d.%d", r.studies, i+1))
 	return b

@@ -1,5 +1,5 @@
 // Command pacs is a PACS that is faster than whoever asks it: it has put its answers together beforehand. It accepts every
-// association and answers each C-FIND for the patient BENCH-n with n studies, and for any other with none. It looks at
+// association and answers each C-FIND for the patients BENCH-n and PDUS-n with n studies, and for any other with none. It looks at
 // nothing else that is asked, knows no other operation, and keeps nothing.
 package main
 

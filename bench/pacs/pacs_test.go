@@ -138,7 +138,7 @@ func (c *caller) responses(contextID byte, messageID uint16) (identifiers [][]by
 func TestEachPatientHasAsManyStudiesAsHisIDSays(t *testing.T) {
 	for _, syntax := range []string{wire.ImplicitLittleEndian, wire.ExplicitLittleEndian} {
 		for patientID, want := range map[string]int{
-			"BENCH-1": 1, "BENCH-25": 25, "BENCH-0": 0, "BENCH-": 0, "BENCH-x": 0, "BENCH-9999999": 0, "DOE": 0, "": 0,
+			"BENCH-1": 1, "BENCH-25": 25, "BENCH-0": 0, "BENCH-": 0, "BENCH-x": 0, "BENCH-9999999": 0, "PDUS-3": 3, "PDUS-": 0, "DOE": 0, "": 0,
 		} {
 			t.Run(syntax+" "+patientID, func(t *testing.T) {
 				c := dial(t)

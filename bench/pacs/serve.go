@@ -152,11 +152,21 @@ func (a *association) answer(contextID byte) error {
 		return errUnexpected
 	}
 	patientID := strings.Trim(string(find(a.identifier, explicit, 0x0010, 0x0020)), " ")
-	r := recording{studies: studies(patientID), explicit: explicit}
+	n, prefix := patient(patientID)
+	r := recording{prefix: prefix, studies: n, explicit: explicit}
 	answer := r.take(binary.LittleEndian.Uint16(messageID), contextID)
-	_, err := a.conn.Write(answer.bytes)
-	r.put(answer)
-	return err
+	defer r.put(answer)
+	rest, size := answer.bytes, len(answer.bytes)
+	for len(rest) > 0 {
+		if prefix == pduByPDU {
+			size = wire.HeaderLength + int(binary.BigEndian.Uint32(rest[2:]))
+		}
+		if _, err := a.conn.Write(rest[:size]); err != nil {
+			return err
+		}
+		rest = rest[size:]
+	}
+	return nil
 }
 
 // find is the value of an element in a data set without sequences, nil where there is none.

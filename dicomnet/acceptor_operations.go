@@ -76,7 +76,8 @@ func (o *served) finished() bool {
 func (a *acceptedAssociation) start(ctx context.Context, m *message) *served {
 	ctx, cancel := context.WithCancel(ctx)
 	o := &served{id: m.command.MessageID, cancel: cancel, done: make(chan struct{})}
-	pc := a.contexts[m.contextID]
+	contextID := m.contextID // m is the next message soon
+	pc := a.contexts[contextID]
 	r := &Request{
 		CalledAETitle: a.rq.CalledAETitle, CallingAETitle: a.rq.CallingAETitle, Remote: a.remote,
 		AbstractSyntax: pc.AbstractSyntax, TransferSyntax: pc.TransferSyntax,
@@ -88,11 +89,11 @@ func (a *acceptedAssociation) start(ctx context.Context, m *message) *served {
 	}
 	a.server.wait.Go(func() {
 		defer cancel()
-		final := a.handle(ctx, m.contextID, r)
+		final := a.handle(ctx, contextID, r)
 		// Done before the response is sent: the requestor may send its next request as
 		// soon as it has it.
 		close(o.done)
-		_ = a.respond(m.contextID, r, final.command, final.data)
+		_ = a.respond(contextID, r, final.command, final.data)
 	})
 	return o
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dicom-qr-gateway/dicomnet/pdu"
@@ -55,12 +56,14 @@ type link struct {
 	conn net.Conn
 	// transport is conn without TLS.
 	transport net.Conn
-	quick     func()
+	quick     func(mode int) // nil: there is no such thing
 	network   time.Duration
 
 	buf  []byte // buf[r:w] is received and not yet consumed
 	r, w int
 	more bool // the last read ended where the buffer did: the next one will hardly wait
+	// heard is that something came which nothing has acknowledged yet, neither we nor what we wrote.
+	heard atomic.Bool
 
 	received, sent         int64 // bytes
 	pdusReceived, pdusSent int
@@ -205,11 +208,12 @@ func (l *link) readSome(c clock) error {
 	if err := l.arm(l.conn.SetReadDeadline, c.at); err != nil {
 		return err
 	}
-	if l.quick != nil && !l.more {
-		l.quick()
-	}
+	l.acknowledge()
 	k, err := l.conn.Read(l.buf[l.w:])
 	l.w += k
+	if k > 0 {
+		l.heard.Store(true)
+	}
 	l.more = l.w == len(l.buf)
 	l.received += int64(k)
 	switch {
@@ -221,6 +225,18 @@ func (l *link) readSome(c clock) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
+}
+
+// acknowledge has the kernel acknowledge at once what the peer may wait with the rest for, because Nagle's algorithm holds that
+// back (all that stand on DCMTK write a message in two segments): by itself it would take its time, 40 ms a message.
+func (l *link) acknowledge() {
+	switch {
+	case l.quick == nil, l.more:
+	case l.conn != l.transport: // how often TLS reads is not known
+		l.quick(ackNext)
+	case l.heard.Swap(false):
+		l.quick(ackNow)
+	}
 }
 
 func (l *link) deadlineError(c clock) error {
@@ -243,6 +259,7 @@ func (l *link) write(b []byte, pdus int) error {
 		}
 		k, err := l.conn.Write(b[:min(len(b), stretch)])
 		l.sent += int64(k)
+		l.heard.Store(false)
 		b = b[k:]
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return l.deadlineError(c)

@@ -9,11 +9,15 @@ import (
 // architecture.
 const tcpQuickACK = 12
 
-// quickACK gives a function that asks the kernel to acknowledge what arrives
-// next at once. The kernel forgets the wish, so it is repeated before every read.
-// Peers that write a message in two segments with Nagle's algorithm on (all that
-// stand on DCMTK) otherwise wait for a delayed acknowledgement: 40 ms a message.
-func quickACK(conn net.Conn) func() {
+// Values of TCP_QUICKACK.
+const (
+	ackNext = 1 // what has arrived is acknowledged at once, and so is what arrives next
+	ackNow  = 2 // the former alone: an acknowledgement for each segment would cost both sides more than it is good for
+)
+
+// quickACK gives a function that sets TCP_QUICKACK; nil where there is none. The kernel forgets ackNext, so it is repeated
+// before every read.
+func quickACK(conn net.Conn) func(mode int) {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return nil
@@ -22,9 +26,13 @@ func quickACK(conn net.Conn) func() {
 	if err != nil {
 		return nil
 	}
+	mode := 0
 	set := func(fd uintptr) {
 		// A refusal costs time, not correctness.
-		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpQuickACK, 1)
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpQuickACK, mode)
 	}
-	return func() { _ = raw.Control(set) }
+	return func(m int) {
+		mode = m
+		_ = raw.Control(set)
+	}
 }

@@ -4,4 +4,7 @@ package dicomnet
 
 import "net"
 
-func quickACK(net.Conn) func() { return nil }
+// Nothing acknowledges by order here.
+const ackNext, ackNow = 1, 2
+
+func quickACK(net.Conn) func(mode int) { return nil }

@@ -71,6 +71,22 @@ func TestARefusedCallerThatNeverEndsItsBodyIsCutOffToo(t *testing.T) {
 	assert.Contains(t, string(answer), "HTTP/1.1 401")
 }
 
+func TestAnAnswerToWhatNeverCameWholeArrives(t *testing.T) {
+	r := startWith(t, &fakeGateway{}, func(s *Server) { s.limits.body, s.limits.write = 50*time.Millisecond, 50*time.Millisecond })
+	for status, request := range map[string]string{
+		"200": "GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n",
+		"400": "POST /q HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n",
+		"404": "POST /nope HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n",
+		"405": "PUT /q HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n",
+		"415": "POST /q HTTP/1.1\r\nHost: x\r\nContent-Type: a/b\r\nContent-Length: 100\r\n\r\n",
+	} {
+		answer, err := io.ReadAll(r.dial(t, request))
+		require.NoError(t, err, "the connection is closed")
+		assert.Contains(t, string(answer), "HTTP/1.1 "+status)
+		assert.Contains(t, string(answer), "X-Correlation-Id: ", status)
+	}
+}
+
 func TestACallerThatDoesNotTakeItsAnswerIsCutOff(t *testing.T) {
 	studies := make([]qr.Study, 20000) // far more than the kernel takes for a caller
 	for i := range studies {

@@ -61,7 +61,11 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			_ = connection.SetReadDeadline(start.Add(s.limits.body))
 		}
 		w.Before(func() {
-			_ = connection.SetWriteDeadline(time.Now().Add(s.limits.write))
+			until := time.Now().Add(s.limits.write)
+			if r.ContentLength != 0 && !info.bodyRead {
+				until = until.Add(s.limits.body) // net/http reads the body before it sends an answer to it
+			}
+			_ = connection.SetWriteDeadline(until)
 			if s.workload.isDraining() {
 				h.Set("Connection", "close") // or a caller that keeps its connections would come here again and again
 			}

@@ -16,6 +16,7 @@ type requestInfo struct {
 	correlationID   string
 	caller          caller
 	wantsEvents     bool
+	bodyRead        bool // whole
 	operation, peer string
 	code            api.ProblemCode
 	outcome         int // the status that the plain answer would have, of a stream

@@ -150,9 +150,6 @@ var defaultLimits = limits{header: 10 * time.Second, body: 30 * time.Second, wri
 const (
 	idleTimeout    = 2 * time.Minute
 	maxHeaderBytes = 16 << 10
-	// endTimeout bounds what is left to do after the operations were cancelled:
-	// C-CANCEL, release or abort, and the answers.
-	endTimeout = 4 * time.Second
 )
 
 // Serve answers on l until ctx is done. Then it takes no new work, gives what
@@ -164,6 +161,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer cancel(nil)
 	// Neither ReadTimeout nor WriteTimeout: both would end a long retrieve.
 	// observe sets deadlines for each request.
+	fresh := &freshConnections{}
 	httpServer := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: s.limits.header,
@@ -173,6 +171,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:               maxHeaderBytes,
 		BaseContext:                  func(net.Listener) context.Context { return operations },
 		ConnContext:                  withConnection,
+		ConnState:                    fresh.follow,
 		ErrorLog:                     httpErrorLog(s.log),
 		TLSConfig:                    s.config.ServerTLS(),
 	}
@@ -196,31 +195,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.drain(cancel)
-	end, stop := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
-	defer stop()
-	err := errors.Join(httpServer.Shutdown(end), s.gateway.Wait(end))
-	if err != nil {
-		err = errors.Join(err, httpServer.Close())
-	}
+	err := s.finish(context.WithoutCancel(ctx), httpServer, fresh)
 	if stopped := <-failed; !errors.Is(stopped, http.ErrServerClosed) {
 		err = errors.Join(err, stopped)
 	}
 	err = errors.Join(err, s.auditor.end(context.WithoutCancel(ctx), err))
 	s.log.Info().Bool("clean", err == nil).Msg("stopped")
 	return err
-}
-
-// drain keeps answering while operations run: /ready tells proxies to go elsewhere.
-func (s *Server) drain(cancel context.CancelCauseFunc) {
-	idle := s.workload.drain()
-	s.gateway.Drain()
-	s.log.Info().Float64("drain_timeout", s.config.DrainTimeout.Duration().Seconds()).Msg("draining")
-	timeout := time.NewTimer(s.config.DrainTimeout.Duration())
-	defer timeout.Stop()
-	select {
-	case <-idle:
-	case <-timeout.C:
-		s.log.Info().Msg("cancelling what still runs")
-	}
-	cancel(errDraining)
 }

@@ -75,12 +75,13 @@ func readBody(c echo.Context) ([]byte, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
-		c.Response().Header().Set("Connection", "close")
+		closeBehind(c)
 		return nil, invalidRequest([]api.Fault{{Detail: "did not arrive whole or in time"}})
 	}
 	if len(body) > maxBody {
 		return nil, tooLarge(c)
 	}
+	infoOf(r.Context()).bodyRead = true
 	// net/http now waits for the caller to go away; that must not run into the
 	// deadline of the body.
 	_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Time{})
@@ -89,8 +90,16 @@ func readBody(c echo.Context) ([]byte, error) {
 
 // tooLarge also closes the connection, lest the rest of the body be read in vain.
 func tooLarge(c echo.Context) error {
-	c.Response().Header().Set("Connection", "close")
+	closeBehind(c)
 	return &problem{code: api.ProblemCodePayloadTooLarge}
+}
+
+// closeBehind closes the connection once the answer is sent. In HTTP/2 the body has a stream to itself; there the field would end
+// the other streams, and the answer of some callers.
+func closeBehind(c echo.Context) {
+	if c.Request().ProtoMajor == 1 {
+		c.Response().Header().Set("Connection", "close")
+	}
 }
 
 // dateOrder is the one rule of the contract that concerns two fields.

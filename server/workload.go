@@ -81,3 +81,6 @@ func (l *workload) bound(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 	}
 }
+
+// count is how many operations have passed the checks of their requests and are not answered yet.
+func (l *workload) count() int { return len(l.atWork) }

@@ -1737,8 +1737,8 @@ type ClientInterface interface {
 	// RetrieveWithBody Find the studies of one patient and move them to a destination
 	//
 	// The same query, then one C-MOVE for each matching study, all on one association where the PACS
-	// accepts it. A fault in one study does not end the others. A caller that goes away cancels the
-	// operation (C-CANCEL); what has arrived by then stays at the destination.
+	// accepts it. A fault in one study does not end the others. A caller that goes away, or shuts its
+	// sending side down, cancels the operation (C-CANCEL); what has arrived by then stays at the destination.
 	//
 	// | Answer | It means |
 	// |---|---|
@@ -1770,8 +1770,8 @@ type ClientInterface interface {
 	// Retrieve Find the studies of one patient and move them to a destination
 	//
 	// The same query, then one C-MOVE for each matching study, all on one association where the PACS
-	// accepts it. A fault in one study does not end the others. A caller that goes away cancels the
-	// operation (C-CANCEL); what has arrived by then stays at the destination.
+	// accepts it. A fault in one study does not end the others. A caller that goes away, or shuts its
+	// sending side down, cancels the operation (C-CANCEL); what has arrived by then stays at the destination.
 	//
 	// | Answer | It means |
 	// |---|---|
@@ -1966,8 +1966,8 @@ func (c *Client) Query(ctx context.Context, params *QueryParams, body QueryJSONR
 // RetrieveWithBody Find the studies of one patient and move them to a destination
 //
 // The same query, then one C-MOVE for each matching study, all on one association where the PACS
-// accepts it. A fault in one study does not end the others. A caller that goes away cancels the
-// operation (C-CANCEL); what has arrived by then stays at the destination.
+// accepts it. A fault in one study does not end the others. A caller that goes away, or shuts its
+// sending side down, cancels the operation (C-CANCEL); what has arrived by then stays at the destination.
 //
 // | Answer | It means |
 // |---|---|
@@ -2009,8 +2009,8 @@ func (c *Client) RetrieveWithBody(ctx context.Context, params *RetrieveParams, c
 // Retrieve Find the studies of one patient and move them to a destination
 //
 // The same query, then one C-MOVE for each matching study, all on one association where the PACS
-// accepts it. A fault in one study does not end the others. A caller that goes away cancels the
-// operation (C-CANCEL); what has arrived by then stays at the destination.
+// accepts it. A fault in one study does not end the others. A caller that goes away, or shuts its
+// sending side down, cancels the operation (C-CANCEL); what has arrived by then stays at the destination.
 //
 // | Answer | It means |
 // |---|---|
@@ -2555,8 +2555,8 @@ type ClientWithResponsesInterface interface {
 	// RetrieveWithBodyWithResponse Find the studies of one patient and move them to a destination
 	//
 	// The same query, then one C-MOVE for each matching study, all on one association where the PACS
-	// accepts it. A fault in one study does not end the others. A caller that goes away cancels the
-	// operation (C-CANCEL); what has arrived by then stays at the destination.
+	// accepts it. A fault in one study does not end the others. A caller that goes away, or shuts its
+	// sending side down, cancels the operation (C-CANCEL); what has arrived by then stays at the destination.
 	//
 	// | Answer | It means |
 	// |---|---|
@@ -2588,8 +2588,8 @@ type ClientWithResponsesInterface interface {
 	// RetrieveWithResponse Find the studies of one patient and move them to a destination
 	//
 	// The same query, then one C-MOVE for each matching study, all on one association where the PACS
-	// accepts it. A fault in one study does not end the others. A caller that goes away cancels the
-	// operation (C-CANCEL); what has arrived by then stays at the destination.
+	// accepts it. A fault in one study does not end the others. A caller that goes away, or shuts its
+	// sending side down, cancels the operation (C-CANCEL); what has arrived by then stays at the destination.
 	//
 	// | Answer | It means |
 	// |---|---|
@@ -3732,8 +3732,8 @@ func (c *ClientWithResponses) QueryWithResponse(ctx context.Context, params *Que
 // RetrieveWithBodyWithResponse Find the studies of one patient and move them to a destination
 //
 // The same query, then one C-MOVE for each matching study, all on one association where the PACS
-// accepts it. A fault in one study does not end the others. A caller that goes away cancels the
-// operation (C-CANCEL); what has arrived by then stays at the destination.
+// accepts it. A fault in one study does not end the others. A caller that goes away, or shuts its
+// sending side down, cancels the operation (C-CANCEL); what has arrived by then stays at the destination.
 //
 // | Answer | It means |
 // |---|---|
@@ -3771,8 +3771,8 @@ func (c *ClientWithResponses) RetrieveWithBodyWithResponse(ctx context.Context, 
 // RetrieveWithResponse Find the studies of one patient and move them to a destination
 //
 // The same query, then one C-MOVE for each matching study, all on one association where the PACS
-// accepts it. A fault in one study does not end the others. A caller that goes away cancels the
-// operation (C-CANCEL); what has arrived by then stays at the destination.
+// accepts it. A fault in one study does not end the others. A caller that goes away, or shuts its
+// sending side down, cancels the operation (C-CANCEL); what has arrived by then stays at the destination.
 //
 // | Answer | It means |
 // |---|---|

@@ -40,8 +40,8 @@ export interface paths {
         /**
          * Find the studies of one patient and move them to a destination
          * @description The same query, then one C-MOVE for each matching study, all on one association where the PACS
-         *     accepts it. A fault in one study does not end the others. A caller that goes away cancels the
-         *     operation (C-CANCEL); what has arrived by then stays at the destination.
+         *     accepts it. A fault in one study does not end the others. A caller that goes away, or shuts its
+         *     sending side down, cancels the operation (C-CANCEL); what has arrived by then stays at the destination.
          *
          *     | Answer | It means |
          *     |---|---|

@@ -108,8 +108,9 @@ const maxKeptModalities = 16
 
 func (c *collector) readModalities(set *dataset.Set) []string {
 	raw, _ := set.Bytes(tag.ModalitiesInStudy)
+	codes := set.VR(tag.ModalitiesInStudy) == "CS" // or else the same bytes may mean something else
 	for i := range c.modalities {
-		if kept := &c.modalities[i]; kept.raw == string(raw) {
+		if kept := &c.modalities[i]; codes && kept.raw == string(raw) {
 			return kept.list
 		}
 	}
@@ -117,13 +118,13 @@ func (c *collector) readModalities(set *dataset.Set) []string {
 	c.list = addModalities(c.list[:0], c.list)
 	list := append(make([]string, 0, len(c.list)), c.list...)
 	// What deserves a warning shall get it each time, and other text depends on the character set.
-	if len(c.modalities) < maxKeptModalities && set.Warnings() == 0 && areCodes(raw) {
+	if len(c.modalities) < maxKeptModalities && codes && set.Warnings() == 0 && areCodes(raw) {
 		c.modalities = append(c.modalities, modalitiesValue{string(raw), list})
 	}
 	return list
 }
 
-// areCodes reports whether raw is of the characters that code strings have (PS3.5 section 6.2), whatever VR it says it is of.
+// areCodes reports whether raw is of the characters that code strings have (PS3.5 section 6.2).
 func areCodes(raw []byte) bool {
 	for _, b := range raw {
 		if (b < 'A' || b > 'Z') && (b < '0' || b > '9') && b != ' ' && b != '_' && b != '\\' {

@@ -213,6 +213,36 @@ func TestManyMatchesAreCollectedLikeFew(t *testing.T) {
 	assert.Equal(t, studies, c.tally[duplicate])
 }
 
+// What one match says is no matter of the one before it, though both have the same bytes.
+func TestModalitiesAreReadByTheirOwnVR(t *testing.T) {
+	read := func(vrs ...string) (lists [][]string) {
+		c := &collector{plan: planFor(t, Filter{})}
+		for i, vr := range vrs {
+			explicit := func(t tag.Tag, vr, value string) string {
+				head := string([]byte{byte(t.Group), byte(t.Group >> 8), byte(t.Element), byte(t.Element >> 8)}) + vr
+				if vr == "OB" {
+					return head + "\x00\x00" + string([]byte{byte(len(value)), 0, 0, 0}) + value
+				}
+				return head + string([]byte{byte(len(value)), 0}) + value
+			}
+			set, err := dataset.Parse([]byte(explicit(tag.ModalitiesInStudy, vr, "CT")+explicit(tag.PatientID, "LO", "P1")+
+				explicit(tag.StudyInstanceUID, "UI", fmt.Sprintf("1.%02d", i))), dataset.ExplicitVRLittleEndian, dataset.Limits{})
+			require.NoError(t, err)
+			c.add(set)
+		}
+		for _, s := range c.left() {
+			lists = append(lists, s.ModalitiesInStudy)
+		}
+		return lists
+	}
+	for _, vr := range []string{"US", "OB", "UI", "LO"} {
+		alone := read(vr)
+		assert.Equal(t, []string{"CT"}, read("CS")[0])
+		assert.Equal(t, [][]string{alone[0], {"CT"}, alone[0], {"CT"}}, read(vr, "CS", vr, "CS"), vr)
+		assert.Equal(t, [][]string{{"CT"}, alone[0], {"CT"}}, read("CS", vr, "CS"), vr)
+	}
+}
+
 func TestAStudyOfImpossiblyManyModalitiesCostsLittle(t *testing.T) {
 	var list strings.Builder
 	for i := range 10 * maxModalities {

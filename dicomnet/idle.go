@@ -13,13 +13,20 @@ const timerIdle Timer = "idle"
 
 // Clean reports whether the association can be handed to somebody else's operation: it is established, each operation on
 // it so far ended with success (0000) and without a word of the peer that was not understood, and nothing that was
-// received is left over. What has not been read yet it does not know of: that shows in Await or at the next operation,
-// which takes no response but to its own message ID.
+// received is left over. What has not been read yet it does not know of: that shows in Quiet, in Await or at the next
+// operation, which takes no response but to its own message ID.
 //
 // Other final statuses leave an association usable by the standard. They are not clean here all the same: a peer that has
 // just failed, or was cancelled, is better met anew.
 func (a *Association) Clean() bool {
 	return !a.unclean && a.Usable() && a.messages.nothingLeft() && a.upper.link.r == a.upper.link.w
+}
+
+// Quiet reports whether nothing of the peer has arrived that is not read and understood yet. Between two operations
+// anything else came unasked, and might pass for an answer to the next one. Other kernels than Linux tell only of what
+// this process has taken in.
+func (a *Association) Quiet() bool {
+	return a.upper.link.r == a.upper.link.w && !unread(a.upper.link.transport)
 }
 
 // Use makes ctx the one that the trace is called with from now on: that of the operation which the association is handed

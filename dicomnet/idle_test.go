@@ -217,6 +217,7 @@ func TestWhatCameHalfWayWhileIdleIsNotLost(t *testing.T) {
 		defer cancel()
 		require.NoError(t, a.Await(ctx, time.Minute))
 		require.False(t, a.Clean())
+		require.False(t, a.Quiet())
 		require.ErrorIs(t, find(t.Context(), a).err, dicomnet.ErrReleased)
 	})
 }

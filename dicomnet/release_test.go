@@ -48,6 +48,22 @@ func TestProtocol22ReleaseCollision(t *testing.T) {
 	})
 }
 
+func TestReleaseCollisionWithAPeerThatClosesInsteadOfAnswering(t *testing.T) {
+	var ended dicomnet.Summary
+	against(t, func(p *dicomtest.Peer) {
+		p.Accept()
+		p.Expect(pdu.TypeReleaseRQ)
+		p.SendPDU(&pdu.ReleaseRQ{})
+		p.Expect(pdu.TypeReleaseRP)
+	}, func(t *testing.T, cfg dicomnet.Config) {
+		cfg.Trace = &dicomnet.Trace{Ended: func(_ context.Context, s dicomnet.Summary) { ended = s }}
+		a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+		require.NoError(t, err)
+		require.NoError(t, a.Close())
+	})
+	require.Equal(t, "released", ended.Outcome)
+}
+
 func TestProtocol23DataWhileTheReleaseIsAwaited(t *testing.T) {
 	associated(t, func(p *dicomtest.Peer) {
 		p.Expect(pdu.TypeReleaseRQ)

@@ -260,8 +260,8 @@ func (u *upper) lost(err error) error {
 		return err
 	}
 	lost := &lostError{err}
-	if u.currentState() == sta7 {
-		// Many peers close instead of answering A-RELEASE-RQ.
+	if s := u.currentState(); s == sta7 || s == sta11 {
+		// Many peers close instead of answering A-RELEASE-RQ, also where they have sent one, too.
 		u.finish("released", nil)
 		return lost
 	}

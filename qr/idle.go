@@ -27,6 +27,8 @@ const (
 	maxAge = 10 * time.Minute
 	// watchAfter is how long one may be idle unwatched. What happens in that time shows at the next operation.
 	watchAfter = 100 * time.Millisecond
+	// unasked is how long to wait for the rest of a PDU that nobody asked for.
+	unasked = time.Millisecond
 )
 
 // kind is all that an association was negotiated for, apart from the address: two of one kind can stand for each other.
@@ -61,6 +63,12 @@ func (s *session) resume(ctx context.Context) *dicomnet.Association {
 	_, end := s.observe(ctx, StepReuse)
 	assoc := s.place.resume()
 	assoc.Use(ctx)
+	if !assoc.Quiet() {
+		_ = assoc.Await(ctx, unasked) // which ends it in the way that is due
+		if !assoc.Quiet() {
+			assoc.Abort()
+		}
+	}
 	if !assoc.Usable() {
 		end(&dicomnet.OpError{Step: StepReuse, Err: dicomnet.ErrClosed})
 		return nil

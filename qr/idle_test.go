@@ -1,6 +1,7 @@
 package qr
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"slices"
@@ -245,6 +246,7 @@ func TestARequestIsSentAgainOnlyWhereNothingWasAnswered(t *testing.T) {
 		"abort":                      {func(a *association) { a.abort(); _ = a.Conn.Close() }, ""},
 		"release":                    {func(a *association) { a.SendPDU(&pdu.ReleaseRQ{}); a.Expect(pdu.TypeReleaseRP) }, ""},
 		"an answer to the first one": {func(a *association) { a.rq.Command.MessageID--; a.match(study("P1", "1.666")) }, ""},
+		"PDUs without anything":      {func(a *association) { a.Send(bytes.Repeat([]byte{byte(pdu.TypePDataTF), 0, 0, 0, 0, 0}, 100)) }, ""},
 		"a match, then close":        {func(a *association) { a.match(study("P1", "1.1")); _ = a.Conn.Close() }, "find: connection closed by the peer"},
 		"a match, then abort":        {func(a *association) { a.match(study("P1", "1.1")); a.abort() }, "find: aborted by the peer: service-provider, reason-not-specified"},
 		"a failure":                  {func(a *association) { a.done(0xa700) }, "find: status A700: refused: out of resources"},

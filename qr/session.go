@@ -177,7 +177,8 @@ func (s *session) find(ctx context.Context, query *dicom.Dataset, each func(m di
 func gone(err error) bool {
 	_, aborted := errors.AsType[*dicomnet.AbortError](err)
 	_, protocol := errors.AsType[*dicomnet.ProtocolError](err)
-	return aborted || protocol || errors.Is(err, dicomnet.ErrConnectionLost) || errors.Is(err, dicomnet.ErrReleased)
+	_, limit := errors.AsType[*dicomnet.LimitError](err)
+	return aborted || protocol || limit || errors.Is(err, dicomnet.ErrConnectionLost) || errors.Is(err, dicomnet.ErrReleased)
 }
 
 func (s *session) findOnce(

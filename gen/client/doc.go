@@ -9,7 +9,7 @@
 // Errors are of four kinds, for [errors.AsType] and [errors.Is]:
 //
 //   - [*ProblemError]: the gateway said why not. Branch on its Code; RetryAfter is set where another attempt makes sense.
-//   - [*ReplyError]: something answered that is not the gateway, a proxy for example.
+//   - [*ReplyError]: something answered that is not the gateway, a proxy for example, or a redirect, which is not followed.
 //   - [ErrCutOff]: the stream of Follow ended in the middle. What came of the operation is unknown: a retry does no harm.
 //   - any other: the request was not sent or its answer not received, as told by net/http. It may have been carried out.
 //

@@ -3,7 +3,6 @@ package client
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -45,7 +44,7 @@ func (g *Gateway) Follow(ctx context.Context, request RetrieveRequest, edit ...R
 		for message, err := range messages(response.Body) {
 			var event Event
 			if err == nil {
-				event, err = message.read()
+				event, err = message.read(response)
 			}
 			if event == nil && err == nil {
 				continue // of a later version
@@ -62,7 +61,7 @@ func (g *Gateway) Follow(ctx context.Context, request RetrieveRequest, edit ...R
 type message struct{ name, data string }
 
 // read makes an Event of m, or the error that it tells; nil of one whose name is not known.
-func (m message) read() (event Event, err error) {
+func (m message) read(response *http.Response) (event Event, err error) {
 	switch m.name {
 	case "matched":
 		event = &MatchedEvent{}
@@ -74,17 +73,17 @@ func (m message) read() (event Event, err error) {
 		event = &ResultEvent{}
 	case "error":
 		problem := &ProblemError{}
-		if err = json.Unmarshal([]byte(m.data), &problem.Problem); err == nil {
+		if err = decode([]byte(m.data), &problem.Problem); err == nil {
 			return nil, problem
 		}
 	default:
 		return nil, nil
 	}
 	if err == nil {
-		err = json.Unmarshal([]byte(m.data), event)
+		err = decode([]byte(m.data), event)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the event %s: %w", m.name, err)
+		return nil, newReplyError(response, fmt.Errorf("event %s: %w", m.name, err))
 	}
 	return event, nil
 }

@@ -3,9 +3,12 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
+	"net/url"
 )
 
 // Gateway calls one gateway. It is safe for concurrent use.
@@ -13,9 +16,15 @@ type Gateway struct {
 	client *Client
 }
 
-// NewGateway makes a Gateway of a base URL, such as http://localhost:8888. It does not connect.
+// NewGateway makes a Gateway of a base URL, such as http://localhost:8888. It does not connect. Unless [WithHTTPClient]
+// brings another client, no redirect is followed: API key and patient are for this address alone.
 func NewGateway(baseURL string, options ...ClientOption) (*Gateway, error) {
-	c, err := NewClient(baseURL, options...)
+	address, err := url.Parse(baseURL)
+	if err != nil || address.Scheme != "http" && address.Scheme != "https" || address.Hostname() == "" {
+		return nil, fmt.Errorf("the base URL %q is not of the form http://host:port or https://host:port", baseURL)
+	}
+	direct := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	c, err := NewClient(baseURL, append([]ClientOption{WithHTTPClient(direct)}, options...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -64,11 +73,43 @@ func read[T any](response *http.Response, err error) (*T, error) {
 	if response.StatusCode/100 != 2 || mediaType(response) != "application/json" {
 		return nil, failure(response)
 	}
-	answer := new(T)
-	if err := json.NewDecoder(response.Body).Decode(answer); err != nil {
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
 		return nil, fmt.Errorf("read the answer of the gateway: %w", err)
 	}
+	answer := new(T)
+	if err := decode(body, answer); err != nil {
+		return nil, newReplyError(response, err)
+	}
 	return answer, nil
+}
+
+var errOtherJSON = errors.New("JSON of another kind")
+
+// decode wants the lists that the contract requires, be they empty: anybody's {} would pass for an answer without them.
+func decode(data []byte, answer any) error {
+	if err := json.Unmarshal(data, answer); err != nil {
+		return err
+	}
+	complete := true
+	switch a := answer.(type) {
+	case *QueryResponse:
+		complete = a.StudyDetails != nil && a.Warnings != nil
+	case *RetrieveResponse:
+		complete = a.StudyDetails != nil && a.Warnings != nil && a.Retrievals != nil
+	case *EchoResponse:
+		complete = a.Steps != nil
+	case *MatchedEvent:
+		complete = a.StudyDetails != nil && a.Warnings != nil
+	case *ResultEvent:
+		complete = a.StudyDetails != nil && a.Warnings != nil && a.Retrievals != nil
+	case *Problem:
+		complete = a.Code != ""
+	}
+	if !complete {
+		return errOtherJSON
+	}
+	return nil
 }
 
 func mediaType(response *http.Response) string {

@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -161,6 +162,87 @@ func TestWhatIsNotOfTheGatewayIsToldApart(t *testing.T) {
 	}
 }
 
+func TestWhatCannotBeReadIsNotOfTheGateway(t *testing.T) {
+	for body, says := range map[string]string{
+		``:                           "unexpected end of JSON input",
+		`{"study_details":[`:         "unexpected end of JSON input",
+		`[]`:                         "json: cannot unmarshal array into Go value of type client.QueryResponse",
+		`null`:                       "JSON of another kind",
+		`{}`:                         "JSON of another kind",
+		`{"warnings":[]}`:            "JSON of another kind",
+		`{"study_details":[]}`:       "JSON of another kind",
+		`{"status":"ok","steps":{}}`: "JSON of another kind",
+	} {
+		gateway := recorded(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, body)
+		})
+		found, err := gateway.Query(t.Context(), client.QueryRequest{})
+		require.EqualError(t, err, `not an answer of the gateway: status 200, content type "application/json": `+says)
+		assert.Nil(t, found)
+		moved, retrieveErr := gateway.Retrieve(t.Context(), client.RetrieveRequest{})
+		assert.Nil(t, moved)
+		checked, echoErr := gateway.Echo(t.Context(), client.EchoRequest{})
+		assert.Nil(t, checked)
+		for _, err := range []error{err, retrieveErr, echoErr} {
+			var reply *client.ReplyError
+			require.ErrorAs(t, err, &reply, body)
+			require.ErrorIs(t, err, reply.Err)
+		}
+	}
+}
+
+// Neither key nor patient, which a 307 would hand on, are for another address.
+func TestARedirectIsNotFollowed(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Error("followed", r.Method, r.Header.Get("Authorization"))
+	}))
+	defer elsewhere.Close()
+	for _, status := range []int{http.StatusFound, http.StatusTemporaryRedirect} {
+		s := httptest.NewServer(http.RedirectHandler(elsewhere.URL, status))
+		t.Cleanup(s.Close)
+		gateway, err := client.NewGateway(s.URL, client.WithAPIKey("a long random value"))
+		require.NoError(t, err)
+		_, queryErr := gateway.Query(t.Context(), client.QueryRequest{})
+		_, followErr := follow(t.Context(), gateway)
+		for _, err := range []error{queryErr, followErr} {
+			var reply *client.ReplyError
+			require.ErrorAs(t, err, &reply)
+			assert.Equal(t, status, reply.Status)
+		}
+		gateway, err = client.NewGateway(s.URL, client.WithHTTPClient(doer(func(r *http.Request) (*http.Response, error) {
+			return nil, errors.New("its own client for " + r.URL.Path)
+		})))
+		require.NoError(t, err)
+		_, err = gateway.Query(t.Context(), client.QueryRequest{})
+		require.EqualError(t, err, "its own client for /q")
+	}
+}
+
+type doer func(*http.Request) (*http.Response, error)
+
+func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }
+
+func TestABaseURLHasSchemeAndHost(t *testing.T) {
+	for _, wrong := range []string{"", "localhost:8888", "127.0.0.1:8888", "//localhost:8888", "/q", "ftp://localhost", "http://", "http://:8888", "http://a b"} {
+		gateway, err := client.NewGateway(wrong)
+		require.ErrorContains(t, err, "is not of the form http://host:port or https://host:port", wrong)
+		assert.Nil(t, gateway)
+	}
+	for _, right := range []string{"http://localhost:8888", "https://[::1]:8888/", "HTTPS://gateway.example/dicom"} {
+		_, err := client.NewGateway(right)
+		require.NoError(t, err)
+	}
+}
+
+func TestABaseURLMayEndWithASlash(t *testing.T) {
+	gateway, err := client.NewGateway(gatewayURL + "/")
+	require.NoError(t, err)
+	found, err := gateway.Query(t.Context(), pacs("1112223333"))
+	require.NoError(t, err)
+	assert.Len(t, found.StudyDetails, 7)
+}
+
 func TestAnAnswerThatIsCutOffIsNoAnswer(t *testing.T) {
 	gateway := recorded(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -173,14 +255,15 @@ func TestAnAnswerThatIsCutOffIsNoAnswer(t *testing.T) {
 }
 
 const (
-	matched   = "event: matched\ndata: {\"total_count\":1,\"study_details\":[{\"PatientName\":\"Müller^Jürgen=山田\"}]}\n\n"
+	matched   = "event: matched\ndata: {\"total_count\":1,\"study_details\":[{\"PatientName\":\"Müller^Jürgen=山田\"}],\"warnings\":[]}\n\n"
 	progress  = "event: progress\ndata: {\"completed\":1}\n\n"
 	retrieved = "event: retrieved\ndata: {\"status\":\"ok\"}\n\n"
-	result    = "event: result\ndata: {\"message\":\"The study was moved.\",\"http_status\":200}\n\n"
+	result    = "event: result\ndata: {\"message\":\"The study was moved.\",\"study_details\":[],\"warnings\":[],\"retrievals\":[]}\n\n"
 	refused   = "event: error\ndata: {\"detail\":\"The PACS does not know the move destination.\",\"code\":\"move_destination_unknown\"}\n\n"
 )
 
 func TestEvents(t *testing.T) {
+	const other = `not an answer of the gateway: status 200, content type "text/event-stream": event `
 	told := []string{"matched Müller^Jürgen=山田", "progress", "retrieved ok", "result The study was moved."}
 	for _, test := range []struct {
 		name, stream string
@@ -197,8 +280,11 @@ func TestEvents(t *testing.T) {
 		{"cut off", matched + progress, told[:2], "the stream was cut off: the outcome is unknown"},
 		{"cut off in an event", matched + progress + strings.TrimSuffix(result, "\n"), told[:2], "the stream was cut off: the outcome is unknown"},
 		{"cut off at once", "", nil, "the stream was cut off: the outcome is unknown"},
-		{"not JSON", matched + "event: progress\ndata: ?\n\n", told[:1], "read the event progress: invalid character '?' looking for beginning of value"},
-		{"an error that is not JSON", "event: error\ndata: ?\n\n", nil, "read the event error: invalid character '?' looking for beginning of value"},
+		{"not JSON", matched + "event: progress\ndata: ?\n\n", told[:1], other + "progress: invalid character '?' looking for beginning of value"},
+		{"an error that is not JSON", "event: error\ndata: ?\n\n", nil, other + "error: invalid character '?' looking for beginning of value"},
+		{"an error of another kind", "event: error\ndata: {}\n\n", nil, other + "error: JSON of another kind"},
+		{"a match of another kind", "event: matched\ndata: {\"study_details\":[]}\n\n", nil, other + "matched: JSON of another kind"},
+		{"a result of another kind", matched + "event: result\ndata: {\"message\":\"ok\"}\n\n", told[:1], other + "result: JSON of another kind"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			gateway := recorded(t, func(w http.ResponseWriter, r *http.Request) {

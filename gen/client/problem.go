@@ -24,10 +24,23 @@ func (e *ProblemError) Error() string { return fmt.Sprintf("%s (%s)", e.Detail, 
 type ReplyError struct {
 	Status      int
 	ContentType string
+
+	// Err is what is wrong inside, where status and content type are as they should be; otherwise it is nil.
+	Err error
 }
 
 func (e *ReplyError) Error() string {
-	return fmt.Sprintf("not an answer of the gateway: status %d, content type %q", e.Status, e.ContentType)
+	text := fmt.Sprintf("not an answer of the gateway: status %d, content type %q", e.Status, e.ContentType)
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+func (e *ReplyError) Unwrap() error { return e.Err }
+
+func newReplyError(response *http.Response, err error) *ReplyError {
+	return &ReplyError{Status: response.StatusCode, ContentType: response.Header.Get("Content-Type"), Err: err}
 }
 
 // maxProblem is far more than any problem document.
@@ -45,5 +58,5 @@ func failure(response *http.Response) error {
 			return problem
 		}
 	}
-	return &ReplyError{Status: response.StatusCode, ContentType: response.Header.Get("Content-Type")}
+	return newReplyError(response, nil)
 }

@@ -28,8 +28,8 @@ export class CutOffError extends Error {
 }
 
 /**
- * Reads the events of a stream, and leaves out comments and events of other names. It cancels the stream when its
- * consumer stops early. `follow` of a gateway is for most uses.
+ * Reads the events of a stream, and leaves out comments and events of other names. Data that is not JSON is a
+ * `SyntaxError`. It cancels the stream when its consumer stops early. `follow` of a gateway is for most uses.
  */
 export async function* readEvents(stream: ReadableStream<Uint8Array>): AsyncGenerator<RetrieveEvent | ErrorEvent, void> {
   let type = '';

@@ -27,7 +27,8 @@ export interface CallOptions {
  * `status` is `partial`. Else a call throws:
  *
  * - `ProblemError`: the gateway said why not; branch on `error.problem.code`;
- * - `ReplyError`: something answered that is not the gateway;
+ * - `ReplyError`: something answered that is not the gateway, or with a redirect, which is not followed; where it is JSON
+ *   or an event that cannot be read or lacks what the contract requires, `cause` tells;
  * - `CutOffError`: the stream of `follow` ended in the middle, so that the outcome is unknown;
  * - what `fetch` throws: a `TypeError` where the connection failed, the reason of `signal` where that was aborted.
  */
@@ -54,13 +55,23 @@ export interface Gateway {
 export function createGateway({ baseUrl, apiKey, fetch }: GatewayOptions): Gateway {
   const client = createClient<paths>({
     baseUrl,
+    redirect: 'manual', // key and patient are for this address alone
     ...(apiKey !== undefined && { headers: { Authorization: `Bearer ${apiKey}` } }),
     ...(fetch && { fetch }),
   });
   client.use({
     async onResponse({ response, options }) {
       if (!response.ok) throw await failure(response);
-      if (options.parseAs === 'json' && mediaType(response) !== 'application/json') throw await failure(response);
+      if (options.parseAs !== 'json') return;
+      if (mediaType(response) !== 'application/json') throw await failure(response);
+      // Read here, for openapi-fetch would throw a SyntaxError that does not tell of the response.
+      const text = await response.text();
+      try {
+        JSON.parse(text);
+      } catch (cause) {
+        throw new ReplyError(response, { cause });
+      }
+      return new Response(text, response);
     },
   });
 
@@ -74,22 +85,23 @@ export function createGateway({ baseUrl, apiKey, fetch }: GatewayOptions): Gatew
     if (mediaType(response) !== 'text/event-stream' || !response.body) throw await failure(response);
     try {
       for await (const event of readEvents(response.body)) {
-        if (event.type === 'error') throw new ProblemError(event.data);
+        if (event.type === 'error' && typeof event.data?.code === 'string') throw new ProblemError(event.data);
+        if (event.type === 'error' || !hasLists(event.data, lists[event.type])) throw otherKind(response);
         yield event;
         if (event.type === 'result') return;
       }
     } catch (error) {
       signal?.throwIfAborted();
-      throw error;
+      throw error instanceof SyntaxError ? new ReplyError(response, { cause: error }) : error;
     }
     throw new CutOffError();
   }
 
   return {
-    query: async (body, options) => answer(await client.POST('/q', { body, ...init(options) })),
-    retrieve: async (body, options) => answer(await client.POST('/qr', { body, ...init(options) })),
+    query: async (body, options) => answer(await client.POST('/q', { body, ...init(options) }), lists.query),
+    retrieve: async (body, options) => answer(await client.POST('/qr', { body, ...init(options) }), lists.retrieve),
     follow,
-    echo: async (body, options) => answer(await client.POST('/echo', { body, ...init(options) })),
+    echo: async (body, options) => answer(await client.POST('/echo', { body, ...init(options) }), lists.echo),
     client,
   };
 }
@@ -101,7 +113,26 @@ function init({ signal, correlationId }: CallOptions = {}, headers: Record<strin
   };
 }
 
-function answer<T>({ data, response }: { data?: T; response: Response }): Exclude<T, string> {
-  if (data === undefined) throw new ReplyError(response);
+/** What the contract requires, be it empty: anybody's `{}` would pass for an answer without it. */
+const lists = {
+  query: ['study_details', 'warnings'],
+  retrieve: ['study_details', 'warnings', 'retrievals'],
+  echo: ['steps'],
+  matched: ['study_details', 'warnings'],
+  progress: [],
+  retrieved: [],
+  result: ['study_details', 'warnings', 'retrievals'],
+};
+
+function hasLists(data: unknown, names: string[]): boolean {
+  return typeof data === 'object' && data !== null && names.every((name) => Array.isArray((data as Record<string, unknown>)[name]));
+}
+
+function otherKind(response: Response): ReplyError {
+  return new ReplyError(response, { cause: new Error('JSON of another kind') });
+}
+
+function answer<T>({ data, response }: { data?: T; response: Response }, names: string[]): Exclude<T, string> {
+  if (!hasLists(data, names)) throw otherKind(response);
   return data as Exclude<T, string>;
 }

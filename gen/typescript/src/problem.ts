@@ -100,15 +100,15 @@ export class ProblemError extends Error {
   }
 }
 
-/** Something answered that is not the gateway, a proxy for example. */
+/** Something answered that is not the gateway, a proxy for example. `cause` is what is wrong inside JSON or an event. */
 export class ReplyError extends Error {
   override readonly name = 'ReplyError';
   readonly status: number;
   readonly contentType: string;
 
-  constructor(response: Response) {
+  constructor(response: Response, options?: ErrorOptions) {
     const contentType = response.headers.get('Content-Type') ?? '';
-    super(`not an answer of the gateway: status ${response.status}, content type "${contentType}"`);
+    super(`not an answer of the gateway: status ${response.status}, content type "${contentType}"`, options);
     this.status = response.status;
     this.contentType = contentType;
   }
@@ -120,7 +120,7 @@ export function mediaType(response: Response): string {
 
 /** What a problem document says, once it is one. */
 export function problemOf(document: Problem): Problem {
-  return document.code === 'invalid_request' ? { ...document, errors: document.errors ?? [] } : document;
+  return document?.code === 'invalid_request' ? { ...document, errors: document.errors ?? [] } : document;
 }
 
 /** Reads the error that a response stands for. */

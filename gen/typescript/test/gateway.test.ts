@@ -56,22 +56,26 @@ const calls: ((gateway: Gateway) => Promise<unknown>)[] = [
   (gateway) => gateway.client.GET('/version'),
 ];
 
-const matched = 'event: matched\ndata: {"total_count":1}\n\n';
-const result = 'event: result\ndata: {"http_status":207,"status":"partial"}\n\n';
+const studies = { study_details: [], warnings: [] };
+const moved = { ...studies, retrievals: [] };
+const event = (type: string, data: unknown) => `event: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
+const matched = event('matched', { total_count: 1, ...studies });
+const result = event('result', { http_status: 207, status: 'partial', ...moved });
 const stream = { 'Content-Type': 'text/event-stream' };
 
 test('a call sends what it is given and returns what it gets', async () => {
   const seen: unknown[] = [];
+  const answers: Record<string, unknown> = { '/q': studies, '/qr': moved, '/echo': { steps: [] } };
   await answering(
     async (message, response) => {
       const { method, url, headers } = message;
       seen.push([method, url, headers['content-type'], headers.authorization, headers['x-correlation-id'], await bodyOf(message)]);
-      json(response, url === '/qr' ? 207 : 200, { status: url });
+      json(response, url === '/qr' ? 207 : 200, answers[url!]);
     },
     async (gateway) => {
-      assert.deepEqual(await gateway.query(request, { correlationId: 'order-4711' }), { status: '/q' });
-      assert.deepEqual(await gateway.retrieve(request), { status: '/qr' });
-      assert.deepEqual(await gateway.echo(request), { status: '/echo' });
+      assert.deepEqual(await gateway.query(request, { correlationId: 'order-4711' }), studies);
+      assert.deepEqual(await gateway.retrieve(request), moved);
+      assert.deepEqual(await gateway.echo(request), { steps: [] });
     },
   );
   const key = 'Bearer a long random value';
@@ -126,6 +130,65 @@ test('what is not of the gateway is told apart', async () => {
   }
 });
 
+test('an answer that cannot be read, or is of another kind, is not of the gateway', async () => {
+  for (const [body, cause] of [
+    ['{"study_details":[', SyntaxError],
+    ['[]', Error],
+    ['null', Error],
+    ['{}', Error],
+    ['{"study_details":[]}', Error],
+    ['{"warnings":[],"study_details":{}}', Error],
+  ] as const) {
+    for (const headers of [{ 'Content-Length': body.length }, {}]) {
+      await answering(
+        (_, response) => void response.writeHead(200, { 'Content-Type': 'application/json', ...headers }).end(body),
+        async (gateway) => {
+          for (const call of cause === SyntaxError ? [...calls.slice(0, 3), ...calls.slice(4)] : calls.slice(0, 3)) {
+            await assert.rejects(call(gateway), (error) => error instanceof ReplyError && error.status === 200 && error.cause instanceof cause);
+          }
+        },
+      );
+    }
+  }
+});
+
+test('so is such an event', async () => {
+  for (const [last, cause] of [
+    ['event: progress\ndata: {"completed":\n\n', SyntaxError],
+    [event('progress', null), Error],
+    [event('matched', { warnings: [] }), Error],
+    [event('result', {}), Error],
+    [event('error', {}), Error],
+    [event('error', null), Error],
+  ] as const) {
+    await answering(
+      (_, response) => response.writeHead(200, stream).end(matched + last + result),
+      async (gateway) => {
+        const events = gateway.follow(request);
+        assert.equal((await events.next()).value?.type, 'matched');
+        await assert.rejects(events.next(), (error) => error instanceof ReplyError && error.cause instanceof cause);
+      },
+    );
+  }
+});
+
+test('a redirect is not followed: key and patient are for one address alone', async () => {
+  let followed = 0;
+  const elsewhere = createServer(() => followed++).listen(0, '127.0.0.1');
+  await once(elsewhere, 'listening');
+  const { port } = elsewhere.address() as AddressInfo;
+  for (const status of [302, 307]) {
+    await answering(
+      (_, response) => response.writeHead(status, { Location: `http://localhost:${port}/` }).end(),
+      async (gateway) => {
+        for (const call of calls) await assert.rejects(call(gateway), (error) => error instanceof ReplyError && error.status === status);
+      },
+    );
+  }
+  elsewhere.close();
+  assert.equal(followed, 0);
+});
+
 test('events are followed to the result', async () => {
   await answering(
     async (message, response) => {
@@ -138,8 +201,8 @@ test('events are followed to the result', async () => {
       const events = [];
       for await (const event of gateway.follow(request, { correlationId: 'order-4711' })) events.push(event);
       assert.deepEqual(events, [
-        { type: 'matched', data: { total_count: 1 } },
-        { type: 'result', data: { http_status: 207, status: 'partial' } },
+        { type: 'matched', data: { total_count: 1, ...studies } },
+        { type: 'result', data: { http_status: 207, status: 'partial', ...moved } },
       ]);
     },
   );

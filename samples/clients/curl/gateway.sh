@@ -7,13 +7,16 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'echo stopped >&2; exit 130' INT
 
+# In a file, for everybody may read the arguments of a process.
+printf '%s' "${GATEWAY_API_KEY:+Authorization: Bearer $GATEWAY_API_KEY}" >"$work/key"
+
 complain() {
     printf '%s\n' "$*" >&2
 }
 
 usage() {
-    complain 'usage: find     GATEWAY AETITLE@HOST:PORT PATIENT'
-    complain '       retrieve GATEWAY AETITLE@HOST:PORT PATIENT DESTINATION [STUDY...]'
+    complain 'usage: find     http[s]://GATEWAY AETITLE@HOST:PORT PATIENT'
+    complain '       retrieve http[s]://GATEWAY AETITLE@HOST:PORT PATIENT DESTINATION [STUDY...]'
     exit 2
 }
 
@@ -21,38 +24,48 @@ usage() {
 # header to $work/header. Without one, curl has said why.
 post() {
     : >"$work/header"
-    curl -sSN "$gateway/$1" -D "$work/header" -H 'Content-Type: application/json' -H "Accept: $2" \
-        ${GATEWAY_API_KEY:+-H "Authorization: Bearer $GATEWAY_API_KEY"} --data-binary "@$work/request" 2>"$work/error"
+    curl -sSN "$gateway/$1" -D "$work/header" --suppress-connect-headers -H 'Content-Type: application/json' -H "Accept: $2" \
+        -H "@$work/key" --data-binary "@$work/request" 2>"$work/error"
 }
 
 header() { # NAME
     tr -d '\r' <"$work/header" | awk -v name="$1:" 'tolower($1) == name { $1 = ""; print substr($0, 2) }'
 }
 
+# is tells whether $work/answer is such JSON: one document, and neither broken nor empty.
+is() { # CONDITION
+    [ "$(jq "$1" "$work/answer" 2>/dev/null)" = true ]
+}
+
+not_the_gateway() {
+    complain "not an answer of the gateway: $(head -n 1 "$work/header")"
+    return 1
+}
+
 # problem tells what $work/answer says that went wrong, and returns the exit status of it.
 problem() {
+    is '.code | type == "string"' || { not_the_gateway; return; }
     jq -r '"\(.detail) (\(.code))",
         (.errors // [] | .[] | "  \(.pointer) \(.detail)"),
         (.warnings // [] | .[] | "  \(.message) (\(.code))"),
         (.dicom // empty | "  " + ([.step, .status, .meaning, .result, .source, .reason | values] | join(" "))),
         (.correlation_id // empty | "  correlation ID " + .)' "$work/answer" >&2
-    case $(jq .status "$work/answer") in
-    400 | 401 | 403) return 5 ;;
-    404) return 4 ;;
-    429 | 503) return 7 ;;
-    502) return 6 ;;
+    case $(jq -r '"\(.status) \(.code)"' "$work/answer") in
+    *' no_study_matched') return 4 ;; # the other 404 is of a wrong path
+    400* | 401* | 403*) return 5 ;;
+    429* | 503*) return 7 ;;
+    502*) return 6 ;;
     esac
     return 1
 }
 
 # failed tells what stands in place of an answer of the type wanted; 0 where that is there.
 failed() { # TYPE
-    type=$(header content-type)
-    case $type in
-    "$1"*) return 0 ;;
-    application/problem+json*) problem ;;
-    '') cat "$work/error" >&2 && return 8 ;;
-    *) complain "not an answer of the gateway: $(head -n 1 "$work/header")" && return 1 ;;
+    [ -s "$work/header" ] || { cat "$work/error" >&2 && return 8; }
+    case "$(awk 'NR == 1 { print $2 }' "$work/header") $(header content-type)" in
+    "200 $1"*) return 0 ;;
+    *' application/problem+json'*) problem ;;
+    *) not_the_gateway ;;
     esac
 }
 
@@ -80,8 +93,9 @@ warn() {
 find_studies() {
     post q application/json >"$work/answer" || { cat "$work/error" >&2 && return 8; }
     failed application/json || return
+    is '[.study_details, .warnings | type == "array"] | all' || { not_the_gateway; return; }
     warn <"$work/answer"
-    jq -r ".study_details[] | \"\\(.StudyInstanceUID)  \\($about)\"" "$work/answer"
+    jq -r ".study_details[] | \"\\(.StudyInstanceUID)  \\($about)\"" "$work/answer" || not_the_gateway
 }
 
 # retrieve shows the progress of each study as it comes. The last event tells the
@@ -104,12 +118,14 @@ retrieve() {
         end;
         .line
     )'
+    shown=$?
     failed text/event-stream || return
+    [ $shown = 0 ] || { not_the_gateway; return; }
     sed -n 's/^data: //p' "$work/answer" >"$work/events"
-    head -n 1 "$work/events" | warn
+    head -n 1 "$work/events" | warn || { not_the_gateway; return; }
     case $(sed -n 's/^event: //p' "$work/answer" | tail -n 1) in
     result)
-        tail -n 1 "$work/events" | jq '[.retrievals[] | select(.status != "ok") | .StudyInstanceUID]' >"$work/again"
+        tail -n 1 "$work/events" | jq '[.retrievals[] | select(.status != "ok") | .StudyInstanceUID]' >"$work/again" || not_the_gateway
         ;;
     error)
         tail -n 1 "$work/events" >"$work/answer"
@@ -139,11 +155,11 @@ case ${1-}:$# in
 find:4 | retrieve:[5-9] | retrieve:[1-9]?*) ;;
 *) usage ;;
 esac
-command=$1 gateway=$2 pacs=$3
+command=$1 gateway=${2%/} pacs=$3
 address=${pacs##*@} called=${pacs%@*}
 host=${address%:*} port=${address##*:}
-case $pacs in
-?*@?*:*[0-9]) ;;
+case $gateway,$pacs in
+http://?*,?*@?*:*[0-9] | https://?*,?*@?*:*[0-9]) ;;
 *) usage ;;
 esac
 shift 3

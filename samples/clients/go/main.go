@@ -19,8 +19,8 @@ import (
 	"dicom-qr-gateway/gen/client"
 )
 
-const usage = `usage: find     GATEWAY AETITLE@HOST:PORT PATIENT
-       retrieve GATEWAY AETITLE@HOST:PORT PATIENT DESTINATION [STUDY...]
+const usage = `usage: find     http[s]://GATEWAY AETITLE@HOST:PORT PATIENT
+       retrieve http[s]://GATEWAY AETITLE@HOST:PORT PATIENT DESTINATION [STUDY...]
 `
 
 func main() {
@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	}
 	gateway, err := client.NewGateway(args[1], options...)
 	if err != nil {
-		return err
+		return errUsage
 	}
 	p := program{gateway: gateway, out: out, errors: errs}
 	if args[0] == "find" {
@@ -216,7 +216,7 @@ func tell(out io.Writer, err error) (status int) {
 	case isProblem:
 		_, _ = fmt.Fprintln(out, err)
 		explain(out, problem)
-		return statusOf(problem.Status)
+		return statusOf(problem)
 	}
 	_, _ = fmt.Fprintln(out, err)
 	switch {
@@ -249,12 +249,13 @@ func explain(out io.Writer, p *client.ProblemError) {
 	}
 }
 
-func statusOf(http int) int {
-	switch http {
+func statusOf(p *client.ProblemError) int {
+	if p.Code == client.ProblemCodeNoStudyMatched {
+		return 4 // the other 404 is of a wrong path
+	}
+	switch p.Status {
 	case 400, 401, 403:
 		return 5
-	case 404:
-		return 4
 	case 429, 503:
 		return 7
 	case 502:

@@ -12,10 +12,10 @@ import urllib.error
 import urllib.request
 
 USAGE = """\
-usage: find     GATEWAY AETITLE@HOST:PORT PATIENT
-       retrieve GATEWAY AETITLE@HOST:PORT PATIENT DESTINATION [STUDY...]"""
+usage: find     http[s]://GATEWAY AETITLE@HOST:PORT PATIENT
+       retrieve http[s]://GATEWAY AETITLE@HOST:PORT PATIENT DESTINATION [STUDY...]"""
 
-EXIT_STATUS = {400: 5, 401: 5, 403: 5, 404: 4, 429: 7, 502: 6, 503: 7}
+EXIT_STATUS = {400: 5, 401: 5, 403: 5, 429: 7, 502: 6, 503: 7}
 
 
 class Problem(Exception):
@@ -36,6 +36,16 @@ class CutOff(Exception):
     """The stream ended without its last event."""
 
 
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """urllib would hand the API key on to whatever host a redirect names."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+open_directly = urllib.request.build_opener(NoRedirect).open
+
+
 def complain(*words):
     print(*words, file=sys.stderr, flush=True)
 
@@ -45,16 +55,16 @@ def post(url, request, accept="application/json"):
     if key := os.environ.get("GATEWAY_API_KEY"):
         headers["Authorization"] = f"Bearer {key}"
     try:
-        response = urllib.request.urlopen(urllib.request.Request(url, json.dumps(request).encode(), headers))
+        response = open_directly(urllib.request.Request(url, json.dumps(request).encode(), headers))
     except urllib.error.HTTPError as error:
         response = error
     content_type = response.headers.get_content_type()
     if content_type == "application/problem+json":
         with response:
             raise Problem(json.load(response), response.headers["Retry-After"])
-    if content_type != accept:
+    if response.status >= 300 or content_type != accept:
         response.close()
-        raise NotTheGateway(f"not an answer of the gateway: status {response.status}, {content_type}")
+        raise NotTheGateway(f"status {response.status}, {content_type}")
     return response
 
 
@@ -161,8 +171,8 @@ def main(arguments):
         case ["retrieve", gateway, pacs, patient, destination, *studies]:
             pass
         case _:
-            pacs = ""
-    if not (peer := re.fullmatch(r"(.+)@(.+):(\d+)", pacs)):
+            gateway = pacs = ""
+    if not re.match(r"https?://[^/]", gateway) or not (peer := re.fullmatch(r"(.+)@(.+):(\d+)", pacs)):
         complain(USAGE)
         return 2
     request = {
@@ -172,6 +182,7 @@ def main(arguments):
         "c_find_ae_title": os.environ.get("CALLING_AE_TITLE", "GATEWAY"),
         "patient_id": patient,
     }
+    gateway = gateway.rstrip("/")
     try:
         if destination is None:
             return patiently(lambda: find(gateway, request)) or 0
@@ -181,9 +192,11 @@ def main(arguments):
         return retrieve_twice(gateway, request)
     except Problem as problem:
         explain(problem)
+        if problem.document["code"] == "no_study_matched":
+            return 4  # the other 404 is of a wrong path
         return EXIT_STATUS.get(problem.status, 1)
     except NotTheGateway as error:
-        complain(error)
+        complain("not an answer of the gateway:", error)
         return 1
     except (CutOff, http.client.HTTPException):
         complain("the stream was cut off: the outcome is unknown")
@@ -191,6 +204,9 @@ def main(arguments):
     except OSError as error:
         complain(error)
         return 8
+    except (ValueError, LookupError, TypeError) as error:  # of JSON that is broken, or lacks what the contract requires
+        complain("not an answer of the gateway:", repr(error))
+        return 1
     except KeyboardInterrupt:
         complain("stopped")
         return 130

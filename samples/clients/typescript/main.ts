@@ -14,10 +14,10 @@ import {
 } from 'dicom-qr-gateway-client';
 import { setTimeout } from 'node:timers/promises';
 
-const usage = `usage: find     GATEWAY AETITLE@HOST:PORT PATIENT
-       retrieve GATEWAY AETITLE@HOST:PORT PATIENT DESTINATION [STUDY...]`;
+const usage = `usage: find     http[s]://GATEWAY AETITLE@HOST:PORT PATIENT
+       retrieve http[s]://GATEWAY AETITLE@HOST:PORT PATIENT DESTINATION [STUDY...]`;
 
-const exitStatus: Partial<Record<number, number>> = { 400: 5, 401: 5, 403: 5, 404: 4, 429: 7, 502: 6, 503: 7 };
+const exitStatus: Partial<Record<number, number>> = { 400: 5, 401: 5, 403: 5, 429: 7, 502: 6, 503: 7 };
 
 const interrupt = new AbortController();
 const { signal } = interrupt;
@@ -27,7 +27,7 @@ process.exitCode = await main(process.argv.slice(2));
 async function main([command = '', baseUrl = '', pacs = '', patient_id, destination, ...studies]: string[]) {
   const [, pacs_ae_title, pacs_ip, port] = /^(.+)@(.+):(\d+)$/.exec(pacs) ?? [];
   const complete = command === 'find' ? destination === undefined : command === 'retrieve' && destination !== undefined;
-  if (!complete || !pacs_ae_title || !pacs_ip || patient_id === undefined) {
+  if (!complete || !/^https?:\/\/[^/]/.test(baseUrl) || !pacs_ae_title || !pacs_ip || patient_id === undefined) {
     console.error(usage);
     return 2;
   }
@@ -116,6 +116,7 @@ function tell(error: unknown): number {
   if (error instanceof ProblemError) {
     console.error(error.message);
     explain(error.problem);
+    if (error.problem.code === 'no_study_matched') return 4; // the other 404 is of a wrong path
     return exitStatus[error.problem.status] ?? 1;
   }
   if (error instanceof CutOffError) {
@@ -126,8 +127,8 @@ function tell(error: unknown): number {
     console.error(error.message);
     return 1;
   }
-  if (error instanceof TypeError) {
-    console.error(error.message, error.cause instanceof Error ? error.cause.message : ''); // fetch's own
+  if (error instanceof TypeError && error.cause instanceof Error) {
+    console.error(error.message, error.cause.message); // fetch's own
     return 8;
   }
   throw error;

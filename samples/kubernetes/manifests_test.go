@@ -211,7 +211,7 @@ func TestAPodHasTheTimeToDrain(t *testing.T) {
 	pod := m.deployment.Spec.Template.Spec
 	wait := m.container().Lifecycle.PreStop.Sleep.Seconds
 	assert.GreaterOrEqual(t, wait, int64(5), "every node has to hear that the pod leaves before the gateway does")
-	end := sourceSeconds(t, "server/server.go", "endTimeout") + sourceSeconds(t, "main.go", "flushTimeout")
+	end := sourceSeconds(t, "server/shutdown.go", "endTimeout") + sourceSeconds(t, "main.go", "flushTimeout")
 	assert.Greater(t, *pod.TerminationGracePeriodSeconds, wait+int64(m.number(t, "DRAIN_TIMEOUT"))+end)
 }
 

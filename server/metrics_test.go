@@ -301,6 +301,15 @@ func TestMetricsAsTheContractSays(t *testing.T) {
 	assert.Contains(t, string(reply.Body), "# TYPE dicomqr_http_requests_in_flight gauge")
 }
 
+// An alert on the increase of faults must see the first one, too.
+func TestFaultsAreCountedFromZero(t *testing.T) {
+	fault := `dicomqr_http_requests_total{method="POST",route="/q",status="500"}`
+	w := watch(t, &pacs{}, qr.Options{})
+	got := figures(t, start(t, w), w)
+	assert.Contains(t, got, fault)
+	assert.Zero(t, got[fault])
+}
+
 func TestTheQueueInFigures(t *testing.T) {
 	begun, finish := make(chan struct{}), make(chan struct{})
 	p := &pacs{find: func(a *association) {

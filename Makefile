@@ -25,8 +25,8 @@ SOAK_TIME   ?= 10m
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 19
 
-run: ## the gateway on port 8888 with two demonstration PACS beside it
-	LISTEN_ADDR=$(LISTEN_ADDR) $(GO) run . demo
+run: build ## the gateway on port 8888 with two demonstration PACS beside it
+	LISTEN_ADDR=$(LISTEN_ADDR) $(BINARY) demo
 
 # Without -buildvcs: the same commit gives the same bytes, also where .git is not.
 build: ## bin/dicom-qr-gateway, static, with its version inside
@@ -106,7 +106,7 @@ release-check: bin/cyclonedx-gomod ## dist/: what a release has, checked (needs 
 
 clean: ## remove what the targets above made
 	rm -rf bin dist coverage.out browser/node_modules browser/screenshots gen/typescript/node_modules gen/typescript/dist gen/typescript/build \
-		samples/clients/go/gateway samples/clients/typescript/node_modules samples/clients/typescript/main.js
+		gen/typescript/LICENSE samples/clients/go/gateway samples/clients/typescript/node_modules samples/clients/typescript/main.js
 
 bin/golangci-lint: tools/go.mod tools/go.sum
 	$(GO) -C tools build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

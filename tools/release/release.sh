@@ -8,7 +8,7 @@ export VERSION COMMIT DATE LC_ALL=C TZ=UTC
 go=${GO:-go}
 
 platforms=(linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64)
-texts=(README.md CHANGELOG.md SECURITY.md LICENSE)
+texts=(README.md CHANGELOG.md SECURITY.md LICENSE dicomnet/CONFORMANCE.md)
 host=$("$go" env GOHOSTOS)_$("$go" env GOHOSTARCH)
 
 work=$(mktemp -d)
@@ -18,6 +18,8 @@ mkdir dist
 
 fail() { printf 'release.sh: %s\n' "$*" >&2; exit 1; }
 
+[[ $(jq -r .version gen/typescript/package.json) == "$(awk '$1 == "version:" { print $2; exit }' openapi.yaml)" ]] ||
+    fail 'gen/typescript is of another version than openapi.yaml'
 [[ -n $COMMIT && -n $DATE ]] || fail 'a release is made of a commit'
 
 # Go knows nothing of the browser code; name, version and digest are in vendor.sh.

@@ -193,13 +193,11 @@ func (s *Set) Tags() iter.Seq[tag.Tag] {
 // Has reports whether the element is present, even if empty.
 func (s *Set) Has(t tag.Tag) bool { return s.find(number(t)) != nil }
 
-// VR is the value representation by which the element is read, such as CS: its own where the standard has it, else that of
-// the dictionary; "" where the element is absent.
-func (s *Set) VR(t tag.Tag) string {
-	if e := s.find(number(t)); e != nil {
-		return s.vr(e).String()
-	}
-	return ""
+// IsOf reports whether the element is read by that value representation, such as CS: its own where the standard has it,
+// else that of the dictionary. An element that is absent is of none.
+func (s *Set) IsOf(t tag.Tag, representation string) bool {
+	e := s.find(number(t))
+	return e != nil && s.vr(e) == vrOf(representation)
 }
 
 // Bytes is the raw value as it stands in the buffer, which it aliases: padding, byte order and character set are those

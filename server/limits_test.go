@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -71,8 +72,8 @@ func TestARefusedCallerThatNeverEndsItsBodyIsCutOffToo(t *testing.T) {
 	assert.Contains(t, string(answer), "HTTP/1.1 401")
 }
 
+// The limits of body and answer are the same 30 seconds.
 func TestAnAnswerToWhatNeverCameWholeArrives(t *testing.T) {
-	r := startWith(t, &fakeGateway{}, func(s *Server) { s.limits.body, s.limits.write = 50*time.Millisecond, 50*time.Millisecond })
 	for status, request := range map[string]string{
 		"200": "GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n",
 		"400": "POST /q HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n",
@@ -80,10 +81,21 @@ func TestAnAnswerToWhatNeverCameWholeArrives(t *testing.T) {
 		"405": "PUT /q HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n",
 		"415": "POST /q HTTP/1.1\r\nHost: x\r\nContent-Type: a/b\r\nContent-Length: 100\r\n\r\n",
 	} {
-		answer, err := io.ReadAll(r.dial(t, request))
-		require.NoError(t, err, "the connection is closed")
-		assert.Contains(t, string(answer), "HTTP/1.1 "+status)
-		assert.Contains(t, string(answer), "X-Correlation-Id: ", status)
+		t.Run(status, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemory()
+				startOn(t, m, &http.Transport{}, &fakeGateway{})
+				connection, err := m.DialContext(t.Context(), "", "")
+				require.NoError(t, err)
+				_, err = io.WriteString(connection, request)
+				require.NoError(t, err)
+				answer, err := io.ReadAll(connection)
+				require.NoError(t, err, "the connection is closed")
+				assert.Contains(t, string(answer), "HTTP/1.1 "+status)
+				assert.Contains(t, string(answer), "X-Correlation-Id: ")
+				require.NoError(t, connection.Close())
+			})
+		})
 	}
 }
 

@@ -29,7 +29,7 @@ func (s *Server) drain(cancel context.CancelCauseFunc) {
 }
 
 // finish closes the connections, those first on which nothing is answered, and waits for the associations. It fails where an
-// operation has not ended or has not been answered; a caller that never ends its request is none.
+// operation has not ended, or its answer has not been handed over to net/http; a caller that never ends its request is none.
 func (s *Server) finish(ctx context.Context, h *http.Server, fresh *freshConnections) error {
 	ctx, stop := context.WithTimeout(ctx, endTimeout)
 	defer stop()
@@ -39,8 +39,9 @@ func (s *Server) finish(ctx context.Context, h *http.Server, fresh *freshConnect
 	if open == nil && associated == nil {
 		return nil
 	}
+	unanswered := s.workload.count() // before they are ended
 	closed := h.Close()
-	if associated == nil && s.workload.count() == 0 {
+	if associated == nil && unanswered == 0 {
 		s.log.Info().Msg("closed what callers kept open")
 		return nil
 	}
@@ -48,7 +49,7 @@ func (s *Server) finish(ctx context.Context, h *http.Server, fresh *freshConnect
 }
 
 // freshConnections are those on which no whole request header has come yet. http.Server.Shutdown waits for them, as one may
-// be under way; but who has asked for nothing misses no answer, and may have opened the connection ahead.
+// be under way; but most were opened ahead. A request that is just arriving meets what it would meet a moment later.
 type freshConnections struct {
 	mu     sync.Mutex
 	open   map[net.Conn]struct{}

@@ -85,6 +85,23 @@ func TestAnAnswerThatIsNotTakenSpoilsAShutdown(t *testing.T) {
 	})
 }
 
+// Over TCP, where Close ends the handler that still writes.
+func TestAnAnswerThatIsCutOffSpoilsAShutdown(t *testing.T) {
+	studies := make([]qr.Study, 20000) // far more than the kernel takes for a caller
+	for i := range studies {
+		studies[i] = study(studyUID)
+		studies[i].StudyDescription = strings.Repeat("x", 1000)
+	}
+	r := start(t, answering(&qr.QueryResult{Studies: studies}, nil), "DRAIN_TIMEOUT", "0.1")
+	caller := r.dial(t, fmt.Sprintf("POST /q HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		len(queryBody), queryBody))
+	_, err := io.ReadFull(caller, make([]byte, 1000))
+	require.NoError(t, err)
+	_, err = r.stopped()
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.Equal(t, false, r.logs.lines(t, "stopped")[0]["clean"])
+}
+
 func TestAConnectionThatComesDuringTheEndOfAShutdownIsClosed(t *testing.T) {
 	var fresh freshConnections
 	early, peer := net.Pipe()

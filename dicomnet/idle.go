@@ -26,6 +26,7 @@ func (a *Association) Clean() bool {
 // anything else came unasked, and might pass for an answer to the next one. Other kernels than Linux tell only of what
 // this process has taken in.
 func (a *Association) Quiet() bool {
+	a.upper.link.decrypt()
 	return a.upper.link.r == a.upper.link.w && !unread(a.upper.link.transport)
 }
 
@@ -75,6 +76,19 @@ func (s *assembler) nothingLeft() bool {
 func (s *assembler) rest() {
 	if s.nothingLeft() {
 		s.message, s.decoded, s.pdvs, s.buffer = message{}, nil, nil, nil
+	}
+}
+
+// decrypt takes in what TLS has read of the peer already, of which the kernel no longer knows.
+func (l *link) decrypt() {
+	if l.conn == l.transport || l.r != l.w {
+		return
+	}
+	l.r, l.w = 0, 0
+	if l.arm(l.conn.SetReadDeadline, time.Unix(1, 0)) == nil {
+		l.w, _ = l.conn.Read(l.buf) // a deadline that is over ends the wait, and nothing else
+		l.received += int64(l.w)
+		_ = l.arm(l.conn.SetReadDeadline, time.Time{})
 	}
 }
 

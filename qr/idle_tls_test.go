@@ -107,3 +107,74 @@ func TestARestartOfThePACSGoesUnnoticed(t *testing.T) {
 	require.NoError(t, g.Wait(t.Context()))
 	require.NoError(t, p.Close())
 }
+
+// together keeps what is written until all of it goes at once, below TLS.
+type together struct {
+	net.Conn
+	kept []byte
+	keep bool
+}
+
+func (c *together) Write(b []byte) (int, error) {
+	if c.keep {
+		c.kept = append(c.kept, b...)
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
+}
+
+// What came unasked is a record that TLS has taken from the kernel with the one before, and nobody has read.
+func TestWhatCameUnaskedOverTLSIsNoAnswer(t *testing.T) {
+	ca := newAuthority(t, "CA")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var script dicomtest.Script
+	var opened atomic.Int32
+	script.Play = func(p *dicomtest.Peer) {
+		nth := opened.Add(1)
+		below := &together{Conn: p.Conn}
+		p.Conn = tls.Server(below, &tls.Config{Certificates: []tls.Certificate{ca.issue(-time.Hour, time.Hour)}})
+		p.ReadAssociateRQ()
+		p.SendPDU(p.AC(dataset.ImplicitVRLittleEndian))
+		rq := p.ReadRequest(dicomnet.CFindRQ)
+		final := func() { p.SendMessage(dicomtest.Response(rq, dicomnet.StatusSuccess, nil)) }
+		if nth == 2 {
+			p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, study("P1", "1.2").encoded()))
+			final()
+			p.Release()
+			return
+		}
+		below.keep = true
+		final()
+		rq.Command.MessageID++
+		final()
+		_, _ = below.Conn.Write(below.kept)
+		below.keep = false
+		_, _ = p.Conn.Read(make([]byte, 100))
+	}
+	accepted := make(chan struct{})
+	go func() {
+		defer close(accepted)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			script.Go(conn)
+		}
+	}()
+	at := listener.Addr().(*net.TCPAddr)
+	peer := Peer{Host: at.IP.String(), Port: at.Port, CalledAETitle: "PACS", CallingAETitle: "GATEWAY", TLS: true}
+	g := New(Options{AssociationIdle: time.Minute, TLS: &tls.Config{RootCAs: ca.pool(), ServerName: "pacs.example", MinVersion: tls.VersionTLS12}})
+	for i := range 2 {
+		result, err := g.Query(t.Context(), peer, Filter{PatientID: "P1"})
+		require.NoError(t, err)
+		assert.Len(t, result.Studies, i)
+	}
+	g.Drain()
+	require.NoError(t, g.Wait(t.Context()))
+	require.NoError(t, listener.Close())
+	<-accepted
+	require.NoError(t, script.Err())
+	assert.Equal(t, int32(2), opened.Load())
+}

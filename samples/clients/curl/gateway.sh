@@ -25,7 +25,7 @@ usage() {
 post() {
     : >"$work/header"
     curl -sSN "$gateway/$1" -D "$work/header" --suppress-connect-headers -H 'Content-Type: application/json' -H "Accept: $2" \
-        -H "@$work/key" --data-binary "@$work/request" 2>"$work/error"
+        -H "@$work/key" --data-binary "@$work/request" 2>"$work/error" || { [ $? != 3 ] || : >"$work/malformed"; return 8; }
 }
 
 header() { # NAME
@@ -61,6 +61,7 @@ problem() {
 
 # failed tells what stands in place of an answer of the type wanted; 0 where that is there.
 failed() { # TYPE
+    [ ! -e "$work/malformed" ] || usage
     [ -s "$work/header" ] || { cat "$work/error" >&2 && return 8; }
     case "$(awk 'NR == 1 { print $2 }' "$work/header") $(header content-type)" in
     "200 $1"*) return 0 ;;
@@ -91,7 +92,7 @@ warn() {
 }
 
 find_studies() {
-    post q application/json >"$work/answer" || { cat "$work/error" >&2 && return 8; }
+    post q application/json >"$work/answer" || { [ ! -e "$work/malformed" ] || usage; cat "$work/error" >&2 && return 8; }
     failed application/json || return
     is '[.study_details, .warnings | type == "array"] | all' || { not_the_gateway; return; }
     warn <"$work/answer"

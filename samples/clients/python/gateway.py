@@ -198,6 +198,9 @@ def main(arguments):
     except NotTheGateway as error:
         complain("not an answer of the gateway:", error)
         return 1
+    except http.client.InvalidURL:
+        complain(USAGE)
+        return 2
     except (CutOff, http.client.HTTPException):
         complain("the stream was cut off: the outcome is unknown")
         return 8

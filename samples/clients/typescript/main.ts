@@ -27,7 +27,7 @@ process.exitCode = await main(process.argv.slice(2));
 async function main([command = '', baseUrl = '', pacs = '', patient_id, destination, ...studies]: string[]) {
   const [, pacs_ae_title, pacs_ip, port] = /^(.+)@(.+):(\d+)$/.exec(pacs) ?? [];
   const complete = command === 'find' ? destination === undefined : command === 'retrieve' && destination !== undefined;
-  if (!complete || !/^https?:\/\/[^/]/.test(baseUrl) || !pacs_ae_title || !pacs_ip || patient_id === undefined) {
+  if (!complete || !(/^https?:\/\/[^/]/.test(baseUrl) && URL.canParse(baseUrl)) || !pacs_ae_title || !pacs_ip || patient_id === undefined) {
     console.error(usage);
     return 2;
   }

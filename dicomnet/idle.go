@@ -24,7 +24,7 @@ func (a *Association) Clean() bool {
 
 // Quiet reports whether nothing of the peer has arrived that is not read and understood yet. Between two operations
 // anything else came unasked, and might pass for an answer to the next one. Other kernels than Linux tell only of what
-// this process has taken in.
+// this process has taken in. Like an operation it is for one goroutine, and for an association that has no other.
 func (a *Association) Quiet() bool {
 	a.upper.link.decrypt()
 	return a.upper.link.r == a.upper.link.w && !unread(a.upper.link.transport)

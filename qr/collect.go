@@ -109,9 +109,11 @@ const maxKeptModalities = 16
 func (c *collector) readModalities(set *dataset.Set) []string {
 	raw, _ := set.Bytes(tag.ModalitiesInStudy)
 	codes := set.IsOf(tag.ModalitiesInStudy, "CS") // or else the same bytes may mean something else
-	for i := range c.modalities {
-		if kept := &c.modalities[i]; codes && kept.raw == string(raw) {
-			return kept.list
+	if codes {
+		for i := range c.modalities {
+			if kept := &c.modalities[i]; kept.raw == string(raw) {
+				return kept.list
+			}
 		}
 	}
 	c.list = set.AppendStrings(c.list[:0], tag.ModalitiesInStudy)

@@ -32,6 +32,20 @@ func (r *running) dial(t *testing.T, text string) net.Conn {
 	return connection
 }
 
+// rawQuery is a whole request as it stands on the wire.
+var rawQuery = fmt.Sprintf("POST /q HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+	len(queryBody), queryBody)
+
+// endlessAnswer is far more than the kernel takes for a caller.
+func endlessAnswer() *fakeGateway {
+	studies := make([]qr.Study, 20000)
+	for i := range studies {
+		studies[i] = study(studyUID)
+		studies[i].StudyDescription = strings.Repeat("x", 1000)
+	}
+	return answering(&qr.QueryResult{Studies: studies}, nil)
+}
+
 func TestACallerThatNeverEndsItsHeaderIsCutOff(t *testing.T) {
 	r := startWith(t, &fakeGateway{}, impatient)
 	connection := r.dial(t, "POST /q HTTP/1.1\r\nHost: x\r\nX-Slow: ")
@@ -100,14 +114,8 @@ func TestAnAnswerToWhatNeverCameWholeArrives(t *testing.T) {
 }
 
 func TestACallerThatDoesNotTakeItsAnswerIsCutOff(t *testing.T) {
-	studies := make([]qr.Study, 20000) // far more than the kernel takes for a caller
-	for i := range studies {
-		studies[i] = study(studyUID)
-		studies[i].StudyDescription = strings.Repeat("x", 1000)
-	}
-	r := startWith(t, answering(&qr.QueryResult{Studies: studies}, nil), func(s *Server) { s.limits.write = 50 * time.Millisecond })
-	connection := r.dial(t, fmt.Sprintf("POST /q HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		len(queryBody), queryBody))
+	r := startWith(t, endlessAnswer(), func(s *Server) { s.limits.write = 50 * time.Millisecond })
+	connection := r.dial(t, rawQuery)
 	waitForLine(t, r, "request") // the handler is done, though nothing was read
 	answer, _ := io.ReadAll(connection)
 	assert.Less(t, len(answer), 20000*1000)

@@ -159,9 +159,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	// Operations outlive ctx, so they get a context of their own.
 	operations, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
+	fresh := &freshConnections{}
 	// Neither ReadTimeout nor WriteTimeout: both would end a long retrieve.
 	// observe sets deadlines for each request.
-	fresh := &freshConnections{}
 	httpServer := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: s.limits.header,

@@ -15,8 +15,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"dicom-qr-gateway/qr"
 )
 
 // connected serves in a bubble and has sent something on a connection of its own.
@@ -69,15 +67,8 @@ func TestACallerThatOnlyKeepsAConnectionOpenDoesNotSpoilAShutdown(t *testing.T) 
 }
 
 func TestAnAnswerThatIsNotTakenSpoilsAShutdown(t *testing.T) {
-	studies := make([]qr.Study, 1000) // far more than a pipe takes
-	for i := range studies {
-		studies[i] = study(studyUID)
-		studies[i].StudyDescription = strings.Repeat("x", 1000)
-	}
 	synctest.Test(t, func(t *testing.T) {
-		r := connected(t, answering(&qr.QueryResult{Studies: studies}, nil), fmt.Sprintf(
-			"POST /q HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(queryBody), queryBody),
-			"DRAIN_TIMEOUT", "1")
+		r := connected(t, endlessAnswer(), rawQuery, "DRAIN_TIMEOUT", "1")
 		took, err := r.stopped()
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Equal(t, time.Second+endTimeout, took)
@@ -87,14 +78,8 @@ func TestAnAnswerThatIsNotTakenSpoilsAShutdown(t *testing.T) {
 
 // Over TCP, where Close ends the handler that still writes.
 func TestAnAnswerThatIsCutOffSpoilsAShutdown(t *testing.T) {
-	studies := make([]qr.Study, 20000) // far more than the kernel takes for a caller
-	for i := range studies {
-		studies[i] = study(studyUID)
-		studies[i].StudyDescription = strings.Repeat("x", 1000)
-	}
-	r := start(t, answering(&qr.QueryResult{Studies: studies}, nil), "DRAIN_TIMEOUT", "0.1")
-	caller := r.dial(t, fmt.Sprintf("POST /q HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		len(queryBody), queryBody))
+	r := start(t, endlessAnswer(), "DRAIN_TIMEOUT", "0.1")
+	caller := r.dial(t, rawQuery)
 	_, err := io.ReadFull(caller, make([]byte, 1000))
 	require.NoError(t, err)
 	_, err = r.stopped()

@@ -82,5 +82,5 @@ func (l *workload) bound(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// count is how many operations have passed the checks of their requests and are not answered yet, as far as net/http has taken the answer.
+// count is how many operations have passed the checks of their requests and have not handed their answer over to net/http.
 func (l *workload) count() int { return len(l.atWork) }

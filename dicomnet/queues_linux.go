@@ -8,9 +8,7 @@ import (
 
 // unacknowledged reports whether the peer's machine has yet to acknowledge bytes that were sent; where the kernel does not
 // tell, it has not.
-func unacknowledged(conn net.Conn) bool {
-	return queued(conn, unix.SIOCOUTQ)
-}
+func unacknowledged(conn net.Conn) bool { return queued(conn, unix.SIOCOUTQ) }
 
 // unread reports whether bytes of the peer have arrived that nobody has read; where the kernel does not tell, none have.
 func unread(conn net.Conn) bool { return queued(conn, unix.SIOCINQ) }

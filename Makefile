@@ -51,20 +51,20 @@ test: ## all tests that need Go alone
 	$(GOTEST) ./...
 
 interop: ## the built gateway against DCMTK and Orthanc (Debian: dcmtk dicom3tools orthanc nginx caddy curl)
-	$(GOTEST) -count=1 -tags interop ./interop/...
+	$(GOTEST) -count=1 -tags interop ./test/interop/...
 
 # Without the race detector: it would slow down the callers, not the gateway.
 soak: ## the built gateway under mixed load for SOAK_TIME, with nothing unaccounted for
-	SOAK_TIME=$(SOAK_TIME) $(GO) test $(TESTFLAGS) -count=1 -timeout 0 -tags soak -v ./soak
+	SOAK_TIME=$(SOAK_TIME) $(GO) test $(TESTFLAGS) -count=1 -timeout 0 -tags soak -v ./test/soak
 
 browser: build ## the documents in headless Chromium (needs node, npm, chromium)
-	cd browser && npm ci --no-audit --no-fund && npm test
+	cd test/browser && npm ci --no-audit --no-fund && npm test
 
 bench: ## benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 
 bench-load: ## the built gateway under load, beside the least work there can be (Debian: wrk)
-	$(GO) run -C bench ./load $(LOAD)
+	$(GO) run -C test/load . $(LOAD)
 
 # Coverage varies from run to run where goroutines are at work; left alone, the
 # fuzzer would spend its time on making such inputs smaller.
@@ -79,7 +79,7 @@ lint: bin/golangci-lint ## all linters of .golangci.yml
 	cd samples/clients/go && ../../../bin/golangci-lint run
 	cd tools/compose && ../../bin/golangci-lint run
 	cd samples/kubernetes && ../../bin/golangci-lint run
-	cd bench && ../bin/golangci-lint run
+	cd test/load && ../../bin/golangci-lint run
 
 workflows: bin/actionlint ## actionlint over the workflows, and that what they use is pinned
 	bin/actionlint -shellcheck= -pyflakes=
@@ -105,7 +105,7 @@ release-check: bin/cyclonedx-gomod ## dist/: what a release has, checked (needs 
 	GO=$(GO) VERSION=$(VERSION) COMMIT=$(COMMIT) DATE=$(DATE) bash tools/release/release.sh
 
 clean: ## remove what the targets above made
-	rm -rf bin dist coverage.out browser/node_modules browser/screenshots gen/typescript/node_modules gen/typescript/dist gen/typescript/build \
+	rm -rf bin dist coverage.out test/browser/node_modules test/browser/screenshots gen/typescript/node_modules gen/typescript/dist gen/typescript/build \
 		gen/typescript/LICENSE samples/clients/go/gateway samples/clients/typescript/node_modules samples/clients/typescript/main.js
 
 bin/golangci-lint: tools/go.mod tools/go.sum

@@ -18,7 +18,7 @@ import (
 type contract struct{ spec *openapi3.T }
 
 func loadContract() (*contract, error) {
-	spec, err := openapi3.NewLoader().LoadFromFile("../openapi.yaml")
+	spec, err := openapi3.NewLoader().LoadFromFile(root + "/openapi.yaml")
 	return &contract{spec}, err
 }
 

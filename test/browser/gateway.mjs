@@ -6,7 +6,7 @@ import http from 'node:http';
 import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
-const binary = fileURLToPath(new URL('../bin/dicom-qr-gateway', import.meta.url));
+const binary = fileURLToPath(new URL('../../bin/dicom-qr-gateway', import.meta.url));
 
 async function freePorts(n) {
   // All are held until the last is found, else one could be handed out twice.

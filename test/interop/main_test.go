@@ -35,6 +35,9 @@ type site struct {
 	closedPort   int
 }
 
+// root is the root of the repository.
+const root = "../.."
+
 // downAETitle is a move destination that both PACS know and that does not run.
 const downAETitle = "DOWN"
 

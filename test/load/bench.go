@@ -85,10 +85,10 @@ func (b *bench) build(ctx context.Context, name, pkg string) (string, error) {
 
 // buildGateway has the Makefile build the gateway as it is released.
 func (b *bench) buildGateway(ctx context.Context) (string, error) {
-	if err := command(ctx, "make", "-s", "-C", "..", "build"); err != nil {
+	if err := command(ctx, "make", "-s", "-C", "../..", "build"); err != nil {
 		return "", err
 	}
-	return filepath.Abs("../bin/dicom-qr-gateway")
+	return filepath.Abs("../../bin/dicom-qr-gateway")
 }
 
 func command(ctx context.Context, name string, args ...string) error {

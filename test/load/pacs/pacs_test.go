@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"dicom-qr-gateway/bench/internal/wire"
+	"dicom-qr-gateway/test/load/wire"
 )
 
 // caller is the other side of an association.

@@ -54,7 +54,7 @@ func startGateway(t *testing.T) *gateway {
 	path := os.Getenv("GATEWAY_BIN")
 	if path == "" {
 		path = filepath.Join(dir, "dicom-qr-gateway")
-		out, err := exec.Command("go", "build", "-o", path, "..").CombinedOutput()
+		out, err := exec.Command("go", "build", "-o", path, "../..").CombinedOutput()
 		require.NoError(t, err, string(out))
 	}
 	keys := filepath.Join(dir, "keys")

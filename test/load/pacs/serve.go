@@ -8,7 +8,7 @@ import (
 	"net"
 	"strings"
 
-	"dicom-qr-gateway/bench/internal/wire"
+	"dicom-qr-gateway/test/load/wire"
 )
 
 // longest bounds a PDU that is read.

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"sync"
 
-	"dicom-qr-gateway/bench/internal/wire"
+	"dicom-qr-gateway/test/load/wire"
 )
 
 const contextID = 1

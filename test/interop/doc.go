@@ -4,7 +4,7 @@
 // it between two Orthancs. Its tests carry the build tag interop, because they need the
 // Debian packages dcmtk, dicom3tools, orthanc, nginx, caddy and curl:
 //
-//	go test -count=1 -tags interop ./interop
+//	go test -count=1 -tags interop ./test/interop
 //
 // (-count=1, because go test does not know that the result depends on the gateway.)
 //

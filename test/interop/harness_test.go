@@ -41,7 +41,7 @@ func startHarness(t *testing.T, command string, more ...string) *harness {
 		`"pacs_port": 4242`, fmt.Sprint(`"pacs_port": `, h.aDICOM), "127.0.0.1:4242", address(h.aDICOM),
 	}
 	h.here = strings.NewReplacer(append(here, more...)...)
-	h.process, err = start("..", []string{
+	h.process, err = start(root, []string{
 		"GATEWAY_BIN=" + theSite.binary, fmt.Sprint("GATEWAY_PORT=", h.gateway),
 		fmt.Sprint("A_DICOM_PORT=", h.aDICOM), fmt.Sprint("A_HTTP_PORT=", h.aHTTP),
 		fmt.Sprint("B_DICOM_PORT=", h.bDICOM), fmt.Sprint("B_HTTP_PORT=", h.bHTTP),
@@ -68,8 +68,8 @@ func TestTheHarnessSaysWhatItLacks(t *testing.T) {
 	_, port, err := net.SplitHostPort(taken.Addr().String())
 	require.NoError(t, err)
 	for command, want := range map[string]string{
-		"GATEWAY_PORT=" + port + " ../samples/pacs/start":          "port " + port + " is taken",
-		"PACS_AE_TITLE=MYPACS PACS_PORT=104 ../samples/pacs/start": "with PACS_AE_TITLE go PACS_HOST and PACS_PORT",
+		"GATEWAY_PORT=" + port + " ../../samples/pacs/start":          "port " + port + " is taken",
+		"PACS_AE_TITLE=MYPACS PACS_PORT=104 ../../samples/pacs/start": "with PACS_AE_TITLE go PACS_HOST and PACS_PORT",
 	} {
 		_, err := run("bash", "-c", command)
 		require.ErrorContains(t, err, "exit status 1")
@@ -102,7 +102,7 @@ func (h *harness) interrupt(t *testing.T) {
 // shell runs a command of README.md at the root of the repository.
 func (h *harness) shell(t *testing.T, command string) (stdout string) {
 	t.Helper()
-	out, err := run("bash", "-euo", "pipefail", "-c", "cd .. && "+h.here.Replace(command))
+	out, err := run("bash", "-euo", "pipefail", "-c", "cd "+root+" && "+h.here.Replace(command))
 	require.NoError(t, err)
 	return out
 }
@@ -122,7 +122,7 @@ type block struct{ section, command, kind, answer string }
 
 func harnessREADME(t *testing.T) []block {
 	t.Helper()
-	readme, err := os.ReadFile(filepath.Join("..", "samples", "pacs", "README.md"))
+	readme, err := os.ReadFile(filepath.Join(root, "samples", "pacs", "README.md"))
 	require.NoError(t, err)
 	var blocks []block
 	for section := range strings.SplitSeq(string(readme), "\n## ") {

@@ -4,7 +4,7 @@
 // audit log must have each operation, and the process must be as small as it was. The
 // test carries the build tag soak, because it takes its time:
 //
-//	SOAK_TIME=10m go test -count=1 -timeout 0 -tags soak -v ./soak
+//	SOAK_TIME=10m go test -count=1 -timeout 0 -tags soak -v ./test/soak
 //
 // GATEWAY_BIN names a gateway to test in place of one built from this tree.
 package soak

@@ -113,7 +113,7 @@ func (s *proxySite) request(ctx context.Context, t *testing.T, path string, body
 
 func sample(t *testing.T, parts ...string) string {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(append([]string{"..", "samples", "proxies"}, parts...)...))
+	b, err := os.ReadFile(filepath.Join(append([]string{root, "samples", "proxies"}, parts...)...))
 	require.NoError(t, err)
 	return string(b)
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync"
 
-	"dicom-qr-gateway/bench/internal/wire"
+	"dicom-qr-gateway/test/load/wire"
 )
 
 // These begin the Patient IDs that have studies; their number follows. The answer for the first leaves in one write. For the

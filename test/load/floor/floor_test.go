@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"dicom-qr-gateway/bench/internal/wire"
+	"dicom-qr-gateway/test/load/wire"
 )
 
 // peer answers each query with two matches, and notes what kinds of PDU came.

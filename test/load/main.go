@@ -3,7 +3,7 @@
 // compared runs by turns, round after round; what is told are medians of the rounds, as a table in Markdown. Every answer
 // must be the right one, or the whole fails.
 //
-//	go run -C bench ./load -only throughput,latency -rounds 3 -seconds 2
+//	go run -C test/load . -only throughput,latency -rounds 3 -seconds 2
 package main
 
 import (

@@ -1,3 +1,0 @@
-module dicom-qr-gateway/bench
-
-go 1.26.0

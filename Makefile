@@ -41,8 +41,9 @@ image: ## the image dicom-qr-gateway:local with its version inside (needs Docker
 		--label org.opencontainers.image.version=$(VERSION) --label org.opencontainers.image.revision=$(COMMIT) \
 		--label org.opencontainers.image.created=$(DATE) -t $(IMAGE) .
 
-generate: ## write the Go code of gen/ anew from openapi.yaml
+generate: bin/oapi-codegen bin/openapijson ## generate the Go code of gen/ and server/docs/openapi.json from openapi.yaml
 	$(GO) generate ./gen/...
+	bin/openapijson <openapi.yaml >server/docs/openapi.json
 
 typescript: ## write gen/typescript anew from openapi.yaml, compile and test it (needs node, npm)
 	cd gen/typescript && npm ci --no-audit --no-fund && npm run -s generate && npm test
@@ -110,6 +111,15 @@ clean: ## remove what the targets above made
 
 bin/golangci-lint: tools/go.mod tools/go.sum
 	$(GO) -C tools build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+bin/gotestsum: tools/go.mod tools/go.sum
+	$(GO) -C tools build -o ../$@ gotest.tools/gotestsum
+
+bin/oapi-codegen: tools/go.mod tools/go.sum
+	$(GO) -C tools build -o ../$@ github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen
+
+bin/openapijson: tools/go.mod tools/go.sum tools/openapijson/*.go
+	$(GO) -C tools build -o ../$@ ./openapijson
 
 bin/actionlint: tools/release/go.mod tools/release/go.sum
 	$(GO) -C tools/release build -o ../../$@ github.com/rhysd/actionlint/cmd/actionlint

@@ -192,43 +192,10 @@ func TestVendoredFilesAreWhatTheirListSays(t *testing.T) {
 	assert.NotZero(t, listed)
 }
 
-func TestJSONKeepsTheOrderAndTheTypesOfTheYAML(t *testing.T) {
-	for name, test := range map[string]struct{ yaml, json string }{
-		"order":                  {"b: 1\na: 2", `{"b":1,"a":2}`},
-		"keys are strings":       {"200: x\ntrue: y", `{"200":"x","true":"y"}`},
-		"scalars":                {"[1, -2.5, true, null, ~, text, '1', \"true\"]", `[1,-2.5,true,null,null,"text","1","true"]`},
-		"dates are strings":      {"2024-01-31", `"2024-01-31"`},
-		"markup is left alone":   {"'<a> & b'", `"<a> & b"`},
-		"block text":             {"a: |\n  one\n  two\n", `{"a":"one\ntwo\n"}`},
-		"anchors are filled in":  {"a: &x {b: 1}\nc: *x", `{"a":{"b":1},"c":{"b":1}}`},
-		"empty":                  {"{a: [], b: {}}", `{"a":[],"b":{}}`},
-		"control characters":     {`"\x01\t"`, `"\u0001\t"`},
-		"outside of 16 bits":     {`"\U0001F600"`, `"😀"`},
-		"numbers of other bases": {"0x1F", "31"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, err := yamlToJSON([]byte(test.yaml))
-			require.NoError(t, err)
-			compact := strings.Join(strings.Fields(string(got)), "")
-			assert.Equal(t, strings.Join(strings.Fields(test.json), ""), compact)
-		})
-	}
-}
-
-func TestWhatIsNoDocumentIsNotServed(t *testing.T) {
-	for name, document := range map[string]string{
-		"empty":                      "",
-		"no YAML":                    "a: [",
-		"a key that is no scalar":    "{[a]: b}",
-		"a fault inside a list":      "[{[a]: b}]",
-		"a number that JSON has not": "a: .inf",
-	} {
-		t.Run(name, func(t *testing.T) {
-			e := echo.New()
-			registerDocs(e, []byte(document))
-			assert.Equal(t, http.StatusInternalServerError, ask(e, http.MethodGet, "/openapi.json").Code)
-		})
-	}
+func TestAFileThatCannotBeReadIsAServerError(t *testing.T) {
+	e := echo.New()
+	serve(e, "/file", newFile("text/plain", func() ([]byte, error) { return nil, os.ErrNotExist }))
+	assert.Equal(t, http.StatusInternalServerError, ask(e, http.MethodGet, "/file").Code)
 }
 
 func TestAPageThatNamesAMissingFileIsNotServed(t *testing.T) {

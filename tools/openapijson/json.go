@@ -1,4 +1,4 @@
-package server
+package main
 
 import (
 	"bytes"
@@ -8,8 +8,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// yamlToJSON keeps the order of the keys, which is the order in which the
-// contract is meant to be read and is lost by way of a Go map.
+// yamlToJSON converts a YAML document to indented JSON. It keeps the order of the keys,
+// the order in which the contract is meant to be read, which a Go map would lose.
 func yamlToJSON(document []byte) ([]byte, error) {
 	var root yaml.Node
 	if err := yaml.Unmarshal(document, &root); err != nil {
@@ -61,9 +61,9 @@ func writeMembers(b *bytes.Buffer, keysAndValues []*yaml.Node) error {
 		}
 		key := keysAndValues[i]
 		if key.Kind != yaml.ScalarNode {
-			return fmt.Errorf("line %d: a key that is no scalar", key.Line)
+			return fmt.Errorf("line %d: a key that is not a scalar", key.Line)
 		}
-		// A key is a string in JSON, whatever YAML takes 200 or true for.
+		// YAML reads 200 and true as a number and a boolean; a key in JSON is a string.
 		if err := writeValue(b, key.Value); err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func writeScalar(b *bytes.Buffer, n *yaml.Node) error {
 		}
 		return writeValue(b, value)
 	}
-	// What YAML takes for a date is a string in OpenAPI.
+	// YAML reads 2024-01-31 as a date; in OpenAPI it is a string.
 	return writeValue(b, n.Value)
 }
 

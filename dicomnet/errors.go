@@ -62,7 +62,7 @@ func (e *ConnectError) Unwrap() error { return e.Err }
 // byte after one: TLS 1.3 reports a refused client certificate that late.
 type TLSError struct{ Err error }
 
-func (e *TLSError) Error() string { return "tls failed" }
+func (e *TLSError) Error() string { return "TLS handshake failed" }
 
 // Unwrap gives the cause, whose text may hold names of the certificate.
 func (e *TLSError) Unwrap() error { return e.Err }

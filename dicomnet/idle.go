@@ -8,12 +8,12 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// timerIdle bounds Await. Its end is no error.
+// timerIdle bounds WaitIdle. Its end is no error.
 const timerIdle Timer = "idle"
 
 // Clean reports whether the association can be handed to somebody else's operation: it is established, each operation on
 // it so far ended with success (0000) and without a word of the peer that was not understood, and nothing that was
-// received is left over. What has not been read yet it does not know of: that shows in Quiet, in Await or at the next
+// received is left over. What has not been read yet it does not know of: that shows in Quiet, in WaitIdle or at the next
 // operation, which takes no response but to its own message ID.
 //
 // Other final statuses leave an association usable by the standard. They are not clean here all the same: a peer that has
@@ -30,19 +30,19 @@ func (a *Association) Quiet() bool {
 	return a.upper.link.r == a.upper.link.w && !unread(a.upper.link.transport)
 }
 
-// Use makes ctx the one that the trace is called with from now on: that of the operation which the association is handed
+// Rebind makes ctx the one that the trace is called with from now on: that of the operation which the association is handed
 // to. Until the peer has answered that one, a connection that it closes was dropped rather than lost.
-func (a *Association) Use(ctx context.Context) {
+func (a *Association) Rebind(ctx context.Context) {
 	a.ctx = context.WithoutCancel(ctx)
 	a.upper.ctx = a.ctx
 	a.upper.idle = true
 }
 
-// Await waits on an association that has no operation for what the peer does to it, for at most d. It is nil where the
+// WaitIdle waits on an association that has no operation for what the peer does to it, for at most d. It is nil where the
 // peer did nothing, or ctx was done first: the association is then as it was. Anything else ends it: an A-RELEASE-RQ is
 // answered, an A-ABORT or a lost connection taken, and what nobody asked for, be it P-DATA, answered with A-ABORT. While
 // it waits, the association holds next to no memory.
-func (a *Association) Await(ctx context.Context, d time.Duration) error {
+func (a *Association) WaitIdle(ctx context.Context, d time.Duration) error {
 	if d <= 0 || !a.Usable() {
 		return nil
 	}

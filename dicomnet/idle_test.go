@@ -109,7 +109,7 @@ func TestAnAssociationIsNotCleanAfterItsCallerLeft(t *testing.T) {
 }
 
 // What a peer does to an association that nobody uses.
-func TestAwaitEndsWhatThePeerEnds(t *testing.T) {
+func TestWaitIdleEndsWhatThePeerEnds(t *testing.T) {
 	lost := dicomnet.ErrConnectionLost
 	for name, test := range map[string]struct {
 		play    func(p *dicomtest.Peer)
@@ -165,7 +165,7 @@ func TestAwaitEndsWhatThePeerEnds(t *testing.T) {
 				cfg.Trace = &dicomnet.Trace{Ended: func(_ context.Context, s dicomnet.Summary) { ended = append(ended, s) }}
 				a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
 				require.NoError(t, err)
-				err = a.Await(t.Context(), time.Minute)
+				err = a.WaitIdle(t.Context(), time.Minute)
 				require.Error(t, err)
 				if test.is != nil {
 					require.ErrorIs(t, err, test.is)
@@ -174,14 +174,14 @@ func TestAwaitEndsWhatThePeerEnds(t *testing.T) {
 				require.Len(t, ended, 1, "told at once")
 				require.Equal(t, test.outcome, ended[0].Outcome)
 				require.NoError(t, a.Close())
-				require.NoError(t, a.Await(t.Context(), time.Minute), "what is over is not waited on")
+				require.NoError(t, a.WaitIdle(t.Context(), time.Minute), "what is over is not waited on")
 			})
 			require.Len(t, ended, 1)
 		})
 	}
 }
 
-func TestAwaitLeavesAnAssociationAsItWas(t *testing.T) {
+func TestWaitIdleLeavesAnAssociationAsItWas(t *testing.T) {
 	associated(t, func(p *dicomtest.Peer) {
 		for range 3 {
 			serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess)
@@ -190,13 +190,13 @@ func TestAwaitLeavesAnAssociationAsItWas(t *testing.T) {
 	}, func(t *testing.T, a *dicomnet.Association) {
 		require.NoError(t, find(t.Context(), a).err)
 		start := time.Now()
-		require.NoError(t, a.Await(t.Context(), time.Minute))
+		require.NoError(t, a.WaitIdle(t.Context(), time.Minute))
 		require.Equal(t, time.Minute, time.Since(start))
 		require.NoError(t, find(t.Context(), a).err)
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		require.NoError(t, a.Await(ctx, time.Minute))
+		require.NoError(t, a.WaitIdle(ctx, time.Minute))
 		require.Equal(t, time.Minute+time.Second, time.Since(start), "whoever wants it does not wait")
 		require.True(t, a.Clean())
 		require.Equal(t, []string{"1.1"}, find(t.Context(), a).uids)
@@ -215,7 +215,7 @@ func TestWhatCameHalfWayWhileIdleIsNotLost(t *testing.T) {
 	}, func(t *testing.T, a *dicomnet.Association) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		require.NoError(t, a.Await(ctx, time.Minute))
+		require.NoError(t, a.WaitIdle(ctx, time.Minute))
 		require.False(t, a.Clean())
 		require.False(t, a.Quiet())
 		require.ErrorIs(t, find(t.Context(), a).err, dicomnet.ErrReleased)
@@ -251,11 +251,11 @@ func TestTheTraceIsThatOfTheOperationInHand(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, find(as("A"), a).err)
 		is("A")
-		a.Use(as("B"))
+		a.Rebind(as("B"))
 		require.NoError(t, find(as("B"), a).err)
 		is("B")
-		a.Use(as("nobody"))
-		require.ErrorIs(t, a.Await(t.Context(), time.Minute), dicomnet.ErrReleased)
+		a.Rebind(as("nobody"))
+		require.ErrorIs(t, a.WaitIdle(t.Context(), time.Minute), dicomnet.ErrReleased)
 		is("nobody")
 	})
 }
@@ -284,7 +284,7 @@ func TestAnIdleAssociationHoldsNextToNoMemory(t *testing.T) {
 		done := make(chan struct{})
 		for _, a := range all {
 			go func() {
-				_ = a.Await(ctx, time.Minute)
+				_ = a.WaitIdle(ctx, time.Minute)
 				done <- struct{}{}
 			}()
 		}

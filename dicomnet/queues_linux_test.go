@@ -47,7 +47,7 @@ func TestALostWayIsToldFromASlowPeer(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, find(t.Context(), a).err)
 			<-idle
-			a.Use(context.Background())
+			a.Rebind(context.Background())
 			err = find(t.Context(), a).err
 			close(done)
 			if slow {

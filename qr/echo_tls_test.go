@@ -184,7 +184,7 @@ func TestEveryWayInWhichTLSFailsHasItsHint(t *testing.T) {
 			last := failing(t, report)
 			assert.Contains(t, last.Hint, test.hint)
 			assert.Equal(t, test.shown, last.Certificate != nil)
-			assert.EqualError(t, report.Err, "tls: tls failed", "without a name")
+			assert.EqualError(t, report.Err, "tls: TLS handshake failed", "without a name")
 		})
 	}
 }

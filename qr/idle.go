@@ -62,9 +62,9 @@ func (s *session) resume(ctx context.Context) *dicomnet.Association {
 	}
 	_, end := s.observe(ctx, StepReuse)
 	assoc := s.place.resume()
-	assoc.Use(ctx)
+	assoc.Rebind(ctx)
 	if !assoc.Quiet() {
-		_ = assoc.Await(ctx, unasked) // which ends it in the way that is due
+		_ = assoc.WaitIdle(ctx, unasked) // which ends it in the way that is due
 		if !assoc.Quiet() {
 			assoc.Abort()
 		}
@@ -83,7 +83,7 @@ func (s *session) keep(assoc *dicomnet.Association, p *place) bool {
 	if s.kind == (kind{}) || p == nil || !assoc.Clean() || !assoc.Accepts(dicomnet.StudyRoot.Find) {
 		return false
 	}
-	assoc.Use(s.gateway.options.Background)
+	assoc.Rebind(s.gateway.options.Background)
 	p.assoc, p.kind = assoc, s.kind
 	p.free()
 	return true
@@ -264,7 +264,7 @@ func (p *places) watch(idle *place, d time.Duration) {
 	assoc := idle.assoc
 	go func() {
 		defer close(done)
-		_ = assoc.Await(ctx, d)
+		_ = assoc.WaitIdle(ctx, d)
 		p.over(idle)
 	}()
 }

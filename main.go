@@ -19,7 +19,7 @@ import (
 
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server"
-	"dicom-qr-gateway/server/telemetry"
+	"dicom-qr-gateway/internal/telemetry"
 )
 
 //go:embed openapi.yaml

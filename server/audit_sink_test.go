@@ -16,7 +16,7 @@ import (
 
 	"dicom-qr-gateway/gen/client"
 	"dicom-qr-gateway/qr"
-	"dicom-qr-gateway/server/audit"
+	"dicom-qr-gateway/internal/audit"
 )
 
 // disk takes what is written until it is full.

@@ -8,7 +8,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/qr"
-	"dicom-qr-gateway/server/audit"
+	"dicom-qr-gateway/internal/audit"
 )
 
 var dicomStudyRootFind = dicomnet.StudyRoot.Find

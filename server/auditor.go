@@ -18,7 +18,7 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/qr"
-	"dicom-qr-gateway/server/audit"
+	"dicom-qr-gateway/internal/audit"
 )
 
 const (

@@ -17,7 +17,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/qr"
-	"dicom-qr-gateway/server/telemetry"
+	"dicom-qr-gateway/internal/telemetry"
 )
 
 // Config is every setting of the gateway, each from the environment variable

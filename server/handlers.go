@@ -6,7 +6,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"dicom-qr-gateway/gen/api"
-	"dicom-qr-gateway/server/telemetry"
+	"dicom-qr-gateway/internal/telemetry"
 )
 
 var _ api.StrictServerInterface = (*handlers)(nil)

@@ -19,7 +19,7 @@ import (
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/dicomnet/pdu"
 	"dicom-qr-gateway/qr"
-	"dicom-qr-gateway/server/telemetry"
+	"dicom-qr-gateway/internal/telemetry"
 )
 
 // watched is a gateway whose steps and associations are observed.

@@ -18,8 +18,8 @@ import (
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/qr"
-	"dicom-qr-gateway/server/audit"
-	"dicom-qr-gateway/server/telemetry"
+	"dicom-qr-gateway/internal/audit"
+	"dicom-qr-gateway/internal/telemetry"
 )
 
 // Gateway is what the server asks of package qr; *qr.Gateway is one. The methods

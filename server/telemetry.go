@@ -11,7 +11,7 @@ import (
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/qr"
-	"dicom-qr-gateway/server/telemetry"
+	"dicom-qr-gateway/internal/telemetry"
 )
 
 // NewTelemetry is what goes into the Options of New and, its Step and Trace, into those of the gateway. It is to be closed

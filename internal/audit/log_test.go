@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"dicom-qr-gateway/server/audit"
+	"dicom-qr-gateway/internal/audit"
 )
 
 // pipe fails with err, after it took the first so many bytes of a write.

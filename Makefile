@@ -11,10 +11,11 @@ BINARY      ?= bin/dicom-qr-gateway
 IMAGE       ?= dicom-qr-gateway:local
 IMAGEBUILD  ?= docker build
 
-# The race detector needs cgo, which Go switches off where there is no C compiler.
+# The race detector needs cgo, which Go disables if there is no C compiler.
 RACE        ?= $(shell $(GO) env CGO_ENABLED)
+RACEFLAG    := $(if $(filter 1,$(RACE)),-race)
+GOTEST      ?= $(GO) test
 TESTFLAGS   ?=
-GOTEST      := $(GO) test $(if $(filter 1,$(RACE)),-race) $(TESTFLAGS)
 FUZZTIME    ?= 60s
 COVERAGE    ?= 90
 SOAK_TIME   ?= 10m
@@ -49,14 +50,14 @@ typescript: ## write gen/typescript anew from openapi.yaml, compile and test it 
 	cd gen/typescript && npm ci --no-audit --no-fund && npm run -s generate && npm test
 
 test: ## all tests that need Go alone
-	$(GOTEST) ./...
+	$(GOTEST) $(RACEFLAG) $(TESTFLAGS) ./...
 
 interop: ## the built gateway against DCMTK and Orthanc (Debian: dcmtk dicom3tools orthanc nginx caddy curl)
-	$(GOTEST) -count=1 -tags interop ./test/interop/...
+	$(GOTEST) $(RACEFLAG) -count=1 $(TESTFLAGS) -tags interop ./test/interop/...
 
 # Without the race detector: it would slow down the callers, not the gateway.
 soak: ## the built gateway under mixed load for SOAK_TIME, with nothing unaccounted for
-	SOAK_TIME=$(SOAK_TIME) $(GO) test $(TESTFLAGS) -count=1 -timeout 0 -tags soak -v ./test/soak
+	SOAK_TIME=$(SOAK_TIME) $(GOTEST) -count=1 $(TESTFLAGS) -timeout 0 -tags soak -v ./test/soak
 
 browser: build ## the documents in headless Chromium (needs node, npm, chromium)
 	cd test/browser && npm ci --no-audit --no-fund && npm test
@@ -94,7 +95,7 @@ format: bin/golangci-lint ## gofumpt, and imports in their groups
 
 # The report is of what people wrote: gen/ runs in the tests but does not count.
 cov: ## coverage over all packages; fails under COVERAGE percent
-	$(GOTEST) -covermode atomic -coverprofile coverage.out \
+	$(GOTEST) $(RACEFLAG) $(TESTFLAGS) -covermode atomic -coverprofile coverage.out \
 		-coverpkg "$$($(GO) list ./... | grep -v /gen | paste -sd, -)" ./...
 	@$(GO) tool cover -func coverage.out | awk -v least=$(COVERAGE) '$$1 == "total:" { \
 		printf "coverage of hand-written code: %s (at least %s %%)\n", $$3, least; exit ($$3 + 0 < least) }'

@@ -101,7 +101,7 @@ cov: ## coverage over all packages; fails under COVERAGE percent
 		printf "coverage of hand-written code: %s (at least %s %%)\n", $$3, least; exit ($$3 + 0 < least) }'
 
 vendor: ## fetch the browser code of /docs and /redoc anew (needs npm)
-	sh server/static/vendor.sh
+	sh server/docs/static/vendor.sh
 
 release-check: bin/cyclonedx-gomod ## dist/: what a release has, checked (needs GNU tar, zip, unzip, jq)
 	GO=$(GO) VERSION=$(VERSION) COMMIT=$(COMMIT) DATE=$(DATE) bash tools/release/release.sh

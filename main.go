@@ -17,9 +17,9 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server"
-	"dicom-qr-gateway/internal/telemetry"
 )
 
 //go:embed openapi.yaml

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/gen/client"
-	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/internal/audit"
+	"dicom-qr-gateway/qr"
 )
 
 // disk takes what is written until it is full.

@@ -7,8 +7,8 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/gen/api"
-	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/internal/audit"
+	"dicom-qr-gateway/qr"
 )
 
 var dicomStudyRootFind = dicomnet.StudyRoot.Find

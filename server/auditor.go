@@ -17,8 +17,8 @@ import (
 
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/gen/api"
-	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/internal/audit"
+	"dicom-qr-gateway/qr"
 )
 
 const (

@@ -16,8 +16,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"dicom-qr-gateway/dicomnet"
-	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/internal/telemetry"
+	"dicom-qr-gateway/qr"
 )
 
 // Config is every setting of the gateway, each from the environment variable

@@ -18,8 +18,8 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/dicomnet/pdu"
-	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/internal/telemetry"
+	"dicom-qr-gateway/qr"
 )
 
 // watched is a gateway whose steps and associations are observed.

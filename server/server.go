@@ -17,9 +17,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"dicom-qr-gateway/gen/api"
-	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/internal/telemetry"
+	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/docs"
 )
 
 // Gateway is what the server asks of package qr; *qr.Gateway is one. The methods
@@ -104,7 +105,7 @@ func New(o Options) (*Server, error) {
 	api.RegisterHandlersWithOptions(withHead{s.echo}, strict, api.RegisterHandlersOptions{OperationMiddlewares: checks})
 	// Relative, for proxies that put a path in front.
 	withHead{s.echo}.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusFound, "docs") })
-	registerDocs(s.echo, o.Contract)
+	docs.Register(s.echo, o.Contract)
 	s.allow = methodsByPath(s.echo.Routes())
 	return s, nil
 }

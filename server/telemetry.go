@@ -10,8 +10,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"dicom-qr-gateway/gen/api"
-	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/internal/telemetry"
+	"dicom-qr-gateway/qr"
 )
 
 // NewTelemetry is what goes into the Options of New and, its Step and Trace, into those of the gateway. It is to be closed

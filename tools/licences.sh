@@ -44,8 +44,8 @@ printf '%s\n' "$list" | LC_ALL=C sort -u | while read -r module file; do
     section "$module: ${file##*@*/}" "$file"
 done
 for page in docs redoc; do
-    texts "server/static/$page" | while read -r file; do section "/$page, browser code: ${file##*/}" "$file"; done
-    for file in "server/static/$page"/*.js.LICENSE.txt; do
+    texts "server/docs/static/$page" | while read -r file; do section "/$page, browser code: ${file##*/}" "$file"; done
+    for file in "server/docs/static/$page"/*.js.LICENSE.txt; do
         section "/$page, browser code: ${file##*/}" "$file"
     done
 done

@@ -24,7 +24,7 @@ fail() { printf 'release.sh: %s\n' "$*" >&2; exit 1; }
 
 # Go knows nothing of the browser code; name, version and digest are in vendor.sh.
 browser_code() {
-    awk '$1 == "fetch" && NF == 4 { gsub("\047", ""); print $2, $3, $4 }' server/static/vendor.sh |
+    awk '$1 == "fetch" && NF == 4 { gsub("\047", ""); print $2, $3, $4 }' server/docs/static/vendor.sh |
         while read -r name version digest; do
             case $name in
             swagger-ui-dist) licence=Apache-2.0 ;;

@@ -1,4 +1,4 @@
-package server
+package docs
 
 import (
 	"bufio"
@@ -23,7 +23,7 @@ const sampleContract = "openapi: 3.0.3\ninfo: {title: sample, version: 1.0.0}\np
 func newDocs(t *testing.T) http.Handler {
 	t.Helper()
 	e := echo.New()
-	registerDocs(e, []byte(sampleContract))
+	Register(e, []byte(sampleContract))
 	return e
 }
 
@@ -37,7 +37,7 @@ func ask(h http.Handler, method, target string, headers ...string) *httptest.Res
 	return w
 }
 
-func TestDocumentsAreServedWithTheirTypes(t *testing.T) {
+func TestFilesAreServedWithTheirMediaTypes(t *testing.T) {
 	docs := newDocs(t)
 	for target, contentType := range map[string]string{
 		"/docs":                             "text/html; charset=utf-8",
@@ -67,7 +67,7 @@ func TestDocumentsAreServedWithTheirTypes(t *testing.T) {
 	}
 }
 
-func TestEveryEmbeddedFileHasAType(t *testing.T) {
+func TestEveryEmbeddedFileHasAMediaType(t *testing.T) {
 	for _, dir := range []string{"docs", "redoc"} {
 		for name, f := range embeddedFiles(dir) {
 			assert.NotEmpty(t, f.contentType, "%s/%s", dir, name)
@@ -75,7 +75,7 @@ func TestEveryEmbeddedFileHasAType(t *testing.T) {
 	}
 }
 
-func TestOtherMethodsAndFilesAreNotServed(t *testing.T) {
+func TestUnknownMethodsAndFilesAreRefused(t *testing.T) {
 	docs := newDocs(t)
 	assert.Equal(t, http.StatusMethodNotAllowed, ask(docs, http.MethodPost, "/docs").Code)
 	for _, target := range []string{
@@ -85,16 +85,16 @@ func TestOtherMethodsAndFilesAreNotServed(t *testing.T) {
 	}
 }
 
-func TestASlashAfterAPageLeadsToThePage(t *testing.T) {
+func TestTrailingSlashRedirectsToThePage(t *testing.T) {
 	docs := newDocs(t)
 	for _, page := range []string{"/docs", "/redoc"} {
 		w := ask(docs, http.MethodGet, page+"/")
 		assert.Equal(t, http.StatusMovedPermanently, w.Code)
-		assert.Equal(t, ".."+page, w.Header().Get("Location"), "relative, for proxies that add a path")
+		assert.Equal(t, ".."+page, w.Header().Get("Location"), "relative, for proxies that add a path prefix")
 	}
 }
 
-func TestPagesForbidWhatTheyDoNotNeed(t *testing.T) {
+func TestContentSecurityPolicyIsStrict(t *testing.T) {
 	docs := newDocs(t)
 	for _, page := range []string{"/docs", "/redoc"} {
 		policy := ask(docs, http.MethodGet, page).Header().Get("Content-Security-Policy")
@@ -112,13 +112,13 @@ func TestPagesForbidWhatTheyDoNotNeed(t *testing.T) {
 	}
 }
 
-// What a page's scripts ask for is seen by the tests in a browser; this is the page itself.
-func TestPagesNameOnlyWhatIsServedHere(t *testing.T) {
+// The browser tests see what the scripts of a page load; this test checks the page itself.
+func TestPagesReferToLocalFilesOnly(t *testing.T) {
 	docs := newDocs(t)
 	address := regexp.MustCompile(`(?:src|href)="([^"]*)"`)
 	for _, page := range []string{"/docs", "/redoc"} {
 		html := ask(docs, http.MethodGet, page).Body.String()
-		assert.NotContains(t, html, "//", "an address of another host")
+		assert.NotContains(t, html, "//", "URL of another host")
 		assert.NotContains(t, html, "<script>")
 		assert.NotContains(t, html, "style=")
 		found := address.FindAllStringSubmatch(html, -1)
@@ -130,15 +130,15 @@ func TestPagesNameOnlyWhatIsServedHere(t *testing.T) {
 	}
 }
 
-func TestCaching(t *testing.T) {
+func TestVersionedFilesAreCachedForever(t *testing.T) {
 	docs := newDocs(t)
 	versioned := regexp.MustCompile(`docs/assets/swagger-ui-bundle\.js\?v=[\w-]+`).FindString(ask(docs, http.MethodGet, "/docs").Body.String())
 	require.NotEmpty(t, versioned)
 	for target, want := range map[string]string{
-		"/docs":                             cacheAsk,
-		"/openapi.yaml":                     cacheAsk,
-		"/docs/assets/swagger-ui-bundle.js": cacheAsk,
-		"/docs/assets/swagger-ui-bundle.js?v=old": cacheAsk,
+		"/docs":                             cacheRevalidate,
+		"/openapi.yaml":                     cacheRevalidate,
+		"/docs/assets/swagger-ui-bundle.js": cacheRevalidate,
+		"/docs/assets/swagger-ui-bundle.js?v=old": cacheRevalidate,
 		"/" + versioned: cacheForever,
 	} {
 		t.Run(target, func(t *testing.T) {
@@ -152,7 +152,7 @@ func TestCaching(t *testing.T) {
 	}
 }
 
-func TestLargeFilesArePackedForWhoeverUnpacksThem(t *testing.T) {
+func TestLargeFilesAreSentAsGzipToClientsThatAcceptIt(t *testing.T) {
 	docs := newDocs(t)
 	const target = "/redoc/assets/redoc.standalone.js"
 	plain := ask(docs, http.MethodGet, target)
@@ -161,7 +161,7 @@ func TestLargeFilesArePackedForWhoeverUnpacksThem(t *testing.T) {
 		require.Equal(t, "gzip", w.Header().Get("Content-Encoding"), accept)
 		require.NotEqual(t, plain.Header().Get("ETag"), w.Header().Get("ETag"))
 		require.Less(t, w.Body.Len(), plain.Body.Len()/3)
-		unpacked, err := unpack(w.Body.Bytes())
+		unpacked, err := gunzip(w.Body.Bytes())
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(plain.Body.Bytes(), unpacked))
 	}
@@ -173,7 +173,7 @@ func TestLargeFilesArePackedForWhoeverUnpacksThem(t *testing.T) {
 	}
 }
 
-func TestVendoredFilesAreWhatTheirListSays(t *testing.T) {
+func TestVendoredFilesMatchTheirDigests(t *testing.T) {
 	docs := newDocs(t)
 	list, err := os.Open("static/SHA256SUMS")
 	require.NoError(t, err)
@@ -192,18 +192,18 @@ func TestVendoredFilesAreWhatTheirListSays(t *testing.T) {
 	assert.NotZero(t, listed)
 }
 
-func TestAFileThatCannotBeReadIsAServerError(t *testing.T) {
+func TestUnreadableFileAnswers500(t *testing.T) {
 	e := echo.New()
 	serve(e, "/file", newFile("text/plain", func() ([]byte, error) { return nil, os.ErrNotExist }))
 	assert.Equal(t, http.StatusInternalServerError, ask(e, http.MethodGet, "/file").Code)
 }
 
-func TestAPageThatNamesAMissingFileIsNotServed(t *testing.T) {
+func TestPageWithAMissingFileFails(t *testing.T) {
 	_, err := render(nil, page{Title: "Redoc"})
 	assert.ErrorContains(t, err, "no embedded file docs/assets/icon.svg")
 }
 
-func TestNothingIsReadBeforeItIsAskedFor(t *testing.T) {
+func TestFilesAreReadOnTheFirstRequest(t *testing.T) {
 	reads := 0
 	e := echo.New()
 	serve(e, "/file", newFile("text/plain", func() ([]byte, error) { reads++; return []byte("content"), nil }))

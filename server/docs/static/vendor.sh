@@ -1,12 +1,12 @@
 #!/bin/sh
-# Brings in the browser code of /docs and /redoc: exact npm packages, checked
-# against the registry's own digests as they were when the versions were chosen.
-# Only the files that a page loads are kept, with their licences; the large ones
-# are kept compressed, as they are served. SHA256SUMS lists their content.
+# Fetches the browser code of /docs and /redoc: exact versions of npm packages,
+# checked against the registry's digests as they were when the versions were chosen.
+# It keeps only the files that a page loads, and their licences. Large files are
+# stored compressed, as they are served. SHA256SUMS lists the digests of the content.
 #
-# To move to another version: change it and its digest (npm view NAME@VERSION
-# dist.integrity), run `make vendor`, look at both pages, commit. A folder as the
-# argument gets the files in place of this one.
+# To update a package: change the version and the digest (npm view NAME@VERSION
+# dist.integrity), run `make vendor`, check both pages, commit. With a directory as
+# argument, the script writes the files there.
 set -eu
 
 here=$(cd "${1:-$(dirname "$0")}" && pwd)
@@ -25,7 +25,7 @@ fetch() { # name version sha512-base64
     tar -xzf "$work/$1-$2.tgz" -C "$work/$1" --strip-components=1
 }
 
-# Source maps are left behind, so the notes that point to them go as well.
+# Source maps are not kept, so the comments that refer to them are removed.
 keep() { # source destination
     sed -e '/^\/\/# sourceMappingURL=/d' -e 's|/\*# sourceMappingURL=[a-z.-]*\*/$||' "$1" >"$work/kept"
     (cd "$here" && printf '%s  %s\n' "$(openssl dgst -sha256 -r "$work/kept" | cut -d' ' -f1)" "$2") >>"$here/SHA256SUMS"
@@ -44,8 +44,7 @@ keep "$work/swagger-ui-dist/swagger-ui-bundle.js.LICENSE.txt" docs/swagger-ui-bu
 keep "$work/swagger-ui-dist/LICENSE" docs/LICENSE.txt
 keep "$work/swagger-ui-dist/NOTICE" docs/NOTICE.txt
 
-# Redoc shows its maker's logo from another host; without the address it shows
-# the words beside it alone.
+# Redoc loads a logo from another host. Without the URL it shows the text only.
 fetch redoc 2.5.4 'M6jWhG1qoBnH6TFmzJnstyCZ87HmOY/UzDm78mHiYihEdlV/YcS9ogOo1NlElnJMeLsyxHFe2yFc4sNjHTrABQ=='
 sed -i 's|https://cdn\.redoc\.ly/redoc/logo-mini\.svg|data:,|' "$work/redoc/bundles/redoc.standalone.js"
 keep "$work/redoc/bundles/redoc.standalone.js" redoc/redoc.standalone.js

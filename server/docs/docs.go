@@ -1,4 +1,6 @@
-package server
+// Package docs serves the documentation pages: Swagger UI at /docs, Redoc at /redoc, the contract as YAML and JSON, and
+// the files that the pages load. Everything is embedded; the pages request nothing from another host.
+package docs
 
 import (
 	"bytes"
@@ -22,36 +24,33 @@ import (
 //go:embed static/page.html static/docs static/redoc
 var staticFiles embed.FS
 
-//go:embed docs/openapi.json
-var specJSON []byte // openapi.yaml as JSON, written by make generate
+//go:embed openapi.json
+var contractJSON []byte // openapi.yaml as JSON, written by make generate
 
-// The first digest is that of an empty string: both pages' libraries add empty
-// style elements and fill them through the object model, which needs no more
-// than that. The second is that of the one style that Redoc adds as text. They
-// save 'unsafe-inline', and with it whatever an injected style could do; the
-// browser tests tell when a new version of the libraries needs another.
+// Content-Security-Policy of the pages. The digests replace 'unsafe-inline', which would allow injected styles. The first
+// digest is that of an empty string: the libraries of both pages add empty style elements and fill them through the object
+// model. The second is that of the one style that Redoc adds as text. The browser tests fail when a new version of the
+// libraries needs another digest.
 const (
 	docsPolicy = "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
 		"style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 	redocPolicy = docsPolicy + " 'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='; " +
-		"worker-src blob:" // the search index is built in a worker that comes as a blob
+		"worker-src blob:" // the search index is built in a worker loaded from a blob
 )
 
-// Whoever asks with the digest in the query gets this very content for good;
-// anyone else asks again each time, with a 304 for an answer.
+// A request with the digest in the query always gets the same content, so the answer never expires. Any other request is
+// revalidated each time, usually with a 304.
 const (
-	cacheForever = "public, max-age=31536000, immutable"
-	cacheAsk     = "no-cache"
+	cacheForever    = "public, max-age=31536000, immutable"
+	cacheRevalidate = "no-cache"
 )
 
-// registerDocs adds the documents: /docs (Swagger UI), /redoc, the files that
-// both pages load, and the contract as /openapi.yaml, byte for byte as given,
-// and /openapi.json, the same document in the same order.
+// Register adds the routes of the documentation to e: /docs (Swagger UI), /redoc, the files that both pages load,
+// /openapi.yaml with contract byte for byte, and /openapi.json with the same document in the same order.
 //
-// The pages name every file relative to themselves, so they work behind a proxy
-// that adds a path in front.
-func registerDocs(e *echo.Echo, spec []byte) {
+// The pages use relative URLs only, so they work behind a proxy that adds a path prefix.
+func Register(e *echo.Echo, contract []byte) {
 	files := map[string]*file{}
 	for _, dir := range []string{"docs", "redoc"} {
 		for name, f := range embeddedFiles(dir) {
@@ -75,15 +74,15 @@ func registerDocs(e *echo.Echo, spec []byte) {
 		Policy:  redocPolicy,
 	}))
 
-	slashless(e, "/docs")
-	slashless(e, "/redoc")
+	redirectSlash(e, "/docs")
+	redirectSlash(e, "/redoc")
 
-	serve(e, "/openapi.yaml", newFile("application/yaml", func() ([]byte, error) { return spec, nil }))
-	serve(e, "/openapi.json", newFile("application/json", func() ([]byte, error) { return specJSON, nil }))
+	serve(e, "/openapi.yaml", newFile("application/yaml", func() ([]byte, error) { return contract, nil }))
+	serve(e, "/openapi.json", newFile("application/json", func() ([]byte, error) { return contractJSON, nil }))
 }
 
-// slashless turns /docs/ into /docs: in a folder the relative names would lead astray.
-func slashless(e *echo.Echo, route string) {
+// redirectSlash redirects route/ to route. Relative URLs would not resolve under route/.
+func redirectSlash(e *echo.Echo, route string) {
 	e.Match([]string{http.MethodGet, http.MethodHead}, route+"/", func(c echo.Context) error {
 		return c.Redirect(http.StatusMovedPermanently, ".."+route)
 	})
@@ -93,7 +92,7 @@ func serve(e *echo.Echo, route string, f *file) {
 	e.Match([]string{http.MethodGet, http.MethodHead}, route, f.handle)
 }
 
-// page is what the template of both pages is filled with.
+// page holds the values of the template that both pages use.
 type page struct {
 	Title           string
 	Styles, Scripts []string
@@ -139,13 +138,12 @@ func render(files map[string]*file, p page) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// file is one answer that never changes while the process lives. Its content is
-// loaded when it is first asked for: most gateways never are, and what is not
-// read takes no memory.
+// file is an answer that does not change while the process runs. Its content is loaded on the first request: most gateways
+// never get one, and content that was not read takes no memory.
 type file struct {
 	contentType string
-	policy      string // Content-Security-Policy, of pages only
-	packed      bool   // the content is gzip: the file is large
+	policy      string // Content-Security-Policy, for pages only
+	gzipped     bool   // the content is stored as gzip, because the file is large
 	load        func() (content, error)
 }
 
@@ -164,25 +162,25 @@ func newFile(contentType string, read func() ([]byte, error)) *file {
 	})}
 }
 
-// embeddedFiles are the files of static/dir by the name they are asked for under.
+// embeddedFiles returns the files in static/dir by the name under which they are served.
 func embeddedFiles(dir string) map[string]*file {
 	entries, err := staticFiles.ReadDir("static/" + dir)
 	if err != nil {
-		panic(fmt.Sprintf("server: embedded files: %v", err))
+		panic(fmt.Sprintf("docs: embedded files: %v", err))
 	}
 	files := make(map[string]*file, len(entries))
 	for _, entry := range entries {
-		name, packed := strings.CutSuffix(entry.Name(), ".gz")
+		name, gzipped := strings.CutSuffix(entry.Name(), ".gz")
 		f := newFile(contentTypes[path.Ext(name)], func() ([]byte, error) {
 			return staticFiles.ReadFile("static/" + dir + "/" + entry.Name())
 		})
-		f.packed = packed
+		f.gzipped = gzipped
 		files[name] = f
 	}
 	return files
 }
 
-// A table of our own: that of the mime package depends on the machine.
+// contentTypes maps extensions to media types. The table of package mime depends on the machine.
 var contentTypes = map[string]string{
 	".css": "text/css; charset=utf-8",
 	".js":  "text/javascript; charset=utf-8",
@@ -193,22 +191,22 @@ var contentTypes = map[string]string{
 func (f *file) handle(c echo.Context) error {
 	loaded, err := f.load()
 	if err != nil {
-		return fmt.Errorf("document: %w", err)
+		return fmt.Errorf("documentation: %w", err)
 	}
 	body, etag := loaded.bytes, `"`+loaded.digest+`"`
 	h := c.Response().Header()
-	if f.packed {
+	if f.gzipped {
 		h.Set("Vary", "Accept-Encoding")
 		if acceptsGzip(c.Request().Header.Values("Accept-Encoding")) {
 			h.Set("Content-Encoding", "gzip")
 			etag = `"` + loaded.digest + `-gzip"`
-		} else if body, err = unpack(body); err != nil {
-			return fmt.Errorf("document: %w", err)
+		} else if body, err = gunzip(body); err != nil {
+			return fmt.Errorf("documentation: %w", err)
 		}
 	}
 	h.Set("Content-Type", f.contentType)
 	h.Set("ETag", etag)
-	h.Set("Cache-Control", cacheAsk)
+	h.Set("Cache-Control", cacheRevalidate)
 	if c.QueryParam("v") == loaded.version() {
 		h.Set("Cache-Control", cacheForever)
 	}
@@ -223,16 +221,16 @@ func (f *file) handle(c echo.Context) error {
 	return nil
 }
 
-func unpack(packed []byte) ([]byte, error) {
-	r, err := gzip.NewReader(bytes.NewReader(packed))
+func gunzip(b []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(b))
 	if err != nil {
 		return nil, err
 	}
 	return io.ReadAll(r)
 }
 
-// acceptsGzip reads Accept-Encoding (RFC 9110 section 12.5.3) as far as it
-// concerns gzip; without the field nothing is packed, for the sake of plain tools.
+// acceptsGzip reports whether Accept-Encoding (RFC 9110 section 12.5.3) accepts gzip. Without the field it does not, so that
+// simple tools get plain content.
 func acceptsGzip(fields []string) bool {
 	accepted := false
 	for choice := range strings.SplitSeq(strings.Join(fields, ","), ",") {

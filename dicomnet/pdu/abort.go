@@ -1,18 +1,18 @@
 package pdu
 
-// AbortSource tells who aborted (PS3.8 table 9-26).
+// AbortSource is the party that aborted the association (PS3.8 table 9-26).
 type AbortSource byte
 
-// The sources.
+// The sources of an abort.
 const (
 	SourceUser     AbortSource = 0
 	SourceProvider AbortSource = 2
 )
 
-// AbortReason tells why a provider aborted; not significant from a user.
+// AbortReason is why the provider aborted. It is not significant if the source is the user.
 type AbortReason byte
 
-// The reasons.
+// The reasons of an abort by the provider.
 const (
 	ReasonNotSpecified          AbortReason = 0
 	ReasonUnrecognizedPDU       AbortReason = 1
@@ -22,20 +22,22 @@ const (
 	ReasonInvalidParameter      AbortReason = 6
 )
 
-// Abort is A-ABORT (PS3.8 section 9.3.8). Reserved values are kept as received.
+// Abort is the A-ABORT PDU (PS3.8 section 9.3.8). Decode keeps reserved values as received.
 type Abort struct {
 	Source AbortSource
 	Reason AbortReason
 }
 
-// Type is TypeAbort.
+// Type returns TypeAbort.
 func (*Abort) Type() Type { return TypeAbort }
 
-// Append appends the PDU to b.
+// Append appends the encoded PDU to b.
 func (p *Abort) Append(b []byte) []byte {
 	return append(b, byte(TypeAbort), 0, 0, 0, 0, 4, 0, 0, byte(p.Source), byte(p.Reason))
 }
 
+// decodeAbort accepts a body of any length, because the association ends anyway. A body that is too
+// short for the fields gives the zero Abort.
 func decodeAbort(body []byte) *Abort {
 	if len(body) < 4 {
 		return &Abort{}

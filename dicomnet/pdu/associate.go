@@ -18,13 +18,13 @@ const (
 	itemUserInformation    = 0x50
 )
 
-// fixedLength is what precedes the items of A-ASSOCIATE-RQ and -AC: version,
-// reserved, two AE titles and 32 reserved bytes.
-const fixedLength = 68
+// fixedFieldsLength is the length of the fields before the items of A-ASSOCIATE-RQ and -AC:
+// version, two reserved bytes, two AE titles and 32 reserved bytes.
+const fixedFieldsLength = 68
 
-// AssociateRQ is A-ASSOCIATE-RQ (PS3.8 section 9.3.2).
+// AssociateRQ is the A-ASSOCIATE-RQ PDU (PS3.8 section 9.3.2).
 type AssociateRQ struct {
-	ProtocolVersion               uint16 // bit 0 is version 1; zero is sent as 1
+	ProtocolVersion               uint16 // bit 0 is version 1; 0 is sent as 1
 	CalledAETitle, CallingAETitle string // without padding
 	ApplicationContext            string // empty is sent as ApplicationContext
 	Contexts                      []ContextRQ
@@ -38,33 +38,33 @@ type ContextRQ struct {
 	TransferSyntaxes []string
 }
 
-// AssociateAC is A-ASSOCIATE-AC (PS3.8 section 9.3.3).
+// AssociateAC is the A-ASSOCIATE-AC PDU (PS3.8 section 9.3.3).
 type AssociateAC struct {
 	ProtocolVersion               uint16
-	CalledAETitle, CallingAETitle string // echoed, not significant
+	CalledAETitle, CallingAETitle string // echo the request; not significant
 	ApplicationContext            string
 	Contexts                      []ContextAC
 	User                          UserInformation
 }
 
-// ContextAC is the answer to a presentation context (PS3.8 section 9.3.3.2).
-// Only one transfer syntax is right, and it is significant only where Result is
-// zero; what came is kept.
+// ContextAC is the acceptor's result for a presentation context (PS3.8 section 9.3.3.2).
+// TransferSyntaxes is significant only if Result is 0, and should then hold exactly one transfer
+// syntax. Decode keeps all of those received with Result 0 and none with another Result.
 type ContextAC struct {
 	ID, Result       byte
 	TransferSyntaxes []string
 }
 
-// Type is TypeAssociateRQ.
+// Type returns TypeAssociateRQ.
 func (*AssociateRQ) Type() Type { return TypeAssociateRQ }
 
-// Type is TypeAssociateAC.
+// Type returns TypeAssociateAC.
 func (*AssociateAC) Type() Type { return TypeAssociateAC }
 
-// Append appends the PDU to b. AE titles are cut at 16 characters.
+// Append appends the encoded PDU to b. It truncates AE titles to 16 characters.
 func (p *AssociateRQ) Append(b []byte) []byte {
-	b, start := begin(b, TypeAssociateRQ)
-	b = appendFixed(b, p.ProtocolVersion, p.CalledAETitle, p.CallingAETitle, p.ApplicationContext)
+	b, start := beginPDU(b, TypeAssociateRQ)
+	b = appendFixedFields(b, p.ProtocolVersion, p.CalledAETitle, p.CallingAETitle, p.ApplicationContext)
 	for _, pc := range p.Contexts {
 		b = appendItem(b, itemPresentationRQ, func(b []byte) []byte {
 			b = append(b, pc.ID, 0, 0, 0)
@@ -75,13 +75,13 @@ func (p *AssociateRQ) Append(b []byte) []byte {
 			return b
 		})
 	}
-	return end(appendItem(b, itemUserInformation, p.User.append), start)
+	return endPDU(appendItem(b, itemUserInformation, p.User.append), start)
 }
 
-// Append appends the PDU to b.
+// Append appends the encoded PDU to b. It truncates AE titles to 16 characters.
 func (p *AssociateAC) Append(b []byte) []byte {
-	b, start := begin(b, TypeAssociateAC)
-	b = appendFixed(b, p.ProtocolVersion, p.CalledAETitle, p.CallingAETitle, p.ApplicationContext)
+	b, start := beginPDU(b, TypeAssociateAC)
+	b = appendFixedFields(b, p.ProtocolVersion, p.CalledAETitle, p.CallingAETitle, p.ApplicationContext)
 	for _, pc := range p.Contexts {
 		b = appendItem(b, itemPresentationAC, func(b []byte) []byte {
 			b = append(b, pc.ID, 0, pc.Result, 0)
@@ -91,10 +91,11 @@ func (p *AssociateAC) Append(b []byte) []byte {
 			return b
 		})
 	}
-	return end(appendItem(b, itemUserInformation, p.User.append), start)
+	return endPDU(appendItem(b, itemUserInformation, p.User.append), start)
 }
 
-func appendFixed(b []byte, version uint16, called, calling, application string) []byte {
+// appendFixedFields appends the fields before the items and the application context item.
+func appendFixedFields(b []byte, version uint16, called, calling, application string) []byte {
 	if version == 0 {
 		version = 1
 	}
@@ -107,6 +108,7 @@ func appendFixed(b []byte, version uint16, called, calling, application string) 
 	return appendString(b, itemApplicationContext, application)
 }
 
+// appendAETitle appends title, truncated or padded with spaces to 16 characters.
 func appendAETitle(b []byte, title string) []byte {
 	const spaces = "                "
 	title = title[:min(len(title), len(spaces))]
@@ -116,7 +118,7 @@ func appendAETitle(b []byte, title string) []byte {
 func decodeAssociateRQ(body []byte) (*AssociateRQ, error) {
 	p := &AssociateRQ{}
 	c := cursor{b: body, items: new(int)}
-	p.ProtocolVersion, p.CalledAETitle, p.CallingAETitle = c.fixed()
+	p.ProtocolVersion, p.CalledAETitle, p.CallingAETitle = c.fixedFields()
 	for kind, item, more := c.item(); more; kind, item, more = c.item() {
 		switch kind {
 		case itemApplicationContext:
@@ -129,7 +131,7 @@ func decodeAssociateRQ(body []byte) (*AssociateRQ, error) {
 		case itemUserInformation:
 			p.User.decode(&item)
 		}
-		c.inherit(&item)
+		c.copyErr(&item)
 	}
 	if c.err != nil {
 		return nil, c.err
@@ -140,7 +142,7 @@ func decodeAssociateRQ(body []byte) (*AssociateRQ, error) {
 func decodeAssociateAC(body []byte) (*AssociateAC, error) {
 	p := &AssociateAC{}
 	c := cursor{b: body, items: new(int)}
-	p.ProtocolVersion, p.CalledAETitle, p.CallingAETitle = c.fixed()
+	p.ProtocolVersion, p.CalledAETitle, p.CallingAETitle = c.fixedFields()
 	for kind, item, more := c.item(); more; kind, item, more = c.item() {
 		switch kind {
 		case itemApplicationContext:
@@ -150,8 +152,8 @@ func decodeAssociateAC(body []byte) (*AssociateAC, error) {
 			item.take(1, "presentation context item")
 			pc.Result = item.byte("presentation context result")
 			item.take(1, "presentation context item")
-			// Peers leave the transfer syntax of a rejected context out or fill it with
-			// junk (Onis, Siemens); it is not significant there.
+			// Some peers omit the transfer syntax of a rejected context or send junk in it (Onis,
+			// Siemens). It is not significant there.
 			if pc.Result == 0 {
 				_, pc.TransferSyntaxes = item.syntaxes()
 			}
@@ -159,7 +161,7 @@ func decodeAssociateAC(body []byte) (*AssociateAC, error) {
 		case itemUserInformation:
 			p.User.decode(&item)
 		}
-		c.inherit(&item)
+		c.copyErr(&item)
 	}
 	if c.err != nil {
 		return nil, c.err
@@ -167,9 +169,10 @@ func decodeAssociateAC(body []byte) (*AssociateAC, error) {
 	return p, nil
 }
 
-func (c *cursor) fixed() (version uint16, called, calling string) {
-	if len(c.b) < fixedLength {
-		c.fail("associate PDU of %d bytes, at least %d", len(c.b), fixedLength)
+// fixedFields reads the fields before the items.
+func (c *cursor) fixedFields() (version uint16, called, calling string) {
+	if len(c.b) < fixedFieldsLength {
+		c.failf("A-ASSOCIATE body of %d bytes, want at least %d", len(c.b), fixedFieldsLength)
 		return 0, "", ""
 	}
 	version = c.uint16("protocol version")
@@ -180,8 +183,10 @@ func (c *cursor) fixed() (version uint16, called, calling string) {
 	return version, called, calling
 }
 
+// aeTitle removes the padding of an AE title. Some peers pad with NULs instead of spaces.
 func aeTitle(b []byte) string { return strings.Trim(string(b), "\x00 ") }
 
+// syntaxes reads the sub-items of a presentation context item.
 func (c *cursor) syntaxes() (abstract string, transfer []string) {
 	for kind, item, more := c.item(); more; kind, item, more = c.item() {
 		switch kind {

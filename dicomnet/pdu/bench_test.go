@@ -11,7 +11,7 @@ const (
 	explicitLittle = "1.2.840.10008.1.2.1"
 )
 
-// proposal is what the gateway proposes for C-FIND.
+// proposal returns the A-ASSOCIATE-RQ that the gateway sends for a C-FIND.
 func proposal() *pdu.AssociateRQ {
 	return &pdu.AssociateRQ{
 		CalledAETitle: "PACS", CallingAETitle: "GATEWAY",
@@ -60,7 +60,7 @@ func BenchmarkAppendMessagePart(b *testing.B) {
 	}
 }
 
-// BenchmarkNextPDV walks a PDU of sixteen PDVs.
+// BenchmarkNextPDV decodes a PDU of sixteen PDVs.
 func BenchmarkNextPDV(b *testing.B) {
 	const pdvs = 16
 	var body []byte
@@ -81,7 +81,7 @@ func BenchmarkNextPDV(b *testing.B) {
 			rest = next
 		}
 		if n != pdvs {
-			b.Fatal(n)
+			b.Fatalf("%d PDVs, want %d", n, pdvs)
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*pdvs), "ns/PDV")

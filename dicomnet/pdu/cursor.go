@@ -5,23 +5,28 @@ import (
 	"strings"
 )
 
-// cursor reads items; its first error sticks and every later read is empty.
+// cursor reads fields and items from a PDU body. It keeps its first error; every read after that
+// returns the zero value.
 type cursor struct {
-	b     []byte
+	b []byte
+	// items counts the items of the whole PDU; cursors over nested items share it.
 	items *int
 	err   error
 }
 
-func (c *cursor) fail(format string, args ...any) {
+// failf records an error, unless there is one already, and discards the remaining bytes.
+func (c *cursor) failf(format string, args ...any) {
 	if c.err == nil {
-		c.err = invalid(format, args...)
+		c.err = invalidf(format, args...)
 	}
 	c.b = nil
 }
 
+// take reads n bytes, which refer to the body. It returns nil if fewer are left; what names the
+// field in the error.
 func (c *cursor) take(n int, what string) []byte {
 	if n > len(c.b) {
-		c.fail("%s needs %d bytes, %d left", what, n, len(c.b))
+		c.failf("%s needs %d bytes, %d left", what, n, len(c.b))
 		return nil
 	}
 	v := c.b[:n]
@@ -29,6 +34,7 @@ func (c *cursor) take(n int, what string) []byte {
 	return v
 }
 
+// byte reads one byte.
 func (c *cursor) byte(what string) byte {
 	if v := c.take(1, what); v != nil {
 		return v[0]
@@ -36,6 +42,7 @@ func (c *cursor) byte(what string) byte {
 	return 0
 }
 
+// uint16 reads a 16-bit number.
 func (c *cursor) uint16(what string) uint16 {
 	if v := c.take(2, what); v != nil {
 		return binary.BigEndian.Uint16(v)
@@ -43,6 +50,7 @@ func (c *cursor) uint16(what string) uint16 {
 	return 0
 }
 
+// uint32 reads a 32-bit number.
 func (c *cursor) uint32(what string) uint32 {
 	if v := c.take(4, what); v != nil {
 		return binary.BigEndian.Uint32(v)
@@ -50,14 +58,14 @@ func (c *cursor) uint32(what string) uint32 {
 	return 0
 }
 
-// item reads the next item's type and opens its body; more is false at the end
-// and after an error.
+// item reads the header of the next item and returns its type and a cursor over its body. It
+// returns more false at the end and after an error.
 func (c *cursor) item() (kind byte, body cursor, more bool) {
 	if c.err != nil || len(c.b) == 0 {
 		return 0, cursor{}, false
 	}
 	if *c.items++; *c.items > maxItems {
-		c.fail("more than %d items", maxItems)
+		c.failf("more than %d items", maxItems)
 		return 0, cursor{}, false
 	}
 	head := c.take(4, "item header")
@@ -71,27 +79,26 @@ func (c *cursor) item() (kind byte, body cursor, more bool) {
 	return head[0], cursor{b: value, items: c.items}, true
 }
 
-// inherit takes over the error of a nested cursor.
-func (c *cursor) inherit(inner *cursor) {
+// copyErr copies the error of a cursor over an item into c, unless c has an error already.
+func (c *cursor) copyErr(inner *cursor) {
 	if inner.err != nil && c.err == nil {
 		c.err = inner.err
 		c.b = nil
 	}
 }
 
-// uid is the rest as a UID: some peers pad it as if it stood in a data set.
+// uid returns the remaining bytes as a UID without padding. Some peers pad UIDs here as in a data
+// set.
 func (c *cursor) uid() string { return strings.TrimRight(string(c.b), "\x00 ") }
 
-func appendItem(b []byte, kind byte, body func([]byte) []byte) []byte {
-	b = append(b, kind, 0, 0, 0)
-	start := len(b)
-	b = body(b)
-	binary.BigEndian.PutUint16(b[start-2:], uint16(len(b)-start))
-	return b
+// lengthPrefixed reads a 16-bit length and returns a copy of the bytes that follow it.
+func (c *cursor) lengthPrefixed(what string) []byte {
+	n := int(c.uint16(what))
+	return append([]byte{}, c.take(n, what)...)
 }
 
-func appendString(b []byte, kind byte, s string) []byte {
-	b = append(b, kind, 0)
-	b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
-	return append(b, s...)
+// lengthPrefixedUID reads a 16-bit length and a UID of that length.
+func (c *cursor) lengthPrefixedUID(what string) string {
+	inner := cursor{b: c.take(int(c.uint16(what)), what)}
+	return inner.uid()
 }

@@ -1,17 +1,13 @@
-// Package pdu frames the protocol data units of the DICOM Upper Layer
-// (PS3.8 section 9.3). It encodes and decodes; it neither reads nor writes
-// connections, and it keeps no state.
+// Package pdu encodes and decodes the protocol data units of the DICOM Upper Layer (PS3.8 section
+// 9.3). It neither reads nor writes connections, and it keeps no state.
 //
-// Decoding never tests reserved bytes, skips items of unknown type, takes items
-// in any order, strips trailing NULs and spaces from UIDs, and keeps the numbers
-// of reserved values as they came. What it insists on is that every inner length
-// fits the outer one. Nothing is allocated by a length that was only claimed.
+// Decoding is lenient: it ignores reserved bytes, skips items of unknown type, accepts items in any
+// order, strips trailing NULs and spaces from UIDs, and keeps reserved values as received. It
+// rejects a PDU only if an inner length exceeds the outer one. It never allocates memory for a
+// length that is only claimed.
 package pdu
 
-import (
-	"encoding/binary"
-	"fmt"
-)
+import "fmt"
 
 // Type is the PDU type, the first byte of every PDU.
 type Type byte
@@ -27,7 +23,7 @@ const (
 	TypeAbort       Type = 0x07
 )
 
-// String is the standard's name of the PDU.
+// String returns the standard's name of the PDU.
 func (t Type) String() string {
 	switch t {
 	case TypeAssociateRQ:
@@ -48,30 +44,30 @@ func (t Type) String() string {
 	return fmt.Sprintf("PDU type %02X", byte(t))
 }
 
-// Known reports whether the Upper Layer has such a PDU.
+// Known reports whether the Upper Layer defines a PDU of this type.
 func (t Type) Known() bool { return t >= TypeAssociateRQ && t <= TypeAbort }
 
 const (
-	// HeaderLength is the length of the fields before a PDU's body: type,
-	// reserved byte and length.
+	// HeaderLength is the length of the fields before the body of a PDU: type, reserved byte and
+	// length.
 	HeaderLength = 6
-	// MaxAssociateLength bounds the body of A-ASSOCIATE-RQ and -AC. The largest
-	// sensible one, 128 contexts of several transfer syntaxes, is a quarter of it.
+	// MaxAssociateLength limits the body of A-ASSOCIATE-RQ and -AC. It is four times the length of
+	// the largest sensible request, with 128 contexts of several transfer syntaxes.
 	MaxAssociateLength = 64 << 10
-	// maxItems bounds the items and sub-items of one PDU.
+	// maxItems limits the number of items and sub-items in one PDU.
 	maxItems = 1024
 )
 
 // PDU is one protocol data unit.
 type PDU interface {
-	// Type is the PDU's type.
+	// Type returns the PDU's type.
 	Type() Type
-	// Append appends the whole PDU, header included, to b.
+	// Append appends the whole encoded PDU, including its header, to b.
 	Append(b []byte) []byte
 }
 
-// FormatError is a PDU that cannot be what its type says. Reason is the A-ABORT
-// reason that answers it (PS3.8 table 9-26).
+// FormatError reports a PDU that is malformed for its type. Reason is the reason to send in the
+// A-ABORT that answers the PDU (PS3.8 table 9-26).
 type FormatError struct {
 	Reason AbortReason
 	Detail string
@@ -79,30 +75,32 @@ type FormatError struct {
 
 func (e *FormatError) Error() string { return e.Detail }
 
-func invalid(format string, args ...any) *FormatError {
+// invalidf returns a FormatError with ReasonInvalidParameter.
+func invalidf(format string, args ...any) *FormatError {
 	return &FormatError{Reason: ReasonInvalidParameter, Detail: fmt.Sprintf(format, args...)}
 }
 
-// CheckHeader tells whether a body of length may follow a header of type t,
-// before anything is allocated for it. maxData bounds P-DATA-TF.
+// CheckHeader reports whether a PDU of type t may have a body of the given length, so that the
+// caller can check before it allocates memory for the body. maxData limits P-DATA-TF. The error is
+// a *FormatError.
 func CheckHeader(t Type, length, maxData uint32) error {
 	switch t {
 	case TypeAssociateRQ, TypeAssociateAC:
 		if length > MaxAssociateLength {
-			return invalid("%s of %d bytes, at most %d", t, length, MaxAssociateLength)
+			return invalidf("%s of %d bytes, want at most %d", t, length, MaxAssociateLength)
 		}
 	case TypePDataTF:
 		if length > maxData {
-			return invalid("%s of %d bytes, at most %d", t, length, maxData)
+			return invalidf("%s of %d bytes, want at most %d", t, length, maxData)
 		}
 	case TypeAssociateRJ, TypeReleaseRQ, TypeReleaseRP:
 		if length != 4 {
-			return invalid("%s of %d bytes, want 4", t, length)
+			return invalidf("%s of %d bytes, want 4", t, length)
 		}
 	case TypeAbort:
-		// Any length will do: the association ends anyway. Only its size is bounded.
+		// The association ends whatever the body holds, so only its size matters.
 		if length > MaxAssociateLength {
-			return invalid("%s of %d bytes", t, length)
+			return invalidf("%s of %d bytes, want at most %d", t, length, MaxAssociateLength)
 		}
 	default:
 		return &FormatError{Reason: ReasonUnrecognizedPDU, Detail: "unrecognized " + t.String()}
@@ -110,8 +108,8 @@ func CheckHeader(t Type, length, maxData uint32) error {
 	return nil
 }
 
-// Decode decodes the body that followed a header of type t and that CheckHeader
-// let pass. The result does not refer to body, except for a *PDataTF.
+// Decode decodes a body that CheckHeader accepted for type t. The result does not refer to body,
+// unless it is a *PDataTF. The error is a *FormatError.
 func Decode(t Type, body []byte) (PDU, error) {
 	switch t {
 	case TypeAssociateRQ:
@@ -130,15 +128,4 @@ func Decode(t Type, body []byte) (PDU, error) {
 		return decodeAbort(body), nil
 	}
 	return nil, &FormatError{Reason: ReasonUnrecognizedPDU, Detail: "unrecognized " + t.String()}
-}
-
-// begin appends a header whose length end fills in.
-func begin(b []byte, t Type) ([]byte, int) {
-	b = append(b, byte(t), 0, 0, 0, 0, 0)
-	return b, len(b)
-}
-
-func end(b []byte, start int) []byte {
-	binary.BigEndian.PutUint32(b[start-4:], uint32(len(b)-start))
-	return b
 }

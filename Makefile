@@ -43,11 +43,13 @@ image: ## the image dicom-qr-gateway:local with its version inside (needs Docker
 		--label org.opencontainers.image.created=$(DATE) -t $(IMAGE) .
 
 generate: bin/oapi-codegen bin/openapijson ## generate the Go code of gen/ and server/docs/openapi.json from openapi.yaml
-	$(GO) generate ./gen/...
+	bin/oapi-codegen -config tools/generate/server.yaml openapi.yaml
+	bin/oapi-codegen -config tools/generate/spec.yaml openapi.yaml
+	bin/oapi-codegen -config tools/generate/goclient.yaml openapi.yaml
 	bin/openapijson <openapi.yaml >server/docs/openapi.json
 
-typescript: ## write gen/typescript anew from openapi.yaml, compile and test it (needs node, npm)
-	cd gen/typescript && npm ci --no-audit --no-fund && npm run -s generate && npm test
+typescript: ## generate gen/typescript from openapi.yaml, build and test client/typescript (needs node, npm)
+	cd client/typescript && npm ci --no-audit --no-fund && npm run -s generate && npm test
 
 test: ## all tests that need Go alone
 	$(GOTEST) $(RACEFLAG) $(TESTFLAGS) ./...
@@ -107,8 +109,8 @@ release-check: bin/cyclonedx-gomod ## dist/: what a release has, checked (needs 
 	GO=$(GO) VERSION=$(VERSION) COMMIT=$(COMMIT) DATE=$(DATE) bash tools/release/release.sh
 
 clean: ## remove what the targets above made
-	rm -rf bin dist coverage.out test/browser/node_modules test/browser/screenshots gen/typescript/node_modules gen/typescript/dist gen/typescript/build \
-		gen/typescript/LICENSE samples/clients/go/gateway samples/clients/typescript/node_modules samples/clients/typescript/main.js
+	rm -rf bin dist coverage.out test/browser/node_modules test/browser/screenshots client/typescript/node_modules client/typescript/dist client/typescript/build \
+		client/typescript/LICENSE samples/clients/go/gateway samples/clients/typescript/node_modules samples/clients/typescript/main.js
 
 bin/golangci-lint: tools/go.mod tools/go.sum
 	$(GO) -C tools build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -15,7 +15,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
@@ -60,7 +60,7 @@ func TestAPACSThatIsNotAllowedIsNotDialled(t *testing.T) {
 			assert.Equal(t, answers[0], answer, "whatever stands behind it")
 		}
 		p := problemIn(t, answers[0])
-		assert.Equal(t, client.ProblemCodePACSNotAllowed, p.Code)
+		assert.Equal(t, goclient.ProblemCodePACSNotAllowed, p.Code)
 		assert.Nil(t, p.DICOM)
 		assert.Empty(t, p.Steps)
 	}

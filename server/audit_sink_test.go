@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/qr"
 )
@@ -54,7 +54,7 @@ func assertUnaudited(t *testing.T, status int, header http.Header, body string) 
 	t.Helper()
 	assert.Equal(t, http.StatusServiceUnavailable, status)
 	assert.Equal(t, "5", header.Get("Retry-After"))
-	assert.Equal(t, client.ProblemCodeAuditUnavailable, problemIn(t, body).Code)
+	assert.Equal(t, goclient.ProblemCodeAuditUnavailable, problemIn(t, body).Code)
 	assert.NotContains(t, body, patientName)
 	assert.NotContains(t, body, studyUID)
 }
@@ -63,7 +63,7 @@ func assertUnaudited(t *testing.T, status int, header http.Header, body string) 
 func assertWithheld(t *testing.T, status int, body string) {
 	t.Helper()
 	assert.Equal(t, http.StatusInternalServerError, status)
-	assert.Equal(t, client.ProblemCodeAuditFailed, problemIn(t, body).Code)
+	assert.Equal(t, goclient.ProblemCodeAuditFailed, problemIn(t, body).Code)
 	assert.NotContains(t, body, patientName)
 	assert.NotContains(t, body, studyUID)
 }

@@ -17,7 +17,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
@@ -64,7 +64,7 @@ type leaver struct {
 	call func(t *testing.T, ctx context.Context, r *running) error
 }
 
-func accepting(mediaType string) client.RequestEditorFn {
+func accepting(mediaType string) goclient.RequestEditorFn {
 	return func(_ context.Context, r *http.Request) error {
 		r.Header.Set("Accept", mediaType)
 		return nil
@@ -132,7 +132,7 @@ func TestACallerThatLeavesStopsThePACSAtOnceOverTCP(t *testing.T) {
 		var err error
 		r.url = strings.Replace(r.url, "http:", "https:", 1)
 		r.http = &http.Client{Transport: checkingTransport{t, transport, embeddedContract(t)}}
-		r.api, err = client.NewClientWithResponses(r.url, client.WithHTTPClient(r.http))
+		r.api, err = goclient.NewClientWithResponses(r.url, goclient.WithHTTPClient(r.http))
 		require.NoError(t, err)
 		health, err := r.api.GetHealthWithResponse(t.Context(), nil)
 		require.NoError(t, err)
@@ -222,7 +222,7 @@ func refusesWork(t *testing.T, r *running) {
 	}
 	query, err := r.api.QueryWithResponse(t.Context(), nil, queryRequest())
 	if assert.NoError(t, err) && assert.Equal(t, http.StatusServiceUnavailable, query.StatusCode()) {
-		assert.Equal(t, client.ProblemCodeDraining, query.ApplicationProblemJSON503.Code)
+		assert.Equal(t, goclient.ProblemCodeDraining, query.ApplicationProblemJSON503.Code)
 		assert.NotEmpty(t, query.HTTPResponse.Header.Get("Retry-After"))
 	}
 	retrieve, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
@@ -290,7 +290,7 @@ func TestAShutdownCancelsARetrieveThatTakesTooLong(t *testing.T) {
 				last := all[len(all)-1]
 				if test.status == http.StatusServiceUnavailable {
 					assert.Equal(t, "error", last.name)
-					assert.Equal(t, client.ProblemCodeDraining, problemIn(t, last.data).Code)
+					assert.Equal(t, goclient.ProblemCodeDraining, problemIn(t, last.data).Code)
 					return
 				}
 				assert.Equal(t, "result", last.name)

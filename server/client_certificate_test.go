@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
@@ -132,7 +132,7 @@ func TestOnlyCallersWithACertificateOfTheCAGetIn(t *testing.T) {
 		refused := caller.ask(t, http.MethodPost, "/q", queryBody)
 		assert.Equal(t, http.StatusUnauthorized, refused.status, name)
 		assert.Equal(t, "ClientCertificate", refused.header.Get("WWW-Authenticate"))
-		assert.Equal(t, client.ProblemCodeUnauthorized, problemIn(t, refused.body).Code)
+		assert.Equal(t, goclient.ProblemCodeUnauthorized, problemIn(t, refused.body).Code)
 		assert.Equal(t, http.StatusOK, caller.ask(t, http.MethodGet, "/health", "").status, "probes have no certificate")
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
@@ -25,8 +25,8 @@ func echoing(report *qr.EchoReport) *fakeGateway {
 	return &fakeGateway{echo: func(context.Context, qr.Peer) *qr.EchoReport { return report }}
 }
 
-func echoRequest(port int) client.EchoRequest {
-	return client.EchoRequest{PACSIP: "127.0.0.1", PACSPort: port, PACSAETitle: "PACS", CFindAETitle: "GATEWAY"}
+func echoRequest(port int) goclient.EchoRequest {
+	return goclient.EchoRequest{PACSIP: "127.0.0.1", PACSPort: port, PACSAETitle: "PACS", CFindAETitle: "GATEWAY"}
 }
 
 func TestEchoAnswersInTheOrderAndWithTheFieldsOfTheContract(t *testing.T) {
@@ -76,16 +76,16 @@ func TestEchoAnswersInTheOrderAndWithTheFieldsOfTheContract(t *testing.T) {
 }
 
 func TestEveryStepThatFailsIsA502WithTheStepsSoFar(t *testing.T) {
-	for step, test := range map[client.DICOMFaultStep]struct {
+	for step, test := range map[goclient.DICOMFaultStep]struct {
 		err  error
-		code client.ProblemCode
+		code goclient.ProblemCode
 	}{
-		client.DICOMFaultStepResolve:   {&dicomnet.ConnectError{Err: &net.DNSError{Name: "pacs.example"}}, client.ProblemCodeNameResolutionFailed},
-		client.DICOMFaultStepConnect:   {&dicomnet.ConnectError{Err: &net.OpError{}}, client.ProblemCodePACSUnreachable},
-		client.DICOMFaultStepTLS:       {&dicomnet.TLSError{Err: errUnexpected}, client.ProblemCodeTLSFailed},
-		client.DICOMFaultStepAssociate: {&dicomnet.RejectError{Result: 1, Source: 1, Reason: 3}, client.ProblemCodeAssociationRejected},
-		client.DICOMFaultStepEcho: {
-			&dicomnet.StatusError{Op: dicomnet.StepEcho, Status: dicomnet.StatusSOPClassNotSupported}, client.ProblemCodeEchoFailed,
+		goclient.DICOMFaultStepResolve:   {&dicomnet.ConnectError{Err: &net.DNSError{Name: "pacs.example"}}, goclient.ProblemCodeNameResolutionFailed},
+		goclient.DICOMFaultStepConnect:   {&dicomnet.ConnectError{Err: &net.OpError{}}, goclient.ProblemCodePACSUnreachable},
+		goclient.DICOMFaultStepTLS:       {&dicomnet.TLSError{Err: errUnexpected}, goclient.ProblemCodeTLSFailed},
+		goclient.DICOMFaultStepAssociate: {&dicomnet.RejectError{Result: 1, Source: 1, Reason: 3}, goclient.ProblemCodeAssociationRejected},
+		goclient.DICOMFaultStepEcho: {
+			&dicomnet.StatusError{Op: dicomnet.StepEcho, Status: dicomnet.StatusSOPClassNotSupported}, goclient.ProblemCodeEchoFailed,
 		},
 	} {
 		t.Run(string(step), func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestAnEchoThatEndsWithTheGatewayIsA503WithoutSteps(t *testing.T) {
 
 	require.NoError(t, err)
 	require.Equal(t, http.StatusServiceUnavailable, reply.StatusCode())
-	assert.Equal(t, client.ProblemCodeDraining, reply.ApplicationProblemJSON503.Code)
+	assert.Equal(t, goclient.ProblemCodeDraining, reply.ApplicationProblemJSON503.Code)
 	assert.Empty(t, reply.ApplicationProblemJSON503.Steps)
 }
 
@@ -148,7 +148,7 @@ func TestEchoOfAPACS(t *testing.T) {
 	r := start(t, qr.New(qr.Options{LookupHost: func(_ context.Context, host string) ([]string, error) {
 		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 	}}))
-	hintOf := func(change func(*client.EchoRequest)) (step client.EchoStepStep, hint string) {
+	hintOf := func(change func(*goclient.EchoRequest)) (step goclient.EchoStepStep, hint string) {
 		t.Helper()
 		request := echoRequest(port)
 		change(&request)
@@ -157,7 +157,7 @@ func TestEchoOfAPACS(t *testing.T) {
 		require.Equal(t, http.StatusBadGateway, reply.StatusCode())
 		steps := reply.ApplicationProblemJSON502.Steps
 		last := steps[len(steps)-1]
-		assert.Equal(t, client.EchoStepStatusFailed, last.Status)
+		assert.Equal(t, goclient.EchoStepStatusFailed, last.Status)
 		return last.Step, *last.Hint
 	}
 
@@ -169,18 +169,18 @@ func TestEchoOfAPACS(t *testing.T) {
 		assert.Equal(t, "acceptance", c.Result)
 	}
 
-	step, hint := hintOf(func(e *client.EchoRequest) { e.PACSAETitle = "OTHER" })
-	assert.Equal(t, client.EchoStepStepAssociate, step)
+	step, hint := hintOf(func(e *goclient.EchoRequest) { e.PACSAETitle = "OTHER" })
+	assert.Equal(t, goclient.EchoStepStepAssociate, step)
 	assert.Contains(t, hint, "called AE title")
-	step, hint = hintOf(func(e *client.EchoRequest) { e.PACSTLS = new(true) })
-	assert.Equal(t, client.EchoStepStepTLS, step)
+	step, hint = hintOf(func(e *goclient.EchoRequest) { e.PACSTLS = new(true) })
+	assert.Equal(t, goclient.EchoStepStepTLS, step)
 	assert.Contains(t, hint, "pacs_tls")
-	step, hint = hintOf(func(e *client.EchoRequest) { e.PACSIP = "pacs.example" })
-	assert.Equal(t, client.EchoStepStepResolve, step)
+	step, hint = hintOf(func(e *goclient.EchoRequest) { e.PACSIP = "pacs.example" })
+	assert.Equal(t, goclient.EchoStepStepResolve, step)
 	assert.Contains(t, hint, "host name has no address")
 
 	require.NoError(t, pacs.Close())
-	step, hint = hintOf(func(*client.EchoRequest) {})
-	assert.Equal(t, client.EchoStepStepConnect, step)
+	step, hint = hintOf(func(*goclient.EchoRequest) {})
+	assert.Equal(t, goclient.EchoStepStepConnect, step)
 	assert.Contains(t, hint, "this port")
 }

@@ -13,7 +13,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
@@ -52,7 +52,7 @@ func TestTheOperationTimeoutCancelsAtThePACS(t *testing.T) {
 			a.final(dicomnet.StatusCancel, counters{0, 0, 0, 9})
 		}}
 	}
-	call := func(t *testing.T, p *pacs) *client.RetrieveReply {
+	call := func(t *testing.T, p *pacs) *goclient.RetrieveReply {
 		t.Helper()
 		r := startInMemory(t, p.gateway(t, qr.Options{OperationTimeout: timeout}))
 		begin := time.Now()
@@ -64,8 +64,8 @@ func TestTheOperationTimeoutCancelsAtThePACS(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reply := call(t, busy(0))
 		require.Equal(t, http.StatusBadGateway, reply.StatusCode())
-		assert.Equal(t, client.ProblemCodeOperationTimeout, reply.ApplicationProblemJSON502.Code)
-		assert.Equal(t, client.DICOMFaultStepMove, reply.ApplicationProblemJSON502.DICOM.Step)
+		assert.Equal(t, goclient.ProblemCodeOperationTimeout, reply.ApplicationProblemJSON502.Code)
+		assert.Equal(t, goclient.DICOMFaultStepMove, reply.ApplicationProblemJSON502.DICOM.Step)
 	})
 	synctest.Test(t, func(t *testing.T) {
 		reply := call(t, busy(1))
@@ -93,7 +93,7 @@ func TestAPACSThatDoesNotMoveIsAnOrdinary502(t *testing.T) {
 		plain, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
 		require.NoError(t, err)
 		require.Equal(t, http.StatusBadGateway, plain.StatusCode(), "%s", plain.Body)
-		assert.Equal(t, client.ProblemCodeNoPresentationContext, plain.ApplicationProblemJSON502.Code)
+		assert.Equal(t, goclient.ProblemCodeNoPresentationContext, plain.ApplicationProblemJSON502.Code)
 		response := r.stream(t, t.Context())
 		defer response.Body.Close()
 		assert.Equal(t, http.StatusBadGateway, response.StatusCode)

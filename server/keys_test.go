@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
@@ -74,7 +74,7 @@ func TestOnlyCallersWithAKeyGetIn(t *testing.T) {
 			status, h, answer := r.post(t, path, body, header...)
 			assert.Equal(t, http.StatusUnauthorized, status, name)
 			assert.Equal(t, "Bearer", h.Get("WWW-Authenticate"))
-			assert.Equal(t, client.ProblemCodeUnauthorized, problemIn(t, answer).Code)
+			assert.Equal(t, goclient.ProblemCodeUnauthorized, problemIn(t, answer).Code)
 			assert.NotContains(t, answer, "127.0.0.1")
 		}
 	}

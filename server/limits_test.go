@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
@@ -73,7 +73,7 @@ func TestACallerThatNeverEndsItsBodyIsCutOff(t *testing.T) {
 	body, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusBadRequest, response.StatusCode)
-	assert.Equal(t, client.ProblemCodeInvalidRequest, problemIn(t, string(body)).Code)
+	assert.Equal(t, goclient.ProblemCodeInvalidRequest, problemIn(t, string(body)).Code)
 	_, err = connection.Read(make([]byte, 1))
 	assert.ErrorIs(t, err, io.EOF, "the connection is closed")
 }

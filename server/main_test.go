@@ -23,7 +23,7 @@ import (
 	"go.uber.org/goleak"
 
 	"dicom-qr-gateway/gen/api"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
@@ -59,7 +59,7 @@ func (g *fakeGateway) Wait(context.Context) error { return g.waitErr }
 // against the contract.
 type running struct {
 	url    string
-	api    *client.ClientWithResponses
+	api    *goclient.ClientWithResponses
 	http   *http.Client
 	logs   *safeBuffer
 	server *Server
@@ -128,7 +128,7 @@ func serveOn(
 
 	r.http = &http.Client{Transport: checkingTransport{t, transport, embeddedContract(t)}}
 	r.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	r.api, err = client.NewClientWithResponses(r.url, client.WithHTTPClient(r.http))
+	r.api, err = goclient.NewClientWithResponses(r.url, goclient.WithHTTPClient(r.http))
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
@@ -249,9 +249,9 @@ func (r *running) do(t *testing.T, method, path string, body io.Reader, header .
 	return response.StatusCode, response.Header, string(answer)
 }
 
-func problemIn(t *testing.T, body string) client.Problem {
+func problemIn(t *testing.T, body string) goclient.Problem {
 	t.Helper()
-	var p client.Problem
+	var p goclient.Problem
 	require.NoError(t, json.Unmarshal([]byte(body), &p), "%s", body)
 	return p
 }
@@ -317,14 +317,14 @@ const (
 	studyUID    = "1.2.840.99999.1"
 )
 
-func queryRequest() client.QueryRequest {
-	return client.QueryRequest{
+func queryRequest() goclient.QueryRequest {
+	return goclient.QueryRequest{
 		PACSIP: "127.0.0.1", PACSPort: 104, PACSAETitle: "PACS", CFindAETitle: "GATEWAY", PatientID: patientID,
 	}
 }
 
-func retrieveRequest() client.RetrieveRequest {
-	return client.RetrieveRequest{
+func retrieveRequest() goclient.RetrieveRequest {
+	return goclient.RetrieveRequest{
 		PACSIP: "127.0.0.1", PACSPort: 104, PACSAETitle: "PACS", CFindAETitle: "GATEWAY", PatientID: patientID,
 		CMoveAETitle: "DEST",
 	}

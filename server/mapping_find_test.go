@@ -12,7 +12,7 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
@@ -26,10 +26,10 @@ type findRow struct {
 
 	status   int
 	studies  []string // of a 200, by number
-	warnings []client.WarningCode
+	warnings []goclient.WarningCode
 	// Of a 502.
-	code        client.ProblemCode
-	step        client.DICOMFaultStep
+	code        goclient.ProblemCode
+	step        goclient.DICOMFaultStep
 	dicomStatus string
 }
 
@@ -51,30 +51,30 @@ func findRows() []findRow {
 
 		{
 			name: "other patient dropped", find: answers(0, another(1), match(2)), status: 200, studies: []string{"2"},
-			warnings: []client.WarningCode{client.OtherPatientDropped},
+			warnings: []goclient.WarningCode{goclient.OtherPatientDropped},
 		},
 		{
 			name: "nothing but another patient", find: answers(0, another(1)), status: 404,
-			warnings: []client.WarningCode{client.OtherPatientDropped},
+			warnings: []goclient.WarningCode{goclient.OtherPatientDropped},
 		},
 		{
 			name: "a study that is another patient's, too", find: answers(0, match(1), another(1), match(2)), status: 200, studies: []string{"2"},
-			warnings: []client.WarningCode{client.OtherPatientDropped, client.OtherPatientDropped},
+			warnings: []goclient.WarningCode{goclient.OtherPatientDropped, goclient.OtherPatientDropped},
 		},
 		{
 			name: "no Study Instance UID dropped", find: answers(0, match(1).with(tag.StudyInstanceUID, ""), match(2)), status: 200,
-			studies: []string{"2"}, warnings: []client.WarningCode{client.NoStudyInstanceUIDDropped},
+			studies: []string{"2"}, warnings: []goclient.WarningCode{goclient.NoStudyInstanceUIDDropped},
 		},
 		{
 			name: "duplicates merged", find: answers(0, match(1), match(1), match(2)), status: 200, studies: []string{"1", "2"},
-			warnings: []client.WarningCode{client.DuplicatesMerged},
+			warnings: []goclient.WarningCode{goclient.DuplicatesMerged},
 		},
 		{
 			name: "FF01", find: func(a *association) {
 				a.SendMessage(a.response(dicomnet.StatusPendingWarning, noCounters, match(1).encoded()))
 				a.done(0)
 			},
-			status: 200, studies: []string{"1"}, warnings: []client.WarningCode{client.OptionalKeysUnsupported},
+			status: 200, studies: []string{"1"}, warnings: []goclient.WarningCode{goclient.OptionalKeysUnsupported},
 		},
 		{
 			name: "an undecodable match among others", find: func(a *association) {
@@ -82,60 +82,60 @@ func findRows() []findRow {
 				a.match(match(2))
 				a.done(0)
 			},
-			status: 200, studies: []string{"2"}, warnings: []client.WarningCode{client.MatchUndecodable},
+			status: 200, studies: []string{"2"}, warnings: []goclient.WarningCode{goclient.MatchUndecodable},
 		},
 		{
 			name: "nothing but an undecodable match", find: func(a *association) {
 				a.pending(undecodable)
 				a.done(0)
 			},
-			status: 502, code: client.ProblemCodeProtocolError, step: client.DICOMFaultStepFind,
+			status: 502, code: goclient.ProblemCodeProtocolError, step: goclient.DICOMFaultStepFind,
 		},
 		{
 			name: "text without a character set", find: answers(0, match(1).with(tag.PatientName, "\xc4")),
-			status: 200, studies: []string{"1"}, warnings: []client.WarningCode{client.CharacterSetAssumed},
+			status: 200, studies: []string{"1"}, warnings: []goclient.WarningCode{goclient.CharacterSetAssumed},
 		},
 		{
 			name: "a transfer syntax other than negotiated", find: func(a *association) {
 				a.pending(match(1).explicit())
 				a.done(0)
 			},
-			status: 200, studies: []string{"1"}, warnings: []client.WarningCode{client.TransferSyntaxAssumed},
+			status: 200, studies: []string{"1"}, warnings: []goclient.WarningCode{goclient.TransferSyntaxAssumed},
 		},
 
 		{
 			name: "a failure after matches", find: answers(0xA700, match(1), match(2)),
-			status: 502, code: client.ProblemCodeFindFailed, step: client.DICOMFaultStepFind, dicomStatus: "A700",
+			status: 502, code: goclient.ProblemCodeFindFailed, step: goclient.DICOMFaultStepFind, dicomStatus: "A700",
 		},
 		{
 			name: "a failure at once", find: answers(0xA900),
-			status: 502, code: client.ProblemCodeFindFailed, step: client.DICOMFaultStepFind, dicomStatus: "A900",
+			status: 502, code: goclient.ProblemCodeFindFailed, step: goclient.DICOMFaultStepFind, dicomStatus: "A900",
 		},
 		{
 			name: "a warning after matches", find: answers(0xB001, match(1)),
-			status: 502, code: client.ProblemCodeFindFailed, step: client.DICOMFaultStepFind, dicomStatus: "B001",
+			status: 502, code: goclient.ProblemCodeFindFailed, step: goclient.DICOMFaultStepFind, dicomStatus: "B001",
 		},
 		{
 			name: "FE00 that nobody asked for", find: answers(0xFE00, match(1)),
-			status: 502, code: client.ProblemCodeFindFailed, step: client.DICOMFaultStepFind, dicomStatus: "FE00",
+			status: 502, code: goclient.ProblemCodeFindFailed, step: goclient.DICOMFaultStepFind, dicomStatus: "FE00",
 		},
 		{
 			name: "an abort after matches", find: func(a *association) {
 				a.match(match(1))
 				a.abort()
 			},
-			status: 502, code: client.ProblemCodeAssociationAborted, step: client.DICOMFaultStepFind,
+			status: 502, code: goclient.ProblemCodeAssociationAborted, step: goclient.DICOMFaultStepFind,
 		},
 		{
 			name: "a closed connection after matches", find: func(a *association) {
 				a.match(match(1))
 				_ = a.Conn.Close()
 			},
-			status: 502, code: client.ProblemCodeConnectionLost, step: client.DICOMFaultStepFind,
+			status: 502, code: goclient.ProblemCodeConnectionLost, step: goclient.DICOMFaultStepFind,
 		},
 		{
 			name: "a silence after matches", find: func(a *association) { a.match(match(1)) },
-			status: 502, code: client.ProblemCodeDIMSETimeout, step: client.DICOMFaultStepFind,
+			status: 502, code: goclient.ProblemCodeDIMSETimeout, step: goclient.DICOMFaultStepFind,
 		},
 		{
 			name: "too many matches", max: 2, find: func(a *association) {
@@ -145,14 +145,14 @@ func findRows() []findRow {
 				a.awaitCancel()
 				a.done(dicomnet.StatusCancel)
 			},
-			status: 502, code: client.ProblemCodeTooManyMatches, step: client.DICOMFaultStepFind,
+			status: 502, code: goclient.ProblemCodeTooManyMatches, step: goclient.DICOMFaultStepFind,
 		},
 		{
 			name: "as many matches as are read", max: 2, find: answers(0, match(1), match(2)), status: 200, studies: []string{"1", "2"},
 		},
 		{
 			name: "a rejection", greet: (*association).reject,
-			status: 502, code: client.ProblemCodeAssociationRejected, step: client.DICOMFaultStepAssociate,
+			status: 502, code: goclient.ProblemCodeAssociationRejected, step: goclient.DICOMFaultStepAssociate,
 		},
 	}
 }
@@ -213,7 +213,7 @@ func (row *findRow) stream(t *testing.T, r *running) {
 		return
 	}
 	all := events(t, response.Body)
-	var matched client.MatchedEvent
+	var matched goclient.MatchedEvent
 	require.NoError(t, json.Unmarshal([]byte(all[0].data), &matched))
 	assert.Equal(t, row.studies, numbersOf(matched.StudyDetails))
 	assert.Equal(t, row.warnings, codesOf(matched.Warnings))
@@ -227,7 +227,7 @@ func (row *findRow) check(t *testing.T, body []byte) {
 	assert.NotContains(t, string(body), patientID)
 	p := problemIn(t, string(body))
 	if row.status == http.StatusNotFound {
-		assert.Equal(t, client.ProblemCodeNoStudyMatched, p.Code)
+		assert.Equal(t, goclient.ProblemCodeNoStudyMatched, p.Code)
 		assert.Equal(t, row.warnings, codesOf(p.Warnings))
 		return
 	}
@@ -242,7 +242,7 @@ func (row *findRow) check(t *testing.T, body []byte) {
 	assert.Equal(t, row.dicomStatus, *p.DICOM.Status)
 }
 
-func numbersOf(studies []client.Study) []string {
+func numbersOf(studies []goclient.Study) []string {
 	var numbers []string
 	for i := range studies {
 		numbers = append(numbers, strings.TrimPrefix(studies[i].StudyInstanceUID, studyUID+"."))

@@ -15,7 +15,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/pdu"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
@@ -31,9 +31,9 @@ type outcomeRow struct {
 	// dash for null, and the instances that failed; of a 502 in the stream alone.
 	retrievals []string
 	message    string
-	warnings   []client.WarningCode
+	warnings   []goclient.WarningCode
 	// Of a 502.
-	code        client.ProblemCode
+	code        goclient.ProblemCode
 	dicomStatus string
 	seen        []string // by the PACS; nil: not looked at
 }
@@ -104,20 +104,20 @@ func outcomeRows() []outcomeRow {
 		},
 		{
 			name: "final 0000 with zero completed", studies: 1, move: finally(0x0000, counters{0, 0, 0, -1}),
-			status: 502, code: client.ProblemCodeMoveFailed, dicomStatus: "0000", retrievals: []string{"1 failed 0000 0/0/0"},
+			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "0000", retrievals: []string{"1 failed 0000 0/0/0"},
 		},
 		{
 			name: "final 0000 with nothing but failures", studies: 1, move: finally(0x0000, counters{0, 5, 0, -1}),
-			status: 502, code: client.ProblemCodeMoveFailed, dicomStatus: "0000", retrievals: []string{"1 failed 0000 0/5/0"},
+			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "0000", retrievals: []string{"1 failed 0000 0/5/0"},
 		},
 		{
 			name: "B000 with some failed", studies: 1, move: finally(0xB000, counters{3, 1, 0, -1}, "1.2.3", "no UID"),
 			status: 207, message: "The study was moved in part.", retrievals: []string{"1 partial B000 3/1/0 1.2.3"},
-			warnings: []client.WarningCode{client.ValueMalformed},
+			warnings: []goclient.WarningCode{goclient.ValueMalformed},
 		},
 		{
 			name: "B000 with everything failed", studies: 1, move: finally(0xB000, counters{0, 5, 0, -1}, "1.2.3"),
-			status: 502, code: client.ProblemCodeMoveFailed, dicomStatus: "B000", retrievals: []string{"1 failed B000 0/5/0 1.2.3"},
+			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "B000", retrievals: []string{"1 failed B000 0/5/0 1.2.3"},
 		},
 		{
 			name: "B000 without counters", studies: 1, move: finally(0xB000, noCounters),
@@ -130,16 +130,16 @@ func outcomeRows() []outcomeRow {
 		},
 		{
 			name: "FE00 that nobody asked for, before anything was moved", studies: 1, move: finally(0xFE00, noCounters),
-			status: 502, code: client.ProblemCodeMoveFailed, dicomStatus: "FE00", retrievals: []string{"1 cancelled FE00 -/-/-"},
+			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "FE00", retrievals: []string{"1 cancelled FE00 -/-/-"},
 		},
 		{
 			name: "A801", studies: 2, move: finally(0xA801, noCounters),
-			status: 502, code: client.ProblemCodeMoveDestinationUnknown, dicomStatus: "A801",
+			status: 502, code: goclient.ProblemCodeMoveDestinationUnknown, dicomStatus: "A801",
 			retrievals: []string{"1 failed A801 -/-/-", "2 failed A801 -/-/-"},
 		},
 		{
 			name: "A702 with the list of failed instances", studies: 1, move: finally(0xA702, counters{0, 2, 0, -1}, "1.2.3", "1.2.4"),
-			status: 502, code: client.ProblemCodeMoveFailed, dicomStatus: "A702", retrievals: []string{"1 failed A702 0/2/0 1.2.3 1.2.4"},
+			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "A702", retrievals: []string{"1 failed A702 0/2/0 1.2.3 1.2.4"},
 		},
 		{
 			name: "A702 in one of two studies", studies: 2, move: oneOfTwo(finally(0xA702, counters{0, 2, 0, -1}, "1.2.3")),
@@ -152,11 +152,11 @@ func outcomeRows() []outcomeRow {
 		},
 		{
 			name: "C000", studies: 1, move: finally(0xC000, counters{0, 0, 0, -1}),
-			status: 502, code: client.ProblemCodeMoveFailed, dicomStatus: "C000", retrievals: []string{"1 failed C000 0/0/0"},
+			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "C000", retrievals: []string{"1 failed C000 0/0/0"},
 		},
 		{
 			name: "a status that no class has", studies: 1, move: finally(0xFF77, noCounters),
-			status: 502, code: client.ProblemCodeMoveFailed, dicomStatus: "FF77", retrievals: []string{"1 failed FF77 -/-/-"},
+			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "FF77", retrievals: []string{"1 failed FF77 -/-/-"},
 		},
 		{
 			name: "an abort in the second of five", studies: 5, move: inSecond((*association).abort),
@@ -196,22 +196,22 @@ func outcomeRows() []outcomeRow {
 		{
 			name: "an abort before anything was moved, and nobody let in again", studies: 2,
 			move: func(a *association, _ int) { a.abort() }, greet: onlyFirst,
-			status: 502, code: client.ProblemCodeAssociationAborted, retrievals: []string{"1 failed  -/-/-", "2 not_attempted  -/-/-"},
+			status: 502, code: goclient.ProblemCodeAssociationAborted, retrievals: []string{"1 failed  -/-/-", "2 not_attempted  -/-/-"},
 		},
 		{
 			name: "a connection closed before anything was moved", studies: 1, move: func(a *association, _ int) { _ = a.Conn.Close() },
-			status: 502, code: client.ProblemCodeConnectionLost, retrievals: []string{"1 failed  -/-/-"},
+			status: 502, code: goclient.ProblemCodeConnectionLost, retrievals: []string{"1 failed  -/-/-"},
 		},
 		{
 			name: "a silence before anything was moved", studies: 1, move: func(*association, int) {},
-			status: 502, code: client.ProblemCodeDIMSETimeout, retrievals: []string{"1 failed  -/-/-"},
+			status: 502, code: goclient.ProblemCodeDIMSETimeout, retrievals: []string{"1 failed  -/-/-"},
 		},
 		{
 			name: "a release in mid-operation", studies: 1, move: func(a *association, _ int) {
 				a.SendPDU(&pdu.ReleaseRQ{})
 				a.Expect(pdu.TypeReleaseRP)
 			},
-			status: 502, code: client.ProblemCodeAssociationReleased, retrievals: []string{"1 failed  -/-/-"},
+			status: 502, code: goclient.ProblemCodeAssociationReleased, retrievals: []string{"1 failed  -/-/-"},
 		},
 	}
 }
@@ -238,9 +238,9 @@ func (row *outcomeRow) plain(t *testing.T, p *pacs, r *running) []byte {
 	require.Equal(t, row.status, reply.StatusCode(), "%s", reply.Body)
 	switch row.status {
 	case http.StatusOK:
-		row.check(t, reply.JSON200, client.RetrieveResponseStatusOk)
+		row.check(t, reply.JSON200, goclient.RetrieveResponseStatusOk)
 	case http.StatusMultiStatus:
-		row.check(t, reply.JSON207, client.RetrieveResponseStatusPartial)
+		row.check(t, reply.JSON207, goclient.RetrieveResponseStatusPartial)
 	default:
 		row.checkProblem(t, reply.ApplicationProblemJSON502)
 	}
@@ -260,7 +260,7 @@ func settle(t *testing.T) {
 	synctest.Wait()
 }
 
-func (row *outcomeRow) check(t *testing.T, answer *client.RetrieveResponse, status client.RetrieveResponseStatus) {
+func (row *outcomeRow) check(t *testing.T, answer *goclient.RetrieveResponse, status goclient.RetrieveResponseStatus) {
 	t.Helper()
 	assert.Equal(t, status, answer.Status)
 	assert.Equal(t, row.message, answer.Message)
@@ -269,7 +269,7 @@ func (row *outcomeRow) check(t *testing.T, answer *client.RetrieveResponse, stat
 	ok := 0
 	for i := range answer.Retrievals {
 		assert.Equal(t, answer.StudyDetails[i].StudyInstanceUID, answer.Retrievals[i].StudyInstanceUID)
-		if answer.Retrievals[i].Status == client.RetrievalStatusOk {
+		if answer.Retrievals[i].Status == goclient.RetrievalStatusOk {
 			ok++
 		}
 	}
@@ -277,11 +277,11 @@ func (row *outcomeRow) check(t *testing.T, answer *client.RetrieveResponse, stat
 	assert.Equal(t, row.warnings, codesOf(answer.Warnings))
 }
 
-func (row *outcomeRow) checkProblem(t *testing.T, p *client.Problem) {
+func (row *outcomeRow) checkProblem(t *testing.T, p *goclient.Problem) {
 	t.Helper()
 	assert.Equal(t, row.code, p.Code)
 	require.NotNil(t, p.DICOM)
-	assert.Equal(t, client.DICOMFaultStepMove, p.DICOM.Step)
+	assert.Equal(t, goclient.DICOMFaultStepMove, p.DICOM.Step)
 	if row.dicomStatus == "" {
 		assert.Nil(t, p.DICOM.Status)
 		return
@@ -327,20 +327,20 @@ func (row *outcomeRow) streamed(t *testing.T, r *running, plain []byte) {
 // retrievedIn are the events of that name.
 func retrievedIn(t *testing.T, all []event) []string {
 	t.Helper()
-	var told []client.Retrieval
+	var told []goclient.Retrieval
 	for _, e := range all {
 		if e.name != "retrieved" {
 			continue
 		}
 		e.valid(t, "Retrieval")
-		var retrieval client.Retrieval
+		var retrieval goclient.Retrieval
 		require.NoError(t, json.Unmarshal([]byte(e.data), &retrieval))
 		told = append(told, retrieval)
 	}
 	return linesOf(told)
 }
 
-func linesOf(retrievals []client.Retrieval) []string {
+func linesOf(retrievals []goclient.Retrieval) []string {
 	counter := func(n *int) string {
 		if n == nil {
 			return "-"
@@ -357,8 +357,8 @@ func linesOf(retrievals []client.Retrieval) []string {
 	return lines
 }
 
-func codesOf(warnings []client.Warning) []client.WarningCode {
-	var codes []client.WarningCode
+func codesOf(warnings []goclient.Warning) []goclient.WarningCode {
+	var codes []goclient.WarningCode
 	for _, w := range warnings {
 		codes = append(codes, w.Code)
 	}

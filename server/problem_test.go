@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
@@ -23,119 +23,119 @@ func TestEveryFailureOfADICOMOperationHasItsCodeAndNothingOfTheCause(t *testing.
 	r := start(t, gateway)
 	for name, test := range map[string]struct {
 		err   error
-		code  client.ProblemCode
-		dicom client.DICOMFault
+		code  goclient.ProblemCode
+		dicom goclient.DICOMFault
 	}{
 		"refused": {
 			at(dicomnet.StepConnect, &dicomnet.ConnectError{Err: secret}),
-			client.ProblemCodePACSUnreachable,
-			client.DICOMFault{Step: client.DICOMFaultStepConnect},
+			goclient.ProblemCodePACSUnreachable,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepConnect},
 		},
 		"no such name": {
 			at(dicomnet.StepConnect, &dicomnet.ConnectError{Err: &net.DNSError{Err: "no such host", Name: "10.9.8.7"}}),
-			client.ProblemCodeNameResolutionFailed,
-			client.DICOMFault{Step: client.DICOMFaultStepConnect},
+			goclient.ProblemCodeNameResolutionFailed,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepConnect},
 		},
 		"connection timeout": {
 			at(dicomnet.StepConnect, &dicomnet.TimeoutError{Timer: dicomnet.TimerConnection}),
-			client.ProblemCodeConnectionTimeout,
-			client.DICOMFault{Step: client.DICOMFaultStepConnect},
+			goclient.ProblemCodeConnectionTimeout,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepConnect},
 		},
 		"tls": {
 			at(dicomnet.StepTLS, &dicomnet.TLSError{Err: secret}),
-			client.ProblemCodeTLSFailed,
-			client.DICOMFault{Step: client.DICOMFaultStepTLS},
+			goclient.ProblemCodeTLSFailed,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepTLS},
 		},
 		"tls expected": {
 			at(dicomnet.StepAssociate, dicomnet.ErrTLSExpected),
-			client.ProblemCodeTLSExpected,
-			client.DICOMFault{Step: client.DICOMFaultStepAssociate},
+			goclient.ProblemCodeTLSExpected,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepAssociate},
 		},
 		"not DICOM": {
 			at(dicomnet.StepAssociate, &dicomnet.ProtocolError{Detail: "first byte", Err: dicomnet.ErrNotDICOM}),
-			client.ProblemCodeNotADicomPeer,
-			client.DICOMFault{Step: client.DICOMFaultStepAssociate},
+			goclient.ProblemCodeNotADicomPeer,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepAssociate},
 		},
 		"rejected": {
 			at(dicomnet.StepAssociate, &dicomnet.RejectError{Result: 1, Source: 1, Reason: 7}),
-			client.ProblemCodeAssociationRejected,
-			client.DICOMFault{
-				Step: client.DICOMFaultStepAssociate, Result: new("rejected-permanent"), Source: new("service-user"),
+			goclient.ProblemCodeAssociationRejected,
+			goclient.DICOMFault{
+				Step: goclient.DICOMFaultStepAssociate, Result: new("rejected-permanent"), Source: new("service-user"),
 				Reason: new("called-AE-title-not-recognized"),
 			},
 		},
 		"association timeout": {
 			at(dicomnet.StepAssociate, &dicomnet.TimeoutError{Timer: dicomnet.TimerACSE}),
-			client.ProblemCodeAssociationTimeout,
-			client.DICOMFault{Step: client.DICOMFaultStepAssociate},
+			goclient.ProblemCodeAssociationTimeout,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepAssociate},
 		},
 		"aborted": {
 			at(dicomnet.StepFind, &dicomnet.AbortError{Remote: true, Source: 2, Reason: 1}),
-			client.ProblemCodeAssociationAborted,
-			client.DICOMFault{Step: client.DICOMFaultStepFind, Source: new("service-provider"), Reason: new("unrecognized-PDU")},
+			goclient.ProblemCodeAssociationAborted,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepFind, Source: new("service-provider"), Reason: new("unrecognized-PDU")},
 		},
 		"released": {
 			at(dicomnet.StepFind, dicomnet.ErrReleased),
-			client.ProblemCodeAssociationReleased,
-			client.DICOMFault{Step: client.DICOMFaultStepFind},
+			goclient.ProblemCodeAssociationReleased,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepFind},
 		},
 		"lost": {
 			at(dicomnet.StepFind, dicomnet.ErrConnectionLost),
-			client.ProblemCodeConnectionLost,
-			client.DICOMFault{Step: client.DICOMFaultStepFind},
+			goclient.ProblemCodeConnectionLost,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepFind},
 		},
 		"no context": {
 			at(dicomnet.StepAssociate, &dicomnet.NoContextError{}),
-			client.ProblemCodeNoPresentationContext,
-			client.DICOMFault{Step: client.DICOMFaultStepAssociate},
+			goclient.ProblemCodeNoPresentationContext,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepAssociate},
 		},
 		"find failed": {
 			at(dicomnet.StepFind, &dicomnet.StatusError{
 				Op: dicomnet.StepFind, Status: dicomnet.StatusOutOfResources,
 				Detail: dicomnet.StatusDetail{ErrorComment: patientName},
 			}),
-			client.ProblemCodeFindFailed,
-			client.DICOMFault{Step: client.DICOMFaultStepFind, Status: new("A700"), Meaning: new("refused: out of resources")},
+			goclient.ProblemCodeFindFailed,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepFind, Status: new("A700"), Meaning: new("refused: out of resources")},
 		},
 		"dimse timeout": {
 			at(dicomnet.StepFind, &dicomnet.TimeoutError{Timer: dicomnet.TimerDIMSE}),
-			client.ProblemCodeDIMSETimeout,
-			client.DICOMFault{Step: client.DICOMFaultStepFind},
+			goclient.ProblemCodeDIMSETimeout,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepFind},
 		},
 		"network timeout": {
 			at(dicomnet.StepFind, &dicomnet.TimeoutError{Timer: dicomnet.TimerNetwork}),
-			client.ProblemCodeNetworkTimeout,
-			client.DICOMFault{Step: client.DICOMFaultStepFind},
+			goclient.ProblemCodeNetworkTimeout,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepFind},
 		},
 		"too many matches": {
 			at(dicomnet.StepFind, &qr.TooManyMatchesError{Max: 10}),
-			client.ProblemCodeTooManyMatches,
-			client.DICOMFault{Step: client.DICOMFaultStepFind},
+			goclient.ProblemCodeTooManyMatches,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepFind},
 		},
 		"limit": {
 			at(dicomnet.StepFind, &dicomnet.LimitError{What: "data set", Max: 1}),
-			client.ProblemCodeLimitExceeded,
-			client.DICOMFault{Step: client.DICOMFaultStepFind},
+			goclient.ProblemCodeLimitExceeded,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepFind},
 		},
 		"protocol": {
 			at(dicomnet.StepFind, &dicomnet.ProtocolError{Detail: "odd"}),
-			client.ProblemCodeProtocolError,
-			client.DICOMFault{Step: client.DICOMFaultStepFind},
+			goclient.ProblemCodeProtocolError,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepFind},
 		},
 		"undecodable": {
 			at(dicomnet.StepFind, &dicomnet.DataSetError{Err: secret}),
-			client.ProblemCodeProtocolError,
-			client.DICOMFault{Step: client.DICOMFaultStepFind},
+			goclient.ProblemCodeProtocolError,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepFind},
 		},
 		"operation timeout": {
 			at(dicomnet.StepFind, &qr.OperationTimeoutError{}),
-			client.ProblemCodeOperationTimeout,
-			client.DICOMFault{Step: client.DICOMFaultStepFind},
+			goclient.ProblemCodeOperationTimeout,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepFind},
 		},
 		"cancelled": {
 			at(dicomnet.StepFind, context.Canceled),
-			client.ProblemCodeCancelled,
-			client.DICOMFault{Step: client.DICOMFaultStepFind},
+			goclient.ProblemCodeCancelled,
+			goclient.DICOMFault{Step: goclient.DICOMFaultStepFind},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -171,11 +171,11 @@ func TestStatusOfAnErrorThatCarriesNoStep(t *testing.T) {
 func TestAnErrorThatNobodyKnowsIsA500ThatTellsNothing(t *testing.T) {
 	r := start(t, answering(nil, errUnexpected))
 
-	reply, err := r.api.QueryWithResponse(t.Context(), &client.QueryParams{XCorrelationID: new("mine-1")}, queryRequest())
+	reply, err := r.api.QueryWithResponse(t.Context(), &goclient.QueryParams{XCorrelationID: new("mine-1")}, queryRequest())
 
 	require.NoError(t, err)
 	require.Equal(t, http.StatusInternalServerError, reply.StatusCode())
-	assert.Equal(t, client.ProblemCodeInternalError, reply.ApplicationProblemJSON500.Code)
+	assert.Equal(t, goclient.ProblemCodeInternalError, reply.ApplicationProblemJSON500.Code)
 	assert.NotContains(t, string(reply.Body), patientName)
 	assert.NotContains(t, r.logs.String(), patientName)
 	lines := r.logs.lines(t, "internal error")
@@ -195,7 +195,7 @@ func TestAFilterThatCannotBeAskedForIsA400(t *testing.T) {
 	r := start(t, answering(nil, &qr.FilterError{Field: "patient ID"}))
 	status, _, body := r.post(t, "/q", queryBody)
 	assert.Equal(t, http.StatusBadRequest, status)
-	assert.Equal(t, client.ProblemCodeInvalidRequest, problemIn(t, body).Code)
+	assert.Equal(t, goclient.ProblemCodeInvalidRequest, problemIn(t, body).Code)
 }
 
 func TestAPanicIsA500WithItsPlaceInTheLog(t *testing.T) {

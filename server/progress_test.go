@@ -19,7 +19,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
@@ -60,7 +60,7 @@ func TestProgressComesAsItIsMade(t *testing.T) {
 				return
 			}
 			e.valid(t, "ProgressEvent")
-			var progress client.ProgressEvent
+			var progress goclient.ProgressEvent
 			require.NoError(t, json.Unmarshal([]byte(e.data), &progress))
 			told++
 			assert.Equal(t, time.Duration(told)*2*time.Second, time.Since(begin), "at once, not when a buffer is full")
@@ -172,7 +172,7 @@ func TestMemoryDoesNotGrowWithMatchesBeyondTheAnswer(t *testing.T) {
 	}}
 	r := start(t, p.through(t, qr.Options{MaxMatches: 2 * late}))
 	query := queryRequest()
-	query.StudyInstanceUIDs = &client.StudyInstanceUIDs{uidOf(1)}
+	query.StudyInstanceUIDs = &goclient.StudyInstanceUIDs{uidOf(1)}
 	reply, err := r.api.QueryWithResponse(t.Context(), nil, query)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, reply.StatusCode(), "%s", reply.Body)

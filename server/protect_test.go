@@ -19,7 +19,7 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/dicomnet/pdu"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
@@ -200,7 +200,7 @@ func TestWhoeverWaitsForAPACSForTooLongIsToldSo(t *testing.T) {
 	assert.Less(t, took, 10*time.Second)
 	status, header, answer := r.post(t, "/q", queryAt("127.0.0.1", port))
 	assert.Equal(t, http.StatusServiceUnavailable, status)
-	assert.Equal(t, client.ProblemCodePACSBusy, problemIn(t, answer).Code)
+	assert.Equal(t, goclient.ProblemCodePACSBusy, problemIn(t, answer).Code)
 	assert.Equal(t, "5", header.Get("Retry-After"))
 	echo := echoRequest(port)
 	reply, err := r.api.EchoWithResponse(t.Context(), nil, echo)
@@ -237,7 +237,7 @@ func TestOperationsAreBounded(t *testing.T) {
 		body := map[string]string{"/q": queryBody, "/qr": retrieveBody, "/echo": echoBody}[path]
 		status, header, answer := r.post(t, path, body)
 		assert.Equal(t, http.StatusServiceUnavailable, status)
-		assert.Equal(t, client.ProblemCodeTooManyOperations, problemIn(t, answer).Code)
+		assert.Equal(t, goclient.ProblemCodeTooManyOperations, problemIn(t, answer).Code)
 		assert.Equal(t, "5", header.Get("Retry-After"))
 	}
 	status, _, _ := r.post(t, "/q", `{}`)

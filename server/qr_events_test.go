@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
@@ -118,12 +118,12 @@ func TestEventsOfARetrieve(t *testing.T) {
 		assert.Equal(t, want.name, all[i].name)
 		all[i].valid(t, want.schema)
 	}
-	var progress client.ProgressEvent
+	var progress goclient.ProgressEvent
 	require.NoError(t, json.Unmarshal([]byte(all[3].data), &progress))
 	assert.Equal(t, 2, progress.StudyIndex)
 	assert.Equal(t, 2, progress.CompletedTotal)
 	assert.Nil(t, progress.Failed)
-	var result client.ResultEvent
+	var result goclient.ResultEvent
 	require.NoError(t, json.Unmarshal([]byte(all[5].data), &result))
 	assert.EqualValues(t, http.StatusOK, result.HTTPStatus)
 	assert.Equal(t, 2, result.SuccessCount)
@@ -153,7 +153,7 @@ func TestAStreamInWhichNothingWasMovedEndsWithAnError(t *testing.T) {
 	assert.Equal(t, "error", last.name)
 	last.valid(t, "Problem")
 	p := problemIn(t, last.data)
-	assert.Equal(t, client.ProblemCodeMoveDestinationUnknown, p.Code)
+	assert.Equal(t, goclient.ProblemCodeMoveDestinationUnknown, p.Code)
 	assert.Equal(t, response.Header.Get("X-Correlation-ID"), *p.CorrelationID)
 	assert.NotContains(t, last.data, patientName)
 	assert.EqualValues(t, http.StatusBadGateway, waitForLine(t, r, "request")["outcome_status"])
@@ -192,7 +192,7 @@ func TestAPanicInAStreamEndsItWithAnError(t *testing.T) {
 	all := events(t, response.Body)
 	require.Len(t, all, 2)
 	assert.Equal(t, "error", all[1].name)
-	assert.Equal(t, client.ProblemCodeInternalError, problemIn(t, all[1].data).Code)
+	assert.Equal(t, goclient.ProblemCodeInternalError, problemIn(t, all[1].data).Code)
 	waitForLine(t, r, "panic")
 	assert.NotContains(t, r.logs.String(), patientName)
 }

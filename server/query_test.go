@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
@@ -60,10 +60,10 @@ func TestQueryHandsOnEveryFilterWithoutOuterSpaces(t *testing.T) {
 		return &openapi_types.Date{Time: d}
 	}
 
-	reply, err := r.api.QueryWithResponse(t.Context(), nil, client.QueryRequest{
+	reply, err := r.api.QueryWithResponse(t.Context(), nil, goclient.QueryRequest{
 		PACSIP: "pacs.example", PACSPort: 11112, PACSAETitle: " PACS ", CFindAETitle: "GATEWAY ", PatientID: " Ä 1 ",
-		Modalities: &client.Modalities{"CT ", "MR"}, MaxYearsOld: new(5), MaxResults: new(7),
-		StudyInstanceUIDs: &client.StudyInstanceUIDs{"1.2", "1.3"}, AccessionNumber: new(" ACC 1 "),
+		Modalities: &goclient.Modalities{"CT ", "MR"}, MaxYearsOld: new(5), MaxResults: new(7),
+		StudyInstanceUIDs: &goclient.StudyInstanceUIDs{"1.2", "1.3"}, AccessionNumber: new(" ACC 1 "),
 		StudyDateFrom: day("2024-01-31"), StudyDateTo: day("2024-02-29"), PACSTLS: new(true),
 	})
 
@@ -82,13 +82,13 @@ func TestQueryWithoutAMatchIs404WithItsWarningsAndWithoutCorrelationIDInTheBody(
 		Warnings: []qr.Warning{{Code: qr.WarningOtherPatientDropped, Message: "1 match of another patient was dropped."}},
 	}, nil))
 
-	reply, err := r.api.QueryWithResponse(t.Context(), &client.QueryParams{XCorrelationID: new("mine-1")}, queryRequest())
+	reply, err := r.api.QueryWithResponse(t.Context(), &goclient.QueryParams{XCorrelationID: new("mine-1")}, queryRequest())
 
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNotFound, reply.StatusCode())
 	assert.Equal(t, "mine-1", reply.HTTPResponse.Header.Get("X-Correlation-ID"))
-	assert.Equal(t, client.ProblemCodeNoStudyMatched, reply.ApplicationProblemJSON404.Code)
-	assert.Equal(t, []client.Warning{{Code: client.OtherPatientDropped, Message: "1 match of another patient was dropped."}},
+	assert.Equal(t, goclient.ProblemCodeNoStudyMatched, reply.ApplicationProblemJSON404.Code)
+	assert.Equal(t, []goclient.Warning{{Code: goclient.OtherPatientDropped, Message: "1 match of another patient was dropped."}},
 		reply.ApplicationProblemJSON404.Warnings)
 }
 

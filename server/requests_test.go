@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
@@ -109,7 +109,7 @@ func TestWrongRequestsNameEachFaultAndRepeatNoValue(t *testing.T) {
 
 			require.Equal(t, http.StatusBadRequest, status, body)
 			p := problemIn(t, body)
-			assert.Equal(t, client.ProblemCodeInvalidRequest, p.Code)
+			assert.Equal(t, goclient.ProblemCodeInvalidRequest, p.Code)
 			var pointers []string
 			for _, fault := range p.Errors {
 				pointers = append(pointers, fault.Pointer)
@@ -212,7 +212,7 @@ func TestBodiesOver64KiBAre413(t *testing.T) {
 
 	status, _, body := r.post(t, "/q", fitting+" ")
 	assert.Equal(t, http.StatusRequestEntityTooLarge, status)
-	assert.Equal(t, client.ProblemCodePayloadTooLarge, problemIn(t, body).Code)
+	assert.Equal(t, goclient.ProblemCodePayloadTooLarge, problemIn(t, body).Code)
 
 	// Without a Content-Length the body is read to find out.
 	status, _, _ = r.do(t, http.MethodPost, "/qr", io.MultiReader(strings.NewReader(fitting), strings.NewReader(" ")))
@@ -231,7 +231,7 @@ func TestOtherContentTypesAre415(t *testing.T) {
 	} {
 		status, _, body := r.post(t, "/q", queryBody, header...)
 		assert.Equal(t, http.StatusUnsupportedMediaType, status, "%v", header)
-		assert.Equal(t, client.ProblemCodeUnsupportedMediaType, problemIn(t, body).Code)
+		assert.Equal(t, goclient.ProblemCodeUnsupportedMediaType, problemIn(t, body).Code)
 	}
 	for _, header := range [][]string{
 		{"Content-Type", "application/json; charset=UTF-8"},
@@ -257,7 +257,7 @@ func TestOtherMethodsAre405WithAllow(t *testing.T) {
 			assert.Equal(t, http.StatusMethodNotAllowed, status, "%s %s", method, path)
 			assert.Equal(t, allow, header.Get("Allow"), "%s %s", method, path)
 			if method != http.MethodHead {
-				assert.Equal(t, client.ProblemCodeMethodNotAllowed, problemIn(t, body).Code)
+				assert.Equal(t, goclient.ProblemCodeMethodNotAllowed, problemIn(t, body).Code)
 			}
 		}
 	}
@@ -269,7 +269,7 @@ func TestUnknownRoutesAre404(t *testing.T) {
 		for _, method := range []string{"GET", "POST", "OPTIONS"} {
 			status, _, body := r.do(t, method, path, nil)
 			assert.Equal(t, http.StatusNotFound, status, "%s %s", method, path)
-			assert.Equal(t, client.ProblemCodeRouteNotFound, problemIn(t, body).Code)
+			assert.Equal(t, goclient.ProblemCodeRouteNotFound, problemIn(t, body).Code)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
@@ -86,7 +86,7 @@ func TestOutcomesOfARetrieve(t *testing.T) {
 		status  int
 		message string
 		count   int
-		code    client.ProblemCode
+		code    goclient.ProblemCode
 	}{
 		"all": {outcome(nil, moved(1), moved(2)), 200, "All 2 studies were moved.", 2, ""},
 		"success without counters": {
@@ -97,25 +97,25 @@ func TestOutcomesOfARetrieve(t *testing.T) {
 			outcome(lost, moved(1), partly, failed, cancelled, notAttempted, notAttempted), 207,
 			"Not everything was moved: of 6 studies 1 completely, 1 in part, 1 failed, 1 cancelled, 2 not attempted.", 1, "",
 		},
-		"nothing, destination unknown": {outcome(errUnknownDestination, failed), 502, "", 0, client.ProblemCodeMoveDestinationUnknown},
+		"nothing, destination unknown": {outcome(errUnknownDestination, failed), 502, "", 0, goclient.ProblemCodeMoveDestinationUnknown},
 		"nothing, refused": {
 			outcome(&dicomnet.OpError{Step: dicomnet.StepMove, Err: &dicomnet.StatusError{
 				Op: dicomnet.StepMove, Status: dicomnet.StatusCannotPerform,
 			}}, failed),
-			502, "", 0, client.ProblemCodeMoveFailed,
+			502, "", 0, goclient.ProblemCodeMoveFailed,
 		},
 		"nothing, though the status is success": {
-			outcome(&dicomnet.OpError{Step: dicomnet.StepMove, Err: &qr.MoveOutcomeError{}}, failed), 502, "", 0, client.ProblemCodeMoveFailed,
+			outcome(&dicomnet.OpError{Step: dicomnet.StepMove, Err: &qr.MoveOutcomeError{}}, failed), 502, "", 0, goclient.ProblemCodeMoveFailed,
 		},
-		"nothing, lost": {outcome(lost, failed, notAttempted), 502, "", 0, client.ProblemCodeConnectionLost},
+		"nothing, lost": {outcome(lost, failed, notAttempted), 502, "", 0, goclient.ProblemCodeConnectionLost},
 		"nothing, timeout": {
 			outcome(&dicomnet.OpError{Step: dicomnet.StepMove, Err: &dicomnet.TimeoutError{Timer: dicomnet.TimerMove}}, failed),
-			502, "", 0, client.ProblemCodeMoveTimeout,
+			502, "", 0, goclient.ProblemCodeMoveTimeout,
 		},
-		"nothing, nobody knows why":   {outcome(errUnexpected, failed), 502, "", 0, client.ProblemCodeMoveFailed},
-		"nothing, and nobody asks":    {outcome(nil, failed), 502, "", 0, client.ProblemCodeMoveFailed},
-		"nothing, cancelled in time":  {outcome(&dicomnet.OpError{Step: dicomnet.StepMove, Err: context.Canceled}, cancelled), 502, "", 0, client.ProblemCodeCancelled},
-		"nothing matched":             {&qr.RetrieveResult{}, 404, "", 0, client.ProblemCodeNoStudyMatched},
+		"nothing, nobody knows why":   {outcome(errUnexpected, failed), 502, "", 0, goclient.ProblemCodeMoveFailed},
+		"nothing, and nobody asks":    {outcome(nil, failed), 502, "", 0, goclient.ProblemCodeMoveFailed},
+		"nothing, cancelled in time":  {outcome(&dicomnet.OpError{Step: dicomnet.StepMove, Err: context.Canceled}, cancelled), 502, "", 0, goclient.ProblemCodeCancelled},
+		"nothing matched":             {&qr.RetrieveResult{}, 404, "", 0, goclient.ProblemCodeNoStudyMatched},
 		"failed, but something moved": {outcome(lost, qr.Retrieval{Status: qr.RetrievalFailed, Completed: new(3)}), 207, "The study was moved in part.", 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -127,9 +127,9 @@ func TestOutcomesOfARetrieve(t *testing.T) {
 			switch test.status {
 			case http.StatusOK, http.StatusMultiStatus:
 				answer := reply.JSON200
-				want := client.RetrieveResponseStatusOk
+				want := goclient.RetrieveResponseStatusOk
 				if test.status == http.StatusMultiStatus {
-					answer, want = reply.JSON207, client.RetrieveResponseStatusPartial
+					answer, want = reply.JSON207, goclient.RetrieveResponseStatusPartial
 				}
 				assert.Equal(t, want, answer.Status)
 				assert.Equal(t, test.message, answer.Message)
@@ -145,7 +145,7 @@ func TestOutcomesOfARetrieve(t *testing.T) {
 				assert.Equal(t, test.code, p.Code)
 				assert.NotContains(t, string(reply.Body), patientName)
 				if test.status == http.StatusBadGateway {
-					assert.Equal(t, client.DICOMFaultStepMove, p.DICOM.Step)
+					assert.Equal(t, goclient.DICOMFaultStepMove, p.DICOM.Step)
 				}
 			}
 			assert.NotContains(t, r.logs.String(), patientName)
@@ -167,7 +167,7 @@ func TestTheMoveDestinationIsRequiredForARetrieve(t *testing.T) {
 	r := start(t, &fakeGateway{})
 	status, _, body := r.post(t, "/qr", queryBody)
 	assert.Equal(t, http.StatusBadRequest, status)
-	assert.Equal(t, []client.Fault{{Pointer: "/c_move_ae_title", Detail: "is required"}}, problemIn(t, body).Errors)
+	assert.Equal(t, []goclient.Fault{{Pointer: "/c_move_ae_title", Detail: "is required"}}, problemIn(t, body).Errors)
 }
 
 func TestAHandlerThatForgetsToAnswerIsA500(t *testing.T) {

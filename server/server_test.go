@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
@@ -28,7 +28,7 @@ func TestTheServiceTellsOfItself(t *testing.T) {
 
 	ready, err := r.api.GetReadyWithResponse(t.Context(), nil)
 	require.NoError(t, err)
-	assert.Equal(t, client.Ready, ready.JSON200.Status)
+	assert.Equal(t, goclient.Ready, ready.JSON200.Status)
 
 	version, err := r.api.GetVersionWithResponse(t.Context(), nil)
 	require.NoError(t, err)
@@ -84,7 +84,7 @@ func TestAShutdownLetsRunningOperationsEndAndTakesNoNewOnes(t *testing.T) {
 	refused, err := r.api.QueryWithResponse(t.Context(), nil, queryRequest())
 	require.NoError(t, err)
 	require.Equal(t, http.StatusServiceUnavailable, refused.StatusCode())
-	assert.Equal(t, client.ProblemCodeDraining, refused.ApplicationProblemJSON503.Code)
+	assert.Equal(t, goclient.ProblemCodeDraining, refused.ApplicationProblemJSON503.Code)
 	assert.Equal(t, "5", refused.HTTPResponse.Header.Get("Retry-After"))
 	assert.True(t, refused.HTTPResponse.Close, "the caller's next connection may go to another gateway")
 
@@ -112,7 +112,7 @@ func TestAShutdownCancelsWhatTakesTooLong(t *testing.T) {
 	reply, err := r.api.QueryWithResponse(t.Context(), nil, queryRequest())
 	require.NoError(t, err)
 	require.Equal(t, http.StatusServiceUnavailable, reply.StatusCode())
-	assert.Equal(t, client.ProblemCodeDraining, reply.ApplicationProblemJSON503.Code)
+	assert.Equal(t, goclient.ProblemCodeDraining, reply.ApplicationProblemJSON503.Code)
 	require.NoError(t, <-r.done)
 	r.done <- nil
 }

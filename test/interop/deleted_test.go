@@ -18,7 +18,7 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 )
 
 // vanishing is a patient with two studies, of which the newest goes away between
@@ -182,10 +182,10 @@ func TestAStudyDeletedBetweenFindAndMoveIsToldOf(t *testing.T) {
 			require.Len(t, reply.JSON207.Retrievals, 2)
 			first, second := reply.JSON207.Retrievals[0], reply.JSON207.Retrievals[1]
 			assert.Equal(t, gone.UID(), first.StudyInstanceUID)
-			assert.Equal(t, client.RetrievalStatusFailed, first.Status)
+			assert.Equal(t, goclient.RetrievalStatusFailed, first.Status)
 			assert.Equal(t, d.dicomStatus, first.DICOMStatus)
 			assert.Equal(t, stays.UID(), second.StudyInstanceUID)
-			assert.Equal(t, client.RetrievalStatusOk, second.Status)
+			assert.Equal(t, goclient.RetrievalStatusOk, second.Status)
 			received := dst.received(t)
 			assert.Len(t, received[stays.UID()], 3)
 			assert.Empty(t, received[gone.UID()])
@@ -194,7 +194,7 @@ func TestAStudyDeletedBetweenFindAndMoveIsToldOf(t *testing.T) {
 			src, remove := d.prepare(t)
 			src.port = beforeMove(t, src.port, remove)
 			reply := move(t, src.retrieve(vanishing, filter{maxResults: 1}, dst.title()))
-			fault := assertFailed(t, reply.HTTPResponse, reply.Body, client.ProblemCodeMoveFailed, "move")
+			fault := assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodeMoveFailed, "move")
 			require.NotNil(t, fault.Status)
 			assert.Equal(t, d.dicomStatus, *fault.Status)
 		})

@@ -9,12 +9,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 )
 
-func (s source) echo(t *testing.T, g *gateway, overTLS bool) *client.EchoReply {
+func (s source) echo(t *testing.T, g *gateway, overTLS bool) *goclient.EchoReply {
 	t.Helper()
-	reply, err := g.client.EchoWithResponse(t.Context(), nil, client.EchoRequest{
+	reply, err := g.client.EchoWithResponse(t.Context(), nil, goclient.EchoRequest{
 		PACSIP: "127.0.0.1", PACSPort: s.port, PACSAETitle: s.aeTitle, CFindAETitle: "GATEWAY", PACSTLS: &overTLS,
 	})
 	require.NoError(t, err)
@@ -22,7 +22,7 @@ func (s source) echo(t *testing.T, g *gateway, overTLS bool) *client.EchoReply {
 }
 
 // assertHint wants the echo to fail at the step with such a hint, and gives the step.
-func assertHint(t *testing.T, reply *client.EchoReply, step client.EchoStepStep, hint string) client.EchoStep {
+func assertHint(t *testing.T, reply *goclient.EchoReply, step goclient.EchoStepStep, hint string) goclient.EchoStep {
 	t.Helper()
 	require.Equal(t, http.StatusBadGateway, reply.StatusCode(), string(reply.Body))
 	steps := reply.ApplicationProblemJSON502.Steps
@@ -49,11 +49,11 @@ func TestEchoTellsWhatAPACSIs(t *testing.T) {
 			assert.Nil(t, associate.Hint)
 
 			src.aeTitle = "SOMEBODY"
-			assertHint(t, src.echo(t, theSite.gateway, false), client.EchoStepStepAssociate, "does not answer to this called AE title")
+			assertHint(t, src.echo(t, theSite.gateway, false), goclient.EchoStepStepAssociate, "does not answer to this called AE title")
 		})
 	}
 	closed := source{"closed port", "NOBODY", theSite.closedPort}
-	assertHint(t, closed.echo(t, theSite.gateway, false), client.EchoStepStepConnect, "nothing takes connections on this port")
+	assertHint(t, closed.echo(t, theSite.gateway, false), goclient.EchoStepStepConnect, "nothing takes connections on this port")
 }
 
 func TestEchoTellsThatAStoreAnswersNoQueries(t *testing.T) {
@@ -87,13 +87,13 @@ func TestEchoOverTLSTellsWhatIsWrong(t *testing.T) {
 	reply := secure.echo(t, good, true)
 	require.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body))
 	handshake := reply.JSON200.Steps[2]
-	assert.Equal(t, client.EchoStepStatusOk, handshake.Status)
+	assert.Equal(t, goclient.EchoStepStatusOk, handshake.Status)
 	assert.Equal(t, "CN=pacs", *handshake.CertificateSubject)
 	assert.Equal(t, "CN=authority", *handshake.CertificateIssuer)
 	assert.Contains(t, *handshake.TLSVersion, "TLS 1.")
 
-	assertHint(t, secure.echo(t, good, false), client.EchoStepStepAssociate, "pacs_tls")
-	assertHint(t, theSite.sources[1].echo(t, good, true), client.EchoStepStepTLS, "DICOM without TLS")
+	assertHint(t, secure.echo(t, good, false), goclient.EchoStepStepAssociate, "pacs_tls")
+	assertHint(t, theSite.sources[1].echo(t, good, true), goclient.EchoStepStepTLS, "DICOM without TLS")
 
 	for name, test := range map[string]struct {
 		settings []string
@@ -105,7 +105,7 @@ func TestEchoOverTLSTellsWhatIsWrong(t *testing.T) {
 		"untrusted client certificate": {ours(stranger), "the authority of the gateway's certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			step := assertHint(t, secure.echo(t, tlsGateway(t, test.settings...), true), client.EchoStepStepTLS, test.hint)
+			step := assertHint(t, secure.echo(t, tlsGateway(t, test.settings...), true), goclient.EchoStepStepTLS, test.hint)
 			require.NotNil(t, step.CertificateSubject)
 			assert.Equal(t, "CN=pacs", *step.CertificateSubject)
 		})

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 )
 
 // slack is what scheduling on a busy machine may add to a timeout.
@@ -21,11 +21,11 @@ const slack = 2 * time.Second
 
 // assertFailed wants the documented 502, as a problem document that names the
 // step and tells nothing it must not.
-func assertFailed(t *testing.T, response *http.Response, body []byte, code client.ProblemCode, step client.DICOMFaultStep) client.DICOMFault {
+func assertFailed(t *testing.T, response *http.Response, body []byte, code goclient.ProblemCode, step goclient.DICOMFaultStep) goclient.DICOMFault {
 	t.Helper()
 	require.Equal(t, http.StatusBadGateway, response.StatusCode, string(body))
 	assert.Equal(t, "application/problem+json", response.Header.Get("Content-Type"))
-	var p client.Problem
+	var p goclient.Problem
 	require.NoError(t, json.Unmarshal(body, &p))
 	assert.Equal(t, code, p.Code)
 	require.NotNil(t, p.CorrelationID)
@@ -42,10 +42,10 @@ func TestAnUnknownDestinationIsABadGateway(t *testing.T) {
 	// one failure for everything.
 	want := map[string]struct {
 		status string
-		code   client.ProblemCode
+		code   goclient.ProblemCode
 	}{
-		"dcmqrscp": {"A801", client.ProblemCodeMoveDestinationUnknown},
-		"Orthanc":  {"C000", client.ProblemCodeMoveFailed},
+		"dcmqrscp": {"A801", goclient.ProblemCodeMoveDestinationUnknown},
+		"Orthanc":  {"C000", goclient.ProblemCodeMoveFailed},
 	}
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestADestinationThatIsDownIsABadGateway(t *testing.T) {
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
 			reply := move(t, src.retrieve(dicomtest.DemoPatientID, filter{maxResults: 1}, downAETitle))
-			fault := assertFailed(t, reply.HTTPResponse, reply.Body, client.ProblemCodeMoveFailed, "move")
+			fault := assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodeMoveFailed, "move")
 			require.NotNil(t, fault.Status)
 			assert.Equal(t, want[src.name], *fault.Status)
 		})
@@ -75,7 +75,7 @@ func TestAWrongCalledAETitleIsABadGateway(t *testing.T) {
 			src.aeTitle = "SOMEBODY"
 			reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, src.query(dicomtest.DemoPatientID, filter{}))
 			require.NoError(t, err)
-			fault := assertFailed(t, reply.HTTPResponse, reply.Body, client.ProblemCodeAssociationRejected, "associate")
+			fault := assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodeAssociationRejected, "associate")
 			require.NotNil(t, fault.Reason)
 			assert.Equal(t, "called-AE-title-not-recognized", *fault.Reason)
 		})
@@ -87,11 +87,11 @@ func TestAClosedPortIsABadGateway(t *testing.T) {
 	within(t, connectionTimeout, func() {
 		reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, closed.query(dicomtest.DemoPatientID, filter{}))
 		require.NoError(t, err)
-		assertFailed(t, reply.HTTPResponse, reply.Body, client.ProblemCodePACSUnreachable, "connect")
+		assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodePACSUnreachable, "connect")
 	})
 	within(t, connectionTimeout, func() {
 		reply := move(t, closed.retrieve(dicomtest.DemoPatientID, filter{}, "STORESCP"))
-		assertFailed(t, reply.HTTPResponse, reply.Body, client.ProblemCodePACSUnreachable, "connect")
+		assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodePACSUnreachable, "connect")
 	})
 }
 
@@ -104,11 +104,11 @@ func TestASilentPortIsABadGateway(t *testing.T) {
 	within(t, acseTimeout, func() {
 		reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, silent.query(dicomtest.DemoPatientID, filter{}))
 		require.NoError(t, err)
-		assertFailed(t, reply.HTTPResponse, reply.Body, client.ProblemCodeAssociationTimeout, "associate")
+		assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodeAssociationTimeout, "associate")
 	})
 	within(t, acseTimeout, func() {
 		reply := move(t, silent.retrieve(dicomtest.DemoPatientID, filter{}, "STORESCP"))
-		assertFailed(t, reply.HTTPResponse, reply.Body, client.ProblemCodeAssociationTimeout, "associate")
+		assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodeAssociationTimeout, "associate")
 	})
 }
 

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 )
 
 // The gateway's timeouts, short enough to be waited for.
@@ -26,7 +26,7 @@ type gateway struct {
 	*process
 	url string
 	// client holds every answer against the contract.
-	client *client.ClientWithResponses
+	client *goclient.ClientWithResponses
 }
 
 // buildGateway is the path of the gateway to test.
@@ -57,7 +57,7 @@ func startGateway(dir, path string, port int, settings ...string) (*gateway, err
 	if err != nil {
 		return g, err
 	}
-	if g.client, err = client.NewClientWithResponses(g.url, client.WithHTTPClient(&http.Client{Transport: checked})); err != nil {
+	if g.client, err = goclient.NewClientWithResponses(g.url, goclient.WithHTTPClient(&http.Client{Transport: checked})); err != nil {
 		return g, err
 	}
 	return g, p.ready(func() error {

@@ -19,7 +19,7 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/samples/pacs/studies"
 )
 
@@ -99,7 +99,7 @@ func requireTextOf(t *testing.T, h *harness) {
 	}
 }
 
-func studyOf(t *testing.T, api *client.ClientWithResponses, src source, study dicomtest.Study) client.Study {
+func studyOf(t *testing.T, api *goclient.ClientWithResponses, src source, study dicomtest.Study) goclient.Study {
 	t.Helper()
 	r := src.query(study.PatientID, filter{})
 	r.CFindAETitle = "GATEWAY"
@@ -112,7 +112,7 @@ func studyOf(t *testing.T, api *client.ClientWithResponses, src source, study di
 	return reply.JSON200.StudyDetails[0]
 }
 
-func requireText(t *testing.T, study dicomtest.Study, got client.Study) {
+func requireText(t *testing.T, study dicomtest.Study, got goclient.Study) {
 	t.Helper()
 	assert.Equal(t, study.PatientID, got.PatientID)
 	assert.Equal(t, study.PatientName, got.PatientName)

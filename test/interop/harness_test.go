@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 )
 
 // harness is samples/pacs/start, running on ports of its own.
@@ -108,11 +108,11 @@ func (h *harness) shell(t *testing.T, command string) (stdout string) {
 }
 
 // api is the gateway of the harness; its answers are held against the contract.
-func (h *harness) api(t *testing.T) *client.ClientWithResponses {
+func (h *harness) api(t *testing.T) *goclient.ClientWithResponses {
 	t.Helper()
 	checked, err := loadContract()
 	require.NoError(t, err)
-	c, err := client.NewClientWithResponses("http://"+address(h.gateway), client.WithHTTPClient(&http.Client{Transport: checked}))
+	c, err := goclient.NewClientWithResponses("http://"+address(h.gateway), goclient.WithHTTPClient(&http.Client{Transport: checked}))
 	require.NoError(t, err)
 	return c
 }

@@ -12,7 +12,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 )
 
 const (
@@ -100,7 +100,7 @@ func TestTheOthersRecoverFromAKilledPACS(t *testing.T) {
 	started(t, p, err)
 	pacs.loadDemo(t)
 
-	withKey := func(id string) client.RequestEditorFn {
+	withKey := func(id string) goclient.RequestEditorFn {
 		return func(_ context.Context, r *http.Request) error {
 			r.Header.Set("Authorization", "Bearer "+programKey)
 			r.Header.Set("X-Correlation-ID", id)
@@ -114,7 +114,7 @@ func TestTheOthersRecoverFromAKilledPACS(t *testing.T) {
 	reply, err := g.client.RetrieveWithResponse(t.Context(), nil,
 		pacs.retrieve(dicomtest.DemoPatientID, filter{maxResults: 1}, heldDestination), withKey("killed-pacs"))
 	require.NoError(t, err)
-	assertFailed(t, reply.HTTPResponse, reply.Body, client.ProblemCodeConnectionLost, "move")
+	assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodeConnectionLost, "move")
 	seen, caller := g.audit(t, "killed-pacs")
 	assert.Equal(t, []string{begun, transferred}, seen)
 	assert.Equal(t, "program", caller)

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 )
 
 // associationLines are the gateway's log lines of the associations of a request,
@@ -44,7 +44,7 @@ func TestProtocol55ModalitiesAreTheSameWhateverThePACSMakesOfTheKey(t *testing.T
 	var found [][]string
 	for _, src := range theSite.sources {
 		correlationID := "protocol-55-" + src.name
-		reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), &client.QueryParams{XCorrelationID: &correlationID},
+		reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), &goclient.QueryParams{XCorrelationID: &correlationID},
 			src.query(dicomtest.DemoPatientID, filter{modalities: []string{"CT", "MR"}}))
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body))

@@ -11,7 +11,7 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 )
 
 func TestTheLogAtInfoHoldsNoPatientData(t *testing.T) {
@@ -32,8 +32,8 @@ func TestTheLogAtInfoHoldsNoPatientData(t *testing.T) {
 		}
 	}
 	// The line of a request that follows proves that those before are written.
-	marker := client.CorrelationID("end-of-the-privacy-test")
-	_, err := theSite.gateway.client.QueryWithResponse(t.Context(), &client.QueryParams{XCorrelationID: &marker},
+	marker := goclient.CorrelationID("end-of-the-privacy-test")
+	_, err := theSite.gateway.client.QueryWithResponse(t.Context(), &goclient.QueryParams{XCorrelationID: &marker},
 		source{"closed", "NOBODY", theSite.closedPort}.query("nobody", filter{}))
 	require.NoError(t, err)
 	require.NoError(t, theSite.gateway.ready(func() error {

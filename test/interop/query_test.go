@@ -12,11 +12,11 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 )
 
 // ask calls /q and wants an answer of the kind the contract gives for 200.
-func ask(t *testing.T, r client.QueryRequest) *client.QueryResponse {
+func ask(t *testing.T, r goclient.QueryRequest) *goclient.QueryResponse {
 	t.Helper()
 	reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, r)
 	require.NoError(t, err)
@@ -50,7 +50,7 @@ func TestQueryReturnsTheStudiesThatFindscuReturns(t *testing.T) {
 
 				got := ask(t, src.query(dicomtest.DemoPatientID, tc.filter))
 
-				assert.Equal(t, client.QueryResponseStatusOk, got.Status)
+				assert.Equal(t, goclient.QueryResponseStatusOk, got.Status)
 				assert.Equal(t, dicomtest.DemoPatientID, got.PatientID)
 				assert.Empty(t, got.Warnings)
 				// dcmqrscp does not tell Modalities in Study. The gateway asks for those
@@ -66,7 +66,7 @@ func TestQueryReturnsTheStudiesThatFindscuReturns(t *testing.T) {
 	}
 }
 
-func uids(studies []client.Study) []string {
+func uids(studies []goclient.Study) []string {
 	list := make([]string, 0, len(studies))
 	for _, s := range studies {
 		list = append(list, s.StudyInstanceUID)
@@ -74,7 +74,7 @@ func uids(studies []client.Study) []string {
 	return list
 }
 
-func sortedModalities(studies []client.Study) []client.Study {
+func sortedModalities(studies []goclient.Study) []goclient.Study {
 	sorted := slices.Clone(studies)
 	for i := range sorted {
 		sorted[i].ModalitiesInStudy = slices.Clone(sorted[i].ModalitiesInStudy)
@@ -100,7 +100,7 @@ func TestQueryDecodesNamesOfAnyCharacterSet(t *testing.T) {
 		for _, study := range dicomtest.DemoStudies() {
 			t.Run(src.name+"/"+study.AccessionNumber, func(t *testing.T) {
 				got := ask(t, src.query(study.PatientID, filter{}))
-				i := slices.IndexFunc(got.StudyDetails, func(s client.Study) bool { return s.StudyInstanceUID == study.UID() })
+				i := slices.IndexFunc(got.StudyDetails, func(s goclient.Study) bool { return s.StudyInstanceUID == study.UID() })
 				require.GreaterOrEqual(t, i, 0)
 				assert.Equal(t, study.PatientName, got.StudyDetails[i].PatientName)
 				assert.Equal(t, study.StudyDescription, got.StudyDetails[i].StudyDescription)
@@ -124,7 +124,7 @@ func TestQueryNeverReturnsAnotherPatient(t *testing.T) {
 
 func TestQueryWithoutAMatchIsNotFound(t *testing.T) {
 	for _, src := range theSite.sources {
-		for name, r := range map[string]client.QueryRequest{
+		for name, r := range map[string]goclient.QueryRequest{
 			"unknown patient":  src.query("nobody", filter{}),
 			"unknown modality": src.query(dicomtest.DemoPatientID, filter{modalities: []string{"PT"}}),
 		} {
@@ -132,7 +132,7 @@ func TestQueryWithoutAMatchIsNotFound(t *testing.T) {
 				reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, r)
 				require.NoError(t, err)
 				require.Equal(t, http.StatusNotFound, reply.StatusCode(), string(reply.Body))
-				assert.Equal(t, client.ProblemCodeNoStudyMatched, reply.ApplicationProblemJSON404.Code)
+				assert.Equal(t, goclient.ProblemCodeNoStudyMatched, reply.ApplicationProblemJSON404.Code)
 			})
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 )
 
 // filter is what a test asks of the gateway and of the reference alike.
@@ -23,7 +23,7 @@ type filter struct {
 
 // reference is what findscu gets from the source for a patient, with the filter
 // applied to it as the contract says: the truth that the gateway must tell.
-func (s source) reference(t *testing.T, patientID string, f filter) []client.Study {
+func (s source) reference(t *testing.T, patientID string, f filter) []goclient.Study {
 	t.Helper()
 	keys := []string{
 		"PatientID=" + patientID, "PatientName", "PatientBirthDate", "StudyInstanceUID", "StudyDescription",
@@ -33,9 +33,9 @@ func (s source) reference(t *testing.T, patientID string, f filter) []client.Stu
 	if f.maxYearsOld > 0 {
 		date += "=" + time.Now().AddDate(-f.maxYearsOld, 0, 0).Format("20060102") + "-"
 	}
-	var studies []client.Study
+	var studies []goclient.Study
 	for _, ds := range s.findscu(t, "STUDY", append(keys, date)...) {
-		study := client.Study{
+		study := goclient.Study{
 			PatientName: text(ds, tag.PatientName), PatientID: text(ds, tag.PatientID),
 			DateOfBirth:      text(ds, tag.PatientBirthDate),
 			StudyInstanceUID: text(ds, tag.StudyInstanceUID), StudyDescription: text(ds, tag.StudyDescription),
@@ -50,7 +50,7 @@ func (s source) reference(t *testing.T, patientID string, f filter) []client.Stu
 			studies = append(studies, study)
 		}
 	}
-	slices.SortFunc(studies, func(a, b client.Study) int {
+	slices.SortFunc(studies, func(a, b goclient.Study) int {
 		return cmp.Or(cmp.Compare(b.StudyDate, a.StudyDate), cmp.Compare(b.StudyTime, a.StudyTime))
 	})
 	if f.maxResults > 0 {
@@ -100,8 +100,8 @@ func instances(studyInstanceUID string) []string {
 }
 
 // query is the request for a patient's studies.
-func (s source) query(patientID string, f filter) client.QueryRequest {
-	r := client.QueryRequest{
+func (s source) query(patientID string, f filter) goclient.QueryRequest {
+	r := goclient.QueryRequest{
 		PACSIP: "127.0.0.1", PACSPort: s.port, PACSAETitle: s.aeTitle,
 		CFindAETitle: "GATEWAY", PatientID: patientID,
 	}
@@ -118,9 +118,9 @@ func (s source) query(patientID string, f filter) client.QueryRequest {
 }
 
 // retrieve is the same request with a move destination.
-func (s source) retrieve(patientID string, f filter, destination string) client.RetrieveRequest {
+func (s source) retrieve(patientID string, f filter, destination string) goclient.RetrieveRequest {
 	q := s.query(patientID, f)
-	return client.RetrieveRequest{
+	return goclient.RetrieveRequest{
 		PACSIP: q.PACSIP, PACSPort: q.PACSPort, PACSAETitle: q.PACSAETitle,
 		CFindAETitle: q.CFindAETitle, PatientID: q.PatientID, CMoveAETitle: destination,
 		Modalities: q.Modalities, MaxYearsOld: q.MaxYearsOld, MaxResults: q.MaxResults,

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 )
 
 // replicas are gateways behind one nginx that takes them in turn, as a Service of
@@ -95,7 +95,7 @@ func (r *replicas) queries(t *testing.T, s source, callers, count int) (took tim
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: callers}
 	defer transport.CloseIdleConnections()
-	api, err := client.NewClientWithResponses(r.url, client.WithHTTPClient(&http.Client{Transport: transport}))
+	api, err := goclient.NewClientWithResponses(r.url, goclient.WithHTTPClient(&http.Client{Transport: transport}))
 	require.NoError(t, err)
 	var sent atomic.Int64
 	var wait sync.WaitGroup

@@ -11,11 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 )
 
 // move calls /qr and returns the reply, whatever its status.
-func move(t *testing.T, r client.RetrieveRequest) *client.RetrieveReply {
+func move(t *testing.T, r goclient.RetrieveRequest) *goclient.RetrieveReply {
 	t.Helper()
 	reply, err := theSite.gateway.client.RetrieveWithResponse(t.Context(), nil, r)
 	require.NoError(t, err)
@@ -44,7 +44,7 @@ func TestRetrieveMovesEveryInstanceOfEveryMatchingStudy(t *testing.T) {
 
 					require.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body))
 					got := reply.JSON200
-					assert.Equal(t, client.RetrieveResponseStatusOk, got.Status)
+					assert.Equal(t, goclient.RetrieveResponseStatusOk, got.Status)
 					assert.Equal(t, tc.studies, got.SuccessCount)
 					assert.Equal(t, tc.studies, got.TotalCount)
 					assert.Equal(t, uids(want), uids(got.StudyDetails))
@@ -57,13 +57,13 @@ func TestRetrieveMovesEveryInstanceOfEveryMatchingStudy(t *testing.T) {
 
 // assertMoved wants what the retrievals say and what arrived to be the same, and
 // to be all instances of these studies and no others.
-func assertMoved(t *testing.T, retrievals []client.Retrieval, received map[string][]string) {
+func assertMoved(t *testing.T, retrievals []goclient.Retrieval, received map[string][]string) {
 	t.Helper()
 	assert.Len(t, received, len(retrievals), "studies that arrived")
 	for _, r := range retrievals {
 		want := instances(r.StudyInstanceUID)
 		assert.Equal(t, want, slices.Sorted(slices.Values(received[r.StudyInstanceUID])))
-		assert.Equal(t, client.RetrievalStatusOk, r.Status)
+		assert.Equal(t, goclient.RetrievalStatusOk, r.Status)
 		assert.Equal(t, "0000", r.DICOMStatus)
 		if assert.NotNil(t, r.Completed, "both peers send counters") {
 			assert.Equal(t, len(want), *r.Completed)
@@ -101,7 +101,7 @@ func TestAStudyOfAnotherPatientThatThePACSOffersIsNeitherReturnedNorMoved(t *tes
 		assert.Equal(t, dicomtest.DemoPatientID, s.PatientID)
 	}
 	require.Len(t, got.Warnings, 1)
-	assert.Equal(t, client.WarningCode("other_patient_dropped"), got.Warnings[0].Code)
+	assert.Equal(t, goclient.WarningCode("other_patient_dropped"), got.Warnings[0].Code)
 
 	reply := move(t, src.retrieve(dicomtest.DemoPatientID, filter{}, "DEST"))
 	require.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body))

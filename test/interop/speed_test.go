@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 )
 
 // A wait for a delayed acknowledgement costs 40 ms a message (TCP_QUICKACK is
@@ -19,7 +19,7 @@ import (
 func TestTheMedianOfAQueryHasNoDelayedAcknowledgementInIt(t *testing.T) {
 	const requests, limit = 200, 20 * time.Millisecond
 	// Without the check against the contract, which takes its own time.
-	unchecked, err := client.NewClientWithResponses(theSite.gateway.url)
+	unchecked, err := goclient.NewClientWithResponses(theSite.gateway.url)
 	require.NoError(t, err)
 	for _, src := range theSite.sources {
 		for name, f := range map[string]filter{"no filter": {}, "one modality": {modalities: []string{"CT"}}} {

@@ -17,14 +17,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 )
 
 // event is a server-sent event of /qr.
 type event struct{ name, data string }
 
 // stream calls /qr for server-sent events and gives each to f.
-func stream(ctx context.Context, t *testing.T, r client.RetrieveRequest, correlationID string, f func(event)) error {
+func stream(ctx context.Context, t *testing.T, r goclient.RetrieveRequest, correlationID string, f func(event)) error {
 	t.Helper()
 	body, err := json.Marshal(r)
 	require.NoError(t, err)
@@ -79,7 +79,7 @@ func TestARetrieveTellsItsProgress(t *testing.T) {
 			assert.Equal(t, 2, count["retrieved"])
 			assert.GreaterOrEqual(t, count["progress"], 2)
 			require.Equal(t, "result", last.name)
-			var result client.ResultEvent
+			var result goclient.ResultEvent
 			require.NoError(t, json.Unmarshal([]byte(last.data), &result))
 			assert.EqualValues(t, http.StatusOK, result.HTTPStatus)
 			assert.Equal(t, 2, result.SuccessCount)

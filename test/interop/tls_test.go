@@ -27,7 +27,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 )
 
 // authority issues certificates and keeps them in PEM files.
@@ -221,7 +221,7 @@ func TestDICOMTLS(t *testing.T) {
 				require.Equal(t, http.StatusBadGateway, reply.StatusCode(), string(reply.Body))
 				return
 			}
-			assertFailed(t, reply.HTTPResponse, reply.Body, client.ProblemCodeTLSFailed, client.DICOMFaultStepTLS)
+			assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodeTLSFailed, goclient.DICOMFaultStepTLS)
 		})
 	}
 	t.Run("without TLS on the TLS port", func(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/gen/goclient"
 )
 
 const (
@@ -74,7 +74,7 @@ func (l *load) run(ctx context.Context, phase string, d time.Duration) {
 func (l *load) call(ctx context.Context, random *rand.Rand, id string) {
 	switch p := random.IntN(50); p {
 	case 0:
-		l.do(ctx, request{id, "nobody", query, []byte("{}"), "wrong", nil}, want{"401 " + string(client.ProblemCodeUnauthorized), alert})
+		l.do(ctx, request{id, "nobody", query, []byte("{}"), "wrong", nil}, want{"401 " + string(goclient.ProblemCodeUnauthorized), alert})
 	case 1:
 		l.do(ctx, request{id, "no peer", query, []byte(`{"pacs_ip":"127.0.0.1"}`), apiKey, nil}, want{"400 invalid_request", notAudited})
 	default:

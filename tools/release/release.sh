@@ -18,8 +18,8 @@ mkdir dist
 
 fail() { printf 'release.sh: %s\n' "$*" >&2; exit 1; }
 
-[[ $(jq -r .version gen/typescript/package.json) == "$(awk '$1 == "version:" { print $2; exit }' openapi.yaml)" ]] ||
-    fail 'gen/typescript is of another version than openapi.yaml'
+[[ $(jq -r .version client/typescript/package.json) == "$(awk '$1 == "version:" { print $2; exit }' openapi.yaml)" ]] ||
+    fail 'client/typescript is of another version than openapi.yaml'
 [[ -n $COMMIT && -n $DATE ]] || fail 'a release is made of a commit'
 
 # Go knows nothing of the browser code; name, version and digest are in vendor.sh.

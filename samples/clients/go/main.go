@@ -16,7 +16,7 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/client/go"
 )
 
 const usage = `usage: find     http[s]://GATEWAY AETITLE@HOST:PORT PATIENT
@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	if calling == "" {
 		calling = "GATEWAY"
 	}
-	var options []client.ClientOption
+	var options []client.Option
 	if key := os.Getenv("GATEWAY_API_KEY"); key != "" {
 		options = append(options, client.WithAPIKey(key))
 	}
@@ -165,7 +165,7 @@ func (p *program) retrieve(ctx context.Context, request client.RetrieveRequest) 
 				bar = p.bar(studies[e.StudyInstanceUID], done, e.Remaining)
 			}
 			_ = bar.Set(done)
-		case *client.Retrieval:
+		case *client.RetrievedEvent:
 			if bar != nil {
 				_ = bar.Clear()
 				bar = nil

@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"dicom-qr-gateway/client/go"
 	"dicom-qr-gateway/gen/api"
-	"dicom-qr-gateway/gen/client"
 )
 
 // What a program takes on that imports the client: no HTTP framework, nothing of the gateway.
@@ -26,7 +26,8 @@ func TestTheClientNeedsLittle(t *testing.T) {
 	packages, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").Output()
 	require.NoError(t, err)
 	assert.ElementsMatch(t, []string{
-		"dicom-qr-gateway/gen/client",
+		"dicom-qr-gateway/client/go",
+		"dicom-qr-gateway/gen/goclient",
 		"github.com/apapsch/go-jsonmerge/v2",
 		"github.com/google/uuid",
 		"github.com/oapi-codegen/runtime",
@@ -55,7 +56,7 @@ func follow(ctx context.Context, gateway *client.Gateway) (events []string, err 
 			events = append(events, "matched "+event.StudyDetails[0].PatientName)
 		case *client.ProgressEvent:
 			events = append(events, "progress")
-		case *client.Retrieval:
+		case *client.RetrievedEvent:
 			events = append(events, "retrieved "+string(event.Status))
 		case *client.ResultEvent:
 			events = append(events, "result "+event.Message)
@@ -166,7 +167,7 @@ func TestWhatCannotBeReadIsNotOfTheGateway(t *testing.T) {
 	for body, says := range map[string]string{
 		``:                           "unexpected end of JSON input",
 		`{"study_details":[`:         "unexpected end of JSON input",
-		`[]`:                         "json: cannot unmarshal array into Go value of type client.QueryResponse",
+		`[]`:                         "json: cannot unmarshal array into Go value of type goclient.QueryResponse",
 		`null`:                       "JSON of another kind",
 		`{}`:                         "JSON of another kind",
 		`{"warnings":[]}`:            "JSON of another kind",

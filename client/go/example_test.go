@@ -9,7 +9,7 @@ import (
 	"net/http/httptest"
 	"time"
 
-	"dicom-qr-gateway/gen/client"
+	"dicom-qr-gateway/client/go"
 )
 
 // The demonstration PACS, as `make run` has it on port 4242.
@@ -107,7 +107,7 @@ func ExampleGateway_Follow() {
 			fmt.Println(event.TotalCount, "study to move")
 		case *client.ProgressEvent:
 			fmt.Println(event.CompletedTotal, "moved")
-		case *client.Retrieval:
+		case *client.RetrievedEvent:
 			fmt.Println("study", event.Status)
 		case *client.ResultEvent:
 			fmt.Println(event.Message)

@@ -9,23 +9,24 @@ import (
 	"time"
 )
 
-// ProblemError is a problem document of the gateway: why an operation did not come about. It holds neither submitted
-// values nor patient data.
+// ProblemError is a problem document of the gateway: why the request was refused or the operation failed. It contains
+// neither submitted values nor patient data.
 type ProblemError struct {
 	Problem
 
-	// RetryAfter is the time after which another attempt makes sense, of a 429 and a 503; otherwise it is 0.
+	// RetryAfter is how long to wait before the next attempt. It is 0 except for the statuses 429 and 503.
 	RetryAfter time.Duration
 }
 
 func (e *ProblemError) Error() string { return fmt.Sprintf("%s (%s)", e.Detail, e.Code) }
 
-// ReplyError is an answer that a gateway does not give: of a proxy before it, or of something else at that address.
+// ReplyError reports a reply that a gateway does not send. It comes from a proxy in front of the gateway or from another
+// server at that address.
 type ReplyError struct {
 	Status      int
 	ContentType string
 
-	// Err is what is wrong inside, where status and content type are as they should be; otherwise it is nil.
+	// Err is the fault in the body. It is nil if the status or the content type is already wrong.
 	Err error
 }
 
@@ -43,10 +44,10 @@ func newReplyError(response *http.Response, err error) *ReplyError {
 	return &ReplyError{Status: response.StatusCode, ContentType: response.Header.Get("Content-Type"), Err: err}
 }
 
-// maxProblem is far more than any problem document.
+// maxProblem limits the bytes read of a problem document. Those of the gateway are far smaller.
 const maxProblem = 1 << 20
 
-// failure is the error that an answer stands for.
+// failure returns the error that the response stands for.
 func failure(response *http.Response) error {
 	if mediaType(response) == "application/problem+json" {
 		problem := &ProblemError{}

@@ -13,7 +13,7 @@ import (
 )
 
 // served is the operation that a handler works on.
-type served struct {
+type servedOperation struct {
 	id     uint16
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -23,7 +23,7 @@ type served struct {
 // handler works, so that C-CANCEL-RQ, A-ABORT and a closed connection reach it.
 func (a *acceptedAssociation) operate() error {
 	ctx, cancel := context.WithCancel(context.Background())
-	var current *served
+	var current *servedOperation
 	defer func() {
 		cancel()
 		if current != nil {
@@ -35,11 +35,11 @@ func (a *acceptedAssociation) operate() error {
 		return known && pc.Result == ContextAccepted
 	}}
 	for {
-		working := !current.finished()
-		until := startClock(a.server.Timeouts.DIMSE, TimerDIMSE)
+		busy := !current.finished()
+		until := deadlineAfter(a.server.Timeouts.DIMSE, TimerDIMSE)
 		m, err := messages.next(&until)
 		var timeout *TimeoutError
-		if working && errors.As(err, &timeout) {
+		if busy && errors.As(err, &timeout) {
 			continue
 		}
 		if err != nil {
@@ -61,7 +61,7 @@ func (a *acceptedAssociation) operate() error {
 	}
 }
 
-func (o *served) finished() bool {
+func (o *servedOperation) finished() bool {
 	if o == nil {
 		return true
 	}
@@ -73,9 +73,9 @@ func (o *served) finished() bool {
 	}
 }
 
-func (a *acceptedAssociation) start(ctx context.Context, m *message) *served {
+func (a *acceptedAssociation) start(ctx context.Context, m *message) *servedOperation {
 	ctx, cancel := context.WithCancel(ctx)
-	o := &served{id: m.command.MessageID, cancel: cancel, done: make(chan struct{})}
+	o := &servedOperation{id: m.command.MessageID, cancel: cancel, done: make(chan struct{})}
 	contextID := m.contextID // m is the next message soon
 	pc := a.contexts[contextID]
 	r := &Request{

@@ -22,7 +22,7 @@ import (
 // Orthanc takes a second one.
 type Association struct {
 	cfg       Config
-	upper     *upper
+	upper     *upperLayer
 	messages  assembler
 	contexts  []NegotiatedContext
 	peer      PeerInfo
@@ -31,11 +31,11 @@ type Association struct {
 	busy      bool
 	unclean   bool // see Clean
 
-	ctx     context.Context // of the trace
-	address string
-	start   time.Time
-	opened  bool
-	told    bool
+	ctx         context.Context // of the trace
+	address     string
+	start       time.Time
+	established bool
+	finished    bool
 }
 
 // NegotiatedContext is the answer to one proposed presentation context.
@@ -79,7 +79,7 @@ type PeerInfo struct {
 
 func newAssociation(ctx context.Context, address string, conn net.Conn, cfg Config, start time.Time) *Association {
 	a := &Association{cfg: cfg, ctx: context.WithoutCancel(ctx), address: address, start: start}
-	a.upper = &upper{
+	a.upper = &upperLayer{
 		link:   newLink(conn, cfg.Timeouts.Network),
 		limits: cfg.Limits,
 		trace:  cfg.Trace,
@@ -121,7 +121,7 @@ func (a *Association) Usable() bool { return !a.busy && a.upper.inState(sta6) }
 // what the association held. The error tells of an abort; a peer that closes
 // instead of answering counts as released. Further calls do nothing.
 func (a *Association) Close() error {
-	defer a.over()
+	defer a.finish()
 	if a.busy {
 		a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, nil)
 		return nil
@@ -141,7 +141,7 @@ func (a *Association) release() error {
 	if err := a.upper.send(evtReleaseRequest, &pdu.ReleaseRQ{}); err != nil {
 		return err
 	}
-	until := startClock(a.cfg.Timeouts.ACSE, TimerACSE)
+	until := deadlineAfter(a.cfg.Timeouts.ACSE, TimerACSE)
 	for {
 		ind, err := a.upper.receive(&until)
 		if err != nil {
@@ -161,17 +161,17 @@ func (a *Association) release() error {
 // Abort ends the association at once with A-ABORT (PS3.8 section 7.3).
 func (a *Association) Abort() {
 	a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, nil)
-	a.over()
+	a.finish()
 }
 
 // over frees what the association held and tells the trace, once.
-func (a *Association) over() {
-	if a.told {
+func (a *Association) finish() {
+	if a.finished {
 		return
 	}
-	a.told = true
-	a.messages.pdvs, a.messages.unread, a.messages.putBack = nil, pdu.PDV{}, false
-	a.upper.link.recycle()
+	a.finished = true
+	a.messages.pdvs, a.messages.pushedBack, a.messages.hasPushedBack = nil, pdu.PDV{}, false
+	a.upper.link.releaseBuffer()
 	a.upper.traceEnded(a.summary())
 }
 
@@ -179,7 +179,7 @@ func (a *Association) over() {
 func (a *Association) summary() Summary {
 	return Summary{
 		CalledAETitle: a.cfg.CalledAETitle, CallingAETitle: a.cfg.CallingAETitle, Remote: a.address,
-		Peer: a.peer, Established: a.opened, Duration: time.Since(a.start),
+		Peer: a.peer, Established: a.established, Duration: time.Since(a.start),
 	}
 }
 
@@ -203,7 +203,7 @@ func (a *Association) acceptedID(id byte) bool {
 
 // ended gives the error of a call that err ended: the context's where that is
 // why, else err. What left the connection open is aborted.
-func (a *Association) ended(ctx context.Context, err error) error {
+func (a *Association) fail(ctx context.Context, err error) error {
 	if errors.Is(err, errInterrupted) {
 		err = context.Cause(ctx)
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // again serves C-FIND after C-FIND with the answer to each, without reading what is asked.
-func again(answer func(rq dicomtest.Message) []byte) func(p *dicomtest.Peer) {
+func serveFinds(answer func(rq dicomtest.Message) []byte) func(p *dicomtest.Peer) {
 	return func(p *dicomtest.Peer) {
 		p.Accept()
 		rq := p.ReadRequest(dicomnet.CFindRQ)
@@ -63,7 +63,7 @@ func benchmarkFind(b *testing.B, script *dicomtest.Script, matches int) {
 func BenchmarkFind(b *testing.B) {
 	for _, matches := range []int{1, 10, 100, 1000, 5000} {
 		b.Run(strconv.Itoa(matches), func(b *testing.B) {
-			benchmarkFind(b, &dicomtest.Script{Play: again(func(rq dicomtest.Message) []byte {
+			benchmarkFind(b, &dicomtest.Script{Play: serveFinds(func(rq dicomtest.Message) []byte {
 				one := dicomtest.Response(rq, dicomnet.StatusPending, match("1.2.840.113619.2.1")).Append(nil)
 				return dicomtest.Response(rq, dicomnet.StatusSuccess, nil).Append(bytes.Repeat(one, matches))
 			})}, matches)
@@ -80,12 +80,12 @@ func BenchmarkAssemble(b *testing.B) {
 		append func(b, pdvs []byte) []byte
 		most   int // bytes of a fragment
 	}{
-		{"a part a PDU", onePDVEach, 0},
-		{"fragments", onePDVEach, 32},
+		{"a part a PDU", inPDUEach, 0},
+		{"fragments", inPDUEach, 32},
 		{"full PDUs", fullPDUs, 0},
 	} {
 		b.Run(v.name, func(b *testing.B) {
-			script := &dicomtest.Script{Play: again(func(rq dicomtest.Message) []byte {
+			script := &dicomtest.Script{Play: serveFinds(func(rq dicomtest.Message) []byte {
 				one := dicomtest.Response(rq, dicomnet.StatusPending, match("1.2.840.113619.2.1")).PDVs(nil, v.most)
 				return v.append(nil, dicomtest.Response(rq, dicomnet.StatusSuccess, nil).PDVs(bytes.Repeat(one, matches), v.most))
 			})}
@@ -95,7 +95,7 @@ func BenchmarkAssemble(b *testing.B) {
 }
 
 // onePDVEach puts each of pdvs into a PDU of its own.
-func onePDVEach(b, pdvs []byte) []byte {
+func inPDUEach(b, pdvs []byte) []byte {
 	for len(pdvs) > 0 {
 		n := 4 + int(binary.BigEndian.Uint32(pdvs))
 		b = (&pdu.PDataTF{Body: pdvs[:n]}).Append(b)
@@ -147,7 +147,7 @@ func BenchmarkDialEchoClose(b *testing.B) {
 // matches and after thousands more, while the loop is still going on.
 func TestMatchesLeaveNoMemoryBehind(t *testing.T) {
 	const matches = 20_000
-	associated(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.Peer) {
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		one := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")).Append(nil)
 		for range matches {

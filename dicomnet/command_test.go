@@ -94,7 +94,7 @@ func TestCommandSetsAsTheyTravel(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := test.command.Append(nil)
-			require.Equal(t, bytesOf(t, test.hex), hex.EncodeToString(got))
+			require.Equal(t, hexDigits(t, test.hex), hex.EncodeToString(got))
 			back, err := dicomnet.DecodeCommandSet(got)
 			require.NoError(t, err)
 			require.Empty(t, cmp.Diff(test.command, back))
@@ -103,7 +103,7 @@ func TestCommandSetsAsTheyTravel(t *testing.T) {
 }
 
 // bytesOf joins the first words of annotated hex that are hex digits.
-func bytesOf(t *testing.T, annotated string) string {
+func hexDigits(t *testing.T, annotated string) string {
 	t.Helper()
 	var b strings.Builder
 	for line := range strings.Lines(annotated) {
@@ -160,24 +160,6 @@ func TestDecodeCommandSetTakesWhatOddPeersSend(t *testing.T) {
 	}
 	require.Equal(t, "command 1234", dicomnet.CommandField(0x1234).String())
 	require.Equal(t, "C-FIND-RSP", dicomnet.CFindRSP.String())
-}
-
-func TestStatusMeanings(t *testing.T) {
-	for _, test := range []struct {
-		status dicomnet.Status
-		op     dicomnet.Step
-		want   string
-	}{
-		{0xB000, dicomnet.StepMove, "sub-operations complete, one or more failures or warnings"},
-		{0xA702, dicomnet.StepMove, "refused: out of resources, unable to perform sub-operations"},
-		{0xFE00, dicomnet.StepEcho, "cancelled"},
-		{0xFF01, dicomnet.StepFind, "pending, optional keys are not supported"},
-		{0x0000, dicomnet.StepFind, "success"},
-		{0x0107, dicomnet.StepStore, "attribute list error"},
-	} {
-		require.Equal(t, test.want, test.status.Meaning(test.op), "%s %s", test.op, test.status)
-	}
-	require.Equal(t, dicomnet.ClassWarning, dicomnet.Status(0x0107).Class())
 }
 
 func FuzzDecodeCommandSet(f *testing.F) {

@@ -42,13 +42,13 @@ func Dial(ctx context.Context, address string, cfg Config) (*Association, error)
 	}
 	a := newAssociation(ctx, address, conn, cfg, start)
 	if err := a.negotiate(ctx); err != nil {
-		a.over()
-		if _, refused := errors.AsType[*TLSError](err); refused {
+		a.finish()
+		if _, isTLS := errors.AsType[*TLSError](err); isTLS {
 			return nil, opError(StepTLS, err)
 		}
 		return nil, opError(StepAssociate, err)
 	}
-	a.opened = true
+	a.established = true
 	a.cfg.DialContext = nil // which may hold on to the operation that the association was opened for
 	if cfg.Trace != nil && cfg.Trace.Established != nil {
 		cfg.Trace.Established(a.ctx, a.summary())
@@ -62,24 +62,24 @@ func connect(ctx context.Context, address string, cfg *Config) (net.Conn, error)
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
 	}
-	inTime := ctx
+	connectCtx := ctx
 	if cfg.Timeouts.Connection > 0 {
 		var cancel context.CancelFunc
-		inTime, cancel = context.WithTimeoutCause(ctx, cfg.Timeouts.Connection, &TimeoutError{Timer: TimerConnection})
+		connectCtx, cancel = context.WithTimeoutCause(ctx, cfg.Timeouts.Connection, &TimeoutError{Timer: TimerConnection})
 		defer cancel()
 	}
-	transport, err := dial(inTime, "tcp", address)
+	transport, err := dial(connectCtx, "tcp", address)
 	if err != nil {
-		return nil, &OpError{StepConnect, connectCause(ctx, inTime, err, func(err error) error { return &ConnectError{err} })}
+		return nil, &OpError{StepConnect, connectFailure(ctx, connectCtx, err, func(err error) error { return &ConnectError{err} })}
 	}
 	cfg.Trace.connected(ctx, transport.RemoteAddr())
 	if cfg.TLS == nil {
 		return transport, nil
 	}
 	c := tls.Client(transport, tlsConfig(cfg.TLS, address))
-	if err := c.HandshakeContext(inTime); err != nil {
+	if err := c.HandshakeContext(connectCtx); err != nil {
 		_ = transport.Close()
-		return nil, &OpError{StepTLS, connectCause(ctx, inTime, err, func(err error) error { return &TLSError{err} })}
+		return nil, &OpError{StepTLS, connectFailure(ctx, connectCtx, err, func(err error) error { return &TLSError{err} })}
 	}
 	cfg.Trace.secured(ctx, c.ConnectionState())
 	return c, nil
@@ -87,15 +87,15 @@ func connect(ctx context.Context, address string, cfg *Config) (net.Conn, error)
 
 // connectCause tells the caller's done context and our own timeout from a fault
 // of the peer.
-func connectCause(ctx, inTime context.Context, err error, otherwise func(error) error) error {
+func connectFailure(ctx, connectCtx context.Context, err error, wrap func(error) error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	var timeout net.Error
-	if inTime.Err() != nil || (errors.As(err, &timeout) && timeout.Timeout()) {
+	if connectCtx.Err() != nil || (errors.As(err, &timeout) && timeout.Timeout()) {
 		return &TimeoutError{Timer: TimerConnection}
 	}
-	return otherwise(err)
+	return wrap(err)
 }
 
 func tlsConfig(c *tls.Config, address string) *tls.Config {
@@ -126,12 +126,12 @@ func (a *Association) negotiate(ctx context.Context) error {
 		rq.Contexts = append(rq.Contexts, proposed)
 	}
 	if err := a.upper.send(evtConnected, rq); err != nil {
-		return a.ended(ctx, err)
+		return a.fail(ctx, err)
 	}
-	until := startClock(a.cfg.Timeouts.ACSE, TimerACSE)
+	until := deadlineAfter(a.cfg.Timeouts.ACSE, TimerACSE)
 	ind, err := a.upper.receive(&until)
 	if err != nil {
-		return a.ended(ctx, err)
+		return a.fail(ctx, err)
 	}
 	return a.accept(ind.pdu.(*pdu.AssociateAC))
 }
@@ -162,7 +162,7 @@ func (a *Association) accept(ac *pdu.AssociateAC) error {
 	usable := false
 	a.contexts = make([]NegotiatedContext, len(a.cfg.Contexts))
 	for i, pc := range a.cfg.Contexts {
-		a.contexts[i] = negotiated(contextID(i), pc, ac.Contexts)
+		a.contexts[i] = negotiatedContext(contextID(i), pc, ac.Contexts)
 		usable = usable || a.contexts[i].Result == ContextAccepted
 	}
 	if !usable {
@@ -173,7 +173,7 @@ func (a *Association) accept(ac *pdu.AssociateAC) error {
 	return nil
 }
 
-func negotiated(id byte, pc Context, answers []pdu.ContextAC) NegotiatedContext {
+func negotiatedContext(id byte, pc Context, answers []pdu.ContextAC) NegotiatedContext {
 	n := NegotiatedContext{ID: id, AbstractSyntax: pc.AbstractSyntax, Result: ContextNoReason}
 	for _, answer := range answers {
 		if answer.ID != id {

@@ -38,7 +38,7 @@ func opError(step Step, err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, told := errors.AsType[*OpError](err); told {
+	if _, wrapped := errors.AsType[*OpError](err); wrapped {
 		return err
 	}
 	return &OpError{Step: step, Err: err}
@@ -191,6 +191,15 @@ type StatusError struct {
 func (e *StatusError) Error() string {
 	return fmt.Sprintf("status %s: %s", e.Status, e.Status.Meaning(e.Op))
 }
+
+// DataSetError is the data set of one response that cannot be read. The
+// operation goes on.
+type DataSetError struct{ Err error }
+
+func (e *DataSetError) Error() string { return "undecodable data set: " + e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *DataSetError) Unwrap() error { return e.Err }
 
 // ProtocolError is a peer that broke the protocol; Detail is our own wording.
 // Abort is the A-ABORT reason that was sent for it (source 2).

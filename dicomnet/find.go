@@ -18,15 +18,6 @@ type Match struct {
 	OptionalKeysUnsupported bool
 }
 
-// DataSetError is the data set of one response that cannot be read. The
-// operation goes on.
-type DataSetError struct{ Err error }
-
-func (e *DataSetError) Error() string { return "undecodable data set: " + e.Err.Error() }
-
-// Unwrap gives the cause.
-func (e *DataSetError) Unwrap() error { return e.Err }
-
 // Find is C-FIND (PS3.7 section 9.1.2, PS3.4 section C.4.1). It yields the matches
 // as they come and keeps none of them: memory does not grow with the answer. A
 // pending response without an identifier is a Match of no elements; an
@@ -43,7 +34,7 @@ func (e *DataSetError) Unwrap() error { return e.Err }
 // association.
 func (a *Association) Find(ctx context.Context, model Model, query *dicom.Dataset) iter.Seq2[Match, error] {
 	return func(yield func(Match, error) bool) {
-		op, err := a.query(ctx, StepFind, model.Find, CommandSet{CommandField: CFindRQ}, query)
+		op, err := a.beginQuery(ctx, StepFind, model.Find, CommandSet{CommandField: CFindRQ}, query)
 		if err != nil {
 			yield(Match{}, opError(StepFind, err))
 			return
@@ -82,16 +73,4 @@ func (op *operation) match(m *message) (Match, error) {
 	}
 	match.Set = set
 	return match, nil
-}
-
-func (op *operation) parse(data []byte) (*dataset.Set, error) {
-	if t := op.a.cfg.Trace; t != nil && t.Identifier != nil {
-		t.Identifier(op.a.ctx, false, op.context.TransferSyntax, data)
-	}
-	if op.parser == nil {
-		op.parser = parsers.Get().(*dataset.Parser)
-	}
-	set, err := op.parser.Parse(data, op.context.TransferSyntax, op.a.cfg.Limits.DataSet)
-	op.a.unclean = op.a.unclean || err != nil
-	return set, err
 }

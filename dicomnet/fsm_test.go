@@ -9,7 +9,7 @@ import (
 // table910 is PS3.8 table 9-10: a line an event, a column a state, an action and
 // the next state where there is a transition. AE-6 has its alternative behind a
 // bar; AR-8 the requestor's next state before and the acceptor's behind it.
-const table910 = `
+const standardTable = `
         Sta1     Sta2          Sta3     Sta4     Sta5     Sta6     Sta7          Sta8     Sta9     Sta10     Sta11    Sta12    Sta13
 Evt1    AE-1>4   -             -        -        -        -        -             -        -        -         -        -        -
 Evt2    -        -             -        AE-2>5   -        -        -             -        -        -         -        -        -
@@ -34,7 +34,7 @@ Evt19   -        AA-1>13       AA-8>13  -        AA-8>13  AA-8>13  AA-8>13      
 
 func TestStateTableIsTheStandardsForEveryStateAndEvent(t *testing.T) {
 	pairs := 0
-	for _, line := range strings.Split(strings.TrimSpace(table910), "\n")[1:] {
+	for _, line := range strings.Split(strings.TrimSpace(standardTable), "\n")[1:] {
 		fields := strings.Fields(line)
 		var e event
 		if _, err := fmt.Sscanf(fields[0], "Evt%d", &e); err != nil || len(fields) != 14 {

@@ -32,8 +32,8 @@ func FuzzAssociation(f *testing.F) {
 	findRQ, moveRQ := request(findID, 1, dicomnet.CFindRQ), request(moveID, 2, dicomnet.CMoveRQ)
 	b := dicomtest.Response(findRQ, dicomnet.StatusPending, match("1.1")).Append(append([]byte(nil), ac...))
 	b = dicomtest.Response(findRQ, dicomnet.StatusSuccess, nil).Append(b)
-	b = counted(moveRQ, dicomnet.StatusPending, ptr(1), ptr(0), ptr(0), ptr(0)).Append(b)
-	b = withData(counted(moveRQ, 0xB000, nil, ptr(0), ptr(1), ptr(0)), failedList("1.1", "1.2")).Append(b)
+	b = withCounters(moveRQ, dicomnet.StatusPending, ptr(1), ptr(0), ptr(0), ptr(0)).Append(b)
+	b = withData(withCounters(moveRQ, 0xB000, nil, ptr(0), ptr(1), ptr(0)), failedList("1.1", "1.2")).Append(b)
 	f.Add((&pdu.ReleaseRP{}).Append(b))
 	f.Add((&pdu.Abort{Source: 2, Reason: 1}).Append(append([]byte(nil), ac...)))
 	f.Add((&pdu.ReleaseRQ{}).Append(append([]byte(nil), ac...)))
@@ -49,16 +49,16 @@ func FuzzAssociation(f *testing.F) {
 			go func() { _, _ = io.Copy(io.Discard, theirs) }()
 			_, _ = theirs.Write(b)
 			// The peer says no more but goes on listening.
-			return closedAfter{ours, theirs}, nil
+			return eofConn{ours, theirs}, nil
 		}
 		a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
 		if err != nil {
-			requireKnown(t, err)
+			requireKnownError(t, err)
 			return
 		}
 		for m, err := range a.Find(t.Context(), dicomnet.StudyRoot, query()) {
 			if err != nil {
-				requireKnown(t, err)
+				requireKnownError(t, err)
 				continue
 			}
 			_ = m.Strings(tag.PatientName)
@@ -66,7 +66,7 @@ func FuzzAssociation(f *testing.F) {
 		}
 		for _, err := range a.Move(t.Context(), dicomnet.StudyRoot, "DEST", query()) {
 			if err != nil {
-				requireKnown(t, err)
+				requireKnownError(t, err)
 			}
 		}
 		_ = a.Close()
@@ -74,12 +74,12 @@ func FuzzAssociation(f *testing.F) {
 }
 
 // closedAfter gives EOF where its peer would be waited for.
-type closedAfter struct {
+type eofConn struct {
 	net.Conn
 	peer net.Conn
 }
 
-func (c closedAfter) Read(b []byte) (int, error) {
+func (c eofConn) Read(b []byte) (int, error) {
 	_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
 	n, err := c.Conn.Read(b)
 	if n == 0 && err != nil {
@@ -88,12 +88,12 @@ func (c closedAfter) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (c closedAfter) Close() error {
+func (c eofConn) Close() error {
 	_ = c.peer.Close()
 	return c.Conn.Close()
 }
 
-func requireKnown(t *testing.T, err error) {
+func requireKnownError(t *testing.T, err error) {
 	t.Helper()
 	if _, ok := errors.AsType[*dicomnet.OpError](err); !ok {
 		t.Fatalf("%T: %v", err, err)

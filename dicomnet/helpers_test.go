@@ -30,15 +30,15 @@ var timeouts = dicomnet.Timeouts{
 	Network:    4 * time.Second,
 }
 
-var little = []dataset.TransferSyntax{dataset.ImplicitVRLittleEndian, dataset.ExplicitVRLittleEndian}
+var littleEndian = []dataset.TransferSyntax{dataset.ImplicitVRLittleEndian, dataset.ExplicitVRLittleEndian}
 
 func config() dicomnet.Config {
 	return dicomnet.Config{
 		CalledAETitle: "PACS", CallingAETitle: "GATEWAY", Timeouts: timeouts,
 		Contexts: []dicomnet.Context{
-			{AbstractSyntax: dicomnet.StudyRoot.Find, TransferSyntaxes: little},
-			{AbstractSyntax: dicomnet.StudyRoot.Move, TransferSyntaxes: little},
-			{AbstractSyntax: dicomnet.VerificationSOPClass, TransferSyntaxes: little},
+			{AbstractSyntax: dicomnet.StudyRoot.Find, TransferSyntaxes: littleEndian},
+			{AbstractSyntax: dicomnet.StudyRoot.Move, TransferSyntaxes: littleEndian},
+			{AbstractSyntax: dicomnet.VerificationSOPClass, TransferSyntaxes: littleEndian},
 		},
 	}
 }
@@ -53,7 +53,7 @@ const (
 // against runs body in a synctest bubble: time is not waited for, and no
 // goroutine may outlive it. cfg dials a peer that plays the script; what the
 // script found is checked at the end.
-func against(t *testing.T, play func(p *dicomtest.Peer), body func(t *testing.T, cfg dicomnet.Config)) {
+func withPeer(t *testing.T, play func(p *dicomtest.Peer), body func(t *testing.T, cfg dicomnet.Config)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		script := &dicomtest.Script{Play: play}
@@ -66,9 +66,9 @@ func against(t *testing.T, play func(p *dicomtest.Peer), body func(t *testing.T,
 
 // associated is against with an association already there. It is closed at the
 // end where body did not.
-func associated(t *testing.T, play func(p *dicomtest.Peer), body func(t *testing.T, a *dicomnet.Association)) {
+func withAssociation(t *testing.T, play func(p *dicomtest.Peer), body func(t *testing.T, a *dicomnet.Association)) {
 	t.Helper()
-	against(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.Peer) {
 		p.Accept()
 		play(p)
 	}, func(t *testing.T, cfg dicomnet.Config) {
@@ -102,15 +102,15 @@ func match(uid string) []byte {
 }
 
 // found is a C-FIND read to its end.
-type found struct {
+type findResult struct {
 	uids        []string
 	unsupported int // matches with FF01
 	undecodable int
 	err         error
 }
 
-func find(ctx context.Context, a *dicomnet.Association) found {
-	var f found
+func runFind(ctx context.Context, a *dicomnet.Association) findResult {
+	var f findResult
 	for m, err := range a.Find(ctx, dicomnet.StudyRoot, query()) {
 		var undecodable *dicomnet.DataSetError
 		switch {
@@ -130,14 +130,14 @@ func find(ctx context.Context, a *dicomnet.Association) found {
 }
 
 // moved is a C-MOVE read to its end.
-type moved struct {
+type moveResult struct {
 	pending []dicomnet.MoveReport
 	final   dicomnet.MoveReport
 	err     error
 }
 
-func move(ctx context.Context, a *dicomnet.Association) moved {
-	var m moved
+func runMove(ctx context.Context, a *dicomnet.Association) moveResult {
+	var m moveResult
 	for r, err := range a.Move(ctx, dicomnet.StudyRoot, "DEST", query()) {
 		if r.Final {
 			m.final = r
@@ -174,16 +174,16 @@ func requireTimeout(t *testing.T, err error, timer dicomnet.Timer) {
 func ptr(n uint16) *uint16 { return new(n) }
 
 // frame is a PDU from its parts, whatever they are.
-func frame(kind byte, body []byte) []byte {
+func rawPDU(kind byte, body []byte) []byte {
 	b := append([]byte{kind, 0}, binary.BigEndian.AppendUint32(nil, uint32(len(body)))...)
 	return append(b, body...)
 }
 
 // pdata is one P-DATA-TF around PDVs.
-func pdata(pdvs []byte) []byte { return frame(4, pdvs) }
+func rawPData(pdvs []byte) []byte { return rawPDU(4, pdvs) }
 
 // loopback serves play on a TCP port.
-func loopback(t *testing.T, play func(p *dicomtest.Peer)) string {
+func listenOnLoopback(t *testing.T, play func(p *dicomtest.Peer)) string {
 	t.Helper()
 	script := &dicomtest.Script{Play: play}
 	address, closeFn, err := script.Listen()
@@ -207,10 +207,10 @@ func (r *recorder) Write(b []byte) (int, error) {
 }
 
 // errOperation is the cause of a caller's deadline.
-var errOperation = errors.New("operation took too long")
+var errOperationTimeout = errors.New("operation took too long")
 
 // synctestPipe is against with a connection that buffers only so many bytes.
-func synctestPipe(t *testing.T, capacity int, play func(p *dicomtest.Peer), body func(t *testing.T, cfg dicomnet.Config)) {
+func withPeerBuffering(t *testing.T, capacity int, play func(p *dicomtest.Peer), body func(t *testing.T, cfg dicomnet.Config)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		script := &dicomtest.Script{Play: play}

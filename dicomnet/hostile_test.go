@@ -17,7 +17,7 @@ import (
 
 // mostPerAssociation is what any one association may make us allocate, however
 // hostile its peer.
-const mostPerAssociation = 10 << 20
+const maxBytesPerAssociation = 10 << 20
 
 // uint32s is big-endian uint32 after uint32.
 func uint32s(values ...uint32) (b []byte) {
@@ -53,7 +53,7 @@ func TestHostilePeersCostLittle(t *testing.T) {
 	attacks := map[string]func(p *dicomtest.Peer){
 		"an answer of 65,535 items": func(p *dicomtest.Peer) {
 			p.ReadAssociateRQ()
-			p.Send(frame(2, append(make([]byte, 68), bytes.Repeat([]byte{0x99, 0, 0, 0}, 16_000)...)))
+			p.Send(rawPDU(2, append(make([]byte, 68), bytes.Repeat([]byte{0x99, 0, 0, 0}, 16_000)...)))
 		},
 		"an answer of 4 GiB": func(p *dicomtest.Peer) {
 			p.ReadAssociateRQ()
@@ -71,7 +71,7 @@ func TestHostilePeersCostLittle(t *testing.T) {
 		"a PDV of 4 GiB": func(p *dicomtest.Peer) {
 			p.Accept()
 			p.ReadRequest(dicomnet.CFindRQ)
-			p.Send(pdata(append(uint32s(0xFFFFFFFF), findID, 3)))
+			p.Send(rawPData(append(uint32s(0xFFFFFFFF), findID, 3)))
 		},
 		"matches of nothing for ever": func(p *dicomtest.Peer) {
 			p.Accept()
@@ -97,17 +97,17 @@ func TestHostilePeersCostLittle(t *testing.T) {
 	}
 	for name, attack := range attacks {
 		t.Run(name, func(t *testing.T) {
-			address := loopback(t, func(p *dicomtest.Peer) {
+			address := listenOnLoopback(t, func(p *dicomtest.Peer) {
 				attack(p)
 				_, _ = p.Conn.Read(make([]byte, 64))
 			})
 			cfg := config()
-			requireAllocates(t, mostPerAssociation, func() {
+			requireAllocatesLess(t, maxBytesPerAssociation, func() {
 				a, err := dicomnet.Dial(t.Context(), address, cfg)
 				if err != nil {
 					return
 				}
-				find(t.Context(), a)
+				runFind(t.Context(), a)
 				_ = a.Close()
 			})
 		})
@@ -150,7 +150,7 @@ func TestNothingStaysBehindFailedAssociations(t *testing.T) {
 	}
 	const associations = 10_000
 	turn := make(chan func(p *dicomtest.Peer), 1)
-	address := loopback(t, func(p *dicomtest.Peer) {
+	address := listenOnLoopback(t, func(p *dicomtest.Peer) {
 		play := <-turn
 		defer func() {
 			// A peer that is cut short is what this is about.

@@ -19,14 +19,14 @@ const timerIdle Timer = "idle"
 // Other final statuses leave an association usable by the standard. They are not clean here all the same: a peer that has
 // just failed, or was cancelled, is better met anew.
 func (a *Association) Clean() bool {
-	return !a.unclean && a.Usable() && a.messages.nothingLeft() && a.upper.link.r == a.upper.link.w
+	return !a.unclean && a.Usable() && a.messages.drained() && a.upper.link.r == a.upper.link.w
 }
 
 // Quiet reports whether nothing of the peer has arrived that is not read and understood yet. Between two operations
 // anything else came unasked, and might pass for an answer to the next one. Other kernels than Linux tell only of what
 // this process has taken in. Like an operation it is for one goroutine, and for an association that has no other.
 func (a *Association) Quiet() bool {
-	a.upper.link.decrypt()
+	a.upper.link.readDecrypted()
 	return a.upper.link.r == a.upper.link.w && !unread(a.upper.link.transport)
 }
 
@@ -49,92 +49,21 @@ func (a *Association) WaitIdle(ctx context.Context, d time.Duration) error {
 	stop := a.upper.link.watch(ctx)
 	defer stop()
 	a.upper.idle = true
-	a.messages.rest()
-	a.upper.link.shrink()
-	until := startClock(d, timerIdle)
+	a.messages.releaseBuffers()
+	a.upper.link.shrinkBuffer()
+	until := deadlineAfter(d, timerIdle)
 	ind, err := a.upper.receive(&until)
 	timeout, timedOut := errors.AsType[*TimeoutError](err)
 	switch {
 	case errors.Is(err, errInterrupted), timedOut && timeout.Timer == timerIdle:
-		a.upper.link.grow()
+		a.upper.link.growBuffer()
 		return nil
 	case err == nil && ind.action == ar2:
-		err = a.upper.releasedByPeer()
+		err = a.upper.acceptRelease()
 	case err == nil:
 		err = a.upper.fail(pdu.ReasonUnexpectedPDU, "P-DATA-TF while no operation is outstanding")
 	}
-	err = a.ended(ctx, err)
-	a.over()
+	err = a.fail(ctx, err)
+	a.finish()
 	return err
 }
-
-func (s *assembler) nothingLeft() bool {
-	return s.phase == awaitCommand && !s.putBack && len(s.pdvs) == 0
-}
-
-// rest lets go of what the last message was made of.
-func (s *assembler) rest() {
-	if s.nothingLeft() {
-		s.message, s.decoded, s.pdvs, s.buffer = message{}, nil, nil, nil
-	}
-}
-
-// decrypt takes in what TLS has read of the peer already, of which the kernel no longer knows.
-func (l *link) decrypt() {
-	if l.conn == l.transport || l.r != l.w {
-		return
-	}
-	l.r, l.w = 0, 0
-	if l.arm(l.conn.SetReadDeadline, time.Unix(1, 0)) == nil {
-		l.w, _ = l.conn.Read(l.buf) // a deadline that is over ends the wait, and nothing else
-		l.received += int64(l.w)
-		_ = l.arm(l.conn.SetReadDeadline, time.Time{})
-	}
-}
-
-// idleBufferSize is enough for every PDU that ends an association in order.
-const idleBufferSize = 64
-
-// shrink gives the buffer back for a small one, where nothing is in it.
-func (l *link) shrink() {
-	if l.r == l.w {
-		l.replaceBuffer(make([]byte, idleBufferSize))
-		l.r, l.w = 0, 0
-	}
-}
-
-// grow is the way back. What was received meanwhile is kept.
-func (l *link) grow() {
-	if len(l.buf) < readBufferSize {
-		b := readBuffers.Get().(*[readBufferSize]byte)[:]
-		l.w = copy(b, l.buf[l.r:l.w])
-		l.r = 0
-		l.replaceBuffer(b)
-	}
-}
-
-// lostPath bounds the wait for the peer's machine to acknowledge the first request on an association that was idle.
-const lostPath = 2 * time.Second
-
-// firstResponse is next, on an association that was idle before. Where the way to the peer was lost meanwhile without a
-// word, because a firewall forgot the connection or the peer's machine did, the request is not even acknowledged: that
-// shows long before the DIMSE timeout. A peer that is merely slow is waited for.
-func (op *operation) firstResponse(until *clock) (*message, error) {
-	until.started()
-	early := lostPath
-	if op.silence > 0 {
-		early = min(early, op.silence/4)
-	}
-	soon := startClock(early, op.timer)
-	m, err := op.next(&soon)
-	timeout, ok := errors.AsType[*TimeoutError](err)
-	switch {
-	case !ok || timeout.Timer != op.timer:
-		return m, err
-	case op.a.upper.link.unacknowledged():
-		return nil, op.a.upper.lost(errLostPath)
-	}
-	return op.next(until)
-}
-
-var errLostPath = errors.New("the peer does not acknowledge what was sent")

@@ -54,7 +54,7 @@ func TestAnAssociationIsCleanAfterSuccessAlone(t *testing.T) {
 		"0000, and more behind it in the same PDU": {func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			done := dicomtest.Response(rq, dicomnet.StatusSuccess, nil)
-			p.Send(pdata(done.PDVs(done.PDVs(nil, 0), 0)))
+			p.Send(rawPData(done.PDVs(done.PDVs(nil, 0), 0)))
 		}, false},
 		"0000, and half a PDU behind it": {func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
@@ -74,14 +74,14 @@ func TestAnAssociationIsCleanAfterSuccessAlone(t *testing.T) {
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			associated(t, func(p *dicomtest.Peer) {
+			withAssociation(t, func(p *dicomtest.Peer) {
 				test.play(p)
 				p.ReadPDU()
 			}, func(t *testing.T, a *dicomnet.Association) {
 				require.True(t, a.Clean(), "nothing has been asked yet")
-				f := find(t.Context(), a)
+				f := runFind(t.Context(), a)
 				if name == "a failure, and success after it" {
-					f = find(t.Context(), a)
+					f = runFind(t.Context(), a)
 					require.NoError(t, f.err)
 				}
 				require.Equal(t, test.clean, a.Clean(), f.err)
@@ -93,7 +93,7 @@ func TestAnAssociationIsCleanAfterSuccessAlone(t *testing.T) {
 }
 
 func TestAnAssociationIsNotCleanAfterItsCallerLeft(t *testing.T) {
-	associated(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.Peer) {
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")))
 		p.ReadRequest(dicomnet.CCancelRQ)
@@ -139,7 +139,7 @@ func TestWaitIdleEndsWhatThePeerEnds(t *testing.T) {
 			p.ExpectClose()
 		}, nil, "aborted"},
 		"P-DATA of some length": {func(p *dicomtest.Peer) {
-			p.Send(pdata(make([]byte, 100_000)))
+			p.Send(rawPData(make([]byte, 100_000)))
 			p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnexpectedPDU)
 		}, nil, "aborted"},
 		"A-RELEASE-RP": {func(p *dicomtest.Peer) {
@@ -157,7 +157,7 @@ func TestWaitIdleEndsWhatThePeerEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var ended []dicomnet.Summary
-			against(t, func(p *dicomtest.Peer) {
+			withPeer(t, func(p *dicomtest.Peer) {
 				p.Accept()
 				dicomtest.Wait(3 * time.Second)
 				test.play(p)
@@ -182,30 +182,30 @@ func TestWaitIdleEndsWhatThePeerEnds(t *testing.T) {
 }
 
 func TestWaitIdleLeavesAnAssociationAsItWas(t *testing.T) {
-	associated(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.Peer) {
 		for range 3 {
 			serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess)
 		}
 		p.Release()
 	}, func(t *testing.T, a *dicomnet.Association) {
-		require.NoError(t, find(t.Context(), a).err)
+		require.NoError(t, runFind(t.Context(), a).err)
 		start := time.Now()
 		require.NoError(t, a.WaitIdle(t.Context(), time.Minute))
 		require.Equal(t, time.Minute, time.Since(start))
-		require.NoError(t, find(t.Context(), a).err)
+		require.NoError(t, runFind(t.Context(), a).err)
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		require.NoError(t, a.WaitIdle(ctx, time.Minute))
 		require.Equal(t, time.Minute+time.Second, time.Since(start), "whoever wants it does not wait")
 		require.True(t, a.Clean())
-		require.Equal(t, []string{"1.1"}, find(t.Context(), a).uids)
+		require.Equal(t, []string{"1.1"}, runFind(t.Context(), a).uids)
 	})
 }
 
 // Somebody takes the association in the middle of what ends it.
 func TestWhatCameHalfWayWhileIdleIsNotLost(t *testing.T) {
-	associated(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.Peer) {
 		p.Send([]byte{5, 0, 0})
 		dicomtest.Wait(2 * time.Second)
 		p.Send([]byte{0, 0, 4, 0, 0, 0, 0})
@@ -218,7 +218,7 @@ func TestWhatCameHalfWayWhileIdleIsNotLost(t *testing.T) {
 		require.NoError(t, a.WaitIdle(ctx, time.Minute))
 		require.False(t, a.Clean())
 		require.False(t, a.Quiet())
-		require.ErrorIs(t, find(t.Context(), a).err, dicomnet.ErrReleased)
+		require.ErrorIs(t, runFind(t.Context(), a).err, dicomnet.ErrReleased)
 	})
 }
 
@@ -226,7 +226,7 @@ func TestTheTraceIsThatOfTheOperationInHand(t *testing.T) {
 	type key struct{}
 	var told []any
 	tell := func(ctx context.Context) { told = append(told, ctx.Value(key{})) }
-	against(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.Peer) {
 		p.Accept()
 		serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess)
 		serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess)
@@ -249,10 +249,10 @@ func TestTheTraceIsThatOfTheOperationInHand(t *testing.T) {
 		as := func(value string) context.Context { return context.WithValue(t.Context(), key{}, value) }
 		a, err := dicomnet.Dial(as("A"), "pacs:104", cfg)
 		require.NoError(t, err)
-		require.NoError(t, find(as("A"), a).err)
+		require.NoError(t, runFind(as("A"), a).err)
 		is("A")
 		a.Rebind(as("B"))
-		require.NoError(t, find(as("B"), a).err)
+		require.NoError(t, runFind(as("B"), a).err)
 		is("B")
 		a.Rebind(as("nobody"))
 		require.ErrorIs(t, a.WaitIdle(t.Context(), time.Minute), dicomnet.ErrReleased)
@@ -277,7 +277,7 @@ func TestAnIdleAssociationHoldsNextToNoMemory(t *testing.T) {
 			var err error
 			all[i], err = dicomnet.Dial(t.Context(), "pacs:104", cfg)
 			require.NoError(t, err)
-			require.NoError(t, find(t.Context(), all[i]).err)
+			require.NoError(t, runFind(t.Context(), all[i]).err)
 		}
 		runtime.GC()
 		runtime.ReadMemStats(&busy)

@@ -14,37 +14,6 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// clock is a deadline and the name of the timer it belongs to; the zero clock
-// never runs out.
-type clock struct {
-	at    time.Time
-	timer Timer
-	after time.Duration // not zero: at is so long after the first wait for it
-}
-
-// started is the clock, running.
-func (c *clock) started() clock {
-	if c.after > 0 {
-		*c = startClock(c.after, c.timer)
-	}
-	return *c
-}
-
-func startClock(d time.Duration, timer Timer) clock {
-	if d <= 0 {
-		return clock{}
-	}
-	return clock{at: time.Now().Add(d), timer: timer}
-}
-
-// earlier is the one of the two that runs out first.
-func (c clock) earlier(other clock) clock {
-	if c.at.IsZero() || (!other.at.IsZero() && other.at.Before(c.at)) {
-		return other
-	}
-	return c
-}
-
 // errInterrupted is a read or write that a done context ended.
 var errInterrupted = errors.New("interrupted")
 
@@ -55,15 +24,15 @@ var errInterrupted = errors.New("interrupted")
 type link struct {
 	conn net.Conn
 	// transport is conn without TLS.
-	transport net.Conn
-	quick     func(mode int) // nil: there is no such thing
-	network   time.Duration
+	transport   net.Conn
+	setQuickACK func(mode int) // nil: there is no such thing
+	network     time.Duration
 
-	buf  []byte // buf[r:w] is received and not yet consumed
-	r, w int
-	more bool // the last read ended where the buffer did: the next one will hardly wait
+	buf          []byte // buf[r:w] is received and not yet consumed
+	r, w         int
+	bufferFilled bool // the last read ended where the buffer did: the next one will hardly wait
 	// heard is that something came which nothing has acknowledged yet, neither we nor what we wrote.
-	heard atomic.Bool
+	ackPending atomic.Bool
 
 	received, sent         int64 // bytes
 	pdusReceived, pdusSent int
@@ -83,11 +52,11 @@ func newLink(conn net.Conn, network time.Duration) *link {
 		transport = c.NetConn()
 	}
 	return &link{
-		conn:      conn,
-		transport: transport,
-		quick:     quickACK(transport),
-		network:   network,
-		buf:       readBuffers.Get().(*[readBufferSize]byte)[:],
+		conn:        conn,
+		transport:   transport,
+		setQuickACK: quickACK(transport),
+		network:     network,
+		buf:         readBuffers.Get().(*[readBufferSize]byte)[:],
 	}
 }
 
@@ -133,7 +102,7 @@ func (l *link) resume() {
 	_ = l.conn.SetDeadline(time.Time{})
 }
 
-func (l *link) arm(set func(time.Time) error, at time.Time) error {
+func (l *link) setDeadline(set func(time.Time) error, at time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.interrupted {
@@ -147,7 +116,7 @@ func (l *link) arm(set func(time.Time) error, at time.Time) error {
 // each silence within it. Errors are io.EOF for an orderly end between two PDUs,
 // io.ErrUnexpectedEOF within one, *TimeoutError, errInterrupted, a
 // *pdu.FormatError for a header that is not acceptable, or the connection's own.
-func (l *link) readPDU(until *clock, maxData uint32) (pdu.Type, []byte, error) {
+func (l *link) readPDU(until *deadline, maxData uint32) (pdu.Type, []byte, error) {
 	if l.buf == nil {
 		return 0, nil, net.ErrClosed
 	}
@@ -179,7 +148,7 @@ func (l *link) readPDU(until *clock, maxData uint32) (pdu.Type, []byte, error) {
 
 // fill reads until n bytes are buffered. The buffer grows with what has come,
 // never by what was announced.
-func (l *link) fill(n int, until *clock) error {
+func (l *link) fill(n int, until *deadline) error {
 	if l.r == l.w {
 		l.r, l.w = 0, 0
 	}
@@ -193,9 +162,9 @@ func (l *link) fill(n int, until *clock) error {
 			copy(grown, l.buf[:l.w])
 			l.replaceBuffer(grown)
 		}
-		c := until.started()
+		c := until.start()
 		if l.w > l.r {
-			c = c.earlier(startClock(l.network, TimerNetwork))
+			c = c.earlier(deadlineAfter(l.network, TimerNetwork))
 		}
 		if err := l.readSome(c); err != nil {
 			return err
@@ -204,17 +173,17 @@ func (l *link) fill(n int, until *clock) error {
 	return nil
 }
 
-func (l *link) readSome(c clock) error {
-	if err := l.arm(l.conn.SetReadDeadline, c.at); err != nil {
+func (l *link) readSome(c deadline) error {
+	if err := l.setDeadline(l.conn.SetReadDeadline, c.at); err != nil {
 		return err
 	}
-	l.acknowledge()
+	l.requestACK()
 	k, err := l.conn.Read(l.buf[l.w:])
 	l.w += k
 	if k > 0 {
-		l.heard.Store(true)
+		l.ackPending.Store(true)
 	}
-	l.more = l.w == len(l.buf)
+	l.bufferFilled = l.w == len(l.buf)
 	l.received += int64(k)
 	switch {
 	case k > 0 || err == nil:
@@ -229,17 +198,17 @@ func (l *link) readSome(c clock) error {
 
 // acknowledge has the kernel acknowledge at once what the peer may wait with the rest for, because Nagle's algorithm holds that
 // back (all that stand on DCMTK write a message in two segments): by itself it would take its time, 40 ms a message.
-func (l *link) acknowledge() {
+func (l *link) requestACK() {
 	switch {
-	case l.quick == nil, l.more:
+	case l.setQuickACK == nil, l.bufferFilled:
 	case l.conn != l.transport: // how often TLS reads is not known
-		l.quick(ackNext)
-	case l.heard.Swap(false):
-		l.quick(ackNow)
+		l.setQuickACK(ackNext)
+	case l.ackPending.Swap(false):
+		l.setQuickACK(ackNow)
 	}
 }
 
-func (l *link) deadlineError(c clock) error {
+func (l *link) deadlineError(c deadline) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.interrupted {
@@ -251,15 +220,15 @@ func (l *link) deadlineError(c clock) error {
 // write writes b whole. The network timeout bounds each stretch of it, so that a
 // slow peer is told from one that stopped reading.
 func (l *link) write(b []byte, pdus int) error {
-	const stretch = 64 << 10
+	const maxChunk = 64 << 10
 	for len(b) > 0 {
-		c := startClock(l.network, TimerNetwork)
-		if err := l.arm(l.conn.SetWriteDeadline, c.at); err != nil {
+		c := deadlineAfter(l.network, TimerNetwork)
+		if err := l.setDeadline(l.conn.SetWriteDeadline, c.at); err != nil {
 			return err
 		}
-		k, err := l.conn.Write(b[:min(len(b), stretch)])
+		k, err := l.conn.Write(b[:min(len(b), maxChunk)])
 		l.sent += int64(k)
-		l.heard.Store(false)
+		l.ackPending.Store(false)
 		b = b[k:]
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return l.deadlineError(c)
@@ -275,8 +244,8 @@ func (l *link) write(b []byte, pdus int) error {
 // lastWord gives, in place of a failed write, the TLS alert that the peer sent
 // before it went away, where there is one: which of the two is seen first is a
 // race.
-func (l *link) lastWord(written error) error {
-	if _, secure := l.conn.(*tls.Conn); !secure || l.arm(l.conn.SetReadDeadline, time.Now().Add(time.Second)) != nil {
+func (l *link) preferTLSAlert(written error) error {
+	if _, secure := l.conn.(*tls.Conn); !secure || l.setDeadline(l.conn.SetReadDeadline, time.Now().Add(time.Second)) != nil {
 		return written
 	}
 	if _, err := l.conn.Read(l.buf[l.w:]); err != nil && isTLSAlert(err) {
@@ -286,7 +255,7 @@ func (l *link) lastWord(written error) error {
 }
 
 // last writes b as the last thing on the connection, with a deadline of its own.
-func (l *link) last(b []byte) {
+func (l *link) writeFinal(b []byte) {
 	l.resume()
 	_ = l.conn.SetWriteDeadline(time.Now().Add(time.Second))
 	if k, err := l.conn.Write(b); err == nil {
@@ -297,7 +266,7 @@ func (l *link) last(b []byte) {
 
 // recycle gives the buffer back. Only the reading goroutine may call it, as its
 // last use of the link.
-func (l *link) recycle() {
+func (l *link) releaseBuffer() {
 	l.replaceBuffer(nil)
 	l.r, l.w = 0, 0
 }
@@ -307,4 +276,38 @@ func (l *link) replaceBuffer(b []byte) {
 		readBuffers.Put((*[readBufferSize]byte)(l.buf))
 	}
 	l.buf = b
+}
+
+// decrypt takes in what TLS has read of the peer already, of which the kernel no longer knows.
+func (l *link) readDecrypted() {
+	if l.conn == l.transport || l.r != l.w {
+		return
+	}
+	l.r, l.w = 0, 0
+	if l.setDeadline(l.conn.SetReadDeadline, time.Unix(1, 0)) == nil {
+		l.w, _ = l.conn.Read(l.buf) // a deadline that is over ends the wait, and nothing else
+		l.received += int64(l.w)
+		_ = l.setDeadline(l.conn.SetReadDeadline, time.Time{})
+	}
+}
+
+// idleBufferSize is enough for every PDU that ends an association in order.
+const idleBufferSize = 64
+
+// shrink gives the buffer back for a small one, where nothing is in it.
+func (l *link) shrinkBuffer() {
+	if l.r == l.w {
+		l.replaceBuffer(make([]byte, idleBufferSize))
+		l.r, l.w = 0, 0
+	}
+}
+
+// grow is the way back. What was received meanwhile is kept.
+func (l *link) growBuffer() {
+	if len(l.buf) < readBufferSize {
+		b := readBuffers.Get().(*[readBufferSize]byte)[:]
+		l.w = copy(b, l.buf[l.r:l.w])
+		l.r = 0
+		l.replaceBuffer(b)
+	}
 }

@@ -16,7 +16,7 @@ func TestAcknowledgementsAreAskedForWhereThePeerMayWaitForOne(t *testing.T) {
 	defer func() { _ = theirs.Close() }()
 	l := newLink(ours, 0)
 	var asked []int
-	l.quick = func(mode int) { asked = append(asked, mode) }
+	l.setQuickACK = func(mode int) { asked = append(asked, mode) }
 	exchange := func(parts ...string) {
 		go func() {
 			buffer := make([]byte, 8)
@@ -27,7 +27,7 @@ func TestAcknowledgementsAreAskedForWhereThePeerMayWaitForOne(t *testing.T) {
 		}()
 		require.NoError(t, l.write([]byte("request"), 1))
 		for _, part := range parts {
-			require.NoError(t, l.fill(len(part), &clock{}))
+			require.NoError(t, l.fill(len(part), &deadline{}))
 			l.r += len(part)
 		}
 	}
@@ -38,7 +38,7 @@ func TestAcknowledgementsAreAskedForWhereThePeerMayWaitForOne(t *testing.T) {
 
 	l.conn = tls.Client(ours, &tls.Config{InsecureSkipVerify: true})
 	asked = nil
-	l.acknowledge()
-	l.acknowledge()
+	l.requestACK()
+	l.requestACK()
 	assert.Equal(t, []int{ackNext, ackNext}, asked)
 }

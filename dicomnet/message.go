@@ -19,11 +19,11 @@ type message struct {
 type phase uint8
 
 const (
-	awaitCommand phase = iota // the first fragment of a command set
-	inCommand                 // the rest of it
-	awaitData                 // the first fragment of a data set
-	maybeData                 // the same, from peers that announce none and send one
-	inData                    // the rest of it
+	awaitCommand      phase = iota // the first fragment of a command set
+	inCommand                      // the rest of it
+	awaitData                      // the first fragment of a data set
+	awaitOptionalData              // the same, from peers that announce none and send one
+	inData                         // the rest of it
 )
 
 // assembler makes messages out of the PDVs of an association (PS3.8 annex E). It
@@ -31,16 +31,16 @@ const (
 // PDUs, and a PDU end anywhere in a message. An interrupted read leaves what was
 // assembled in place, and the next call goes on from there.
 type assembler struct {
-	upper    *upper
+	upper    *upperLayer
 	accepted func(contextID byte) bool
 
-	pdvs    []byte  // PDVs of the P-DATA-TF in hand that are not yet taken
-	unread  pdu.PDV // a PDV that belongs to the next message
-	putBack bool    // there is one in unread
+	pdvs          []byte  // PDVs of the P-DATA-TF in hand that are not yet taken
+	pushedBack    pdu.PDV // a PDV that belongs to the next message
+	hasPushedBack bool    // there is one in unread
 
 	phase            phase
 	message          message
-	decoded          []byte // what message.command was decoded from: all matches of an answer come with the same
+	decodedFrom      []byte // what message.command was decoded from: all matches of an answer come with the same
 	buffer           []byte
 	fragments, empty int
 
@@ -48,22 +48,22 @@ type assembler struct {
 }
 
 // maxKept bounds the assembly buffer that outlives a message.
-const maxKept = 64 << 10
+const maxKeptBuffer = 64 << 10
 
 // maxDecoded is more than the command set of a match has.
-const maxDecoded = 256
+const maxDecodedFrom = 256
 
 // next gives the next whole message, which is valid until the next call. All of it must be there by until.
-func (s *assembler) next(until *clock) (*message, error) {
+func (s *assembler) next(until *deadline) (*message, error) {
 	if s.phase == awaitCommand {
 		s.message.data, s.message.hasData = nil, false
 		s.fragments, s.empty = 0, 0
-		if cap(s.buffer) > maxKept {
+		if cap(s.buffer) > maxKeptBuffer {
 			s.buffer = nil
 		}
 	}
 	for {
-		v, err := s.take(until)
+		v, err := s.nextPDV(until)
 		if err != nil {
 			return nil, err
 		}
@@ -79,10 +79,10 @@ func (s *assembler) next(until *clock) (*message, error) {
 }
 
 // take gives the next PDV.
-func (s *assembler) take(until *clock) (pdu.PDV, error) {
-	if s.putBack {
-		s.putBack = false
-		return s.unread, nil
+func (s *assembler) nextPDV(until *deadline) (pdu.PDV, error) {
+	if s.hasPushedBack {
+		s.hasPushedBack = false
+		return s.pushedBack, nil
 	}
 	for {
 		v, rest, ok, err := pdu.NextPDV(s.pdvs)
@@ -98,7 +98,7 @@ func (s *assembler) take(until *clock) (pdu.PDV, error) {
 			return pdu.PDV{}, err
 		}
 		if ind.action == ar2 {
-			return pdu.PDV{}, s.upper.releasedByPeer()
+			return pdu.PDV{}, s.upper.acceptRelease()
 		}
 		if s.pdvs = ind.data; len(s.pdvs) == 0 {
 			if err := s.countEmpty(); err != nil {
@@ -111,10 +111,10 @@ func (s *assembler) take(until *clock) (pdu.PDV, error) {
 func (s *assembler) count(v pdu.PDV) error {
 	limits := &s.upper.limits
 	if s.fragments++; s.fragments > limits.MaxFragments {
-		return s.upper.exceed("fragments of a message", int64(limits.MaxFragments))
+		return s.upper.exceedLimit("fragments of a message", int64(limits.MaxFragments))
 	}
 	if s.received += int64(len(v.Fragment)); s.received > limits.MaxOperationBytes {
-		return s.upper.exceed("bytes received in an operation", limits.MaxOperationBytes)
+		return s.upper.exceedLimit("bytes received in an operation", limits.MaxOperationBytes)
 	}
 	if len(v.Fragment) == 0 {
 		return s.countEmpty()
@@ -124,16 +124,16 @@ func (s *assembler) count(v pdu.PDV) error {
 
 func (s *assembler) countEmpty() error {
 	if s.empty++; s.empty > s.upper.limits.MaxEmptyFragments {
-		return s.upper.exceed("empty fragments of a message", int64(s.upper.limits.MaxEmptyFragments))
+		return s.upper.exceedLimit("empty fragments of a message", int64(s.upper.limits.MaxEmptyFragments))
 	}
 	return nil
 }
 
 // add takes v into the message in hand and tells whether that is whole.
 func (s *assembler) add(v pdu.PDV) (done bool, err error) {
-	if s.phase == maybeData {
+	if s.phase == awaitOptionalData {
 		if v.Command || v.ContextID != s.message.contextID {
-			s.unread, s.putBack = v, true
+			s.pushedBack, s.hasPushedBack = v, true
 			return true, nil
 		}
 		s.phase = awaitData
@@ -161,7 +161,7 @@ func (s *assembler) add(v pdu.PDV) (done bool, err error) {
 }
 
 func (s *assembler) addCommand(v pdu.PDV) (done bool, err error) {
-	b, err := s.gather(v, s.phase == awaitCommand, s.upper.limits.MaxCommandSet, "bytes in a command set")
+	b, err := s.appendFragment(v, s.phase == awaitCommand, s.upper.limits.MaxCommandSet, "bytes in a command set")
 	if err != nil {
 		return false, err
 	}
@@ -170,13 +170,13 @@ func (s *assembler) addCommand(v pdu.PDV) (done bool, err error) {
 		return false, nil
 	}
 	c := &s.message.command
-	if len(b) == 0 || !bytes.Equal(b, s.decoded) {
-		s.decoded = s.decoded[:0]
+	if len(b) == 0 || !bytes.Equal(b, s.decodedFrom) {
+		s.decodedFrom = s.decodedFrom[:0]
 		if *c, err = DecodeCommandSet(b); err != nil {
 			return false, s.upper.fail(pdu.ReasonInvalidParameter, err.Error())
 		}
-		if len(b) <= maxDecoded {
-			s.decoded = append(s.decoded, b...)
+		if len(b) <= maxDecodedFrom {
+			s.decodedFrom = append(s.decodedFrom, b...)
 		}
 	}
 	s.upper.traceCommand(false, c)
@@ -184,7 +184,7 @@ func (s *assembler) addCommand(v pdu.PDV) (done bool, err error) {
 	case c.HasDataSet:
 		s.phase = awaitData
 	case c.CommandField == CFindRSP && c.Status.Pending():
-		s.phase = maybeData
+		s.phase = awaitOptionalData
 	default:
 		return true, nil
 	}
@@ -192,7 +192,7 @@ func (s *assembler) addCommand(v pdu.PDV) (done bool, err error) {
 }
 
 func (s *assembler) addData(v pdu.PDV) (done bool, err error) {
-	b, err := s.gather(v, s.phase == awaitData, s.upper.limits.MaxDataSet, "bytes in a data set")
+	b, err := s.appendFragment(v, s.phase == awaitData, s.upper.limits.MaxDataSet, "bytes in a data set")
 	if err != nil {
 		return false, err
 	}
@@ -205,12 +205,12 @@ func (s *assembler) addData(v pdu.PDV) (done bool, err error) {
 
 // gather gives what has come of a command set or data set. A part that came in
 // one fragment is not copied.
-func (s *assembler) gather(v pdu.PDV, first bool, most int, what string) ([]byte, error) {
+func (s *assembler) appendFragment(v pdu.PDV, first bool, limit int, what string) ([]byte, error) {
 	if first {
 		s.buffer = s.buffer[:0]
 	}
-	if len(s.buffer)+len(v.Fragment) > most {
-		return nil, s.upper.exceed(what, int64(most))
+	if len(s.buffer)+len(v.Fragment) > limit {
+		return nil, s.upper.exceedLimit(what, int64(limit))
 	}
 	if first && v.Last {
 		return v.Fragment, nil
@@ -219,30 +219,26 @@ func (s *assembler) gather(v pdu.PDV, first bool, most int, what string) ([]byte
 	return s.buffer, nil
 }
 
-// releasedByPeer answers an A-RELEASE-RQ in Sta6 and closes.
-func (u *upper) releasedByPeer() error {
-	if err := u.send(evtReleaseResponse, &pdu.ReleaseRP{}); err != nil {
-		return err
-	}
-	u.finish("released", ErrReleased)
-	return ErrReleased
-}
-
 // sendMessage sends a command set and, unless data is nil, its data set, in one
 // write. Each PDU holds one PDV and none is longer than most.
-func (u *upper) sendMessage(contextID byte, c *CommandSet, data []byte, most uint32) error {
+func (u *upperLayer) sendMessage(contextID byte, c *CommandSet, data []byte, maxLength uint32) error {
 	u.traceCommand(true, c)
 	command := c.Append(make([]byte, 0, 256))
-	b := make([]byte, 0, len(command)+len(data)+(2+len(command)/int(most-6)+len(data)/int(most-6))*12)
-	b = pdu.AppendMessagePart(b, contextID, true, command, most)
+	b := make([]byte, 0, len(command)+len(data)+(2+len(command)/int(maxLength-6)+len(data)/int(maxLength-6))*12)
+	b = pdu.AppendMessagePart(b, contextID, true, command, maxLength)
 	if data != nil {
-		b = pdu.AppendMessagePart(b, contextID, false, data, most)
+		b = pdu.AppendMessagePart(b, contextID, false, data, maxLength)
 	}
 	return u.sendData(b)
 }
 
-func (u *upper) traceCommand(sent bool, c *CommandSet) {
-	if u.trace != nil && u.trace.Command != nil {
-		u.trace.Command(u.ctx, sent, *c)
+func (s *assembler) drained() bool {
+	return s.phase == awaitCommand && !s.hasPushedBack && len(s.pdvs) == 0
+}
+
+// rest lets go of what the last message was made of.
+func (s *assembler) releaseBuffers() {
+	if s.drained() {
+		s.message, s.decodedFrom, s.pdvs, s.buffer = message{}, nil, nil, nil
 	}
 }

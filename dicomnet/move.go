@@ -38,7 +38,7 @@ func (a *Association) Move(ctx context.Context, model Model, destination string,
 			yield(MoveReport{}, opError(StepMove, &ConfigError{Detail: "move destination is not a valid AE value"}))
 			return
 		}
-		op, err := a.query(ctx, StepMove, model.Move, CommandSet{CommandField: CMoveRQ, MoveDestination: destination}, query)
+		op, err := a.beginQuery(ctx, StepMove, model.Move, CommandSet{CommandField: CMoveRQ, MoveDestination: destination}, query)
 		if err != nil {
 			yield(MoveReport{}, opError(StepMove, err))
 			return

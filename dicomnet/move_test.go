@@ -16,7 +16,7 @@ import (
 )
 
 // counted is a C-MOVE response with counters; nil is sent as absent.
-func counted(rq dicomtest.Message, status dicomnet.Status, remaining, completed, failed, warning *uint16) dicomtest.Message {
+func withCounters(rq dicomtest.Message, status dicomnet.Status, remaining, completed, failed, warning *uint16) dicomtest.Message {
 	m := dicomtest.Response(rq, status, nil)
 	m.Command.Remaining, m.Command.Completed, m.Command.Failed, m.Command.Warning = remaining, completed, failed, warning
 	return m
@@ -37,7 +37,7 @@ func withData(m dicomtest.Message, data []byte) dicomtest.Message {
 	return m
 }
 
-func moving(answer func(rq dicomtest.Message) []dicomtest.Message) func(p *dicomtest.Peer) {
+func serveMoveWith(answer func(rq dicomtest.Message) []dicomtest.Message) func(p *dicomtest.Peer) {
 	return func(p *dicomtest.Peer) {
 		rq := p.ReadRequest(dicomnet.CMoveRQ)
 		if rq.Command.MoveDestination != "DEST" || rq.ContextID != moveID {
@@ -50,14 +50,14 @@ func moving(answer func(rq dicomtest.Message) []dicomtest.Message) func(p *dicom
 
 // Origin: dcm4chee 3052.
 func TestProtocol58CountersMayBeAbsent(t *testing.T) {
-	associated(t, moving(func(rq dicomtest.Message) []dicomtest.Message {
+	withAssociation(t, serveMoveWith(func(rq dicomtest.Message) []dicomtest.Message {
 		return []dicomtest.Message{
-			counted(rq, dicomnet.StatusPending, ptr(2), ptr(1), ptr(0), ptr(0)),
-			counted(rq, dicomnet.StatusPending, nil, nil, nil, nil),
-			counted(rq, dicomnet.StatusSuccess, nil, nil, nil, nil),
+			withCounters(rq, dicomnet.StatusPending, ptr(2), ptr(1), ptr(0), ptr(0)),
+			withCounters(rq, dicomnet.StatusPending, nil, nil, nil, nil),
+			withCounters(rq, dicomnet.StatusSuccess, nil, nil, nil, nil),
 		}
 	}), func(t *testing.T, a *dicomnet.Association) {
-		m := move(t.Context(), a)
+		m := runMove(t.Context(), a)
 		require.NoError(t, m.err)
 		require.Equal(t, []dicomnet.MoveReport{
 			{Status: dicomnet.StatusPending, Remaining: ptr(2), Completed: ptr(1), Failed: ptr(0), Warning: ptr(0)},
@@ -90,7 +90,7 @@ func expectRefusal(p *dicomtest.Peer, id uint16) {
 func TestProtocol58OnlyTheFinalResponseComes(t *testing.T) {
 	almost := timeouts.DIMSE - time.Second
 	t.Run("while sub-operations show that the peer works", func(t *testing.T) {
-		associated(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CMoveRQ)
 			for id := range uint16(3) {
 				dicomtest.Wait(almost)
@@ -98,33 +98,33 @@ func TestProtocol58OnlyTheFinalResponseComes(t *testing.T) {
 				expectRefusal(p, id+1)
 			}
 			dicomtest.Wait(almost)
-			p.SendMessage(counted(rq, dicomnet.StatusSuccess, nil, ptr(3), ptr(0), ptr(0)))
+			p.SendMessage(withCounters(rq, dicomnet.StatusSuccess, nil, ptr(3), ptr(0), ptr(0)))
 			p.Release()
 		}, func(t *testing.T, a *dicomnet.Association) {
-			require.NoError(t, move(t.Context(), a).err)
+			require.NoError(t, runMove(t.Context(), a).err)
 		})
 	})
 	t.Run("too late", func(t *testing.T) {
-		associated(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.Peer) {
 			p.ReadRequest(dicomnet.CMoveRQ)
 			p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
 		}, func(t *testing.T, a *dicomnet.Association) {
-			requireTimeout(t, move(t.Context(), a).err, dicomnet.TimerDIMSE)
+			requireTimeout(t, runMove(t.Context(), a).err, dicomnet.TimerDIMSE)
 		})
 	})
 	t.Run("within a timeout of its own", func(t *testing.T) {
-		against(t, func(p *dicomtest.Peer) {
+		withPeer(t, func(p *dicomtest.Peer) {
 			p.Accept()
 			rq := p.ReadRequest(dicomnet.CMoveRQ)
 			dicomtest.Wait(40 * time.Second)
-			p.SendMessage(counted(rq, dicomnet.StatusPending, nil, nil, nil, nil))
+			p.SendMessage(withCounters(rq, dicomnet.StatusPending, nil, nil, nil, nil))
 			p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
 		}, func(t *testing.T, cfg dicomnet.Config) {
 			cfg.Timeouts.Move = 50 * time.Second
 			a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
 			require.NoError(t, err)
 			start := time.Now()
-			m := move(t.Context(), a)
+			m := runMove(t.Context(), a)
 			require.Len(t, m.pending, 1)
 			requireTimeout(t, m.err, dicomnet.TimerMove)
 			require.Equal(t, 90*time.Second, time.Since(start))
@@ -149,14 +149,14 @@ func TestProtocol59FinalResponsesOfAMove(t *testing.T) {
 		"success with a list all the same": {0x0000, ptr(1), []string{"1.9"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			associated(t, moving(func(rq dicomtest.Message) []dicomtest.Message {
-				m := counted(rq, test.status, nil, test.counter, nil, nil)
+			withAssociation(t, serveMoveWith(func(rq dicomtest.Message) []dicomtest.Message {
+				m := withCounters(rq, test.status, nil, test.counter, nil, nil)
 				if test.list != nil {
 					m = withData(m, failedList(test.list...))
 				}
 				return []dicomtest.Message{m}
 			}), func(t *testing.T, a *dicomnet.Association) {
-				m := move(t.Context(), a)
+				m := runMove(t.Context(), a)
 				if test.want == "" {
 					require.NoError(t, m.err)
 				} else {
@@ -175,42 +175,42 @@ func TestProtocol59FinalResponsesOfAMove(t *testing.T) {
 // Origin: DCMTK (MV300), dcm4che 199.
 func TestProtocol60PeersThatMisuseTheAssociationOfAMove(t *testing.T) {
 	t.Run("a pending response with a data set (MV300)", func(t *testing.T) {
-		associated(t, moving(func(rq dicomtest.Message) []dicomtest.Message {
+		withAssociation(t, serveMoveWith(func(rq dicomtest.Message) []dicomtest.Message {
 			return []dicomtest.Message{
-				withData(counted(rq, dicomnet.StatusPending, ptr(1), nil, nil, nil), failedList("1.1")),
-				counted(rq, dicomnet.StatusSuccess, nil, ptr(1), ptr(0), ptr(0)),
+				withData(withCounters(rq, dicomnet.StatusPending, ptr(1), nil, nil, nil), failedList("1.1")),
+				withCounters(rq, dicomnet.StatusSuccess, nil, ptr(1), ptr(0), ptr(0)),
 			}
 		}), func(t *testing.T, a *dicomnet.Association) {
-			m := move(t.Context(), a)
+			m := runMove(t.Context(), a)
 			require.NoError(t, m.err)
 			require.Empty(t, m.pending[0].FailedSOPInstanceUIDs)
 		})
 	})
 	t.Run("endless pending responses end with the caller's deadline", func(t *testing.T) {
-		associated(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CMoveRQ)
 			for {
-				b := counted(rq, dicomnet.StatusPending, ptr(1), ptr(0), ptr(0), ptr(0)).Append(nil)
+				b := withCounters(rq, dicomnet.StatusPending, ptr(1), ptr(0), ptr(0), ptr(0)).Append(nil)
 				if _, err := p.Conn.Write(b); err != nil {
 					return
 				}
 				dicomtest.Wait(time.Second)
 			}
 		}, func(t *testing.T, a *dicomnet.Association) {
-			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errOperation)
+			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errOperationTimeout)
 			defer cancel()
 			start := time.Now()
-			require.ErrorIs(t, move(ctx, a).err, errOperation)
+			require.ErrorIs(t, runMove(ctx, a).err, errOperationTimeout)
 			require.Equal(t, time.Minute+2*time.Second, time.Since(start))
 			require.False(t, a.Usable())
 		})
 	})
 	t.Run("leaving the loop cancels", func(t *testing.T) {
-		associated(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CMoveRQ)
-			p.SendMessage(counted(rq, dicomnet.StatusPending, ptr(9), ptr(1), ptr(0), ptr(0)))
+			p.SendMessage(withCounters(rq, dicomnet.StatusPending, ptr(9), ptr(1), ptr(0), ptr(0)))
 			expectCancel(p, rq)
-			p.SendMessage(counted(rq, dicomnet.StatusCancel, ptr(8), ptr(2), ptr(0), ptr(0)))
+			p.SendMessage(withCounters(rq, dicomnet.StatusCancel, ptr(8), ptr(2), ptr(0), ptr(0)))
 			p.Release()
 		}, func(t *testing.T, a *dicomnet.Association) {
 			for range a.Move(t.Context(), dicomnet.StudyRoot, "DEST", query()) {
@@ -220,22 +220,22 @@ func TestProtocol60PeersThatMisuseTheAssociationOfAMove(t *testing.T) {
 		})
 	})
 	t.Run("a caller who goes away learns how far it came", func(t *testing.T) {
-		associated(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CMoveRQ)
 			expectCancel(p, rq)
-			p.SendMessage(counted(rq, dicomnet.StatusCancel, ptr(8), ptr(2), ptr(0), ptr(0)))
+			p.SendMessage(withCounters(rq, dicomnet.StatusCancel, ptr(8), ptr(2), ptr(0), ptr(0)))
 			p.Release()
 		}, func(t *testing.T, a *dicomnet.Association) {
-			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errOperation)
+			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errOperationTimeout)
 			defer cancel()
-			m := move(ctx, a)
-			require.ErrorIs(t, m.err, errOperation)
+			m := runMove(ctx, a)
+			require.ErrorIs(t, m.err, errOperationTimeout)
 			require.Equal(t, dicomnet.StatusCancel, m.final.Status)
 			require.Equal(t, ptr(2), m.final.Completed)
 		})
 	})
 	t.Run("a destination that is no AE title is not sent", func(t *testing.T) {
-		associated(t, func(p *dicomtest.Peer) { p.Release() }, func(t *testing.T, a *dicomnet.Association) {
+		withAssociation(t, func(p *dicomtest.Peer) { p.Release() }, func(t *testing.T, a *dicomnet.Association) {
 			for _, err := range a.Move(t.Context(), dicomnet.StudyRoot, `A\B`, query()) {
 				var invalid *dicomnet.ConfigError
 				require.ErrorAs(t, err, &invalid)

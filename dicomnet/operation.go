@@ -15,21 +15,21 @@ import (
 // operation is one DIMSE request and its responses, requestor's side. It is
 // running from begin to a final response, or until it ended the association.
 type operation struct {
-	a       *Association
-	ctx     context.Context
-	step    Step
-	answer  CommandField // the response's command field
-	context NegotiatedContext
-	id      uint16
-	silence time.Duration // longest wait for the next response
-	timer   Timer
-	until   clock // of the next response
-	stop    func()
-	running bool
-	parser  *dataset.Parser // of the identifiers that come; nil until one does
-	sent    time.Time
-	summary OperationSummary
-	success bool // the final response said so
+	a               *Association
+	ctx             context.Context
+	step            Step
+	responseField   CommandField // the response's command field
+	context         NegotiatedContext
+	id              uint16
+	responseTimeout time.Duration // longest wait for the next response
+	timer           Timer
+	until           deadline // of the next response
+	stopWatch       func()
+	running         bool
+	parser          *dataset.Parser // of the identifiers that come; nil until one does
+	sent            time.Time
+	summary         OperationSummary
+	success         bool // the final response said so
 }
 
 // begin sends the request of an operation. c lacks the message ID, the SOP class
@@ -46,20 +46,20 @@ func (a *Association) begin(ctx context.Context, step Step, sopClass string, c C
 		return nil, &NoContextError{Contexts: a.contextsFor(sopClass)}
 	}
 	op := &operation{
-		a: a, ctx: ctx, step: step, answer: c.CommandField | 0x8000, context: *pc, id: a.nextID(),
-		silence: a.cfg.Timeouts.DIMSE, timer: TimerDIMSE, running: true,
+		a: a, ctx: ctx, step: step, responseField: c.CommandField | 0x8000, context: *pc, id: a.nextID(),
+		responseTimeout: a.cfg.Timeouts.DIMSE, timer: TimerDIMSE, running: true,
 		summary: OperationSummary{Step: step, FirstResponse: -1},
 	}
 	if step == StepMove && a.cfg.Timeouts.Move > 0 {
-		op.silence, op.timer = a.cfg.Timeouts.Move, TimerMove
+		op.responseTimeout, op.timer = a.cfg.Timeouts.Move, TimerMove
 	}
 	c.MessageID, c.AffectedSOPClassUID, c.HasDataSet = op.id, sopClass, data != nil
 	a.busy = true
 	a.messages.received = 0
-	op.stop = a.upper.link.watch(ctx)
+	op.stopWatch = a.upper.link.watch(ctx)
 	if err := a.upper.sendMessage(pc.ID, &c, data, a.maxLength); err != nil {
 		// Part of the message may be on the wire: nothing else can follow it.
-		err = a.ended(ctx, err)
+		err = a.fail(ctx, err)
 		op.end()
 		return nil, err
 	}
@@ -68,8 +68,8 @@ func (a *Association) begin(ctx context.Context, step Step, sopClass string, c C
 }
 
 // query is begin with an identifier.
-func (a *Association) query(ctx context.Context, step Step, sopClass string, c CommandSet, identifier *dicom.Dataset) (*operation, error) {
-	data, err := a.encode(sopClass, identifier)
+func (a *Association) beginQuery(ctx context.Context, step Step, sopClass string, c CommandSet, identifier *dicom.Dataset) (*operation, error) {
+	data, err := a.encodeIdentifier(sopClass, identifier)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (a *Association) query(ctx context.Context, step Step, sopClass string, c C
 }
 
 // encode encodes an identifier for the context of sopClass.
-func (a *Association) encode(sopClass string, ds *dicom.Dataset) ([]byte, error) {
+func (a *Association) encodeIdentifier(sopClass string, ds *dicom.Dataset) ([]byte, error) {
 	pc := a.context(sopClass)
 	if pc == nil {
 		return nil, &NoContextError{Contexts: a.contextsFor(sopClass)}
@@ -116,7 +116,7 @@ var parsers = sync.Pool{New: func() any { return new(dataset.Parser) }}
 // end gives the association back. Whatever response is still outstanding by then
 // would be taken for the next operation's, so a running one is aborted.
 func (op *operation) end() {
-	op.stop()
+	op.stopWatch()
 	if op.running {
 		op.running = false
 		op.a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, nil)
@@ -132,7 +132,7 @@ func (op *operation) end() {
 	}
 	op.a.unclean = op.a.unclean || !op.success
 	if !op.a.upper.inState(sta6) {
-		op.a.over()
+		op.a.finish()
 	}
 }
 
@@ -141,7 +141,7 @@ func (op *operation) end() {
 // cancels the operation; the error is then the context's, and the message the
 // final response, where one came in time.
 func (op *operation) response() (m *message, err error) {
-	op.until = clock{after: op.silence, timer: op.timer} // most responses are there already: the time need not be looked at
+	op.until = deadline{after: op.responseTimeout, timer: op.timer} // most responses are there already: the time need not be looked at
 	if op.a.upper.idle {
 		m, err = op.firstResponse(&op.until)
 	} else {
@@ -152,7 +152,7 @@ func (op *operation) response() (m *message, err error) {
 	}
 	if err != nil {
 		op.running = false
-		return nil, op.a.ended(op.ctx, err)
+		return nil, op.a.fail(op.ctx, err)
 	}
 	op.a.upper.idle = false
 	if !m.command.Status.Pending() {
@@ -162,7 +162,33 @@ func (op *operation) response() (m *message, err error) {
 	return m, nil
 }
 
-func (op *operation) next(until *clock) (*message, error) {
+// lostPath bounds the wait for the peer's machine to acknowledge the first request on an association that was idle.
+const ackTimeout = 2 * time.Second
+
+// firstResponse is next, on an association that was idle before. Where the way to the peer was lost meanwhile without a
+// word, because a firewall forgot the connection or the peer's machine did, the request is not even acknowledged: that
+// shows long before the DIMSE timeout. A peer that is merely slow is waited for.
+func (op *operation) firstResponse(until *deadline) (*message, error) {
+	until.start()
+	ackBy := ackTimeout
+	if op.responseTimeout > 0 {
+		ackBy = min(ackBy, op.responseTimeout/4)
+	}
+	first := deadlineAfter(ackBy, op.timer)
+	m, err := op.next(&first)
+	timeout, ok := errors.AsType[*TimeoutError](err)
+	switch {
+	case !ok || timeout.Timer != op.timer:
+		return m, err
+	case op.a.upper.link.unacknowledged():
+		return nil, op.a.upper.connectionLost(errNotAcknowledged)
+	}
+	return op.next(until)
+}
+
+var errNotAcknowledged = errors.New("the peer does not acknowledge what was sent")
+
+func (op *operation) next(until *deadline) (*message, error) {
 	for {
 		m, err := op.a.messages.next(until)
 		if err != nil {
@@ -172,12 +198,12 @@ func (op *operation) next(until *clock) (*message, error) {
 			if err := op.refuseStore(m); err != nil {
 				return nil, err
 			}
-			*until = startClock(op.silence, op.timer)
+			*until = deadlineAfter(op.responseTimeout, op.timer)
 			continue
 		}
 		switch {
-		case m.command.CommandField != op.answer:
-			return nil, op.a.upper.fail(pdu.ReasonUnexpectedParameter, m.command.CommandField.String()+" where "+op.answer.String()+" is expected")
+		case m.command.CommandField != op.responseField:
+			return nil, op.a.upper.fail(pdu.ReasonUnexpectedParameter, m.command.CommandField.String()+" where "+op.responseField.String()+" is expected")
 		case m.command.MessageIDBeingRespondedTo != op.id:
 			return nil, op.a.upper.fail(pdu.ReasonUnexpectedParameter, "response to another message ID")
 		case m.contextID != op.context.ID:
@@ -195,6 +221,18 @@ func (op *operation) count(status Status) {
 	if op.step == StepFind && status.Pending() {
 		op.summary.Matches++
 	}
+}
+
+func (op *operation) parse(data []byte) (*dataset.Set, error) {
+	if t := op.a.cfg.Trace; t != nil && t.Identifier != nil {
+		t.Identifier(op.a.ctx, false, op.context.TransferSyntax, data)
+	}
+	if op.parser == nil {
+		op.parser = parsers.Get().(*dataset.Parser)
+	}
+	set, err := op.parser.Parse(data, op.context.TransferSyntax, op.a.cfg.Limits.DataSet)
+	op.a.unclean = op.a.unclean || err != nil
+	return set, err
 }
 
 // refuseStore answers a C-STORE sub-operation that a peer runs on this very
@@ -219,14 +257,14 @@ func (op *operation) cancel() *message {
 	if !op.running {
 		return nil
 	}
-	op.stop()
+	op.stopWatch()
 	op.running = false
 	a := op.a
 	grace := a.cfg.Limits.CancelGrace
-	if op.silence > 0 {
-		grace = min(grace, op.silence)
+	if op.responseTimeout > 0 {
+		grace = min(grace, op.responseTimeout)
 	}
-	until := startClock(grace, TimerDIMSE)
+	until := deadlineAfter(grace, TimerDIMSE)
 	err := a.upper.sendMessage(op.context.ID, &CommandSet{
 		CommandField:              CCancelRQ,
 		MessageIDBeingRespondedTo: op.id,

@@ -140,7 +140,7 @@ func TestTLS(t *testing.T) {
 }
 
 func TestTLSHandshakeThatStallsEndsWithTheConnectionTimeout(t *testing.T) {
-	against(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.Peer) {
 		dicomtest.Wait(time.Minute)
 	}, func(t *testing.T, cfg dicomnet.Config) {
 		cfg.TLS = &tls.Config{InsecureSkipVerify: true}

@@ -23,12 +23,12 @@ func server() *dicomnet.Server {
 	return &dicomnet.Server{
 		AETitle:  "PACS",
 		Timeouts: timeouts,
-		Contexts: append(config().Contexts, dicomnet.Context{AbstractSyntax: ctStorage, TransferSyntaxes: little}),
+		Contexts: append(config().Contexts, dicomnet.Context{AbstractSyntax: ctStorage, TransferSyntaxes: littleEndian}),
 	}
 }
 
 // serving runs a server in a bubble; dial opens in-memory connections to it.
-func serving(t *testing.T, s *dicomnet.Server, body func(t *testing.T, dial func() net.Conn)) {
+func withServer(t *testing.T, s *dicomnet.Server, body func(t *testing.T, dial func() net.Conn)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		body(t, func() net.Conn {
@@ -41,18 +41,18 @@ func serving(t *testing.T, s *dicomnet.Server, body func(t *testing.T, dial func
 }
 
 // scripted plays the requestor's side of a conversation with a server.
-func scripted(t *testing.T, s *dicomnet.Server, play func(p *dicomtest.Peer)) {
+func withScriptedRequestor(t *testing.T, s *dicomnet.Server, play func(p *dicomtest.Peer)) {
 	t.Helper()
-	serving(t, s, func(t *testing.T, dial func() net.Conn) {
+	withServer(t, s, func(t *testing.T, dial func() net.Conn) {
 		script := &dicomtest.Script{Play: play}
 		script.Go(dial())
 		require.NoError(t, script.Err())
 	})
 }
 
-func requestors(t *testing.T, s *dicomnet.Server, body func(t *testing.T, a *dicomnet.Association)) {
+func withServerAssociation(t *testing.T, s *dicomnet.Server, body func(t *testing.T, a *dicomnet.Association)) {
 	t.Helper()
-	serving(t, s, func(t *testing.T, dial func() net.Conn) {
+	withServer(t, s, func(t *testing.T, dial func() net.Conn) {
 		cfg := config()
 		cfg.Contexts = s.Contexts
 		cfg.DialContext = func(context.Context, string, string) (net.Conn, error) { return dial(), nil }
@@ -63,14 +63,14 @@ func requestors(t *testing.T, s *dicomnet.Server, body func(t *testing.T, a *dic
 	})
 }
 
-func propose(contexts ...pdu.ContextRQ) *pdu.AssociateRQ {
+func associateRQ(contexts ...pdu.ContextRQ) *pdu.AssociateRQ {
 	return &pdu.AssociateRQ{
 		CalledAETitle: "PACS", CallingAETitle: "SCU", Contexts: contexts,
 		User: pdu.UserInformation{MaxLength: 16384},
 	}
 }
 
-var proposeEcho = pdu.ContextRQ{ID: 1, AbstractSyntax: dicomnet.VerificationSOPClass, TransferSyntaxes: []string{"1.2.840.10008.1.2"}}
+var echoContext = pdu.ContextRQ{ID: 1, AbstractSyntax: dicomnet.VerificationSOPClass, TransferSyntaxes: []string{"1.2.840.10008.1.2"}}
 
 func TestServerAnswersEachOperation(t *testing.T) {
 	s := server()
@@ -97,10 +97,10 @@ func TestServerAnswersEachOperation(t *testing.T) {
 			return dicomnet.StatusSuccess
 		},
 	}
-	requestors(t, s, func(t *testing.T, a *dicomnet.Association) {
+	withServerAssociation(t, s, func(t *testing.T, a *dicomnet.Association) {
 		require.EqualError(t, a.Echo(t.Context()), "echo: status 0110: processing failure")
-		require.Equal(t, found{uids: []string{"1.1", "1.2"}}, find(t.Context(), a))
-		m := move(t.Context(), a)
+		require.Equal(t, findResult{uids: []string{"1.1", "1.2"}}, runFind(t.Context(), a))
+		m := runMove(t.Context(), a)
 		require.NoError(t, m.err)
 		require.Len(t, m.pending, 1)
 		require.Equal(t, []string{"1.9"}, m.final.FailedSOPInstanceUIDs)
@@ -114,7 +114,7 @@ func TestServerAnswersEachOperation(t *testing.T) {
 }
 
 func TestServerWithoutAHandlerForTheOperation(t *testing.T) {
-	requestors(t, server(), func(t *testing.T, a *dicomnet.Association) {
+	withServerAssociation(t, server(), func(t *testing.T, a *dicomnet.Association) {
 		require.EqualError(t, a.Echo(t.Context()), "echo: status 0211: unrecognized operation")
 		_, err := a.Store(t.Context(), dicomnet.StoreRequest{SOPClassUID: ctStorage, SOPInstanceUID: "1", Data: match("1")})
 		require.EqualError(t, err, "store: status 0211: unrecognized operation")
@@ -135,8 +135,8 @@ func TestServerHandsCancelToTheHandler(t *testing.T) {
 		}
 		return dicomnet.StatusCancel
 	}
-	requestors(t, s, func(t *testing.T, a *dicomnet.Association) {
-		require.Len(t, take(a, 3), 3)
+	withServerAssociation(t, s, func(t *testing.T, a *dicomnet.Association) {
+		require.Len(t, takeMatches(a, 3), 3)
 		require.True(t, a.Usable())
 	})
 }
@@ -149,8 +149,8 @@ func TestServerEndsTheHandlerWithTheAssociation(t *testing.T) {
 		close(ended)
 		return 0
 	}
-	scripted(t, s, func(p *dicomtest.Peer) {
-		p.SendPDU(propose(proposeEcho))
+	withScriptedRequestor(t, s, func(p *dicomtest.Peer) {
+		p.SendPDU(associateRQ(echoContext))
 		p.Expect(pdu.TypeAssociateAC)
 		p.SendMessage(echoRQ(1))
 		p.SendPDU(&pdu.Abort{})
@@ -183,8 +183,8 @@ func TestServerRejects(t *testing.T) {
 				}
 				return nil
 			}
-			scripted(t, s, func(p *dicomtest.Peer) {
-				rq := propose(proposeEcho)
+			withScriptedRequestor(t, s, func(p *dicomtest.Peer) {
+				rq := associateRQ(echoContext)
 				test.edit(rq)
 				p.SendPDU(rq)
 				require.Equal(t, &test.want, p.Expect(pdu.TypeAssociateRJ))
@@ -195,8 +195,8 @@ func TestServerRejects(t *testing.T) {
 }
 
 func TestServerNegotiatesEachContext(t *testing.T) {
-	scripted(t, server(), func(p *dicomtest.Peer) {
-		p.SendPDU(propose(
+	withScriptedRequestor(t, server(), func(p *dicomtest.Peer) {
+		p.SendPDU(associateRQ(
 			pdu.ContextRQ{ID: 1, AbstractSyntax: "1.2.3", TransferSyntaxes: []string{"1.2.840.10008.1.2"}},
 			pdu.ContextRQ{ID: 3, AbstractSyntax: ctStorage, TransferSyntaxes: []string{"1.2.840.10008.1.2.4.50"}},
 			pdu.ContextRQ{ID: 5, AbstractSyntax: ctStorage, TransferSyntaxes: []string{"1.2.840.10008.1.2.1", "1.2.840.10008.1.2"}},
@@ -229,7 +229,7 @@ func TestServerAbortsRequestorsThatBreakTheProtocol(t *testing.T) {
 			p.SendMessage(echoRQ(1), echoRQ(2))
 		}, pdu.ReasonUnexpectedParameter},
 		"a second A-ASSOCIATE-RQ (io-dicom 38)": {func(p *dicomtest.Peer) {
-			p.SendPDU(propose(proposeEcho))
+			p.SendPDU(associateRQ(echoContext))
 		}, pdu.ReasonUnexpectedPDU},
 		"a context that was not accepted": {func(p *dicomtest.Peer) {
 			m := echoRQ(1)
@@ -239,8 +239,8 @@ func TestServerAbortsRequestorsThatBreakTheProtocol(t *testing.T) {
 		"junk": {func(p *dicomtest.Peer) { p.Send([]byte("GET / HTTP/1.1\r\n")) }, pdu.ReasonUnrecognizedPDU},
 	} {
 		t.Run(name, func(t *testing.T) {
-			scripted(t, slow, func(p *dicomtest.Peer) {
-				p.SendPDU(propose(proposeEcho))
+			withScriptedRequestor(t, slow, func(p *dicomtest.Peer) {
+				p.SendPDU(associateRQ(echoContext))
 				p.Expect(pdu.TypeAssociateAC)
 				test.send(p)
 				p.ExpectAbort(pdu.SourceProvider, test.reason)
@@ -256,13 +256,13 @@ func TestServerAbortsRequestorsThatBreakTheProtocol(t *testing.T) {
 }
 
 func TestServerWaitsForARequestOnlySoLong(t *testing.T) {
-	scripted(t, server(), func(p *dicomtest.Peer) {
+	withScriptedRequestor(t, server(), func(p *dicomtest.Peer) {
 		start := time.Now()
 		p.ExpectClose()
 		require.Equal(t, timeouts.ACSE, time.Since(start), "the ARTIM timer closes without a word")
 	})
-	scripted(t, server(), func(p *dicomtest.Peer) {
-		p.SendPDU(propose(proposeEcho))
+	withScriptedRequestor(t, server(), func(p *dicomtest.Peer) {
+		p.SendPDU(associateRQ(echoContext))
 		p.Expect(pdu.TypeAssociateAC)
 		start := time.Now()
 		p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
@@ -276,8 +276,8 @@ func TestServerKeepsASlowOperationAlive(t *testing.T) {
 		dicomtest.Wait(3 * timeouts.DIMSE)
 		return 0
 	}
-	scripted(t, s, func(p *dicomtest.Peer) {
-		p.SendPDU(propose(proposeEcho))
+	withScriptedRequestor(t, s, func(p *dicomtest.Peer) {
+		p.SendPDU(associateRQ(echoContext))
 		p.Expect(pdu.TypeAssociateAC)
 		p.SendMessage(echoRQ(1))
 		p.ReadRequest(dicomnet.CEchoRSP)
@@ -314,7 +314,7 @@ func TestServerTracesItsAssociations(t *testing.T) {
 	s := server()
 	s.Trace = &dicomnet.Trace{Ended: func(_ context.Context, sum dicomnet.Summary) { ended = append(ended, sum) }}
 	s.Handler.Echo = func(context.Context, *dicomnet.Request) dicomnet.Status { return 0 }
-	requestors(t, s, func(t *testing.T, a *dicomnet.Association) {
+	withServerAssociation(t, s, func(t *testing.T, a *dicomnet.Association) {
 		require.NoError(t, a.Echo(t.Context()))
 		require.NoError(t, a.Close())
 		synctest.Wait()
@@ -327,8 +327,8 @@ func TestServerTracesItsAssociations(t *testing.T) {
 func TestServerSendsWithinTheRequestorsMaximumLength(t *testing.T) {
 	s := server()
 	s.Handler.Echo = func(context.Context, *dicomnet.Request) dicomnet.Status { return 0 }
-	scripted(t, s, func(p *dicomtest.Peer) {
-		rq := propose(proposeEcho)
+	withScriptedRequestor(t, s, func(p *dicomtest.Peer) {
+		rq := associateRQ(echoContext)
 		rq.User.MaxLength = 16
 		p.SendPDU(rq)
 		p.Expect(pdu.TypeAssociateAC)

@@ -14,7 +14,7 @@ import (
 )
 
 // deaf makes the peer's kernel drop whatever arrives, as on a way that a firewall has forgotten.
-func deaf(p *dicomtest.Peer) {
+func dropIncoming(p *dicomtest.Peer) {
 	raw, err := p.Conn.(*net.TCPConn).SyscallConn()
 	if err != nil {
 		p.Failf("%w", err)
@@ -32,11 +32,11 @@ func TestALostWayIsToldFromASlowPeer(t *testing.T) {
 	for name, slow := range map[string]bool{"the way is lost": false, "the peer is slow": true} {
 		t.Run(name, func(t *testing.T) {
 			idle, done := make(chan struct{}), make(chan struct{})
-			address := loopback(t, func(p *dicomtest.Peer) {
+			address := listenOnLoopback(t, func(p *dicomtest.Peer) {
 				p.Accept()
 				serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess)
 				if !slow {
-					deaf(p)
+					dropIncoming(p)
 				}
 				close(idle)
 				<-done
@@ -45,10 +45,10 @@ func TestALostWayIsToldFromASlowPeer(t *testing.T) {
 			cfg.Timeouts.DIMSE = 800 * time.Millisecond
 			a, err := dicomnet.Dial(t.Context(), address, cfg)
 			require.NoError(t, err)
-			require.NoError(t, find(t.Context(), a).err)
+			require.NoError(t, runFind(t.Context(), a).err)
 			<-idle
 			a.Rebind(context.Background())
-			err = find(t.Context(), a).err
+			err = runFind(t.Context(), a).err
 			close(done)
 			if slow {
 				requireTimeout(t, err, dicomnet.TimerDIMSE)

@@ -18,7 +18,7 @@ import (
 
 // answering plays an acceptor that answers one C-FIND with the bytes that answer
 // makes of the request.
-func answering(answer func(rq dicomtest.Message) []byte) func(p *dicomtest.Peer) {
+func serveFindWithBytes(answer func(rq dicomtest.Message) []byte) func(p *dicomtest.Peer) {
 	return func(p *dicomtest.Peer) {
 		p.Send(answer(p.ReadRequest(dicomnet.CFindRQ)))
 		p.Release()
@@ -26,7 +26,7 @@ func answering(answer func(rq dicomtest.Message) []byte) func(p *dicomtest.Peer)
 }
 
 // two is two matches and the final response.
-func two(rq dicomtest.Message) []dicomtest.Message {
+func twoMatches(rq dicomtest.Message) []dicomtest.Message {
 	return []dicomtest.Message{
 		dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")),
 		dicomtest.Response(rq, dicomnet.StatusPending, match("1.2")),
@@ -34,48 +34,48 @@ func two(rq dicomtest.Message) []dicomtest.Message {
 	}
 }
 
-func requireTwo(t *testing.T, a *dicomnet.Association) {
+func requireTwoMatches(t *testing.T, a *dicomnet.Association) {
 	t.Helper()
-	f := find(t.Context(), a)
+	f := runFind(t.Context(), a)
 	require.NoError(t, f.err)
 	require.Equal(t, []string{"1.1", "1.2"}, f.uids)
 }
 
 func TestProtocol28CommandInTenBytePDVsEachItsOwnPDU(t *testing.T) {
-	associated(t, answering(func(rq dicomtest.Message) []byte {
+	withAssociation(t, serveFindWithBytes(func(rq dicomtest.Message) []byte {
 		var b []byte
-		for _, m := range two(rq) {
+		for _, m := range twoMatches(rq) {
 			rest := m.PDVs(nil, 10)
 			for len(rest) > 0 {
 				n := 4 + int(binary.BigEndian.Uint32(rest))
-				b = append(b, pdata(rest[:n])...)
+				b = append(b, rawPData(rest[:n])...)
 				rest = rest[n:]
 			}
 		}
 		return b
-	}), requireTwo)
+	}), requireTwoMatches)
 }
 
 // Origin: dicom-rs 522.
 func TestProtocol29CommandAndDataSetInOnePDU(t *testing.T) {
-	associated(t, answering(func(rq dicomtest.Message) []byte {
+	withAssociation(t, serveFindWithBytes(func(rq dicomtest.Message) []byte {
 		var b []byte
-		for _, m := range two(rq) {
-			b = append(b, pdata(m.PDVs(nil, 0))...)
+		for _, m := range twoMatches(rq) {
+			b = append(b, rawPData(m.PDVs(nil, 0))...)
 		}
 		return b
-	}), requireTwo)
+	}), requireTwoMatches)
 }
 
 // Origin: pynetdicom 2.1 loses the second message, dcm4che merges them.
 func TestProtocol30SeveralMessagesInOnePDU(t *testing.T) {
-	associated(t, answering(func(rq dicomtest.Message) []byte {
+	withAssociation(t, serveFindWithBytes(func(rq dicomtest.Message) []byte {
 		var pdvs []byte
-		for _, m := range two(rq) {
+		for _, m := range twoMatches(rq) {
 			pdvs = m.PDVs(pdvs, 0)
 		}
-		return pdata(pdvs)
-	}), requireTwo)
+		return rawPData(pdvs)
+	}), requireTwoMatches)
 }
 
 func TestProtocol31EveryPDUBoundaryGivesTheSame(t *testing.T) {
@@ -83,29 +83,29 @@ func TestProtocol31EveryPDUBoundaryGivesTheSame(t *testing.T) {
 	// every place; and the plain stream cut into two segments at every byte.
 	rq := dicomtest.Message{ContextID: findID, Command: dicomnet.CommandSet{CommandField: dicomnet.CFindRQ, MessageID: 1}}
 	var pdvs, stream []byte
-	for _, m := range two(rq) {
+	for _, m := range twoMatches(rq) {
 		pdvs = m.PDVs(pdvs, 1)
 		stream = m.Append(stream)
 	}
 	for cut := 0; cut <= len(pdvs); cut += 7 {
-		associated(t, answering(func(dicomtest.Message) []byte {
-			return append(pdata(pdvs[:cut]), pdata(pdvs[cut:])...)
-		}), requireTwo)
+		withAssociation(t, serveFindWithBytes(func(dicomtest.Message) []byte {
+			return append(rawPData(pdvs[:cut]), rawPData(pdvs[cut:])...)
+		}), requireTwoMatches)
 	}
 	for cut := range stream {
-		associated(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.Peer) {
 			p.ReadRequest(dicomnet.CFindRQ)
 			p.Send(stream[:cut])
 			dicomtest.Wait(time.Millisecond)
 			p.Send(stream[cut:])
 			p.Release()
-		}, requireTwo)
+		}, requireTwoMatches)
 	}
 }
 
 // breaking plays an acceptor that answers a C-FIND with something wrong and
 // wants to be aborted for it.
-func breaking(source pdu.AbortSource, reason pdu.AbortReason, answer func(rq dicomtest.Message) []byte) func(p *dicomtest.Peer) {
+func expectAbortAfter(source pdu.AbortSource, reason pdu.AbortReason, answer func(rq dicomtest.Message) []byte) func(p *dicomtest.Peer) {
 	return func(p *dicomtest.Peer) {
 		p.Send(answer(p.ReadRequest(dicomnet.CFindRQ)))
 		p.ExpectAbort(source, reason)
@@ -113,9 +113,9 @@ func breaking(source pdu.AbortSource, reason pdu.AbortReason, answer func(rq dic
 	}
 }
 
-func requireBroken(t *testing.T, a *dicomnet.Association) {
+func requireFindProtocolError(t *testing.T, a *dicomnet.Association) {
 	t.Helper()
-	requireProtocolError(t, find(t.Context(), a).err, dicomnet.StepFind)
+	requireProtocolError(t, runFind(t.Context(), a).err, dicomnet.StepFind)
 	require.False(t, a.Usable())
 }
 
@@ -129,55 +129,55 @@ func TestProtocol32PDVLengths(t *testing.T) {
 		"fewer than 4 bytes": {0, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			associated(t, breaking(pdu.SourceProvider, pdu.ReasonInvalidParameter,
-				func(dicomtest.Message) []byte { return pdata(pdv) }), requireBroken)
+			withAssociation(t, expectAbortAfter(pdu.SourceProvider, pdu.ReasonInvalidParameter,
+				func(dicomtest.Message) []byte { return rawPData(pdv) }), requireFindProtocolError)
 		})
 	}
 }
 
 // Origin: go-netdicom 4db8649.
 func TestProtocol33OnlyTwoBitsOfTheControlHeaderCount(t *testing.T) {
-	associated(t, answering(func(rq dicomtest.Message) []byte {
+	withAssociation(t, serveFindWithBytes(func(rq dicomtest.Message) []byte {
 		var b []byte
-		for _, m := range two(rq) {
+		for _, m := range twoMatches(rq) {
 			pdvs := m.PDVs(nil, 0)
 			for i := 0; i < len(pdvs); {
 				pdvs[i+5] |= 0xFC
 				i += 4 + int(binary.BigEndian.Uint32(pdvs[i:]))
 			}
-			b = append(b, pdata(pdvs)...)
+			b = append(b, rawPData(pdvs)...)
 		}
 		return b
-	}), requireTwo)
+	}), requireTwoMatches)
 }
 
 // Origin: dicom-rs 828.
 func TestProtocol34EmptyPDUs(t *testing.T) {
-	empty := func(n int) []byte { return bytes.Repeat(pdata(nil), n) }
+	empty := func(n int) []byte { return bytes.Repeat(rawPData(nil), n) }
 	t.Run("up to the limit are tolerated", func(t *testing.T) {
-		associated(t, answering(func(rq dicomtest.Message) []byte {
+		withAssociation(t, serveFindWithBytes(func(rq dicomtest.Message) []byte {
 			b := empty(64)
-			for _, m := range two(rq) {
+			for _, m := range twoMatches(rq) {
 				b = m.Append(b)
 			}
 			return b
-		}), requireTwo)
+		}), requireTwoMatches)
 	})
 	for name, b := range map[string][]byte{
 		"PDUs without a PDV":     empty(100),
-		"PDVs without a byte":    bytes.Repeat(pdata([]byte{0, 0, 0, 2, findID, 1}), 100),
-		"many PDVs without byte": pdata(bytes.Repeat([]byte{0, 0, 0, 2, findID, 1}, 100)),
+		"PDVs without a byte":    bytes.Repeat(rawPData([]byte{0, 0, 0, 2, findID, 1}), 100),
+		"many PDVs without byte": rawPData(bytes.Repeat([]byte{0, 0, 0, 2, findID, 1}, 100)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			associated(t, breaking(pdu.SourceUser, pdu.ReasonNotSpecified,
-				func(dicomtest.Message) []byte { return b }), requireLimit)
+			withAssociation(t, expectAbortAfter(pdu.SourceUser, pdu.ReasonNotSpecified,
+				func(dicomtest.Message) []byte { return b }), requireFindLimitError)
 		})
 	}
 }
 
-func requireLimit(t *testing.T, a *dicomnet.Association) {
+func requireFindLimitError(t *testing.T, a *dicomnet.Association) {
 	t.Helper()
-	err := find(t.Context(), a).err
+	err := runFind(t.Context(), a).err
 	var limit *dicomnet.LimitError
 	require.ErrorAs(t, err, &limit)
 	requireStep(t, err, dicomnet.StepFind)
@@ -215,23 +215,23 @@ func TestProtocol35FragmentsThatDoNotBelongTogether(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			associated(t, breaking(pdu.SourceProvider, pdu.ReasonUnexpectedParameter,
-				func(rq dicomtest.Message) []byte { return pdata(answer(rq)) }), requireBroken)
+			withAssociation(t, expectAbortAfter(pdu.SourceProvider, pdu.ReasonUnexpectedParameter,
+				func(rq dicomtest.Message) []byte { return rawPData(answer(rq)) }), requireFindProtocolError)
 		})
 	}
 }
 
 func TestProtocol36HugePDULengthIsRefusedBeforeAnythingIsAllocated(t *testing.T) {
 	huge := []byte{4, 0, 0xFF, 0xFF, 0xFF, 0xF0, 0, 0}
-	associated(t, breaking(pdu.SourceProvider, pdu.ReasonInvalidParameter,
+	withAssociation(t, expectAbortAfter(pdu.SourceProvider, pdu.ReasonInvalidParameter,
 		func(dicomtest.Message) []byte { return huge }),
 		func(t *testing.T, a *dicomnet.Association) {
-			requireAllocates(t, 1<<20, func() { requireBroken(t, a) })
+			requireAllocatesLess(t, 1<<20, func() { requireFindProtocolError(t, a) })
 		})
 }
 
 // requireAllocates checks what everything in the process allocates while f runs.
-func requireAllocates(t *testing.T, most uint64, f func()) {
+func requireAllocatesLess(t *testing.T, most uint64, f func()) {
 	t.Helper()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -242,29 +242,29 @@ func requireAllocates(t *testing.T, most uint64, f func()) {
 }
 
 func TestProtocol37EndlessDataSet(t *testing.T) {
-	chunk := pdata(pdu.AppendPDV(nil, pdu.PDV{ContextID: findID, Fragment: make([]byte, 16000)}))
-	tiny := pdata(bytes.Repeat(pdu.AppendPDV(nil, pdu.PDV{ContextID: findID, Fragment: []byte{0, 0}}), 1000))
+	chunk := rawPData(pdu.AppendPDV(nil, pdu.PDV{ContextID: findID, Fragment: make([]byte, 16000)}))
+	tiny := rawPData(bytes.Repeat(pdu.AppendPDV(nil, pdu.PDV{ContextID: findID, Fragment: []byte{0, 0}}), 1000))
 	for name, b := range map[string][]byte{
 		"in large fragments": bytes.Repeat(chunk, 70),
 		"in tiny fragments":  bytes.Repeat(tiny, 5),
 	} {
 		t.Run(name, func(t *testing.T) {
-			associated(t, breaking(pdu.SourceUser, pdu.ReasonNotSpecified, func(rq dicomtest.Message) []byte {
+			withAssociation(t, expectAbortAfter(pdu.SourceUser, pdu.ReasonNotSpecified, func(rq dicomtest.Message) []byte {
 				m := dicomtest.Response(rq, dicomnet.StatusPending, nil)
 				m.Command.HasDataSet = true
 				return append(m.Append(nil), b...)
 			}), func(t *testing.T, a *dicomnet.Association) {
-				requireAllocates(t, 10<<20, func() { requireLimit(t, a) })
+				requireAllocatesLess(t, 10<<20, func() { requireFindLimitError(t, a) })
 			})
 		})
 	}
 	t.Run("command set", func(t *testing.T) {
-		fragment := pdata(pdu.AppendPDV(nil, pdu.PDV{ContextID: findID, Command: true, Fragment: make([]byte, 16000)}))
-		associated(t, breaking(pdu.SourceUser, pdu.ReasonNotSpecified,
-			func(dicomtest.Message) []byte { return bytes.Repeat(fragment, 2) }), requireLimit)
+		fragment := rawPData(pdu.AppendPDV(nil, pdu.PDV{ContextID: findID, Command: true, Fragment: make([]byte, 16000)}))
+		withAssociation(t, expectAbortAfter(pdu.SourceUser, pdu.ReasonNotSpecified,
+			func(dicomtest.Message) []byte { return bytes.Repeat(fragment, 2) }), requireFindLimitError)
 	})
 	t.Run("all matches of an operation together", func(t *testing.T) {
-		against(t, func(p *dicomtest.Peer) {
+		withPeer(t, func(p *dicomtest.Peer) {
 			p.Accept()
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			m := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1"))
@@ -274,24 +274,24 @@ func TestProtocol37EndlessDataSet(t *testing.T) {
 			cfg.Limits.MaxOperationBytes = 1000
 			a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
 			require.NoError(t, err)
-			requireLimit(t, a)
+			requireFindLimitError(t, a)
 		})
 	})
 }
 
 func TestProtocol38OddFragmentsAreTaken(t *testing.T) {
-	associated(t, answering(func(rq dicomtest.Message) []byte {
+	withAssociation(t, serveFindWithBytes(func(rq dicomtest.Message) []byte {
 		var b []byte
-		for _, m := range two(rq) {
-			b = append(b, pdata(m.PDVs(nil, 3))...)
+		for _, m := range twoMatches(rq) {
+			b = append(b, rawPData(m.PDVs(nil, 3))...)
 		}
 		return b
-	}), requireTwo)
+	}), requireTwoMatches)
 }
 
 // Origin: DCMTK's DUL_NextPDV misreads several PDVs of unequal size; dicom-rs 158.
 func TestProtocol39OwnRequestsAreOneWriteOfOnePDVAPDU(t *testing.T) {
-	against(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.Peer) {
 		p.ReadAssociateRQ()
 		ac := p.AC("")
 		ac.User.MaxLength = 64
@@ -309,16 +309,16 @@ func TestProtocol39OwnRequestsAreOneWriteOfOnePDVAPDU(t *testing.T) {
 		}
 		a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
 		require.NoError(t, err)
-		require.NoError(t, find(t.Context(), a).err)
+		require.NoError(t, runFind(t.Context(), a).err)
 		require.NoError(t, a.Close())
 		require.Len(t, rec.writes, 3, "A-ASSOCIATE-RQ, the whole C-FIND-RQ, A-RELEASE-RQ")
-		requireOnePDVAPDU(t, rec.writes[1], 64)
+		requireOnePDVPerPDU(t, rec.writes[1], 64)
 	})
 }
 
 // requireOnePDVAPDU checks that b is P-DATA-TF PDUs of one PDV and at most most
 // bytes each, fragments of even length.
-func requireOnePDVAPDU(t *testing.T, b []byte, most uint32) {
+func requireOnePDVPerPDU(t *testing.T, b []byte, most uint32) {
 	t.Helper()
 	require.NotEmpty(t, b)
 	for len(b) > 0 {
@@ -344,14 +344,14 @@ func TestPDULongerThanOurMaximumIsTakenUpToATolerance(t *testing.T) {
 	}
 	answer := func(n int) func(rq dicomtest.Message) []byte {
 		return func(rq dicomtest.Message) []byte {
-			b := pdata(dicomtest.Response(rq, dicomnet.StatusPending, long(n)).PDVs(nil, 0))
+			b := rawPData(dicomtest.Response(rq, dicomnet.StatusPending, long(n)).PDVs(nil, 0))
 			return dicomtest.Response(rq, dicomnet.StatusSuccess, nil).Append(b)
 		}
 	}
-	associated(t, answering(answer(100_000)), func(t *testing.T, a *dicomnet.Association) {
-		f := find(t.Context(), a)
+	withAssociation(t, serveFindWithBytes(answer(100_000)), func(t *testing.T, a *dicomnet.Association) {
+		f := runFind(t.Context(), a)
 		require.NoError(t, f.err)
 		require.Equal(t, []string{"1.1"}, f.uids)
 	})
-	associated(t, breaking(pdu.SourceProvider, pdu.ReasonInvalidParameter, answer(131_072)), requireBroken)
+	withAssociation(t, expectAbortAfter(pdu.SourceProvider, pdu.ReasonInvalidParameter, answer(131_072)), requireFindProtocolError)
 }

@@ -17,23 +17,23 @@ import (
 
 // accepting plays an acceptor whose A-ASSOCIATE-AC is edited, and that then
 // serves one C-ECHO and a release.
-func accepting(edit func(ac *pdu.AssociateAC)) func(p *dicomtest.Peer) {
+func acceptEdited(edit func(ac *pdu.AssociateAC)) func(p *dicomtest.Peer) {
 	return func(p *dicomtest.Peer) {
 		p.ReadAssociateRQ()
 		ac := p.AC(dataset.ImplicitVRLittleEndian)
 		edit(ac)
 		p.SendPDU(ac)
-		echoAndRelease(p)
+		serveEchoAndRelease(p)
 	}
 }
 
-func echoAndRelease(p *dicomtest.Peer) {
+func serveEchoAndRelease(p *dicomtest.Peer) {
 	p.SendMessage(dicomtest.Response(p.ReadRequest(dicomnet.CEchoRQ), dicomnet.StatusSuccess, nil))
 	p.Release()
 	p.ExpectClose()
 }
 
-func requireEcho(t *testing.T, cfg dicomnet.Config) *dicomnet.Association {
+func requireEchoSucceeds(t *testing.T, cfg dicomnet.Config) *dicomnet.Association {
 	t.Helper()
 	a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
 	require.NoError(t, err)
@@ -45,8 +45,8 @@ func requireEcho(t *testing.T, cfg dicomnet.Config) *dicomnet.Association {
 }
 
 func TestProtocol01AssociationIsEstablishedAndThePeersMaximumLengthKept(t *testing.T) {
-	against(t, accepting(func(ac *pdu.AssociateAC) { ac.User.MaxLength = 32768 }), func(t *testing.T, cfg dicomnet.Config) {
-		a := requireEcho(t, cfg)
+	withPeer(t, acceptEdited(func(ac *pdu.AssociateAC) { ac.User.MaxLength = 32768 }), func(t *testing.T, cfg dicomnet.Config) {
+		a := requireEchoSucceeds(t, cfg)
 		require.Equal(t, dicomnet.PeerInfo{
 			ImplementationClassUID: "2.25.1", ImplementationVersionName: "SCRIPT", MaxPDULength: 32768,
 		}, a.Peer())
@@ -59,33 +59,33 @@ func TestProtocol01AssociationIsEstablishedAndThePeersMaximumLengthKept(t *testi
 func TestProtocol02AcceptorsAETitleFieldsAreNotTested(t *testing.T) {
 	for name, junk := range map[string]string{"NUL": strings.Repeat("\x00", 16), "control characters": "\x01\x7f\r\n"} {
 		t.Run(name, func(t *testing.T) {
-			against(t, accepting(func(ac *pdu.AssociateAC) {
+			withPeer(t, acceptEdited(func(ac *pdu.AssociateAC) {
 				ac.CalledAETitle, ac.CallingAETitle = junk, junk
-			}), func(t *testing.T, cfg dicomnet.Config) { requireEcho(t, cfg) })
+			}), func(t *testing.T, cfg dicomnet.Config) { requireEchoSucceeds(t, cfg) })
 		})
 	}
 }
 
 // Origin: pynetdicom 240 and 243, dcm4che.
 func TestProtocol03TransferSyntaxPaddedWithNUL(t *testing.T) {
-	against(t, accepting(func(ac *pdu.AssociateAC) {
+	withPeer(t, acceptEdited(func(ac *pdu.AssociateAC) {
 		for i := range ac.Contexts {
 			ac.Contexts[i].TransferSyntaxes[0] += "\x00"
 		}
-	}), func(t *testing.T, cfg dicomnet.Config) { requireEcho(t, cfg) })
+	}), func(t *testing.T, cfg dicomnet.Config) { requireEchoSucceeds(t, cfg) })
 }
 
 // Origin: fo-dicom 543 (Onis), pynetdicom 86 (Siemens) and 62 (GE).
 func TestProtocol04And05RejectedContextWithoutOrWithJunkTransferSyntax(t *testing.T) {
 	for name, junk := range map[string][]string{"04 without": nil, "05 unknown": {"unknown"}} {
 		t.Run(name, func(t *testing.T) {
-			against(t, accepting(func(ac *pdu.AssociateAC) {
+			withPeer(t, acceptEdited(func(ac *pdu.AssociateAC) {
 				ac.Contexts[0].Result, ac.Contexts[0].TransferSyntaxes = 3, junk
 			}), func(t *testing.T, cfg dicomnet.Config) {
 				a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
 				require.NoError(t, err)
 				require.False(t, a.Accepts(dicomnet.StudyRoot.Find))
-				f := find(t.Context(), a)
+				f := runFind(t.Context(), a)
 				var none *dicomnet.NoContextError
 				require.ErrorAs(t, f.err, &none)
 				requireStep(t, f.err, dicomnet.StepFind)
@@ -112,7 +112,7 @@ func TestProtocol06NoUsableContextAbortsAndNamesEachResult(t *testing.T) {
 		"none answered": func(ac *pdu.AssociateAC) { ac.Contexts = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			against(t, func(p *dicomtest.Peer) {
+			withPeer(t, func(p *dicomtest.Peer) {
 				p.ReadAssociateRQ()
 				ac := p.AC("")
 				edit(ac)
@@ -131,19 +131,19 @@ func TestProtocol06NoUsableContextAbortsAndNamesEachResult(t *testing.T) {
 }
 
 func TestProtocol07ContextsThatWereNeverProposedAreIgnoredAndOfTwoAnswersTheFirstStands(t *testing.T) {
-	against(t, accepting(func(ac *pdu.AssociateAC) {
+	withPeer(t, acceptEdited(func(ac *pdu.AssociateAC) {
 		ac.Contexts = append(ac.Contexts,
 			pdu.ContextAC{ID: 99, TransferSyntaxes: []string{"1.2.840.10008.1.2"}},
 			pdu.ContextAC{ID: echoID, Result: 4})
-	}), func(t *testing.T, cfg dicomnet.Config) { requireEcho(t, cfg) })
+	}), func(t *testing.T, cfg dicomnet.Config) { requireEchoSucceeds(t, cfg) })
 }
 
 // Origin: fo-dicom 1447.
 func TestProtocol08AnswerWithoutImplementationClassUID(t *testing.T) {
-	against(t, accepting(func(ac *pdu.AssociateAC) {
+	withPeer(t, acceptEdited(func(ac *pdu.AssociateAC) {
 		ac.User.ImplementationClassUID, ac.User.ImplementationVersionName = "", "\x1b[31mX\x00"
 	}), func(t *testing.T, cfg dicomnet.Config) {
-		require.Equal(t, "[31mX", requireEcho(t, cfg).Peer().ImplementationVersionName)
+		require.Equal(t, "[31mX", requireEchoSucceeds(t, cfg).Peer().ImplementationVersionName)
 	})
 }
 
@@ -158,7 +158,7 @@ func TestProtocol09MaximumLengthOfThePeer(t *testing.T) {
 		"the smallest":                 {8, 8},
 	} {
 		t.Run(name, func(t *testing.T) {
-			against(t, func(p *dicomtest.Peer) {
+			withPeer(t, func(p *dicomtest.Peer) {
 				p.ReadAssociateRQ()
 				ac := p.AC("")
 				ac.User.MaxLength = test.peers
@@ -176,14 +176,14 @@ func TestProtocol09MaximumLengthOfThePeer(t *testing.T) {
 				}
 				a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
 				require.NoError(t, err)
-				require.NoError(t, find(t.Context(), a).err)
-				requireOnePDVAPDU(t, rec.writes[1], test.most)
+				require.NoError(t, runFind(t.Context(), a).err)
+				requireOnePDVPerPDU(t, rec.writes[1], test.most)
 				require.NoError(t, a.Close())
 			})
 		})
 	}
 	t.Run("7 cannot carry a fragment", func(t *testing.T) {
-		against(t, func(p *dicomtest.Peer) {
+		withPeer(t, func(p *dicomtest.Peer) {
 			p.ReadAssociateRQ()
 			ac := p.AC("")
 			ac.User.MaxLength = 7
@@ -197,9 +197,9 @@ func TestProtocol09MaximumLengthOfThePeer(t *testing.T) {
 }
 
 func TestProtocol10InnerLengthLargerThanThePDU(t *testing.T) {
-	against(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.Peer) {
 		p.ReadAssociateRQ()
-		p.Send(frame(2, append(make([]byte, 68), 0x21, 0, 0xFF, 0xFF, 1)))
+		p.Send(rawPDU(2, append(make([]byte, 68), 0x21, 0, 0xFF, 0xFF, 1)))
 		p.ExpectAbort(pdu.SourceProvider, pdu.ReasonInvalidParameter)
 		p.ExpectClose()
 	}, func(t *testing.T, cfg dicomnet.Config) {
@@ -217,7 +217,7 @@ func TestProtocol11Rejection(t *testing.T) {
 		"association rejected: result 9, source 9, reason 9":                                                {Result: 9, Source: 9, Reason: 9},
 	} {
 		t.Run(text, func(t *testing.T) {
-			against(t, func(p *dicomtest.Peer) {
+			withPeer(t, func(p *dicomtest.Peer) {
 				p.ReadAssociateRQ()
 				p.SendPDU(&rj)
 				p.ExpectClose()
@@ -244,7 +244,7 @@ func TestProtocol12AbortDuringNegotiation(t *testing.T) {
 		"aborted by the peer: service-provider, invalid-PDU-parameter-value": {Source: 2, Reason: 6},
 	} {
 		t.Run(text, func(t *testing.T) {
-			against(t, func(p *dicomtest.Peer) {
+			withPeer(t, func(p *dicomtest.Peer) {
 				p.ReadAssociateRQ()
 				p.SendPDU(&abort)
 				p.ExpectClose()
@@ -260,7 +260,7 @@ func TestProtocol12AbortDuringNegotiation(t *testing.T) {
 }
 
 func TestProtocol13PeerClosesAfterTheRequest(t *testing.T) {
-	against(t, func(p *dicomtest.Peer) { p.ReadAssociateRQ() }, func(t *testing.T, cfg dicomnet.Config) {
+	withPeer(t, func(p *dicomtest.Peer) { p.ReadAssociateRQ() }, func(t *testing.T, cfg dicomnet.Config) {
 		start := time.Now()
 		_, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
 		require.ErrorIs(t, err, dicomnet.ErrConnectionLost)
@@ -270,7 +270,7 @@ func TestProtocol13PeerClosesAfterTheRequest(t *testing.T) {
 }
 
 func TestProtocol14PeerNeverAnswers(t *testing.T) {
-	against(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.Peer) {
 		p.ReadAssociateRQ()
 		p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
 		p.ExpectClose()
@@ -284,7 +284,7 @@ func TestProtocol14PeerNeverAnswers(t *testing.T) {
 }
 
 func TestProtocol15AddressThatNeverConnects(t *testing.T) {
-	against(t, nil, func(t *testing.T, cfg dicomnet.Config) {
+	withPeer(t, nil, func(t *testing.T, cfg dicomnet.Config) {
 		cfg.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
@@ -300,14 +300,14 @@ func TestProtocol15AddressThatNeverConnects(t *testing.T) {
 // Origin: dicom-rs 604 and 158, pynetdicom 528.
 func TestProtocol16AnswerInSegments(t *testing.T) {
 	t.Run("of one byte", func(t *testing.T) {
-		against(t, func(p *dicomtest.Peer) {
+		withPeer(t, func(p *dicomtest.Peer) {
 			p.ReadAssociateRQ()
 			p.SendBytewise(p.AC("").Append(nil), 20*time.Millisecond)
-			echoAndRelease(p)
-		}, func(t *testing.T, cfg dicomnet.Config) { requireEcho(t, cfg) })
+			serveEchoAndRelease(p)
+		}, func(t *testing.T, cfg dicomnet.Config) { requireEchoSucceeds(t, cfg) })
 	})
 	t.Run("together with the first P-DATA-TF", func(t *testing.T) {
-		against(t, func(p *dicomtest.Peer) {
+		withPeer(t, func(p *dicomtest.Peer) {
 			p.ReadAssociateRQ()
 			early := dicomtest.Message{ContextID: echoID, Command: dicomnet.CommandSet{
 				CommandField: dicomnet.CEchoRSP, MessageIDBeingRespondedTo: 1,
@@ -315,7 +315,7 @@ func TestProtocol16AnswerInSegments(t *testing.T) {
 			p.Send(early.Append(p.AC("").Append(nil)))
 			p.ReadRequest(dicomnet.CEchoRQ)
 			p.Release()
-		}, func(t *testing.T, cfg dicomnet.Config) { requireEcho(t, cfg) })
+		}, func(t *testing.T, cfg dicomnet.Config) { requireEchoSucceeds(t, cfg) })
 	})
 }
 
@@ -331,7 +331,7 @@ func TestProtocol17PeerThatIsNotDICOM(t *testing.T) {
 		"only its first byte": {"H", dicomnet.ErrNotDICOM},
 	} {
 		t.Run(name, func(t *testing.T) {
-			against(t, func(p *dicomtest.Peer) {
+			withPeer(t, func(p *dicomtest.Peer) {
 				p.ReadAssociateRQ()
 				p.Send([]byte(test.says))
 				p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnrecognizedPDU)
@@ -356,7 +356,7 @@ func TestProtocol18UnexpectedPDUOnAnEstablishedAssociation(t *testing.T) {
 		"A-RELEASE-RP":   &pdu.ReleaseRP{},
 	} {
 		t.Run(name, func(t *testing.T) {
-			associated(t, func(p *dicomtest.Peer) {
+			withAssociation(t, func(p *dicomtest.Peer) {
 				p.ReadRequest(dicomnet.CEchoRQ)
 				p.SendPDU(unexpected)
 				p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnexpectedPDU)
@@ -393,9 +393,9 @@ func TestProtocol19AETitlesAreCheckedBeforeAnythingIsDialled(t *testing.T) {
 		})
 	}
 	t.Run("16 characters", func(t *testing.T) {
-		against(t, accepting(func(*pdu.AssociateAC) {}), func(t *testing.T, cfg dicomnet.Config) {
+		withPeer(t, acceptEdited(func(*pdu.AssociateAC) {}), func(t *testing.T, cfg dicomnet.Config) {
 			cfg.CallingAETitle = strings.Repeat("A", 16)
-			requireEcho(t, cfg)
+			requireEchoSucceeds(t, cfg)
 		})
 	})
 	t.Run("contexts", func(t *testing.T) {
@@ -410,7 +410,7 @@ func TestProtocol19AETitlesAreCheckedBeforeAnythingIsDialled(t *testing.T) {
 }
 
 func TestDialEndsWithItsContext(t *testing.T) {
-	against(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.Peer) {
 		p.ReadAssociateRQ()
 		p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
 		p.ExpectClose()

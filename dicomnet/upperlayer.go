@@ -16,7 +16,7 @@ import (
 //
 // Sta13, awaiting transport connection close, is passed through by closing: what
 // the ARTIM timer would bound is not waited for.
-type upper struct {
+type upperLayer struct {
 	link     *link
 	limits   Limits
 	acceptor bool
@@ -40,13 +40,13 @@ type indication struct {
 
 // step runs the state table on e. An empty cell is a fault of this package's own
 // callers and is answered as the table answers invalid PDUs.
-func (u *upper) step(e event) (action, error) {
-	_, a, err := u.stepFrom(e)
+func (u *upperLayer) step(e event) (action, error) {
+	_, a, err := u.stepWithState(e)
 	return a, err
 }
 
 // stepFrom is step, and tells the state before it.
-func (u *upper) stepFrom(e event) (before state, a action, err error) {
+func (u *upperLayer) stepWithState(e event) (before state, a action, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	before = u.state
@@ -61,7 +61,7 @@ func (u *upper) stepFrom(e event) (before state, a action, err error) {
 	return before, t.action, nil
 }
 
-func (u *upper) inState(s state) bool {
+func (u *upperLayer) inState(s state) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.state == s
@@ -69,7 +69,7 @@ func (u *upper) inState(s state) bool {
 
 // finish closes the transport connection and notes how the association ended;
 // only the first call's word counts.
-func (u *upper) finish(outcome string, err error) {
+func (u *upperLayer) finish(outcome string, err error) {
 	u.mu.Lock()
 	u.state = sta1
 	if u.outcome == "" {
@@ -80,7 +80,7 @@ func (u *upper) finish(outcome string, err error) {
 }
 
 // send issues a local primitive that is answered by sending b.
-func (u *upper) send(e event, p pdu.PDU) error {
+func (u *upperLayer) send(e event, p pdu.PDU) error {
 	if _, err := u.step(e); err != nil {
 		return err
 	}
@@ -90,24 +90,24 @@ func (u *upper) send(e event, p pdu.PDU) error {
 	defer u.writeMu.Unlock()
 	err := u.link.write(b, 1)
 	if err != nil && e == evtConnected {
-		err = u.link.lastWord(err)
+		err = u.link.preferTLSAlert(err)
 		if isTLSAlert(err) {
 			return u.refusedByTLS(err)
 		}
 	}
-	return u.lost(err)
+	return u.connectionLost(err)
 }
 
 // refusedByTLS ends the association for an alert that came in place of the first
 // PDU: TLS 1.3 tells a client only then that its certificate was refused.
-func (u *upper) refusedByTLS(alert error) error {
+func (u *upperLayer) refusedByTLS(alert error) error {
 	err := &TLSError{Err: alert}
 	u.finish("failed", err)
 	return err
 }
 
 // sendData issues a P-DATA request for the P-DATA-TF PDUs that b holds.
-func (u *upper) sendData(b []byte) error {
+func (u *upperLayer) sendData(b []byte) error {
 	if _, err := u.step(evtPDataRequest); err != nil {
 		return err
 	}
@@ -119,14 +119,14 @@ func (u *upper) sendData(b []byte) error {
 	}
 	u.writeMu.Lock()
 	defer u.writeMu.Unlock()
-	return u.lost(u.link.write(b, pdus))
+	return u.connectionLost(u.link.write(b, pdus))
 }
 
 // abort issues A-ABORT with what the caller says: after a timeout, a cancel or a
 // peer that breaks the protocol above the PDU layer.
-func (u *upper) abort(source pdu.AbortSource, reason pdu.AbortReason, cause error) {
+func (u *upperLayer) abort(source pdu.AbortSource, reason pdu.AbortReason, cause error) {
 	if _, err := u.step(evtAbortRequest); err == nil {
-		u.lastPDU(&pdu.Abort{Source: source, Reason: reason})
+		u.sendFinal(&pdu.Abort{Source: source, Reason: reason})
 	}
 	outcome := "aborted"
 	if _, timeout := errors.AsType[*TimeoutError](cause); timeout {
@@ -136,30 +136,30 @@ func (u *upper) abort(source pdu.AbortSource, reason pdu.AbortReason, cause erro
 }
 
 // fail aborts for a peer that broke the protocol and gives the error to report.
-func (u *upper) fail(reason pdu.AbortReason, detail string) error {
+func (u *upperLayer) fail(reason pdu.AbortReason, detail string) error {
 	err := &ProtocolError{Detail: detail, Abort: byte(reason)}
 	u.abort(pdu.SourceProvider, reason, err)
 	return err
 }
 
 // exceed aborts for a peer that went over a limit.
-func (u *upper) exceed(what string, most int64) error {
-	err := &LimitError{What: what, Max: most}
+func (u *upperLayer) exceedLimit(what string, limit int64) error {
+	err := &LimitError{What: what, Max: limit}
 	u.abort(pdu.SourceUser, pdu.ReasonNotSpecified, err)
 	return err
 }
 
-func (u *upper) lastPDU(p pdu.PDU) {
+func (u *upperLayer) sendFinal(p pdu.PDU) {
 	u.tracePDU(true, p.Type(), 4)
 	u.writeMu.Lock()
 	defer u.writeMu.Unlock()
-	u.link.last(p.Append(nil))
+	u.link.writeFinal(p.Append(nil))
 }
 
 // receive reads one PDU and runs the state table on it. What the table answers
 // by itself is done; what ends the association comes back as an error, with the
 // connection closed. *TimeoutError and errInterrupted leave it open.
-func (u *upper) receive(until *clock) (indication, error) {
+func (u *upperLayer) receive(until *deadline) (indication, error) {
 	t, body, err := u.link.readPDU(until, u.limits.MaxReceivedPDULength)
 	if err != nil {
 		return indication{}, u.receiveFailed(t, err)
@@ -172,10 +172,10 @@ func (u *upper) receive(until *clock) (indication, error) {
 	if err != nil {
 		return indication{}, u.receiveFailed(t, err)
 	}
-	return u.apply(received[t], p, nil)
+	return u.apply(eventOfPDU[t], p, nil)
 }
 
-var received = map[pdu.Type]event{
+var eventOfPDU = map[pdu.Type]event{
 	pdu.TypeAssociateRQ: evtAssociateRQ,
 	pdu.TypeAssociateAC: evtAssociateAC,
 	pdu.TypeAssociateRJ: evtAssociateRJ,
@@ -185,15 +185,15 @@ var received = map[pdu.Type]event{
 	pdu.TypeAbort:       evtAbort,
 }
 
-func (u *upper) apply(e event, p pdu.PDU, data []byte) (indication, error) {
-	before, a, err := u.stepFrom(e)
+func (u *upperLayer) apply(e event, p pdu.PDU, data []byte) (indication, error) {
+	before, a, err := u.stepWithState(e)
 	if err != nil {
 		return indication{}, err
 	}
 	switch a {
 	case aa1, aa7, aa8:
 		err := &ProtocolError{Detail: "unexpected PDU in " + before.String(), Abort: byte(pdu.ReasonUnexpectedPDU)}
-		u.lastPDU(&pdu.Abort{Source: pdu.SourceProvider, Reason: pdu.ReasonUnexpectedPDU})
+		u.sendFinal(&pdu.Abort{Source: pdu.SourceProvider, Reason: pdu.ReasonUnexpectedPDU})
 		u.finish("aborted", err)
 		return indication{}, err
 	case aa2, aa3:
@@ -214,14 +214,14 @@ func (u *upper) apply(e event, p pdu.PDU, data []byte) (indication, error) {
 	return indication{action: a, pdu: p}, nil
 }
 
-func (u *upper) currentState() state {
+func (u *upperLayer) currentState() state {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.state
 }
 
 // receiveFailed turns a failed read into the event that it is and its error.
-func (u *upper) receiveFailed(t pdu.Type, err error) error {
+func (u *upperLayer) receiveFailed(t pdu.Type, err error) error {
 	var format *pdu.FormatError
 	var timeout *TimeoutError
 	switch {
@@ -232,10 +232,10 @@ func (u *upper) receiveFailed(t pdu.Type, err error) error {
 	case u.currentState() == sta5 && isTLSAlert(err):
 		return u.refusedByTLS(err)
 	}
-	return u.lost(err)
+	return u.connectionLost(err)
 }
 
-func (u *upper) invalidPDU(t pdu.Type, format *pdu.FormatError) error {
+func (u *upperLayer) invalidPDU(t pdu.Type, format *pdu.FormatError) error {
 	err := &ProtocolError{Detail: format.Detail, Abort: byte(format.Reason)}
 	if s := u.currentState(); (s == sta5 || s == sta2) && !t.Known() {
 		// 15H and 16H begin a TLS alert and a TLS handshake record.
@@ -247,14 +247,23 @@ func (u *upper) invalidPDU(t pdu.Type, format *pdu.FormatError) error {
 		err.Detail = err.Err.Error()
 	}
 	if _, stepErr := u.step(evtInvalid); stepErr == nil {
-		u.lastPDU(&pdu.Abort{Source: pdu.SourceProvider, Reason: format.Reason})
+		u.sendFinal(&pdu.Abort{Source: pdu.SourceProvider, Reason: format.Reason})
 	}
 	u.finish("aborted", err)
 	return err
 }
 
+// releasedByPeer answers an A-RELEASE-RQ in Sta6 and closes.
+func (u *upperLayer) acceptRelease() error {
+	if err := u.send(evtReleaseResponse, &pdu.ReleaseRP{}); err != nil {
+		return err
+	}
+	u.finish("released", ErrReleased)
+	return ErrReleased
+}
+
 // lost notes that the transport connection ended, if err says so.
-func (u *upper) lost(err error) error {
+func (u *upperLayer) connectionLost(err error) error {
 	var timeout *TimeoutError
 	if err == nil || errors.Is(err, errInterrupted) || errors.As(err, &timeout) {
 		return err
@@ -288,15 +297,21 @@ func isTLSAlert(err error) bool {
 	return strings.Contains(err.Error(), "tls: ")
 }
 
-func (u *upper) tracePDU(sent bool, t pdu.Type, length int) {
+func (u *upperLayer) tracePDU(sent bool, t pdu.Type, length int) {
 	if u.trace != nil && u.trace.PDU != nil {
 		u.trace.PDU(u.ctx, sent, t.String(), length)
 	}
 }
 
+func (u *upperLayer) traceCommand(sent bool, c *CommandSet) {
+	if u.trace != nil && u.trace.Command != nil {
+		u.trace.Command(u.ctx, sent, *c)
+	}
+}
+
 // traceEnded completes s and hands it to the trace. Only the goroutine that
 // reads may call it, when it has read for the last time.
-func (u *upper) traceEnded(s Summary) {
+func (u *upperLayer) traceEnded(s Summary) {
 	u.mu.Lock()
 	s.Outcome, s.Err = u.outcome, u.err
 	u.mu.Unlock()

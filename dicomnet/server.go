@@ -1,0 +1,139 @@
+package dicomnet
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/suyashkumar/dicom"
+
+	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/pdu"
+)
+
+// Server accepts associations and serves their operations. Its fields are read
+// from the first Serve or ServeConn on and must not be changed then.
+type Server struct {
+	// AETitle is the called AE title to answer to; others are rejected with
+	// (1,1,7). Empty answers to any.
+	AETitle string
+	// Contexts are the abstract syntaxes to accept, each with its transfer syntaxes
+	// in order of preference.
+	Contexts []Context
+	Handler  Handler
+	// Timeouts: ACSE bounds the wait for A-ASSOCIATE-RQ (the ARTIM timer of PS3.8
+	// section 9.1.5), DIMSE the time between two requests of an association and
+	// within one, Network as in Config.
+	Timeouts Timeouts
+	Limits   Limits
+	// Admit, where set, may refuse an association that would otherwise be accepted.
+	Admit func(called, calling string) *RejectError
+	Trace *Trace
+
+	mu        sync.Mutex
+	closed    bool
+	listeners map[net.Listener]struct{}
+	running   map[*upperLayer]struct{}
+	wait      sync.WaitGroup
+}
+
+// Handler serves operations; a nil function answers 0211 (unrecognized
+// operation). The context is done when C-CANCEL-RQ comes for the operation or the
+// association ends. Functions run on a goroutine of their own, one an
+// association.
+type Handler struct {
+	Echo func(ctx context.Context, r *Request) Status
+	// Find calls match for each match, and returns the final status. An error of
+	// match means that the association is gone.
+	Find func(ctx context.Context, r *Request, match func(*dicom.Dataset) error) Status
+	// Move calls pending for each pending response, and returns the final one.
+	Move  func(ctx context.Context, r *Request, pending func(MoveReport) error) MoveReport
+	Store func(ctx context.Context, r *Request) Status
+}
+
+// Request is one operation asked of a Server.
+type Request struct {
+	CalledAETitle, CallingAETitle string
+	Remote                        net.Addr
+	AbstractSyntax                string
+	TransferSyntax                dataset.TransferSyntax
+	Command                       CommandSet
+	// Data is the identifier or data set, encoded in TransferSyntax; nil where the
+	// request has none.
+	Data []byte
+}
+
+// Serve accepts connections on l until Close, which makes it return
+// net.ErrClosed, or until accepting fails. It takes over l.
+func (s *Server) Serve(l net.Listener) error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		_ = l.Close()
+		return net.ErrClosed
+	}
+	if s.listeners == nil {
+		s.listeners = map[net.Listener]struct{}{}
+	}
+	s.listeners[l] = struct{}{}
+	s.mu.Unlock()
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		s.wait.Go(func() { s.ServeConn(conn) })
+	}
+}
+
+// ServeConn serves one connection until its association ends. It takes over
+// conn.
+func (s *Server) ServeConn(conn net.Conn) {
+	limits := s.Limits.withDefaults()
+	u := &upperLayer{
+		link: newLink(conn, s.Timeouts.Network), limits: limits, acceptor: true,
+		trace: s.Trace, ctx: context.Background(), state: sta1,
+	}
+	_, _ = u.step(evtConnectionIndication)
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		_ = conn.Close()
+		return
+	}
+	if s.running == nil {
+		s.running = map[*upperLayer]struct{}{}
+	}
+	s.running[u] = struct{}{}
+	s.mu.Unlock()
+
+	start := time.Now()
+	a := &acceptedAssociation{server: s, upper: u, remote: conn.RemoteAddr()}
+	a.serve()
+
+	s.mu.Lock()
+	delete(s.running, u)
+	s.mu.Unlock()
+	u.link.releaseBuffer()
+	u.traceEnded(Summary{
+		CalledAETitle: a.rq.CalledAETitle, CallingAETitle: a.rq.CallingAETitle, Remote: conn.RemoteAddr().String(),
+		Peer: peerInfo(&a.rq.User), Duration: time.Since(start),
+	})
+}
+
+// Close stops listening, aborts what is running and waits for its goroutines,
+// handlers included.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+	for u := range s.running {
+		s.wait.Go(func() { u.abort(pdu.SourceProvider, pdu.ReasonNotSpecified, nil) })
+	}
+	s.mu.Unlock()
+	s.wait.Wait()
+	return nil
+}

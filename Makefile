@@ -81,8 +81,8 @@ fuzz: ## each fuzz target for FUZZTIME
 lint: bin/golangci-lint ## all linters of .golangci.yml
 	bin/golangci-lint run
 	cd samples/clients/go && ../../../bin/golangci-lint run
-	cd tools/compose && ../../bin/golangci-lint run
-	cd samples/kubernetes && ../../bin/golangci-lint run
+	cd test/compose && ../../bin/golangci-lint run
+	cd test/kubernetes && ../../bin/golangci-lint run
 	cd test/load && ../../bin/golangci-lint run
 
 workflows: bin/actionlint ## actionlint over the workflows, and that what they use is pinned

@@ -20,7 +20,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
-	"dicom-qr-gateway/samples/pacs/studies"
+	"dicom-qr-gateway/test/studies"
 )
 
 const (
@@ -128,7 +128,7 @@ func requireText(t *testing.T, study dicomtest.Study, got goclient.Study) {
 // the text as the files have it.
 func TestAPACSOfOnesOwnTakesThePlaceOfORTHANCA(t *testing.T) {
 	dir := t.TempDir()
-	files, err := run("go", "run", "../../samples/pacs/generate", "-out", filepath.Join(dir, "studies"))
+	files, err := run("go", "run", "../studies/generate", "-out", filepath.Join(dir, "studies"))
 	require.NoError(t, err)
 	require.Contains(t, files, "written to")
 	var commands []string

@@ -28,9 +28,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// The gateway with the environment of the manifests, and with the Secrets that the
-// commands of README.md make, answers what Kubernetes and Prometheus ask.
-func TestTheGatewayRunsOnThis(t *testing.T) {
+// The built gateway runs with the environment of the manifests and with the Secrets that
+// the commands of README.md create, and answers the probes and Prometheus.
+func TestGatewayAnswersProbesAndPrometheus(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "gateway")
 	build := exec.Command("go", "build", "-o", binary, ".")
 	build.Dir = "../.."
@@ -65,7 +65,7 @@ func TestTheGatewayRunsOnThis(t *testing.T) {
 	})
 }
 
-// urlOf is where that is asked for; no scheme is HTTP.
+// urlOf returns the URL of the path; an empty scheme is HTTP.
 func urlOf(scheme, address, path string) string {
 	return cmp.Or(strings.ToLower(scheme), "http") + "://" + address + path
 }
@@ -86,7 +86,7 @@ func get(t *testing.T, c *http.Client, url, authorization string) int {
 	return response.StatusCode
 }
 
-// secretFiles are Secrets as folders with a file for each key.
+// secretFiles is a folder that holds one folder for each Secret, with one file for each key.
 type secretFiles string
 
 func (s secretFiles) value(t *testing.T, key *corev1.SecretKeySelector) []byte {
@@ -96,7 +96,7 @@ func (s secretFiles) value(t *testing.T, key *corev1.SecretKeySelector) []byte {
 	return content
 }
 
-// mount tells where the Secrets are in place of each mount path.
+// mount returns the folder that stands in for each mount path of the container.
 func (m *manifests) mount(t *testing.T, secrets secretFiles) map[string]string {
 	t.Helper()
 	at := map[string]string{}
@@ -106,15 +106,15 @@ func (m *manifests) mount(t *testing.T, secrets secretFiles) map[string]string {
 				at[mount.MountPath] = filepath.Join(string(secrets), volume.Secret.SecretName)
 			}
 		}
-		require.DirExists(t, at[mount.MountPath], "README.md makes no Secret for %s", mount.Name)
+		require.DirExists(t, at[mount.MountPath], "README.md creates no Secret for %s", mount.Name)
 	}
 	return at
 }
 
-// makeSecrets runs the commands of README.md, with a kubectl that writes to files.
+// makeSecrets runs the commands of README.md with a kubectl that writes files.
 func makeSecrets(t *testing.T) secretFiles {
 	t.Helper()
-	readme, err := os.ReadFile("README.md")
+	readme, err := os.ReadFile(filepath.Join(samples, "README.md"))
 	require.NoError(t, err)
 	_, section, found := strings.Cut(string(readme), "\n## Keys and certificates\n")
 	require.True(t, found)
@@ -146,7 +146,7 @@ kubectl() {
 	return secretFiles(secrets)
 }
 
-// certify writes a certificate that is its own CA.
+// certify writes a self-signed certificate that is its own CA.
 func certify(t *testing.T, dir string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -168,9 +168,9 @@ func certify(t *testing.T, dir string) {
 	}
 }
 
-// startGateway runs the gateway until the test ends, on another port than in a pod,
-// and gives its address. It has to take every setting without a warning but for
-// those about what no component switched on, and to end cleanly.
+// startGateway runs the gateway until the test ends and returns its address; the port differs
+// from that of a pod. The gateway must exit cleanly, and must log no warnings or errors except
+// the one about missing API keys when no component sets them.
 func startGateway(t *testing.T, binary string, environment, mounts map[string]string) (address string) {
 	t.Helper()
 	gateway := exec.Command(binary)
@@ -196,7 +196,7 @@ func startGateway(t *testing.T, binary string, environment, mounts map[string]st
 		for lines := bufio.NewScanner(stdout); lines.Scan(); {
 			log = append(log, lines.Text())
 			var line struct{ Level, Message, Address string }
-			_ = json.Unmarshal(lines.Bytes(), &line) // what is wrong with the settings is no JSON
+			_ = json.Unmarshal(lines.Bytes(), &line) // errors in settings are printed as plain text
 			if line.Message == "listening" {
 				listening <- line.Address
 			}
@@ -215,14 +215,14 @@ func startGateway(t *testing.T, binary string, environment, mounts map[string]st
 		}
 		want := 0
 		if environment["API_KEYS_FILE"] == "" {
-			want = 1 // whoever reaches the gateway may use it
+			want = 1 // no API keys: anyone who reaches the gateway may use it
 		}
 		assert.Equal(t, want, warnings, strings.Join(log, "\n"))
 	})
 	address, ok := <-listening
 	if !ok {
 		reading.Wait()
-		require.Fail(t, "the gateway does not start", strings.Join(log, "\n"))
+		require.Fail(t, "the gateway did not start", strings.Join(log, "\n"))
 	}
 	return address
 }

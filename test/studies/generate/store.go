@@ -15,7 +15,7 @@ import (
 	"dicom-qr-gateway/dicomnet/dicomtest"
 )
 
-// target is a PACS to store in.
+// target is the PACS to store instances in.
 type target struct {
 	aeTitle, address string
 	dial             func(ctx context.Context, network, address string) (net.Conn, error) // nil: TCP
@@ -33,12 +33,11 @@ func parseTarget(s string) (target, error) {
 }
 
 const (
-	patience      = 10 * time.Second // for each answer of the PACS
+	timeout       = 10 * time.Second // of each step of an association
 	retryInterval = 200 * time.Millisecond
 )
 
-// store sends instances one by one over one association, and stops at the first that
-// is not taken.
+// store sends the instances over one association and stops at the first that the PACS refuses.
 func (t target) store(ctx context.Context, calling string, wait time.Duration, instances []*dicomtest.Instance) (err error) {
 	assoc, err := t.connect(ctx, calling, wait)
 	if err != nil {
@@ -48,7 +47,7 @@ func (t target) store(ctx context.Context, calling string, wait time.Duration, i
 	for i, in := range instances {
 		class := in.Text(tag.SOPClassUID)
 		if !assoc.Accepts(class) {
-			return fmt.Errorf("does not take instances of SOP class %s", class)
+			return fmt.Errorf("does not accept instances of SOP class %s", class)
 		}
 		data, err := in.Encode(assoc.TransferSyntax(class))
 		if err != nil {
@@ -63,11 +62,11 @@ func (t target) store(ctx context.Context, calling string, wait time.Duration, i
 	return nil
 }
 
-// connect tries again while nothing accepts connections, for as long as wait.
+// connect opens an association. It retries for wait while nothing accepts connections.
 func (t target) connect(ctx context.Context, calling string, wait time.Duration) (*dicomnet.Association, error) {
 	cfg := dicomnet.Config{
 		CalledAETitle: t.aeTitle, CallingAETitle: calling, DialContext: t.dial,
-		Timeouts: dicomnet.Timeouts{Connection: patience, ACSE: patience, DIMSE: patience, Network: patience},
+		Timeouts: dicomnet.Timeouts{Connection: timeout, ACSE: timeout, DIMSE: timeout, Network: timeout},
 	}
 	for _, class := range dicomtest.StorageSOPClasses() {
 		cfg.Contexts = append(cfg.Contexts, dicomnet.Context{

@@ -1,10 +1,12 @@
 package kubernetes
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -27,21 +29,21 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-func TestAFieldThatKubernetesDoesNotKnowIsRefused(t *testing.T) {
+func TestDecoderRejectsInvalidFields(t *testing.T) {
 	decoder := strictDecoder(t)
 	for name, document := range map[string]string{
-		"mistyped":     "apiVersion: v1\nkind: Service\nspec: {selektor: {a: b}}",
-		"twice":        "apiVersion: v1\nkind: Service\nspec: {clusterIP: None, clusterIP: None}",
-		"another type": "apiVersion: apps/v1\nkind: Deployment\nspec: {minReadySeconds: soon}",
+		"misspelt":     "apiVersion: v1\nkind: Service\nspec: {selektor: {a: b}}",
+		"duplicate":    "apiVersion: v1\nkind: Service\nspec: {clusterIP: None, clusterIP: None}",
+		"wrong type":   "apiVersion: apps/v1\nkind: Deployment\nspec: {minReadySeconds: soon}",
 		"monitor":      "apiVersion: monitoring.coreos.com/v1\nkind: ServiceMonitor\nspec: {endpoints: [{ports: http}]}",
-		"no such kind": "apiVersion: autoscaling/v2beta2\nkind: HorizontalPodAutoscaler",
+		"unknown kind": "apiVersion: autoscaling/v2beta2\nkind: HorizontalPodAutoscaler",
 	} {
 		_, _, err := decoder.Decode([]byte(document), nil, nil)
 		assert.Error(t, err, name)
 	}
 }
 
-func TestNamesAndLabelsAreValidAndInOneNamespace(t *testing.T) {
+func TestNamesAndLabelsAreValidInOneNamespace(t *testing.T) {
 	each(t, func(t *testing.T, m *manifests) {
 		for _, object := range m.all {
 			o, err := meta.Accessor(object)
@@ -55,17 +57,17 @@ func TestNamesAndLabelsAreValidAndInOneNamespace(t *testing.T) {
 	})
 }
 
-// finds wants the selector to select by something, and what has these labels.
+// finds checks that the selector has labels and matches the set.
 func finds(t *testing.T, selector *metav1.LabelSelector, set map[string]string) {
 	t.Helper()
 	require.NotNil(t, selector)
 	require.NotEmpty(t, selector.MatchLabels)
 	s, err := metav1.LabelSelectorAsSelector(selector)
 	require.NoError(t, err)
-	assert.True(t, s.Matches(labels.Set(set)), "%v does not find %v", s, set)
+	assert.True(t, s.Matches(labels.Set(set)), "%v does not match %v", s, set)
 }
 
-func TestSelectorsFindWhatTheyAreFor(t *testing.T) {
+func TestSelectorsMatchTheirTargets(t *testing.T) {
 	each(t, func(t *testing.T, m *manifests) {
 		pod := m.deployment.Spec.Template.Labels
 		finds(t, m.deployment.Spec.Selector, pod)
@@ -84,16 +86,16 @@ func TestSelectorsFindWhatTheyAreFor(t *testing.T) {
 		assert.Equal(t, []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{
 			LocalObjectReference: corev1.LocalObjectReference{Name: m.settings.Name},
 		}}}, m.container().EnvFrom)
-		assert.NotEqual(t, "dicom-qr-gateway", m.settings.Name, "the name has to change with the settings")
+		assert.NotEqual(t, "dicom-qr-gateway", m.settings.Name, "the name must change with the settings")
 		if m.monitor != nil {
 			finds(t, &m.monitor.Spec.Selector, m.service.Labels)
 		}
 	})
 }
 
-func TestPrometheusScrapesUnderTheJobOfTheAlertRules(t *testing.T) {
+func TestScrapeJobIsThatOfTheAlertRules(t *testing.T) {
 	m := render(t, nil)
-	rules, err := os.ReadFile("../grafana/alerts.yml")
+	rules, err := os.ReadFile("../../samples/grafana/alerts.yml")
 	require.NoError(t, err)
 	job := m.service.Labels[m.monitor.Spec.JobLabel]
 	assert.NotEmpty(t, job)
@@ -135,7 +137,7 @@ func TestPortsAgree(t *testing.T) {
 	})
 }
 
-func TestProbesAskRoutesOfTheContract(t *testing.T) {
+func TestProbesUseRoutesOfTheContract(t *testing.T) {
 	text, err := os.ReadFile("../../openapi.yaml")
 	require.NoError(t, err)
 	var contract struct {
@@ -145,7 +147,7 @@ func TestProbesAskRoutesOfTheContract(t *testing.T) {
 	each(t, func(t *testing.T, m *manifests) {
 		probes := m.probes()
 		assert.Equal(t, "/health", probes["startup"].HTTPGet.Path)
-		assert.Equal(t, "/health", probes["liveness"].HTTPGet.Path, "a gateway that drains is alive")
+		assert.Equal(t, "/health", probes["liveness"].HTTPGet.Path, "a draining gateway is alive")
 		assert.Equal(t, "/ready", probes["readiness"].HTTPGet.Path)
 		for _, probe := range probes {
 			assert.Contains(t, contract.Paths[probe.HTTPGet.Path], "get")
@@ -156,7 +158,7 @@ func TestProbesAskRoutesOfTheContract(t *testing.T) {
 	})
 }
 
-// environment is what the gateway gets, GOMEMLIMIT aside, which is Go's.
+// environment returns the gateway's settings; GOMEMLIMIT is a setting of Go.
 func (m *manifests) environment() map[string]string {
 	all := maps.Clone(m.settings.Data)
 	for _, variable := range m.container().Env {
@@ -167,11 +169,9 @@ func (m *manifests) environment() map[string]string {
 	return all
 }
 
-func TestEveryVariableIsASettingOfTheREADME(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
-	require.NoError(t, err)
+func TestEveryVariableIsADocumentedSetting(t *testing.T) {
 	known := map[string]bool{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `[A-Z].*$").FindAllString(string(readme), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `[A-Z].*$").FindAllString(documents(t), -1) {
 		for _, name := range regexp.MustCompile("`([A-Z][A-Z_]+)`").FindAllStringSubmatch(strings.Split(row, "|")[1], -1) {
 			known[name[1]] = true
 		}
@@ -184,17 +184,38 @@ func TestEveryVariableIsASettingOfTheREADME(t *testing.T) {
 	})
 }
 
-// sourceSeconds is a constant of the gateway's source.
-func sourceSeconds(t *testing.T, file, constant string) int64 {
+// documents returns the text of README.md and docs.
+func documents(t *testing.T) string {
 	t.Helper()
-	source, err := os.ReadFile("../../" + file)
+	files, err := filepath.Glob("../../docs/*.md")
 	require.NoError(t, err)
-	found := regexp.MustCompile(constant + `\s+= (?:(\d+) \* )?time\.Second\n`).FindStringSubmatch(string(source))
-	require.NotNil(t, found, "%s in %s", constant, file)
-	if found[1] == "" {
-		return 1
+	var all strings.Builder
+	for _, file := range append(files, "../../README.md") {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		all.Write(text)
 	}
-	n, err := strconv.ParseInt(found[1], 10, 64)
+	return all.String()
+}
+
+// sourceSeconds returns a constant of the gateway's source, which declares it once.
+func sourceSeconds(t *testing.T, constant string) int64 {
+	t.Helper()
+	declaration := regexp.MustCompile(`(?m)^(?:const|\t)\s*` + constant + `\s+= (?:(\d+) \* )?time\.Second$`)
+	var values []string
+	for _, root := range []string{"../../*.go", "../../server/*.go", "../../internal/*/*.go"} {
+		files, err := filepath.Glob(root)
+		require.NoError(t, err)
+		for _, file := range files {
+			source, err := os.ReadFile(file)
+			require.NoError(t, err)
+			for _, found := range declaration.FindAllStringSubmatch(string(source), -1) {
+				values = append(values, cmp.Or(found[1], "1"))
+			}
+		}
+	}
+	require.Len(t, values, 1, "declarations of %s", constant)
+	n, err := strconv.ParseInt(values[0], 10, 64)
 	require.NoError(t, err)
 	return n
 }
@@ -206,24 +227,24 @@ func (m *manifests) number(t *testing.T, setting string) int {
 	return n
 }
 
-func TestAPodHasTheTimeToDrain(t *testing.T) {
+func TestGracePeriodCoversTheDrain(t *testing.T) {
 	m := render(t, nil)
 	pod := m.deployment.Spec.Template.Spec
 	wait := m.container().Lifecycle.PreStop.Sleep.Seconds
-	assert.GreaterOrEqual(t, wait, int64(5), "every node has to hear that the pod leaves before the gateway does")
-	end := sourceSeconds(t, "server/shutdown.go", "endTimeout") + sourceSeconds(t, "main.go", "flushTimeout")
+	assert.GreaterOrEqual(t, wait, int64(5), "every node removes the pod from the Service before the gateway gets its signal")
+	end := sourceSeconds(t, "endTimeout") + sourceSeconds(t, "flushTimeout")
 	assert.Greater(t, *pod.TerminationGracePeriodSeconds, wait+int64(m.number(t, "DRAIN_TIMEOUT"))+end)
 }
 
-// A pod that drains holds its associations while its successor is at work already.
-func TestARolloutReplacesOnePodAfterAnother(t *testing.T) {
+// A draining pod keeps its associations while its successor already takes requests.
+func TestRolloutReplacesOnePodAtATime(t *testing.T) {
 	m := render(t, nil)
 	spec := m.deployment.Spec
-	assert.Nil(t, spec.Replicas, "the autoscaler's: a rollout would set it back")
+	assert.Nil(t, spec.Replicas, "the autoscaler sets it: a rollout would reset it")
 	assert.Equal(t, intstr.FromInt32(0), *spec.Strategy.RollingUpdate.MaxUnavailable)
 	assert.Equal(t, intstr.FromInt32(1), *spec.Strategy.RollingUpdate.MaxSurge)
 	grace := *spec.Template.Spec.TerminationGracePeriodSeconds
-	assert.GreaterOrEqual(t, int64(spec.MinReadySeconds), grace, "or the second pod goes while the first still drains")
+	assert.GreaterOrEqual(t, int64(spec.MinReadySeconds), grace, "otherwise the second pod stops while the first still drains")
 	assert.Greater(t, *spec.ProgressDeadlineSeconds, spec.MinReadySeconds)
 
 	assert.GreaterOrEqual(t, *m.autoscaler.Spec.MinReplicas, int32(2))
@@ -235,23 +256,23 @@ func TestARolloutReplacesOnePodAfterAnother(t *testing.T) {
 	assert.GreaterOrEqual(t, int64(down.Policies[0].PeriodSeconds), grace)
 }
 
-func TestThePodsTogetherOpenNoMoreThanThePACSTakes(t *testing.T) {
+func TestAllPodsTogetherStayWithinTheLimitOfThePACS(t *testing.T) {
 	m := render(t, nil)
-	text, err := os.ReadFile("settings.env")
+	text, err := os.ReadFile(filepath.Join(samples, "settings.env"))
 	require.NoError(t, err)
 	said := regexp.MustCompile(`# The PACS takes (\d+) associations\. Of (\d+) replicas, (\d+) pods can be there`).FindStringSubmatch(string(text))
-	require.NotNil(t, said, "settings.env says how the number comes about")
+	require.NotNil(t, said, "settings.env shows the calculation")
 	takes, err := strconv.Atoi(said[1])
 	require.NoError(t, err)
 	replicas := int(m.autoscaler.Spec.MaxReplicas)
 	assert.Equal(t, strconv.Itoa(replicas), said[2])
-	pods := replicas + m.deployment.Spec.Strategy.RollingUpdate.MaxSurge.IntValue() + 1 // which drains
+	pods := replicas + m.deployment.Spec.Strategy.RollingUpdate.MaxSurge.IntValue() + 1 // the one that drains
 	assert.Equal(t, strconv.Itoa(pods), said[3])
 	assert.LessOrEqual(t, pods*m.number(t, "MAX_ASSOCIATIONS_PER_PACS"), takes)
-	assert.Greater(t, pods*(m.number(t, "MAX_ASSOCIATIONS_PER_PACS")+1), takes, "and no less than it could be")
+	assert.Greater(t, pods*(m.number(t, "MAX_ASSOCIATIONS_PER_PACS")+1), takes, "the limit is the largest possible")
 }
 
-func TestTheGatewayReachesThePACSOfTheAllowlistAndNameServersAlone(t *testing.T) {
+func TestNetworkPolicyAllowsOnlyTheAllowlistAndNameServers(t *testing.T) {
 	m := render(t, nil, optional...)
 	var allowed, reached []string
 	for entry := range strings.SplitSeq(m.settings.Data["PACS_ALLOWLIST"], ",") {
@@ -268,7 +289,7 @@ func TestTheGatewayReachesThePACSOfTheAllowlistAndNameServersAlone(t *testing.T)
 			assert.Equal(t, []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}, policy.Spec.PolicyTypes)
 		}
 		for _, rule := range policy.Spec.Egress {
-			require.NotEmpty(t, rule.To, "an empty list is everybody")
+			require.NotEmpty(t, rule.To, "an empty list allows everything")
 			for _, port := range rule.Ports {
 				if port.Port.IntValue() == 53 {
 					names = append(names, rule)
@@ -282,7 +303,7 @@ func TestTheGatewayReachesThePACSOfTheAllowlistAndNameServersAlone(t *testing.T)
 			}
 		}
 		for _, rule := range policy.Spec.Ingress {
-			require.NotEmpty(t, rule.From, "an empty list is everybody")
+			require.NotEmpty(t, rule.From, "an empty list allows everything")
 			for _, peer := range rule.From {
 				assert.NotEmpty(t, peer.NamespaceSelector.MatchLabels, "an empty selector is every namespace")
 			}
@@ -297,7 +318,7 @@ func TestTheGatewayReachesThePACSOfTheAllowlistAndNameServersAlone(t *testing.T)
 	}
 }
 
-// imageUser is user and group of the image, as numbers.
+// imageUser returns the numeric user and group of the image.
 func imageUser(t *testing.T) string {
 	t.Helper()
 	dockerfile, err := os.ReadFile("../../Dockerfile")
@@ -307,7 +328,7 @@ func imageUser(t *testing.T) string {
 	return user[1]
 }
 
-func TestThePodMayDoNothingButItsWork(t *testing.T) {
+func TestPodHasMinimalPrivileges(t *testing.T) {
 	each(t, func(t *testing.T, m *manifests) {
 		assert.Equal(t, "restricted", m.namespace.Labels["pod-security.kubernetes.io/enforce"])
 		pod, c := m.deployment.Spec.Template.Spec, m.container()
@@ -338,8 +359,8 @@ func TestThePodMayDoNothingButItsWork(t *testing.T) {
 	})
 }
 
-// A pod that is slow to start or busy is not killed: that would break off its retrieves.
-func TestProbesArePatient(t *testing.T) {
+// A pod that is slow to start or busy is not killed, because that would interrupt its retrieves.
+func TestProbesAllowForSlowPods(t *testing.T) {
 	m := render(t, nil)
 	length := func(p *corev1.Probe) time.Duration {
 		return time.Duration(p.FailureThreshold*p.PeriodSeconds) * time.Second

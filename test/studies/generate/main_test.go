@@ -20,7 +20,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/samples/pacs/studies"
+	"dicom-qr-gateway/test/studies"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -32,7 +32,7 @@ func generate(t *testing.T, args ...string) (stdout string, err error) {
 	return out.String(), err
 }
 
-// pacs is an empty one that listens until the test ends.
+// pacs starts an empty PACS that listens until the test ends.
 func pacs(t *testing.T, cfg dicomtest.PACSConfig) *dicomtest.PACS {
 	t.Helper()
 	cfg.AETitle = "ORTHANCA"
@@ -49,7 +49,7 @@ func total() (instances int) {
 	return instances
 }
 
-func TestFilesAreDICOMAndOneForEachInstance(t *testing.T) {
+func TestOutWritesOneDICOMFileForEachInstance(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "directory")
 	out, err := generate(t, "-out", dir)
 	require.NoError(t, err)
@@ -67,12 +67,12 @@ func TestFilesAreDICOMAndOneForEachInstance(t *testing.T) {
 	}
 
 	_, err = generate(t, "-out", dir)
-	require.ErrorIs(t, err, os.ErrExist, "files are never written over")
+	require.ErrorIs(t, err, os.ErrExist, "existing files are not overwritten")
 }
 
-func TestAllInstancesAreStored(t *testing.T) {
+func TestStoreSendsAllInstances(t *testing.T) {
 	to := pacs(t, dicomtest.PACSConfig{})
-	for range 2 { // again does no harm
+	for range 2 { // storing the same studies again is harmless
 		out, err := generate(t, "-store", "ORTHANCA@"+to.Addr())
 		require.NoError(t, err)
 		assert.Contains(t, out, "stored in ORTHANCA")
@@ -81,7 +81,7 @@ func TestAllInstancesAreStored(t *testing.T) {
 	assert.Equal(t, "LOADER", to.Received()[0].CallingAETitle)
 }
 
-func TestTheListHasEachPatientOnce(t *testing.T) {
+func TestListShowsEachPatientOnce(t *testing.T) {
 	out, err := generate(t, "-list")
 	require.NoError(t, err)
 	assert.Contains(t, out, "1112223333   -                                CR, 2 CT, CT+SR, 2 MR, US DOE^JOHN\n")
@@ -97,7 +97,7 @@ func TestTheListHasEachPatientOnce(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeStoredIsAnError(t *testing.T) {
+func TestStoreReportsRefusals(t *testing.T) {
 	refuses := pacs(t, dicomtest.PACSConfig{MaxInstances: 3})
 	_, err := generate(t, "-store", "ORTHANCA@"+refuses.Addr())
 	require.ErrorContains(t, err, "ORTHANCA: instance 4 of ")
@@ -106,10 +106,10 @@ func TestWhatCannotBeStoredIsAnError(t *testing.T) {
 
 	_, err = generate(t, "-store", "ANOTHER@"+refuses.Addr(), "-wait", "1h")
 	_, isReject := errors.AsType[*dicomnet.RejectError](err)
-	assert.True(t, isReject, "a PACS that says no is not asked again: %v", err)
+	assert.True(t, isReject, "a rejected association is not retried: %v", err)
 }
 
-func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
+func TestInvalidArgumentsAreRejected(t *testing.T) {
 	for _, args := range [][]string{
 		{},
 		{"-wait", "1s"},
@@ -127,7 +127,7 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 	require.ErrorIs(t, err, flag.ErrHelp)
 }
 
-func TestItWaitsForAPACSThatStarts(t *testing.T) {
+func TestStoreWaitsForThePACSToStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "ORTHANCA"})
 		l := &listener{connections: make(chan net.Conn), closed: make(chan struct{})}
@@ -135,7 +135,7 @@ func TestItWaitsForAPACSThatStarts(t *testing.T) {
 		begin := time.Now()
 		to := target{aeTitle: "ORTHANCA", address: "orthanca:4242", dial: func(context.Context, string, string) (net.Conn, error) {
 			if time.Since(begin) < 5*time.Second {
-				return nil, os.ErrDeadlineExceeded // as a host that does not answer
+				return nil, os.ErrDeadlineExceeded // like a host that does not answer
 			}
 			ours, theirs := dicomtest.Pipe(0)
 			l.connections <- theirs
@@ -143,17 +143,17 @@ func TestItWaitsForAPACSThatStarts(t *testing.T) {
 		}}
 		instances := studies.All(time.Now())[0].Instances()
 
-		require.Error(t, to.store(t.Context(), "LOADER", 3*time.Second, instances), "no longer than it was told to")
+		require.Error(t, to.store(t.Context(), "LOADER", 3*time.Second, instances), "it waits no longer than -wait")
 		require.NoError(t, to.store(t.Context(), "LOADER", 3*time.Second, instances))
 		assert.Equal(t, len(instances), p.Instances())
 		require.NoError(t, p.Close())
 	})
 }
 
-func TestACallerThatLeavesEndsTheWait(t *testing.T) {
+func TestCancelEndsTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, leave := context.WithTimeout(t.Context(), time.Second)
-		defer leave()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
 		to := target{aeTitle: "ORTHANCA", address: "orthanca:4242", dial: func(context.Context, string, string) (net.Conn, error) {
 			return nil, os.ErrNotExist
 		}}
@@ -161,7 +161,7 @@ func TestACallerThatLeavesEndsTheWait(t *testing.T) {
 	})
 }
 
-// listener takes connections that were made in memory.
+// listener accepts in-memory connections.
 type listener struct {
 	connections chan net.Conn
 	closed      chan struct{}

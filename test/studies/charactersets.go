@@ -4,10 +4,10 @@ import (
 	"dicom-qr-gateway/dicomnet/dicomtest"
 )
 
-// ofCharacterSets is one study for each way in which PACS write text that is not
-// English: single bytes, code extensions with escape sequences, and encodings that
-// stand for themselves (PS3.3 section C.12.1.1.2).
-func ofCharacterSets() []dicomtest.Study {
+// withCharacterSets returns one study for each kind of Specific Character Set: single-byte
+// repertoires, code extensions with escape sequences, and multi-byte sets without code
+// extensions (PS3.3 section C.12.1.1.2).
+func withCharacterSets() []dicomtest.Study {
 	var studies []dicomtest.Study
 	for _, one := range []struct {
 		patientID, birthDate, sex string

@@ -1,5 +1,5 @@
-// Command generate makes the synthetic studies of the two-Orthanc harness: it writes
-// them as DICOM files, or stores them in a PACS. Their UIDs are the same on each run.
+// Command generate lists the synthetic studies of samples/pacs, writes them as DICOM files, or
+// stores them in a PACS. Their UIDs are the same on each run.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/samples/pacs/studies"
+	"dicom-qr-gateway/test/studies"
 )
 
 func main() {
@@ -31,20 +31,20 @@ func main() {
 	}
 }
 
-// run is main with everything that it depends on handed in.
+// run parses the arguments and does what they ask for.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("generate", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	list := flags.Bool("list", false, "list the patients")
-	out := flags.String("out", "", "write files into this `directory`, which may not hold them yet")
+	out := flags.String("out", "", "write new files to this `directory`")
 	store := flags.String("store", "", "store in the PACS `AETITLE@HOST:PORT`")
-	calling := flags.String("calling", "LOADER", "AE title to store as")
-	wait := flags.Duration("wait", 0, "wait that long for the PACS to accept connections")
+	calling := flags.String("calling", "LOADER", "calling AE title for -store")
+	wait := flags.Duration("wait", 0, "how long to wait for the PACS to accept connections")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 || !*list && *out == "" && *store == "" {
-		return errors.New("-list, -out or -store says what to do; -h tells more")
+		return errors.New("use -list, -out or -store; -h shows all flags")
 	}
 	all := studies.All(time.Now())
 	var instances []*dicomtest.Instance
@@ -81,8 +81,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return err
 }
 
-// describe lists the patients: their ID, the character set of their studies, the
-// modalities of each study, and their name.
+// describe writes a line for each patient: the ID, the character set of the studies, the
+// modalities of each study, and the name.
 func describe(w io.Writer, all []dicomtest.Study) error {
 	for i := 0; i < len(all); {
 		patient := all[i]
@@ -90,7 +90,7 @@ func describe(w io.Writer, all []dicomtest.Study) error {
 		for ; i < len(all) && all[i].PatientID == patient.PatientID; i++ {
 			modalities = append(modalities, strings.Join(all[i].Modalities(), "+"))
 		}
-		// Names go last, where they cannot put the columns out.
+		// The name comes last because its width on a terminal is not known.
 		_, err := fmt.Fprintf(w, "%-12s %-32s %-21s %s\n",
 			patient.PatientID, characterSet(patient.CharacterSet), counted(modalities), patient.PatientName)
 		if err != nil {
@@ -107,7 +107,7 @@ func characterSet(terms []string) string {
 	return strings.Join(terms, `\`)
 }
 
-// counted is "2 CT, MR" for CT, MR and CT.
+// counted returns "2 CT, MR" for CT, MR and CT.
 func counted(modalities []string) string {
 	slices.Sort(modalities)
 	var parts []string

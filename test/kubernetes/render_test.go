@@ -25,7 +25,10 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
-// manifests are what `kubectl apply -k` sends to the cluster.
+// samples is the folder of the manifests.
+const samples = "../../samples/kubernetes"
+
+// manifests holds the objects that `kubectl apply -k` sends to the cluster.
 type manifests struct {
 	namespace  *corev1.Namespace
 	deployment *appsv1.Deployment
@@ -38,19 +41,19 @@ type manifests struct {
 	all        []runtime.Object
 }
 
-// container is the gateway's.
+// container returns the gateway's container.
 func (m *manifests) container() *corev1.Container {
 	return &m.deployment.Spec.Template.Spec.Containers[0]
 }
 
-// optional are the components that kustomization.yaml names in a comment.
+// optional lists the components that kustomization.yaml names in comments.
 var optional = []string{"api-keys", "tls", "dicom-tls"}
 
-// each runs the test with kustomization.yaml as it is, with each optional component
-// and with all, and without the Prometheus operator.
+// each runs the test with the components of kustomization.yaml, with each optional component,
+// with all of them, and without the Prometheus operator.
 func each(t *testing.T, test func(t *testing.T, m *manifests)) {
 	t.Helper()
-	t.Run("as it is", func(t *testing.T) { test(t, render(t, nil)) })
+	t.Run("default", func(t *testing.T) { test(t, render(t, nil)) })
 	for _, component := range optional {
 		t.Run("with "+component, func(t *testing.T) { test(t, render(t, nil, component)) })
 	}
@@ -59,16 +62,16 @@ func each(t *testing.T, test func(t *testing.T, m *manifests)) {
 	t.Run("without prometheus", func(t *testing.T) { test(t, render(t, without, optional...)) })
 }
 
-// render builds what kustomization.yaml makes, with components taken out of their
-// comments. Every field of every object has to be one that Kubernetes knows.
+// render builds kustomization.yaml with the named components uncommented. It fails if an object
+// has a field that Kubernetes does not define.
 func render(t *testing.T, edit func(t *testing.T, kustomization string) string, components ...string) *manifests {
 	t.Helper()
 	files := filesys.MakeFsInMemory()
-	require.NoError(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+	require.NoError(t, fs.WalkDir(os.DirFS(samples), ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || filepath.Ext(path) != ".yaml" && filepath.Ext(path) != ".env" {
 			return err
 		}
-		content, err := os.ReadFile(path)
+		content, err := os.ReadFile(filepath.Join(samples, path))
 		if err != nil {
 			return err
 		}
@@ -139,12 +142,11 @@ func (m *manifests) add(t *testing.T, object runtime.Object) {
 	case *monitoringv1.ServiceMonitor:
 		m.monitor = object
 	default:
-		require.Fail(t, "no test knows this kind", "%T", object)
+		require.Fail(t, "no test for objects of type", "%T", object)
 	}
 }
 
-// strictDecoder refuses fields that Kubernetes' own types do not have, fields that
-// are there twice, and values of another type.
+// strictDecoder rejects unknown fields, duplicate fields and values of the wrong type.
 func strictDecoder(t *testing.T) runtime.Decoder {
 	t.Helper()
 	scheme := runtime.NewScheme()

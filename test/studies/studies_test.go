@@ -10,10 +10,10 @@ import (
 
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/samples/pacs/studies"
+	"dicom-qr-gateway/test/studies"
 )
 
-func TestNoTwoInstancesHaveOneUIDAndNoTwoRunsDifferentOnes(t *testing.T) {
+func TestInstanceUIDsAreUniqueAndStable(t *testing.T) {
 	today := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	seen := map[string]bool{}
 	for _, study := range studies.All(today) {
@@ -30,7 +30,7 @@ func TestNoTwoInstancesHaveOneUIDAndNoTwoRunsDifferentOnes(t *testing.T) {
 	}
 }
 
-func TestOnlyRecentStudiesGoWithTheDay(t *testing.T) {
+func TestOnlyDatesOfTheRecentPatientAreRelativeToToday(t *testing.T) {
 	today := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	dates := func(today time.Time) (recent, others []string) {
 		for _, study := range studies.All(today) {
@@ -46,10 +46,10 @@ func TestOnlyRecentStudiesGoWithTheDay(t *testing.T) {
 	assert.Equal(t, []string{"20260130", "20250125"}, recent)
 	_, later := dates(today.AddDate(0, 1, 0))
 	assert.Equal(t, others, later)
-	assert.Contains(t, others, "", "one without a date")
+	assert.Contains(t, others, "", "a study without a date")
 }
 
-func TestEachCharacterSetHoldsItsText(t *testing.T) {
+func TestTextSurvivesItsCharacterSet(t *testing.T) {
 	terms := map[string]bool{}
 	for _, study := range studies.All(time.Now()) {
 		for _, term := range study.CharacterSet {
@@ -66,10 +66,10 @@ func TestEachCharacterSetHoldsItsText(t *testing.T) {
 		assert.Equal(t, study.InstitutionName, set.String(tag.InstitutionName))
 		assert.Zero(t, set.Warnings(), study.PatientID)
 	}
-	assert.GreaterOrEqual(t, len(terms), 17, "character sets that are shown")
+	assert.GreaterOrEqual(t, len(terms), 17, "number of character sets")
 }
 
-func TestNoPatientHasTwoNames(t *testing.T) {
+func TestStudiesOfAPatientAgreeOnThePatient(t *testing.T) {
 	byID := map[string]dicomtest.Study{}
 	for _, study := range studies.All(time.Now()) {
 		first, ok := byID[study.PatientID]

@@ -1,5 +1,5 @@
-// Package studies has the synthetic studies of the two-Orthanc harness. Nobody of
-// these names was ever ill: names, identifiers and pixels are made up.
+// Package studies defines the synthetic studies that samples/pacs loads into ORTHANCA. Names,
+// identifiers and pixels are invented.
 package studies
 
 import (
@@ -9,18 +9,18 @@ import (
 	"dicom-qr-gateway/dicomnet/dicomtest"
 )
 
-// All are the studies of the demonstration PACS, so that what README.md of the
-// project shows can be asked here too, and those of patients that show one thing
-// each, which their Patient ID says. UIDs and pixels are the same on every call; the
-// dates of the patient RECENT go with today.
+// All returns the studies of the demonstration PACS, so that the requests of the project's
+// README.md work with them too, and those of further patients. The Patient ID of each of these
+// names what its studies show. UIDs and pixels are the same on every call; the study dates of
+// the patient RECENT are relative to today.
 func All(today time.Time) []dicomtest.Study {
-	return slices.Concat(dicomtest.DemoStudies(), ofDates(today), ofModalities(), ofCharacterSets())
+	return slices.Concat(dicomtest.DemoStudies(), withDates(today), withModalities(), withCharacterSets())
 }
 
 const date = "20060102"
 
-// ofDates are for max_years_old and the order of results.
-func ofDates(today time.Time) []dicomtest.Study {
+// withDates returns studies for max_years_old and the order of results.
+func withDates(today time.Time) []dicomtest.Study {
 	return []dicomtest.Study{
 		{
 			PatientID: "RECENT", PatientName: "LATELY^LOUISE", PatientBirthDate: "19810101", PatientSex: "F",
@@ -45,8 +45,8 @@ func ofDates(today time.Time) []dicomtest.Study {
 	}
 }
 
-// ofModalities are a study of several modalities, and others of one of them each.
-func ofModalities() []dicomtest.Study {
+// withModalities returns a study of several modalities and studies of one modality each.
+func withModalities() []dicomtest.Study {
 	study := func(accessionNumber, studyDate, description string, series ...dicomtest.Series) dicomtest.Study {
 		return dicomtest.Study{
 			PatientID: "MIXED", PatientName: "MANIFOLD^MARY", PatientBirthDate: "19610615", PatientSex: "F",

@@ -1,4 +1,4 @@
-module dicom-qr-gateway/samples/kubernetes
+module dicom-qr-gateway/test/kubernetes
 
 go 1.26.0
 

@@ -1,4 +1,4 @@
-module dicom-qr-gateway/tools/compose
+module dicom-qr-gateway/test/compose
 
 go 1.26.0
 

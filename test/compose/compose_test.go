@@ -1,7 +1,6 @@
-// Package compose checks the compose files of the samples: against the schema of the
-// Compose Specification, by its own reference implementation, and that they keep the
-// promises that their README makes. It is a module of its own, so that the gateway
-// does not depend on that.
+// Package compose tests samples/pacs/compose.yaml: that it is valid according to the reference
+// implementation of the Compose Specification, and that it does what its README says. It is a
+// separate module, so that the gateway does not depend on that implementation.
 package compose
 
 import (
@@ -18,7 +17,8 @@ import (
 
 const pacs = "../../samples/pacs/compose.yaml"
 
-// load fails where the file is not what the schema says, or names what is not there.
+// load reads a compose file. It fails if the file does not match the schema or refers to
+// something that it does not define.
 func load(t *testing.T, file string, env ...string) *types.Project {
 	t.Helper()
 	options, err := cli.NewProjectOptions([]string{file}, cli.WithEnv(env), cli.WithNormalization(true), cli.WithConsistency(true))
@@ -32,7 +32,7 @@ func load(t *testing.T, file string, env ...string) *types.Project {
 	return project
 }
 
-func TestAFileThatIsNotOfTheSchemaIsRefused(t *testing.T) {
+func TestInvalidFilesAreRejected(t *testing.T) {
 	content, err := os.ReadFile(pacs)
 	if err != nil {
 		t.Fatal(err)
@@ -55,12 +55,12 @@ func TestAFileThatIsNotOfTheSchemaIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := options.LoadProject(t.Context()); err == nil {
-			t.Errorf("%q in place of %q is accepted", fault.with, fault.what)
+			t.Errorf("the file is accepted with %q instead of %q", fault.with, fault.what)
 		}
 	}
 }
 
-func TestTheServicesAreThose(t *testing.T) {
+func TestServicesArePinnedAndConfined(t *testing.T) {
 	project := load(t, pacs)
 	names := project.ServiceNames()
 	slices.Sort(names)
@@ -70,10 +70,10 @@ func TestTheServicesAreThose(t *testing.T) {
 	pinned := regexp.MustCompile(`^[a-z/-]+:(local|\d+\.\d+\.\d+)$`)
 	for name, service := range project.Services {
 		if !service.ReadOnly || !slices.Equal(service.CapDrop, []string{"ALL"}) || !slices.Equal(service.SecurityOpt, []string{"no-new-privileges:true"}) {
-			t.Errorf("%s may do more than it has to", name)
+			t.Errorf("%s has more privileges than it needs", name)
 		}
 		if !pinned.MatchString(service.Image) {
-			t.Errorf("%s: image %q has no fixed version", name, service.Image)
+			t.Errorf("%s: image %q is not pinned to a version", name, service.Image)
 		}
 		for _, port := range service.Ports {
 			if port.HostIP != "127.0.0.1" {
@@ -93,7 +93,7 @@ func TestTheServicesAreThose(t *testing.T) {
 	}
 }
 
-func TestAPACSOfOnesOwnTakesThePlaceOfORTHANCA(t *testing.T) {
+func TestYourOwnPACSReplacesORTHANCA(t *testing.T) {
 	project := load(t, pacs, "PACS_AE_TITLE=MYPACS", "PACS_HOST=192.0.2.10", "ORTHANCB_BIND=0.0.0.0")
 	environment := func(service, name string) string {
 		value := project.Services[service].Environment[name]
@@ -103,21 +103,20 @@ func TestAPACSOfOnesOwnTakesThePlaceOfORTHANCA(t *testing.T) {
 		return *value
 	}
 	if got := environment("orthancb", "PACS_AE_TITLE"); got != "MYPACS" {
-		t.Errorf("ORTHANCB takes from %q", got)
+		t.Errorf("ORTHANCB accepts %q", got)
 	}
 	if got := environment("gateway", "PACS_ALLOWLIST"); got != "orthanca,orthancb,192.0.2.10" {
-		t.Errorf("the gateway connects to %q", got)
+		t.Errorf("PACS_ALLOWLIST is %q", got)
 	}
 	if got := project.Services["orthancb"].Ports[0]; got.HostIP != "0.0.0.0" || got.Published != "4243" || got.Target != 4242 {
 		t.Errorf("ORTHANCB listens on %+v", got)
 	}
 	if len(project.Services["gateway"].DependsOn) > 0 {
-		t.Error("the gateway does not start without ORTHANCA")
+		t.Error("the gateway depends on ORTHANCA")
 	}
 }
 
-// What orthanc.json asks the environment for, and no other name, is what it is given.
-func TestORTHANCIsConfiguredByTheVariablesOfItsFile(t *testing.T) {
+func TestOrthancGetsOnlyVariablesThatItsConfigurationUses(t *testing.T) {
 	config, err := os.ReadFile("../../samples/pacs/orthanc.json")
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +128,7 @@ func TestORTHANCIsConfiguredByTheVariablesOfItsFile(t *testing.T) {
 	for _, name := range []string{"orthanca", "orthancb"} {
 		for variable := range load(t, pacs).Services[name].Environment {
 			if !asked[variable] {
-				t.Errorf("%s: %s means nothing", name, variable)
+				t.Errorf("%s: orthanc.json does not use %s", name, variable)
 			}
 		}
 	}

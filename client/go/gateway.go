@@ -100,7 +100,7 @@ func read[T any](response *http.Response, err error) (*T, error) {
 	return answer, nil
 }
 
-var errOtherJSON = errors.New("JSON of another kind")
+var errIncomplete = errors.New("the JSON lacks required fields")
 
 // decode parses data into answer. It fails if a list that the contract requires is missing, because the {} of another
 // server would decode without an error.
@@ -124,7 +124,7 @@ func decode(data []byte, answer any) error {
 		complete = a.Code != ""
 	}
 	if !complete {
-		return errOtherJSON
+		return errIncomplete
 	}
 	return nil
 }

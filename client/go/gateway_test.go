@@ -168,18 +168,18 @@ func TestWhatCannotBeReadIsNotOfTheGateway(t *testing.T) {
 		``:                           "unexpected end of JSON input",
 		`{"study_details":[`:         "unexpected end of JSON input",
 		`[]`:                         "json: cannot unmarshal array into Go value of type goclient.QueryResponse",
-		`null`:                       "JSON of another kind",
-		`{}`:                         "JSON of another kind",
-		`{"warnings":[]}`:            "JSON of another kind",
-		`{"study_details":[]}`:       "JSON of another kind",
-		`{"status":"ok","steps":{}}`: "JSON of another kind",
+		`null`:                       "the JSON lacks required fields",
+		`{}`:                         "the JSON lacks required fields",
+		`{"warnings":[]}`:            "the JSON lacks required fields",
+		`{"study_details":[]}`:       "the JSON lacks required fields",
+		`{"status":"ok","steps":{}}`: "the JSON lacks required fields",
 	} {
 		gateway := recorded(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, body)
 		})
 		found, err := gateway.Query(t.Context(), client.QueryRequest{})
-		require.EqualError(t, err, `not an answer of the gateway: status 200, content type "application/json": `+says)
+		require.EqualError(t, err, `the reply is not from the gateway: status 200, content type "application/json": `+says)
 		assert.Nil(t, found)
 		moved, retrieveErr := gateway.Retrieve(t.Context(), client.RetrieveRequest{})
 		assert.Nil(t, moved)
@@ -264,7 +264,7 @@ const (
 )
 
 func TestEvents(t *testing.T) {
-	const other = `not an answer of the gateway: status 200, content type "text/event-stream": event `
+	const other = `the reply is not from the gateway: status 200, content type "text/event-stream": event `
 	told := []string{"matched Müller^Jürgen=山田", "progress", "retrieved ok", "result The study was moved."}
 	for _, test := range []struct {
 		name, stream string
@@ -283,9 +283,9 @@ func TestEvents(t *testing.T) {
 		{"cut off at once", "", nil, "the stream was cut off: the outcome is unknown"},
 		{"not JSON", matched + "event: progress\ndata: ?\n\n", told[:1], other + "progress: invalid character '?' looking for beginning of value"},
 		{"an error that is not JSON", "event: error\ndata: ?\n\n", nil, other + "error: invalid character '?' looking for beginning of value"},
-		{"an error of another kind", "event: error\ndata: {}\n\n", nil, other + "error: JSON of another kind"},
-		{"a match of another kind", "event: matched\ndata: {\"study_details\":[]}\n\n", nil, other + "matched: JSON of another kind"},
-		{"a result of another kind", matched + "event: result\ndata: {\"message\":\"ok\"}\n\n", told[:1], other + "result: JSON of another kind"},
+		{"an error of another kind", "event: error\ndata: {}\n\n", nil, other + "error: the JSON lacks required fields"},
+		{"a match of another kind", "event: matched\ndata: {\"study_details\":[]}\n\n", nil, other + "matched: the JSON lacks required fields"},
+		{"a result of another kind", matched + "event: result\ndata: {\"message\":\"ok\"}\n\n", told[:1], other + "result: the JSON lacks required fields"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			gateway := recorded(t, func(w http.ResponseWriter, r *http.Request) {

@@ -31,7 +31,7 @@ type ReplyError struct {
 }
 
 func (e *ReplyError) Error() string {
-	text := fmt.Sprintf("not an answer of the gateway: status %d, content type %q", e.Status, e.ContentType)
+	text := fmt.Sprintf("the reply is not from the gateway: status %d, content type %q", e.Status, e.ContentType)
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}

@@ -7,55 +7,55 @@ import { failure, mediaType, ProblemError, ReplyError } from './problem.js';
 type Schemas = components['schemas'];
 
 export interface GatewayOptions {
-  /** For example `http://localhost:8888`. */
+  /** Base URL of the gateway, for example `http://localhost:8888`. */
   baseUrl: string;
-  /** Goes with each request. */
+  /** Sent with each request. */
   apiKey?: string;
-  /** In place of the global `fetch`. */
+  /** Replaces the global `fetch`. */
   fetch?: (request: Request) => Promise<Response>;
 }
 
 export interface CallOptions {
-  /** Ends the call, and the operation at the PACS, too (C-CANCEL). */
+  /** Aborts the call. The gateway then cancels the operation at the PACS with a C-CANCEL. */
   signal?: AbortSignal;
-  /** Names the request in the gateway's log and audit trail: 1 to 128 visible ASCII characters. */
+  /** ID of the request in the gateway's log and audit trail: 1 to 128 visible ASCII characters. */
   correlationId?: string;
 }
 
 /**
- * Calls one gateway. What is returned is complete, with one exception that says so: the answer of a retrieve whose
- * `status` is `partial`. Else a call throws:
+ * Calls one gateway. A result is complete, with one exception: a retrieve whose `status` is `partial`. If a call fails, it
+ * throws:
  *
- * - `ProblemError`: the gateway said why not; branch on `error.problem.code`;
- * - `ReplyError`: something answered that is not the gateway, or with a redirect, which is not followed; where it is JSON
- *   or an event that cannot be read or lacks what the contract requires, `cause` tells;
- * - `CutOffError`: the stream of `follow` ended in the middle, so that the outcome is unknown;
- * - what `fetch` throws: a `TypeError` where the connection failed, the reason of `signal` where that was aborted.
+ * - `ProblemError`: the gateway refused the request or the operation failed. Branch on `error.problem.code`.
+ * - `ReplyError`: the reply did not come from the gateway, or it is a redirect, which is not followed. If the fault is in
+ *   JSON or an event that cannot be parsed or lacks required fields, `cause` describes it.
+ * - `CutOffError`: the stream of `follow` ended early. The outcome is unknown.
+ * - the errors of `fetch`: a `TypeError` if the connection failed, the reason of `signal` if it was aborted.
  */
 export interface Gateway {
   /** Finds the studies of a patient that match all filters, newest first. */
   query(request: Schemas['QueryRequest'], options?: CallOptions): Promise<Schemas['QueryResponse']>;
 
-  /** Finds the studies and has the PACS send them to `c_move_ae_title`. */
+  /** Finds the studies and asks the PACS to move them to `c_move_ae_title`. */
   retrieve(request: Schemas['RetrieveRequest'], options?: CallOptions): Promise<Schemas['RetrieveResponse']>;
 
   /**
-   * Is `retrieve` that tells how far it is. The request is sent at the first step. The last event is `result`; where
-   * nothing was moved, a `ProblemError` is thrown. To leave the loop early ends the operation at the PACS.
+   * Does what `retrieve` does and reports progress. The first step of the iterator sends the request. The last event is
+   * `result`; if nothing was moved, a `ProblemError` is thrown. Leaving the loop cancels the operation at the PACS.
    */
   follow(request: Schemas['RetrieveRequest'], options?: CallOptions): AsyncGenerator<RetrieveEvent, void>;
 
-  /** Checks the way to a PACS step by step. */
+  /** Tests the connection to a PACS step by step. */
   echo(request: Schemas['EchoRequest'], options?: CallOptions): Promise<Schemas['EchoResponse']>;
 
-  /** Every route of the contract, by openapi-fetch; it throws as the calls above do. */
+  /** Calls any route of the contract through openapi-fetch. It throws the same errors. */
   readonly client: Client<paths>;
 }
 
 export function createGateway({ baseUrl, apiKey, fetch }: GatewayOptions): Gateway {
   const client = createClient<paths>({
     baseUrl,
-    redirect: 'manual', // key and patient are for this address alone
+    redirect: 'manual', // API key and patient data are meant for this address only
     ...(apiKey !== undefined && { headers: { Authorization: `Bearer ${apiKey}` } }),
     ...(fetch && { fetch }),
   });
@@ -64,7 +64,7 @@ export function createGateway({ baseUrl, apiKey, fetch }: GatewayOptions): Gatew
       if (!response.ok) throw await failure(response);
       if (options.parseAs !== 'json') return;
       if (mediaType(response) !== 'application/json') throw await failure(response);
-      // Read here, for openapi-fetch would throw a SyntaxError that does not tell of the response.
+      // Parsed here, because openapi-fetch would throw a SyntaxError without the response.
       const text = await response.text();
       try {
         JSON.parse(text);
@@ -86,7 +86,7 @@ export function createGateway({ baseUrl, apiKey, fetch }: GatewayOptions): Gatew
     try {
       for await (const event of readEvents(response.body)) {
         if (event.type === 'error' && typeof event.data?.code === 'string') throw new ProblemError(event.data);
-        if (event.type === 'error' || !hasLists(event.data, lists[event.type])) throw otherKind(response);
+        if (event.type === 'error' || !hasLists(event.data, lists[event.type])) throw incomplete(response);
         yield event;
         if (event.type === 'result') return;
       }
@@ -113,7 +113,7 @@ function init({ signal, correlationId }: CallOptions = {}, headers: Record<strin
   };
 }
 
-/** What the contract requires, be it empty: anybody's `{}` would pass for an answer without it. */
+/** The lists that the contract requires. Without this check, the `{}` of another server would pass for a result. */
 const lists = {
   query: ['study_details', 'warnings'],
   retrieve: ['study_details', 'warnings', 'retrievals'],
@@ -128,11 +128,11 @@ function hasLists(data: unknown, names: string[]): boolean {
   return typeof data === 'object' && data !== null && names.every((name) => Array.isArray((data as Record<string, unknown>)[name]));
 }
 
-function otherKind(response: Response): ReplyError {
-  return new ReplyError(response, { cause: new Error('JSON of another kind') });
+function incomplete(response: Response): ReplyError {
+  return new ReplyError(response, { cause: new Error('the JSON lacks required fields') });
 }
 
 function answer<T>({ data, response }: { data?: T; response: Response }, names: string[]): Exclude<T, string> {
-  if (!hasLists(data, names)) throw otherKind(response);
+  if (!hasLists(data, names)) throw incomplete(response);
   return data as Exclude<T, string>;
 }

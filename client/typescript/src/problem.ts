@@ -3,7 +3,7 @@ import type { components } from './contract.js';
 type Schemas = components['schemas'];
 export type ProblemCode = Schemas['ProblemCode'];
 
-/** The HTTP status that goes with each code. */
+/** The HTTP status of each problem code. */
 export const statusOf = {
   invalid_request: 400,
   unauthorized: 401,
@@ -48,7 +48,7 @@ export const statusOf = {
 
 type StatusOf = typeof statusOf;
 
-/** The codes that go with an HTTP status. */
+/** The problem codes of an HTTP status. */
 export type CodeOf<Status extends StatusOf[ProblemCode]> = {
   [Code in ProblemCode]: StatusOf[Code] extends Status ? Code : never;
 }[ProblemCode];
@@ -58,21 +58,21 @@ type Document<Status extends StatusOf[ProblemCode], Code extends ProblemCode = C
   'type' | 'title' | 'detail' | 'correlation_id'
 > & { status: Status; code: Code };
 
-/** A request that is not what the contract says, with one entry for each fault. */
+/** The request is invalid. `errors` has one entry for each fault. */
 export type InvalidRequest = Document<400> & { errors: Schemas['Fault'][] };
 
-/** No study matched; `warnings` tells what was dropped. */
+/** No study matched. `warnings` describes the matches that the gateway dropped. */
 export type NoStudyMatched = Document<404, 'no_study_matched'> & { warnings?: Schemas['Warning'][] };
 
-/** The DICOM operation failed; of `echo`, `steps` ends with the one that did. */
+/** The DICOM operation failed. For `echo`, `steps` ends with the failed step. */
 export type DICOMFailed = Document<502> & { dicom?: Schemas['DICOMFault']; steps?: Schemas['EchoStep'][] };
 
-/** The gateway takes no new work now, or none for this PACS. */
+/** The gateway accepts no new operations at the moment, or none for this PACS. */
 export type Unavailable = Document<429> | Document<503>;
 
 /**
- * A problem document. `code` tells which of these it is, so that a `switch` or `if` over it narrows to the fields of that
- * kind. A later gateway may have codes that are not listed here: leave a branch for them.
+ * A problem document (RFC 9457). `code` discriminates the union: a `switch` or `if` over it narrows to the fields of that
+ * kind. A later gateway can send codes that are not listed here, so add a default branch.
  */
 export type Problem =
   | InvalidRequest
@@ -87,20 +87,20 @@ export type Problem =
   | Document<415>
   | Document<500>;
 
-/** The gateway said why not. It holds neither submitted values nor patient data. */
+/** The gateway refused the request, or the operation failed. It contains neither submitted values nor patient data. */
 export class ProblemError extends Error {
   override readonly name = 'ProblemError';
 
   constructor(
     readonly problem: Problem,
-    /** Seconds after which another attempt makes sense, of a 429 and a 503. */
+    /** Seconds to wait before the next attempt. Set for the statuses 429 and 503. */
     readonly retryAfter?: number,
   ) {
     super(`${problem.detail} (${problem.code})`);
   }
 }
 
-/** Something answered that is not the gateway, a proxy for example. `cause` is what is wrong inside JSON or an event. */
+/** The reply did not come from the gateway but, for example, from a proxy. `cause` is the fault in its JSON or event. */
 export class ReplyError extends Error {
   override readonly name = 'ReplyError';
   readonly status: number;
@@ -108,7 +108,7 @@ export class ReplyError extends Error {
 
   constructor(response: Response, options?: ErrorOptions) {
     const contentType = response.headers.get('Content-Type') ?? '';
-    super(`not an answer of the gateway: status ${response.status}, content type "${contentType}"`, options);
+    super(`the reply is not from the gateway: status ${response.status}, content type "${contentType}"`, options);
     this.status = response.status;
     this.contentType = contentType;
   }
@@ -118,12 +118,12 @@ export function mediaType(response: Response): string {
   return (response.headers.get('Content-Type') ?? '').split(';', 1)[0]!.trim().toLowerCase();
 }
 
-/** What a problem document says, once it is one. */
+/** Adds the list of faults that the type of an invalid request requires. */
 export function problemOf(document: Problem): Problem {
   return document?.code === 'invalid_request' ? { ...document, errors: document.errors ?? [] } : document;
 }
 
-/** Reads the error that a response stands for. */
+/** Reads the body of a failed response and returns the error to throw. */
 export async function failure(response: Response): Promise<ProblemError | ReplyError> {
   if (mediaType(response) !== 'application/problem+json') {
     await response.body?.cancel();

@@ -38,7 +38,7 @@ is() { # CONDITION
 }
 
 not_the_gateway() {
-    complain "not an answer of the gateway: $(head -n 1 "$work/header")"
+    complain "the reply is not from the gateway: $(head -n 1 "$work/header")"
     return 1
 }
 

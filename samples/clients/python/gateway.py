@@ -196,7 +196,7 @@ def main(arguments):
             return 4  # the other 404 is of a wrong path
         return EXIT_STATUS.get(problem.status, 1)
     except NotTheGateway as error:
-        complain("not an answer of the gateway:", error)
+        complain("the reply is not from the gateway:", error)
         return 1
     except http.client.InvalidURL:
         complain(USAGE)
@@ -208,7 +208,7 @@ def main(arguments):
         complain(error)
         return 8
     except (ValueError, LookupError, TypeError) as error:  # of JSON that is broken, or lacks what the contract requires
-        complain("not an answer of the gateway:", repr(error))
+        complain("the reply is not from the gateway:", repr(error))
         return 1
     except KeyboardInterrupt:
         complain("stopped")

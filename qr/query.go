@@ -63,22 +63,11 @@ func (o *operation) query(ctx context.Context, c *collector) ([]Study, error) {
 	return studies, nil
 }
 
-// find runs one C-FIND and calls each for every match, with an error in place of a match that cannot be decoded. If the
-// association was idle before and proves stale before the first response, the C-FIND is repeated on a new one.
+// find runs one C-FIND and calls each for every match, with an error in place of a match that cannot be decoded.
 func (o *operation) find(
 	ctx context.Context, level Level, query *dicom.Dataset, each func(m dicomnet.Match, undecoded error),
 ) error {
-	err := o.findOnce(ctx, level, query, each)
-	if !o.Stale(ctx, err) {
-		return err
-	}
-	if err := o.Replace(ctx); err != nil {
-		return err
-	}
-	if err := o.Require(ctx, dicomnet.StudyRoot.Find); err != nil {
-		return err
-	}
-	return o.findOnce(ctx, level, query, each)
+	return o.Repeatable(ctx, dicomnet.StudyRoot.Find, func() error { return o.findOnce(ctx, level, query, each) })
 }
 
 func (o *operation) findOnce(

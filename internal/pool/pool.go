@@ -78,3 +78,14 @@ func (p *Pool) Idle() int {
 	defer p.slots.mu.Unlock()
 	return p.slots.idle
 }
+
+// InUse returns the number of slots in use with all peers, those of idle associations included.
+func (p *Pool) InUse() int {
+	p.slots.mu.Lock()
+	defer p.slots.mu.Unlock()
+	n := 0
+	for _, q := range p.slots.peers {
+		n += q.taken
+	}
+	return n
+}

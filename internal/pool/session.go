@@ -71,21 +71,27 @@ func (s *Session) Require(ctx context.Context, sopClass string) error {
 	return s.Open(ctx, sopClass)
 }
 
+// Repeatable runs f, which sends one request on the current association and can be run twice, such as a C-FIND. If the
+// association was idle before and had ended, it runs f once more, on a new association that accepts the SOP class. Once f has
+// called Answered, it is not run again.
+func (s *Session) Repeatable(ctx context.Context, sopClass string, f func() error) error {
+	err := f()
+	if err == nil || !s.unproven || ctx.Err() != nil || !ended(err) {
+		return err
+	}
+	s.assoc.Abort() // if it is not closed yet
+	s.assoc = nil   // the slot stays with the session, so that Open opens a new association
+	if err := s.Open(ctx, s.proposed...); err != nil {
+		return err
+	}
+	if err := s.Require(ctx, sopClass); err != nil {
+		return err
+	}
+	return f()
+}
+
 // Answered notes that the peer has answered on the current association.
 func (s *Session) Answered() { s.unproven = false }
-
-// Stale reports whether err arose because an association that was idle before had ended: the peer has not answered on it, so
-// that what was sent can be sent again after Replace.
-func (s *Session) Stale(ctx context.Context, err error) bool {
-	return err != nil && s.unproven && ctx.Err() == nil && ended(err)
-}
-
-// Replace opens a new association in place of a stale one, with the same SOP classes proposed.
-func (s *Session) Replace(ctx context.Context) error {
-	s.assoc.Abort() // if it is not closed yet
-	s.assoc = nil   // the slot stays with the session, so that the association that is opened is a new one
-	return s.Open(ctx, s.proposed...)
-}
 
 // End ends the session: it keeps the association for other operations or releases it in the background, since the caller has
 // its answer already. It uses the values of ctx, not its end.

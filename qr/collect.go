@@ -108,7 +108,7 @@ const maxKeptModalities = 16
 
 func (c *collector) readModalities(set *dataset.Set) []string {
 	raw, _ := set.Bytes(tag.ModalitiesInStudy)
-	codes := set.IsOf(tag.ModalitiesInStudy, "CS") // or else the same bytes may mean something else
+	codes := set.HasVR(tag.ModalitiesInStudy, "CS") // or else the same bytes may mean something else
 	if codes {
 		for i := range c.modalities {
 			if kept := &c.modalities[i]; kept.raw == string(raw) {

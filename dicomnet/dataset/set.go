@@ -45,11 +45,11 @@ func (s *Set) Tags() iter.Seq[tag.Tag] {
 // Has reports whether the element is present, even if empty.
 func (s *Set) Has(t tag.Tag) bool { return s.find(tagNumber(t)) != nil }
 
-// IsOf reports whether the element is read with the given VR, such as CS: its own VR if the
+// HasVR reports whether the element is read with the given VR, such as CS: its own VR if the
 // standard defines it, else that of the dictionary. It is false if the element is absent.
-func (s *Set) IsOf(t tag.Tag, representation string) bool {
+func (s *Set) HasVR(t tag.Tag, vr string) bool {
 	e := s.find(tagNumber(t))
-	return e != nil && s.elementVR(e) == vrOf(representation)
+	return e != nil && s.elementVR(e) == vrOf(vr)
 }
 
 // Bytes returns the encoded value of an element, with the padding, byte order and character set of

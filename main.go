@@ -32,7 +32,7 @@ const usage = `usage: dicom-qr-gateway [command]
   healthcheck  ask the running gateway for /health; exit status 0 means healthy
   version      tell the version
 
-Settings are environment variables; README.md lists them.
+Settings are environment variables; docs/settings.md lists them.
 `
 
 func main() {

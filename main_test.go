@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"dicom-qr-gateway/test/rig"
 )
 
 func TestMain(m *testing.M) {
@@ -65,6 +68,14 @@ func listen(t *testing.T) net.Listener {
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	return listener
+}
+
+// startGateway runs the gateway on a free port until the test ends.
+func startGateway(t *testing.T) (baseURL string) {
+	t.Helper()
+	return rig.RunInProcess(t, func(ctx context.Context, stdout io.Writer) int {
+		return run(ctx, []string{"dicom-qr-gateway", "serve"}, environment(map[string]string{"LISTEN_ADDR": "127.0.0.1:0"}), stdout)
+	}).URL
 }
 
 func TestAnAddressThatIsTakenStopsTheStart(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// acceptedAssociation is an association, acceptor's side.
+// acceptedAssociation is the acceptor's side of an association.
 type acceptedAssociation struct {
 	server    *Server
 	upper     *upperLayer
@@ -19,9 +19,11 @@ type acceptedAssociation struct {
 	maxLength uint32
 }
 
+// serve runs the association from A-ASSOCIATE-RQ to its end.
 func (a *acceptedAssociation) serve() {
 	if err := a.negotiate(); err != nil {
-		// What the table did not close by itself, such as an expired ARTIM timer.
+		// The state table has closed the association after any other error, but not when ARTIM
+		// expires.
 		if _, stepErr := a.upper.step(evtARTIM); stepErr == nil {
 			a.upper.finish("timeout", err)
 		}
@@ -34,6 +36,8 @@ func (a *acceptedAssociation) serve() {
 	}
 }
 
+// negotiate receives A-ASSOCIATE-RQ and answers it with A-ASSOCIATE-AC or A-ASSOCIATE-RJ. After a
+// rejection it returns a *RejectError.
 func (a *acceptedAssociation) negotiate() error {
 	until := deadlineAfter(a.server.Timeouts.ACSE, TimerACSE)
 	ind, err := a.upper.receive(&until)
@@ -69,6 +73,7 @@ func (a *acceptedAssociation) negotiate() error {
 	return a.upper.send(evtAccept, ac)
 }
 
+// rejection returns why the request is rejected, or nil if it is accepted.
 func (a *acceptedAssociation) rejection() *RejectError {
 	switch {
 	case a.rq.ProtocolVersion&1 == 0:
@@ -85,10 +90,12 @@ func (a *acceptedAssociation) rejection() *RejectError {
 	return nil
 }
 
+// negotiateContext answers one proposed presentation context with the transfer syntax that the
+// server prefers among those proposed.
 func (a *acceptedAssociation) negotiateContext(proposed pdu.ContextRQ) NegotiatedContext {
 	n := NegotiatedContext{
 		ID: proposed.ID, AbstractSyntax: proposed.AbstractSyntax,
-		// The item needs a transfer syntax even where it is not significant.
+		// The item must hold a transfer syntax even if the result makes it insignificant.
 		TransferSyntax: dataset.ImplicitVRLittleEndian,
 		Result:         ContextAbstractSyntaxNotSupported,
 	}

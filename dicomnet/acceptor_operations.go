@@ -12,15 +12,15 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// served is the operation that a handler works on.
+// servedOperation is an operation that a handler works on.
 type servedOperation struct {
 	id     uint16
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
-// operate reads requests until the association ends. Reading goes on while a
-// handler works, so that C-CANCEL-RQ, A-ABORT and a closed connection reach it.
+// operate reads requests until the association ends. It reads while a handler works, so that
+// C-CANCEL-RQ, A-ABORT and a closed connection reach the handler.
 func (a *acceptedAssociation) operate() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	var current *servedOperation
@@ -54,13 +54,14 @@ func (a *acceptedAssociation) operate() error {
 		case m.command.CommandField.response():
 			return a.upper.fail(pdu.ReasonUnexpectedParameter, "response without a request")
 		case !current.finished():
-			return a.upper.fail(pdu.ReasonUnexpectedParameter, "a second operation where none was negotiated")
+			return a.upper.fail(pdu.ReasonUnexpectedParameter, "second operation while one is outstanding")
 		default:
 			current = a.start(ctx, m)
 		}
 	}
 }
 
+// finished reports whether the handler has returned. It is true for nil.
 func (o *servedOperation) finished() bool {
 	if o == nil {
 		return true
@@ -73,10 +74,11 @@ func (o *servedOperation) finished() bool {
 	}
 }
 
+// start runs the handler for the request m on a goroutine of its own.
 func (a *acceptedAssociation) start(ctx context.Context, m *message) *servedOperation {
 	ctx, cancel := context.WithCancel(ctx)
 	o := &servedOperation{id: m.command.MessageID, cancel: cancel, done: make(chan struct{})}
-	contextID := m.contextID // m is the next message soon
+	contextID := m.contextID // m is reused by the next read
 	pc := a.contexts[contextID]
 	r := &Request{
 		CalledAETitle: a.rq.CalledAETitle, CallingAETitle: a.rq.CallingAETitle, Remote: a.remote,
@@ -84,25 +86,27 @@ func (a *acceptedAssociation) start(ctx context.Context, m *message) *servedOper
 		Command: m.command,
 	}
 	if m.hasData {
-		// The buffer is read into again while the handler works.
+		// The next read reuses the buffer while the handler works.
 		r.Data = bytes.Clone(m.data)
 	}
 	a.server.wait.Go(func() {
 		defer cancel()
 		final := a.handle(ctx, contextID, r)
-		// Done before the response is sent: the requestor may send its next request as
-		// soon as it has it.
+		// Close before sending: the requestor may send its next request as soon as it has the
+		// response.
 		close(o.done)
 		_ = a.respond(contextID, r, final.command, final.data)
 	})
 	return o
 }
 
+// response is a final response without the elements that respond fills in.
 type response struct {
 	command CommandSet
 	data    *dicom.Dataset
 }
 
+// handle calls the handler of the request and returns the final response.
 func (a *acceptedAssociation) handle(ctx context.Context, contextID byte, r *Request) response {
 	h := &a.server.Handler
 	status := StatusUnrecognizedOp
@@ -123,6 +127,7 @@ func (a *acceptedAssociation) handle(ctx context.Context, contextID byte, r *Req
 	return response{command: CommandSet{Status: status}}
 }
 
+// moveResponse returns the C-MOVE response that carries r.
 func moveResponse(r MoveReport) response {
 	c := CommandSet{
 		Status: r.Status, Detail: r.Detail,
@@ -135,6 +140,7 @@ func moveResponse(r MoveReport) response {
 	return response{c, &dicom.Dataset{Elements: []*dicom.Element{list}}}
 }
 
+// respond sends one response to r. It completes c with the elements that refer to the request.
 func (a *acceptedAssociation) respond(contextID byte, r *Request, c CommandSet, ds *dicom.Dataset) error {
 	c.CommandField = r.Command.CommandField | 0x8000
 	c.MessageIDBeingRespondedTo = r.Command.MessageID

@@ -1,9 +1,12 @@
-// Package dicomnet speaks DICOM over associations: the Upper Layer of PS3.8, the
-// DIMSE services of PS3.7 that Query/Retrieve needs (C-ECHO, C-FIND, C-MOVE,
-// C-STORE and C-CANCEL), for the requestor and for the acceptor.
+// Package dicomnet implements DICOM network associations for requestors and acceptors: the Upper
+// Layer of PS3.8 and the DIMSE services of PS3.7 that Query/Retrieve needs (C-ECHO, C-FIND, C-MOVE,
+// C-STORE and C-CANCEL).
 //
-// It trusts no peer. Every wait has a deadline, every length a limit, and what
-// breaks the protocol is answered with A-ABORT and told as a typed error.
+// Dial opens an association; Find and Move return sequences of responses. Server accepts
+// associations.
+//
+// The package does not trust peers. Every wait has a deadline and every length a limit. A peer that
+// breaks the protocol receives A-ABORT, and the caller a typed error.
 package dicomnet
 
 import (
@@ -17,39 +20,39 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// Association is an established association, requestor's side. One goroutine at
-// a time owns it, and one operation is outstanding at a time: neither DCMTK nor
-// Orthanc takes a second one.
+// Association is the requestor's side of an established association. One goroutine at a time may
+// use it, and one operation is outstanding at a time: neither DCMTK nor Orthanc accepts a second
+// one.
 type Association struct {
 	cfg       Config
 	upper     *upperLayer
 	messages  assembler
 	contexts  []NegotiatedContext
 	peer      PeerInfo
-	maxLength uint32 // of the P-DATA-TF that we send
+	maxLength uint32 // of the P-DATA-TF PDUs to send
 	lastID    uint16
 	busy      bool
 	unclean   bool // see Clean
 
-	ctx         context.Context // of the trace
+	ctx         context.Context // passed to the trace
 	address     string
 	start       time.Time
 	established bool
 	finished    bool
 }
 
-// NegotiatedContext is the answer to one proposed presentation context.
+// NegotiatedContext is the acceptor's answer to one proposed presentation context.
 type NegotiatedContext struct {
 	ID             byte
 	AbstractSyntax string
-	TransferSyntax dataset.TransferSyntax // "" unless accepted
+	TransferSyntax dataset.TransferSyntax // empty unless accepted
 	Result         ContextResult
 }
 
-// ContextResult is the result of PS3.8 table 9-18.
+// ContextResult is the result of a presentation context (PS3.8 table 9-18).
 type ContextResult byte
 
-// The results.
+// Results of a presentation context.
 const (
 	ContextAccepted                     ContextResult = 0
 	ContextUserRejection                ContextResult = 1
@@ -58,7 +61,7 @@ const (
 	ContextTransferSyntaxesNotSupported ContextResult = 4
 )
 
-// String is the standard's word.
+// String returns the name of the result in PS3.8 table 9-18.
 func (r ContextResult) String() string {
 	words := [...]string{
 		"acceptance", "user-rejection", "no-reason",
@@ -70,10 +73,10 @@ func (r ContextResult) String() string {
 	return fmt.Sprintf("result %d", byte(r))
 }
 
-// PeerInfo is what the peer said of itself while negotiating, made printable.
+// PeerInfo is the user information that the peer sent, made printable.
 type PeerInfo struct {
 	ImplementationClassUID, ImplementationVersionName string
-	// MaxPDULength is the longest P-DATA-TF body the peer takes; 0 states no limit.
+	// MaxPDULength is the longest P-DATA-TF body that the peer accepts; 0 means no limit.
 	MaxPDULength uint32
 }
 
@@ -89,12 +92,13 @@ func newAssociation(ctx context.Context, address string, conn net.Conn, cfg Conf
 	return a
 }
 
-// Accepts reports whether a context for the abstract syntax was accepted.
+// Accepts reports whether the peer accepted a presentation context for the abstract syntax.
 func (a *Association) Accepts(abstractSyntax string) bool {
 	return a.context(abstractSyntax) != nil
 }
 
-// TransferSyntax is the one accepted for the abstract syntax; "" where none was.
+// TransferSyntax returns the transfer syntax accepted for the abstract syntax, or "" if there is
+// none.
 func (a *Association) TransferSyntax(abstractSyntax string) dataset.TransferSyntax {
 	if pc := a.context(abstractSyntax); pc != nil {
 		return pc.TransferSyntax
@@ -102,24 +106,24 @@ func (a *Association) TransferSyntax(abstractSyntax string) dataset.TransferSynt
 	return ""
 }
 
-// Contexts are the answers to all proposed contexts, in the order of proposal.
+// Contexts returns the answers to all proposed presentation contexts, in the order of proposal.
 func (a *Association) Contexts() []NegotiatedContext {
 	return append([]NegotiatedContext(nil), a.contexts...)
 }
 
-// Peer is what the peer said of itself.
+// Peer returns what the peer stated about itself in the negotiation.
 func (a *Association) Peer() PeerInfo { return a.peer }
 
-// Usable reports whether another operation can be started. It is false once the
-// association has ended, by whatever cause. It does not look at the connection:
-// a peer that went away since the last operation shows at the next.
+// Usable reports whether another operation can start. It is false once the association has ended
+// for any reason. It does not look at the connection: the next operation fails if the peer has gone
+// away since the last one.
 func (a *Association) Usable() bool { return !a.busy && a.upper.inState(sta6) }
 
-// Close releases the association (PS3.8 section 7.2) and waits for the answer, at
-// most for the ACSE timeout; where the association is broken, an operation is
-// outstanding or the answer does not come, it aborts. It never fails to free
-// what the association held. The error tells of an abort; a peer that closes
-// instead of answering counts as released. Further calls do nothing.
+// Close releases the association (PS3.8 section 7.2) and waits for the answer for at most the ACSE
+// timeout. It aborts instead if an operation is outstanding, and afterwards if the release fails.
+// It always frees what the association holds. The error reports a release that ended in an abort; a
+// peer that closes the connection instead of answering counts as released. Further calls do
+// nothing.
 func (a *Association) Close() error {
 	defer a.finish()
 	if a.busy {
@@ -137,6 +141,7 @@ func (a *Association) Close() error {
 	return nil
 }
 
+// release sends A-RELEASE-RQ and waits for A-RELEASE-RP. It answers a release collision.
 func (a *Association) release() error {
 	if err := a.upper.send(evtReleaseRequest, &pdu.ReleaseRQ{}); err != nil {
 		return err
@@ -164,7 +169,7 @@ func (a *Association) Abort() {
 	a.finish()
 }
 
-// over frees what the association held and tells the trace, once.
+// finish frees what the association holds and calls Trace.Ended. Only the first call has an effect.
 func (a *Association) finish() {
 	if a.finished {
 		return
@@ -175,7 +180,7 @@ func (a *Association) finish() {
 	a.upper.traceEnded(a.summary())
 }
 
-// summary is what the association itself knows.
+// summary returns the summary without the figures of the upper layer.
 func (a *Association) summary() Summary {
 	return Summary{
 		CalledAETitle: a.cfg.CalledAETitle, CallingAETitle: a.cfg.CallingAETitle, Remote: a.address,
@@ -183,6 +188,7 @@ func (a *Association) summary() Summary {
 	}
 }
 
+// context returns the accepted presentation context for the abstract syntax, or nil.
 func (a *Association) context(abstractSyntax string) *NegotiatedContext {
 	for i := range a.contexts {
 		if pc := &a.contexts[i]; pc.AbstractSyntax == abstractSyntax && pc.Result == ContextAccepted {
@@ -192,6 +198,7 @@ func (a *Association) context(abstractSyntax string) *NegotiatedContext {
 	return nil
 }
 
+// acceptedID reports whether the presentation context with this ID was accepted.
 func (a *Association) acceptedID(id byte) bool {
 	for i := range a.contexts {
 		if a.contexts[i].ID == id {
@@ -201,8 +208,8 @@ func (a *Association) acceptedID(id byte) bool {
 	return false
 }
 
-// ended gives the error of a call that err ended: the context's where that is
-// why, else err. What left the connection open is aborted.
+// fail aborts the association unless it has ended already, and returns the error of the call that
+// err ended: the cause of ctx if ctx interrupted it, otherwise err.
 func (a *Association) fail(ctx context.Context, err error) error {
 	if errors.Is(err, errInterrupted) {
 		err = context.Cause(ctx)

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// CommandField tells which DIMSE message a command set is (PS3.7 annex E.1).
+// CommandField identifies the DIMSE message of a command set (PS3.7 annex E.1).
 type CommandField uint16
 
-// The messages of this package.
+// DIMSE messages that this package implements or names.
 const (
 	CStoreRQ  CommandField = 0x0001
 	CStoreRSP CommandField = 0x8001
@@ -26,9 +26,8 @@ const (
 	CCancelRQ CommandField = 0x0FFF
 )
 
-// CommandSet is a DIMSE command set (PS3.7 section 6.3 and annex E): the
-// elements that C-ECHO, C-FIND, C-MOVE, C-STORE and C-CANCEL use. Pointers are
-// nil where the element is absent.
+// CommandSet is a DIMSE command set (PS3.7 section 6.3 and annex E) with the elements that C-ECHO,
+// C-FIND, C-MOVE, C-STORE and C-CANCEL use. Pointers are nil if the element is absent.
 type CommandSet struct {
 	AffectedSOPClassUID       string
 	CommandField              CommandField
@@ -36,7 +35,7 @@ type CommandSet struct {
 	MessageIDBeingRespondedTo uint16
 	MoveDestination           string
 	Priority                  uint16
-	HasDataSet                bool // CommandDataSetType is anything but 0101H
+	HasDataSet                bool // Command Data Set Type is not 0101H
 	Status                    Status
 	Detail                    StatusDetail
 	AffectedSOPInstanceUID    string
@@ -46,10 +45,10 @@ type CommandSet struct {
 	MoveOriginatorMessageID   uint16
 }
 
-// response reports whether the message answers another.
+// response reports whether the message is a response.
 func (f CommandField) response() bool { return f&0x8000 != 0 }
 
-// String is the standard's name of the message.
+// String returns the standard's name of the message.
 func (f CommandField) String() string {
 	if name, ok := commandNames[f]; ok {
 		return name
@@ -86,13 +85,13 @@ const (
 	elMoveOriginatorMessageID   = 0x1031
 )
 
-// noDataSet is the Command Data Set Type that says so; any other value says that
-// a data set follows.
+// noDataSet is the Command Data Set Type of a message without a data set. Any other value means
+// that a data set follows.
 const noDataSet = 0x0101
 
-// Append appends the command set to b: Implicit VR Little Endian, ascending,
-// group length first (PS3.7 section 6.3.1). Which elements are written follows
-// from the message that CommandField names.
+// Append appends the encoded command set to b: Implicit VR Little Endian, elements in ascending
+// order, group length first (PS3.7 section 6.3.1). CommandField determines which elements it
+// writes.
 func (c *CommandSet) Append(b []byte) []byte {
 	b = appendCommandHeader(b, elGroupLength, 4)
 	b = append(b, 0, 0, 0, 0)
@@ -176,9 +175,9 @@ func appendOffendingElements(b []byte, tags []uint32) []byte {
 	return b
 }
 
-// DecodeCommandSet decodes an assembled command set. Unknown elements are
-// skipped; order and group length are not trusted. A command set without what
-// its message cannot do without is an error. The result does not refer to b.
+// DecodeCommandSet decodes a complete command set. It skips unknown elements and relies neither on
+// the order of elements nor on the group length. A command set without an element that its message
+// requires is an error. The result does not refer to b.
 func DecodeCommandSet(b []byte) (CommandSet, error) {
 	var c CommandSet
 	var field, dataSetType, status, id, respondedTo optionalUint16
@@ -190,7 +189,7 @@ func DecodeCommandSet(b []byte) (CommandSet, error) {
 		element := binary.LittleEndian.Uint16(b[2:])
 		n := binary.LittleEndian.Uint32(b[4:])
 		if uint64(n) > uint64(len(b)-8) {
-			return c, fmt.Errorf("command element (%04X,%04X) of %d bytes, %d left", group, element, n, len(b)-8)
+			return c, fmt.Errorf("command element (%04X,%04X) claims %d bytes, %d left", group, element, n, len(b)-8)
 		}
 		v := b[8 : 8+n]
 		b = b[8+n:]
@@ -254,7 +253,7 @@ func DecodeCommandSet(b []byte) (CommandSet, error) {
 	return c, nil
 }
 
-// optional is a US element that may be absent.
+// optionalUint16 is the value of a US element that may be absent.
 type optionalUint16 struct {
 	value   uint16
 	present bool
@@ -267,8 +266,8 @@ func (o optionalUint16) pointer() *uint16 {
 	return &o.value
 }
 
-// commandUint16 takes the first value of a US element: some peers send more than
-// one. Anything else counts as absent.
+// commandUint16 returns the first value of a US element, because some peers send more than one. An
+// element of any other length counts as absent.
 func commandUint16(v []byte) optionalUint16 {
 	if len(v) < 2 || len(v)%2 != 0 {
 		return optionalUint16{}
@@ -276,7 +275,7 @@ func commandUint16(v []byte) optionalUint16 {
 	return optionalUint16{binary.LittleEndian.Uint16(v), true}
 }
 
-// sopClassUID makes no new string of those that every response repeats.
+// sopClassUID returns the UID in v. It does not allocate for the UIDs that every response repeats.
 func sopClassUID(v []byte) string {
 	v = bytes.Trim(v, "\x00 ")
 	for _, known := range [...]string{StudyRoot.Find, StudyRoot.Move} {
@@ -289,7 +288,7 @@ func sopClassUID(v []byte) string {
 
 func commandString(v []byte) string { return strings.Trim(string(v), "\x00 ") }
 
-// maxOffendingElements bounds a list that only ever serves a log line.
+// maxOffendingElements bounds a list that is only logged.
 const maxOffendingElements = 16
 
 func offendingElements(v []byte) []uint32 {
@@ -300,8 +299,8 @@ func offendingElements(v []byte) []uint32 {
 	return tags
 }
 
-// sanitise makes free text of a peer fit for a log line: at most 64 characters,
-// whatever is not printable ASCII replaced.
+// sanitise makes free text of a peer safe for a log line: it keeps at most 64 characters and
+// replaces all that are not printable ASCII.
 func sanitise(v []byte) string {
 	v = v[:min(len(v), 64)]
 	clean := make([]byte, len(v))

@@ -11,83 +11,81 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// Config says how Dial opens an association. It is read during Dial and while
-// the association lives and must not be changed by the caller in between.
+// Config configures an association for Dial. The caller must not change it while the association
+// exists.
 type Config struct {
-	// CalledAETitle names the peer's application entity, CallingAETitle our own:
-	// 1 to 16 characters of the AE value representation (PS3.5 section 6.2).
+	// CalledAETitle names the application entity of the peer, CallingAETitle our own. Each has 1 to
+	// 16 characters of the value representation AE (PS3.5 section 6.2).
 	CalledAETitle, CallingAETitle string
 
-	// Contexts are the presentation contexts to propose, in this order; 1 to 128
-	// of them. Identifiers 1, 3, 5, … are assigned in the same order.
+	// Contexts lists the presentation contexts to propose, 1 to 128 of them, in this order. They
+	// get the identifiers 1, 3, 5, … in the same order.
 	Contexts []Context
 
-	// Timeouts bound every wait. A zero field means no bound of that kind.
+	// Timeouts bound every wait. A zero field means that there is no bound of that kind.
 	Timeouts Timeouts
 
-	// TLS, where set, makes the connection a DICOM TLS one (PS3.15 annex B). A
-	// ServerName left empty is taken from the address.
+	// TLS, if not nil, makes the connection a DICOM TLS connection (PS3.15 annex B). An empty
+	// ServerName is taken from the address.
 	TLS *tls.Config
 
-	// Limits bound what a peer can make this side hold; zero fields stand for
-	// the defaults.
+	// Limits bound what a peer can make this side hold. Zero fields select the defaults.
 	Limits Limits
 
-	// DialContext opens the transport connection; nil means a net.Dialer.
+	// DialContext opens the transport connection. If it is nil, a net.Dialer is used.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 
-	// Trace, where set, is told what happens on the association.
+	// Trace, if not nil, observes the association.
 	Trace *Trace
 }
 
-// Context is a presentation context to propose or to accept: one abstract
-// syntax with the transfer syntaxes for it, the preferred one first
-// (PS3.8 section 9.3.2.2).
+// Context is a presentation context to propose or accept: an abstract syntax and its transfer
+// syntaxes, the preferred one first (PS3.8 section 9.3.2.2).
 type Context struct {
 	AbstractSyntax   string
 	TransferSyntaxes []dataset.TransferSyntax
 }
 
-// Timeouts are the clocks of an association, all measured on the monotonic clock.
+// Timeouts are the timers of an association, measured on the monotonic clock.
 type Timeouts struct {
 	// Connection bounds name resolution, TCP connect and TLS handshake together.
 	Connection time.Duration
-	// ACSE bounds the wait from A-ASSOCIATE-RQ written to its complete answer and,
-	// anew, from A-RELEASE-RQ written to A-RELEASE-RP.
+	// ACSE bounds the wait from A-ASSOCIATE-RQ written to its complete answer and, separately, from
+	// A-RELEASE-RQ written to A-RELEASE-RP.
 	ACSE time.Duration
-	// DIMSE bounds the wait for the next complete response message. It is absolute
-	// a message: bytes that trickle in do not extend it.
+	// DIMSE bounds the wait for the next complete response message. Bytes that trickle in do not
+	// extend it.
 	DIMSE time.Duration
-	// Move takes the place of DIMSE while a C-MOVE runs; zero means DIMSE.
+	// Move replaces DIMSE for C-MOVE; zero means DIMSE.
 	Move time.Duration
-	// Network bounds a silence inside a PDU and a write that makes no progress.
+	// Network bounds each silence within a PDU and each write that makes no progress.
 	Network time.Duration
 }
 
-// Limits bound what a peer can make this side hold or read (all in bytes unless
-// said otherwise).
+// Limits bound what a peer can make this side hold or read. They are in bytes unless stated
+// otherwise.
 type Limits struct {
-	// MaxPDULength is what we advertise (PS3.8 annex D.1) and what one PDU of ours
-	// never exceeds, even where the peer states no limit.
+	// MaxPDULength is the maximum length that we advertise (PS3.8 annex D.1). PDUs that we send do
+	// not exceed it either, even if the peer states no limit.
 	MaxPDULength uint32
-	// MaxReceivedPDULength is what is tolerated from peers that ignore MaxPDULength.
+	// MaxReceivedPDULength is the length accepted from peers that ignore MaxPDULength.
 	MaxReceivedPDULength uint32
 	// MaxCommandSet and MaxDataSet bound one assembled command set and data set.
 	MaxCommandSet, MaxDataSet int
-	// MaxFragments bounds the PDVs of one message; MaxEmptyFragments those without
-	// a byte in them, P-DATA-TF PDUs without a PDV included.
+	// MaxFragments bounds the number of PDVs of a message. MaxEmptyFragments bounds the number of
+	// empty ones, counting P-DATA-TF PDUs without a PDV as well.
 	MaxFragments, MaxEmptyFragments int
-	// MaxOperationBytes bounds what one operation may receive in all.
+	// MaxOperationBytes bounds all that one operation receives.
 	MaxOperationBytes int64
-	// CancelGrace bounds the wait for a final response after C-CANCEL-RQ, and
-	// MaxAfterCancel counts the responses taken meanwhile.
+	// CancelGrace bounds the wait for the final response after C-CANCEL-RQ, MaxAfterCancel the
+	// number of responses accepted in that time.
 	CancelGrace    time.Duration
 	MaxAfterCancel int
 	// DataSet bounds the structure of one data set.
 	DataSet dataset.Limits
 }
 
-// DefaultLimits are the limits that stand in for zero fields.
+// DefaultLimits replace zero fields of Limits.
 var DefaultLimits = Limits{
 	MaxPDULength:         16384,
 	MaxReceivedPDULength: 131072,
@@ -121,10 +119,9 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// ValidAETitle reports whether s is an application entity title: 1 to 16
-// characters of the ISO 646 basic graphic set without backslash, not spaces
-// alone (PS3.5 section 6.2, AE). Outer spaces carry no meaning but count as
-// characters.
+// ValidAETitle reports whether s is an application entity title: 1 to 16 characters of the ISO 646
+// basic graphic set without backslash, not all of them spaces (PS3.5 section 6.2, AE). Leading and
+// trailing spaces are insignificant but count as characters.
 func ValidAETitle(s string) bool {
 	if len(s) < 1 || len(s) > 16 || strings.Trim(s, " ") == "" {
 		return false

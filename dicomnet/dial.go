@@ -10,22 +10,21 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// What this implementation says of itself while negotiating (PS3.7 sections
+// Implementation identification sent in the negotiation (PS3.7 sections
 // D.3.3.2 and D.3.3.3). The UID is derived from a UUID (PS3.5 annex B.2).
 const (
 	ImplementationClassUID    = "2.25.206416139246915317604928330127446101543"
 	ImplementationVersionName = "DICOM_QR_GW_1"
 )
 
-// Dial opens an association to address, a host:port: it connects, does the TLS
-// handshake where cfg asks for one, and negotiates (PS3.8 section 7.1). A done
-// context ends it at any point; once Dial has returned, ctx has no more bearing
-// on the association.
+// Dial opens an association to address, a host:port: it connects, performs the TLS handshake if
+// cfg.TLS is set, and negotiates (PS3.8 section 7.1). It returns as soon as ctx is done. After Dial
+// has returned, ctx no longer affects the association.
 //
-// Errors are *OpError with the step: *ConfigError before anything is dialled,
-// *ConnectError, *TLSError, *RejectError, *AbortError, *NoContextError where
-// none of cfg.Contexts can be used, *ProtocolError, *TimeoutError, or the
-// context's own.
+// Errors are *OpError, which names the step. The cause is *ConfigError (nothing was dialled),
+// *ConnectError, *TLSError, *RejectError, *AbortError, *NoContextError if the peer accepted none of
+// cfg.Contexts, *ProtocolError, *TimeoutError, an error that matches ErrConnectionLost, or the
+// cause of ctx.
 func Dial(ctx context.Context, address string, cfg Config) (*Association, error) {
 	if err := cfg.check(); err != nil {
 		return nil, opError(StepAssociate, err)
@@ -49,14 +48,14 @@ func Dial(ctx context.Context, address string, cfg Config) (*Association, error)
 		return nil, opError(StepAssociate, err)
 	}
 	a.established = true
-	a.cfg.DialContext = nil // which may hold on to the operation that the association was opened for
+	a.cfg.DialContext = nil // frees what the function refers to, such as the operation that opened the association
 	if cfg.Trace != nil && cfg.Trace.Established != nil {
 		cfg.Trace.Established(a.ctx, a.summary())
 	}
 	return a, nil
 }
 
-// connect gives the connection that carries PDUs.
+// connect opens the transport connection and performs the TLS handshake on it.
 func connect(ctx context.Context, address string, cfg *Config) (net.Conn, error) {
 	dial := cfg.DialContext
 	if dial == nil {
@@ -85,8 +84,8 @@ func connect(ctx context.Context, address string, cfg *Config) (net.Conn, error)
 	return c, nil
 }
 
-// connectCause tells the caller's done context and our own timeout from a fault
-// of the peer.
+// connectFailure returns the error to report for err: the cause of ctx if ctx is done, a
+// *TimeoutError if the connection timeout expired, otherwise wrap(err).
 func connectFailure(ctx, connectCtx context.Context, err error, wrap func(error) error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -98,6 +97,8 @@ func connectFailure(ctx, connectCtx context.Context, err error, wrap func(error)
 	return wrap(err)
 }
 
+// tlsConfig returns c with the host of address as the server name, unless c has one or skips
+// verification.
 func tlsConfig(c *tls.Config, address string) *tls.Config {
 	if c.ServerName != "" || c.InsecureSkipVerify {
 		return c
@@ -109,6 +110,7 @@ func tlsConfig(c *tls.Config, address string) *tls.Config {
 	return c
 }
 
+// negotiate sends A-ASSOCIATE-RQ and evaluates the answer.
 func (a *Association) negotiate(ctx context.Context) error {
 	a.upper.state = sta4
 	stop := a.upper.link.watch(ctx)
@@ -136,6 +138,7 @@ func (a *Association) negotiate(ctx context.Context) error {
 	return a.accept(ind.pdu.(*pdu.AssociateAC))
 }
 
+// contextID returns the identifier of the i-th proposed presentation context.
 func contextID(i int) byte { return byte(2*i + 1) }
 
 func userInformation(maxLength uint32) pdu.UserInformation {
@@ -146,14 +149,11 @@ func userInformation(maxLength uint32) pdu.UserInformation {
 	}
 }
 
-// accept takes what the acceptor said. A context counts as accepted only with
-// exactly one transfer syntax that was proposed for it; one not answered counts
-// as rejected, one never proposed is not looked at, and of two answers the first
-// stands.
+// accept evaluates A-ASSOCIATE-AC. It aborts if no presentation context was accepted.
 func (a *Association) accept(ac *pdu.AssociateAC) error {
 	a.peer = peerInfo(&ac.User)
 	if n := ac.User.MaxLength; n != 0 && n < pdu.MinMaxLength {
-		return a.upper.fail(pdu.ReasonInvalidParameter, "maximum length leaves no room for a fragment")
+		return a.upper.fail(pdu.ReasonInvalidParameter, "maximum length is too short for a fragment")
 	}
 	a.maxLength = a.cfg.Limits.MaxPDULength
 	if n := ac.User.MaxLength; n != 0 {
@@ -173,6 +173,10 @@ func (a *Association) accept(ac *pdu.AssociateAC) error {
 	return nil
 }
 
+// negotiatedContext returns the answer to one proposed presentation context. It counts as accepted
+// only with exactly one transfer syntax, which must have been proposed for it. A context that is
+// not answered counts as rejected. Answers to contexts that were not proposed are ignored, and of
+// two answers the first counts.
 func negotiatedContext(id byte, pc Context, answers []pdu.ContextAC) NegotiatedContext {
 	n := NegotiatedContext{ID: id, AbstractSyntax: pc.AbstractSyntax, Result: ContextNoReason}
 	for _, answer := range answers {

@@ -2,8 +2,8 @@ package dicomnet
 
 import "context"
 
-// Echo is C-ECHO (PS3.7 section 9.1.5): nil for success, *OpError otherwise, with
-// a *StatusError where the peer answered something else.
+// Echo performs C-ECHO (PS3.7 section 9.1.5). It returns nil for success, otherwise an *OpError.
+// Its cause is a *StatusError if the peer answered with another status.
 func (a *Association) Echo(ctx context.Context) error {
 	op, err := a.begin(ctx, StepEcho, VerificationSOPClass, CommandSet{CommandField: CEchoRQ}, nil)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Step names the part of an association's life in which an error arose.
+// Step names the part of an association's life in which an error occurred.
 type Step string
 
 // The steps, in the order in which they happen.
@@ -21,9 +21,8 @@ const (
 	StepRelease   Step = "release"
 )
 
-// OpError is what every exported call that talks to a peer returns: the step at
-// which it happened around the cause. Its text never holds patient data, peer
-// free text or an address.
+// OpError is the error of all exported calls that talk to a peer: the step that failed and the
+// cause. Its text never contains patient data, free text of the peer or an address.
 type OpError struct {
 	Step Step
 	Err  error
@@ -31,9 +30,10 @@ type OpError struct {
 
 func (e *OpError) Error() string { return string(e.Step) + ": " + e.Err.Error() }
 
-// Unwrap gives the cause to errors.Is and errors.As.
+// Unwrap returns the cause.
 func (e *OpError) Unwrap() error { return e.Err }
 
+// opError wraps err in an OpError unless it is nil or wrapped already.
 func opError(step Step, err error) error {
 	if err == nil {
 		return nil
@@ -44,41 +44,40 @@ func opError(step Step, err error) error {
 	return &OpError{Step: step, Err: err}
 }
 
-// ConfigError is a fault of the caller, found before anything was sent.
+// ConfigError is a mistake of the caller that was found before anything was sent.
 type ConfigError struct{ Detail string }
 
 func (e *ConfigError) Error() string { return "invalid configuration: " + e.Detail }
 
-// ConnectError is a transport connection that did not come about. Its text
-// leaves out the address; Unwrap gives the cause, which holds it.
+// ConnectError is a failure to open the transport connection. Its text omits the address.
 type ConnectError struct{ Err error }
 
 func (e *ConnectError) Error() string { return "cannot connect" }
 
-// Unwrap gives the cause, whose text may hold the address.
+// Unwrap returns the cause, whose text may contain the address.
 func (e *ConnectError) Unwrap() error { return e.Err }
 
-// TLSError is a failed handshake, or an alert that came in place of the first
-// byte after one: TLS 1.3 reports a refused client certificate that late.
+// TLSError is a failed TLS handshake. It includes an alert that arrives instead of the first byte
+// after the handshake: TLS 1.3 reports a rejected client certificate that late.
 type TLSError struct{ Err error }
 
 func (e *TLSError) Error() string { return "TLS handshake failed" }
 
-// Unwrap gives the cause, whose text may hold names of the certificate.
+// Unwrap returns the cause, whose text may contain names from a certificate.
 func (e *TLSError) Unwrap() error { return e.Err }
 
-// RejectError is an A-ASSOCIATE-RJ with its three numbers as received, reserved
-// values included (PS3.8 section 9.3.4).
+// RejectError is an A-ASSOCIATE-RJ. It holds the three numbers as received, including reserved
+// values (PS3.8 section 9.3.4).
 type RejectError struct{ Result, Source, Reason byte }
 
 func (e *RejectError) Error() string {
 	return "association rejected: " + e.ResultText() + ", " + e.SourceText() + ", " + e.ReasonText()
 }
 
-// Transient reports whether the peer said that a later attempt may succeed.
+// Transient reports whether the result is rejected-transient: a later attempt may succeed.
 func (e *RejectError) Transient() bool { return e.Result == 2 }
 
-// ResultText is the standard's word for Result.
+// ResultText returns the standard's name of Result.
 func (e *RejectError) ResultText() string {
 	switch e.Result {
 	case 1:
@@ -89,7 +88,7 @@ func (e *RejectError) ResultText() string {
 	return fmt.Sprintf("result %d", e.Result)
 }
 
-// SourceText is the standard's word for Source.
+// SourceText returns the standard's name of Source.
 func (e *RejectError) SourceText() string {
 	switch e.Source {
 	case 1:
@@ -102,7 +101,7 @@ func (e *RejectError) SourceText() string {
 	return fmt.Sprintf("source %d", e.Source)
 }
 
-// ReasonText is the standard's word for Reason, which depends on Source.
+// ReasonText returns the standard's name of Reason, which depends on Source.
 func (e *RejectError) ReasonText() string {
 	text := map[[2]byte]string{
 		{1, 1}: "no-reason-given", {1, 2}: "application-context-name-not-supported",
@@ -116,8 +115,8 @@ func (e *RejectError) ReasonText() string {
 	return text
 }
 
-// AbortError is an association that ended by A-ABORT (PS3.8 section 9.3.8).
-// Remote tells whether the peer sent it; the numbers are as on the wire.
+// AbortError is an association that ended by A-ABORT (PS3.8 section 9.3.8). Remote reports whether
+// the peer sent it. Source and Reason are the numbers in the PDU.
 type AbortError struct {
 	Remote         bool
 	Source, Reason byte
@@ -131,7 +130,7 @@ func (e *AbortError) Error() string {
 	return by + ": " + e.SourceText() + ", " + e.ReasonText()
 }
 
-// SourceText is the standard's word for Source.
+// SourceText returns the standard's name of Source.
 func (e *AbortError) SourceText() string {
 	switch e.Source {
 	case 0:
@@ -142,8 +141,8 @@ func (e *AbortError) SourceText() string {
 	return fmt.Sprintf("source %d", e.Source)
 }
 
-// ReasonText is the standard's word for Reason, which has a meaning only where
-// the service-provider aborted.
+// ReasonText returns the standard's name of Reason, which is significant only if the
+// service-provider aborted.
 func (e *AbortError) ReasonText() string {
 	if e.Source == 0 {
 		return "no reason"
@@ -165,8 +164,8 @@ func (e *AbortError) ReasonText() string {
 	return fmt.Sprintf("reason %d", e.Reason)
 }
 
-// NoContextError says that no presentation context for what the caller asked
-// was accepted (PS3.8 section 9.3.3.2).
+// NoContextError reports that the peer accepted no presentation context for the request (PS3.8
+// section 9.3.3.2). Contexts holds the answers.
 type NoContextError struct{ Contexts []NegotiatedContext }
 
 func (e *NoContextError) Error() string {
@@ -179,11 +178,11 @@ func (e *NoContextError) Error() string {
 	return b.String()
 }
 
-// StatusError is a final DIMSE response whose status is not success.
+// StatusError is a final DIMSE response with a status other than success.
 type StatusError struct {
-	// Op is the operation that ended so.
+	// Op is the operation that ended with Status.
 	Op Step
-	// Status is the code with its class; Detail what the peer added.
+	// Status is the code; Detail holds the other elements that describe it.
 	Status Status
 	Detail StatusDetail
 }
@@ -192,17 +191,17 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("status %s: %s", e.Status, e.Status.Meaning(e.Op))
 }
 
-// DataSetError is the data set of one response that cannot be read. The
-// operation goes on.
+// DataSetError reports that the data set of one response cannot be decoded. The operation
+// continues.
 type DataSetError struct{ Err error }
 
 func (e *DataSetError) Error() string { return "undecodable data set: " + e.Err.Error() }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *DataSetError) Unwrap() error { return e.Err }
 
-// ProtocolError is a peer that broke the protocol; Detail is our own wording.
-// Abort is the A-ABORT reason that was sent for it (source 2).
+// ProtocolError reports that the peer broke the protocol. Detail is our own wording. Abort is the
+// reason of the A-ABORT that was sent (with source 2).
 type ProtocolError struct {
 	Detail string
 	Abort  byte
@@ -211,10 +210,10 @@ type ProtocolError struct {
 
 func (e *ProtocolError) Error() string { return "protocol error: " + e.Detail }
 
-// Unwrap gives the cause, where there is one.
+// Unwrap returns the cause, or nil.
 func (e *ProtocolError) Unwrap() error { return e.Err }
 
-// LimitError is a peer that exceeded one of Limits.
+// LimitError reports that the peer exceeded one of Limits.
 type LimitError struct {
 	What string
 	Max  int64
@@ -224,7 +223,7 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("limit exceeded: %s, at most %d", e.What, e.Max)
 }
 
-// Timer names one of Timeouts.
+// Timer names one of the Timeouts.
 type Timer string
 
 // The timers.
@@ -236,25 +235,23 @@ const (
 	TimerNetwork    Timer = "network"
 )
 
-// TimeoutError tells which timer ran out.
+// TimeoutError reports which timer expired.
 type TimeoutError struct{ Timer Timer }
 
 func (e *TimeoutError) Error() string { return string(e.Timer) + " timeout" }
 
-// Timeout makes TimeoutError a net.Error in spirit.
+// Timeout returns true, as for a net.Error.
 func (e *TimeoutError) Timeout() bool { return true }
 
 var (
-	// ErrNotDICOM says that the first byte of the peer was none that the Upper
-	// Layer knows.
+	// ErrNotDICOM reports that the first byte from the peer is not a PDU type of the Upper Layer.
 	ErrNotDICOM = errors.New("not a DICOM peer")
-	// ErrTLSExpected says that a peer answered a plain A-ASSOCIATE-RQ in TLS.
-	ErrTLSExpected = errors.New("the peer speaks TLS")
-	// ErrReleased says that the peer released the association during an operation.
-	ErrReleased = errors.New("released by the peer")
-	// ErrConnectionLost says that the transport connection ended without A-ABORT
-	// or release.
+	// ErrTLSExpected reports that the peer answered A-ASSOCIATE-RQ without TLS with a TLS record.
+	ErrTLSExpected = errors.New("the peer expects TLS")
+	// ErrReleased reports that the peer released the association during an operation.
+	ErrReleased = errors.New("association released by the peer")
+	// ErrConnectionLost reports that the transport connection ended without A-ABORT or release.
 	ErrConnectionLost = errors.New("connection closed by the peer")
-	// ErrClosed says that the association had ended before the call.
+	// ErrClosed reports that the association had ended before the call.
 	ErrClosed = errors.New("association is closed")
 )

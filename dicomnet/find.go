@@ -9,29 +9,27 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// Match is one C-FIND response that carries an identifier. Its data set refers
-// to buffers of the association and is valid until the loop's next step.
+// Match is a C-FIND response with an identifier. Its data set refers to buffers of the association
+// and is valid until the next iteration of the loop.
 type Match struct {
 	*dataset.Set
-	// OptionalKeysUnsupported tells that the status was FF01: the peer did not
-	// match, or does not know, some optional key (PS3.4 section C.4.1.1.4).
+	// OptionalKeysUnsupported reports that the status was FF01: the peer did not match on, or does
+	// not support, some optional key (PS3.4 section C.4.1.1.4).
 	OptionalKeysUnsupported bool
 }
 
-// Find is C-FIND (PS3.7 section 9.1.2, PS3.4 section C.4.1). It yields the matches
-// as they come and keeps none of them: memory does not grow with the answer. A
-// pending response without an identifier is a Match of no elements; an
-// identifier that comes with the final success is a match too. The sequence can
-// be ranged over once.
+// Find performs C-FIND (PS3.7 section 9.1.2, PS3.4 section C.4.1). It yields each match as it
+// arrives and keeps none: memory does not grow with the answer. A pending response without an
+// identifier is a Match without elements. An identifier in the final success response is a match as
+// well. The sequence can be ranged over once.
 //
-// A match whose data set cannot be read comes with a *DataSetError, nil Set, and
-// the loop may go on. Any other error is the last thing yielded: an *OpError
-// around a *StatusError for a final status that is not success, or around what
-// ended the association. A sequence that ends without one is complete.
+// If the data set of a match cannot be decoded, the match has a nil Set and comes with a
+// *DataSetError; the loop may continue. Any other error is the last value: an *OpError whose cause
+// is a *StatusError for a final status other than success, or whatever ended the association. A
+// sequence that ends without such an error is complete.
 //
-// Leaving the loop early, or a ctx that is done, sends C-CANCEL-RQ and waits at
-// most Limits.CancelGrace for the end. Usable tells what became of the
-// association.
+// If the loop ends early or ctx is done, Find sends C-CANCEL-RQ and waits at most
+// Limits.CancelGrace for the final response. Usable then reports whether the association survived.
 func (a *Association) Find(ctx context.Context, model Model, query *dicom.Dataset) iter.Seq2[Match, error] {
 	return func(yield func(Match, error) bool) {
 		op, err := a.beginQuery(ctx, StepFind, model.Find, CommandSet{CommandField: CFindRQ}, query)
@@ -65,6 +63,7 @@ func (a *Association) Find(ctx context.Context, model Model, query *dicom.Datase
 	}
 }
 
+// match decodes the identifier of m.
 func (op *operation) match(m *message) (Match, error) {
 	match := Match{OptionalKeysUnsupported: m.command.Status == StatusPendingWarning}
 	set, err := op.parse(m.data)

@@ -2,8 +2,8 @@ package dicomnet
 
 import "fmt"
 
-// state is a state of the Upper Layer's state machine, numbered and described as
-// in PS3.8 tables 9-1 to 9-5.
+// state is a state of the Upper Layer state machine. Numbers and descriptions are those of PS3.8
+// tables 9-1 to 9-5.
 type state uint8
 
 const (
@@ -24,7 +24,7 @@ const (
 
 func (s state) String() string { return fmt.Sprintf("Sta%d", uint8(s)) }
 
-// event is an event of PS3.8 table 9-10, numbered as there.
+// event is an event of PS3.8 table 9-10. Numbers are those of the table.
 type event uint8
 
 const (
@@ -94,14 +94,15 @@ func (a action) String() string {
 	return names[a]
 }
 
+// transition is a cell of PS3.8 table 9-10.
 type transition struct {
 	action action
 	next   state
 }
 
-// Two cells of the table depend on more than state and event: AE-6 ends in Sta3
-// or, where the provider refuses by itself, Sta13; AR-8 in Sta9 for the
-// requestor and Sta10 for the acceptor. The table holds the first of each.
+// table is PS3.8 table 9-10. Two of its cells depend on more than state and event: AE-6 ends in
+// Sta3 or, if the service-provider rejects by itself, in Sta13; AR-8 ends in Sta9 for the requestor
+// and in Sta10 for the acceptor. The table holds the first state of each.
 var table = func() (t [sta13 + 1][evtInvalid + 1]transition) {
 	on := func(e event, a action, next state, in ...state) {
 		for _, s := range in {
@@ -191,8 +192,7 @@ var table = func() (t [sta13 + 1][evtInvalid + 1]transition) {
 	return t
 }()
 
-// lookup gives the transition of PS3.8 table 9-10; ok is false for its empty
-// cells.
+// lookup returns the transition for e in s. ok is false if the cell of PS3.8 table 9-10 is empty.
 func lookup(s state, e event, acceptor bool) (transition, bool) {
 	if s < sta1 || s > sta13 || e < evtAssociateRequest || e > evtInvalid {
 		return transition{}, false

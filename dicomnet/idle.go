@@ -8,40 +8,43 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// timerIdle bounds WaitIdle. Its end is no error.
+// timerIdle is the timer of WaitIdle. Its expiry is not an error.
 const timerIdle Timer = "idle"
 
-// Clean reports whether the association can be handed to somebody else's operation: it is established, each operation on
-// it so far ended with success (0000) and without a word of the peer that was not understood, and nothing that was
-// received is left over. What has not been read yet it does not know of: that shows in Quiet, in WaitIdle or at the next
-// operation, which takes no response but to its own message ID.
+// Clean reports whether the association is fit for another caller's operation: it is established,
+// every operation on it ended with success (0000), all that the peer sent was understood, and
+// nothing received is left over. Clean does not see what has not been read yet. Quiet, WaitIdle and
+// the next operation do; an operation accepts only responses to its own message ID.
 //
-// Other final statuses leave an association usable by the standard. They are not clean here all the same: a peer that has
-// just failed, or was cancelled, is better met anew.
+// By the standard, other final statuses leave an association usable. Clean is false for them all
+// the same: after a failure or a cancellation a new association is the safer choice.
 func (a *Association) Clean() bool {
 	return !a.unclean && a.Usable() && a.messages.drained() && a.upper.link.r == a.upper.link.w
 }
 
-// Quiet reports whether nothing of the peer has arrived that is not read and understood yet. Between two operations
-// anything else came unasked, and might pass for an answer to the next one. Other kernels than Linux tell only of what
-// this process has taken in. Like an operation it is for one goroutine, and for an association that has no other.
+// Quiet reports whether nothing from the peer has arrived that no operation has read. Between two
+// operations anything it sends is unexpected and could be taken for an answer to the next one. On
+// systems other than Linux, Quiet sees only what this process has read from the connection. Like an
+// operation, Quiet needs exclusive use of the association, with no operation outstanding.
 func (a *Association) Quiet() bool {
 	a.upper.link.readDecrypted()
 	return a.upper.link.r == a.upper.link.w && !unread(a.upper.link.transport)
 }
 
-// Rebind makes ctx the one that the trace is called with from now on: that of the operation which the association is handed
-// to. Until the peer has answered that one, a connection that it closes was dropped rather than lost.
+// Rebind gives the association to another operation: from now on the trace is called with ctx.
+// Until the peer has answered that operation, a connection that it closes counts as dropped instead
+// of lost.
 func (a *Association) Rebind(ctx context.Context) {
 	a.ctx = context.WithoutCancel(ctx)
 	a.upper.ctx = a.ctx
 	a.upper.idle = true
 }
 
-// WaitIdle waits on an association that has no operation for what the peer does to it, for at most d. It is nil where the
-// peer did nothing, or ctx was done first: the association is then as it was. Anything else ends it: an A-RELEASE-RQ is
-// answered, an A-ABORT or a lost connection taken, and what nobody asked for, be it P-DATA, answered with A-ABORT. While
-// it waits, the association holds next to no memory.
+// WaitIdle watches an association without an outstanding operation for at most d. It returns nil if
+// the peer did nothing, or if ctx was done first; the association is then unchanged. Anything else
+// ends the association, and WaitIdle returns the reason: it answers A-RELEASE-RQ, accepts A-ABORT
+// or a lost connection, and answers all that was not asked for, such as P-DATA, with A-ABORT. While
+// it waits, the association holds almost no memory.
 func (a *Association) WaitIdle(ctx context.Context, d time.Duration) error {
 	if d <= 0 || !a.Usable() {
 		return nil

@@ -14,24 +14,25 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// errInterrupted is a read or write that a done context ended.
+// errInterrupted is the error of a read or write that was ended by a done context.
 var errInterrupted = errors.New("interrupted")
 
-// link is a transport connection that carries PDUs. Every read and every write
-// has a deadline, and a context can interrupt both; what had been read of a PDU
-// by then is kept, so that reading can go on. One goroutine reads and one
-// writes; interrupt may be called from any.
+// link is a transport connection that carries PDUs. Every read and every write has a deadline, and
+// a context can interrupt both. An interrupted read keeps the part of the PDU that has arrived, so
+// that reading can continue. One goroutine may read while another writes; interrupt may be called
+// from any goroutine.
 type link struct {
 	conn net.Conn
 	// transport is conn without TLS.
 	transport   net.Conn
-	setQuickACK func(mode int) // nil: there is no such thing
+	setQuickACK func(mode int) // nil if the system has no TCP_QUICKACK
 	network     time.Duration
 
 	buf          []byte // buf[r:w] is received and not yet consumed
 	r, w         int
-	bufferFilled bool // the last read ended where the buffer did: the next one will hardly wait
-	// heard is that something came which nothing has acknowledged yet, neither we nor what we wrote.
+	bufferFilled bool // the last read filled the buffer, so the next one will hardly wait
+	// ackPending reports that something was received that neither an ACK of ours nor a segment we
+	// wrote has acknowledged yet.
 	ackPending atomic.Bool
 
 	received, sent         int64 // bytes
@@ -41,7 +42,7 @@ type link struct {
 	interrupted bool
 }
 
-// readBufferSize holds a PDU of the length that we advertise.
+// readBufferSize is enough for a PDU of the maximum length that we advertise.
 const readBufferSize = 16384 + pdu.HeaderLength
 
 var readBuffers = sync.Pool{New: func() any { return new([readBufferSize]byte) }}
@@ -60,9 +61,9 @@ func newLink(conn net.Conn, network time.Duration) *link {
 	}
 }
 
-// watch interrupts the link when ctx is done. The function returned ends that
-// and takes the interruption back; once it has returned, ctx has no more bearing
-// on the link. It must be called, and may be called again.
+// watch interrupts the link when ctx is done. The returned function ends the watch and undoes the
+// interruption; once it has returned, ctx no longer affects the link. It must be called, and may be
+// called more than once.
 func (l *link) watch(ctx context.Context) (stop func()) {
 	if ctx.Done() == nil {
 		return func() {}
@@ -85,8 +86,10 @@ func (l *link) watch(ctx context.Context) (stop func()) {
 	}
 }
 
+// unacknowledged reports whether the peer's system has yet to acknowledge bytes that were sent.
 func (l *link) unacknowledged() bool { return unacknowledged(l.transport) }
 
+// interrupt makes reads and writes fail with errInterrupted.
 func (l *link) interrupt() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -94,7 +97,7 @@ func (l *link) interrupt() {
 	_ = l.conn.SetDeadline(time.Unix(1, 0))
 }
 
-// resume takes an interruption back.
+// resume undoes interrupt.
 func (l *link) resume() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -102,6 +105,7 @@ func (l *link) resume() {
 	_ = l.conn.SetDeadline(time.Time{})
 }
 
+// setDeadline calls set with at unless the link is interrupted.
 func (l *link) setDeadline(set func(time.Time) error, at time.Time) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -111,11 +115,11 @@ func (l *link) setDeadline(set func(time.Time) error, at time.Time) error {
 	return set(at)
 }
 
-// readPDU reads one PDU. Its body refers to the link's buffer until the next
-// call. At most until for the whole of it, and at most the network timeout for
-// each silence within it. Errors are io.EOF for an orderly end between two PDUs,
-// io.ErrUnexpectedEOF within one, *TimeoutError, errInterrupted, a
-// *pdu.FormatError for a header that is not acceptable, or the connection's own.
+// readPDU reads one PDU. The body refers to the buffer of the link and is valid until the next
+// call. The deadline until bounds the whole PDU, and the network timeout each silence within it.
+// Errors are io.EOF for an orderly end between two PDUs, io.ErrUnexpectedEOF within one,
+// *TimeoutError, errInterrupted, a *pdu.FormatError for a header that is not acceptable, or the
+// connection's own.
 func (l *link) readPDU(until *deadline, maxData uint32) (pdu.Type, []byte, error) {
 	if l.buf == nil {
 		return 0, nil, net.ErrClosed
@@ -123,7 +127,8 @@ func (l *link) readPDU(until *deadline, maxData uint32) (pdu.Type, []byte, error
 	if err := l.fill(1, until); err != nil {
 		return 0, nil, err
 	}
-	// A first byte that no PDU has is told before anything waits for five more.
+	// Report an unknown type from its first byte: a peer that does not speak DICOM may never send
+	// the other five bytes of a header.
 	t := pdu.Type(l.buf[l.r])
 	if !t.Known() {
 		return t, nil, pdu.CheckHeader(t, 0, maxData)
@@ -146,8 +151,8 @@ func (l *link) readPDU(until *deadline, maxData uint32) (pdu.Type, []byte, error
 	return t, body, nil
 }
 
-// fill reads until n bytes are buffered. The buffer grows with what has come,
-// never by what was announced.
+// fill reads until n bytes are buffered. The buffer grows with the bytes that have arrived, not
+// with the length that the peer announced.
 func (l *link) fill(n int, until *deadline) error {
 	if l.r == l.w {
 		l.r, l.w = 0, 0
@@ -173,6 +178,7 @@ func (l *link) fill(n int, until *deadline) error {
 	return nil
 }
 
+// readSome reads once into the free part of the buffer.
 func (l *link) readSome(c deadline) error {
 	if err := l.setDeadline(l.conn.SetReadDeadline, c.at); err != nil {
 		return err
@@ -196,18 +202,21 @@ func (l *link) readSome(c deadline) error {
 	return err
 }
 
-// acknowledge has the kernel acknowledge at once what the peer may wait with the rest for, because Nagle's algorithm holds that
-// back (all that stand on DCMTK write a message in two segments): by itself it would take its time, 40 ms a message.
+// requestACK makes the kernel acknowledge at once what has arrived, if the peer may be waiting for
+// that. Peers based on DCMTK write a message in two segments, and Nagle's algorithm holds the
+// second one back until the first is acknowledged. By itself the kernel delays the acknowledgement:
+// 40 ms a message.
 func (l *link) requestACK() {
 	switch {
 	case l.setQuickACK == nil, l.bufferFilled:
-	case l.conn != l.transport: // how often TLS reads is not known
+	case l.conn != l.transport: // TLS hides how often it reads
 		l.setQuickACK(ackNext)
 	case l.ackPending.Swap(false):
 		l.setQuickACK(ackNow)
 	}
 }
 
+// deadlineError returns the error of a read or write that ended at c.
 func (l *link) deadlineError(c deadline) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -217,8 +226,8 @@ func (l *link) deadlineError(c deadline) error {
 	return &TimeoutError{Timer: c.timer}
 }
 
-// write writes b whole. The network timeout bounds each stretch of it, so that a
-// slow peer is told from one that stopped reading.
+// write writes all of b. The network timeout bounds each chunk of it, so that a slow peer differs
+// from one that has stopped reading.
 func (l *link) write(b []byte, pdus int) error {
 	const maxChunk = 64 << 10
 	for len(b) > 0 {
@@ -241,20 +250,19 @@ func (l *link) write(b []byte, pdus int) error {
 	return nil
 }
 
-// lastWord gives, in place of a failed write, the TLS alert that the peer sent
-// before it went away, where there is one: which of the two is seen first is a
-// race.
-func (l *link) preferTLSAlert(written error) error {
+// preferTLSAlert returns the TLS alert that the peer sent before it closed the connection, or
+// writeErr if there is none. It is a race whether the alert or the failed write shows first.
+func (l *link) preferTLSAlert(writeErr error) error {
 	if _, secure := l.conn.(*tls.Conn); !secure || l.setDeadline(l.conn.SetReadDeadline, time.Now().Add(time.Second)) != nil {
-		return written
+		return writeErr
 	}
 	if _, err := l.conn.Read(l.buf[l.w:]); err != nil && isTLSAlert(err) {
 		return err
 	}
-	return written
+	return writeErr
 }
 
-// last writes b as the last thing on the connection, with a deadline of its own.
+// writeFinal writes b as the last PDU of the connection, with a deadline of its own.
 func (l *link) writeFinal(b []byte) {
 	l.resume()
 	_ = l.conn.SetWriteDeadline(time.Now().Add(time.Second))
@@ -264,13 +272,14 @@ func (l *link) writeFinal(b []byte) {
 	}
 }
 
-// recycle gives the buffer back. Only the reading goroutine may call it, as its
-// last use of the link.
+// releaseBuffer returns the buffer to the pool. Only the reading goroutine may call it, as its last
+// use of the link.
 func (l *link) releaseBuffer() {
 	l.replaceBuffer(nil)
 	l.r, l.w = 0, 0
 }
 
+// replaceBuffer makes b the buffer and returns a buffer of standard size to the pool.
 func (l *link) replaceBuffer(b []byte) {
 	if len(l.buf) == readBufferSize {
 		readBuffers.Put((*[readBufferSize]byte)(l.buf))
@@ -278,23 +287,24 @@ func (l *link) replaceBuffer(b []byte) {
 	l.buf = b
 }
 
-// decrypt takes in what TLS has read of the peer already, of which the kernel no longer knows.
+// readDecrypted buffers what TLS has read from the connection already. The kernel no longer reports
+// those bytes.
 func (l *link) readDecrypted() {
 	if l.conn == l.transport || l.r != l.w {
 		return
 	}
 	l.r, l.w = 0, 0
 	if l.setDeadline(l.conn.SetReadDeadline, time.Unix(1, 0)) == nil {
-		l.w, _ = l.conn.Read(l.buf) // a deadline that is over ends the wait, and nothing else
+		l.w, _ = l.conn.Read(l.buf) // an expired deadline only ends the wait
 		l.received += int64(l.w)
 		_ = l.setDeadline(l.conn.SetReadDeadline, time.Time{})
 	}
 }
 
-// idleBufferSize is enough for every PDU that ends an association in order.
+// idleBufferSize is enough for each PDU that ends an association regularly.
 const idleBufferSize = 64
 
-// shrink gives the buffer back for a small one, where nothing is in it.
+// shrinkBuffer replaces an empty buffer with a small one.
 func (l *link) shrinkBuffer() {
 	if l.r == l.w {
 		l.replaceBuffer(make([]byte, idleBufferSize))
@@ -302,7 +312,7 @@ func (l *link) shrinkBuffer() {
 	}
 }
 
-// grow is the way back. What was received meanwhile is kept.
+// growBuffer undoes shrinkBuffer. It keeps what has been received in the meantime.
 func (l *link) growBuffer() {
 	if len(l.buf) < readBufferSize {
 		b := readBuffers.Get().(*[readBufferSize]byte)[:]

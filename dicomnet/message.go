@@ -6,8 +6,8 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// message is one DIMSE message: a command set and, where it has one, its data
-// set, still encoded. data refers to buffers that the next read reuses.
+// message is one DIMSE message: a command set and, if it has one, the encoded data set. data refers
+// to buffers that the next read reuses.
 type message struct {
 	contextID byte
 	command   CommandSet
@@ -15,45 +15,46 @@ type message struct {
 	hasData   bool
 }
 
-// phase is what the assembler waits for.
+// phase is what the assembler expects next.
 type phase uint8
 
 const (
 	awaitCommand      phase = iota // the first fragment of a command set
-	inCommand                      // the rest of it
+	inCommand                      // more of the command set
 	awaitData                      // the first fragment of a data set
-	awaitOptionalData              // the same, from peers that announce none and send one
-	inData                         // the rest of it
+	awaitOptionalData              // perhaps a data set: some peers announce none and send one
+	inData                         // more of the data set
 )
 
-// assembler makes messages out of the PDVs of an association (PS3.8 annex E). It
-// is a stream over PDVs: a PDU may hold several messages, a message span many
-// PDUs, and a PDU end anywhere in a message. An interrupted read leaves what was
-// assembled in place, and the next call goes on from there.
+// assembler assembles the PDVs of an association into messages (PS3.8 annex E). It reads a stream
+// of PDVs: a PDU may contain several messages, a message may span many PDUs, and a PDU may end
+// anywhere in a message. An interrupted read keeps what has been assembled, and the next call
+// continues from there.
 type assembler struct {
 	upper    *upperLayer
 	accepted func(contextID byte) bool
 
-	pdvs          []byte  // PDVs of the P-DATA-TF in hand that are not yet taken
+	pdvs          []byte  // PDVs of the current P-DATA-TF that are not processed yet
 	pushedBack    pdu.PDV // a PDV that belongs to the next message
-	hasPushedBack bool    // there is one in unread
+	hasPushedBack bool    // pushedBack is set
 
 	phase            phase
 	message          message
-	decodedFrom      []byte // what message.command was decoded from: all matches of an answer come with the same
+	decodedFrom      []byte // the encoded form of message.command: all matches of an answer have the same, so it is decoded once
 	buffer           []byte
 	fragments, empty int
 
 	received int64 // bytes since the operation began
 }
 
-// maxKept bounds the assembly buffer that outlives a message.
+// maxKeptBuffer bounds the assembly buffer that is kept after a message.
 const maxKeptBuffer = 64 << 10
 
-// maxDecoded is more than the command set of a match has.
+// maxDecodedFrom is more than the length of a match's command set.
 const maxDecodedFrom = 256
 
-// next gives the next whole message, which is valid until the next call. All of it must be there by until.
+// next returns the next complete message, which is valid until the next call. The deadline until
+// bounds the whole message.
 func (s *assembler) next(until *deadline) (*message, error) {
 	if s.phase == awaitCommand {
 		s.message.data, s.message.hasData = nil, false
@@ -78,7 +79,7 @@ func (s *assembler) next(until *deadline) (*message, error) {
 	}
 }
 
-// take gives the next PDV.
+// nextPDV returns the next PDV and counts it against the limits.
 func (s *assembler) nextPDV(until *deadline) (pdu.PDV, error) {
 	if s.hasPushedBack {
 		s.hasPushedBack = false
@@ -108,10 +109,11 @@ func (s *assembler) nextPDV(until *deadline) (pdu.PDV, error) {
 	}
 }
 
+// count checks v against the limits of a message and of the operation.
 func (s *assembler) count(v pdu.PDV) error {
 	limits := &s.upper.limits
 	if s.fragments++; s.fragments > limits.MaxFragments {
-		return s.upper.exceedLimit("fragments of a message", int64(limits.MaxFragments))
+		return s.upper.exceedLimit("fragments in a message", int64(limits.MaxFragments))
 	}
 	if s.received += int64(len(v.Fragment)); s.received > limits.MaxOperationBytes {
 		return s.upper.exceedLimit("bytes received in an operation", limits.MaxOperationBytes)
@@ -122,14 +124,15 @@ func (s *assembler) count(v pdu.PDV) error {
 	return nil
 }
 
+// countEmpty counts an empty PDV, or a P-DATA-TF without a PDV.
 func (s *assembler) countEmpty() error {
 	if s.empty++; s.empty > s.upper.limits.MaxEmptyFragments {
-		return s.upper.exceedLimit("empty fragments of a message", int64(s.upper.limits.MaxEmptyFragments))
+		return s.upper.exceedLimit("empty fragments in a message", int64(s.upper.limits.MaxEmptyFragments))
 	}
 	return nil
 }
 
-// add takes v into the message in hand and tells whether that is whole.
+// add adds v to the current message and reports whether the message is complete.
 func (s *assembler) add(v pdu.PDV) (done bool, err error) {
 	if s.phase == awaitOptionalData {
 		if v.Command || v.ContextID != s.message.contextID {
@@ -149,17 +152,18 @@ func (s *assembler) add(v pdu.PDV) (done bool, err error) {
 	switch s.phase {
 	case awaitCommand, inCommand:
 		if !v.Command {
-			return false, s.upper.fail(pdu.ReasonUnexpectedParameter, "data set fragment where a command set is expected")
+			return false, s.upper.fail(pdu.ReasonUnexpectedParameter, "data set fragment received, want a command set")
 		}
 		return s.addCommand(v)
 	default:
 		if v.Command {
-			return false, s.upper.fail(pdu.ReasonUnexpectedParameter, "command set fragment where a data set is expected")
+			return false, s.upper.fail(pdu.ReasonUnexpectedParameter, "command set fragment received, want a data set")
 		}
 		return s.addData(v)
 	}
 }
 
+// addCommand adds a fragment of a command set and decodes the last one.
 func (s *assembler) addCommand(v pdu.PDV) (done bool, err error) {
 	b, err := s.appendFragment(v, s.phase == awaitCommand, s.upper.limits.MaxCommandSet, "bytes in a command set")
 	if err != nil {
@@ -191,6 +195,7 @@ func (s *assembler) addCommand(v pdu.PDV) (done bool, err error) {
 	return false, nil
 }
 
+// addData adds a fragment of a data set.
 func (s *assembler) addData(v pdu.PDV) (done bool, err error) {
 	b, err := s.appendFragment(v, s.phase == awaitData, s.upper.limits.MaxDataSet, "bytes in a data set")
 	if err != nil {
@@ -203,8 +208,9 @@ func (s *assembler) addData(v pdu.PDV) (done bool, err error) {
 	return v.Last, nil
 }
 
-// gather gives what has come of a command set or data set. A part that came in
-// one fragment is not copied.
+// appendFragment returns the fragments of a command set or data set so far, v included. It does not
+// copy a part that arrives in one fragment. limit bounds the length; what describes it in a
+// LimitError.
 func (s *assembler) appendFragment(v pdu.PDV, first bool, limit int, what string) ([]byte, error) {
 	if first {
 		s.buffer = s.buffer[:0]
@@ -219,8 +225,8 @@ func (s *assembler) appendFragment(v pdu.PDV, first bool, limit int, what string
 	return s.buffer, nil
 }
 
-// sendMessage sends a command set and, unless data is nil, its data set, in one
-// write. Each PDU holds one PDV and none is longer than most.
+// sendMessage sends a command set and, unless data is nil, its data set in one write. Each PDU
+// contains one PDV and is at most maxLength bytes long.
 func (u *upperLayer) sendMessage(contextID byte, c *CommandSet, data []byte, maxLength uint32) error {
 	u.traceCommand(true, c)
 	command := c.Append(make([]byte, 0, 256))
@@ -232,11 +238,12 @@ func (u *upperLayer) sendMessage(contextID byte, c *CommandSet, data []byte, max
 	return u.sendData(b)
 }
 
+// drained reports whether nothing received is waiting to be processed.
 func (s *assembler) drained() bool {
 	return s.phase == awaitCommand && !s.hasPushedBack && len(s.pdvs) == 0
 }
 
-// rest lets go of what the last message was made of.
+// releaseBuffers drops the buffers of the last message if nothing is left in them.
 func (s *assembler) releaseBuffers() {
 	if s.drained() {
 		s.message, s.decodedFrom, s.pdvs, s.buffer = message{}, nil, nil, nil

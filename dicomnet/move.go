@@ -8,30 +8,28 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 )
 
-// MoveReport is one C-MOVE response (PS3.7 section 9.1.4). Counters are nil where
-// the peer sent none: none of them is mandatory, and an absent Failed is no proof
-// that nothing failed.
+// MoveReport is one C-MOVE response (PS3.7 section 9.1.4). A counter is nil if the peer did not
+// send it. No counter is mandatory: an absent Failed does not prove that nothing failed.
 type MoveReport struct {
 	Status Status
-	// Final tells the last response from pending ones.
+	// Final distinguishes the final response from pending ones.
 	Final                                 bool
 	Remaining, Completed, Failed, Warning *uint16
-	// FailedSOPInstanceUIDs is the list of (0008,0058), final responses only.
+	// FailedSOPInstanceUIDs is the list in (0008,0058) of a final response.
 	FailedSOPInstanceUIDs []string
 	Detail                StatusDetail
 }
 
-// Move is C-MOVE (PS3.7 section 9.1.4, PS3.4 section C.4.2) to the AE title
-// destination. It yields every response as a report; the final one has Final
-// set and, unless its status is success or a warning, comes with an *OpError
-// around a *StatusError. Any other error is the last thing yielded: the
-// association ended first, with an empty report, or the context did, with the
-// final report if that came within Limits.CancelGrace. A status alone does not
-// tell that everything was moved: look at the counters.
+// Move performs C-MOVE (PS3.7 section 9.1.4, PS3.4 section C.4.2) to the AE title destination. It
+// yields every response as a report. The final report has Final set. Unless its status is success
+// or a warning, it comes with an *OpError whose cause is a *StatusError. Any other error is the
+// last value: if the association ended, the report is empty; if ctx was done, the report is the
+// final one if that arrived within Limits.CancelGrace. The status alone does not prove that
+// everything was moved: check the counters.
 //
-// A C-STORE-RQ that the peer sends on this association is refused with 0122, and
-// shows that the peer is alive. Leaving the loop early, or a ctx that is done,
-// sends C-CANCEL-RQ and waits at most Limits.CancelGrace for the end.
+// Move refuses a C-STORE-RQ that the peer sends on this association with 0122. It shows that the
+// peer is alive and restarts the wait for the next response. If the loop ends early or ctx is done,
+// Move sends C-CANCEL-RQ and waits at most Limits.CancelGrace for the final response.
 func (a *Association) Move(ctx context.Context, model Model, destination string, query *dicom.Dataset) iter.Seq2[MoveReport, error] {
 	return func(yield func(MoveReport, error) bool) {
 		if !ValidAETitle(destination) {
@@ -58,7 +56,7 @@ func (a *Association) Move(ctx context.Context, model Model, destination string,
 	}
 }
 
-// report waits for the next response. The error is the operation's.
+// report waits for the next response. The error is the one that the operation ends with.
 func (op *operation) report() (MoveReport, error) {
 	m, err := op.response()
 	if m == nil {
@@ -70,7 +68,8 @@ func (op *operation) report() (MoveReport, error) {
 		Remaining: c.Remaining, Completed: c.Completed, Failed: c.Failed, Warning: c.Warning,
 	}
 	if !r.Final {
-		// Some peers put an (illegal) data set on pending responses: it is passed over.
+		// Some peers send a data set with pending responses, which the standard does not allow.
+		// Ignore it.
 		return r, err
 	}
 	if set, parseErr := op.parse(m.data); parseErr == nil {

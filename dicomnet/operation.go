@@ -12,28 +12,28 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// operation is one DIMSE request and its responses, requestor's side. It is
-// running from begin to a final response, or until it ended the association.
+// operation is one DIMSE request and its responses, on the requestor's side. It is running from
+// begin until the final response, or until the association ends.
 type operation struct {
 	a               *Association
 	ctx             context.Context
 	step            Step
-	responseField   CommandField // the response's command field
+	responseField   CommandField // the command field of its responses
 	context         NegotiatedContext
 	id              uint16
-	responseTimeout time.Duration // longest wait for the next response
+	responseTimeout time.Duration // the longest wait for the next response
 	timer           Timer
 	until           deadline // of the next response
 	stopWatch       func()
 	running         bool
-	parser          *dataset.Parser // of the identifiers that come; nil until one does
+	parser          *dataset.Parser // of the identifiers received; nil before the first
 	sent            time.Time
 	summary         OperationSummary
-	success         bool // the final response said so
+	success         bool // the final response had the status success
 }
 
-// begin sends the request of an operation. c lacks the message ID, the SOP class
-// and the data set flag, which are filled in.
+// begin sends the request of an operation. It fills in the message ID, the SOP class and the data
+// set flag of c.
 func (a *Association) begin(ctx context.Context, step Step, sopClass string, c CommandSet, data []byte) (*operation, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
@@ -58,7 +58,7 @@ func (a *Association) begin(ctx context.Context, step Step, sopClass string, c C
 	a.messages.received = 0
 	op.stopWatch = a.upper.link.watch(ctx)
 	if err := a.upper.sendMessage(pc.ID, &c, data, a.maxLength); err != nil {
-		// Part of the message may be on the wire: nothing else can follow it.
+		// Part of the message may have been sent, so nothing else can follow on the association.
 		err = a.fail(ctx, err)
 		op.end()
 		return nil, err
@@ -67,7 +67,7 @@ func (a *Association) begin(ctx context.Context, step Step, sopClass string, c C
 	return op, nil
 }
 
-// query is begin with an identifier.
+// beginQuery is begin with an identifier to encode.
 func (a *Association) beginQuery(ctx context.Context, step Step, sopClass string, c CommandSet, identifier *dicom.Dataset) (*operation, error) {
 	data, err := a.encodeIdentifier(sopClass, identifier)
 	if err != nil {
@@ -76,7 +76,7 @@ func (a *Association) beginQuery(ctx context.Context, step Step, sopClass string
 	return a.begin(ctx, step, sopClass, c, data)
 }
 
-// encode encodes an identifier for the context of sopClass.
+// encodeIdentifier encodes an identifier in the transfer syntax accepted for sopClass.
 func (a *Association) encodeIdentifier(sopClass string, ds *dicom.Dataset) ([]byte, error) {
 	pc := a.context(sopClass)
 	if pc == nil {
@@ -92,6 +92,7 @@ func (a *Association) encodeIdentifier(sopClass string, ds *dicom.Dataset) ([]by
 	return b, nil
 }
 
+// contextsFor returns the answers to the presentation contexts proposed for sopClass.
 func (a *Association) contextsFor(sopClass string) []NegotiatedContext {
 	var found []NegotiatedContext
 	for _, pc := range a.contexts {
@@ -102,8 +103,7 @@ func (a *Association) contextsFor(sopClass string) []NegotiatedContext {
 	return found
 }
 
-// nextID counts 1 to 65535 and around: 0 would be legal, but some peers take it
-// for none.
+// nextID returns 1 to 65535 in turn. 0 is legal, but some peers treat it as absent.
 func (a *Association) nextID() uint16 {
 	if a.lastID++; a.lastID == 0 {
 		a.lastID = 1
@@ -113,8 +113,8 @@ func (a *Association) nextID() uint16 {
 
 var parsers = sync.Pool{New: func() any { return new(dataset.Parser) }}
 
-// end gives the association back. Whatever response is still outstanding by then
-// would be taken for the next operation's, so a running one is aborted.
+// end makes the association available again. It aborts the association if the operation is still
+// running: its outstanding response would be taken for one to the next operation.
 func (op *operation) end() {
 	op.stopWatch()
 	if op.running {
@@ -136,12 +136,12 @@ func (op *operation) end() {
 	}
 }
 
-// response waits for the operation's next response, at most for op.silence; that
-// time starts anew with every sub-operation that is seen. A caller who goes away
-// cancels the operation; the error is then the context's, and the message the
-// final response, where one came in time.
+// response waits for the next response of the operation, at most for op.responseTimeout. Each
+// sub-operation seen restarts that time. If ctx is done, response cancels the operation; the error
+// is then the cause of ctx, and the message is the final response if it arrived in time, otherwise
+// nil.
 func (op *operation) response() (m *message, err error) {
-	op.until = deadline{after: op.responseTimeout, timer: op.timer} // most responses are there already: the time need not be looked at
+	op.until = deadline{after: op.responseTimeout, timer: op.timer} // most responses are buffered already and need no look at the clock
 	if op.a.upper.idle {
 		m, err = op.firstResponse(&op.until)
 	} else {
@@ -162,12 +162,14 @@ func (op *operation) response() (m *message, err error) {
 	return m, nil
 }
 
-// lostPath bounds the wait for the peer's machine to acknowledge the first request on an association that was idle.
+// ackTimeout bounds the wait for the peer's system to acknowledge the first request on an
+// association that was idle.
 const ackTimeout = 2 * time.Second
 
-// firstResponse is next, on an association that was idle before. Where the way to the peer was lost meanwhile without a
-// word, because a firewall forgot the connection or the peer's machine did, the request is not even acknowledged: that
-// shows long before the DIMSE timeout. A peer that is merely slow is waited for.
+// firstResponse is next for the first operation on an association that was idle. If the connection
+// broke in the meantime without a sign, because a firewall or the peer's system dropped its state,
+// the request is not even acknowledged. That shows long before the DIMSE timeout. firstResponse
+// waits for a peer that is only slow.
 func (op *operation) firstResponse(until *deadline) (*message, error) {
 	until.start()
 	ackBy := ackTimeout
@@ -186,8 +188,10 @@ func (op *operation) firstResponse(until *deadline) (*message, error) {
 	return op.next(until)
 }
 
-var errNotAcknowledged = errors.New("the peer does not acknowledge what was sent")
+var errNotAcknowledged = errors.New("the peer does not acknowledge the request")
 
+// next returns the next response of the operation. It refuses sub-operations in between, which
+// restart the deadline.
 func (op *operation) next(until *deadline) (*message, error) {
 	for {
 		m, err := op.a.messages.next(until)
@@ -203,7 +207,7 @@ func (op *operation) next(until *deadline) (*message, error) {
 		}
 		switch {
 		case m.command.CommandField != op.responseField:
-			return nil, op.a.upper.fail(pdu.ReasonUnexpectedParameter, m.command.CommandField.String()+" where "+op.responseField.String()+" is expected")
+			return nil, op.a.upper.fail(pdu.ReasonUnexpectedParameter, m.command.CommandField.String()+" received, want "+op.responseField.String())
 		case m.command.MessageIDBeingRespondedTo != op.id:
 			return nil, op.a.upper.fail(pdu.ReasonUnexpectedParameter, "response to another message ID")
 		case m.contextID != op.context.ID:
@@ -214,6 +218,7 @@ func (op *operation) next(until *deadline) (*message, error) {
 	}
 }
 
+// count adds a response to the summary.
 func (op *operation) count(status Status) {
 	if op.summary.FirstResponse < 0 {
 		op.summary.FirstResponse = time.Since(op.sent)
@@ -223,6 +228,7 @@ func (op *operation) count(status Status) {
 	}
 }
 
+// parse decodes the data set of a response. The result is valid until the next call.
 func (op *operation) parse(data []byte) (*dataset.Set, error) {
 	if t := op.a.cfg.Trace; t != nil && t.Identifier != nil {
 		t.Identifier(op.a.ctx, false, op.context.TransferSyntax, data)
@@ -235,8 +241,8 @@ func (op *operation) parse(data []byte) (*dataset.Set, error) {
 	return set, err
 }
 
-// refuseStore answers a C-STORE sub-operation that a peer runs on this very
-// association although no role for it was negotiated.
+// refuseStore answers a C-STORE sub-operation that the peer performs on this association, although
+// no role for it was negotiated.
 func (op *operation) refuseStore(m *message) error {
 	op.a.unclean = true
 	return op.a.upper.sendMessage(m.contextID, &CommandSet{
@@ -248,11 +254,10 @@ func (op *operation) refuseStore(m *message) error {
 	}, nil, op.a.maxLength)
 }
 
-// cancel sends C-CANCEL-RQ and reads on to the final response (PS3.7 sections
-// 9.1.2.1.12 and 9.3.2.3): responses that were on their way still come, and the
-// final one may be a success that the cancel did not overtake. A peer that goes
-// on beyond Limits.CancelGrace or MaxAfterCancel is aborted. The result is the
-// final response, or nil where it did not come.
+// cancel sends C-CANCEL-RQ and reads to the final response (PS3.7 sections 9.1.2.1.12 and 9.3.2.3).
+// Responses that are under way still arrive, and the final one may be a success that the peer sent
+// before it read the request. A peer that continues beyond Limits.CancelGrace or MaxAfterCancel is
+// aborted. cancel returns the final response, or nil if it did not arrive.
 func (op *operation) cancel() *message {
 	if !op.running {
 		return nil

@@ -12,22 +12,21 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// Server accepts associations and serves their operations. Its fields are read
-// from the first Serve or ServeConn on and must not be changed then.
+// Server accepts associations and serves their operations. The exported fields must not change
+// after the first call of Serve or ServeConn.
 type Server struct {
-	// AETitle is the called AE title to answer to; others are rejected with
-	// (1,1,7). Empty answers to any.
+	// AETitle is the called AE title that the server answers to. It rejects any other with result
+	// 1, source 1, reason 7. An empty AETitle accepts every called AE title.
 	AETitle string
-	// Contexts are the abstract syntaxes to accept, each with its transfer syntaxes
-	// in order of preference.
+	// Contexts lists the abstract syntaxes to accept, each with its transfer syntaxes in order of
+	// preference.
 	Contexts []Context
 	Handler  Handler
-	// Timeouts: ACSE bounds the wait for A-ASSOCIATE-RQ (the ARTIM timer of PS3.8
-	// section 9.1.5), DIMSE the time between two requests of an association and
-	// within one, Network as in Config.
+	// Timeouts: ACSE bounds the wait for A-ASSOCIATE-RQ (the ARTIM timer of PS3.8 section 9.1.5),
+	// DIMSE the time between and within the requests of an association. Network is as in Config.
 	Timeouts Timeouts
 	Limits   Limits
-	// Admit, where set, may refuse an association that would otherwise be accepted.
+	// Admit, if not nil, can refuse an association that would otherwise be accepted.
 	Admit func(called, calling string) *RejectError
 	Trace *Trace
 
@@ -38,34 +37,33 @@ type Server struct {
 	wait      sync.WaitGroup
 }
 
-// Handler serves operations; a nil function answers 0211 (unrecognized
-// operation). The context is done when C-CANCEL-RQ comes for the operation or the
-// association ends. Functions run on a goroutine of their own, one an
-// association.
+// Handler serves operations. An operation whose function is nil is answered with 0211 (unrecognized
+// operation). The context is done when C-CANCEL-RQ arrives for the operation or the association
+// ends. Each function runs on a goroutine of its own; an association runs one at a time.
 type Handler struct {
 	Echo func(ctx context.Context, r *Request) Status
-	// Find calls match for each match, and returns the final status. An error of
-	// match means that the association is gone.
+	// Find calls match for each match and returns the final status. An error from match means that
+	// the response could not be sent.
 	Find func(ctx context.Context, r *Request, match func(*dicom.Dataset) error) Status
-	// Move calls pending for each pending response, and returns the final one.
+	// Move calls pending for each pending response and returns the final response.
 	Move  func(ctx context.Context, r *Request, pending func(MoveReport) error) MoveReport
 	Store func(ctx context.Context, r *Request) Status
 }
 
-// Request is one operation asked of a Server.
+// Request is one operation that a requestor asks of a Server.
 type Request struct {
 	CalledAETitle, CallingAETitle string
 	Remote                        net.Addr
 	AbstractSyntax                string
 	TransferSyntax                dataset.TransferSyntax
 	Command                       CommandSet
-	// Data is the identifier or data set, encoded in TransferSyntax; nil where the
-	// request has none.
+	// Data is the identifier or data set, encoded in TransferSyntax. It is nil if the request has
+	// none.
 	Data []byte
 }
 
-// Serve accepts connections on l until Close, which makes it return
-// net.ErrClosed, or until accepting fails. It takes over l.
+// Serve accepts connections on l and serves each on a goroutine of its own. It returns
+// net.ErrClosed after Close, or the error of l.Accept. Serve owns l.
 func (s *Server) Serve(l net.Listener) error {
 	s.mu.Lock()
 	if s.closed {
@@ -87,8 +85,7 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 }
 
-// ServeConn serves one connection until its association ends. It takes over
-// conn.
+// ServeConn serves one connection and returns when its association has ended. It owns conn.
 func (s *Server) ServeConn(conn net.Conn) {
 	limits := s.Limits.withDefaults()
 	u := &upperLayer{
@@ -122,8 +119,8 @@ func (s *Server) ServeConn(conn net.Conn) {
 	})
 }
 
-// Close stops listening, aborts what is running and waits for its goroutines,
-// handlers included.
+// Close stops listening, aborts the open associations and waits for all goroutines of the server,
+// including the handlers.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true

@@ -7,14 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unacknowledged reports whether the peer's machine has yet to acknowledge bytes that were sent; where the kernel does not
-// tell, it has not.
+// unacknowledged reports whether the peer's system has yet to acknowledge bytes that were sent. It
+// is false if the kernel cannot say.
 func unacknowledged(conn net.Conn) bool { return queueNotEmpty(conn, unix.SIOCOUTQ) }
 
-// unread reports whether bytes of the peer have arrived that nobody has read; where the kernel does not tell, none have.
+// unread reports whether bytes from the peer have arrived that nothing has read. It is false if the
+// kernel cannot say.
 func unread(conn net.Conn) bool { return queueNotEmpty(conn, unix.SIOCINQ) }
 
-// queued reports whether there is anything in the queue of the socket that request asks for.
+// queueNotEmpty reports whether the socket queue whose length request returns holds bytes.
 func queueNotEmpty(conn net.Conn, request uint) bool {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
@@ -33,18 +34,17 @@ func queueNotEmpty(conn net.Conn, request uint) bool {
 	return err == nil && bytes > 0
 }
 
-// tcpQuickACK is TCP_QUICKACK, which package syscall does not name on every
-// architecture.
+// tcpQuickACK is TCP_QUICKACK. Package syscall does not define it for every architecture.
 const tcpQuickACK = 12
 
 // Values of TCP_QUICKACK.
 const (
-	ackNext = 1 // what has arrived is acknowledged at once, and so is what arrives next
-	ackNow  = 2 // the former alone: an acknowledgement for each segment would cost both sides more than it is good for
+	ackNext = 1 // acknowledge at once what has arrived and what arrives next
+	ackNow  = 2 // acknowledge what has arrived only: an acknowledgement for each segment costs both sides more than it gains
 )
 
-// quickACK gives a function that sets TCP_QUICKACK; nil where there is none. The kernel forgets ackNext, so it is repeated
-// before every read.
+// quickACK returns a function that sets TCP_QUICKACK, or nil if conn has no such option. The kernel
+// resets ackNext by itself, so it must be set before every read.
 func quickACK(conn net.Conn) func(mode int) {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {

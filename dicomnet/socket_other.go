@@ -8,7 +8,7 @@ func unacknowledged(net.Conn) bool { return false }
 
 func unread(net.Conn) bool { return false }
 
-// Nothing acknowledges by order here.
+// Values of the mode that quickACK takes; without TCP_QUICKACK they have no effect.
 const ackNext, ackNow = 1, 2
 
 func quickACK(net.Conn) func(mode int) { return nil }

@@ -1,9 +1,9 @@
 package dicomnet
 
-// Model is a Query/Retrieve information model: its three SOP classes.
+// Model is a Query/Retrieve information model, given by the UIDs of its three SOP classes.
 type Model struct{ Find, Move, Get string }
 
-// The information models of PS3.4 annex C.
+// Information models of PS3.4 annex C.
 var (
 	StudyRoot = Model{
 		Find: "1.2.840.10008.5.1.4.1.2.2.1",
@@ -17,5 +17,5 @@ var (
 	}
 )
 
-// VerificationSOPClass is the SOP class of C-ECHO (PS3.4 annex A).
+// VerificationSOPClass is the UID of the SOP class of C-ECHO (PS3.4 annex A).
 const VerificationSOPClass = "1.2.840.10008.1.1"

@@ -5,7 +5,7 @@ import "fmt"
 // Status is a DIMSE status code (PS3.7 annex C).
 type Status uint16
 
-// Statuses that this package itself compares with or sends.
+// Statuses that this package compares with or sends.
 const (
 	StatusSuccess              Status = 0x0000
 	StatusPending              Status = 0xFF00
@@ -22,11 +22,11 @@ const (
 	StatusUnableToProcess      Status = 0xC000
 )
 
-// StatusClass is the class of a status; everything but pending is final.
+// StatusClass is the class of a status. All classes but ClassPending are final.
 type StatusClass int
 
-// The classes of PS3.7 section C.1 and, last, codes that no class covers: final,
-// and to be taken as a failure.
+// Classes of PS3.7 section C.1. ClassUnknown is for codes that no class covers; they are final and
+// count as a failure.
 const (
 	ClassSuccess StatusClass = iota
 	ClassPending
@@ -36,8 +36,7 @@ const (
 	ClassUnknown
 )
 
-// Class tells the class by the ranges of PS3.7 annex C and PS3.4 tables C.4-1 and
-// C.4-2.
+// Class returns the class by the ranges of PS3.7 annex C and PS3.4 tables C.4-1 and C.4-2.
 func (s Status) Class() StatusClass {
 	switch {
 	case s == StatusSuccess:
@@ -57,11 +56,11 @@ func (s Status) Class() StatusClass {
 // Pending reports whether more responses follow.
 func (s Status) Pending() bool { return s.Class() == ClassPending }
 
-// String is the code as four upper-case hexadecimal digits.
+// String returns the code as four upper-case hexadecimal digits.
 func (s Status) String() string { return fmt.Sprintf("%04X", uint16(s)) }
 
-// Meaning is the standard's own meaning of the code for the operation op, and a
-// sentence about its class where the standard gives none.
+// Meaning returns the standard's meaning of the code for the operation op. If the standard has
+// none, it describes the class.
 func (s Status) Meaning(op Step) string {
 	if op == StepMove {
 		if text, ok := moveMeanings[s]; ok {
@@ -141,9 +140,9 @@ var moveMeanings = map[Status]string{
 	0xFE00: "sub-operations terminated due to cancel indication",
 }
 
-// StatusDetail is what a response may say beside its status (PS3.7 annex C).
-// Free text of the peer is sanitised: printable ASCII only. It may still hold
-// patient data and belongs into debug logs alone.
+// StatusDetail holds the elements that describe a status in a response (PS3.7 annex C).
+// ErrorComment is sanitised free text of the peer: printable ASCII only. It may still contain
+// patient data and belongs in debug logs only.
 type StatusDetail struct {
 	ErrorComment      string
 	ErrorID           uint16

@@ -2,19 +2,19 @@ package dicomnet
 
 import "context"
 
-// StoreRequest is one C-STORE: a sub-operation of a C-MOVE or one that stands
-// alone.
+// StoreRequest is one C-STORE request, alone or a sub-operation of a C-MOVE.
 type StoreRequest struct {
 	SOPClassUID, SOPInstanceUID string
 	// Data is the data set, encoded in the transfer syntax accepted for SOPClassUID.
 	Data []byte
-	// MoveOriginatorAETitle and -MessageID name the C-MOVE; "" outside one.
+	// MoveOriginatorAETitle and MoveOriginatorMessageID identify the C-MOVE; they are empty outside
+	// one.
 	MoveOriginatorAETitle   string
 	MoveOriginatorMessageID uint16
 }
 
-// Store is C-STORE (PS3.7 section 9.1.1). A status that is neither success nor a
-// warning comes with an *OpError around a *StatusError.
+// Store performs C-STORE (PS3.7 section 9.1.1). If the status is neither success nor a warning, the
+// error is an *OpError whose cause is a *StatusError.
 func (a *Association) Store(ctx context.Context, r StoreRequest) (Status, error) {
 	op, err := a.begin(ctx, StepStore, r.SOPClassUID, CommandSet{
 		CommandField:            CStoreRQ,

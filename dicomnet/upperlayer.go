@@ -10,42 +10,41 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// upper is the Upper Layer service of one association, either side: the state
-// machine of PS3.8 section 9.2 over a link. Its two halves may run on two
-// goroutines: receive on the one that reads, the sending calls on another.
+// upperLayer is the Upper Layer service of one association, for either side: the state machine of
+// PS3.8 section 9.2 over a link. One goroutine may receive while another sends.
 //
-// Sta13, awaiting transport connection close, is passed through by closing: what
-// the ARTIM timer would bound is not waited for.
+// It passes through Sta13 (awaiting transport connection close) by closing, and does not wait for
+// what the ARTIM timer would bound.
 type upperLayer struct {
 	link     *link
 	limits   Limits
 	acceptor bool
 	trace    *Trace
-	ctx      context.Context // of the trace
-	idle     bool            // no operation has had an answer since the association was handed on
+	ctx      context.Context // passed to the trace
+	idle     bool            // no operation has had a response since the association was rebound
 
 	mu      sync.Mutex
 	state   state
 	outcome string
-	err     error // the first that ended the association
+	err     error // the first error that ended the association
 	writeMu sync.Mutex
 }
 
-// indication is what receive has for its caller.
+// indication is the result of receive.
 type indication struct {
 	action action
 	pdu    pdu.PDU
-	data   []byte // the body of a P-DATA-TF; refers to the link's buffer
+	data   []byte // the body of a P-DATA-TF; refers to the buffer of the link
 }
 
-// step runs the state table on e. An empty cell is a fault of this package's own
-// callers and is answered as the table answers invalid PDUs.
+// step applies e to the state table. An empty cell is a mistake of this package and gives a
+// ProtocolError, or ErrClosed after the end of the association.
 func (u *upperLayer) step(e event) (action, error) {
 	_, a, err := u.stepWithState(e)
 	return a, err
 }
 
-// stepFrom is step, and tells the state before it.
+// stepWithState is step. It returns the state before e as well.
 func (u *upperLayer) stepWithState(e event) (before state, a action, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -55,7 +54,7 @@ func (u *upperLayer) stepWithState(e event) (before state, a action, err error) 
 		if before == sta1 || before == sta13 {
 			return before, 0, ErrClosed
 		}
-		return before, 0, &ProtocolError{Detail: e.String() + " is not possible in " + before.String()}
+		return before, 0, &ProtocolError{Detail: e.String() + " is not allowed in " + before.String()}
 	}
 	u.state = t.next
 	return before, t.action, nil
@@ -67,8 +66,8 @@ func (u *upperLayer) inState(s state) bool {
 	return u.state == s
 }
 
-// finish closes the transport connection and notes how the association ended;
-// only the first call's word counts.
+// finish closes the transport connection and records how the association ended. Only the outcome of
+// the first call counts.
 func (u *upperLayer) finish(outcome string, err error) {
 	u.mu.Lock()
 	u.state = sta1
@@ -79,7 +78,7 @@ func (u *upperLayer) finish(outcome string, err error) {
 	_ = u.link.conn.Close()
 }
 
-// send issues a local primitive that is answered by sending b.
+// send issues the local primitive e, whose action is to send p.
 func (u *upperLayer) send(e event, p pdu.PDU) error {
 	if _, err := u.step(e); err != nil {
 		return err
@@ -98,15 +97,15 @@ func (u *upperLayer) send(e event, p pdu.PDU) error {
 	return u.connectionLost(err)
 }
 
-// refusedByTLS ends the association for an alert that came in place of the first
-// PDU: TLS 1.3 tells a client only then that its certificate was refused.
+// refusedByTLS ends the association because of an alert in place of the first PDU: TLS 1.3 reports
+// a rejected client certificate to the client only then.
 func (u *upperLayer) refusedByTLS(alert error) error {
 	err := &TLSError{Err: alert}
 	u.finish("failed", err)
 	return err
 }
 
-// sendData issues a P-DATA request for the P-DATA-TF PDUs that b holds.
+// sendData issues a P-DATA request. b contains whole P-DATA-TF PDUs.
 func (u *upperLayer) sendData(b []byte) error {
 	if _, err := u.step(evtPDataRequest); err != nil {
 		return err
@@ -122,8 +121,8 @@ func (u *upperLayer) sendData(b []byte) error {
 	return u.connectionLost(u.link.write(b, pdus))
 }
 
-// abort issues A-ABORT with what the caller says: after a timeout, a cancel or a
-// peer that breaks the protocol above the PDU layer.
+// abort ends the association with A-ABORT, unless it has ended already: after a timeout, a cancel,
+// or a protocol error above the PDU layer.
 func (u *upperLayer) abort(source pdu.AbortSource, reason pdu.AbortReason, cause error) {
 	if _, err := u.step(evtAbortRequest); err == nil {
 		u.sendFinal(&pdu.Abort{Source: source, Reason: reason})
@@ -135,20 +134,21 @@ func (u *upperLayer) abort(source pdu.AbortSource, reason pdu.AbortReason, cause
 	u.finish(outcome, cause)
 }
 
-// fail aborts for a peer that broke the protocol and gives the error to report.
+// fail aborts because the peer broke the protocol, and returns the error.
 func (u *upperLayer) fail(reason pdu.AbortReason, detail string) error {
 	err := &ProtocolError{Detail: detail, Abort: byte(reason)}
 	u.abort(pdu.SourceProvider, reason, err)
 	return err
 }
 
-// exceed aborts for a peer that went over a limit.
+// exceedLimit aborts because the peer exceeded a limit, and returns the error.
 func (u *upperLayer) exceedLimit(what string, limit int64) error {
 	err := &LimitError{What: what, Max: limit}
 	u.abort(pdu.SourceUser, pdu.ReasonNotSpecified, err)
 	return err
 }
 
+// sendFinal sends an A-ABORT as the last PDU and ignores errors.
 func (u *upperLayer) sendFinal(p pdu.PDU) {
 	u.tracePDU(true, p.Type(), 4)
 	u.writeMu.Lock()
@@ -156,9 +156,9 @@ func (u *upperLayer) sendFinal(p pdu.PDU) {
 	u.link.writeFinal(p.Append(nil))
 }
 
-// receive reads one PDU and runs the state table on it. What the table answers
-// by itself is done; what ends the association comes back as an error, with the
-// connection closed. *TimeoutError and errInterrupted leave it open.
+// receive reads one PDU and applies it to the state table. If the association ends, it returns the
+// reason as an error, with the connection closed. *TimeoutError and errInterrupted leave the
+// connection open.
 func (u *upperLayer) receive(until *deadline) (indication, error) {
 	t, body, err := u.link.readPDU(until, u.limits.MaxReceivedPDULength)
 	if err != nil {
@@ -175,6 +175,7 @@ func (u *upperLayer) receive(until *deadline) (indication, error) {
 	return u.apply(eventOfPDU[t], p, nil)
 }
 
+// eventOfPDU maps PDU types to the events of their arrival.
 var eventOfPDU = map[pdu.Type]event{
 	pdu.TypeAssociateRQ: evtAssociateRQ,
 	pdu.TypeAssociateAC: evtAssociateAC,
@@ -185,6 +186,8 @@ var eventOfPDU = map[pdu.Type]event{
 	pdu.TypeAbort:       evtAbort,
 }
 
+// apply applies the arrival of a PDU to the state table and performs the action. data is the body
+// of a P-DATA-TF, p any other PDU.
 func (u *upperLayer) apply(e event, p pdu.PDU, data []byte) (indication, error) {
 	before, a, err := u.stepWithState(e)
 	if err != nil {
@@ -220,7 +223,7 @@ func (u *upperLayer) currentState() state {
 	return u.state
 }
 
-// receiveFailed turns a failed read into the event that it is and its error.
+// receiveFailed applies a failed read to the state table and returns the error to report.
 func (u *upperLayer) receiveFailed(t pdu.Type, err error) error {
 	var format *pdu.FormatError
 	var timeout *TimeoutError
@@ -235,10 +238,12 @@ func (u *upperLayer) receiveFailed(t pdu.Type, err error) error {
 	return u.connectionLost(err)
 }
 
+// invalidPDU aborts because of a PDU that is not acceptable. If it is the first one and of no known
+// type, the error says what the peer speaks instead.
 func (u *upperLayer) invalidPDU(t pdu.Type, format *pdu.FormatError) error {
 	err := &ProtocolError{Detail: format.Detail, Abort: byte(format.Reason)}
 	if s := u.currentState(); (s == sta5 || s == sta2) && !t.Known() {
-		// 15H and 16H begin a TLS alert and a TLS handshake record.
+		// 15H and 16H start a TLS alert and a TLS handshake record.
 		if t == 0x15 || t == 0x16 {
 			err.Err = ErrTLSExpected
 		} else {
@@ -253,7 +258,7 @@ func (u *upperLayer) invalidPDU(t pdu.Type, format *pdu.FormatError) error {
 	return err
 }
 
-// releasedByPeer answers an A-RELEASE-RQ in Sta6 and closes.
+// acceptRelease answers an A-RELEASE-RQ received in Sta6 and closes.
 func (u *upperLayer) acceptRelease() error {
 	if err := u.send(evtReleaseResponse, &pdu.ReleaseRP{}); err != nil {
 		return err
@@ -262,7 +267,8 @@ func (u *upperLayer) acceptRelease() error {
 	return ErrReleased
 }
 
-// lost notes that the transport connection ended, if err says so.
+// connectionLost ends the association if err means that the transport connection is gone. It
+// returns the error to report.
 func (u *upperLayer) connectionLost(err error) error {
 	var timeout *TimeoutError
 	if err == nil || errors.Is(err, errInterrupted) || errors.As(err, &timeout) {
@@ -270,7 +276,7 @@ func (u *upperLayer) connectionLost(err error) error {
 	}
 	lost := &lostError{err}
 	if s := u.currentState(); s == sta7 || s == sta11 {
-		// Many peers close instead of answering A-RELEASE-RQ, also where they have sent one, too.
+		// Many peers close instead of answering A-RELEASE-RQ, even if they have sent one as well.
 		u.finish("released", nil)
 		return lost
 	}
@@ -283,16 +289,16 @@ func (u *upperLayer) connectionLost(err error) error {
 	return lost
 }
 
-// lostError is ErrConnectionLost with its cause kept off the text: that may hold
-// an address.
+// lostError is ErrConnectionLost. It keeps the text of its cause, which may contain an address, out
+// of its own.
 type lostError struct{ cause error }
 
 func (e *lostError) Error() string        { return ErrConnectionLost.Error() }
 func (e *lostError) Is(target error) bool { return target == ErrConnectionLost }
 func (e *lostError) Unwrap() error        { return e.cause }
 
-// isTLSAlert tells a fatal alert of the peer from other failed reads. crypto/tls
-// gives alerts no exported type outside QUIC, only this prefix.
+// isTLSAlert reports whether err is a fatal TLS alert of the peer. Outside QUIC, crypto/tls exports
+// no type for alerts, only this prefix.
 func isTLSAlert(err error) bool {
 	return strings.Contains(err.Error(), "tls: ")
 }
@@ -309,8 +315,8 @@ func (u *upperLayer) traceCommand(sent bool, c *CommandSet) {
 	}
 }
 
-// traceEnded completes s and hands it to the trace. Only the goroutine that
-// reads may call it, when it has read for the last time.
+// traceEnded completes s and calls Trace.Ended. Only the reading goroutine may call it, after its
+// last read.
 func (u *upperLayer) traceEnded(s Summary) {
 	u.mu.Lock()
 	s.Outcome, s.Err = u.outcome, u.err

@@ -108,7 +108,7 @@ const maxKeptModalities = 16
 
 func (c *collector) readModalities(set *dataset.Set) []string {
 	raw, _ := set.Bytes(tag.ModalitiesInStudy)
-	isCS := set.IsOf(tag.ModalitiesInStudy, "CS") // the same bytes may mean something else in another VR
+	isCS := set.HasVR(tag.ModalitiesInStudy, "CS") // the same bytes may mean something else in another VR
 	if isCS {
 		for i := range c.modalities {
 			if kept := &c.modalities[i]; kept.raw == string(raw) {

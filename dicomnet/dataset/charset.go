@@ -9,31 +9,33 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
-// characterSet is what a Specific Character Set (0008,0005) means (PS3.3 section C.12.1.1.2).
+// characterSet is the meaning of a value of Specific Character Set (0008,0005) (PS3.3 section
+// C.12.1.1.2).
 type characterSet struct {
-	// whole is an encoding that stands for itself, without code extensions; utf8 is ISO_IR 192.
-	whole encoding.Encoding
-	utf8  bool
+	// standalone is an encoding without code extensions, nil if there is none. utf8 is ISO_IR 192.
+	standalone encoding.Encoding
+	utf8       bool
 
-	// Else G0 and G1 as they are at the start of each value, G1 nil in the default repertoire; and the sets that escape
-	// sequences may bring in.
+	// For all others: the sets that are in G0 and G1 at the start of each value (G1 is nil in the
+	// default repertoire), and the sets that escape sequences may designate.
 	g0, g1     *codeSet
 	extensions []*codeSet
 
-	unknown bool // a term was none
+	unknown bool // one of the terms is unknown
 }
 
 var (
 	defaultRepertoire = &characterSet{g0: ascii}
 	unknownRepertoire = &characterSet{g0: ascii, unknown: true}
 	isoIR192          = &characterSet{utf8: true, g0: ascii}
-	gb18030           = &characterSet{whole: simplifiedchinese.GB18030, g0: ascii}
-	gbk               = &characterSet{whole: simplifiedchinese.GBK, g0: ascii}
-	shiftJIS          = &characterSet{whole: japanese.ShiftJIS, g0: ascii}
+	gb18030           = &characterSet{standalone: simplifiedchinese.GB18030, g0: ascii}
+	gbk               = &characterSet{standalone: simplifiedchinese.GBK, g0: ascii}
+	shiftJIS          = &characterSet{standalone: japanese.ShiftJIS, g0: ascii}
 )
 
-// terms has the defined terms of PS3.3 tables C.12-2 to C.12-5 and what senders write for them, all without what is
-// neither letter nor digit and in upper case: "ISO_IR 100", "ISO-IR-100" and "ISO IR 100" are one.
+// terms holds the defined terms of PS3.3 tables C.12-2 to C.12-5 and common variants that senders
+// write. The keys are in upper case and have only letters and digits: "ISO_IR 100", "ISO-IR-100"
+// and "ISO IR 100" are one key.
 var terms = func() map[string]*characterSet {
 	m := map[string]*characterSet{
 		"ISOIR192": isoIR192, "ISO2022IR192": isoIR192, "UTF8": isoIR192, "ISO10646": isoIR192,
@@ -86,8 +88,8 @@ var terms = func() map[string]*characterSet {
 	return m
 }()
 
-// term looks one value of Specific Character Set up.
-func term(value []byte) (*characterSet, bool) {
+// lookupTerm returns the character set of one value of Specific Character Set.
+func lookupTerm(value []byte) (*characterSet, bool) {
 	var key [24]byte
 	n := 0
 	for _, c := range value {
@@ -109,13 +111,13 @@ func term(value []byte) (*characterSet, bool) {
 	return cs, ok
 }
 
-// maxTerms is more than there are sets to combine.
+// maxTerms is more than the number of sets that can be combined.
 const maxTerms = 32
 
-// parseCharacterSet reads the value of Specific Character Set. A single term costs no allocation.
+// parseCharacterSet parses the value of Specific Character Set. A single term costs no allocation.
 func parseCharacterSet(value []byte) *characterSet {
 	first, rest, several := bytes.Cut(value, []byte{'\\'})
-	cs, ok := term(first)
+	cs, ok := lookupTerm(first)
 	if !ok {
 		cs = unknownRepertoire
 	}
@@ -129,12 +131,12 @@ func parseCharacterSet(value []byte) *characterSet {
 	}
 	for n := 1; several && n < maxTerms; n++ {
 		first, rest, several = bytes.Cut(rest, []byte{'\\'})
-		more, ok := term(first)
+		more, ok := lookupTerm(first)
 		switch {
 		case !ok:
 			combined.unknown = true
 		case !more.extensible() && combined.g1 == nil:
-			return more // not allowed behind a term, but all of them hold ASCII and the sender means it
+			return more // not allowed after another term, but it includes ASCII and is evidently what the sender means
 		case more.extensible():
 			combined.extensions = append(combined.extensions, more.g0)
 			combined.extensions = append(combined.extensions, more.extensions...)
@@ -146,20 +148,22 @@ func parseCharacterSet(value []byte) *characterSet {
 	return &combined
 }
 
-// extensible reports whether code extensions may follow.
-func (cs *characterSet) extensible() bool { return cs.whole == nil && !cs.utf8 }
+// extensible reports whether code extensions are allowed.
+func (cs *characterSet) extensible() bool { return cs.standalone == nil && !cs.utf8 }
 
-// fallbackG1 is the set that is meant by bytes above 7F where nothing is designated to G1: that of the first extension.
-func (cs *characterSet) fallbackG1() *codeSet {
+// assumedG1 returns the set to assume for bytes above 7F while no set is designated to G1: that of
+// the first code extension that uses G1, nil if there is none.
+func (cs *characterSet) assumedG1() *codeSet {
 	for _, set := range cs.extensions {
-		if set.g1 != "" {
+		if set.escapeG1 != "" {
 			return set
 		}
 	}
 	return nil
 }
 
-// characterSet is that of the item, or of what it is in (PS3.5 section 7.5.3).
+// characterSet returns the character set of the item, or else of the enclosing item or data set
+// (PS3.5 section 7.5.3).
 func (s *Set) characterSet() *characterSet {
 	if s.cs != nil {
 		return s.cs
@@ -168,7 +172,7 @@ func (s *Set) characterSet() *characterSet {
 	if s.parent != nil {
 		s.cs = s.parent.characterSet()
 	}
-	if e := s.find(number(tag.SpecificCharacterSet)); e != nil {
+	if e := s.find(tagNumber(tag.SpecificCharacterSet)); e != nil {
 		value := bytes.Trim(s.value(e), " \x00")
 		switch t := e.vr.traits(); {
 		case t != nil && t.class != classText && t.class != classUnknown:
@@ -178,7 +182,7 @@ func (s *Set) characterSet() *characterSet {
 		}
 	}
 	if s.cs.unknown {
-		s.warned(CharacterSetUnknown)
+		s.addWarning(CharacterSetUnknown)
 	}
 	return s.cs
 }

@@ -10,8 +10,8 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// names are a Patient Name in the character sets that PACS answer in most, one of each way of decoding.
-var names = []struct{ characterSet, text string }{
+// nameVectors hold a person name in common character sets, one for each way of decoding.
+var nameVectors = []struct{ characterSet, text string }{
 	{"", "Adams^John Robert Quincy^^Rev."},
 	{"ISO_IR 100", "Müller-Lüdenscheidt^Jürgen^^Dr."},
 	{"ISO_IR 144", "Люксембург^Роза^Эдуардовна"},
@@ -21,7 +21,8 @@ var names = []struct{ characterSet, text string }{
 	{`\ISO 2022 IR 149`, "Hong^Gildong=洪^吉洞=홍^길동"},
 }
 
-func named(characterSet, text string) *dicom.Dataset {
+// patientNamed returns a data set with a Specific Character Set and a Patient's Name.
+func patientNamed(characterSet, text string) *dicom.Dataset {
 	return &dicom.Dataset{Elements: []*dicom.Element{
 		dataset.Text(tag.SpecificCharacterSet, strings.Split(characterSet, `\`)...),
 		dataset.Text(tag.PatientName, text),
@@ -29,9 +30,9 @@ func named(characterSet, text string) *dicom.Dataset {
 }
 
 func BenchmarkDecodeText(b *testing.B) {
-	for _, v := range names {
+	for _, v := range nameVectors {
 		b.Run(v.characterSet, func(b *testing.B) {
-			encoded, err := dataset.Encode(named(v.characterSet, v.text), dataset.ImplicitVRLittleEndian)
+			encoded, err := dataset.Encode(patientNamed(v.characterSet, v.text), dataset.ImplicitVRLittleEndian)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -50,9 +51,9 @@ func BenchmarkDecodeText(b *testing.B) {
 }
 
 func BenchmarkEncodeText(b *testing.B) {
-	for _, v := range names {
+	for _, v := range nameVectors {
 		b.Run(v.characterSet, func(b *testing.B) {
-			ds := named(v.characterSet, v.text)
+			ds := patientNamed(v.characterSet, v.text)
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := dataset.Encode(ds, dataset.ImplicitVRLittleEndian); err != nil {

@@ -11,29 +11,30 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-func TestCharacterSetsBothWays(t *testing.T) {
+func TestTextVectorsAreDecodedAndEncoded(t *testing.T) {
 	t.Parallel()
-	for _, v := range exactly {
+	for _, v := range roundTripVectors {
 		t.Run(v.origin, func(t *testing.T) {
 			t.Parallel()
-			assert.Equal(t, v.text, read(t, v.characterSet, v.tag, v.bytes), "decoded")
-			assert.Equal(t, pad(v.bytes), write(t, v.characterSet, v.tag, v.text), "encoded")
+			assert.Equal(t, v.text, decodeText(t, v.characterSet, v.tag, v.bytes), "decoded")
+			assert.Equal(t, pad(v.bytes), encodeText(t, v.characterSet, v.tag, v.text), "encoded")
 		})
 	}
 }
 
-func TestCharacterSetsReading(t *testing.T) {
+func TestTextVectorsAreDecoded(t *testing.T) {
 	t.Parallel()
-	for _, v := range oneWay {
+	for _, v := range decodeOnlyVectors {
 		t.Run(v.origin, func(t *testing.T) {
 			t.Parallel()
-			assert.Equal(t, v.text, read(t, v.characterSet, v.tag, v.bytes))
+			assert.Equal(t, v.text, decodeText(t, v.characterSet, v.tag, v.bytes))
 		})
 	}
 }
 
-// What the standard leaves open is read as it is usually meant, and told.
-func TestGuessedText(t *testing.T) {
+// TestDecodeTextAssumesTheLikelyCharacterSetAndWarns covers bytes whose meaning the standard leaves
+// open.
+func TestDecodeTextAssumesTheLikelyCharacterSetAndWarns(t *testing.T) {
 	t.Parallel()
 	const assumed, unknown, undecodable, malformed = dataset.CharacterSetAssumed, dataset.CharacterSetUnknown,
 		dataset.TextUndecodable, dataset.ValueMalformed
@@ -43,42 +44,42 @@ func TestGuessedText(t *testing.T) {
 		bytes, text  string
 		warnings     dataset.Warning
 	}{
-		{"absent, Latin-1", "-", "M\xfcller", "Müller", assumed},
-		{"absent, UTF-8", "-", "M\xc3\xbcller", "Müller", assumed},
-		{"absent, ASCII", "-", "Muller", "Muller", 0},
-		{"empty, Latin-1", "", "M\xfcller", "Müller", assumed},
-		{"ISO_IR 6, UTF-8", "ISO_IR 6", "M\xc3\xbcller", "Müller", assumed},
-		{"absent, quotes of Windows", "-", "\x84M\xfcller\x93", "„Müller“", assumed},
-		{"unknown, Latin-1", "ISO_IR 999", "M\xfcller", "Müller", assumed | unknown},
-		{"unknown, UTF-8", "KLINGON", "M\xc3\xbcller", "Müller", assumed | unknown},
-		{"unknown, ASCII", "KLINGON", "Muller", "Muller", 0},
-		{"unknown among known", `ISO 2022 IR 100\ISO 2022 IR 146`, "M\xfcller", "Müller", unknown},
-		{"unknown and longer than any term", strings.Repeat("X", 40), "M\xfcller", "Müller", assumed | unknown},
-		{"nothing but signs", "???", "M\xfcller", "Müller", assumed | unknown},
-		{"ISO_IR 100, dash of Windows", "ISO_IR 100", "CT \x96 MR", "CT – MR", assumed},
-		{"ISO_IR 100, a byte that Windows does not have either", "ISO_IR 100", "CT \x81", "CT \ufffd", undecodable},
+		{"absent, ISO_IR 100 bytes", "-", "M\xfcller", "Müller", assumed},
+		{"absent, UTF-8 bytes", "-", "M\xc3\xbcller", "Müller", assumed},
+		{"absent, ASCII bytes", "-", "Muller", "Muller", 0},
+		{"empty, ISO_IR 100 bytes", "", "M\xfcller", "Müller", assumed},
+		{"ISO_IR 6, UTF-8 bytes", "ISO_IR 6", "M\xc3\xbcller", "Müller", assumed},
+		{"absent, quotes of Windows-1252", "-", "\x84M\xfcller\x93", "„Müller“", assumed},
+		{"unknown term, ISO_IR 100 bytes", "ISO_IR 999", "M\xfcller", "Müller", assumed | unknown},
+		{"unknown term, UTF-8 bytes", "KLINGON", "M\xc3\xbcller", "Müller", assumed | unknown},
+		{"unknown term, ASCII bytes", "KLINGON", "Muller", "Muller", 0},
+		{"unknown term after a known one", `ISO 2022 IR 100\ISO 2022 IR 146`, "M\xfcller", "Müller", unknown},
+		{"unknown term longer than any defined term", strings.Repeat("X", 40), "M\xfcller", "Müller", assumed | unknown},
+		{"unknown term of punctuation", "???", "M\xfcller", "Müller", assumed | unknown},
+		{"ISO_IR 100, dash of Windows-1252", "ISO_IR 100", "CT \x96 MR", "CT – MR", assumed},
+		{"ISO_IR 100, a byte that Windows-1252 does not have", "ISO_IR 100", "CT \x81", "CT \ufffd", undecodable},
 		{"ISO_IR 101, a control byte", "ISO_IR 101", "CT \x96", "CT \ufffd", undecodable},
-		{"ISO_IR 126, a gap", "ISO_IR 126", "\xc4\xd2", "Δ\ufffd", undecodable},
-		{"ISO_IR 13, a gap", "ISO_IR 13", "\xd4\x1b)I\xe0", "ﾔ\ufffd", undecodable},
-		{"ISO_IR 13, really Shift JIS", "ISO_IR 13", "\x8eR\x93c", "山田", assumed},
-		{"ISO_IR 192, broken", "ISO_IR 192", "M\xfcller", "M\ufffdller", undecodable},
-		{"ISO_IR 192, cut off", "ISO_IR 192", "M\xc3", "M\ufffd", undecodable},
+		{"ISO_IR 126, an unassigned code", "ISO_IR 126", "\xc4\xd2", "Δ\ufffd", undecodable},
+		{"ISO_IR 13, an unassigned code", "ISO_IR 13", "\xd4\x1b)I\xe0", "ﾔ\ufffd", undecodable},
+		{"ISO_IR 13, Shift JIS bytes", "ISO_IR 13", "\x8eR\x93c", "山田", assumed},
+		{"ISO_IR 192, invalid UTF-8", "ISO_IR 192", "M\xfcller", "M\ufffdller", undecodable},
+		{"ISO_IR 192, truncated character", "ISO_IR 192", "M\xc3", "M\ufffd", undecodable},
 		{"ISO_IR 192, surrogates", "ISO_IR 192", "\xed\xa0\x80", "\ufffd\ufffd\ufffd", undecodable},
-		{"GB18030, cut off", "GB18030", "\xcd\xf5\xcd", "王\ufffd", undecodable},
-		{"GBK, euro sign of Windows", "GBK", "\x80", "€", 0},
+		{"GB18030, truncated character", "GB18030", "\xcd\xf5\xcd", "王\ufffd", undecodable},
+		{"GBK, euro sign of Windows-936", "GBK", "\x80", "€", 0},
 		{"Korean without escape sequences", "ISO 2022 IR 149", "\xc8\xab", "홍", assumed},
-		{"Korean without escape sequence behind a delimiter", `\ISO 2022 IR 149`, "\x1b$)C\xc8\xab^\xb1\xe6", "홍^길", assumed},
-		{"Korean of Windows", `\ISO 2022 IR 149`, "\x1b$)C\x8c\x63", "똠", assumed},
-		{"Korean, no such character", `\ISO 2022 IR 149`, "\x1b$)C\xc9\xa1\xa0\x20x", "\ufffd\ufffd x", undecodable},
+		{"Korean without an escape sequence after a delimiter", `\ISO 2022 IR 149`, "\x1b$)C\xc8\xab^\xb1\xe6", "홍^길", assumed},
+		{"Korean of Windows-949", `\ISO 2022 IR 149`, "\x1b$)C\x8c\x63", "똠", assumed},
+		{"Korean, unassigned codes", `\ISO 2022 IR 149`, "\x1b$)C\xc9\xa1\xa0\x20x", "\ufffd\ufffd x", undecodable},
 		{"Chinese without escape sequences", "ISO_IR 58", "\xcd\xf5", "王", assumed},
-		{"Chinese, cut off", `\ISO 2022 IR 58`, "\x1b$)A\xcd", "\ufffd", undecodable},
-		{"pydicom, katakana behind a delimiter", `\ISO 2022 IR 13`, "\x1b)I\xd4^\xc0", "ﾔ^ﾀ", assumed},
-		{"kanji, no such character", `\ISO 2022 IR 87`, "\x1b$B//\x7d\x21\x1b(B", "\ufffd\ufffd", undecodable},
-		{"kanji, cut off", `\ISO 2022 IR 87`, "\x1b$B;", "\ufffd", undecodable},
+		{"Chinese, truncated character", `\ISO 2022 IR 58`, "\x1b$)A\xcd", "\ufffd", undecodable},
+		{"pydicom, katakana after a delimiter", `\ISO 2022 IR 13`, "\x1b)I\xd4^\xc0", "ﾔ^ﾀ", assumed},
+		{"kanji, unassigned codes", `\ISO 2022 IR 87`, "\x1b$B//\x7d\x21\x1b(B", "\ufffd\ufffd", undecodable},
+		{"kanji, truncated character", `\ISO 2022 IR 87`, "\x1b$B;", "\ufffd", undecodable},
 		{"unknown escape sequence", "ISO_IR 100", "a\x1b(Zb", "a\ufffdb", undecodable},
-		{"lone escape", "ISO_IR 100", "a\x1b", "a\ufffd", undecodable},
-		{"escape before a character", "ISO_IR 100", "a\x1bb", "a\ufffdb", undecodable},
-		{"cut off escape sequence", "ISO_IR 100", "a\x1b$", "a\ufffd", undecodable},
+		{"ESC at the end", "ISO_IR 100", "a\x1b", "a\ufffd", undecodable},
+		{"ESC before a letter", "ISO_IR 100", "a\x1bb", "a\ufffdb", undecodable},
+		{"truncated escape sequence", "ISO_IR 100", "a\x1b$", "a\ufffd", undecodable},
 		{"control characters", "ISO_IR 100", "a\x07b\x00c", "a b c", malformed},
 		{"C1 controls in UTF-8", "ISO_IR 192", "a\xc2\x85b", "a b", malformed},
 	} {
@@ -98,7 +99,7 @@ func TestGuessedText(t *testing.T) {
 	}
 }
 
-func TestMisspeltTerms(t *testing.T) {
+func TestMisspeltCharacterSetTermsAreRecognized(t *testing.T) {
 	t.Parallel()
 	for term, v := range map[string]struct{ bytes, text string }{
 		"ISO-8859-1":                {"\xe9", "é"},
@@ -135,12 +136,12 @@ func TestMisspeltTerms(t *testing.T) {
 	} {
 		t.Run(term, func(t *testing.T) {
 			t.Parallel()
-			assert.Equal(t, v.text, read(t, term, tag.PatientName, v.bytes))
+			assert.Equal(t, v.text, decodeText(t, term, tag.PatientName, v.bytes))
 		})
 	}
 }
 
-func TestCharacterSetOfAnotherVR(t *testing.T) {
+func TestCharacterSetWithAWrongVRIsUnknown(t *testing.T) {
 	t.Parallel()
 	for _, header := range []string{"\x08\x00\x05\x00US\x02\x00\x64\x00", "\x08\x00\x05\x00SQ\x00\x00\x00\x00\x00\x00"} {
 		set, err := dataset.Parse([]byte(header+"\x10\x00\x10\x00PN\x04\x00J\xe9r "), dataset.ExplicitVRLittleEndian, dataset.Limits{})
@@ -150,8 +151,8 @@ func TestCharacterSetOfAnotherVR(t *testing.T) {
 	}
 }
 
-// PS3.5 section 7.5.3: an item has the character set of what it is in, unless it has its own.
-func TestCharacterSetOfItems(t *testing.T) {
+// PS3.5 section 7.5.3: an item inherits the character set of its data set, unless it has its own.
+func TestItemsInheritTheCharacterSet(t *testing.T) {
 	t.Parallel()
 	set := parse(
 		t,

@@ -10,54 +10,55 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
-// codeSet is one coded character set that ISO/IEC 2022 can designate to G0 or
-// G1. Codes are those of G0 (21 to 7E, 20 to 7F for sets of 96), also where the
-// set is designated to G1.
+// codeSet is a coded character set that ISO/IEC 2022 can designate to G0 or G1. Its codes are those
+// in G0 (21 to 7E, or 20 to 7F for sets of 96), even if it is designated to G1.
 type codeSet struct {
-	g0, g1 string // escape sequences that designate it; those of the standard, which are also written
-	single *singleByte
-	double func() *doubleByte
+	escapeG0, escapeG1 string // the standard's escape sequences that designate the set; the encoder writes them
+	singleByte         *singleByte
+	doubleByte         func() *doubleByte
 }
 
+// singleByte is a set whose characters have one byte.
 type singleByte struct {
-	decode func(code byte) rune // U+FFFD where there is no character
+	decode func(code byte) rune // U+FFFD if the code has no character
 	encode func(r rune) (code byte, ok bool)
 }
 
 // The code sets of PS3.3 tables C.12-2 to C.12-4.
 var (
-	ascii    = &codeSet{g0: "\x1b(B", single: &singleByte{decodeASCII, encodeASCII}}
-	romaji   = &codeSet{g0: "\x1b(J", single: &singleByte{decodeRomaji, encodeRomaji}}     // JIS X 0201, ISO-IR 14
-	katakana = &codeSet{g1: "\x1b)I", single: &singleByte{decodeKatakana, encodeKatakana}} // JIS X 0201, ISO-IR 13
+	ascii    = &codeSet{escapeG0: "\x1b(B", singleByte: &singleByte{decodeASCII, encodeASCII}}
+	romaji   = &codeSet{escapeG0: "\x1b(J", singleByte: &singleByte{decodeRomaji, encodeRomaji}}     // JIS X 0201, ISO-IR 14
+	katakana = &codeSet{escapeG1: "\x1b)I", singleByte: &singleByte{decodeKatakana, encodeKatakana}} // JIS X 0201, ISO-IR 13
 
-	latin1   = upperHalf("\x1b-A", charmap.ISO8859_1)
-	latin2   = upperHalf("\x1b-B", charmap.ISO8859_2)
-	latin3   = upperHalf("\x1b-C", charmap.ISO8859_3)
-	latin4   = upperHalf("\x1b-D", charmap.ISO8859_4)
-	cyrillic = upperHalf("\x1b-L", charmap.ISO8859_5)
-	arabic   = upperHalf("\x1b-G", charmap.ISO8859_6)
-	greek    = upperHalf("\x1b-F", charmap.ISO8859_7)
-	hebrew   = upperHalf("\x1b-H", charmap.ISO8859_8)
-	latin5   = upperHalf("\x1b-M", charmap.ISO8859_9)
-	latin9   = upperHalf("\x1b-b", charmap.ISO8859_15)
-	thai     = upperHalf("\x1b-T", charmap.Windows874) // TIS 620 above 9F
+	latin1   = rightHalf("\x1b-A", charmap.ISO8859_1)
+	latin2   = rightHalf("\x1b-B", charmap.ISO8859_2)
+	latin3   = rightHalf("\x1b-C", charmap.ISO8859_3)
+	latin4   = rightHalf("\x1b-D", charmap.ISO8859_4)
+	cyrillic = rightHalf("\x1b-L", charmap.ISO8859_5)
+	arabic   = rightHalf("\x1b-G", charmap.ISO8859_6)
+	greek    = rightHalf("\x1b-F", charmap.ISO8859_7)
+	hebrew   = rightHalf("\x1b-H", charmap.ISO8859_8)
+	latin5   = rightHalf("\x1b-M", charmap.ISO8859_9)
+	latin9   = rightHalf("\x1b-b", charmap.ISO8859_15)
+	thai     = rightHalf("\x1b-T", charmap.Windows874) // TIS 620 above 9F
 
-	jisX0208 = &codeSet{g0: "\x1b$B", double: sync.OnceValue(func() *doubleByte {
+	jisX0208 = &codeSet{escapeG0: "\x1b$B", doubleByte: sync.OnceValue(func() *doubleByte {
 		return newDoubleByte(japanese.EUCJP, nil, isJISX0208, jisX0208Differences)
 	})}
-	jisX0212 = &codeSet{g0: "\x1b$(D", double: sync.OnceValue(func() *doubleByte {
+	jisX0212 = &codeSet{escapeG0: "\x1b$(D", doubleByte: sync.OnceValue(func() *doubleByte {
 		return newDoubleByte(japanese.EUCJP, []byte{0x8f}, anyCell, nil)
 	})}
-	ksX1001 = &codeSet{g1: "\x1b$)C", double: sync.OnceValue(func() *doubleByte {
+	ksX1001 = &codeSet{escapeG1: "\x1b$)C", doubleByte: sync.OnceValue(func() *doubleByte {
 		return newDoubleByte(korean.EUCKR, nil, anyCell, nil)
 	})}
-	gb2312 = &codeSet{g1: "\x1b$)A", double: sync.OnceValue(func() *doubleByte {
+	gb2312 = &codeSet{escapeG1: "\x1b$)A", doubleByte: sync.OnceValue(func() *doubleByte {
 		return newDoubleByte(simplifiedchinese.GBK, nil, isGB2312, nil)
 	})}
 )
 
-func upperHalf(g1 string, m *charmap.Charmap) *codeSet {
-	return &codeSet{g1: g1, single: &singleByte{
+// rightHalf returns the set of the characters that m has from A0 to FF.
+func rightHalf(g1 string, m *charmap.Charmap) *codeSet {
+	return &codeSet{escapeG1: g1, singleByte: &singleByte{
 		decode: func(code byte) rune { return m.DecodeByte(code | 0x80) },
 		encode: func(r rune) (byte, bool) {
 			b, ok := m.EncodeRune(r)
@@ -92,7 +93,7 @@ func encodeRomaji(r rune) (byte, bool) {
 	return encodeASCII(r)
 }
 
-// The katakana of JIS X 0201 stand in Unicode in the same order from U+FF61.
+// Unicode has the katakana of JIS X 0201 in the same order from U+FF61 on.
 func decodeKatakana(code byte) rune {
 	if code < 0x21 || code > 0x5f {
 		return '\ufffd'
@@ -106,13 +107,15 @@ func encodeKatakana(r rune) (byte, bool) {
 
 // doubleByte is a set of 94 rows by 94 cells.
 type doubleByte struct {
-	runes [94 * 94]rune // 0 where there is no character
+	runes [94 * 94]rune // 0 if the code has no character
 	codes map[rune]uint16
 }
 
-// newDoubleByte takes the table out of an EUC encoding, of which the row and cell numbers are those of the set. Cells
-// that the set proper does not have are read all the same, as vendors' extensions, and not written.
-func newDoubleByte(euc encoding.Encoding, prefix []byte, proper func(row, cell int) bool, differences map[rune]rune) *doubleByte {
+// newDoubleByte builds the table from an EUC encoding, whose row and cell numbers are those of the
+// set. Cells that the standard's set does not have are vendors' extensions: they are decoded, but
+// not encoded. differences maps the characters that the encoding decodes differently to those of
+// the standard.
+func newDoubleByte(euc encoding.Encoding, prefix []byte, isStandard func(row, cell int) bool, differences map[rune]rune) *doubleByte {
 	d := &doubleByte{codes: make(map[rune]uint16, 94*94)}
 	dec := euc.NewDecoder()
 	src, dst := make([]byte, len(prefix)+2), make([]byte, 8)
@@ -127,18 +130,18 @@ func newDoubleByte(euc encoding.Encoding, prefix []byte, proper func(row, cell i
 		}
 		r, code := decoded[0], uint16(row+0x21)<<8|uint16(cell+0x21)
 		if standard, ok := differences[r]; ok {
-			d.codes[r] = code // the other reading of the same character is written all the same
+			d.codes[r] = code // both variants of the character are encoded
 			r = standard
 		}
 		d.runes[i] = r
-		if _, taken := d.codes[r]; !taken && proper(row+1, cell+1) {
+		if _, taken := d.codes[r]; !taken && isStandard(row+1, cell+1) {
 			d.codes[r] = code
 		}
 	}
 	return d
 }
 
-// decode is U+FFFD where there is no character.
+// decode returns U+FFFD if the code has no character.
 func (d *doubleByte) decode(a, b byte) rune {
 	row, cell := int(a)-0x21, int(b)-0x21
 	if row < 0 || row >= 94 || cell < 0 || cell >= 94 || d.runes[row*94+cell] == 0 {
@@ -149,10 +152,10 @@ func (d *doubleByte) decode(a, b byte) rune {
 
 func anyCell(int, int) bool { return true }
 
-// isJISX0208 leaves out rows 13 and 89 to 92, where NEC and IBM put more.
+// isJISX0208 excludes rows 13 and 89 to 92, which hold extensions of NEC and IBM.
 func isJISX0208(row, _ int) bool { return row <= 8 || row >= 16 && row <= 84 }
 
-// isGB2312 leaves out what GBK puts between the characters of GB 2312.
+// isGB2312 excludes the characters that GBK adds between those of GB 2312.
 func isGB2312(row, cell int) bool {
 	switch row {
 	case 2:
@@ -165,7 +168,8 @@ func isGB2312(row, cell int) bool {
 	return true
 }
 
-// jisX0208Differences are the characters which x/text reads as Microsoft does, to those of the standard.
+// jisX0208Differences maps characters that x/text decodes as Microsoft does to those of the
+// standard.
 var jisX0208Differences = map[rune]rune{
 	'\uff5e': '\u301c', // wave dash
 	'\u2225': '\u2016', // double vertical line

@@ -9,22 +9,24 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 )
 
-// Dataset converts to the library's type, for callers that go on with it: all
-// elements, sorted, each tag once, text in UTF-8 and without padding as String
-// gives it, and binary words little endian as the library has them. The
-// (0008,0005) stays as it is, so that Encode writes the same characters again.
+// Dataset converts the set to the type of github.com/suyashkumar/dicom. It contains all elements,
+// sorted and each tag once. Text is UTF-8 without padding, as [Set.String] returns it, and binary
+// words are little endian, as in the library. (0008,0005) is unchanged, so that [Encode] writes the
+// same characters again.
 //
-// An empty text element has one empty value, as in the library. Pixel data are
-// unprocessed, and left out (IntentionallySkipped) where they are encapsulated.
-// The values together are bounded by MaxValues.
+// An empty text element has one empty value, as in the library. Pixel data is unprocessed, and
+// omitted (IntentionallySkipped) if it is encapsulated. MaxValues limits the number of all text
+// values together.
 //
-// The error is nil: Parse has refused what exceeds the limits, and what is
-// malformed costs itself.
+// The error is always nil: Parse has already rejected what exceeds the limits, and malformed values
+// affect only themselves.
 func (s *Set) Dataset() (*dicom.Dataset, error) {
 	budget := MaxValues
 	return &dicom.Dataset{Elements: s.elements(&budget)}, nil
 }
 
+// elements converts the elements of s. budget is the number of text values that may still be
+// returned.
 func (s *Set) elements(budget *int) []*dicom.Element {
 	entries := s.entries
 	if s.unsorted {
@@ -41,9 +43,9 @@ func (s *Set) elements(budget *int) []*dicom.Element {
 
 func (s *Set) element(e *entry, budget *int) *dicom.Element {
 	t := tag.Tag{Group: uint16(e.tag >> 16), Element: uint16(e.tag)}
-	v := s.vr(e)
+	v := s.elementVR(e)
 	length := e.len
-	if e.flags&undefined != 0 {
+	if e.flags&flagUndefinedLength != 0 {
 		length = tag.VLUndefinedLength
 	}
 	var data any
@@ -69,7 +71,7 @@ func (s *Set) element(e *entry, budget *int) *dicom.Element {
 	case c == classSigned || c == classUnsigned:
 		data = s.ints(e, v.traits())
 	case c == classTag:
-		data = s.ints(e, vrUS.traits()) // group and element in turn, as the library has them
+		data = s.ints(e, vrUS.traits()) // group and element alternate, as in the library
 	case c == classFloat:
 		data = s.floats(e, int(v.traits().size))
 	default:
@@ -90,7 +92,7 @@ func (s *Set) ints(e *entry, t *traits) []int {
 }
 
 func (s *Set) floats(e *entry, size int) []float64 {
-	b, l := s.value(e), s.order(e)
+	b, l := s.value(e), s.valueLayout(e)
 	floats := make([]float64, 0, len(b)/size)
 	for ; len(b) >= size; b = b[size:] {
 		if size == 4 {
@@ -100,18 +102,18 @@ func (s *Set) floats(e *entry, size int) []float64 {
 		}
 	}
 	if len(b) > 0 {
-		s.warned(ValueMalformed)
+		s.addWarning(ValueMalformed)
 	}
 	return floats
 }
 
-// words is a copy of the value in little endian order.
+// words returns a copy of the value in little endian order.
 func (s *Set) words(e *entry, size int) []byte {
 	b := slices.Clone(s.value(e))
 	if b == nil {
 		b = []byte{}
 	}
-	if s.order(e) == explicitBE && size > 1 && e.flags&undefined == 0 {
+	if s.valueLayout(e) == explicitBE && size > 1 && e.flags&flagUndefinedLength == 0 {
 		for w := b; len(w) >= size; w = w[size:] {
 			slices.Reverse(w[:size])
 		}
@@ -119,12 +121,13 @@ func (s *Set) words(e *entry, size int) []byte {
 	return b
 }
 
+// pixelData converts pixel data without decoding it.
 func (s *Set) pixelData(e *entry) dicom.PixelDataInfo {
-	if e.flags&undefined != 0 {
+	if e.flags&flagUndefinedLength != 0 {
 		return dicom.PixelDataInfo{IntentionallySkipped: true, IsEncapsulated: true}
 	}
 	size := 1
-	if s.vr(e) == vrOW {
+	if s.elementVR(e) == vrOW {
 		size = 2
 	}
 	return dicom.PixelDataInfo{IntentionallyUnprocessed: true, UnprocessedValueData: s.words(e, size)}

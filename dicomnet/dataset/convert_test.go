@@ -16,8 +16,9 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// library reads with the library's own parser, behind a file header, for it needs one.
-func library(t *testing.T, b string, ts dataset.TransferSyntax) []*dicom.Element {
+// parseWithLibrary parses with the library's own parser. It adds a Part 10 header, which that
+// parser requires.
+func parseWithLibrary(t *testing.T, b string, ts dataset.TransferSyntax) []*dicom.Element {
 	t.Helper()
 	syntax := string(ts)
 	if len(syntax)%2 != 0 {
@@ -38,7 +39,7 @@ func library(t *testing.T, b string, ts dataset.TransferSyntax) []*dicom.Element
 	}
 }
 
-func convert(t *testing.T, b string, ts dataset.TransferSyntax) []*dicom.Element {
+func parseAndConvert(t *testing.T, b string, ts dataset.TransferSyntax) []*dicom.Element {
 	t.Helper()
 	set, err := dataset.Parse([]byte(b), ts, dataset.Limits{})
 	require.NoError(t, err)
@@ -47,8 +48,8 @@ func convert(t *testing.T, b string, ts dataset.TransferSyntax) []*dicom.Element
 	return ds.Elements
 }
 
-// Where the library is right, its elements are ours.
-func TestDatasetIsWhatTheLibraryReads(t *testing.T) {
+// TestDatasetEqualsWhatTheLibraryReads covers the encodings that the library reads correctly.
+func TestDatasetEqualsWhatTheLibraryReads(t *testing.T) {
 	t.Parallel()
 	explicitSet := strings.Join([]string{
 		explicit(tag.SpecificCharacterSet, "CS", "ISO_IR 100"),
@@ -72,11 +73,11 @@ func TestDatasetIsWhatTheLibraryReads(t *testing.T) {
 		explicit(tag.Tag{Group: 0x7fdf, Element: 0x1000}, "UN", "\x01\x02"),
 		explicit(tag.PixelData, "OW", "\x01\x02\x03\x04"),
 	}, "")
-	got, want := convert(t, explicitSet, dataset.ExplicitVRLittleEndian), library(t, explicitSet, dataset.ExplicitVRLittleEndian)
+	got, want := parseAndConvert(t, explicitSet, dataset.ExplicitVRLittleEndian), parseWithLibrary(t, explicitSet, dataset.ExplicitVRLittleEndian)
 	require.NotEmpty(t, want)
 	want = want[len(want)-20:]
 	slices.SortFunc(want, func(a, b *dicom.Element) int { return a.Tag.Compare(b.Tag) })
-	assert.Empty(t, cmp.Diff(describe(want), describe(got)))
+	assert.Empty(t, cmp.Diff(comparableElements(want), comparableElements(got)))
 
 	implicitSet := strings.Join([]string{
 		element(tag.SpecificCharacterSet, "ISO_IR 144"),
@@ -86,27 +87,27 @@ func TestDatasetIsWhatTheLibraryReads(t *testing.T) {
 		element(tag.Rows, "\x00\x02"),
 		element(tag.Tag{Group: 0x7fdf, Element: 0x1001}, "\x01\x02"),
 	}, "")
-	got, want = convert(t, implicitSet, dataset.ImplicitVRLittleEndian), library(t, implicitSet, dataset.ImplicitVRLittleEndian)
+	got, want = parseAndConvert(t, implicitSet, dataset.ImplicitVRLittleEndian), parseWithLibrary(t, implicitSet, dataset.ImplicitVRLittleEndian)
 	want = want[len(want)-6:]
-	assert.Empty(t, cmp.Diff(describe(want), describe(got)))
+	assert.Empty(t, cmp.Diff(comparableElements(want), comparableElements(got)))
 }
 
-// described is an element in a form that a difference of can be shown.
-type described struct {
+// comparableElement is an element in a form that cmp.Diff can show.
+type comparableElement struct {
 	Tag, VR string
 	Kind    tag.VRKind
 	Length  uint32
 	Value   any
 }
 
-func describe(elements []*dicom.Element) []described {
-	var list []described
+func comparableElements(elements []*dicom.Element) []comparableElement {
+	var list []comparableElement
 	for _, e := range elements {
-		d := described{e.Tag.String(), e.RawValueRepresentation, e.ValueRepresentation, e.ValueLength, e.Value.GetValue()}
+		d := comparableElement{e.Tag.String(), e.RawValueRepresentation, e.ValueRepresentation, e.ValueLength, e.Value.GetValue()}
 		if items, ok := d.Value.([]*dicom.SequenceItemValue); ok {
-			var inner [][]described
+			var inner [][]comparableElement
 			for _, item := range items {
-				inner = append(inner, describe(item.GetValue().([]*dicom.Element))) //nolint:forcetypeassert // the library's own
+				inner = append(inner, comparableElements(item.GetValue().([]*dicom.Element))) //nolint:forcetypeassert // the library's own
 			}
 			d.Value = inner
 		}
@@ -115,17 +116,17 @@ func describe(elements []*dicom.Element) []described {
 	return list
 }
 
-func TestDatasetSortsAndTakesTheFirst(t *testing.T) {
+func TestDatasetIsSortedAndKeepsTheFirstOfTwoElements(t *testing.T) {
 	t.Parallel()
-	got := convert(t, element(tag.PatientID, "P1")+element(tag.StudyID, "1 ")+element(tag.PatientID, "P2")+element(tag.PatientName, "A "), dataset.ImplicitVRLittleEndian)
+	got := parseAndConvert(t, element(tag.PatientID, "P1")+element(tag.StudyID, "1 ")+element(tag.PatientID, "P2")+element(tag.PatientName, "A "), dataset.ImplicitVRLittleEndian)
 	require.Len(t, got, 3)
 	assert.Equal(t, []tag.Tag{tag.PatientName, tag.PatientID, tag.StudyID}, []tag.Tag{got[0].Tag, got[1].Tag, got[2].Tag})
 	assert.Equal(t, []string{"P1"}, got[1].Value.GetValue())
 }
 
-func TestDatasetOfBigEndian(t *testing.T) {
+func TestDatasetConvertsBigEndianToLittleEndian(t *testing.T) {
 	t.Parallel()
-	got := convert(t, ""+
+	got := parseAndConvert(t, ""+
 		"\x00\x28\x00\x09AT\x00\x04\x00\x18\x10\x63"+
 		"\x00\x28\x00\x10US\x00\x02\x02\x00"+
 		"\x00\x28\x12\x01OW\x00\x00\x00\x00\x00\x04\x01\x02\x03\x04"+
@@ -152,7 +153,7 @@ func TestDatasetOfBigEndian(t *testing.T) {
 	}, values)
 }
 
-func TestDatasetOfOddThings(t *testing.T) {
+func TestDatasetConvertsMalformedAndEmptyValues(t *testing.T) {
 	t.Parallel()
 	set := parseExplicit(t,
 		explicit(tag.Rows, "US", "\x01\x00\x02"),
@@ -164,7 +165,7 @@ func TestDatasetOfOddThings(t *testing.T) {
 	)
 	ds, err := set.Dataset()
 	require.NoError(t, err)
-	got := describe(ds.Elements)
+	got := comparableElements(ds.Elements)
 	require.Len(t, got, 6)
 	assert.Equal(t, []int{1}, got[1].Value)
 	assert.Equal(t, dataset.ValueMalformed, set.Warnings())
@@ -174,7 +175,7 @@ func TestDatasetOfOddThings(t *testing.T) {
 			assert.Equal(t, "SQ", d.VR)
 			assert.Len(t, d.Value, 1)
 		case "(0040,a160)":
-			assert.Equal(t, []string{""}, d.Value, "as the library has it")
+			assert.Equal(t, []string{""}, d.Value, "the library gives an empty element one empty value")
 		case "(0042,0011)":
 			assert.Equal(t, []byte{}, d.Value)
 		case "(7fe0,0010)":
@@ -183,10 +184,9 @@ func TestDatasetOfOddThings(t *testing.T) {
 	}
 }
 
-// What is read can be written again, and is the same then.
-func TestEncodeWhatWasRead(t *testing.T) {
+func TestEncodeOfAParsedSetGivesTheSameBytes(t *testing.T) {
 	t.Parallel()
-	for _, v := range exactly {
+	for _, v := range roundTripVectors {
 		t.Run(v.origin, func(t *testing.T) {
 			t.Parallel()
 			b := element(tag.SpecificCharacterSet, pad(v.characterSet)) + element(v.tag, pad(v.bytes))

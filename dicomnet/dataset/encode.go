@@ -3,7 +3,6 @@ package dataset
 import (
 	"cmp"
 	"encoding/binary"
-	"fmt"
 	"math"
 	"slices"
 
@@ -11,38 +10,23 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 )
 
-// ValueError is an element that cannot be written.
-type ValueError struct {
-	Tag    tag.Tag
-	Reason string
-}
-
-func (e *ValueError) Error() string { return fmt.Sprintf("element %v: %s", e.Tag, e.Reason) }
-
-// RepertoireError is text with a character that the Specific Character Set of its data set does not have.
-type RepertoireError struct {
-	Tag          tag.Tag
-	CharacterSet string // the value of (0008,0005), "" for the default repertoire
-}
-
-func (e *RepertoireError) Error() string {
-	return fmt.Sprintf("element %v: text does not fit the character set %q", e.Tag, e.CharacterSet)
-}
-
-// Encode writes ds in ts, sorted, padded, and in the character set that its (0008,0005) names; that of an item counts
-// within the item (PS3.5 section 7.5.3). Sequences and items have defined lengths. Group lengths are left out, and so are
-// elements of groups 0000 and 0002, which are no part of a data set on an association.
+// Encode encodes ds in ts, sorted, padded, and in the character set that its (0008,0005) names; the
+// (0008,0005) of an item applies within the item (PS3.5 section 7.5.3). Sequences and items have
+// defined lengths. Encode omits group lengths and the elements of groups 0000 and 0002, which are
+// not part of a data set on an association.
 //
-// Text of any VR may carry padding, which is replaced by the proper one. In a value of several-valued text a backslash is
-// an error: it would become two values. So are ESC and other control characters, apart from CR, LF, FF and TAB in LT, ST
-// and UT. Lengths of values and their formats are the caller's.
+// Text may end with padding, which Encode replaces by that of the VR. A backslash in a value of a
+// multi-valued VR is an error, because it would separate two values. ESC and other control
+// characters are errors too, except CR, LF, FF and TAB in LT, ST and UT. Encode does not check the
+// length or format of values.
 //
-// The errors are *TransferSyntaxError, *ValueError (a value which is not of the VR, which exceeds the length field, an
-// unknown character set, a tag that occurs twice, pixel data that are not plain bytes) and *RepertoireError.
+// The error is a *TransferSyntaxError, a *RepertoireError or a *ValueError. The last reports a
+// value that does not match the VR or exceeds the length field, an unknown character set, a tag
+// that occurs twice, or pixel data that is not unprocessed native bytes.
 //
-// The writer of github.com/suyashkumar/dicom v1.1.0 is not used: it neither sorts nor encodes text, pads dates with NUL,
-// lets lengths over 65535 wrap, and cannot write OF, OD, OL, OV, SV and UV. The measures against that would be longer
-// than the writing itself.
+// Encode does not use the writer of github.com/suyashkumar/dicom v1.1.0, which neither sorts nor
+// encodes text, pads dates with NUL, lets lengths over 65535 wrap, and cannot write OF, OD, OL, OV,
+// SV and UV. Working around that would take more code than writing.
 func Encode(ds *dicom.Dataset, ts TransferSyntax) ([]byte, error) {
 	l, ok := layoutOf(ts)
 	if !ok || l == explicitBE {
@@ -55,15 +39,16 @@ func Encode(ds *dicom.Dataset, ts TransferSyntax) ([]byte, error) {
 	return w.b, nil
 }
 
-// maxWriteDepth bounds the recursion of the writer; elements are pointers and could form a ring.
+// maxWriteDepth limits the recursion of the writer: elements are pointers and could form a cycle.
 const maxWriteDepth = 64
 
+// writer appends encoded elements to b.
 type writer struct {
 	layout layout
 	b      []byte
 }
 
-// repertoire is a character set with the name it has in the data set.
+// repertoire is a character set and its name in the data set.
 type repertoire struct {
 	set  *characterSet
 	name string
@@ -76,7 +61,7 @@ func (w *writer) elements(elements []*dicom.Element, rep repertoire, depth int) 
 			sorted = append(sorted, e)
 		}
 	}
-	slices.SortStableFunc(sorted, func(a, b *dicom.Element) int { return cmp.Compare(number(a.Tag), number(b.Tag)) })
+	slices.SortStableFunc(sorted, func(a, b *dicom.Element) int { return cmp.Compare(tagNumber(a.Tag), tagNumber(b.Tag)) })
 	for i, e := range sorted {
 		if i > 0 && sorted[i-1].Tag == e.Tag {
 			return &ValueError{e.Tag, "occurs twice"}
@@ -105,10 +90,10 @@ func (w *writer) element(e *dicom.Element, rep repertoire, depth int) error {
 	t := v.traits()
 	w.b = binary.LittleEndian.AppendUint16(w.b, e.Tag.Group)
 	w.b = binary.LittleEndian.AppendUint16(w.b, e.Tag.Element)
-	long := w.layout == implicitLE || t.long
+	long := w.layout == implicitLE || t.longForm
 	if w.layout != implicitLE {
 		w.b = append(w.b, byte(v>>8), byte(v))
-		if t.long {
+		if t.longForm {
 			w.b = append(w.b, 0, 0)
 		}
 	}
@@ -126,6 +111,7 @@ func (w *writer) element(e *dicom.Element, rep repertoire, depth int) error {
 	return w.setLength(e.Tag, start, long)
 }
 
+// padding returns the byte that pads a value to even length.
 func padding(v vr, t *traits) byte {
 	if t.class == classText && v != vrUI {
 		return ' '
@@ -133,6 +119,7 @@ func padding(v vr, t *traits) byte {
 	return 0
 }
 
+// setLength writes the length of the value that begins at start into the length field before it.
 func (w *writer) setLength(t tag.Tag, start int, long bool) error {
 	n := len(w.b) - start
 	switch {
@@ -141,7 +128,7 @@ func (w *writer) setLength(t tag.Tag, start int, long bool) error {
 	case !long && n <= 65534:
 		binary.LittleEndian.PutUint16(w.b[start-2:], uint16(n))
 	default:
-		return &ValueError{t, "value is longer than its length field can say"}
+		return &ValueError{t, "value is too long for its length field"}
 	}
 	return nil
 }
@@ -167,7 +154,7 @@ func (w *writer) value(e *dicom.Element, v vr, t *traits, rep repertoire, depth 
 		return w.floats(e.Tag, data, v, t)
 	case dicom.PixelDataInfo:
 		if !data.IntentionallyUnprocessed || data.IsEncapsulated || t.class != classBytes {
-			return &ValueError{e.Tag, "pixel data are not plain bytes"}
+			return &ValueError{e.Tag, "pixel data is not unprocessed native bytes"}
 		}
 		w.b = append(w.b, data.UnprocessedValueData...)
 	case []*dicom.SequenceItemValue:
@@ -181,11 +168,11 @@ func (w *writer) value(e *dicom.Element, v vr, t *traits, rep repertoire, depth 
 	return nil
 }
 
-func mismatch(t tag.Tag, v vr) error { return &ValueError{t, "value is not of VR " + v.String()} }
+func mismatch(t tag.Tag, v vr) error { return &ValueError{t, "value does not match VR " + v.String()} }
 
 func (w *writer) items(t tag.Tag, items []*dicom.SequenceItemValue, rep repertoire, depth int) error {
 	if depth > maxWriteDepth {
-		return &ValueError{t, "is nested too deeply"}
+		return &ValueError{t, "nested too deeply"}
 	}
 	for _, i := range items {
 		elements, _ := i.GetValue().([]*dicom.Element)
@@ -208,7 +195,7 @@ func (w *writer) ints(t tag.Tag, values []int, v vr, tr *traits) error {
 	case classSigned:
 		low = math.MinInt >> (64 - bits)
 	case classTag:
-		bits = 16 // group and element in turn, as the library has them
+		bits = 16 // group and element alternate, as in the library
 		if len(values)%2 != 0 {
 			return mismatch(t, v)
 		}
@@ -217,7 +204,7 @@ func (w *writer) ints(t tag.Tag, values []int, v vr, tr *traits) error {
 	}
 	for _, n := range values {
 		if n < low || bits < 64 && n > low+(1<<bits-1) {
-			return &ValueError{t, "number is out of range"}
+			return &ValueError{t, "number out of range"}
 		}
 		for shift := 0; shift < bits; shift += 8 {
 			w.b = append(w.b, byte(n>>shift))

@@ -20,15 +20,17 @@ func encode(t *testing.T, ts dataset.TransferSyntax, elements ...*dicom.Element)
 	return string(b)
 }
 
-func raw(t *testing.T, tg tag.Tag, vr string, data any) *dicom.Element {
+// newElement returns an element with the given VR, which may differ from that of the dictionary.
+func newElement(t *testing.T, tg tag.Tag, vr string, data any) *dicom.Element {
 	t.Helper()
 	value, err := dicom.NewValue(data)
 	require.NoError(t, err)
 	return &dicom.Element{Tag: tg, RawValueRepresentation: vr, Value: value}
 }
 
-// An identifier of a C-FIND-RQ, byte for byte: sorted, padded with what the VR says, in Latin-1.
-func TestEncodeGolden(t *testing.T) {
+// TestEncodeGoldenIdentifiers compares with the identifier of a C-FIND-RQ that is written out byte
+// by byte: sorted, padded according to the VR, in ISO_IR 100.
+func TestEncodeGoldenIdentifiers(t *testing.T) {
 	t.Parallel()
 	query := []*dicom.Element{
 		dataset.Text(tag.StudyInstanceUID, "1.2.840"),
@@ -41,13 +43,13 @@ func TestEncodeGolden(t *testing.T) {
 	}
 	assert.Equal(t, ""+
 		"\x08\x00\x05\x00"+"\x0a\x00\x00\x00"+"ISO_IR 100"+
-		"\x08\x00\x20\x00"+"\x12\x00\x00\x00"+"20240101-20241231 "+ // SPACE, not NUL
+		"\x08\x00\x20\x00"+"\x12\x00\x00\x00"+"20240101-20241231 "+ // padded with a space, not a NUL
 		"\x08\x00\x61\x00"+"\x00\x00\x00\x00"+ // a return key
 		"\x08\x00\x32\x10"+"\x12\x00\x00\x00"+
 		"\xfe\xff\x00\xe0"+"\x0a\x00\x00\x00"+
 		"\x08\x00\x00\x01"+"\x02\x00\x00\x00"+"X "+
 		"\x10\x00\x10\x00"+"\x08\x00\x00\x00"+"M\xfcller^*"+
-		"\x20\x00\x0d\x00"+"\x08\x00\x00\x00"+"1.2.840\x00"+ // NUL
+		"\x20\x00\x0d\x00"+"\x08\x00\x00\x00"+"1.2.840\x00"+ // padded with a NUL
 		"\x28\x00\x10\x00"+"\x02\x00\x00\x00"+"\x00\x02",
 		encode(t, dataset.ImplicitVRLittleEndian, query...))
 	assert.Equal(t, ""+
@@ -61,10 +63,10 @@ func TestEncodeGolden(t *testing.T) {
 		"\x20\x00\x0d\x00"+"UI"+"\x08\x00"+"1.2.840\x00"+
 		"\x28\x00\x10\x00"+"US"+"\x02\x00"+"\x00\x02",
 		encode(t, dataset.ExplicitVRLittleEndian, query...))
-	assert.Equal(t, tag.StudyInstanceUID, query[0].Tag, "the caller's order is left alone")
+	assert.Equal(t, tag.StudyInstanceUID, query[0].Tag, "Encode must not sort the caller's elements")
 }
 
-func TestEncodeValues(t *testing.T) {
+func TestEncodeWritesValuesByVR(t *testing.T) {
 	t.Parallel()
 	for _, v := range []struct {
 		vr    string
@@ -102,13 +104,14 @@ func TestEncodeValues(t *testing.T) {
 	} {
 		t.Run(v.vr, func(t *testing.T) {
 			t.Parallel()
-			e := raw(t, privateText, v.vr, v.data)
+			e := newElement(t, privateText, v.vr, v.data)
 			assert.Equal(t, explicitLong(v.vr, v.bytes), encode(t, dataset.ExplicitVRLittleEndian, e))
 			assert.Equal(t, element(privateText, v.bytes), encode(t, dataset.ImplicitVRLittleEndian, e))
 		})
 	}
 }
 
+// explicitLong is explicit for the private text element, and supports OD, OL and OV.
 func explicitLong(vr, value string) string {
 	switch vr {
 	case "OD", "OL", "OV":
@@ -118,27 +121,27 @@ func explicitLong(vr, value string) string {
 	return explicit(privateText, vr, value)
 }
 
-func TestEncodeChoosesVR(t *testing.T) {
+func TestEncodeChoosesTheVRAndOmitsForeignGroups(t *testing.T) {
 	t.Parallel()
 	for what, v := range map[string]struct {
 		e    *dicom.Element
 		want string
 	}{
-		"of the dictionary":       {raw(t, tag.PatientID, "", []string{"P1"}), explicit(tag.PatientID, "LO", "P1")},
-		"unknown letters":         {raw(t, tag.PatientID, "ZZ", []string{"P1"}), explicit(tag.PatientID, "LO", "P1")},
-		"no value":                {&dicom.Element{Tag: tag.PatientID}, explicit(tag.PatientID, "LO", "")},
-		"of the element":          {raw(t, tag.SmallestImagePixelValue, "SS", []int{-1}), explicit(tag.SmallestImagePixelValue, "SS", "\xff\xff")},
-		"pixel data":              {raw(t, tag.PixelData, "", []byte{1, 2}), explicit(tag.PixelData, "OW", "\x01\x02")},
-		"pixel data as bytes":     {raw(t, tag.PixelData, "OB", []byte{1, 2}), explicit(tag.PixelData, "OB", "\x01\x02")},
-		"overlay data":            {raw(t, tag.Tag{Group: 0x6002, Element: 0x3000}, "", []byte{1, 2}), explicit(tag.Tag{Group: 0x6002, Element: 0x3000}, "OW", "\x01\x02")},
-		"an empty character set":  {raw(t, tag.SpecificCharacterSet, "CS", []string{""}), explicit(tag.SpecificCharacterSet, "CS", "")},
-		"a character set unset":   {&dicom.Element{Tag: tag.SpecificCharacterSet}, explicit(tag.SpecificCharacterSet, "CS", "")},
-		"an empty sequence":       {dataset.Sequence(tag.ProcedureCodeSequence), explicit(tag.ProcedureCodeSequence, "SQ", "")},
-		"an empty item":           {dataset.Sequence(tag.ProcedureCodeSequence, nil), explicit(tag.ProcedureCodeSequence, "SQ", item(""))},
-		"nothing: a group length": {raw(t, tag.Tag{Group: 8}, "UL", []int{4}), ""},
-		"nothing: a command":      {raw(t, tag.Tag{Element: 2}, "UI", []string{"1.2"}), ""},
-		"nothing: file meta":      {dataset.Text(tag.TransferSyntaxUID, "1.2"), ""},
-		"nothing: no element":     {nil, ""},
+		"VR of the dictionary":            {newElement(t, tag.PatientID, "", []string{"P1"}), explicit(tag.PatientID, "LO", "P1")},
+		"unknown VR":                      {newElement(t, tag.PatientID, "ZZ", []string{"P1"}), explicit(tag.PatientID, "LO", "P1")},
+		"no value":                        {&dicom.Element{Tag: tag.PatientID}, explicit(tag.PatientID, "LO", "")},
+		"VR of the element":               {newElement(t, tag.SmallestImagePixelValue, "SS", []int{-1}), explicit(tag.SmallestImagePixelValue, "SS", "\xff\xff")},
+		"pixel data":                      {newElement(t, tag.PixelData, "", []byte{1, 2}), explicit(tag.PixelData, "OW", "\x01\x02")},
+		"pixel data as bytes":             {newElement(t, tag.PixelData, "OB", []byte{1, 2}), explicit(tag.PixelData, "OB", "\x01\x02")},
+		"overlay data":                    {newElement(t, tag.Tag{Group: 0x6002, Element: 0x3000}, "", []byte{1, 2}), explicit(tag.Tag{Group: 0x6002, Element: 0x3000}, "OW", "\x01\x02")},
+		"an empty character set":          {newElement(t, tag.SpecificCharacterSet, "CS", []string{""}), explicit(tag.SpecificCharacterSet, "CS", "")},
+		"a character set without a value": {&dicom.Element{Tag: tag.SpecificCharacterSet}, explicit(tag.SpecificCharacterSet, "CS", "")},
+		"an empty sequence":               {dataset.Sequence(tag.ProcedureCodeSequence), explicit(tag.ProcedureCodeSequence, "SQ", "")},
+		"an empty item":                   {dataset.Sequence(tag.ProcedureCodeSequence, nil), explicit(tag.ProcedureCodeSequence, "SQ", item(""))},
+		"a group length is omitted":       {newElement(t, tag.Tag{Group: 8}, "UL", []int{4}), ""},
+		"a command element is omitted":    {newElement(t, tag.Tag{Element: 2}, "UI", []string{"1.2"}), ""},
+		"a file meta element is omitted":  {dataset.Text(tag.TransferSyntaxUID, "1.2"), ""},
+		"a nil element is omitted":        {nil, ""},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -147,7 +150,7 @@ func TestEncodeChoosesVR(t *testing.T) {
 	}
 }
 
-func TestEncodeCharacterSetOfItems(t *testing.T) {
+func TestEncodeUsesTheCharacterSetOfTheItem(t *testing.T) {
 	t.Parallel()
 	b := encode(t, dataset.ImplicitVRLittleEndian,
 		dataset.Text(tag.SpecificCharacterSet, "ISO_IR 144"),
@@ -163,43 +166,43 @@ func TestEncodeCharacterSetOfItems(t *testing.T) {
 				item(element(tag.SpecificCharacterSet, "ISO_IR 100")+element(tag.CodeMeaning, "\xc4 "))), b)
 }
 
-func TestEncodeRefuses(t *testing.T) {
+func TestEncodeRejectsInvalidValues(t *testing.T) {
 	t.Parallel()
 	ring := dataset.Sequence(tag.ProcedureCodeSequence, make([]*dicom.Element, 1))
 	ring.Value.GetValue().([]*dicom.SequenceItemValue)[0].GetValue().([]*dicom.Element)[0] = ring //nolint:forcetypeassert // made above
-	private := func(vr string, data any) *dicom.Element { return raw(t, privateText, vr, data) }
+	private := func(vr string, data any) *dicom.Element { return newElement(t, privateText, vr, data) }
 	for what, v := range map[string]struct {
 		element *dicom.Element
 		reason  string
 	}{
-		"a backslash in a value":      {dataset.Text(tag.PatientID, `A\B`), "value holds a backslash, the delimiter of values"},
-		"an escape":                   {dataset.Text(tag.PatientID, "A\x1b(B"), "value holds a control character"},
-		"a line end in LO":            {dataset.Text(tag.PatientID, "A\nB"), "value holds a control character"},
-		"a NUL inside":                {dataset.Text(tag.PatientID, "A\x00B"), "value holds a control character"},
-		"an escape in LT":             {dataset.Text(tag.AdditionalPatientHistory, "\x1b"), "value holds a control character"},
-		"invalid UTF-8":               {dataset.Text(tag.PatientID, "\xff"), "value is not valid UTF-8"},
-		"two values of LT":            {dataset.Text(tag.AdditionalPatientHistory, "a", "b"), "VR LT has one value"},
-		"an unknown character set":    {dataset.Text(tag.SpecificCharacterSet, "KLINGON"), "is no known character set"},
-		"a character set of numbers":  {raw(t, tag.SpecificCharacterSet, "US", []int{1}), "value is not of VR CS"},
-		"numbers as text":             {private("US", []string{"1"}), "value is not of VR US"},
-		"text as numbers":             {private("LO", []int{1}), "value is not of VR LO"},
-		"text as bytes":               {private("LO", []byte{1}), "value is not of VR LO"},
-		"a float in an integer":       {private("US", []float64{1}), "value is not of VR US"},
-		"a sequence in text":          {private("LO", [][]*dicom.Element{}), "value is not of VR LO"},
-		"text in a sequence":          {private("SQ", []string{"1"}), "value is not of VR SQ"},
-		"text in UN":                  {private("UN", []string{"1"}), "value is not of VR UN"},
-		"half a tag":                  {private("AT", []int{1}), "value is not of VR AT"},
-		"half a word of OF":           {private("OF", []byte{1, 2}), "value is not of VR OF"},
-		"US too large":                {private("US", []int{65536}), "number is out of range"},
-		"US negative":                 {private("US", []int{-1}), "number is out of range"},
-		"SS too small":                {private("SS", []int{-32769}), "number is out of range"},
-		"SL too large":                {private("SL", []int{1 << 31}), "number is out of range"},
-		"UV negative":                 {private("UV", []int{-1}), "number is out of range"},
-		"an item without a sequence":  {&dicom.Element{Tag: privateText, RawValueRepresentation: "SQ", Value: &dicom.SequenceItemValue{}}, "value is not of VR SQ"},
-		"processed pixel data":        {raw(t, tag.PixelData, "OW", dicom.PixelDataInfo{}), "pixel data are not plain bytes"},
-		"a length that does not fit":  {private("LO", []string{strings.Repeat("x", 65535)}), "value is longer than its length field can say"},
-		"the same inside an item":     {dataset.Sequence(tag.ProcedureCodeSequence, []*dicom.Element{private("US", []int{-1})}), "number is out of range"},
-		"a sequence which holds self": {ring, "is nested too deeply"},
+		"a backslash in a value":                {dataset.Text(tag.PatientID, `A\B`), "value contains a backslash, which separates values"},
+		"an escape":                             {dataset.Text(tag.PatientID, "A\x1b(B"), "value contains a control character"},
+		"a line feed in LO":                     {dataset.Text(tag.PatientID, "A\nB"), "value contains a control character"},
+		"a NUL inside":                          {dataset.Text(tag.PatientID, "A\x00B"), "value contains a control character"},
+		"an escape in LT":                       {dataset.Text(tag.AdditionalPatientHistory, "\x1b"), "value contains a control character"},
+		"invalid UTF-8":                         {dataset.Text(tag.PatientID, "\xff"), "value is not valid UTF-8"},
+		"two values of LT":                      {dataset.Text(tag.AdditionalPatientHistory, "a", "b"), "VR LT allows only one value"},
+		"an unknown character set":              {dataset.Text(tag.SpecificCharacterSet, "KLINGON"), "unknown character set"},
+		"a character set of numbers":            {newElement(t, tag.SpecificCharacterSet, "US", []int{1}), "value does not match VR CS"},
+		"text in US":                            {private("US", []string{"1"}), "value does not match VR US"},
+		"numbers in LO":                         {private("LO", []int{1}), "value does not match VR LO"},
+		"bytes in LO":                           {private("LO", []byte{1}), "value does not match VR LO"},
+		"a float in US":                         {private("US", []float64{1}), "value does not match VR US"},
+		"a sequence in LO":                      {private("LO", [][]*dicom.Element{}), "value does not match VR LO"},
+		"text in SQ":                            {private("SQ", []string{"1"}), "value does not match VR SQ"},
+		"text in UN":                            {private("UN", []string{"1"}), "value does not match VR UN"},
+		"AT of one number":                      {private("AT", []int{1}), "value does not match VR AT"},
+		"OF of two bytes":                       {private("OF", []byte{1, 2}), "value does not match VR OF"},
+		"US too large":                          {private("US", []int{65536}), "number out of range"},
+		"US negative":                           {private("US", []int{-1}), "number out of range"},
+		"SS too small":                          {private("SS", []int{-32769}), "number out of range"},
+		"SL too large":                          {private("SL", []int{1 << 31}), "number out of range"},
+		"UV negative":                           {private("UV", []int{-1}), "number out of range"},
+		"an item outside a sequence":            {&dicom.Element{Tag: privateText, RawValueRepresentation: "SQ", Value: &dicom.SequenceItemValue{}}, "value does not match VR SQ"},
+		"processed pixel data":                  {newElement(t, tag.PixelData, "OW", dicom.PixelDataInfo{}), "pixel data is not unprocessed native bytes"},
+		"a value longer than 65534 bytes in LO": {private("LO", []string{strings.Repeat("x", 65535)}), "value is too long for its length field"},
+		"a number out of range in an item":      {dataset.Sequence(tag.ProcedureCodeSequence, []*dicom.Element{private("US", []int{-1})}), "number out of range"},
+		"a sequence that contains itself":       {ring, "nested too deeply"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -221,19 +224,19 @@ func TestEncodeRefuses(t *testing.T) {
 	}
 }
 
-// 65534 is the longest even length that two bytes hold; the VRs with four bytes go on.
-func TestEncodeLongValues(t *testing.T) {
+// 65534 is the greatest even number that a length field of two bytes can hold.
+func TestEncodeUsesTheWholeRangeOfTheLengthField(t *testing.T) {
 	t.Parallel()
-	b := encode(t, dataset.ExplicitVRLittleEndian, raw(t, privateText, "LO", []string{strings.Repeat("x", 65534)}))
+	b := encode(t, dataset.ExplicitVRLittleEndian, newElement(t, privateText, "LO", []string{strings.Repeat("x", 65534)}))
 	assert.Equal(t, "LO\xfe\xff", b[4:8])
-	b = encode(t, dataset.ExplicitVRLittleEndian, raw(t, privateText, "UT", []string{strings.Repeat("x", 70001)}))
+	b = encode(t, dataset.ExplicitVRLittleEndian, newElement(t, privateText, "UT", []string{strings.Repeat("x", 70001)}))
 	assert.Equal(t, "UT\x00\x00\x72\x11\x01\x00", b[4:12])
 	assert.Len(t, b, 12+70002)
-	b = encode(t, dataset.ImplicitVRLittleEndian, raw(t, privateText, "LO", []string{strings.Repeat("x", 70001)}))
+	b = encode(t, dataset.ImplicitVRLittleEndian, newElement(t, privateText, "LO", []string{strings.Repeat("x", 70001)}))
 	assert.Equal(t, "\x72\x11\x01\x00", b[4:8])
 }
 
-func TestTextThatDoesNotFit(t *testing.T) {
+func TestEncodeRejectsTextOutsideTheCharacterSet(t *testing.T) {
 	t.Parallel()
 	for _, v := range []struct{ characterSet, text string }{
 		{"", "Müller"},
@@ -243,10 +246,10 @@ func TestTextThatDoesNotFit(t *testing.T) {
 		{"ISO_IR 144", "ü"},
 		{"ISO_IR 13", "山"},
 		{"ISO_IR 13", "~"},
-		{"ISO_IR 13", "¥"}, // 5C would part two values
+		{"ISO_IR 13", "¥"}, // 5C would separate two values
 		{`\ISO 2022 IR 87`, "é"},
-		{`\ISO 2022 IR 87`, "①"},  // NEC's, not of JIS X 0208
-		{`\ISO 2022 IR 149`, "똠"}, // of the Unified Hangul Code alone
+		{`\ISO 2022 IR 87`, "①"},  // an extension of NEC, not in JIS X 0208
+		{`\ISO 2022 IR 149`, "똠"}, // only in the Unified Hangul Code
 		{`\ISO 2022 IR 58`, "誠"},
 		{`\ISO 2022 IR 58`, "ⅰ"},
 		{`\ISO 2022 IR 58`, "€"},
@@ -271,10 +274,10 @@ func TestTextThatDoesNotFit(t *testing.T) {
 	_, err := dataset.Encode(&dicom.Dataset{Elements: []*dicom.Element{
 		dataset.Text(tag.SpecificCharacterSet, "ISO_IR 100"), dataset.Text(tag.Modality, "ü"),
 	}}, dataset.ImplicitVRLittleEndian)
-	require.EqualError(t, err, `element (0008,0060): text does not fit the character set ""`, "codes have the default repertoire")
+	require.EqualError(t, err, `element (0008,0060): text cannot be encoded in the character set ""`, "CS is always in the default repertoire")
 }
 
-func TestBuildersPanicOnMistakes(t *testing.T) {
+func TestElementConstructorsPanicOnAWrongVR(t *testing.T) {
 	t.Parallel()
 	assert.Panics(t, func() { dataset.Text(tag.Rows, "1") })
 	assert.Panics(t, func() { dataset.Text(privateText, "1") })

@@ -2,5 +2,5 @@ package dataset
 
 import "github.com/suyashkumar/dicom/pkg/tag"
 
-// Slot is where Parser keeps the last text of an element.
-func Slot(t tag.Tag) uint32 { return spread(number(t)) >> 26 }
+// CacheSlot returns the slot of the element in the value cache of a Parser.
+func CacheSlot(t tag.Tag) uint32 { return hashTag(tagNumber(t)) >> 26 }

@@ -10,7 +10,8 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// FuzzParse: no bytes make the reader panic, write, or give invalid UTF-8, and what it converts can be converted again.
+// FuzzParse checks that the reader neither panics, nor writes to the buffer, nor returns invalid
+// UTF-8, and that Parse accepts what Encode writes of a parsed set.
 func FuzzParse(f *testing.F) {
 	content := undefinedItem + element(tag.CodeValue, "1 ") + itemEnd
 	for _, seed := range []string{
@@ -39,7 +40,7 @@ func FuzzParse(f *testing.F) {
 		set, err := dataset.Parse(b, ts, dataset.Limits{})
 		if err != nil {
 			if set != nil {
-				t.Fatal("a set beside an error")
+				t.Fatal("Parse returned both a set and an error")
 			}
 			return
 		}
@@ -51,14 +52,15 @@ func FuzzParse(f *testing.F) {
 		if string(b) != before {
 			t.Fatal("the buffer was written to")
 		}
-		// Not all that was read may be written, but what is written must be readable, and the same again.
+		// Encode may reject what was read. What it writes must be readable in the same transfer
+		// syntax.
 		written, err := dataset.Encode(ds, dataset.ExplicitVRLittleEndian)
 		if err != nil {
 			return
 		}
 		again, err := dataset.Parse(written, dataset.ExplicitVRLittleEndian, dataset.Limits{MaxDepth: 64, MaxElements: 1 << 20})
 		if err != nil {
-			t.Fatalf("what Encode wrote: %v", err)
+			t.Fatalf("Parse rejects what Encode wrote: %v", err)
 		}
 		if again.TransferSyntax() != dataset.ExplicitVRLittleEndian {
 			t.Fatal("what Encode wrote looks like another transfer syntax")
@@ -67,19 +69,20 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// readAll reads every value of set and its items.
 func readAll(t *testing.T, set *dataset.Set, depth int) {
 	t.Helper()
 	if depth > 64 {
-		t.Fatal("nested beyond the limit")
+		t.Fatal("items are nested deeper than the limit")
 	}
 	for n := range set.Tags() {
 		first := set.String(n)
 		for i, value := range set.Strings(n) {
 			if !utf8.ValidString(value) {
-				t.Fatalf("%v: not UTF-8", n)
+				t.Fatalf("%v: value is not valid UTF-8", n)
 			}
 			if i == 0 && value != first {
-				t.Fatalf("%v: String and Strings differ", n)
+				t.Fatalf("%v: String and the first of Strings differ", n)
 			}
 		}
 		set.Uint16(n)
@@ -91,10 +94,10 @@ func readAll(t *testing.T, set *dataset.Set, depth int) {
 	set.Warnings()
 }
 
-// FuzzDecodeText: any bytes in any character set are valid UTF-8 of bounded length, and what is decoded without a
-// warning is read the same after it was written.
+// FuzzDecodeText checks that any bytes in any character set give valid UTF-8 of bounded length, and
+// that text that was decoded without a warning stays the same when it is encoded and decoded again.
 func FuzzDecodeText(f *testing.F) {
-	for _, v := range append(append([]encoded{}, exactly...), oneWay...) {
+	for _, v := range append(append([]textVector{}, roundTripVectors...), decodeOnlyVectors...) {
 		f.Add(v.characterSet, []byte(v.bytes))
 	}
 	f.Add("", []byte("M\xfcller"))
@@ -111,7 +114,7 @@ func FuzzDecodeText(f *testing.F) {
 			}
 			text := strings.Join(set.Strings(of), `\`)
 			if !utf8.ValidString(text) || len(text) > 3*len(b) {
-				t.Fatalf("%q", text)
+				t.Fatalf("%q is not valid UTF-8, or longer than 3 times %d bytes", text, len(b))
 			}
 			if set.Warnings() != 0 {
 				continue
@@ -122,14 +125,14 @@ func FuzzDecodeText(f *testing.F) {
 			}
 			written, err := dataset.Encode(ds, dataset.ImplicitVRLittleEndian)
 			if err != nil {
-				continue // vendors' extensions are read, but not written
+				continue // vendors' extensions are decoded, but not encoded
 			}
 			again, err := dataset.Parse(written, dataset.ImplicitVRLittleEndian, dataset.Limits{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got := strings.Join(again.Strings(of), `\`); got != text {
-				t.Fatalf("%q became %q", text, got)
+				t.Fatalf("%q became %q when it was encoded and decoded again", text, got)
 			}
 		}
 	})

@@ -13,22 +13,25 @@ import (
 )
 
 var (
+	// privateSequence and privateText are not in the dictionary.
 	privateSequence = tag.Tag{Group: 0x0009, Element: 0x1001}
 	privateText     = tag.Tag{Group: 0x0009, Element: 0x1002}
 	itemTag         = tag.Tag{Group: 0xfffe, Element: 0xe000}
 )
 
+// The header of an item of undefined length, and the delimiters, in little endian.
 const (
 	undefinedItem = "\xfe\xff\x00\xe0\xff\xff\xff\xff"
 	itemEnd       = "\xfe\xff\x0d\xe0\x00\x00\x00\x00"
 	sequenceEnd   = "\xfe\xff\xdd\xe0\x00\x00\x00\x00"
 )
 
-// undefinedSequence is a sequence of undefined length in implicit VR.
+// undefinedSequence encodes a sequence of undefined length in implicit VR little endian.
 func undefinedSequence(t tag.Tag, content string) string {
 	return element(t, "")[:4] + "\xff\xff\xff\xff" + content + sequenceEnd
 }
 
+// explicit encodes an element in explicit VR little endian.
 func explicit(t tag.Tag, vr, value string) string {
 	head := element(t, value)
 	switch vr {
@@ -38,6 +41,8 @@ func explicit(t tag.Tag, vr, value string) string {
 	return head[:4] + vr + head[4:6] + value
 }
 
+// explicitUndefined encodes an element of undefined length in explicit VR little endian. The
+// content includes the delimiter.
 func explicitUndefined(t tag.Tag, vr, content string) string {
 	return element(t, "")[:4] + vr + "\x00\x00\xff\xff\xff\xff" + content
 }
@@ -49,11 +54,13 @@ func parseExplicit(t *testing.T, elements ...string) *dataset.Set {
 	return set
 }
 
+// item encodes an item of defined length in little endian.
 func item(content string) string {
 	n := len(content)
 	return "\xfe\xff\x00\xe0" + string([]byte{byte(n), byte(n >> 8), byte(n >> 16), byte(n >> 24)}) + content
 }
 
+// pad pads s with a space to even length.
 func pad(s string) string {
 	if len(s)%2 != 0 {
 		return s + " "
@@ -61,7 +68,7 @@ func pad(s string) string {
 	return s
 }
 
-// element is one element in implicit VR little endian.
+// element encodes an element in implicit VR little endian.
 func element(t tag.Tag, value string) string {
 	n := len(value)
 	return string([]byte{
@@ -77,7 +84,8 @@ func parse(t *testing.T, elements ...string) *dataset.Set {
 	return set
 }
 
-func read(t *testing.T, characterSet string, of tag.Tag, bytes string) string {
+// decodeText decodes the values of one element, separated by a bar, and expects no warning.
+func decodeText(t *testing.T, characterSet string, of tag.Tag, bytes string) string {
 	t.Helper()
 	set := parse(t, element(tag.SpecificCharacterSet, pad(characterSet)), element(of, pad(bytes)))
 	text := strings.Join(set.Strings(of), "|")
@@ -85,7 +93,8 @@ func read(t *testing.T, characterSet string, of tag.Tag, bytes string) string {
 	return text
 }
 
-func write(t *testing.T, characterSet string, of tag.Tag, text string) string {
+// encodeText encodes values separated by a bar and returns the value of the element.
+func encodeText(t *testing.T, characterSet string, of tag.Tag, text string) string {
 	t.Helper()
 	b, err := dataset.Encode(&dicom.Dataset{Elements: []*dicom.Element{
 		dataset.Text(of, strings.Split(text, "|")...),

@@ -7,11 +7,11 @@ import (
 
 const escape = 0x1b
 
-// designations are the escape sequences that are understood: those of PS3.3 tables C.12-3 and C.12-4, and those by which
-// ISO/IEC 2022 brings the same sets in elsewhere.
+// designations are the escape sequences that the decoder supports: those of PS3.3 tables C.12-3 and
+// C.12-4, and those by which ISO/IEC 2022 designates the same sets to the other of G0 and G1.
 var designations = func() []designation {
 	all := []designation{
-		{"\x1b$@", jisX0208, false}, // the edition of 1978
+		{"\x1b$@", jisX0208, false}, // the 1978 edition
 		{"\x1b$(@", jisX0208, false},
 		{"\x1b$(B", jisX0208, false},
 		{"\x1b$)B", jisX0208, true},
@@ -27,36 +27,38 @@ var designations = func() []designation {
 		ascii, romaji, katakana, latin1, latin2, latin3, latin4, cyrillic, arabic, greek, hebrew, latin5, latin9, thai,
 		jisX0208, jisX0212, ksX1001, gb2312,
 	} {
-		if set.g0 != "" {
-			all = append(all, designation{set.g0, set, false})
+		if set.escapeG0 != "" {
+			all = append(all, designation{set.escapeG0, set, false})
 		}
-		if set.g1 != "" {
-			all = append(all, designation{set.g1, set, true})
+		if set.escapeG1 != "" {
+			all = append(all, designation{set.escapeG1, set, true})
 		}
 	}
 	return all
 }()
 
+// designation is an escape sequence and the set that it designates, to G1 or else to G0.
 type designation struct {
 	sequence string
 	set      *codeSet
 	g1       bool
 }
 
-// iso2022 decodes text with code extensions (PS3.5 section 6.1.2.5). An escape sequence says itself which set it brings
-// in, so it is followed whether or not Specific Character Set names the set.
-func (d *textDecoder) iso2022(b []byte) {
+// decodeISO2022 decodes text with code extensions (PS3.5 section 6.1.2.5). An escape sequence
+// identifies the set that it designates, so the decoder follows it whether or not Specific
+// Character Set names that set.
+func (d *textDecoder) decodeISO2022(b []byte) {
 	g0, g1 := d.cs.g0, d.cs.g1
-	fallback := d.cs.fallbackG1()
+	assumed := d.cs.assumedG1()
 	checked, isUTF8 := false, false
 	for i := 0; i < len(b); {
 		c := b[i]
 		switch {
 		case c == escape:
-			found, size := designated(b[i:])
+			found, size := matchDesignation(b[i:])
 			switch {
 			case found == nil:
-				d.undecodable()
+				d.appendReplacement()
 			case found.g1:
 				g1 = found.set
 			default:
@@ -65,98 +67,100 @@ func (d *textDecoder) iso2022(b []byte) {
 			i += size
 		case c < 0x20 || c == 0x7f:
 			g0, g1 = d.cs.g0, d.cs.g1 // PS3.5 section 6.1.2.5.3: before any control character
-			d.rune(rune(c))
+			d.appendRune(rune(c))
 			i++
 		case c < 0x80:
 			if g0 == ascii {
 				d.dst = append(d.dst, c)
 				i++
 			} else {
-				i += d.lower(b[i:], &g0)
+				i += d.decodeGL(b[i:], &g0)
 			}
-			if d.isDelimiter(c) && g0.double == nil {
+			if d.isDelimiter(c) && g0.doubleByte == nil {
 				g0, g1 = d.cs.g0, d.cs.g1
 			}
-		case g1 == nil && fallback != nil:
-			d.warn |= CharacterSetAssumed
-			i += d.upper(b[i:], fallback)
+		case g1 == nil && assumed != nil:
+			d.warnings |= CharacterSetAssumed
+			i += d.decodeGR(b[i:], assumed)
 		case g1 == nil:
 			if !checked {
 				checked, isUTF8 = true, utf8.Valid(b)
 			}
-			i += d.guess(b[i:], isUTF8)
+			i += d.decodeGuessed(b[i:], isUTF8)
 		default:
-			i += d.upper(b[i:], g1)
+			i += d.decodeGR(b[i:], g1)
 		}
 	}
 }
 
-// isDelimiter reports whether c, in a set of single bytes, ends a value or part of a name.
+// isDelimiter reports whether c, in a single-byte set, separates values or parts of a name.
 func (d *textDecoder) isDelimiter(c byte) bool {
-	return c == '\\' && !d.t.single || d.pn && (c == '^' || c == '=')
+	return c == '\\' && !d.traits.singleValued || d.isName && (c == '^' || c == '=')
 }
 
-// lower decodes the character at the start of b, which is from 20 to 7E, and returns its length.
-func (d *textDecoder) lower(b []byte, g0 **codeSet) int {
+// decodeGL decodes the character at the start of b, a byte from 20 to 7E, with the set in G0. It
+// returns the length of the character.
+func (d *textDecoder) decodeGL(b []byte, g0 **codeSet) int {
 	set := *g0
 	switch {
 	case b[0] == ' ':
-		d.rune(' ')
+		d.appendRune(' ')
 		return 1
-	case set.double == nil:
-		if b[0] == '\\' && !d.t.single {
-			d.rune('\\') // the delimiter of values, whatever the set shows for it
+	case set.doubleByte == nil:
+		if b[0] == '\\' && !d.traits.singleValued {
+			d.appendRune('\\') // the separator of values, whatever character the set has there
 		} else {
-			d.character(set.single.decode(b[0]))
+			d.appendDecoded(set.singleByte.decode(b[0]))
 		}
 		return 1
 	case len(b) > 1 && b[1] > 0x20 && b[1] < 0x7f:
-		d.character(set.double().decode(b[0], b[1]))
+		d.appendDecoded(set.doubleByte().decode(b[0], b[1]))
 		return 2
 	case d.isDelimiter(b[0]): // the sender did not return to the initial set
 		*g0 = d.cs.g0
-		d.rune(rune(b[0]))
+		d.appendRune(rune(b[0]))
 		return 1
 	}
-	d.undecodable()
+	d.appendReplacement()
 	return 1
 }
 
-// upper decodes the character at the start of b, which is above 7F, by the set in G1.
-func (d *textDecoder) upper(b []byte, set *codeSet) int {
+// decodeGR decodes the character at the start of b, a byte above 7F, with the set designated to G1.
+// It returns the length of the character.
+func (d *textDecoder) decodeGR(b []byte, set *codeSet) int {
 	switch {
-	case set.double != nil && len(b) > 1 && b[0] > 0xa0 && b[1] > 0xa0:
-		d.character(set.double().decode(b[0]&0x7f, b[1]&0x7f))
+	case set.doubleByte != nil && len(b) > 1 && b[0] > 0xa0 && b[1] > 0xa0:
+		d.appendDecoded(set.doubleByte().decode(b[0]&0x7f, b[1]&0x7f))
 		return 2
-	case set == ksX1001 && len(b) > 1 && d.unifiedHangul(b):
+	case set == ksX1001 && len(b) > 1 && d.decodeUnifiedHangul(b):
 		return 2
-	case set.double != nil:
-		d.undecodable()
+	case set.doubleByte != nil:
+		d.appendReplacement()
 	case set == latin1:
-		d.windows1252(b[0])
+		d.decodeWindows1252(b[0])
 	case b[0] < 0xa0:
-		d.undecodable()
+		d.appendReplacement()
 	default:
-		d.character(set.single.decode(b[0] & 0x7f))
+		d.appendDecoded(set.singleByte.decode(b[0] & 0x7f))
 	}
 	return 1
 }
 
-// character appends what a table gave.
-func (d *textDecoder) character(r rune) {
+// appendDecoded appends a character that a table gave, or a replacement if the table has none.
+func (d *textDecoder) appendDecoded(r rune) {
 	if r == utf8.RuneError {
-		d.undecodable()
+		d.appendReplacement()
 		return
 	}
-	d.rune(r)
+	d.appendRune(r)
 }
 
-// designated is the designation at the start of b, nil if it is unknown, and the length of the escape sequence
-// (ISO/IEC 2022: ESC, intermediate bytes 20 to 2F, a final byte 30 to 7E).
-func designated(b []byte) (*designation, int) {
+// matchDesignation returns the designation at the start of b, nil if it is unknown, and the length
+// of the escape sequence (ISO/IEC 2022: ESC, intermediate bytes 20 to 2F, a final byte 30 to 7E).
+func matchDesignation(b []byte) (*designation, int) {
 	for i := range designations {
 		if len(b) < 3 || b[1] < '$' || b[1] > '-' {
-			break // a text can be nothing but escapes
+			break // cheap to rule out, because a text may consist of nothing but ESC bytes
 		}
 		if found := &designations[i]; len(b) >= len(found.sequence) && string(b[:len(found.sequence)]) == found.sequence {
 			return found, len(found.sequence)

@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"encoding/binary"
 	"math"
 	"strconv"
 	"strings"
@@ -9,7 +8,8 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 )
 
-// Uint16 is the first value of a US element. A value of another integer VR, or of IS, is taken if it fits.
+// Uint16 returns the first value of a US element. It accepts a value of another integer VR, or of
+// IS, if it fits.
 func (s *Set) Uint16(t tag.Tag) (uint16, bool) {
 	n, ok := s.Int(t)
 	if !ok || n < 0 || n > math.MaxUint16 {
@@ -18,14 +18,15 @@ func (s *Set) Uint16(t tag.Tag) (uint16, bool) {
 	return uint16(n), true
 }
 
-// Int is the first value of a binary integer or of a number in text (IS, DS). "1.0" is 1; what is no integer, or no
-// number at all, is none, with [ValueMalformed]. False where absent or empty.
+// Int returns the first value of a binary integer or of a number in text (IS, DS). "1.0" gives 1.
+// It returns false if the element is absent or empty, and, with [ValueMalformed], if the value is
+// not an integer.
 func (s *Set) Int(t tag.Tag) (int64, bool) {
-	e := s.find(number(t))
+	e := s.find(tagNumber(t))
 	if e == nil || e.len == 0 {
 		return 0, false
 	}
-	v := s.vr(e)
+	v := s.elementVR(e)
 	tr := v.traits()
 	switch {
 	case tr.class == classText:
@@ -43,13 +44,14 @@ func (s *Set) parseInt(text string) (int64, bool) {
 	whole, fraction, _ := strings.Cut(text, ".")
 	n, err := strconv.ParseInt(whole, 10, 64)
 	if err != nil || strings.Trim(fraction, "0") != "" {
-		s.warned(ValueMalformed)
+		s.addWarning(ValueMalformed)
 		return 0, false
 	}
 	return n, true
 }
 
-// integer is value i of a binary integer; false where there is none, with a warning if there is a part of one.
+// integer returns value i of a binary integer. It returns false if there is none, with a warning if
+// the value is truncated.
 func (s *Set) integer(e *entry, t *traits, i int) (int64, bool) {
 	if t.class != classSigned && t.class != classUnsigned {
 		return 0, false
@@ -60,25 +62,13 @@ func (s *Set) integer(e *entry, t *traits, i int) (int64, bool) {
 		return 0, false
 	}
 	if b = b[i*size:]; len(b) < size {
-		s.warned(ValueMalformed)
+		s.addWarning(ValueMalformed)
 		return 0, false
 	}
-	n := s.order(e).unsigned(b[:size])
+	n := s.valueLayout(e).unsigned(b[:size])
 	if t.class == classSigned {
 		shift := 64 - 8*size
 		return int64(n<<shift) >> shift, true
 	}
 	return int64(n), n <= math.MaxInt64
-}
-
-func (l layout) unsigned(b []byte) uint64 {
-	switch {
-	case len(b) == 2:
-		return uint64(l.uint16(b))
-	case len(b) == 4:
-		return uint64(l.uint32(b))
-	case l == explicitBE:
-		return binary.BigEndian.Uint64(b)
-	}
-	return binary.LittleEndian.Uint64(b)
 }

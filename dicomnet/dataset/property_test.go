@@ -16,7 +16,7 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// alphabets are character sets with some of what they can say.
+// alphabets holds character sets and some of the characters that each can encode.
 var alphabets = map[string]string{
 	"":                                "AZ az09.,;:'()*?~",
 	"ISO_IR 6":                        "AZ az09.,;:'()*?~",
@@ -44,21 +44,22 @@ var alphabets = map[string]string{
 	"ISO_IR 192": "Az äЯ山홍𠮷🙂\u200d",
 }
 
-// word makes texts of an alphabet, without padding at their ends.
-func word(alphabet string) *rapid.Generator[string] {
+// generateText generates texts over an alphabet, without spaces at the ends.
+func generateText(alphabet string) *rapid.Generator[string] {
 	return rapid.Map(rapid.SliceOfN(rapid.SampledFrom([]rune(alphabet)), 0, 12), func(r []rune) string {
 		return strings.TrimSpace(string(r))
 	})
 }
 
-// Text that a character set can say comes back as it was, in names, lists and long texts, whatever stands beside it.
-func TestTextComesBack(t *testing.T) {
+// TestTextRoundTrip checks that text within the repertoire of a character set is unchanged after
+// encoding and parsing, in names, lists and long texts, beside other elements.
+func TestTextRoundTrip(t *testing.T) {
 	t.Parallel()
 	for characterSet, alphabet := range alphabets {
 		t.Run(characterSet, func(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, func(t *rapid.T) {
-				words := word(alphabet)
+				words := generateText(alphabet)
 				name := words.Draw(t, "family") + "^" + words.Draw(t, "given") + "=" + words.Draw(t, "ideographic") + "^" + words.Draw(t, "more")
 				list := rapid.SliceOfN(words, 2, 4).Draw(t, "list")
 				lines := strings.Join(rapid.SliceOfN(words, 0, 4).Draw(t, "lines"), "\r\n")
@@ -84,8 +85,9 @@ func TestTextComesBack(t *testing.T) {
 	}
 }
 
-// elements makes the elements of a data set as a peer may write them: any VR, nested, sorted.
-func elements(depth int) *rapid.Generator[[]*dicom.Element] {
+// generateElements generates the elements of a data set as a peer may send them: any VR, nested,
+// sorted.
+func generateElements(depth int) *rapid.Generator[[]*dicom.Element] {
 	return rapid.Custom(func(t *rapid.T) []*dicom.Element {
 		var list []*dicom.Element
 		for i := range rapid.IntRange(0, 6).Draw(t, "count") {
@@ -117,7 +119,7 @@ func elements(depth int) *rapid.Generator[[]*dicom.Element] {
 			case "FD":
 				data = rapid.SliceOfN(rapid.Float64Range(-1e9, 1e9), 0, 3).Draw(t, "numbers")
 			case "SQ":
-				data = rapid.SliceOfN(elements(depth-1), 0, 3).Draw(t, "items")
+				data = rapid.SliceOfN(generateElements(depth-1), 0, 3).Draw(t, "items")
 			}
 			value, err := dicom.NewValue(data)
 			require.NoError(t, err)
@@ -127,15 +129,15 @@ func elements(depth int) *rapid.Generator[[]*dicom.Element] {
 	})
 }
 
-// values are what matters of elements.
-func values(elements []*dicom.Element) string {
+// summary returns the properties of elements that a round trip preserves, as text.
+func summary(elements []*dicom.Element) string {
 	var b strings.Builder
-	for _, d := range describe(elements) {
+	for _, d := range comparableElements(elements) {
 		d.Kind, d.Length = 0, 0
 		if s, ok := d.Value.([]string); ok && len(s) == 0 {
 			d.Value = []string{""}
 		}
-		if items, ok := d.Value.([][]described); ok {
+		if items, ok := d.Value.([][]comparableElement); ok {
 			d.Value = len(items)
 		}
 		fmt.Fprintf(&b, "%v\n", d)
@@ -143,33 +145,33 @@ func values(elements []*dicom.Element) string {
 	for _, e := range elements {
 		if items, ok := e.Value.GetValue().([]*dicom.SequenceItemValue); ok {
 			for _, item := range items {
-				b.WriteString("{" + values(item.GetValue().([]*dicom.Element)) + "}") //nolint:forcetypeassert // the library's own
+				b.WriteString("{" + summary(item.GetValue().([]*dicom.Element)) + "}") //nolint:forcetypeassert // the library's own
 			}
 		}
 	}
 	return b.String()
 }
 
-func TestElementsComeBack(t *testing.T) {
+func TestElementsRoundTrip(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		list := elements(3).Draw(t, "elements")
+		list := generateElements(3).Draw(t, "elements")
 		b, err := dataset.Encode(&dicom.Dataset{Elements: list}, dataset.ExplicitVRLittleEndian)
 		require.NoError(t, err)
 		set, err := dataset.Parse(b, dataset.ExplicitVRLittleEndian, dataset.Limits{})
 		require.NoError(t, err)
 		ds, err := set.Dataset()
 		require.NoError(t, err)
-		assert.Equal(t, values(list), values(ds.Elements))
+		assert.Equal(t, summary(list), summary(ds.Elements))
 		again, err := dataset.Encode(ds, dataset.ExplicitVRLittleEndian)
 		require.NoError(t, err)
 		assert.Equal(t, b, again)
 	})
 }
 
-// Whatever the bytes and the character set: the text is valid UTF-8, at most three bytes for each of them, and without
-// control characters.
-func TestAnyBytesMakeText(t *testing.T) {
+// TestAnyBytesDecodeToBoundedText checks that any bytes in any character set decode to valid UTF-8
+// without control characters, at most three times as long.
+func TestAnyBytesDecodeToBoundedText(t *testing.T) {
 	t.Parallel()
 	sets := []string{"KLINGON"}
 	for characterSet := range alphabets {

@@ -10,18 +10,18 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-func TestSequences(t *testing.T) {
+func TestItemsAreFoundInEveryEncodingOfASequence(t *testing.T) {
 	t.Parallel()
 	one, two := element(tag.CodeValue, "1 "), element(tag.CodeValue, "2 ")
 	code := tag.ProcedureCodeSequence
 	for what, b := range map[string]string{
-		"defined, items defined":                    element(code, item(one)+item(two)),
-		"defined, items undefined":                  element(code, undefinedItem+one+itemEnd+undefinedItem+two+itemEnd),
-		"undefined, items defined":                  undefinedSequence(code, item(one)+item(two)),
-		"undefined, items undefined":                undefinedSequence(code, undefinedItem+one+itemEnd+undefinedItem+two+itemEnd),
-		"delimiters behind items of defined length": undefinedSequence(code, item(one)+itemEnd+item(two)+itemEnd),
-		"stray delimiters inside":                   element(code, sequenceEnd+item(itemEnd+one)+itemEnd+item(two+sequenceEnd)),
-		"the last item lacks its delimiter":         undefinedSequence(code, item(one)+undefinedItem+two),
+		"defined, items defined":                   element(code, item(one)+item(two)),
+		"defined, items undefined":                 element(code, undefinedItem+one+itemEnd+undefinedItem+two+itemEnd),
+		"undefined, items defined":                 undefinedSequence(code, item(one)+item(two)),
+		"undefined, items undefined":               undefinedSequence(code, undefinedItem+one+itemEnd+undefinedItem+two+itemEnd),
+		"delimiters after items of defined length": undefinedSequence(code, item(one)+itemEnd+item(two)+itemEnd),
+		"stray delimiters inside":                  element(code, sequenceEnd+item(itemEnd+one)+itemEnd+item(two+sequenceEnd)),
+		"the last item lacks its delimiter":        undefinedSequence(code, item(one)+undefinedItem+two),
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -36,7 +36,7 @@ func TestSequences(t *testing.T) {
 	}
 }
 
-func TestSequencesNested(t *testing.T) {
+func TestNestedSequencesAreReadUpToTheLimit(t *testing.T) {
 	t.Parallel()
 	b := element(tag.CodeValue, "1 ")
 	for range 8 {
@@ -56,7 +56,7 @@ func TestSequencesNested(t *testing.T) {
 	assert.Equal(t, &dataset.LimitError{What: "levels", Limit: 8}, limit)
 }
 
-func TestSequencesEmpty(t *testing.T) {
+func TestEmptySequencesHaveNoItems(t *testing.T) {
 	t.Parallel()
 	set := parse(t, element(tag.ProcedureCodeSequence, ""), undefinedSequence(privateSequence, ""))
 	assert.True(t, set.Has(tag.ProcedureCodeSequence))
@@ -68,18 +68,19 @@ func TestSequencesEmpty(t *testing.T) {
 	assert.Zero(t, set.Warnings())
 }
 
-// CP-246 and PS3.5 section 6.2.2: the content of UN is implicit VR little endian, whatever is around it.
-func TestUNSequence(t *testing.T) {
+// TestItemsOfUNSequences covers CP-246 and PS3.5 section 6.2.2: the content of UN is implicit VR
+// little endian, whatever the transfer syntax.
+func TestItemsOfUNSequences(t *testing.T) {
 	t.Parallel()
 	content := undefinedItem + element(tag.CodeValue, "1 ") + itemEnd
 	for what, b := range map[string]string{
-		"private, undefined length":        explicitUndefined(privateSequence, "UN", content+sequenceEnd),
-		"private, defined length":          explicit(privateSequence, "UN", content),
-		"nested":                           explicitUndefined(privateSequence, "UN", undefinedItem+undefinedSequence(privateSequence, content)+element(tag.CodeValue, "1 ")+itemEnd+sequenceEnd),
-		"SQ explicit":                      explicit(privateSequence, "SQ", item(explicit(tag.CodeValue, "SH", "1 "))),
-		"SQ explicit, undefined":           explicitUndefined(privateSequence, "SQ", item(explicit(tag.CodeValue, "SH", "1 "))+sequenceEnd),
-		"a VR that the standard lacks":     explicitUndefined(privateSequence, "XQ", item(explicit(tag.CodeValue, "SH", "1 "))+sequenceEnd),
-		"a VR that the standard lacks too": element(privateSequence, "")[:4] + "XQ\x00\x00\x16\x00\x00\x00" + item(explicit(tag.CodeValue, "SH", "\x31     ")),
+		"private, undefined length":     explicitUndefined(privateSequence, "UN", content+sequenceEnd),
+		"private, defined length":       explicit(privateSequence, "UN", content),
+		"nested":                        explicitUndefined(privateSequence, "UN", undefinedItem+undefinedSequence(privateSequence, content)+element(tag.CodeValue, "1 ")+itemEnd+sequenceEnd),
+		"explicit SQ, defined length":   explicit(privateSequence, "SQ", item(explicit(tag.CodeValue, "SH", "1 "))),
+		"explicit SQ, undefined length": explicitUndefined(privateSequence, "SQ", item(explicit(tag.CodeValue, "SH", "1 "))+sequenceEnd),
+		"unknown VR, undefined length":  explicitUndefined(privateSequence, "XQ", item(explicit(tag.CodeValue, "SH", "1 "))+sequenceEnd),
+		"unknown VR, defined length":    element(privateSequence, "")[:4] + "XQ\x00\x00\x16\x00\x00\x00" + item(explicit(tag.CodeValue, "SH", "\x31     ")),
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -93,8 +94,9 @@ func TestUNSequence(t *testing.T) {
 	}
 }
 
-// UN where the dictionary knows better: binary values are little endian also in a big endian set.
-func TestUNOfKnownTag(t *testing.T) {
+// TestUNIsReadByTheDictionary covers UN elements with a known tag: binary values are little endian
+// even in a big endian data set.
+func TestUNIsReadByTheDictionary(t *testing.T) {
 	t.Parallel()
 	set, err := dataset.Parse([]byte(
 		"\x00\x10\x00\x10UN\x00\x00\x00\x00\x00\x04A^B "+
@@ -107,13 +109,13 @@ func TestUNOfKnownTag(t *testing.T) {
 	assert.Equal(t, []uint16{512, 512}, []uint16{rows, columns})
 }
 
-func TestFragments(t *testing.T) {
+func TestFragmentsOfPixelDataAreNotItems(t *testing.T) {
 	t.Parallel()
 	content := item("") + item("\xff\xd8\xff\xd9")
 	set := parseExplicit(t, explicitUndefined(tag.PixelData, "OB", content+sequenceEnd), explicit(tag.Tag{Group: 0xfffc, Element: 0xfffc}, "OB", "\x00\x00"))
 	b, ok := set.Bytes(tag.PixelData)
 	assert.True(t, ok)
 	assert.Equal(t, content, string(b))
-	assert.Nil(t, set.Items(tag.PixelData), "fragments are no data sets")
+	assert.Nil(t, set.Items(tag.PixelData), "fragments are not items")
 	assert.Equal(t, dataset.ValueMalformed, set.Warnings())
 }

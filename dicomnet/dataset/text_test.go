@@ -10,8 +10,9 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// PS3.5 table 6.2-1 says for each VR which spaces are padding; NULs at the end are taken off everywhere.
-func TestPadding(t *testing.T) {
+// TestPaddingIsRemovedByVR covers PS3.5 table 6.2-1, which says for each VR which spaces are
+// padding. NULs at the end are removed in all VRs.
+func TestPaddingIsRemovedByVR(t *testing.T) {
 	t.Parallel()
 	for _, v := range []struct {
 		vr     string
@@ -41,8 +42,8 @@ func TestPadding(t *testing.T) {
 		{"UC", tag.LongCodeValue, "  a  ", "  a"},
 		{"UR", tag.RetrieveURL, "https://x/?a=b\\c  ", "https://x/?a=b\\c"},
 		{"private creator", tag.Tag{Group: 9, Element: 0x10}, " ACME ", "ACME"},
-		{"unknown", privateText, " as LO ", "as LO"},
-		{"padding alone", tag.PatientID, "    ", ""},
+		{"unknown VR", privateText, " as LO ", "as LO"},
+		{"only padding", tag.PatientID, "    ", ""},
 	} {
 		t.Run(v.vr, func(t *testing.T) {
 			t.Parallel()
@@ -58,20 +59,20 @@ func TestPadding(t *testing.T) {
 	}
 }
 
-func TestEmptyFirstValue(t *testing.T) {
+func TestStringReturnsAnEmptyFirstValue(t *testing.T) {
 	t.Parallel()
 	set := parse(t, element(tag.OtherPatientIDs, `\B`))
 	assert.Empty(t, set.String(tag.OtherPatientIDs))
 	assert.Equal(t, []string{"", "B"}, set.Strings(tag.OtherPatientIDs))
 }
 
-func TestNonASCIIInCodes(t *testing.T) {
+func TestNonASCIIInCodesIsDecoded(t *testing.T) {
 	t.Parallel()
 	set := parse(t, element(tag.SpecificCharacterSet, "ISO_IR 144"), element(tag.RetrieveAETitle, "\xbbAB "))
-	assert.Equal(t, "ЛAB", set.String(tag.RetrieveAETitle), "no standard text, but what is meant is plain")
+	assert.Equal(t, "ЛAB", set.String(tag.RetrieveAETitle), "not allowed by the standard, but unambiguous")
 }
 
-func TestIntegers(t *testing.T) {
+func TestIntReadsIS(t *testing.T) {
 	t.Parallel()
 	for _, v := range []struct {
 		name  string
@@ -83,8 +84,8 @@ func TestIntegers(t *testing.T) {
 		{"IS", "12", 12, true, 0},
 		{"IS with a sign", "-3", -3, true, 0},
 		{"IS with a plus", "+3", 3, true, 0},
-		{"IS with a fraction of nothing", "1.0 ", 1, true, 0},
-		{"IS with a period", "1. ", 1, true, dataset.ValueMalformed}, // of odd length here
+		{"IS with a zero fraction", "1.0 ", 1, true, 0},
+		{"IS with a period", "1. ", 1, true, dataset.ValueMalformed}, // the value has an odd length
 		{"IS with a fraction", "1.25", 0, false, dataset.ValueMalformed},
 		{"IS too large", "99999999999999999999", 0, false, dataset.ValueMalformed},
 		{"empty", "  ", 0, false, 0},
@@ -100,7 +101,7 @@ func TestIntegers(t *testing.T) {
 	}
 }
 
-func TestBinaryIntegers(t *testing.T) {
+func TestIntReadsBinaryIntegers(t *testing.T) {
 	t.Parallel()
 	set := parseExplicit(t,
 		explicit(tag.Rows, "US", "\xff\xff\x01\x00"),
@@ -137,6 +138,6 @@ func TestBinaryIntegers(t *testing.T) {
 	}
 	for _, none := range []tag.Tag{tag.SmallestImagePixelValue, tag.RegionFlags, tag.NumberOfStudyRelatedInstances} {
 		_, ok := set.Uint16(none)
-		assert.False(t, ok, "not a value of US")
+		assert.False(t, ok, "the value does not fit into 16 bits without a sign")
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 )
 
-// vr is a value representation as its two letters stand on the wire.
+// vr is a value representation: its two letters as encoded.
 type vr uint16
 
 const (
@@ -22,6 +22,7 @@ const (
 	vrUV = vr('U')<<8 | 'V'
 )
 
+// vrOf returns the VR with the given name, UN if the name does not have two letters.
 func vrOf(s string) vr {
 	if len(s) != 2 {
 		return vrUN
@@ -31,7 +32,7 @@ func vrOf(s string) vr {
 
 func (v vr) String() string { return string([]byte{byte(v >> 8), byte(v)}) }
 
-// letters reports whether v can be a VR at all, known or not.
+// letters reports whether v can be a VR, known or not.
 func (v vr) letters() bool {
 	hi, lo := v>>8, v&0xff
 	return hi >= 'A' && hi <= 'Z' && lo >= 'A' && lo <= 'Z'
@@ -42,68 +43,71 @@ type class uint8
 const (
 	classUnknown  class = iota
 	classText           // character strings
-	classSigned         // binary integers
-	classUnsigned       //
+	classSigned         // signed binary integers
+	classUnsigned       // unsigned binary integers
 	classTag            // AT
 	classFloat          // FL, FD
-	classBytes          // streams of bytes or words
+	classBytes          // bytes or words
 	classSequence       // SQ
 )
 
-// traits are what PS3.5 table 6.2-1 says of a VR, as far as it matters here.
+// traits are the properties of a VR in PS3.5 table 6.2-1 that this package needs.
 type traits struct {
-	class   class
-	long    bool  // explicit VR header with a length of 4 bytes (PS3.5 section 7.1.2)
-	size    uint8 // bytes of one binary value
-	charset bool  // subject to Specific Character Set (PS3.5 section 6.1.2.3)
-	single  bool  // backslash is a character of the text
-	lines   bool  // CR, LF, FF and TAB are characters of the text
-	leading bool  // leading spaces are significant
-	max     int   // characters of one value; of a component group in PN; 0 is no limit. Date and time: of a range (PS3.4 C.2.2.2.5)
-	outside kind  // the bytes that the VR does not have; none is no limit
+	class            class
+	longForm         bool  // the explicit VR header has a length of 4 bytes (PS3.5 section 7.1.2)
+	size             uint8 // of one binary value, in bytes
+	usesCharacterSet bool  // Specific Character Set applies (PS3.5 section 6.1.2.3)
+	singleValued     bool  // a backslash is part of the text
+	multiline        bool  // CR, LF, FF and TAB are part of the text
+	leadingSpaces    bool  // leading spaces are significant
+	// maxLength is the greatest length of one value in characters: of a component group in PN, of a
+	// range in DA, TM and DT (PS3.4 section C.2.2.2.5). 0 is no limit.
+	maxLength int
+	forbidden byteKind // the kind of the bytes that the VR does not allow; 0 allows all
 }
 
 const digits = "0123456789"
 
-// IS has a period here: "1.0" is a common way to write a count.
+// vrTable allows a period in IS, because "1.0" is a common way to write a count.
 var vrTable = map[string]traits{
-	"AE": {class: classText, max: 16},
-	"AS": {class: classText, max: 4, outside: beyond(digits + "DWMY")},
+	"AE": {class: classText, maxLength: 16},
+	"AS": {class: classText, maxLength: 4, forbidden: allBytesExcept(digits + "DWMY")},
 	"AT": {class: classTag, size: 4},
-	"CS": {class: classText, max: 16},
-	"DA": {class: classText, max: 18, outside: beyond(digits + ".-")},
-	"DS": {class: classText, max: 16, outside: beyond(digits + "+-.eE")},
-	"DT": {class: classText, max: 54, outside: beyond(digits + "+-.")},
+	"CS": {class: classText, maxLength: 16},
+	"DA": {class: classText, maxLength: 18, forbidden: allBytesExcept(digits + ".-")},
+	"DS": {class: classText, maxLength: 16, forbidden: allBytesExcept(digits + "+-.eE")},
+	"DT": {class: classText, maxLength: 54, forbidden: allBytesExcept(digits + "+-.")},
 	"FD": {class: classFloat, size: 8},
 	"FL": {class: classFloat, size: 4},
-	"IS": {class: classText, max: 12, outside: beyond(digits + "+-.")},
-	"LO": {class: classText, charset: true, max: 64},
-	"LT": {class: classText, charset: true, max: 10240, single: true, lines: true, leading: true},
-	"OB": {class: classBytes, long: true, size: 1},
-	"OD": {class: classBytes, long: true, size: 8},
-	"OF": {class: classBytes, long: true, size: 4},
-	"OL": {class: classBytes, long: true, size: 4},
-	"OV": {class: classBytes, long: true, size: 8},
-	"OW": {class: classBytes, long: true, size: 2},
-	"PN": {class: classText, charset: true, max: 64},
-	"SH": {class: classText, charset: true, max: 16},
+	"IS": {class: classText, maxLength: 12, forbidden: allBytesExcept(digits + "+-.")},
+	"LO": {class: classText, usesCharacterSet: true, maxLength: 64},
+	"LT": {class: classText, usesCharacterSet: true, maxLength: 10240, singleValued: true, multiline: true, leadingSpaces: true},
+	"OB": {class: classBytes, longForm: true, size: 1},
+	"OD": {class: classBytes, longForm: true, size: 8},
+	"OF": {class: classBytes, longForm: true, size: 4},
+	"OL": {class: classBytes, longForm: true, size: 4},
+	"OV": {class: classBytes, longForm: true, size: 8},
+	"OW": {class: classBytes, longForm: true, size: 2},
+	"PN": {class: classText, usesCharacterSet: true, maxLength: 64},
+	"SH": {class: classText, usesCharacterSet: true, maxLength: 16},
 	"SL": {class: classSigned, size: 4},
-	"SQ": {class: classSequence, long: true},
+	"SQ": {class: classSequence, longForm: true},
 	"SS": {class: classSigned, size: 2},
-	"ST": {class: classText, charset: true, max: 1024, single: true, lines: true, leading: true},
-	"SV": {class: classSigned, long: true, size: 8},
-	"TM": {class: classText, max: 28, outside: beyond(digits + ".:-")},
-	"UC": {class: classText, long: true, charset: true, leading: true},
-	"UI": {class: classText, max: 64, outside: beyond(digits + ".")},
+	"ST": {class: classText, usesCharacterSet: true, maxLength: 1024, singleValued: true, multiline: true, leadingSpaces: true},
+	"SV": {class: classSigned, longForm: true, size: 8},
+	"TM": {class: classText, maxLength: 28, forbidden: allBytesExcept(digits + ".:-")},
+	"UC": {class: classText, longForm: true, usesCharacterSet: true, leadingSpaces: true},
+	"UI": {class: classText, maxLength: 64, forbidden: allBytesExcept(digits + ".")},
 	"UL": {class: classUnsigned, size: 4},
-	"UN": {class: classUnknown, long: true, size: 1},
-	"UR": {class: classText, long: true, single: true, leading: true},
+	"UN": {class: classUnknown, longForm: true, size: 1},
+	"UR": {class: classText, longForm: true, singleValued: true, leadingSpaces: true},
 	"US": {class: classUnsigned, size: 2},
-	"UT": {class: classText, long: true, charset: true, single: true, lines: true, leading: true},
-	"UV": {class: classUnsigned, long: true, size: 8},
+	"UT": {class: classText, longForm: true, usesCharacterSet: true, singleValued: true, multiline: true, leadingSpaces: true},
+	"UV": {class: classUnsigned, longForm: true, size: 8},
 }
 
-// vrIndex makes of the table an array over all pairs of letters: a header is read for every element of every answer.
+// vrIndex is vrTable as an array over all pairs of letters, because the reader looks up the VR in
+// every element header.
 var vrIndex = func() (index [26 * 26]*traits) {
 	for name, t := range vrTable {
 		index[int(name[0]-'A')*26+int(name[1]-'A')] = &t
@@ -111,7 +115,7 @@ var vrIndex = func() (index [26 * 26]*traits) {
 	return index
 }()
 
-// traits is nil where the standard has no such VR.
+// traits returns nil if the standard does not define the VR.
 func (v vr) traits() *traits {
 	if !v.letters() {
 		return nil
@@ -119,22 +123,23 @@ func (v vr) traits() *traits {
 	return vrIndex[int(v>>8-'A')*26+int(v&0xff-'A')]
 }
 
-// dictionaryVR is the VR that the data dictionary gives (PS3.6), UN where it knows none.
+// dictionaryVR returns the VR that the data dictionary gives (PS3.6), UN if the tag is unknown.
 func dictionaryVR(t tag.Tag) vr {
 	switch {
 	case t == tag.PixelData || t.Group&0xff01 == 0x6000 && t.Element == 0x3000:
-		return vrOW // implicit VR is always OW (PS3.5 annex A.1)
+		return vrOW // always OW in implicit VR (PS3.5 annex A.1)
 	case t.Group&1 == 1 && t.Element >= 0x10 && t.Element <= 0xff:
 		return vrLO // private creator (PS3.5 section 7.8.1)
 	case t.Group&1 == 1:
 		return vrUN
 	}
-	// The library's dictionary costs more than all else that is done for a value, and a peer sends the same tags again and
-	// again: the last answer for each of 256 slots is kept, tag and VR in one word.
-	slot := &recentVRs[spread(number(t))>>24]
-	key := uint64(number(t)) << 16
-	if kept := slot.Load(); kept&^0xffff == key && kept != 0 {
-		return vr(kept)
+	// A lookup in the library's dictionary costs more than everything else that is done for a
+	// value, and peers send the same tags again and again. So each of 256 slots caches the last
+	// result, tag and VR in one word.
+	slot := &recentVRs[hashTag(tagNumber(t))>>24]
+	key := uint64(tagNumber(t)) << 16
+	if cached := slot.Load(); cached&^0xffff == key && cached != 0 {
+		return vr(cached)
 	}
 	v := vrUN
 	if info, err := tag.Find(t); err == nil && len(info.VRs) > 0 {
@@ -144,7 +149,9 @@ func dictionaryVR(t tag.Tag) vr {
 	return v
 }
 
+// recentVRs caches the results of dictionaryVR.
 var recentVRs [256]atomic.Uint64
 
-// spread makes a number of a tag whose six upper bits tell the keys of a query apart (multiplicative hashing; a test holds it).
-func spread(t uint32) uint32 { return t * 0x2265b1f5 }
+// hashTag hashes a tag by multiplication so that its upper six bits differ for the keys of a query
+// (see TestKeysOfAQueryHaveDifferentCacheSlots).
+func hashTag(t uint32) uint32 { return t * 0x2265b1f5 }

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -104,20 +105,35 @@ func TestAlertsAreAboutMetricsThatExist(t *testing.T) {
 	}
 }
 
-func TestTheREADMEListsEveryMetric(t *testing.T) {
-	file, err := os.ReadFile("../../README.md")
+func TestOperationsPageListsEveryMetricWithItsLabels(t *testing.T) {
+	file, err := os.ReadFile("../../docs/operations.md")
 	require.NoError(t, err)
 	for name, labels := range registered(t) {
 		if !strings.HasPrefix(name, namespace) {
 			continue
 		}
 		row := regexp.MustCompile("\\| `" + name + "` \\|([^|]*)\\|").FindStringSubmatch(string(file))
-		if !assert.NotNil(t, row, "%s is not in the README", name) {
+		if !assert.NotNil(t, row, "%s is not in docs/operations.md", name) {
 			continue
 		}
 		for _, label := range labels {
 			if label != "" {
 				assert.Contains(t, row[1], "`"+label+"`", name)
+			}
+		}
+	}
+}
+
+func TestDocumentsNameNoOtherMetric(t *testing.T) {
+	files, err := filepath.Glob("../../docs/*.md")
+	require.NoError(t, err)
+	metrics := registered(t)
+	for _, file := range append(files, "../../README.md") {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, name := range regexp.MustCompile(`\b`+namespace+`_\w+`).FindAllString(string(text), -1) {
+			if _, ok := metrics[name]; !ok {
+				assert.Contains(t, metrics, suffix.ReplaceAllString(name, ""), file)
 			}
 		}
 	}

@@ -19,9 +19,9 @@ func bufferingNginx(t *testing.T) (url string) {
 	t.Helper()
 	ports, err := freePorts(1)
 	require.NoError(t, err)
-	p, err := startNginx(t.TempDir(), fmt.Sprintf("server { listen %s; location / { proxy_pass %s; } }", address(ports[0]), theSite.gateway.url))
+	p, err := startNginx(t.TempDir(), fmt.Sprintf("server { listen %s; location / { proxy_pass %s; } }", address(ports[0]), theSite.gateway.URL))
 	started(t, p, err)
-	require.NoError(t, p.ready(listening(ports[0])))
+	require.NoError(t, p.Ready(listening(ports[0])))
 	return "http://" + address(ports[0])
 }
 
@@ -69,7 +69,7 @@ func TestCurlShowsEventsAsTheyCome(t *testing.T) {
 	require.NoError(t, err)
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
-	curl := exec.CommandContext(ctx, path, "-sSN", theSite.gateway.url+"/qr",
+	curl := exec.CommandContext(ctx, path, "-sSN", theSite.gateway.URL+"/qr",
 		"-H", "Content-Type: application/json", "-H", "Accept: text/event-stream", "-d", "@-")
 	curl.Stdin = pacs.body(t, heldDestination)
 	out, err := curl.StdoutPipe()

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/suyashkumar/dicom"
 	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/test/rig"
 )
 
 // source is a PACS with the synthetic studies in it.
@@ -22,7 +24,7 @@ type source struct {
 }
 
 // startQRSCP runs dcmqrscp with an empty storage area.
-func startQRSCP(dir string, s source, destinations map[string]int) (*process, error) {
+func startQRSCP(dir string, s source, destinations map[string]int) (*rig.Process, error) {
 	path, err := lookup("dcmqrscp")
 	if err != nil {
 		return nil, err
@@ -50,11 +52,11 @@ AETable END
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	p, err := start(dir, nil, path, "-c", file)
+	p, err := rig.Start(rig.Command{Path: path, Dir: dir, Args: []string{"-c", file}})
 	if err != nil {
 		return nil, err
 	}
-	return p, p.ready(listening(s.port))
+	return p, p.Ready(listening(s.port))
 }
 
 // load stores files in a source by storescu.
@@ -109,7 +111,7 @@ type storescp struct {
 	port         int
 }
 
-func startStoreSCP(dir string, d storescp) (*process, error) {
+func startStoreSCP(dir string, d storescp) (*rig.Process, error) {
 	path, err := lookup("storescp")
 	if err != nil {
 		return nil, err
@@ -117,11 +119,11 @@ func startStoreSCP(dir string, d storescp) (*process, error) {
 	if err := os.Mkdir(d.dir, 0o700); err != nil {
 		return nil, err
 	}
-	p, err := start(dir, nil, path, "-aet", d.aeTitle, "-od", d.dir, strconv.Itoa(d.port))
+	p, err := rig.Start(rig.Command{Path: path, Dir: dir, Args: []string{"-aet", d.aeTitle, "-od", d.dir, strconv.Itoa(d.port)}})
 	if err != nil {
 		return nil, err
 	}
-	return p, p.ready(listening(d.port))
+	return p, p.Ready(listening(d.port))
 }
 
 func (d storescp) title() string { return d.aeTitle }

@@ -5,15 +5,16 @@ package interop
 import (
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
+	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/test/rig"
 )
 
-// The gateway's timeouts, short enough to be waited for.
+// The gateway's timeouts, short enough for tests that wait for them.
 const (
 	acseTimeout       = time.Second
 	dimseTimeout      = 5 * time.Second
@@ -21,54 +22,37 @@ const (
 	connectionTimeout = time.Second
 )
 
-// gateway is the built gateway, running.
+// gateway is the built gateway as a process.
 type gateway struct {
-	*process
-	url string
-	// client holds every answer against the contract.
+	*rig.Gateway
+	// client checks every response against the contract.
 	client *goclient.ClientWithResponses
 }
 
-// buildGateway is the path of the gateway to test.
-func buildGateway(dir string) (string, error) {
-	if path := os.Getenv("GATEWAY_BIN"); path != "" {
-		return filepath.Abs(path)
-	}
-	path := filepath.Join(dir, "dicom-qr-gateway")
-	if out, err := exec.Command("go", "build", "-o", path, "../..").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building the gateway: %w\n%s", err, out)
-	}
-	return path, nil
-}
-
-// startGateway runs the gateway; settings are more environment variables.
-func startGateway(dir, path string, port int, settings ...string) (*gateway, error) {
+// gatewayCommand starts the gateway on a port; settings are further environment variables.
+func gatewayCommand(dir string, port int, settings ...string) rig.Command {
 	seconds := func(name string, d time.Duration) string { return fmt.Sprintf("%s=%g", name, d.Seconds()) }
-	p, err := start(dir, append([]string{
+	return rig.Command{Dir: dir, Env: append([]string{
 		"LISTEN_ADDR=" + address(port),
 		seconds("ACSE_TIMEOUT", acseTimeout), seconds("DIMSE_TIMEOUT", dimseTimeout),
 		seconds("NETWORK_TIMEOUT", networkTimeout), seconds("CONNECTION_TIMEOUT", connectionTimeout),
-	}, settings...), path)
+	}, settings...)}
+}
+
+// newGateway adds the client.
+func newGateway(g *rig.Gateway) (*gateway, error) {
+	checked, err := loadContract()
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{process: p, url: "http://" + address(port)}
-	checked, err := loadContract()
-	if err != nil {
-		return g, err
-	}
-	if g.client, err = goclient.NewClientWithResponses(g.url, goclient.WithHTTPClient(&http.Client{Transport: checked})); err != nil {
-		return g, err
-	}
-	return g, p.ready(func() error {
-		response, err := http.Get(g.url + "/ready")
-		if err != nil {
-			return err
-		}
-		defer response.Body.Close()
-		if response.StatusCode != http.StatusOK {
-			return fmt.Errorf("/ready: %s", response.Status)
-		}
-		return nil
-	})
+	c, err := goclient.NewClientWithResponses(g.URL, goclient.WithHTTPClient(&http.Client{Transport: checked}))
+	return &gateway{Gateway: g, client: c}, err
+}
+
+// runGateway runs another gateway until the end of the test.
+func runGateway(t *testing.T, dir string, port int, settings ...string) *gateway {
+	t.Helper()
+	g, err := newGateway(rig.RunGateway(t, gatewayCommand(dir, port, settings...)))
+	require.NoError(t, err)
+	return g
 }

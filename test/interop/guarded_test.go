@@ -39,11 +39,9 @@ func newGuarded(t *testing.T) *guarded {
 // start runs the gateway, for the second time too.
 func (g *guarded) start(t *testing.T) {
 	t.Helper()
-	var err error
-	g.gateway, err = startGateway(g.dir, theSite.binary, g.port,
+	g.gateway = runGateway(t, g.dir, g.port,
 		"API_KEYS_FILE="+filepath.Join(g.dir, "keys"), "AUDIT_LOG="+filepath.Join(g.dir, "audit"),
 		"TRUSTED_PROXIES=127.0.0.1", "FORWARDED_USER_HEADER=X-Forwarded-User", "MOVE_TIMEOUT=60")
-	started(t, g.process, err)
 }
 
 func (g *guarded) host() string { return address(g.port) }

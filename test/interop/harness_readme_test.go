@@ -144,11 +144,11 @@ func TestAPACSOfOnesOwnTakesThePlaceOfORTHANCA(t *testing.T) {
 	own := source{"dcmqrscp", "QRSCP", ports[0]}
 	h := startHarness(t, commands[0], "MYPACS", own.aeTitle, "192.0.2.10", "127.0.0.1",
 		"PACS_PORT=104", fmt.Sprint("PACS_PORT=", own.port), `"pacs_port": 104`, fmt.Sprint(`"pacs_port": `, own.port))
-	require.NotContains(t, h.written(), "ORTHANCA")
+	require.NotContains(t, h.String(), "ORTHANCA")
 	// It knows where ORTHANCB is, which is the second of the three things.
 	pacs, err := startQRSCP(dir, own, map[string]int{"ORTHANCB": h.bDICOM})
 	require.NoError(t, err)
-	t.Cleanup(pacs.stop)
+	t.Cleanup(pacs.Stop)
 	paths, err := filepath.Glob(filepath.Join(dir, "studies", "*.dcm"))
 	require.NoError(t, err)
 	require.NoError(t, own.load(paths))

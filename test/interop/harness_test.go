@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -18,11 +19,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/test/rig"
 )
 
 // harness is samples/pacs/start, running on ports of its own.
 type harness struct {
-	*process
+	*rig.Process
 	// ports of the gateway, and of DICOM and HTTP of ORTHANCA and ORTHANCB.
 	gateway, aDICOM, aHTTP, bDICOM, bHTTP int
 	// here has the ports in place of those that README.md shows.
@@ -35,28 +37,28 @@ func startHarness(t *testing.T, command string, more ...string) *harness {
 	t.Helper()
 	ports, err := freePorts(5)
 	require.NoError(t, err)
+	binary, err := rig.Binary()
+	require.NoError(t, err)
 	h := &harness{gateway: ports[0], aDICOM: ports[1], aHTTP: ports[2], bDICOM: ports[3], bHTTP: ports[4]}
 	here := []string{
 		"localhost:8888", fmt.Sprint("localhost:", h.gateway), "localhost:8043", fmt.Sprint("localhost:", h.bHTTP),
 		`"pacs_port": 4242`, fmt.Sprint(`"pacs_port": `, h.aDICOM), "127.0.0.1:4242", address(h.aDICOM),
 	}
 	h.here = strings.NewReplacer(append(here, more...)...)
-	h.process, err = start(root, []string{
-		"GATEWAY_BIN=" + theSite.binary, fmt.Sprint("GATEWAY_PORT=", h.gateway),
+	h.Process, err = rig.Start(rig.Command{Path: "bash", Args: []string{"-c", "exec env " + h.here.Replace(command)}, Dir: root, Env: []string{
+		"GATEWAY_BIN=" + binary, fmt.Sprint("GATEWAY_PORT=", h.gateway),
 		fmt.Sprint("A_DICOM_PORT=", h.aDICOM), fmt.Sprint("A_HTTP_PORT=", h.aHTTP),
 		fmt.Sprint("B_DICOM_PORT=", h.bDICOM), fmt.Sprint("B_HTTP_PORT=", h.bHTTP),
-	}, "bash", "-c", "exec env "+h.here.Replace(command))
+	}})
 	require.NoError(t, err)
-	t.Cleanup(h.stop)
-	deadline := time.Now().Add(2 * time.Minute) // it builds the generator
-	for !strings.Contains(h.written(), "samples/pacs/README.md has more") {
-		select {
-		case <-h.ended:
-			require.Fail(t, "the harness has ended", h.written())
-		case <-time.After(50 * time.Millisecond):
+	t.Cleanup(h.Stop)
+	started := func() error {
+		if !strings.Contains(h.String(), "samples/pacs/README.md has more") {
+			return errors.New("samples/pacs/start has not started all")
 		}
-		require.True(t, time.Now().Before(deadline), h.written())
+		return nil
 	}
+	require.NoError(t, h.ReadyWithin(2*time.Minute, started)) // it builds the generator
 	return h
 }
 
@@ -80,16 +82,16 @@ func TestTheHarnessSaysWhatItLacks(t *testing.T) {
 // interrupt is Ctrl-C: everything that the command started gets it, and nothing is left.
 func (h *harness) interrupt(t *testing.T) {
 	t.Helper()
-	folder := regexp.MustCompile(`Logs and data are in (\S+),`).FindStringSubmatch(h.written())
+	folder := regexp.MustCompile(`Logs and data are in (\S+),`).FindStringSubmatch(h.String())
 	require.NotNil(t, folder)
 	require.DirExists(t, folder[1])
-	require.NoError(t, syscall.Kill(-h.cmd.Process.Pid, syscall.SIGINT))
+	require.NoError(t, h.SignalGroup(syscall.SIGINT))
 	select {
-	case <-h.ended:
+	case <-h.Ended():
 	case <-time.After(20 * time.Second):
-		require.Fail(t, "Ctrl-C does not end it", h.written())
+		require.Fail(t, "Ctrl-C does not end it", h.String())
 	}
-	assert.Zero(t, h.cmd.ProcessState.ExitCode(), h.written())
+	assert.Zero(t, h.ExitStatus(), h.String())
 	assert.NoDirExists(t, folder[1])
 	for _, port := range []int{h.gateway, h.aDICOM, h.aHTTP, h.bDICOM, h.bHTTP} {
 		conn, err := net.Dial("tcp", address(port))

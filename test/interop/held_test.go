@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -111,13 +110,6 @@ func (p *heldPACS) midway(act func()) func(event) {
 			act()
 		}
 	}
-}
-
-// kill ends the process and its children without a chance to tidy up.
-func (p *process) kill(t *testing.T) {
-	t.Helper()
-	require.NoError(t, syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL))
-	<-p.ended
 }
 
 // soon waits for a value that is not long in coming.

@@ -33,12 +33,12 @@ func TestTheOthersRecoverFromAKilledProxy(t *testing.T) {
 		s := startProxy(t, name, g.host())
 		r := s.request(t.Context(), t, "/qr", pacs.body(t, heldDestination))
 		r.Header.Set("X-Correlation-ID", "killed-proxy")
-		names, err := events(t, s.client, r, pacs.midway(func() { s.kill(t) }))
+		names, err := events(t, s.client, r, pacs.midway(func() { s.Kill() }))
 		require.Error(t, err)
 		assert.Equal(t, []string{"matched", "progress"}, names)
 
 		soon(t, pacs.left, "the PACS goes on moving for a caller that is cut off")
-		require.NoError(t, g.ready(func() error {
+		require.NoError(t, g.Ready(func() error {
 			if seen, _ := g.audit(t, "killed-proxy"); len(seen) < 2 {
 				return assert.AnError
 			}
@@ -60,7 +60,7 @@ func TestTheOthersRecoverFromAKilledGateway(t *testing.T) {
 		r := s.request(t.Context(), t, "/qr", pacs.body(t, heldDestination))
 		r.Header.Set("X-Correlation-ID", "killed-gateway")
 		// Caddy ends the stream as if that were all; only the last event tells.
-		names, _ := events(t, s.client, r, pacs.midway(func() { g.kill(t) }))
+		names, _ := events(t, s.client, r, pacs.midway(func() { g.Kill() }))
 		assert.Equal(t, []string{"matched", "progress"}, names)
 		soon(t, pacs.left, "the PACS goes on moving for a gateway that is gone")
 
@@ -109,7 +109,7 @@ func TestTheOthersRecoverFromAKilledPACS(t *testing.T) {
 	}
 	go func() {
 		<-taking
-		p.kill(t)
+		p.Kill()
 	}()
 	reply, err := g.client.RetrieveWithResponse(t.Context(), nil,
 		pacs.retrieve(dicomtest.DemoPatientID, filter{maxResults: 1}, heldDestination), withKey("killed-pacs"))

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/test/rig"
 )
 
 // destination is a move destination that can be looked into.
@@ -22,15 +23,14 @@ type destination interface {
 	received(t *testing.T) map[string][]string
 }
 
-// site is all that runs: two PACS with the synthetic studies, two destinations
-// and the gateway.
+// site is everything that runs for the tests: two PACS with the synthetic studies, two destinations and the gateway.
 type site struct {
-	processes []*process
+	tests     *testing.M
+	processes []*rig.Process
 
 	sources      []source
 	orthanc      orthanc // the source of that name
 	destinations []destination
-	binary       string
 	gateway      *gateway
 	closedPort   int
 }
@@ -38,37 +38,46 @@ type site struct {
 // root is the root of the repository.
 const root = "../.."
 
-// downAETitle is a move destination that both PACS know and that does not run.
+// downAETitle is a move destination that both PACS are configured with and that does not run.
 const downAETitle = "DOWN"
 
-var theSite *site
+var theSite site
 
-func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+func TestMain(m *testing.M) {
+	theSite.tests = m
+	os.Exit(rig.Main(&theSite))
+}
 
-func testMain(m *testing.M) int {
+// Run runs the tests and returns their exit status.
+func (s *site) Run() (status int) {
 	dir, err := os.MkdirTemp("", "interop")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	theSite = &site{}
-	defer theSite.stop()
-	if err := theSite.start(dir); err != nil {
+	defer s.stop()
+	if err := s.start(dir); err != nil {
 		fmt.Fprintln(os.Stderr, "interop:", err)
 		return 1
 	}
-	return m.Run()
+	status = s.tests.Run()
+	s.gateway.Stop()
+	if end := s.gateway.ExitStatus(); end != 0 {
+		fmt.Fprintf(os.Stderr, "the gateway ended with exit status %d:\n%s", end, s.gateway.Tail())
+		return max(status, 1)
+	}
+	return status
 }
 
 func (s *site) stop() {
 	for _, p := range slices.Backward(s.processes) {
-		p.stop()
+		p.Stop()
 	}
 }
 
-// started keeps a process for stop, also one that did not become ready.
-func (s *site) started(p *process, err error) error {
+// started adds a process to those that stop ends, even if it did not become ready.
+func (s *site) started(p *rig.Process, err error) error {
 	if p != nil {
 		s.processes = append(s.processes, p)
 	}
@@ -77,10 +86,6 @@ func (s *site) started(p *process, err error) error {
 
 func (s *site) start(dir string) error {
 	if err := s.check(); err != nil {
-		return err
-	}
-	var err error
-	if s.binary, err = buildGateway(dir); err != nil {
 		return err
 	}
 	ports, err := freePorts(8)
@@ -107,10 +112,14 @@ func (s *site) start(dir string) error {
 	if err := s.load(subdir(dir, "studies")); err != nil {
 		return err
 	}
-	s.gateway, err = startGateway(dir, s.binary, ports[6])
-	if s.gateway != nil {
-		err = s.started(s.gateway.process, err)
+	g, err := rig.StartGateway(gatewayCommand(dir, ports[6]))
+	if g != nil {
+		err = s.started(g.Process, err)
 	}
+	if err != nil {
+		return err
+	}
+	s.gateway, err = newGateway(g)
 	return err
 }
 

@@ -3,9 +3,7 @@
 package interop
 
 import (
-	"encoding/json"
 	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -13,26 +11,26 @@ import (
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/test/rig"
 )
 
-// associationLines are the gateway's log lines of the associations of a request,
-// once there is one.
-func (g *gateway) associationLines(t *testing.T, correlationID string) (lines []map[string]any) {
+// associationLine is what a log line says of an association that has ended.
+type associationLine struct {
+	Outcome  string
+	PDUsSent int `json:"pdus_sent"`
+}
+
+// associationLines returns the log lines of a request's associations, as soon as there is one.
+func (g *gateway) associationLines(t *testing.T, correlationID string) []associationLine {
 	t.Helper()
-	require.NoError(t, g.ready(func() error {
-		lines = nil
-		for line := range strings.Lines(g.written()) {
-			var fields map[string]any
-			if json.Unmarshal([]byte(line), &fields) == nil &&
-				fields["message"] == "association" && fields["correlation_id"] == correlationID {
-				lines = append(lines, fields)
-			}
-		}
-		if len(lines) == 0 {
-			return assert.AnError
-		}
-		return nil
-	}))
+	of := rig.MessageOf("association", correlationID)
+	g.Await(t, of)
+	var lines []associationLine
+	for _, text := range g.Lines(of) {
+		var line associationLine
+		require.NoError(t, text.Decode(&line))
+		lines = append(lines, line)
+	}
 	return lines
 }
 
@@ -40,7 +38,7 @@ func (g *gateway) associationLines(t *testing.T, correlationID string) (lines []
 // for without a value and filtered here, both give the same studies, on one
 // association each. With dcmqrscp the C-FINDs at SERIES level show.
 func TestProtocol55ModalitiesAreTheSameWhateverThePACSMakesOfTheKey(t *testing.T) {
-	sent := map[string]float64{}
+	sent := map[string]int{}
 	var found [][]string
 	for _, src := range theSite.sources {
 		correlationID := "protocol-55-" + src.name
@@ -51,11 +49,11 @@ func TestProtocol55ModalitiesAreTheSameWhateverThePACSMakesOfTheKey(t *testing.T
 		found = append(found, uids(reply.JSON200.StudyDetails))
 		lines := theSite.gateway.associationLines(t, correlationID)
 		require.Len(t, lines, 1, src.name)
-		sent[src.name] = lines[0]["pdus_sent"].(float64)
+		sent[src.name] = lines[0].PDUsSent
 	}
 	assert.Len(t, found[0], 5, "CT, MR and CT with SR")
 	assert.Equal(t, found[0], found[1])
 	// A-ASSOCIATE-RQ, command and identifier, A-RELEASE-RQ; then two more a study.
-	assert.InDelta(t, 4, sent["Orthanc"], 0)
-	assert.InDelta(t, 4+2*7, sent["dcmqrscp"], 0)
+	assert.Equal(t, 4, sent["Orthanc"])
+	assert.Equal(t, 4+2*7, sent["dcmqrscp"])
 }

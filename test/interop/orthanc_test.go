@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/test/rig"
 )
 
 // orthanc is a running Orthanc, source and move destination in one.
@@ -23,7 +25,7 @@ type orthanc struct {
 }
 
 // startOrthanc runs an empty Orthanc; more is configuration beside the usual.
-func startOrthanc(dir string, o orthanc, destinations map[string]int, more map[string]any) (*process, error) {
+func startOrthanc(dir string, o orthanc, destinations map[string]int, more map[string]any) (*rig.Process, error) {
 	path, err := lookup("Orthanc")
 	if err != nil {
 		return nil, err
@@ -53,11 +55,11 @@ func startOrthanc(dir string, o orthanc, destinations map[string]int, more map[s
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		return nil, err
 	}
-	p, err := start(dir, nil, path, file)
+	p, err := rig.Start(rig.Command{Path: path, Dir: dir, Args: []string{file}})
 	if err != nil {
 		return nil, err
 	}
-	return p, p.ready(func() error {
+	return p, p.Ready(func() error {
 		if err := o.call(http.MethodGet, "/system", nil, nil); err != nil {
 			return err
 		}

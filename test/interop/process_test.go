@@ -3,15 +3,11 @@
 package interop
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
-	"syscall"
 	"time"
 )
 
@@ -36,82 +32,6 @@ func lookup(program string) (string, error) {
 	}
 	return "", fmt.Errorf("%s is not installed: the interoperability tests need the Debian package %q (apt-get install %[2]s)",
 		program, packages[program])
-}
-
-// process is a running peer, with all that it wrote.
-type process struct {
-	name  string
-	cmd   *exec.Cmd
-	ended chan struct{}
-
-	mu     sync.Mutex
-	output bytes.Buffer
-}
-
-// Write takes the output of the program.
-func (p *process) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.output.Write(b)
-}
-
-// written is all output so far.
-func (p *process) written() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.output.String()
-}
-
-// start runs a program until stop; env is added to the environment.
-func start(dir string, env []string, path string, args ...string) (*process, error) {
-	p := &process{name: filepath.Base(path), cmd: exec.Command(path, args...), ended: make(chan struct{})}
-	p.cmd.Dir = dir
-	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.Stdout, p.cmd.Stderr = p, p
-	// A group of its own: dcmqrscp forks for each association.
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
-	}
-	go func() {
-		defer close(p.ended)
-		_ = p.cmd.Wait() // how it ended is in the output
-	}()
-	return p, nil
-}
-
-// stop ends the process and its children, by their group's id.
-func (p *process) stop() {
-	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		select {
-		case <-p.ended: // and its id may be another's by now
-			return
-		default:
-		}
-		_ = syscall.Kill(-p.cmd.Process.Pid, signal) // gone already is as good
-		select {
-		case <-p.ended:
-		case <-time.After(5 * time.Second):
-		}
-	}
-}
-
-// ready polls until check succeeds, the process ends or too much time has passed.
-func (p *process) ready(check func() error) error {
-	deadline := time.After(20 * time.Second)
-	for {
-		err := check()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-p.ended:
-			return fmt.Errorf("%s ended: %s", p.name, p.written())
-		case <-deadline:
-			return fmt.Errorf("%s is not ready: %w\n%s", p.name, err, p.written())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
 }
 
 // listening is a readiness check: something accepts connections on the port.

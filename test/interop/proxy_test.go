@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/test/rig"
 )
 
 const (
@@ -29,17 +31,17 @@ const (
 // proxySite is a template of samples/proxies, running on two ports: for people, and
 // for programs with keys.
 type proxySite struct {
-	*process
+	*rig.Process
 	people, keys string // base URLs
 	client       *http.Client
-	again        func() (*process, error)
+	again        func() (*rig.Process, error)
 }
 
 // proxies run the templates of samples/proxies before a gateway.
 var proxies = []struct {
 	name string
 	// start writes the files; the function that it gives runs the proxy.
-	start func(t *testing.T, dir string, settings map[string]string) func() (*process, error)
+	start func(t *testing.T, dir string, settings map[string]string) func() (*rig.Process, error)
 }{
 	{"nginx", nginxSample},
 	{"caddy", caddySample},
@@ -81,14 +83,14 @@ func (s *proxySite) start(t *testing.T) {
 	t.Helper()
 	p, err := s.again()
 	started(t, p, err)
-	s.process = p
+	s.Process = p
 	s.await(t, http.StatusOK)
 }
 
 // await waits until the gateway's readiness shows through the proxy with that status.
 func (s *proxySite) await(t *testing.T, status int) {
 	t.Helper()
-	require.NoError(t, s.ready(func() error {
+	require.NoError(t, s.Ready(func() error {
 		response, err := s.client.Get(s.people + "/ready")
 		if err != nil {
 			return err
@@ -124,7 +126,7 @@ func writeFile(t *testing.T, path, text string) string {
 	return path
 }
 
-func nginxSample(t *testing.T, dir string, settings map[string]string) func() (*process, error) {
+func nginxSample(t *testing.T, dir string, settings map[string]string) func() (*rig.Process, error) {
 	t.Helper()
 	digest := sha1.Sum([]byte(proxyPassword))
 	settings["USERS_FILE"] = writeFile(t, filepath.Join(dir, "users"),
@@ -137,12 +139,12 @@ func nginxSample(t *testing.T, dir string, settings map[string]string) func() (*
 	for _, file := range []string{"gateway.conf", "keys.conf"} {
 		writeFile(t, filepath.Join(dir, file), strings.NewReplacer(names...).Replace(sample(t, "nginx", file+".template")))
 	}
-	return func() (*process, error) { return startNginx(dir, "include gateway.conf; include keys.conf;") }
+	return func() (*rig.Process, error) { return startNginx(dir, "include gateway.conf; include keys.conf;") }
 }
 
 // startNginx runs nginx in the foreground with all its files in dir; conf goes into
 // the http context.
-func startNginx(dir, conf string) (*process, error) {
+func startNginx(dir, conf string) (*rig.Process, error) {
 	path, err := lookup("nginx")
 	if err != nil {
 		return nil, err
@@ -164,7 +166,7 @@ scgi_temp_path scgi;
 	if err := os.WriteFile(file, []byte(text+conf+"\n}\n"), 0o600); err != nil {
 		return nil, err
 	}
-	return start(dir, nil, path, "-e", "stderr", "-p", dir, "-c", file)
+	return rig.Start(rig.Command{Path: path, Dir: dir, Args: []string{"-e", "stderr", "-p", dir, "-c", file}})
 }
 
 // caddyHash takes Caddy a second of work.
@@ -176,7 +178,7 @@ var caddyHash = sync.OnceValues(func() (string, error) {
 	return run(path, "hash-password", "--plaintext", proxyPassword)
 })
 
-func caddySample(t *testing.T, dir string, settings map[string]string) func() (*process, error) {
+func caddySample(t *testing.T, dir string, settings map[string]string) func() (*rig.Process, error) {
 	t.Helper()
 	path, err := lookup("caddy")
 	require.NoError(t, err)
@@ -190,8 +192,10 @@ func caddySample(t *testing.T, dir string, settings map[string]string) func() (*
 	for _, file := range []string{"Caddyfile", "keys.Caddyfile"} {
 		writeFile(t, filepath.Join(dir, file), sample(t, "caddy", file))
 	}
-	return func() (*process, error) {
-		return start(dir, env, path, "run", "--config", filepath.Join(dir, "keys.Caddyfile"), "--adapter", "caddyfile")
+	return func() (*rig.Process, error) {
+		return rig.Start(rig.Command{Path: path, Dir: dir, Env: env, Args: []string{
+			"run", "--config", filepath.Join(dir, "keys.Caddyfile"), "--adapter", "caddyfile",
+		}})
 	}
 }
 

@@ -20,13 +20,14 @@ import (
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/test/rig"
 )
 
 // replicas are gateways behind one nginx that takes them in turn, as a Service of
 // Kubernetes has them.
 type replicas struct {
 	url      string
-	nginx    *process
+	nginx    *rig.Process
 	dir      string // nginx's
 	gateways []*gateway
 	settings []string
@@ -50,16 +51,14 @@ func startReplicas(t *testing.T, n int, settings ...string) *replicas {
 	r.nginx, err = startNginx(r.dir, fmt.Sprintf("include upstream.conf;\nserver { listen %s; location / { proxy_pass http://gateways; } }",
 		address(ports[n])))
 	started(t, r.nginx, err)
-	require.NoError(t, r.nginx.ready(listening(ports[n])))
+	require.NoError(t, r.nginx.Ready(listening(ports[n])))
 	return r
 }
 
 // start runs a replica, for the second time too.
 func (r *replicas) start(t *testing.T, i, port int) {
 	t.Helper()
-	g, err := startGateway(t.TempDir(), theSite.binary, port, r.settings...)
-	started(t, g.process, err)
-	r.gateways[i] = g
+	r.gateways[i] = runGateway(t, t.TempDir(), port, r.settings...)
 }
 
 func (r *replicas) writeUpstream(t *testing.T) {
@@ -67,7 +66,7 @@ func (r *replicas) writeUpstream(t *testing.T) {
 	var servers strings.Builder
 	for i, g := range r.gateways {
 		if r.serving[i] {
-			fmt.Fprintf(&servers, "server %s;\n", strings.TrimPrefix(g.url, "http://"))
+			fmt.Fprintf(&servers, "server %s;\n", strings.TrimPrefix(g.URL, "http://"))
 		}
 	}
 	writeFile(t, filepath.Join(r.dir, "upstream.conf"), "upstream gateways {\n"+servers.String()+"}\n")
@@ -79,10 +78,10 @@ func (r *replicas) serve(t *testing.T, i int, serving bool) {
 	t.Helper()
 	r.serving[i] = serving
 	r.writeUpstream(t)
-	require.NoError(t, r.nginx.cmd.Process.Signal(syscall.SIGHUP))
+	require.NoError(t, r.nginx.Signal(syscall.SIGHUP))
 	r.reloads++
-	require.NoError(t, r.nginx.ready(func() error {
-		if ended := strings.Count(r.nginx.written(), "exited with code 0"); ended < r.reloads {
+	require.NoError(t, r.nginx.Ready(func() error {
+		if ended := strings.Count(r.nginx.String(), "exited with code 0"); ended < r.reloads {
 			return fmt.Errorf("%d of %d former workers have ended", ended, r.reloads)
 		}
 		return nil
@@ -164,7 +163,7 @@ func (r *replicas) cost(t *testing.T, queries int) string {
 	var cpu time.Duration
 	var peaks []string
 	for _, g := range r.gateways {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", g.cmd.Process.Pid))
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", g.PID()))
 		require.NoError(t, err)
 		fields := strings.Fields(string(stat[strings.LastIndex(string(stat), ")")+1:]))
 		for _, ticks := range fields[11:13] { // utime and stime of proc(5)
@@ -172,7 +171,7 @@ func (r *replicas) cost(t *testing.T, queries int) string {
 			require.NoError(t, err)
 			cpu += time.Duration(n) * 10 * time.Millisecond
 		}
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.cmd.Process.Pid))
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.PID()))
 		require.NoError(t, err)
 		for line := range strings.Lines(string(status)) {
 			if peak, ok := strings.CutPrefix(line, "VmHWM:"); ok {

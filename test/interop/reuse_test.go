@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/test/rig"
 )
 
 // reusing is a gateway that keeps associations for half a minute.
@@ -27,9 +28,7 @@ func reusing(t *testing.T, settings ...string) *gateway {
 	t.Helper()
 	ports, err := freePorts(1)
 	require.NoError(t, err)
-	g, err := startGateway(t.TempDir(), theSite.binary, ports[0], append([]string{"ASSOCIATION_IDLE=30"}, settings...)...)
-	started(t, g.process, err)
-	return g
+	return runGateway(t, t.TempDir(), ports[0], append([]string{"ASSOCIATION_IDLE=30"}, settings...)...)
 }
 
 // answer is the status and the body, byte for byte.
@@ -37,7 +36,7 @@ func (g *gateway) answer(t *testing.T, path string, request any) string {
 	t.Helper()
 	body, err := json.Marshal(request)
 	require.NoError(t, err)
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url+path, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.URL+path, bytes.NewReader(body))
 	require.NoError(t, err)
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("X-Correlation-ID", "the-same")
@@ -52,7 +51,7 @@ func (g *gateway) answer(t *testing.T, path string, request any) string {
 // figure is the value of a series of /metrics; 0 where there is none.
 func (g *gateway) figure(t *testing.T, series string) int {
 	t.Helper()
-	reply, err := http.Get(g.url + "/metrics")
+	reply, err := http.Get(g.URL + "/metrics")
 	require.NoError(t, err)
 	defer reply.Body.Close()
 	text, err := io.ReadAll(reply.Body)
@@ -113,13 +112,13 @@ func TestAPACSThatIsRestartedBetweenTwoRequests(t *testing.T) {
 	n := 0
 	for name, pacs := range map[string]struct {
 		source
-		start func() (*process, error)
+		start func() (*rig.Process, error)
 	}{
-		"dcmqrscp": {qrscp, func() (*process, error) {
+		"dcmqrscp": {qrscp, func() (*rig.Process, error) {
 			n++ // it begins with an empty storage area
 			return startQRSCP(subdir(dir, strconv.Itoa(n)), qrscp, nil)
 		}},
-		"Orthanc": {peer.source, func() (*process, error) { return startOrthanc(subdir(dir, "orthanc"), peer, nil, nil) }},
+		"Orthanc": {peer.source, func() (*rig.Process, error) { return startOrthanc(subdir(dir, "orthanc"), peer, nil, nil) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := reusing(t)
@@ -138,8 +137,8 @@ func TestAPACSThatIsRestartedBetweenTwoRequests(t *testing.T) {
 				}
 				assert.Equal(t, round+1, g.figure(t, reusedSeries), "the second request of a round only")
 				assert.Equal(t, 1, g.figure(t, idleSeries))
-				if p.kill(t); round == 1 {
-					require.NoError(t, g.ready(func() error { return g.idle(t, 0) }), "the gateway sees it go")
+				if p.Kill(); round == 1 {
+					require.NoError(t, g.Ready(func() error { return g.idle(t, 0) }), "the gateway sees it go")
 				}
 			}
 		})
@@ -167,7 +166,7 @@ func TestAPACSThatEndsIdleAssociations(t *testing.T) {
 	require.Contains(t, want, "200 ")
 	for range 2 {
 		require.NoError(t, g.idle(t, 1))
-		require.NoError(t, g.ready(func() error { return g.idle(t, 0) }))
+		require.NoError(t, g.Ready(func() error { return g.idle(t, 0) }))
 		assert.Equal(t, want, g.answer(t, "/q", peer.query(dicomtest.DemoPatientID, filter{})))
 	}
 	assert.Zero(t, g.figure(t, reusedSeries))
@@ -198,17 +197,17 @@ func TestAGatewayThatEndsReleasesWhatItKeeps(t *testing.T) {
 			g := reusing(t)
 			require.Contains(t, g.answer(t, "/q", src.query(dicomtest.DemoPatientID, filter{})), "200 ")
 			require.NoError(t, g.idle(t, 1))
-			require.NoError(t, g.cmd.Process.Signal(syscall.SIGTERM))
+			require.NoError(t, g.Signal(syscall.SIGTERM))
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
 			select {
-			case <-g.ended:
+			case <-g.Ended():
 			case <-ctx.Done():
 				t.Error("the gateway does not end")
 			}
-			assert.Contains(t, g.written(), `"outcome":"released"`)
-			assert.Contains(t, g.written(), `"clean":true`)
-			assert.Equal(t, 0, g.cmd.ProcessState.ExitCode())
+			assert.Contains(t, g.String(), `"outcome":"released"`)
+			assert.Contains(t, g.String(), `"clean":true`)
+			assert.Equal(t, 0, g.ExitStatus())
 		})
 	}
 }

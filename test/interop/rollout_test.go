@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/test/rig"
 )
 
 // callers that ask for as long as they are let, over a new connection each time.
@@ -48,10 +49,10 @@ func startCallers(t *testing.T, n int, url string, s source) *callers {
 }
 
 // more waits until so many more are answered.
-func (c *callers) more(t *testing.T, p *process, n int64) {
+func (c *callers) more(t *testing.T, p *rig.Process, n int64) {
 	t.Helper()
 	want := c.answered.Load() + n
-	require.NoError(t, p.ready(func() error {
+	require.NoError(t, p.Ready(func() error {
 		if got := c.answered.Load(); got < want {
 			return fmt.Errorf("%d of %d answers", got, want)
 		}
@@ -78,7 +79,7 @@ func TestARolloutIsNotNoticed(t *testing.T) {
 			ctx, stop := context.WithTimeout(t.Context(), patience)
 			defer stop()
 			seen := 0
-			names, err := events(t, http.DefaultClient, post(ctx, t, old.url, pacs), func(e event) {
+			names, err := events(t, http.DefaultClient, post(ctx, t, old.URL, pacs), func(e event) {
 				if seen++; seen == 2 {
 					close(midway)
 					<-drained
@@ -91,20 +92,15 @@ func TestARolloutIsNotNoticed(t *testing.T) {
 		soon(t, midway, "the retrieve does not begin")
 
 		r.serve(t, i, false)
-		require.NoError(t, old.cmd.Process.Signal(syscall.SIGTERM))
-		require.NoError(t, old.ready(func() error {
-			if !strings.Contains(old.written(), `"message":"draining"`) {
-				return assert.AnError
-			}
-			return nil
-		}))
+		require.NoError(t, old.Signal(syscall.SIGTERM))
+		old.Await(t, rig.Message("draining"))
 		asking.more(t, r.nginx, 20)
 		close(drained)
 		assert.Equal(t, whole, <-ended)
-		soon(t, old.ended, "the gateway does not end, though nothing runs there")
-		assert.Contains(t, old.written(), `"clean":true`)
+		soon(t, old.Ended(), "the gateway does not end, though nothing runs there")
+		assert.Contains(t, old.String(), `"clean":true`)
 
-		r.start(t, i, portOf(t, old.url))
+		r.start(t, i, portOf(t, old.URL))
 		r.serve(t, i, true)
 	}
 	asking.more(t, r.nginx, 20)

@@ -19,7 +19,7 @@ import (
 func TestTheMedianOfAQueryHasNoDelayedAcknowledgementInIt(t *testing.T) {
 	const requests, limit = 200, 20 * time.Millisecond
 	// Without the check against the contract, which takes its own time.
-	unchecked, err := goclient.NewClientWithResponses(theSite.gateway.url)
+	unchecked, err := goclient.NewClientWithResponses(theSite.gateway.URL)
 	require.NoError(t, err)
 	for _, src := range theSite.sources {
 		for name, f := range map[string]filter{"no filter": {}, "one modality": {modalities: []string{"CT"}}} {

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -28,7 +27,7 @@ func stream(ctx context.Context, t *testing.T, r goclient.RetrieveRequest, corre
 	t.Helper()
 	body, err := json.Marshal(r)
 	require.NoError(t, err)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, theSite.gateway.url+"/qr", bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, theSite.gateway.URL+"/qr", bytes.NewReader(body))
 	require.NoError(t, err)
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "text/event-stream")
@@ -114,18 +113,5 @@ func TestACallerThatGoesAwayCancelsTheRetrieve(t *testing.T) {
 // outcome is how the association of a request ended, by the gateway's log.
 func outcome(t *testing.T, correlationID string) string {
 	t.Helper()
-	var line struct {
-		CorrelationID string `json:"correlation_id"`
-		Message       string
-		Outcome       string
-	}
-	require.NoError(t, theSite.gateway.ready(func() error {
-		for text := range strings.Lines(theSite.gateway.written()) {
-			if json.Unmarshal([]byte(text), &line) == nil && line.CorrelationID == correlationID && line.Message == "association" {
-				return nil
-			}
-		}
-		return errors.New("the association has not ended")
-	}))
-	return line.Outcome
+	return theSite.gateway.associationLines(t, correlationID)[0].Outcome
 }

@@ -28,6 +28,7 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/test/rig"
 )
 
 // authority issues certificates and keeps them in PEM files.
@@ -84,10 +85,10 @@ func (a *authority) sign(t *testing.T, name string, template, parent *x509.Certi
 }
 
 // started fails the test where a peer does not start, and stops the peer with it.
-func started(t *testing.T, p *process, err error) {
+func started(t *testing.T, p *rig.Process, err error) {
 	t.Helper()
 	if p != nil {
-		t.Cleanup(p.stop)
+		t.Cleanup(p.Stop)
 	}
 	require.NoError(t, err)
 }
@@ -97,9 +98,7 @@ func tlsGateway(t *testing.T, settings ...string) *gateway {
 	t.Helper()
 	ports, err := freePorts(1)
 	require.NoError(t, err)
-	g, err := startGateway(t.TempDir(), theSite.binary, ports[0], settings...)
-	started(t, g.process, err)
-	return g
+	return runGateway(t, t.TempDir(), ports[0], settings...)
 }
 
 // terminate makes a TLS port in front of a plain one, as a proxy would.
@@ -247,10 +246,11 @@ func TestDICOMTLSWithStoreSCP(t *testing.T) {
 		t.Run(profile, func(t *testing.T) {
 			ports, err := freePorts(1)
 			require.NoError(t, err)
-			p, err := start(t.TempDir(), nil, path, "+tls", ca.file("pacs.key"), ca.file("pacs.crt"),
-				"+cf", ca.file("ca.crt"), profile, strconv.Itoa(ports[0]))
+			p, err := rig.Start(rig.Command{Path: path, Dir: t.TempDir(), Args: []string{
+				"+tls", ca.file("pacs.key"), ca.file("pacs.crt"), "+cf", ca.file("ca.crt"), profile, strconv.Itoa(ports[0]),
+			}})
 			require.NoError(t, err)
-			started(t, p, p.ready(listening(ports[0])))
+			started(t, p, p.Ready(listening(ports[0])))
 			var version uint16
 			a, err := dicomnet.Dial(t.Context(), address(ports[0]), dicomnet.Config{
 				CalledAETitle: "ANY", CallingAETitle: "GATEWAY",
@@ -261,7 +261,7 @@ func TestDICOMTLSWithStoreSCP(t *testing.T) {
 				TLS:   &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{client}, MinVersion: tls.VersionTLS12},
 				Trace: &dicomnet.Trace{Secured: func(_ context.Context, state tls.ConnectionState) { version = state.Version }},
 			})
-			require.NoError(t, err, p.written())
+			require.NoError(t, err, p.String())
 			require.NoError(t, a.Echo(t.Context()))
 			require.NoError(t, a.Close())
 			t.Log(tls.VersionName(version))

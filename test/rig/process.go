@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -25,9 +26,10 @@ type Command struct {
 // Process is a program that runs, with its output as its log.
 type Process struct {
 	*Log
-	name  string
-	cmd   *exec.Cmd
-	ended chan struct{}
+	name   string
+	cmd    *exec.Cmd
+	ended  chan struct{}
+	killed atomic.Bool // by Kill
 }
 
 // Start starts a program in a process group of its own. It must be stopped.
@@ -89,14 +91,18 @@ func (p *Process) Stop() {
 
 // Kill ends the process and its children by SIGKILL and waits for the end.
 func (p *Process) Kill() {
+	p.killed.Store(true)
 	_ = p.SignalGroup(syscall.SIGKILL)
 	<-p.ended
 }
 
 // Ready polls until check returns nil. It fails if the process ends before, and when [Patience] is over; the error holds the
 // end of the output.
-func (p *Process) Ready(check func() error) error {
-	timeout := time.NewTimer(Patience)
+func (p *Process) Ready(check func() error) error { return p.ReadyWithin(Patience, check) }
+
+// ReadyWithin is [Process.Ready] with another limit.
+func (p *Process) ReadyWithin(limit time.Duration, check func() error) error {
+	timeout := time.NewTimer(limit)
 	defer timeout.Stop()
 	for {
 		err := check()
@@ -138,13 +144,13 @@ func StartGateway(c Command) (*Gateway, error) {
 }
 
 // RunGateway runs the gateway until the end of the test. It then stops it in order, or kills it if the test has failed and
-// shows the end of its log.
+// shows the end of its log. The test may kill it before.
 func RunGateway(t testing.TB, c Command) *Gateway {
 	t.Helper()
 	g, err := StartGateway(c)
 	if g != nil {
 		t.Cleanup(func() {
-			if !t.Failed() {
+			if !t.Failed() && !g.killed.Load() {
 				g.StopInOrder(t)
 			}
 			g.Kill()

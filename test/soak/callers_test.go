@@ -150,7 +150,7 @@ func (l *load) do(ctx context.Context, r request, w want) {
 // answer sends the request and puts what comes of it into a few words.
 func (l *load) answer(ctx context.Context, r request) string {
 	path, _, _ := strings.Cut(r.operation, ",")
-	q, err := http.NewRequestWithContext(ctx, http.MethodPost, l.gateway.url+path, bytes.NewReader(r.body))
+	q, err := http.NewRequestWithContext(ctx, http.MethodPost, l.gateway.URL+path, bytes.NewReader(r.body))
 	if err != nil {
 		return err.Error()
 	}

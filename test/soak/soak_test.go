@@ -4,7 +4,6 @@ package soak
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"maps"
 	"os"
@@ -15,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/test/rig"
 )
 
 // What may be left over that is no leak: a heap is as large as its last garbage
@@ -24,6 +25,8 @@ const (
 	moreDescriptors = 2
 	moreGoroutines  = 8
 )
+
+func TestMain(m *testing.M) { os.Exit(rig.Main(m)) }
 
 func TestSoak(t *testing.T) {
 	duration := time.Minute
@@ -48,13 +51,12 @@ func TestSoak(t *testing.T) {
 	t.Logf("after %v and %d requests: %v", duration, l.sent.Load(), atEnd)
 	assert.LessOrEqual(t, atEnd.rss, warm.rss+warm.rss/4+moreMemory, "KiB of memory")
 
-	g.stop(t)
+	g.StopInOrder(t)
 	l.account(t)
 	l.auditTrail(t)
-	log, err := os.ReadFile(g.log())
-	require.NoError(t, err)
+	log := g.String()
 	for _, bad := range []string{"panic", "DATA RACE", `"level":"fatal"`, "internal_error"} {
-		assert.False(t, bytes.Contains(log, []byte(bad)), "the log has %q", bad)
+		assert.False(t, strings.Contains(log, bad), "the log has %q", bad)
 	}
 }
 
@@ -91,7 +93,7 @@ func (l *load) account(t *testing.T) {
 // auditTrail wants the audit log to have the records of each request and no others.
 func (l *load) auditTrail(t *testing.T) {
 	t.Helper()
-	file, err := os.Open(l.gateway.audit())
+	file, err := os.Open(l.gateway.audit)
 	require.NoError(t, err)
 	defer file.Close()
 	found := map[string][]string{}

@@ -8,7 +8,7 @@ export VERSION COMMIT DATE LC_ALL=C TZ=UTC
 go=${GO:-go}
 
 platforms=(linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64)
-texts=(README.md CHANGELOG.md SECURITY.md LICENSE dicomnet/CONFORMANCE.md)
+texts=(README.md docs/*.md CHANGELOG.md SECURITY.md LICENSE dicomnet/CONFORMANCE.md)
 host=$("$go" env GOHOSTOS)_$("$go" env GOHOSTARCH)
 
 work=$(mktemp -d)
@@ -70,7 +70,7 @@ for platform in "${platforms[@]}"; do
     binary=$folder/dicom-qr-gateway
     if [[ $GOOS == windows ]]; then binary+=.exe; fi
     make -s build licences GO="$go" BINARY="$binary"
-    cp "${texts[@]}" "$folder"
+    cp --parents "${texts[@]}" "$folder"
     "$go" version -m "$binary" >"$work/build"
     for setting in "GOOS=$GOOS" "GOARCH=$GOARCH" CGO_ENABLED=0; do
         grep -q "build[[:space:]]$setting\$" "$work/build" || fail "$name was not built with $setting"

@@ -14,7 +14,8 @@ import (
 
 const megabyte = 1 << 20
 
-// allocated is what f allocates in all, whether or not it is freed on the way. No test of this file runs in parallel.
+// allocated returns the number of bytes that f allocates, freed or not. Tests that use it must not
+// run in parallel.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -23,8 +24,9 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// A data set of a response has a megabyte at most; none may cost more than ten.
-func TestHostileAllocations(t *testing.T) { //nolint:paralleltest // it measures
+// TestMemoryOfHostileInputIsBounded reads data sets of a megabyte, the longest that a response may
+// have. Parsing one may allocate less than a megabyte, and conversion less than ten.
+func TestMemoryOfHostileInputIsBounded(t *testing.T) { //nolint:paralleltest // it measures
 	fill := func(s string) string { return strings.Repeat(s, megabyte/len(s)) }
 	nest := func(levels int) string {
 		return strings.Repeat(element(privateSequence, "")[:4]+"\xff\xff\xff\xff"+undefinedItem, levels)
@@ -55,27 +57,27 @@ func TestHostileAllocations(t *testing.T) { //nolint:paralleltest // it measures
 		{"3 000 levels", dataset.ImplicitVRLittleEndian, nest(3000), true},
 		{"10 000 levels", dataset.ImplicitVRLittleEndian, nest(10_000), true},
 		{"600 000 levels", dataset.ImplicitVRLittleEndian, nest(600_000), true},
-		{"levels of defined length", dataset.ImplicitVRLittleEndian, defined, true},
-		{"no item in a sequence", dataset.ExplicitVRLittleEndian, explicit(tag.ProcedureCodeSequence, "SQ", element(tag.PatientID, "P1")), false},
+		{"40 levels of defined length", dataset.ImplicitVRLittleEndian, defined, true},
+		{"a sequence without items", dataset.ExplicitVRLittleEndian, explicit(tag.ProcedureCodeSequence, "SQ", element(tag.PatientID, "P1")), false},
 		{"a megabyte of empty elements", dataset.ImplicitVRLittleEndian, fill(element(tag.PatientID, "")), true},
 		{"a megabyte of empty items", dataset.ImplicitVRLittleEndian, long(privateSequence, item("")), true},
-		{"several sequences of empty items", dataset.ImplicitVRLittleEndian, sequences.String(), true},
+		{"eight sequences of empty items", dataset.ImplicitVRLittleEndian, sequences.String(), true},
 		{"a megabyte of group lengths", dataset.ImplicitVRLittleEndian, fill(element(tag.Tag{Group: 8}, "")), true},
 		{"a megabyte of delimiters", dataset.ImplicitVRLittleEndian, fill(itemEnd), false},
 		{"a megabyte of delimiters in a sequence", dataset.ImplicitVRLittleEndian, long(tag.ProcedureCodeSequence, itemEnd), false},
 		{"a megabyte of zeros", dataset.ImplicitVRLittleEndian, fill("\x00"), false},
-		{"a megabyte of ones", dataset.ExplicitVRLittleEndian, fill("\xff"), true},
+		{"a megabyte of FF bytes", dataset.ExplicitVRLittleEndian, fill("\xff"), true},
 		{"a megabyte of backslashes", dataset.ImplicitVRLittleEndian, long(tag.OtherPatientIDs, `\`), false},
-		{"a megabyte of backslashes in parts", dataset.ImplicitVRLittleEndian, manyLists.String(), false},
-		{"a megabyte of backslashes as character set", dataset.ImplicitVRLittleEndian, few(strings.Repeat(`\`, megabyte/2)) + element(tag.PatientName, "\xe9 "), false},
-		{"a megabyte of terms", dataset.ImplicitVRLittleEndian, few(strings.Repeat(`ISO 2022 IR 87\`, megabyte/32)) + element(tag.PatientName, "\xe9 "), false},
+		{"a megabyte of backslashes in 64 elements", dataset.ImplicitVRLittleEndian, manyLists.String(), false},
+		{"half a megabyte of backslashes as character set", dataset.ImplicitVRLittleEndian, few(strings.Repeat(`\`, megabyte/2)) + element(tag.PatientName, "\xe9 "), false},
+		{"half a megabyte of character set terms", dataset.ImplicitVRLittleEndian, few(strings.Repeat(`ISO 2022 IR 87\`, megabyte/32)) + element(tag.PatientName, "\xe9 "), false},
 		{"a megabyte of integers", dataset.ImplicitVRLittleEndian, long(tag.Rows, "\xff\xff"), false},
-		{"a megabyte of bytes, undecodable", dataset.ImplicitVRLittleEndian, few("ISO_IR 192") + long(tag.StudyDescription, "\xff"), false},
-		{"a megabyte of bytes, GB18030", dataset.ImplicitVRLittleEndian, few("GB18030") + long(tag.StudyDescription, "\x80"), false},
-		{"a megabyte of bytes, guessed", dataset.ImplicitVRLittleEndian, long(tag.StudyDescription, "\x84"), false},
-		{"a megabyte of escapes", dataset.ImplicitVRLittleEndian, few(`\ISO 2022 IR 87`) + long(tag.StudyDescription, "\x1b"), false},
+		{"a megabyte of undecodable bytes", dataset.ImplicitVRLittleEndian, few("ISO_IR 192") + long(tag.StudyDescription, "\xff"), false},
+		{"a megabyte of invalid GB18030", dataset.ImplicitVRLittleEndian, few("GB18030") + long(tag.StudyDescription, "\x80"), false},
+		{"a megabyte of bytes without a character set", dataset.ImplicitVRLittleEndian, long(tag.StudyDescription, "\x84"), false},
+		{"a megabyte of ESC bytes", dataset.ImplicitVRLittleEndian, few(`\ISO 2022 IR 87`) + long(tag.StudyDescription, "\x1b"), false},
 		{"a megabyte of escape sequences", dataset.ImplicitVRLittleEndian, few(`\ISO 2022 IR 87`) + long(tag.StudyDescription, "\x1b$B\x1b(B"), false},
-		{"a megabyte of an endless escape sequence", dataset.ImplicitVRLittleEndian, few(`\ISO 2022 IR 87`) + long(tag.StudyDescription, "\x1b$$$$$$$"), false},
+		{"a megabyte of escape sequences without a final byte", dataset.ImplicitVRLittleEndian, few(`\ISO 2022 IR 87`) + long(tag.StudyDescription, "\x1b$$$$$$$"), false},
 		{"a megabyte of kanji", dataset.ImplicitVRLittleEndian, few(`\ISO 2022 IR 87`) + element(tag.StudyDescription, "\x1b$B"+fill(";3")+" "), false},
 	} {
 		t.Run(v.name, func(t *testing.T) { //nolint:paralleltest // it measures
@@ -89,12 +91,12 @@ func TestHostileAllocations(t *testing.T) { //nolint:paralleltest // it measures
 				return
 			}
 			require.NoError(t, err)
-			assert.Less(t, allocated(func() { _, _ = set.Dataset() }), uint64(10*megabyte), "reading all there is")
+			assert.Less(t, allocated(func() { _, _ = set.Dataset() }), uint64(10*megabyte), "conversion")
 		})
 	}
 }
 
-func TestTooManyValues(t *testing.T) {
+func TestStringsReturnsAtMostMaxValues(t *testing.T) {
 	t.Parallel()
 	set := parse(t, element(tag.OtherPatientIDs, strings.Repeat(`x\`, dataset.MaxValues)))
 	assert.Len(t, set.Strings(tag.OtherPatientIDs), dataset.MaxValues)

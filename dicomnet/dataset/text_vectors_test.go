@@ -4,17 +4,17 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 )
 
-// encoded is a text of the standard or of another implementation with the bytes that stand for it.
-type encoded struct {
+// textVector is a text and its encoding, from the standard or another implementation.
+type textVector struct {
 	origin       string
 	characterSet string
 	tag          tag.Tag
-	text         string // values separated by a bar
+	text         string // values are separated by bars
 	bytes        string
 }
 
-// exactly are vectors where the bytes are the only proper ones, so that they hold in both directions.
-var exactly = []encoded{
+// roundTripVectors have only one correct encoding, so they hold for decoding and encoding.
+var roundTripVectors = []textVector{
 	{
 		"PS3.5 H.3.1", `\ISO 2022 IR 87`, tag.PatientName, "Yamada^Tarou=山田^太郎=やまだ^たろう",
 		"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B",
@@ -115,23 +115,23 @@ var exactly = []encoded{
 		"あaｱア齩", "\x1b$B$\"\x1b(Ja\xb1\x1b$B%\"\x1b$(DmN\x1b(J",
 	},
 	{
-		"5C within a kanji does not split", `\ISO 2022 IR 87`, tag.OtherPatientNames, "山本|本",
+		"5C within a kanji does not separate values", `\ISO 2022 IR 87`, tag.OtherPatientNames, "山本|本",
 		"\x1b$B;3K\\\x1b(B\\\x1b$BK\\\x1b(B",
 	},
-	{"5C as trail byte in GBK does not split", "GBK", tag.OtherPatientNames, "郳|誠", "\xe0\x5c\\\xd5\x5c"},
-	{"5C and 5E as trail bytes in GB18030", "GB18030", tag.OtherPatientNames, "誠謂|𠮷", "\xd5\x5c\xd6\x5e\\\x95\x34\xb2\x35"},
+	{"5C as second byte in GBK does not separate values", "GBK", tag.OtherPatientNames, "郳|誠", "\xe0\x5c\\\xd5\x5c"},
+	{"5C and 5E as second bytes in GB18030", "GB18030", tag.OtherPatientNames, "誠謂|𠮷", "\xd5\x5c\xd6\x5e\\\x95\x34\xb2\x35"},
 	{"four bytes in GB18030", "GB18030", tag.PatientName, "Straße", "Stra\x81\x30\x89\x38e"},
 	{"UTF-8 beyond the basic plane", "ISO_IR 192", tag.PatientName, "𠮷田^太郎", "𠮷田^太郎"},
 }
 
-// oneWay are texts that are read, but would be written otherwise.
-var oneWay = []encoded{
+// decodeOnlyVectors are decoded, but would be encoded differently.
+var decodeOnlyVectors = []textVector{
 	{"PS3.5 J.3 with its third delimiter", "GB18030", tag.PatientName, "Wang^XiaoDong=王^小东=", "Wang^XiaoDong=\xcd\xf5\x5e\xd0\xa1\xb6\xab="},
 	{
 		"pydicom, escape sequences before ASCII", `\ISO 2022 IR 100`, tag.PatientName, "ASCII+Buc^Jérôme",
 		"ASCII+\x1b-ABuc^\x1b-AJ\xe9r\xf4me",
 	},
-	{"JIS of 1978", `\ISO 2022 IR 87`, tag.PatientName, "山田", "\x1b$@;3ED\x1b(B"},
+	{"JIS X 0208 of 1978", `\ISO 2022 IR 87`, tag.PatientName, "山田", "\x1b$@;3ED\x1b(B"},
 	{"no return to ASCII before a delimiter", `\ISO 2022 IR 87`, tag.PatientName, "山田^太郎", "\x1b$B;3ED^\x1b$BB@O:"},
 	{"katakana in G0", `\ISO 2022 IR 13`, tag.PatientName, "ﾔﾏﾀﾞ", "\x1b(ITO@^\x1b(B"},
 	{"a set that (0008,0005) does not name", "ISO_IR 100", tag.PatientName, "Διο", "\x1b-F\xc4\xe9\xef"},
@@ -140,9 +140,9 @@ var oneWay = []encoded{
 	{"a space within kanji", `\ISO 2022 IR 87`, tag.PatientName, "山 田", "\x1b$B;3 ED\x1b(B"},
 	{"KS X 1001 and GB 2312 in G0", `\ISO 2022 IR 149\ISO 2022 IR 58`, tag.PatientName, "홍王", "\x1b$(CH+\x1b$AMu\x1b(B"},
 	{"JIS in G1", `\ISO 2022 IR 87`, tag.PatientName, "山田", "\x1b$)B\xbb\xb3\xc5\xc4"},
-	{"a tab resets", `\ISO 2022 IR 126\ISO 2022 IR 100`, tag.AdditionalPatientHistory, "Δ\té", "\x1b-F\xc4\t\x1b-A\xe9"},
+	{"a tab returns to the initial sets", `\ISO 2022 IR 126\ISO 2022 IR 100`, tag.AdditionalPatientHistory, "Δ\té", "\x1b-F\xc4\t\x1b-A\xe9"},
 	{"UTF-8 as second term", `\ISO_IR 192`, tag.PatientName, "Jérôme", "J\xc3\xa9r\xc3\xb4me"},
-	{"terms that do not extend UTF-8", `ISO_IR 192\ISO 2022 IR 100`, tag.PatientName, "Jérôme", "J\xc3\xa9r\xc3\xb4me"},
-	{"minus and wave dash as the standard has them", `\ISO 2022 IR 87`, tag.PatientName, "−〜", "\x1b$B!]!A\x1b(B"},
+	{"terms after UTF-8, which has no code extensions", `ISO_IR 192\ISO 2022 IR 100`, tag.PatientName, "Jérôme", "J\xc3\xa9r\xc3\xb4me"},
+	{"minus sign and wave dash of the standard", `\ISO 2022 IR 87`, tag.PatientName, "−〜", "\x1b$B!]!A\x1b(B"},
 	{"NEC's extension of JIS X 0208", `\ISO 2022 IR 87`, tag.PatientName, "①", "\x1b$B-!\x1b(B"},
 }

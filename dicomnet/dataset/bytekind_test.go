@@ -7,9 +7,9 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestTheKindsOfABlockOfTextAreThoseOfItsBytes(t *testing.T) {
+func TestKindsInUnitesTheKindsOfAllBytes(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]kind{
+	for text, want := range map[string]byteKind{
 		"":           0,
 		"DOE^JOHN 1": 0,
 		"A~B":        tilde,
@@ -18,20 +18,20 @@ func TestTheKindsOfABlockOfTextAreThoseOfItsBytes(t *testing.T) {
 		"\x7f":       unprintable,
 		"M\xfcller":  unprintable,
 	} {
-		assert.Equal(t, want, kindsOf(text)&(unprintable|tilde|backslash), "%q", text)
+		assert.Equal(t, want, kindsIn(text)&(unprintable|tilde|backslash), "%q", text)
 	}
 }
 
-func TestWhatAVRDoesNotHaveIsOutside(t *testing.T) {
+func TestForbiddenBytesOfVRs(t *testing.T) {
 	t.Parallel()
 	for name, characters := range map[string]string{
 		"AS": "0123456789DWMY", "DA": "0123456789.-", "DS": "0123456789+-.eE", "DT": "0123456789+-.", "IS": "0123456789+-.",
 		"TM": "0123456789.:-", "UI": "0123456789.",
 	} {
-		outside := vrOf(name).traits().outside
+		outside := vrOf(name).traits().forbidden
 		for c := range 256 {
-			assert.Equal(t, !strings.ContainsRune(characters, rune(c)) || c > 0x7f, kinds[c]&outside != 0, "%s: %q", name, c)
+			assert.Equal(t, !strings.ContainsRune(characters, rune(c)) || c > 0x7f, byteKinds[c]&outside != 0, "%s: %q", name, c)
 		}
 	}
-	assert.Zero(t, vrLO.traits().outside)
+	assert.Zero(t, vrLO.traits().forbidden)
 }

@@ -1,0 +1,217 @@
+//go:build unix
+
+package documents
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/test/rig"
+)
+
+// elsewhere lists the commands that these tests do not run, by a part of each, and says why.
+var elsewhere = map[string]string{
+	"make run\n":               "builds with make; .ci runs it on free ports",
+	"docker build ":            "needs Docker; .ci builds the image with buildah and runs it with demo",
+	"key=$(openssl rand -hex ": "needs openssl; .ci runs it and calls a gateway with the key",
+	"make bench-load ":         "takes minutes; .ci runs it for a second",
+}
+
+const apiKey = "a long random value"
+
+// TestExamplesGiveTheAnswersShown runs each command of README.md and docs/ against the demonstration and compares the
+// answer with the one below the command.
+func TestExamplesGiveTheAnswersShown(t *testing.T) {
+	open := runDemo(t)
+	guarded := runDemo(t, "API_KEYS_FILE="+writeKeys(t))
+	listed := map[string]bool{}
+	for _, d := range pages(t) {
+		for i, example := range d.Examples() {
+			if part := listedElsewhere(example.Command); part != "" {
+				assert.False(t, listed[part], "more than one command has %q", part)
+				listed[part] = true
+				continue
+			}
+			t.Run(fmt.Sprintf("%s/%d %s", d.Path, i+1, example.Section), func(t *testing.T) {
+				switch {
+				case strings.HasPrefix(example.Command, "curl ") && strings.Contains(example.Command, "$key"):
+					requireAnswer(t, guarded, example)
+				case strings.HasPrefix(example.Command, "curl "):
+					requireAnswer(t, open, example)
+				default:
+					requireStart(t, example.Command)
+				}
+			})
+		}
+	}
+	for part := range elsewhere {
+		assert.True(t, listed[part], "no document has the command %q", part)
+	}
+}
+
+func listedElsewhere(command string) string {
+	for part := range elsewhere {
+		if strings.Contains(command, part) {
+			return part
+		}
+	}
+	return ""
+}
+
+// demo is a gateway with the demonstration PACS.
+type demo struct {
+	*rig.Gateway
+	port string // of ORTHANCA
+}
+
+func runDemo(t *testing.T, env ...string) demo {
+	t.Helper()
+	g := rig.RunGateway(t, rig.Command{Args: []string{"demo"}, OnlyEnv: true, Env: append(env,
+		"LISTEN_ADDR=127.0.0.1:0", "DEMO_PACS_A_ADDR=127.0.0.1:0", "DEMO_PACS_B_ADDR=127.0.0.1:0")})
+	address := regexp.MustCompile(`PACS ORTHANCA +(\S+)`).FindStringSubmatch(g.String())
+	require.NotNil(t, address, g.Tail())
+	_, port, err := net.SplitHostPort(address[1])
+	require.NoError(t, err)
+	return demo{g, port}
+}
+
+func writeKeys(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "keys")
+	require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, "worklist:%x\n", sha256.Sum256([]byte(apiKey))), 0o600))
+	return path
+}
+
+// send sends the request of a curl command to the demonstration.
+func send(ctx context.Context, t *testing.T, d demo, command string, header http.Header) *http.Response {
+	t.Helper()
+	command = strings.NewReplacer("http://localhost:8888", d.URL, `"pacs_port": 4242,`, `"pacs_port": `+d.port+`,`).Replace(command)
+	r, err := request(ctx, command, map[string]string{"key": apiKey})
+	require.NoError(t, err)
+	for name := range header {
+		r.Header.Set(name, header.Get(name))
+	}
+	response, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	return response
+}
+
+func requireAnswer(t *testing.T, d demo, example Example) {
+	t.Helper()
+	ctx, disconnect := context.WithCancel(t.Context())
+	defer disconnect()
+	response := send(ctx, t, d, example.Command, nil)
+	defer func() { _ = response.Body.Close() }()
+	if example.Kind == "text" {
+		requireStream(t, example.Answer, response.Body)
+		return
+	}
+	got, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	if example.Kind == "" {
+		require.Equal(t, http.StatusOK, response.StatusCode, string(got))
+		return
+	}
+	require.Equal(t, statusOf(t, example.Answer), response.StatusCode, string(got))
+	answer := strings.ReplaceAll(strings.TrimSpace(string(got)), "127.0.0.1:"+d.port, "127.0.0.1:4242")
+	require.Equal(t, Steady(compact(t, example.Answer)), Steady(answer), "byte for byte, except white space")
+}
+
+func compact(t *testing.T, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, json.Compact(&b, []byte(text)))
+	return b.String()
+}
+
+// statusOf returns the HTTP status of an answer: a problem has its own.
+func statusOf(t *testing.T, answer string) int {
+	t.Helper()
+	var shown struct{ Status any }
+	require.NoError(t, json.Unmarshal([]byte(answer), &shown))
+	switch status := shown.Status.(type) {
+	case float64:
+		return int(status)
+	case string:
+		return map[string]int{"ok": http.StatusOK, "partial": http.StatusMultiStatus}[status]
+	}
+	return 0
+}
+
+// requireStream compares an event stream with the one shown, in which … stands for any text. If curl ends the one shown,
+// the rest of the stream is not read.
+func requireStream(t *testing.T, shown string, stream io.Reader) {
+	t.Helper()
+	lines := bufio.NewScanner(stream)
+	for want := range strings.Lines(shown) {
+		if strings.HasPrefix(want, "curl: ") {
+			return
+		}
+		require.True(t, lines.Scan(), "%v instead of %s", lines.Err(), want)
+		pattern := strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSuffix(want, "\n")), "…", ".*")
+		require.Regexp(t, "^"+pattern+"$", lines.Text())
+	}
+	require.False(t, lines.Scan(), "more than shown: %s", lines.Text())
+	require.NoError(t, lines.Err())
+}
+
+// requireStart runs the gateway as a command does, on a free port.
+func requireStart(t *testing.T, command string) {
+	t.Helper()
+	args, err := words(strings.ReplaceAll(command, "127.0.0.1:6000", "127.0.0.1:0"), nil)
+	require.NoError(t, err)
+	var env []string
+	for strings.Contains(args[0], "=") {
+		env, args = append(env, args[0]), args[1:]
+	}
+	require.Equal(t, "bin/dicom-qr-gateway", args[0], "a command that is neither run here nor listed")
+	rig.RunGateway(t, rig.Command{Args: args[1:], OnlyEnv: true, Env: env})
+}
+
+// TestAuditRecordIsAsShown sends the first query of README.md with an API key and compares the record that it leaves with
+// the one in docs/operations.md.
+func TestAuditRecordIsAsShown(t *testing.T) {
+	shown := read(t, "docs/operations.md").Block("Audit trail", "json")
+	require.NotEmpty(t, shown)
+	var query string
+	for _, example := range read(t, "README.md").Examples() {
+		if strings.Contains(example.Command, "/q ") {
+			query = example.Command
+			break
+		}
+	}
+	path := filepath.Join(t.TempDir(), "audit.log")
+	d := runDemo(t, "API_KEYS_FILE="+writeKeys(t), "AUDIT_LOG="+path)
+	response := send(t.Context(), t, d, query, http.Header{
+		"Authorization": {"Bearer " + apiKey}, "X-Correlation-Id": {"order-4711"},
+	})
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusOK, response.StatusCode)
+
+	written, err := os.ReadFile(path) //nolint:gosec // the test's own
+	require.NoError(t, err)
+	record := strings.Split(string(written), "\n")[1]
+	host, err := os.Hostname()
+	require.NoError(t, err)
+	record = strings.NewReplacer(
+		strconv.Quote(host), `"gateway-1"`, strconv.Quote(strconv.Itoa(d.PID())), `"1"`, "127.0.0.1:"+d.port, "127.0.0.1:4242",
+	).Replace(record)
+	record = regexp.MustCompile(`"EventDateTime":"[^"]*"`).ReplaceAllString(record, `"EventDateTime":"2026-01-31T12:00:00.123Z"`)
+	require.Equal(t, compact(t, shown), record, "byte for byte, except white space")
+}

@@ -19,6 +19,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/demo"
 	"dicom-qr-gateway/test/documents"
 	"dicom-qr-gateway/test/studies"
 )
@@ -152,7 +153,7 @@ func TestOwnPACSReplacesORTHANCA(t *testing.T) {
 	b := orthanc{source{"Orthanc", "ORTHANCB", h.bDICOM}, h.bHTTP}
 	want, api := map[string][]string{}, h.api(t)
 	for _, study := range studies.All(time.Now()) {
-		if study.PatientID == dicomtest.DemoPatientID {
+		if study.PatientID == demo.PatientID {
 			for _, in := range study.Instances() {
 				want[study.UID()] = append(want[study.UID()], in.Text(tag.SOPInstanceUID))
 			}

@@ -191,6 +191,17 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("status %s: %s", e.Status, e.Status.Meaning(e.Op))
 }
 
+// NotReceivedError reports that the peer ended the association before it received the request: it
+// released, aborted or closed the association between two operations, which it may do at any time.
+// Nothing was done for the request, so the caller can send it again on a new association. Its text
+// is that of Err.
+type NotReceivedError struct{ Err error }
+
+func (e *NotReceivedError) Error() string { return e.Err.Error() }
+
+// Unwrap returns how the association ended.
+func (e *NotReceivedError) Unwrap() error { return e.Err }
+
 // DataSetError reports that the data set of one response cannot be decoded. The operation
 // continues.
 type DataSetError struct{ Err error }

@@ -13,6 +13,11 @@ import (
 // and is valid until the next iteration of the loop.
 type Match struct {
 	*dataset.Set
+	// Final reports that the identifier came with the final success.
+	Final bool
+	// DataSetMissing reports that the final success announced a data set that did not arrive. Set is
+	// nil. All matches before are complete, and the association ends.
+	DataSetMissing bool
 	// OptionalKeysUnsupported reports that the status was FF01: the peer did not match on, or does
 	// not support, some optional key (PS3.4 section C.4.1.1.4).
 	OptionalKeysUnsupported bool
@@ -45,6 +50,11 @@ func (a *Association) Find(ctx context.Context, model Model, query *dicom.Datase
 				return
 			}
 			status := m.command.Status
+			if m.dataMissing {
+				op.running = true // the data set may still arrive: end aborts the association
+				yield(Match{Final: true, DataSetMissing: true}, nil)
+				return
+			}
 			if status.Pending() || (status == StatusSuccess && len(m.data) > 0) {
 				match, err := op.match(m)
 				if !yield(match, err) {
@@ -65,7 +75,7 @@ func (a *Association) Find(ctx context.Context, model Model, query *dicom.Datase
 
 // match decodes the identifier of m.
 func (op *operation) match(m *message) (Match, error) {
-	match := Match{OptionalKeysUnsupported: m.command.Status == StatusPendingWarning}
+	match := Match{OptionalKeysUnsupported: m.command.Status == StatusPendingWarning, Final: !m.command.Status.Pending()}
 	set, err := op.parse(m.data)
 	if err != nil {
 		return match, opError(op.step, &DataSetError{err})

@@ -2,6 +2,8 @@ package dicomnet
 
 import (
 	"bytes"
+	"errors"
+	"time"
 
 	"dicom-qr-gateway/dicomnet/pdu"
 )
@@ -13,6 +15,8 @@ type message struct {
 	command   CommandSet
 	data      []byte
 	hasData   bool
+	// dataMissing reports that the command set announced a data set that did not arrive.
+	dataMissing bool
 }
 
 // phase is what the assembler expects next.
@@ -57,15 +61,19 @@ const maxDecodedFrom = 256
 // bounds the whole message.
 func (s *assembler) next(until *deadline) (*message, error) {
 	if s.phase == awaitCommand {
-		s.message.data, s.message.hasData = nil, false
+		s.message.data, s.message.hasData, s.message.dataMissing = nil, false, false
 		s.fragments, s.empty = 0, 0
 		if cap(s.buffer) > maxKeptBuffer {
 			s.buffer = nil
 		}
 	}
 	for {
-		v, err := s.nextPDV(until)
+		v, err := s.nextPDV(s.dataDeadline(until))
 		if err != nil {
+			if s.dataMayBeMissing() && !errors.Is(err, errInterrupted) {
+				s.phase, s.message.dataMissing = awaitCommand, true
+				return &s.message, nil
+			}
 			return nil, err
 		}
 		done, err := s.add(v)
@@ -77,6 +85,25 @@ func (s *assembler) next(until *deadline) (*message, error) {
 			return &s.message, nil
 		}
 	}
+}
+
+// dataSetGrace bounds the wait for a data set that some peers announce with the final success of a
+// C-FIND and never send.
+const dataSetGrace = 2 * time.Second
+
+// dataMayBeMissing reports whether the message is such a response, without any of its data set.
+func (s *assembler) dataMayBeMissing() bool {
+	c := &s.message.command
+	return s.phase == awaitData && c.CommandField == CFindRSP && c.Status == StatusSuccess
+}
+
+// dataDeadline returns until, or the end of dataSetGrace if that is earlier and applies.
+func (s *assembler) dataDeadline(until *deadline) *deadline {
+	if !s.dataMayBeMissing() {
+		return until
+	}
+	grace := until.start().earlier(deadlineAfter(dataSetGrace, until.timer))
+	return &grace
 }
 
 // nextPDV returns the next PDV and counts it against the limits.

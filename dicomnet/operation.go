@@ -59,7 +59,7 @@ func (a *Association) begin(ctx context.Context, step Step, sopClass string, c C
 	op.stopWatch = a.upper.link.watch(ctx)
 	if err := a.upper.sendMessage(pc.ID, &c, data, a.maxLength); err != nil {
 		// Part of the message may have been sent, so nothing else can follow on the association.
-		err = a.fail(ctx, err)
+		err = op.notReceived(a.fail(ctx, err))
 		op.end()
 		return nil, err
 	}
@@ -117,6 +117,7 @@ var parsers = sync.Pool{New: func() any { return new(dataset.Parser) }}
 // running: its outstanding response would be taken for one to the next operation.
 func (op *operation) end() {
 	op.stopWatch()
+	op.a.finishedID = op.id
 	if op.running {
 		op.running = false
 		op.a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, nil)
@@ -152,7 +153,7 @@ func (op *operation) response() (m *message, err error) {
 	}
 	if err != nil {
 		op.running = false
-		return nil, op.a.fail(op.ctx, err)
+		return nil, op.notReceived(op.a.fail(op.ctx, err))
 	}
 	op.a.upper.idle = false
 	if !m.command.Status.Pending() {
@@ -160,6 +161,15 @@ func (op *operation) response() (m *message, err error) {
 		op.success = m.command.Status == StatusSuccess
 	}
 	return m, nil
+}
+
+// notReceived wraps err in a NotReceivedError if the peer ended the association before it received
+// the request.
+func (op *operation) notReceived(err error) error {
+	if op.a.upper.requestUnread && op.summary.FirstResponse < 0 && op.ctx.Err() == nil {
+		return &NotReceivedError{Err: err}
+	}
+	return err
 }
 
 // ackTimeout bounds the wait for the peer's system to acknowledge the first request on an
@@ -190,13 +200,30 @@ func (op *operation) firstResponse(until *deadline) (*message, error) {
 
 var errNotAcknowledged = errors.New("the peer does not acknowledge the request")
 
-// next returns the next response of the operation. It refuses sub-operations in between, which
-// restart the deadline.
+// maxStrays bounds the stray responses that one call of next ignores.
+const maxStrays = 16
+
+// isStray reports whether m is one more final response to the operation before this one. Some peers
+// send it twice.
+func (op *operation) isStray(m *message) bool {
+	const response = 0x8000
+	return m.command.CommandField&response != 0 && !m.command.Status.Pending() &&
+		op.a.finishedID != 0 && m.command.MessageIDBeingRespondedTo == op.a.finishedID
+}
+
+// next returns the next response of the operation. It ignores stray responses to the operation
+// before. It refuses sub-operations in between, which restart the deadline.
 func (op *operation) next(until *deadline) (*message, error) {
+	strays := 0
 	for {
 		m, err := op.a.messages.next(until)
 		if err != nil {
 			return nil, err
+		}
+		if op.isStray(m) && strays < maxStrays {
+			strays++
+			op.a.unclean = true
+			continue
 		}
 		if m.command.CommandField == CStoreRQ {
 			if err := op.refuseStore(m); err != nil {

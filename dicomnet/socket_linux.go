@@ -1,6 +1,7 @@
 package dicomnet
 
 import (
+	"errors"
 	"net"
 	"syscall"
 
@@ -11,9 +12,25 @@ import (
 // is false if the kernel cannot say.
 func unacknowledged(conn net.Conn) bool { return queueNotEmpty(conn, unix.SIOCOUTQ) }
 
-// unread reports whether bytes from the peer have arrived that nothing has read. It is false if the
-// kernel cannot say.
-func unread(conn net.Conn) bool { return queueNotEmpty(conn, unix.SIOCINQ) }
+// unread reports whether bytes from the peer, or the end of the connection, have arrived and nothing
+// has read them. It is false if the kernel cannot say.
+func unread(conn net.Conn) bool {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return false
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return false
+	}
+	waiting := false
+	err = raw.Control(func(fd uintptr) {
+		var b [1]byte
+		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		waiting = !errors.Is(err, unix.EAGAIN)
+	})
+	return err == nil && waiting
+}
 
 // queueNotEmpty reports whether the socket queue whose length request returns holds bytes.
 func queueNotEmpty(conn net.Conn, request uint) bool {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"syscall"
 
 	"dicom-qr-gateway/dicomnet/pdu"
 )
@@ -22,6 +23,9 @@ type upperLayer struct {
 	trace    *Trace
 	ctx      context.Context // passed to the trace
 	idle     bool            // no operation has had a response since the association was rebound
+	// requestUnread reports that the peer ended the association without having received what was
+	// sent last. Only the reading goroutine uses it.
+	requestUnread bool
 
 	mu      sync.Mutex
 	state   state
@@ -201,6 +205,7 @@ func (u *upperLayer) apply(e event, p pdu.PDU, data []byte) (indication, error) 
 		return indication{}, err
 	case aa2, aa3:
 		abort := p.(*pdu.Abort)
+		u.requestUnread = u.link.unacknowledged()
 		err := &AbortError{Remote: true, Source: byte(abort.Source), Reason: byte(abort.Reason)}
 		u.finish("aborted", err)
 		return indication{}, err
@@ -260,6 +265,7 @@ func (u *upperLayer) invalidPDU(t pdu.Type, format *pdu.FormatError) error {
 
 // acceptRelease answers an A-RELEASE-RQ received in Sta6 and closes.
 func (u *upperLayer) acceptRelease() error {
+	u.requestUnread = true // a peer must not release during an operation (PS3.8 section 7.2.1.1): its request crossed ours
 	if err := u.send(evtReleaseResponse, &pdu.ReleaseRP{}); err != nil {
 		return err
 	}
@@ -280,6 +286,7 @@ func (u *upperLayer) connectionLost(err error) error {
 		u.finish("released", nil)
 		return lost
 	}
+	u.requestUnread = isReset(err) || u.link.unacknowledged()
 	_, _ = u.step(evtClosed)
 	outcome := "lost"
 	if u.idle {
@@ -287,6 +294,11 @@ func (u *upperLayer) connectionLost(err error) error {
 	}
 	u.finish(outcome, lost)
 	return lost
+}
+
+// isReset reports whether the peer's system refused bytes because nothing reads them any more.
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // lostError is ErrConnectionLost. It keeps the text of its cause, which may contain an address, out

@@ -27,6 +27,16 @@ const (
 	Many   Multiplicity = "1-n"
 )
 
+// KeyType is the type of a key at its level (PS3.4 sections C.6.1 and C.6.2).
+type KeyType string
+
+// The types of keys.
+const (
+	Unique   KeyType = "U"
+	Required KeyType = "R"
+	Optional KeyType = "O"
+)
+
 // Attribute is one row of the table of attributes. The keys of a C-FIND, the decoding of a match, the merging of duplicates
 // and the members of an answer follow from it; a test compares it with the dictionary of PS3.6.
 type Attribute struct {
@@ -36,6 +46,7 @@ type Attribute struct {
 	Keyword string
 	JSON    string // member of an answer; "" if answers do not have it
 	Level   Level
+	Key     KeyType
 
 	// Text returns the field of a Study that holds the value, the first one if there are several; nil if a Study has no such
 	// field.
@@ -59,32 +70,35 @@ const (
 
 // attributes is in the order of the members of an answer.
 var attributes = []Attribute{
-	{tag.PatientName, "PN", Single, "PatientName", "PatientName", LevelPatient,
+	{tag.PatientName, "PN", Single, "PatientName", "PatientName", LevelPatient, Required,
 		func(s *Study) *string { return &s.PatientName }, nil, nil, fillIn},
-	{tag.PatientID, "LO", Single, "PatientID", "PatientID", LevelPatient,
+	{tag.PatientID, "LO", Single, "PatientID", "PatientID", LevelPatient, Unique,
 		func(s *Study) *string { return &s.PatientID }, nil, nil, identity},
-	{tag.PatientBirthDate, "DA", Single, "PatientBirthDate", "DateOfBirth", LevelPatient,
+	{tag.PatientBirthDate, "DA", Single, "PatientBirthDate", "DateOfBirth", LevelPatient, Optional,
 		func(s *Study) *string { return &s.DateOfBirth }, nil, normalDate, fillIn},
-	{tag.StudyInstanceUID, "UI", Single, "StudyInstanceUID", "StudyInstanceUID", LevelStudy,
+	{tag.StudyInstanceUID, "UI", Single, "StudyInstanceUID", "StudyInstanceUID", LevelStudy, Unique,
 		func(s *Study) *string { return &s.StudyInstanceUID }, nil, nil, identity},
-	{tag.StudyDescription, "LO", Single, "StudyDescription", "StudyDescription", LevelStudy,
+	{tag.StudyDescription, "LO", Single, "StudyDescription", "StudyDescription", LevelStudy, Optional,
 		func(s *Study) *string { return &s.StudyDescription }, nil, nil, fillIn},
-	{tag.ModalitiesInStudy, "CS", Many, "ModalitiesInStudy", "ModalitiesInStudy", LevelStudy,
+	{tag.ModalitiesInStudy, "CS", Many, "ModalitiesInStudy", "ModalitiesInStudy", LevelStudy, Optional,
 		nil, func(s *Study) *[]string { return &s.ModalitiesInStudy }, nil, union},
-	{tag.StudyDate, "DA", Single, "StudyDate", "StudyDate", LevelStudy,
+	{tag.StudyDate, "DA", Single, "StudyDate", "StudyDate", LevelStudy, Required,
 		func(s *Study) *string { return &s.StudyDate }, nil, normalDate, dated},
-	{tag.StudyTime, "TM", Single, "StudyTime", "StudyTime", LevelStudy,
+	{tag.StudyTime, "TM", Single, "StudyTime", "StudyTime", LevelStudy, Required,
 		func(s *Study) *string { return &s.StudyTime }, nil, normalTime, dated},
-	{tag.AccessionNumber, "SH", Single, "AccessionNumber", "AccessionNumber", LevelStudy,
+	{tag.AccessionNumber, "SH", Single, "AccessionNumber", "AccessionNumber", LevelStudy, Required,
 		func(s *Study) *string { return &s.AccessionNumber }, nil, nil, fillIn},
-	{tag.ReferringPhysicianName, "PN", Single, "ReferringPhysicianName", "ReferringPhysicianName", LevelStudy,
+	{tag.ReferringPhysicianName, "PN", Single, "ReferringPhysicianName", "ReferringPhysicianName", LevelStudy, Optional,
 		func(s *Study) *string { return &s.ReferringPhysicianName }, nil, nil, fillIn},
-	{tag.PerformingPhysicianName, "PN", Many, "PerformingPhysicianName", "PerformingPhysicianName", LevelStudy,
+	{tag.PerformingPhysicianName, "PN", Many, "PerformingPhysicianName", "PerformingPhysicianName", LevelStudy, Optional,
 		func(s *Study) *string { return &s.PerformingPhysicianName }, nil, nil, fillIn},
-	{tag.InstitutionName, "LO", Single, "InstitutionName", "InstitutionName", LevelStudy,
+	{tag.InstitutionName, "LO", Single, "InstitutionName", "InstitutionName", LevelStudy, Optional,
 		func(s *Study) *string { return &s.InstitutionName }, nil, nil, fillIn},
-	{tag.Modality, "CS", Single, "Modality", "", LevelSeries, nil, nil, nil, fillIn},
-	{tag.SeriesInstanceUID, "UI", Single, "SeriesInstanceUID", "", LevelSeries, nil, nil, nil, identity},
+	{tag.IssuerOfPatientID, "LO", Single, "IssuerOfPatientID", "", LevelPatient, Optional, nil, nil, nil, identity},
+	{tag.IssuerOfPatientIDQualifiersSequence, "SQ", Single, "IssuerOfPatientIDQualifiersSequence", "", LevelPatient, Optional,
+		nil, nil, nil, identity},
+	{tag.Modality, "CS", Single, "Modality", "", LevelSeries, Required, nil, nil, nil, fillIn},
+	{tag.SeriesInstanceUID, "UI", Single, "SeriesInstanceUID", "", LevelSeries, Unique, nil, nil, nil, identity},
 }
 
 // StudyAttributes returns the attributes that an answer has for each study, in the order of its members. The caller must not

@@ -2,6 +2,7 @@ package qr
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/suyashkumar/dicom/pkg/tag"
 
@@ -11,9 +12,13 @@ import (
 // candidate is a study that the PACS lists for the patient, with what filters and sorting need beside its text.
 type candidate struct {
 	Study
-	date            int   // as 20240131; zero if unreadable
-	time            int64 // see newestFirst
-	accessionAbsent bool  // the match has no Accession Number, not even an empty one
+	date            int    // as 20240131; zero if unreadable
+	time            int64  // see newestFirst
+	issuer          string // Issuer of Patient ID, with its qualifiers; "" if absent
+	accessionAbsent bool   // the match has no Accession Number, not even an empty one
+	malformed       bool   // an attribute of VM 1 has several values, or a modality is no code string
+	// modalitiesMalformed reports that a value of Modalities in Study is no code string, so that a filter must not rely on it.
+	modalitiesMalformed bool
 }
 
 // read reads the text of the study from a match, except its identity and its modalities.
@@ -21,13 +26,18 @@ func (c *candidate) read(set *dataset.Set) {
 	for i := range studyTexts {
 		a := &studyTexts[i]
 		value := trim(set.String(a.Tag))
+		if mayBeList(set, a.Tag) {
+			value = trim(strings.Join(set.Strings(a.Tag), `\`))
+			c.malformed = c.malformed || a.VM == Single && strings.Contains(value, `\`)
+		}
 		if a.read != nil {
 			value = a.read(value)
 		}
 		*a.Text(&c.Study) = value
 	}
 	c.accessionAbsent = c.AccessionNumber == "" && !set.Has(tag.AccessionNumber)
-	c.date, _ = parseDate(c.StudyDate)
+	c.issuer = issuerOf(set)
+	c.date = firstDate(c.StudyDate)
 }
 
 // merge adds what another match of the same study has: PACS list a study twice, some once for each modality. If both have a
@@ -43,6 +53,7 @@ func (c *candidate) merge(other *candidate) {
 		c.StudyDate, c.StudyTime, c.date = other.StudyDate, other.StudyTime, other.date
 	}
 	c.ModalitiesInStudy = addModalities(c.ModalitiesInStudy, other.ModalitiesInStudy)
+	c.modalitiesMalformed = c.modalitiesMalformed || other.modalitiesMalformed
 	c.accessionAbsent = c.accessionAbsent && other.accessionAbsent
 }
 

@@ -2,11 +2,13 @@ package qr
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/suyashkumar/dicom/pkg/tag"
 
+	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
@@ -24,19 +26,40 @@ type collector struct {
 	// unreadable is why a match could not be decoded; nil if all could.
 	unreadable error
 
+	identity   identityCheck
 	modalities []modalitiesValue // values of Modalities in Study that were decoded before
 	list       []string          // reused by readModalities
+}
+
+// restart drops every match, before the same studies are asked for in another way.
+func (c *collector) restart() {
+	refused := c.counts[optionalKeysRefused]
+	c.close()
+	*c = collector{plan: c.plan}
+	c.counts[optionalKeysRefused] = refused
 }
 
 // indexFrom is the number of studies from which an index is faster than a search.
 const indexFrom = 32
 
+// addMatch adds a match at STUDY level. An identifier with the final success that names neither a patient nor a study is no
+// match.
+func (c *collector) addMatch(m *dicomnet.Match) {
+	if m.OptionalKeysUnsupported {
+		c.counts[optionalKeys]++
+	}
+	if m.Final && !m.Has(tag.PatientID) && !m.Has(tag.StudyInstanceUID) {
+		return
+	}
+	c.add(m.Set)
+}
+
 // add checks one match, its patient first, and keeps its study.
 func (c *collector) add(set *dataset.Set) {
 	patientID, uid := single(set, tag.PatientID), single(set, tag.StudyInstanceUID)
-	switch patientID {
-	case c.plan.patientID:
-	case "":
+	switch {
+	case c.plan.isPatient(patientID):
+	case patientID == "":
 		c.drop(set, withoutPatientID)
 		return
 	default:
@@ -52,8 +75,13 @@ func (c *collector) add(set *dataset.Set) {
 		return
 	}
 	study := c.read(set, patientID, uid)
+	if c.plan.issuer != "" && study.issuer != c.plan.issuer {
+		c.dropIssuer(study)
+		return
+	}
+	c.identity.check(study, &c.counts)
 	text := set.Warnings()
-	if study.StudyDate != "" && study.date == 0 {
+	if study.malformed || study.StudyDate != "" && study.date == 0 {
 		text |= dataset.ValueMalformed
 	}
 	c.counts.addText(text)
@@ -93,37 +121,41 @@ func (c *collector) read(set *dataset.Set, patientID, studyInstanceUID string) *
 	study := &c.free[0]
 	*study = candidate{Study: Study{PatientID: patientID, StudyInstanceUID: studyInstanceUID}}
 	study.read(set)
-	study.ModalitiesInStudy = c.readModalities(set)
+	study.ModalitiesInStudy, study.modalitiesMalformed = c.readModalities(set)
+	study.malformed = study.malformed || study.modalitiesMalformed
 	return study
 }
 
 // modalitiesValue is an encoded Modalities in Study and its decoded list, which studies share.
 type modalitiesValue struct {
-	raw  string
-	list []string
+	raw       string
+	list      []string
+	malformed bool
 }
 
 // maxKeptModalities exceeds the number of different values among the studies of a patient.
 const maxKeptModalities = 16
 
-func (c *collector) readModalities(set *dataset.Set) []string {
+// readModalities returns the modalities, and whether one of them is no code string, so that they are not known.
+func (c *collector) readModalities(set *dataset.Set) (list []string, malformed bool) {
 	raw, _ := set.Bytes(tag.ModalitiesInStudy)
 	isCS := set.HasVR(tag.ModalitiesInStudy, "CS") // the same bytes may mean something else in another VR
 	if isCS {
 		for i := range c.modalities {
 			if kept := &c.modalities[i]; kept.raw == string(raw) {
-				return kept.list
+				return kept.list, kept.malformed
 			}
 		}
 	}
 	c.list = set.AppendStrings(c.list[:0], tag.ModalitiesInStudy)
 	c.list = addModalities(c.list[:0], c.list)
-	list := append(make([]string, 0, len(c.list)), c.list...)
+	list = append(make([]string, 0, len(c.list)), c.list...)
+	malformed = slices.ContainsFunc(list, func(m string) bool { return !isCodeString(m) })
 	// A value with a warning is decoded each time so that each is counted; other text depends on the character set.
 	if len(c.modalities) < maxKeptModalities && isCS && set.Warnings() == 0 && inCSRepertoire(raw) {
-		c.modalities = append(c.modalities, modalitiesValue{string(raw), list})
+		c.modalities = append(c.modalities, modalitiesValue{string(raw), list, malformed})
 	}
-	return list
+	return list, malformed
 }
 
 // inCSRepertoire reports whether raw consists of characters of code strings and backslashes (PS3.5 section 6.2).
@@ -134,6 +166,12 @@ func inCSRepertoire(raw []byte) bool {
 		}
 	}
 	return true
+}
+
+// isCodeString reports whether s is a code string (PS3.5 section 6.2, CS). Lower case is accepted, because some PACS write it.
+func isCodeString(s string) bool {
+	const maxCS = 16
+	return len(s) <= maxCS && inCSRepertoire([]byte(strings.ToUpper(s))) && !strings.Contains(s, `\`)
 }
 
 // distrust notes the Study Instance UID of a match of another patient.
@@ -208,7 +246,7 @@ func (c *collector) keep(s *candidate) bool {
 	if c.isShared(s.StudyInstanceUID) {
 		return false
 	}
-	if c.plan.accession != "" && s.AccessionNumber != c.plan.accession {
+	if c.plan.accession != "" && !hasValue(s.AccessionNumber, c.plan.accession) {
 		if s.accessionAbsent {
 			c.counts[withoutAccession]++
 		}
@@ -224,6 +262,20 @@ func (c *collector) keep(s *candidate) bool {
 		}
 	}
 	return true
+}
+
+// hasValue reports whether text is the wanted value, or has it as one of several: some PACS put several values into an
+// attribute that has one.
+func hasValue(text, wanted string) bool {
+	if text == wanted {
+		return true
+	}
+	for value := range strings.SplitSeq(text, `\`) {
+		if trim(value) == wanted {
+			return true
+		}
+	}
+	return false
 }
 
 // hasModality reports whether one of the modalities is wanted. Code strings have no lower case, so that a PACS that writes

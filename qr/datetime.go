@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// parseDate parses a DA value, or one of the old form 2024.01.31, as the number 20240131; it returns false if the value is no
-// day of the calendar.
+// parseDate parses a DA value, or one of the forms 2024.01.31 and 2024-01-31, as the number 20240131; it returns false if the
+// value is no day of the calendar.
 func parseDate(s string) (int, bool) {
-	if len(s) == 10 && s[4] == '.' && s[7] == '.' {
+	if len(s) == 10 && (s[4] == '.' || s[4] == '-') && s[7] == s[4] {
 		s = s[:4] + s[5:7] + s[8:]
 	}
 	if len(s) != 8 {
@@ -42,13 +42,23 @@ func parseTime(s string) int64 {
 	return int64((hour*60+minute)*60+second)*1_000_000 + int64(micros) + 1
 }
 
-// normalDate removes the separators of a date in the old form and returns any other value unchanged.
+// firstDate returns the first day of the calendar among the values of a date; zero if there is none.
+func firstDate(s string) int {
+	for value := range strings.SplitSeq(s, `\`) {
+		if day, ok := parseDate(trim(value)); ok {
+			return day
+		}
+	}
+	return 0
+}
+
+// normalDate removes the separators of a date such as 2024.01.31 or 2024-01-31 and returns any other value unchanged.
 func normalDate(s string) string {
-	if !strings.Contains(s, ".") {
+	if !strings.ContainsAny(s, ".-") {
 		return s
 	}
 	if _, ok := parseDate(s); ok {
-		return strings.ReplaceAll(s, ".", "")
+		return strings.NewReplacer(".", "", "-", "").Replace(s)
 	}
 	return s
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/internal/pool"
 )
 
@@ -43,13 +44,18 @@ type operation struct {
 	*pool.Session
 	gateway  *Gateway
 	observer Observer
+	// findModel and moveModel are the information models of C-FIND and C-MOVE: Study Root, or Patient Root if the PACS does not
+	// accept Study Root.
+	findModel, moveModel dicomnet.Model
 }
 
 // begin returns an operation; the caller must call End.
 func (g *Gateway) begin(c Call, p Peer) *operation {
-	observer := c.Observer
-	if observer == nil {
-		return &operation{Session: g.options.Pool.Session(p, nil), gateway: g, observer: Unobserved{}}
+	o := &operation{gateway: g, observer: c.Observer, findModel: dicomnet.StudyRoot, moveModel: dicomnet.StudyRoot}
+	if o.observer == nil {
+		o.Session, o.observer = g.options.Pool.Session(p, nil), Unobserved{}
+	} else {
+		o.Session = g.options.Pool.Session(p, o.observer)
 	}
-	return &operation{Session: g.options.Pool.Session(p, observer), gateway: g, observer: observer}
+	return o
 }

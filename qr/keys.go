@@ -3,43 +3,55 @@ package qr
 import (
 	"fmt"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/suyashkumar/dicom"
 	"github.com/suyashkumar/dicom/pkg/tag"
 
+	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// maxListedUIDs bounds the list that is sent as the value of Study Instance UID. A longer list would save little, since all
-// studies are of one patient, and PACS have undocumented limits on lists.
-const maxListedUIDs = 64
+// form says how much a C-FIND at STUDY level asks for. PACS that refuse or misread one form are asked again in a plainer one.
+type form struct {
+	requiredKeys bool // no optional keys
+	patientAlone bool // no value but that of Patient ID: every other filter is applied here
+}
 
 // keys builds identifiers. Elements that never change are built once; encoding reads an Element and does not change it.
 type keys struct {
-	studyQuery  []*dicom.Element // of a C-FIND at STUDY level, every key universal
-	seriesQuery []*dicom.Element // of a C-FIND at SERIES level, likewise
-	studyLevel  *dicom.Element
+	study    []*dicom.Element // of a C-FIND at STUDY level, every key universal
+	required []*dicom.Element // the same, without optional keys
+	series   []*dicom.Element // of a C-FIND at SERIES level, every key universal
+	level    *dicom.Element   // STUDY
+	charset  *dicom.Element
 }
 
 func newKeys() *keys {
 	return &keys{
-		studyQuery:  universalKeys(LevelStudy, LevelPatient, LevelStudy),
-		seriesQuery: universalKeys(LevelSeries, LevelSeries),
-		studyLevel:  dataset.Text(tag.QueryRetrieveLevel, string(LevelStudy)),
+		study:    universalKeys(LevelStudy, func(a *Attribute) bool { return a.Level != LevelSeries }),
+		required: universalKeys(LevelStudy, func(a *Attribute) bool { return a.Level != LevelSeries && a.Key != Optional }),
+		series: universalKeys(LevelSeries, func(a *Attribute) bool {
+			return a.Level == LevelSeries || a.Tag == tag.StudyInstanceUID
+		}),
+		level:   dataset.Text(tag.QueryRetrieveLevel, string(LevelStudy)),
+		charset: utf8CharacterSet(),
 	}
 }
 
-// universalKeys returns the keys of a C-FIND at a level: the attributes of the table that belong to the levels of, without a
-// value, in the order of tags, and Study Instance UID, the unique key above SERIES level. Each identifier has the character
-// set ISO_IR 192, even if its text is all ASCII: DCMTK's archives convert their answers to the character set of the request
-// and silently damage text that does not fit.
-func universalKeys(level Level, of ...Level) []*dicom.Element {
-	elements := []*dicom.Element{
-		dataset.Text(tag.SpecificCharacterSet, "ISO_IR 192"),
-		dataset.Text(tag.QueryRetrieveLevel, string(level)),
-	}
+func utf8CharacterSet() *dicom.Element { return dataset.Text(tag.SpecificCharacterSet, "ISO_IR 192") }
+
+// universalKeys returns the keys of a C-FIND at a level: the chosen attributes of the table without a value, in the order of
+// tags. Each identifier has the character set ISO_IR 192, even if its text is all ASCII: DCMTK's archives convert their
+// answers to the character set of the request and silently damage text that does not fit.
+func universalKeys(level Level, chosen func(*Attribute) bool) []*dicom.Element {
+	elements := []*dicom.Element{utf8CharacterSet(), dataset.Text(tag.QueryRetrieveLevel, string(level))}
 	for i := range attributes {
-		if a := &attributes[i]; a.Tag == tag.StudyInstanceUID || slices.Contains(of, a.Level) {
+		switch a := &attributes[i]; {
+		case !chosen(a):
+		case a.VR == "SQ":
+			elements = append(elements, dataset.Sequence(a.Tag))
+		default:
 			elements = append(elements, dataset.Text(a.Tag))
 		}
 	}
@@ -47,45 +59,84 @@ func universalKeys(level Level, of ...Level) []*dicom.Element {
 	return elements
 }
 
-// withValues returns the keys with the values of some of them in place of universal matching.
+// withValues returns the keys with the values of some of them in place of universal matching. A value without a key of its own
+// is added.
 func withValues(universal []*dicom.Element, values ...*dicom.Element) *dicom.Dataset {
 	elements := slices.Clone(universal)
 	for _, value := range values {
-		for i := range elements {
-			if elements[i].Tag == value.Tag {
-				elements[i] = value
-			}
+		i, found := slices.BinarySearchFunc(elements, value, func(e, v *dicom.Element) int { return compareTags(e.Tag, v.Tag) })
+		if found {
+			elements[i] = value
+		} else {
+			elements = slices.Insert(elements, i, value)
 		}
 	}
 	return &dicom.Dataset{Elements: elements}
 }
 
-// study returns the identifier of the C-FIND at STUDY level. Modalities in Study never gets a value: PACS disagree about
-// several values, and even about one (PS3.4 section C.2.2.2.8).
-func (k *keys) study(p *plan) *dicom.Dataset {
-	uids := p.uids
-	if len(uids) > maxListedUIDs {
-		uids = nil
+// forStudies returns the identifier of the C-FIND at STUDY level. studyInstanceUID is "" for any study: a list of UIDs is never
+// sent, because some PACS compare it literally and others refuse it. Modalities in Study never gets a value either: PACS
+// disagree about several values, and even about one (PS3.4 section C.2.2.2.8).
+func (k *keys) forStudies(p *plan, f form, studyInstanceUID string) *dicom.Dataset {
+	universal := k.study
+	if f.requiredKeys {
+		universal = k.required
 	}
-	return withValues(k.studyQuery,
-		optional(tag.StudyDate, p.dateRange()),
-		optional(tag.AccessionNumber, p.accession),
-		dataset.Text(tag.PatientID, p.patientID),
-		dataset.Text(tag.StudyInstanceUID, uids...),
-	)
+	values := make([]*dicom.Element, 0, 4)
+	values = append(values, dataset.Text(tag.PatientID, p.patientID))
+	if studyInstanceUID != "" {
+		values = append(values, dataset.Text(tag.StudyInstanceUID, studyInstanceUID))
+	}
+	if !f.patientAlone {
+		if r := p.dateRange(); r != "" {
+			values = append(values, dataset.Text(tag.StudyDate, r))
+		}
+		if p.sendsAccession() {
+			values = append(values, dataset.Text(tag.AccessionNumber, p.accession))
+		}
+	}
+	return withValues(universal, values...)
 }
 
-// series returns the identifier of the C-FIND that asks for the modality of each series of a study.
-func (k *keys) series(studyInstanceUID string) *dicom.Dataset {
-	return withValues(k.seriesQuery, dataset.Text(tag.StudyInstanceUID, studyInstanceUID))
+// forSeries returns the identifier of the C-FIND that asks for the modality of each series of a study.
+func (k *keys) forSeries(m dicomnet.Model, p *plan, studyInstanceUID string) *dicom.Dataset {
+	values := []*dicom.Element{dataset.Text(tag.StudyInstanceUID, studyInstanceUID)}
+	if m == dicomnet.PatientRoot {
+		values = append(values, dataset.Text(tag.PatientID, p.patientID))
+	}
+	return withValues(k.series, values...)
 }
 
-// move returns the identifier of a C-MOVE: the level and its unique key alone (PS3.4 section C.4.2.1.4).
-func (k *keys) move(studyInstanceUID string) *dicom.Dataset {
-	return &dicom.Dataset{Elements: []*dicom.Element{
-		k.studyLevel,
-		dataset.Text(tag.StudyInstanceUID, studyInstanceUID),
-	}}
+// forMove returns the identifier of a C-MOVE: the level and its unique keys alone (PS3.4 section C.4.2.1.4). Patient Root has
+// the Patient ID as the unique key above the study.
+func (k *keys) forMove(m dicomnet.Model, p *plan, studyInstanceUID string) *dicom.Dataset {
+	elements := []*dicom.Element{k.level, dataset.Text(tag.StudyInstanceUID, studyInstanceUID)}
+	if m == dicomnet.PatientRoot {
+		elements = slices.Insert(elements, 1, dataset.Text(tag.PatientID, p.patientID))
+		if !isASCII(p.patientID) {
+			elements = slices.Insert(elements, 0, k.charset)
+		}
+	}
+	return &dicom.Dataset{Elements: elements}
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// sendsValues reports whether a C-FIND has values beside that of Patient ID unless its form says otherwise.
+func (p *plan) sendsValues() bool { return p.dated() || p.sendsAccession() || len(p.uids) == 1 }
+
+// maxAccession is the length that SH allows. Archives hold longer Accession Numbers, but not every PACS accepts one as a key.
+const maxAccession = 16
+
+func (p *plan) sendsAccession() bool {
+	return p.accession != "" && utf8.RuneCountInString(p.accession) <= maxAccession
 }
 
 // dateRange returns the value of Study Date: a range (PS3.4 section C.2.2.2.5), one day, or "" for any.
@@ -101,11 +152,4 @@ func (p *plan) dateRange() string {
 		return fmt.Sprintf("%08d", p.earliest)
 	}
 	return fmt.Sprintf("%08d-%08d", p.earliest, p.latest)
-}
-
-func optional(t tag.Tag, value string) *dicom.Element {
-	if value == "" {
-		return dataset.Text(t)
-	}
-	return dataset.Text(t, value)
 }

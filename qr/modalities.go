@@ -2,6 +2,7 @@ package qr
 
 import (
 	"context"
+	"slices"
 
 	"github.com/suyashkumar/dicom/pkg/tag"
 
@@ -22,12 +23,12 @@ func (c *collector) pick(remaining []*candidate, ask func(studyInstanceUID strin
 		}
 		study := &found.Study
 		if len(c.plan.modalities) > 0 {
-			if len(study.ModalitiesInStudy) == 0 {
+			if len(study.ModalitiesInStudy) == 0 || found.modalitiesMalformed {
 				modalities, err := ask(study.StudyInstanceUID)
 				if err != nil {
 					return nil, err
 				}
-				study.ModalitiesInStudy = addModalities(study.ModalitiesInStudy, modalities)
+				study.ModalitiesInStudy = addModalities([]string{}, modalities)
 				if c.isShared(study.StudyInstanceUID) {
 					continue
 				}
@@ -51,24 +52,28 @@ func (c *collector) pick(remaining []*candidate, ask func(studyInstanceUID strin
 func (o *operation) seriesModalities(ctx context.Context, c *collector, studyInstanceUID string) ([]string, error) {
 	var list []string
 	unreadable := false
-	err := o.find(ctx, LevelSeries, o.gateway.keys.series(studyInstanceUID), func(m dicomnet.Match, undecoded error) {
+	err := o.find(ctx, LevelSeries, o.gateway.keys.forSeries(o.findModel, c.plan, studyInstanceUID), func(m dicomnet.Match, undecoded error) {
 		if m.OptionalKeysUnsupported {
 			c.counts[optionalKeys]++
 		}
-		if undecoded != nil {
+		switch {
+		case undecoded != nil:
 			c.undecodable(undecoded)
 			unreadable = true
+			return
+		case m.DataSetMissing:
+			c.counts[dataSetMissing]++
 			return
 		}
 		if uid := single(m.Set, tag.StudyInstanceUID); uid != studyInstanceUID && (uid != "" || m.Has(tag.StudyInstanceUID)) {
 			return
 		}
-		if m.String(tag.PatientID) != "" && single(m.Set, tag.PatientID) != c.plan.patientID {
+		if m.String(tag.PatientID) != "" && !c.plan.isPatient(single(m.Set, tag.PatientID)) {
 			c.drop(m.Set, otherPatient)
 			c.distrust(studyInstanceUID)
 			return
 		}
-		list = addModalities(list, m.Strings(tag.Modality))
+		list = addModalities(list, slices.DeleteFunc(m.Strings(tag.Modality), func(code string) bool { return !isCodeString(trim(code)) }))
 	})
 	if err != nil {
 		return nil, err

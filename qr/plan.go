@@ -5,11 +5,15 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // plan is a checked Filter in the form in which matches are compared with it.
 type plan struct {
 	patientID        string
+	patientNFC       string // the same in Unicode normalization form C
+	issuer           string // "": any
 	accession        string
 	uids             []string            // wanted, each once
 	wanted           map[string]struct{} // the same; nil: any
@@ -21,19 +25,23 @@ type plan struct {
 func newPlan(f *Filter, today time.Time) (*plan, error) {
 	p := &plan{
 		patientID:  trim(f.PatientID),
+		issuer:     trim(f.IssuerOfPatientID),
 		accession:  trim(f.AccessionNumber),
 		maxResults: f.MaxResults,
 	}
 	switch {
 	case p.patientID == "" || !literal(p.patientID, 64):
 		return nil, &FilterError{Field: "patient ID"}
-	case !literal(p.accession, 16):
+	case !literal(p.issuer, 64):
+		return nil, &FilterError{Field: "issuer of patient ID"}
+	case !literal(p.accession, 64):
 		return nil, &FilterError{Field: "accession number"}
 	case f.MaxYearsOld < 0:
 		return nil, &FilterError{Field: "max years old"}
 	case f.MaxResults < 0:
 		return nil, &FilterError{Field: "max results"}
 	}
+	p.patientNFC = norm.NFC.String(p.patientID)
 	if err := p.setUIDs(f.StudyInstanceUIDs); err != nil {
 		return nil, err
 	}
@@ -48,6 +56,12 @@ func newPlan(f *Filter, today time.Time) (*plan, error) {
 		p.modalities = append(p.modalities, m)
 	}
 	return p, nil
+}
+
+// isPatient reports whether id is the Patient ID that is asked for. Text that differs only in how Unicode composes its
+// characters is the same.
+func (p *plan) isPatient(id string) bool {
+	return id == p.patientID || !isASCII(id) && norm.NFC.String(id) == p.patientNFC
 }
 
 func (p *plan) setUIDs(uids []string) error {

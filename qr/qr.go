@@ -11,6 +11,7 @@ type Peer = pool.Peer
 // Filter selects studies of one patient. Zero fields do not restrict.
 type Filter struct {
 	PatientID                  string // required
+	IssuerOfPatientID          string // exactly this issuer
 	Modalities                 []string
 	MaxYearsOld                int
 	MaxResults                 int

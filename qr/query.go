@@ -25,7 +25,7 @@ func (g *Gateway) Query(ctx context.Context, c Call, p Peer, f Filter) (*QueryRe
 	defer cancel()
 	o := g.begin(c, p)
 	defer o.End(ctx)
-	if err := o.Require(ctx, dicomnet.StudyRoot.Find); err != nil {
+	if err := o.requireFind(ctx); err != nil {
 		return nil, err
 	}
 	matches := &collector{plan: plan}
@@ -39,20 +39,11 @@ func (g *Gateway) Query(ctx context.Context, c Call, p Peer, f Filter) (*QueryRe
 // query is the C-FIND that Query and Retrieve share, on an association that accepts it.
 func (o *operation) query(ctx context.Context, c *collector) ([]Study, error) {
 	defer c.close()
-	err := o.find(ctx, LevelStudy, o.gateway.keys.study(c.plan), func(m dicomnet.Match, undecoded error) {
-		if m.OptionalKeysUnsupported {
-			c.counts[optionalKeys]++
-		}
-		if undecoded != nil {
-			c.undecodable(undecoded)
-			return
-		}
-		c.add(m.Set)
-	})
+	remaining, err := o.studies(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	studies, err := c.pick(c.remaining(), func(uid string) ([]string, error) { return o.seriesModalities(ctx, c, uid) })
+	studies, err := c.pick(remaining, func(uid string) ([]string, error) { return o.seriesModalities(ctx, c, uid) })
 	if err != nil {
 		return nil, err
 	}
@@ -63,11 +54,123 @@ func (o *operation) query(ctx context.Context, c *collector) ([]Study, error) {
 	return studies, nil
 }
 
-// find runs one C-FIND and calls each for every match, with an error in place of a match that cannot be decoded.
+// studies asks for the studies with every key and filter, and in a plainer form if the PACS refuses that or finds nothing: a
+// key that a PACS handles badly must not look like a patient without studies. Every match is checked here, so that each
+// form returns the same studies.
+func (o *operation) studies(ctx context.Context, c *collector) ([]*candidate, error) {
+	var f form
+	err := o.collect(ctx, c, f)
+	if refused(err) {
+		f.requiredKeys = true
+		c.restart()
+		c.counts[optionalKeysRefused]++
+		err = o.collect(ctx, c, f)
+	}
+	if refused(err) && c.plan.sendsValues() {
+		f.patientAlone = true
+		c.restart()
+		c.counts[optionalKeysRefused]++
+		err = o.collect(ctx, c, f)
+	}
+	if err != nil {
+		return nil, err
+	}
+	remaining := c.remaining()
+	if len(remaining) > 0 || c.unreadable != nil || f.patientAlone || !c.plan.sendsValues() {
+		return remaining, nil
+	}
+	f.patientAlone = true
+	plain := &collector{plan: c.plan}
+	plain.counts[optionalKeysRefused] = c.counts[optionalKeysRefused]
+	err = o.collect(ctx, plain, f)
+	again := plain.remaining()
+	switch {
+	case err == nil && len(again) > 0:
+		c.close()
+		*c = *plain
+		return again, nil
+	case ctx.Err() != nil:
+		return nil, err
+	}
+	plain.close()
+	return nil, nil // the first answer was complete and stands
+}
+
+// collect runs the C-FIND of one form. One Study Instance UID is sent as a value. For several, all studies of the patient are
+// asked for and filtered here, or one after the other if the patient has too many.
+func (o *operation) collect(ctx context.Context, c *collector, f form) error {
+	only := ""
+	if len(c.plan.uids) == 1 && !f.patientAlone {
+		only = c.plan.uids[0]
+	}
+	err := o.collectOne(ctx, c, f, only)
+	if _, tooMany := errors.AsType[*TooManyMatchesError](err); !tooMany || len(c.plan.uids) == 0 || only != "" {
+		return err
+	}
+	c.restart()
+	for _, uid := range c.plan.uids {
+		if err := o.requireFind(ctx); err != nil {
+			return err
+		}
+		if err := o.collectOne(ctx, c, f, uid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *operation) collectOne(ctx context.Context, c *collector, f form, studyInstanceUID string) error {
+	return o.find(ctx, LevelStudy, o.gateway.keys.forStudies(c.plan, f, studyInstanceUID), func(m dicomnet.Match, undecoded error) {
+		switch {
+		case undecoded != nil:
+			c.undecodable(undecoded)
+		case m.DataSetMissing:
+			c.counts[dataSetMissing]++
+		default:
+			c.addMatch(&m)
+		}
+	})
+}
+
+// refused reports whether the PACS ended the C-FIND with a status that says that it cannot process the identifier: A900
+// (identifier does not match SOP class) or C000 to CFFF (unable to process).
+func refused(err error) bool {
+	final, ok := errors.AsType[*dicomnet.StatusError](err)
+	const mismatch, unable, unableMask = 0xA900, 0xC000, 0xF000
+	return ok && (final.Status == mismatch || final.Status&unableMask == unable)
+}
+
+// requireFind makes sure of an association that accepts C-FIND: in the Study Root model, or in Patient Root if the PACS does
+// not accept Study Root.
+func (o *operation) requireFind(ctx context.Context) error {
+	err := o.Require(ctx, o.findModel.Find)
+	if !noContext(err) || o.findModel == dicomnet.PatientRoot {
+		return err
+	}
+	if patientRootErr := o.Require(ctx, dicomnet.PatientRoot.Find); patientRootErr != nil {
+		if noContext(patientRootErr) {
+			return err
+		}
+		return patientRootErr
+	}
+	o.findModel = dicomnet.PatientRoot
+	return nil
+}
+
+func noContext(err error) bool {
+	_, ok := errors.AsType[*dicomnet.NoContextError](err)
+	return ok
+}
+
+// find runs one C-FIND and calls each for every match, with an error in place of a match that cannot be decoded. If the
+// association has ended since the operation before, it runs on a new one.
 func (o *operation) find(
 	ctx context.Context, level Level, query *dicom.Dataset, each func(m dicomnet.Match, undecoded error),
 ) error {
-	return o.Repeatable(ctx, dicomnet.StudyRoot.Find, func() error { return o.findOnce(ctx, level, query, each) })
+	if err := o.requireFind(ctx); err != nil {
+		return err
+	}
+	return o.Repeatable(ctx, o.findModel.Find, func() error { return o.findOnce(ctx, level, query, each) })
 }
 
 func (o *operation) findOnce(
@@ -76,11 +179,11 @@ func (o *operation) findOnce(
 	ctx, end := o.Observe(ctx, dicomnet.StepFind)
 	defer func() { end(err) }()
 	o.observer.Sent(Identifier{
-		SOPClassUID: dicomnet.StudyRoot.Find, Level: level,
-		TransferSyntax: o.Association().TransferSyntax(dicomnet.StudyRoot.Find), query: query,
+		SOPClassUID: o.findModel.Find, Level: level,
+		TransferSyntax: o.Association().TransferSyntax(o.findModel.Find), query: query,
 	})
 	n, most := 0, o.gateway.options.MaxMatches
-	for m, err := range o.Association().Find(ctx, dicomnet.StudyRoot, query) {
+	for m, err := range o.Association().Find(ctx, o.findModel, query) {
 		if _, undecoded := errors.AsType[*dicomnet.DataSetError](err); err != nil && !undecoded {
 			return pool.Failure(ctx, dicomnet.StepFind, err)
 		}

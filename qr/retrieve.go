@@ -28,10 +28,7 @@ func (g *Gateway) Retrieve(ctx context.Context, c Call, p Peer, f Filter, destin
 	defer cancel()
 	o := g.begin(c, p)
 	defer o.End(ctx)
-	if err := o.Open(ctx, dicomnet.StudyRoot.Find, dicomnet.StudyRoot.Move); err != nil {
-		return nil, err
-	}
-	if err := o.Require(ctx, dicomnet.StudyRoot.Find); err != nil {
+	if err := o.openForRetrieve(ctx); err != nil {
 		return nil, err
 	}
 	matches := &collector{plan: plan}
@@ -43,13 +40,13 @@ func (g *Gateway) Retrieve(ctx context.Context, c Call, p Peer, f Filter, destin
 		nothing.Warnings = matches.counts.warnings()
 		return nothing, nil
 	}
-	if err := o.Require(ctx, dicomnet.StudyRoot.Move); err != nil {
+	if err := o.requireMove(ctx); err != nil {
 		return nil, err
 	}
 	if err := o.observer.Matched(studies, matches.counts.warnings()); err != nil {
 		return nil, &dicomnet.OpError{Step: dicomnet.StepMove, Err: err}
 	}
-	r := retrieval{operation: o, destination: destination, counts: &matches.counts}
+	r := retrieval{operation: o, plan: plan, destination: destination, counts: &matches.counts}
 	r.result.Studies = studies
 	r.result.Retrievals = make([]Retrieval, 0, len(studies))
 	r.run(ctx)
@@ -57,14 +54,49 @@ func (g *Gateway) Retrieve(ctx context.Context, c Call, p Peer, f Filter, destin
 	return &r.result, nil
 }
 
+// openForRetrieve opens an association for C-FIND and C-MOVE: in the Study Root model, or in Patient Root if the PACS does not
+// accept Study Root.
+func (o *operation) openForRetrieve(ctx context.Context) error {
+	err := o.Open(ctx, dicomnet.StudyRoot.Find, dicomnet.StudyRoot.Move)
+	if noContext(err) {
+		if o.Open(ctx, dicomnet.PatientRoot.Find, dicomnet.PatientRoot.Move) != nil {
+			return err
+		}
+		o.findModel, o.moveModel = dicomnet.PatientRoot, dicomnet.PatientRoot
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	return o.requireFind(ctx)
+}
+
+// requireMove makes sure of an association that accepts C-MOVE, in either model.
+func (o *operation) requireMove(ctx context.Context) error {
+	err := o.Require(ctx, o.moveModel.Move)
+	if !noContext(err) || o.moveModel == dicomnet.PatientRoot {
+		return err
+	}
+	if patientRootErr := o.Require(ctx, dicomnet.PatientRoot.Move); patientRootErr != nil {
+		if noContext(patientRootErr) {
+			return err
+		}
+		return patientRootErr
+	}
+	o.moveModel = dicomnet.PatientRoot
+	return nil
+}
+
 // retrieval moves studies one after the other and collects the outcomes.
 type retrieval struct {
 	*operation
+	plan        *plan
 	destination string
 	counts      *counts
 	result      RetrieveResult
 
-	reopened          bool // the one new association was opened
+	losses            int  // associations lost during a C-MOVE since an instance last arrived or the PACS last answered
+	stopped           bool // no further study is attempted
 	completed, failed int  // sub-operations of the studies that are done
 }
 
@@ -84,22 +116,40 @@ func (r *retrieval) run(ctx context.Context) {
 	}
 }
 
-// ready makes sure of an association for the next study; the error is why there is none.
+// maxLosses is how many associations may be lost during C-MOVEs, with nothing moved in between, before the rest is not attempted.
+const maxLosses = 2
+
+// ready makes sure of an association for the next study; the error is why there is none. An association that the PACS has ended
+// between two operations is replaced as often as needed.
 func (r *retrieval) ready(ctx context.Context) error {
 	switch {
 	case ctx.Err() != nil:
 		return pool.Failure(ctx, dicomnet.StepMove, ctx.Err())
-	case r.Usable():
-		return nil
-	case r.reopened:
+	case r.stopped || r.losses >= maxLosses:
 		return &dicomnet.OpError{Step: dicomnet.StepMove, Err: dicomnet.ErrClosed}
 	}
-	r.reopened = true
-	return r.Require(ctx, dicomnet.StudyRoot.Move)
+	err := r.requireMove(ctx)
+	r.stopped = err != nil
+	return err
 }
 
-// move runs the C-MOVE of one study; the error is nil only if the study is ok.
-func (r *retrieval) move(ctx context.Context, i int, uid string) (_ Retrieval, err error) {
+// move runs the C-MOVE of one study; the error is nil only if the study is ok. If the PACS ended the association before it
+// received the C-MOVE, that is repeated on a new one.
+func (r *retrieval) move(ctx context.Context, i int, uid string) (entry Retrieval, err error) {
+	err = r.Once(ctx, r.moveModel.Move, func() error {
+		entry, err = r.moveOnce(ctx, i, uid)
+		return err
+	})
+	if entry.DICOMStatus != "" || valueOf(entry.Completed)+valueOf(entry.Warning) > 0 {
+		r.losses = 0
+	}
+	if entry.DICOMStatus == "" {
+		r.losses++
+	}
+	return entry, err
+}
+
+func (r *retrieval) moveOnce(ctx context.Context, i int, uid string) (_ Retrieval, err error) {
 	ctx, end := r.Observe(ctx, dicomnet.StepMove)
 	defer func() { end(err) }()
 	var (
@@ -107,7 +157,7 @@ func (r *retrieval) move(ctx context.Context, i int, uid string) (_ Retrieval, e
 		final   *dicomnet.MoveReport
 		cause   = errors.New("no final response")
 	)
-	for report, err := range r.Association().Move(ctx, dicomnet.StudyRoot, r.destination, r.gateway.keys.move(uid)) {
+	for report, err := range r.Association().Move(ctx, r.moveModel, r.destination, r.gateway.keys.forMove(r.moveModel, r.plan, uid)) {
 		switch {
 		case report.Final:
 			final, cause = &report, err
@@ -139,6 +189,9 @@ func (r *retrieval) move(ctx context.Context, i int, uid string) (_ Retrieval, e
 	}
 	if cause == nil {
 		cause = &MoveOutcomeError{Status: final.Status}
+	}
+	if _, notReceived := errors.AsType[*dicomnet.NotReceivedError](cause); notReceived {
+		entry.Status = RetrievalNotAttempted
 	}
 	return entry, pool.Failure(ctx, dicomnet.StepMove, cause)
 }

@@ -24,6 +24,8 @@ const (
 	WarningUndatedDropped          WarningCode = "undated_dropped"
 	WarningAccessionNumberUnknown  WarningCode = "accession_number_unknown"
 	WarningTransferSyntaxAssumed   WarningCode = "transfer_syntax_assumed"
+	WarningPatientAmbiguous        WarningCode = "patient_identity_ambiguous"
+	WarningDataSetMissing          WarningCode = "data_set_missing"
 )
 
 // Warning is a reason to read an answer with care. Message is a sentence without patient data.
@@ -40,6 +42,8 @@ const (
 	otherPatient event = iota
 	withoutPatientID
 	sharedStudyUID
+	ambiguousPatient
+	withoutIssuer
 	withoutStudyUID
 	undecodableMatch
 	duplicate
@@ -47,6 +51,8 @@ const (
 	undated
 	modalitiesUnknown
 	optionalKeys
+	optionalKeysRefused
+	dataSetMissing
 	syntaxAssumed
 	charsetAssumed
 	charsetUnknown
@@ -76,6 +82,16 @@ func (e event) wording() wording {
 			WarningOtherPatientDropped,
 			" study was dropped because its Study Instance UID belongs to another patient too",
 			" studies were dropped because their Study Instance UIDs belong to other patients too",
+		},
+		ambiguousPatient: {
+			WarningPatientAmbiguous,
+			" match has this Patient ID with another issuer, or with another name and birth date",
+			" matches have this Patient ID with another issuer, or with another name and birth date",
+		},
+		withoutIssuer: {
+			WarningPatientAmbiguous,
+			" match was dropped because the PACS does not return its Issuer of Patient ID",
+			" matches were dropped because the PACS does not return their Issuer of Patient ID",
 		},
 		withoutStudyUID: {
 			WarningNoStudyUIDDropped,
@@ -109,6 +125,16 @@ func (e event) wording() wording {
 			WarningOptionalKeysUnsupported,
 			" match came with a status that says that the PACS does not support all optional keys",
 			" matches came with a status that says that the PACS does not support all optional keys",
+		},
+		optionalKeysRefused: {
+			WarningOptionalKeysUnsupported,
+			" query was refused by the PACS and repeated with fewer keys; attributes of studies may be empty",
+			" queries were refused by the PACS and repeated with fewer keys; attributes of studies may be empty",
+		},
+		dataSetMissing: {
+			WarningDataSetMissing,
+			" final response announced a data set that did not arrive; all matches before it are complete",
+			" final responses announced a data set that did not arrive; all matches before them are complete",
 		},
 		syntaxAssumed: {
 			WarningTransferSyntaxAssumed,

@@ -64,18 +64,13 @@ func (s *Session) reuse(ctx context.Context) *dicomnet.Association {
 	_, end := s.observe(ctx, StepReuse)
 	assoc := s.slot.takeAssociation()
 	assoc.Rebind(ctx)
-	if !assoc.Quiet() {
-		_ = assoc.WaitIdle(ctx, unsolicitedWait) // ends the association as the PDU requires
-		if !assoc.Quiet() {
-			assoc.Abort()
-		}
-	}
+	settle(ctx, assoc)
 	if !assoc.Usable() {
 		end(&dicomnet.OpError{Step: StepReuse, Err: dicomnet.ErrClosed})
 		return nil
 	}
 	end(nil)
-	s.unproven = true
+	s.used = true
 	return assoc
 }
 

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"time"
@@ -26,7 +27,8 @@ type Session struct {
 
 	proposed []string // SOP classes on assoc
 	kind     kind     // of assoc; zero: assoc is not kept
-	unproven bool     // assoc was idle before, and the peer has not answered on it since
+	used     bool     // an operation ran on assoc before the current one
+	answered bool     // the peer has answered the current operation
 }
 
 // Session returns a session of one operation with the peer. Observer may be nil. The caller must call End.
@@ -53,7 +55,7 @@ func (s *Session) Open(ctx context.Context, sopClasses ...string) error {
 		err = s.resolve(ctx)
 	}
 	if err == nil {
-		s.proposed, s.kind, s.unproven = sopClasses, s.kindOf(sopClasses), false
+		s.proposed, s.kind, s.used = sopClasses, s.kindOf(sopClasses), false
 		s.assoc, err = retry(ctx, func() (*dicomnet.Association, error) { return s.associate(ctx) })
 	}
 	if err != nil {
@@ -63,20 +65,58 @@ func (s *Session) Open(ctx context.Context, sopClasses ...string) error {
 }
 
 // Require makes sure that the current association accepts the SOP class: it opens one that proposes this class alone if the
-// current one does not accept it or is not usable.
+// current one does not accept it, or if the peer has ended it since the last operation.
 func (s *Session) Require(ctx context.Context, sopClass string) error {
-	if s.Usable() && s.assoc.Accepts(sopClass) {
+	if s.alive(ctx) && s.assoc.Accepts(sopClass) {
 		return nil
 	}
 	return s.Open(ctx, sopClass)
 }
 
-// Repeatable runs f, which sends one request on the current association and can be run twice, such as a C-FIND. If the
-// association was idle before and had ended, it runs f once more, on a new association that accepts the SOP class. Once f has
-// called Answered, it is not run again.
+// alive reports whether another operation can begin on the association. It takes in what the peer has sent since the last
+// operation, which ends the association.
+func (s *Session) alive(ctx context.Context) bool {
+	if s.Usable() && s.used {
+		settle(ctx, s.assoc)
+	}
+	return s.Usable()
+}
+
+// settle ends the association if the peer has sent anything that no operation asked for.
+func settle(ctx context.Context, assoc *dicomnet.Association) {
+	if assoc.Quiet() {
+		return
+	}
+	_ = assoc.WaitIdle(ctx, unsolicitedWait) // ends the association as the PDU requires
+	if !assoc.Quiet() {
+		assoc.Abort()
+	}
+}
+
+// Once runs f, which sends one request on the current association. If the peer ended the association before it received the
+// request, which it may do between two operations, Once runs f again on a new association that accepts the SOP class.
+func (s *Session) Once(ctx context.Context, sopClass string, f func() error) error {
+	return s.run(ctx, sopClass, f, func(err error) bool {
+		_, notReceived := errors.AsType[*dicomnet.NotReceivedError](err)
+		return notReceived
+	})
+}
+
+// Repeatable is Once for a request that does no harm if it is done twice, such as a C-FIND: it also runs f again if an
+// operation ran on the association before and the association ended without an answer to the request. Once f has called
+// Answered, it is not run again.
 func (s *Session) Repeatable(ctx context.Context, sopClass string, f func() error) error {
+	return s.run(ctx, sopClass, f, func(err error) bool {
+		_, notReceived := errors.AsType[*dicomnet.NotReceivedError](err)
+		return notReceived || s.used && ended(err)
+	})
+}
+
+func (s *Session) run(ctx context.Context, sopClass string, f func() error, again func(error) bool) error {
+	s.answered = false
 	err := f()
-	if err == nil || !s.unproven || ctx.Err() != nil || !ended(err) {
+	if err == nil || s.answered || ctx.Err() != nil || !again(err) {
+		s.used = true
 		return err
 	}
 	s.assoc.Abort() // if it is not closed yet
@@ -87,11 +127,12 @@ func (s *Session) Repeatable(ctx context.Context, sopClass string, f func() erro
 	if err := s.Require(ctx, sopClass); err != nil {
 		return err
 	}
+	s.used = true
 	return f()
 }
 
-// Answered notes that the peer has answered on the current association.
-func (s *Session) Answered() { s.unproven = false }
+// Answered notes that the peer has answered the current operation.
+func (s *Session) Answered() { s.answered = true }
 
 // End ends the session: it keeps the association for other operations or releases it in the background, since the caller has
 // its answer already. It uses the values of ctx, not its end.

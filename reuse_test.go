@@ -15,13 +15,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/demo"
 )
 
 // Two requests, one association, and everything in the log: each line that a request caused has its correlation ID, and
 // what happens to the association when nobody uses it is nobody's.
 func TestTheLogTellsWhoseAnAssociationIsEachTime(t *testing.T) {
 	pacs := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "PACS"})
-	require.NoError(t, pacs.AddStudies(dicomtest.DemoStudies()...))
+	require.NoError(t, pacs.AddStudies(demo.Studies()...))
 	require.NoError(t, pacs.Listen("127.0.0.1:0"))
 	_, port, err := net.SplitHostPort(pacs.Addr())
 	require.NoError(t, err)
@@ -38,7 +39,7 @@ func TestTheLogTellsWhoseAnAssociationIsEachTime(t *testing.T) {
 	}()
 	ask := func(address, id string) {
 		body := fmt.Sprintf(`{"pacs_ip":"127.0.0.1","pacs_port":%s,"pacs_ae_title":"PACS","c_find_ae_title":"GATEWAY","patient_id":%q}`,
-			port, dicomtest.DemoPatientID)
+			port, demo.PatientID)
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/q", strings.NewReader(body))
 		assert.NoError(t, err)
 		r.Header.Set("Content-Type", "application/json")

@@ -14,7 +14,7 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// take reads n matches and leaves the loop.
+// takeMatches reads n matches and leaves the loop.
 func takeMatches(a *dicomnet.Association, n int) []string {
 	var uids []string
 	for m, err := range a.Find(context.Background(), dicomnet.StudyRoot, query()) {
@@ -28,7 +28,7 @@ func takeMatches(a *dicomnet.Association, n int) []string {
 	return uids
 }
 
-// expectCancel reads C-CANCEL-RQ for rq.
+// expectCancel reads the C-CANCEL-RQ for rq.
 func expectCancel(p *dicomtest.Peer, rq dicomtest.Message) {
 	cancel := p.ReadRequest(dicomnet.CCancelRQ)
 	if cancel.Command.MessageIDBeingRespondedTo != rq.Command.MessageID || cancel.ContextID != rq.ContextID || cancel.Command.HasDataSet {
@@ -36,7 +36,7 @@ func expectCancel(p *dicomtest.Peer, rq dicomtest.Message) {
 	}
 }
 
-func TestProtocol48LeavingTheLoopCancelsAndTheAssociationGoesOn(t *testing.T) {
+func TestFindCancelsWhenTheLoopEndsEarly(t *testing.T) {
 	withAssociation(t, func(p *dicomtest.Peer) {
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		pending := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1"))
@@ -51,9 +51,9 @@ func TestProtocol48LeavingTheLoopCancelsAndTheAssociationGoesOn(t *testing.T) {
 	})
 }
 
-// Origin: pynetdicom 778, fo-dicom 624 and 748.
-func TestProtocol49PeerThatIgnoresCancelIsAborted(t *testing.T) {
-	t.Run("and goes on sending", func(t *testing.T) {
+// See pynetdicom #778, fo-dicom #624 and #748.
+func TestFindAbortsAPeerThatIgnoresTheCancel(t *testing.T) {
+	t.Run("and continues to send", func(t *testing.T) {
 		withAssociation(t, func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			pending := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")).Append(nil)
@@ -71,7 +71,7 @@ func TestProtocol49PeerThatIgnoresCancelIsAborted(t *testing.T) {
 			require.False(t, a.Usable())
 		})
 	})
-	t.Run("and is silent", func(t *testing.T) {
+	t.Run("and stays silent", func(t *testing.T) {
 		withAssociation(t, func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")))
@@ -84,7 +84,7 @@ func TestProtocol49PeerThatIgnoresCancelIsAborted(t *testing.T) {
 			require.Equal(t, 2*time.Second, time.Since(start))
 		})
 	})
-	t.Run("and sends more than is taken", func(t *testing.T) {
+	t.Run("and sends more than MaxAfterCancel responses", func(t *testing.T) {
 		withPeer(t, func(p *dicomtest.Peer) {
 			p.Accept()
 			rq := p.ReadRequest(dicomnet.CFindRQ)
@@ -102,8 +102,8 @@ func TestProtocol49PeerThatIgnoresCancelIsAborted(t *testing.T) {
 	})
 }
 
-// Origin: dcmqrscp and Orthanc finish with success.
-func TestProtocol50CancelThatCrossesTheFinalResponse(t *testing.T) {
+// dcmqrscp and Orthanc end a cancelled C-FIND with success.
+func TestFindAcceptsAFinalResponseThatCrossesTheCancel(t *testing.T) {
 	withAssociation(t, func(p *dicomtest.Peer) {
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		pending := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1"))
@@ -116,8 +116,8 @@ func TestProtocol50CancelThatCrossesTheFinalResponse(t *testing.T) {
 	})
 }
 
-func TestProtocol54CallerWhoGoesAway(t *testing.T) {
-	t.Run("peer honours the cancel", func(t *testing.T) {
+func TestFindCancelsWhenItsContextIsDone(t *testing.T) {
+	t.Run("the peer obeys the cancel", func(t *testing.T) {
 		withAssociation(t, func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")))
@@ -135,7 +135,7 @@ func TestProtocol54CallerWhoGoesAway(t *testing.T) {
 			require.NoError(t, a.Close())
 		})
 	})
-	t.Run("peer does not", func(t *testing.T) {
+	t.Run("the peer ignores the cancel", func(t *testing.T) {
 		withAssociation(t, func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			expectCancel(p, rq)
@@ -146,12 +146,12 @@ func TestProtocol54CallerWhoGoesAway(t *testing.T) {
 			defer cancel()
 			start := time.Now()
 			f := runFind(ctx, a)
-			require.ErrorIs(t, f.err, errOperationTimeout, "the context's cause is told")
+			require.ErrorIs(t, f.err, errOperationTimeout, "the error is the cause of the context")
 			require.Equal(t, 5*time.Second, time.Since(start))
 			require.False(t, a.Usable())
 		})
 	})
-	t.Run("in the middle of a PDU", func(t *testing.T) {
+	t.Run("while a PDU is partly received", func(t *testing.T) {
 		withAssociation(t, func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			m := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")).Append(nil)
@@ -164,7 +164,7 @@ func TestProtocol54CallerWhoGoesAway(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			require.ErrorIs(t, runFind(ctx, a).err, context.DeadlineExceeded)
-			require.True(t, a.Usable(), "what had come of the PDU was kept")
+			require.True(t, a.Usable(), "the part of the PDU that had arrived was kept")
 		})
 	})
 }

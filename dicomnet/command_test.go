@@ -13,7 +13,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 )
 
-func TestCommandSetsAsTheyTravel(t *testing.T) {
+func TestCommandSetEncoding(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		command dicomnet.CommandSet
@@ -102,7 +102,7 @@ func TestCommandSetsAsTheyTravel(t *testing.T) {
 	}
 }
 
-// bytesOf joins the first words of annotated hex that are hex digits.
+// hexDigits joins the hexadecimal words at the start of each line of annotated hex.
 func hexDigits(t *testing.T, annotated string) string {
 	t.Helper()
 	var b strings.Builder
@@ -117,7 +117,7 @@ func hexDigits(t *testing.T, annotated string) string {
 	return b.String()
 }
 
-func TestDecodeCommandSetTakesWhatOddPeersSend(t *testing.T) {
+func TestDecodeCommandSetToleratesWhatPeersSend(t *testing.T) {
 	element := func(n uint16, v ...byte) []byte {
 		return append([]byte{0, 0, byte(n), byte(n >> 8), byte(len(v)), 0, 0, 0}, v...)
 	}
@@ -130,11 +130,11 @@ func TestDecodeCommandSetTakesWhatOddPeersSend(t *testing.T) {
 	c, err := dicomnet.DecodeCommandSet(join(
 		element(0x0900, 0x00, 0xFF, 0x01, 0x00), // two values: the first counts
 		element(0x0800, 0x02, 0x02),             // any value but 0101H: a data set follows
-		element(0x5555, 1, 2, 3, 4),             // unknown
+		element(0x5555, 1, 2, 3, 4),             // unknown element
 		[]byte{8, 0, 0x18, 0, 2, 0, 0, 0, '1', 0},
 		element(0x0120, 0x05, 0x00), // out of order
 		element(0x0100, 0x20, 0x80),
-		element(0x1021, 0x03),             // odd counter: absent
+		element(0x1021, 0x03),             // odd length: absent
 		element(0x0000, 0xFF, 0xFF, 0, 0), // wrong group length
 	))
 	require.NoError(t, err)
@@ -144,14 +144,14 @@ func TestDecodeCommandSetTakesWhatOddPeersSend(t *testing.T) {
 
 	valid := join(element(0x0100, 0x20, 0x80), element(0x0120, 1, 0), element(0x0900, 0, 0))
 	for name, b := range map[string][]byte{
-		"nothing":                      nil,
-		"no command field":             join(element(0x0120, 1, 0), element(0x0900, 0, 0)),
-		"a response without a status":  join(element(0x0100, 0x20, 0x80), element(0x0120, 1, 0)),
-		"a response to nothing":        join(element(0x0100, 0x20, 0x80), element(0x0900, 0, 0)),
-		"a request without an ID":      element(0x0100, 0x30, 0x00),
-		"a header cut off":             append(valid, 0, 0, 1),
-		"a value longer than the rest": append(valid, 0, 0, 2, 9, 0xFF, 0xFF, 0xFF, 0xFF, 1),
-		"an odd status":                join(element(0x0100, 0x20, 0x80), element(0x0120, 1, 0), element(0x0900, 0)),
+		"no element":                               nil,
+		"no command field":                         join(element(0x0120, 1, 0), element(0x0900, 0, 0)),
+		"a response without a status":              join(element(0x0100, 0x20, 0x80), element(0x0120, 1, 0)),
+		"a response without the ID of its request": join(element(0x0100, 0x20, 0x80), element(0x0900, 0, 0)),
+		"a request without an ID":                  element(0x0100, 0x30, 0x00),
+		"a truncated element header":               append(valid, 0, 0, 1),
+		"a value longer than the rest":             append(valid, 0, 0, 2, 9, 0xFF, 0xFF, 0xFF, 0xFF, 1),
+		"an odd status":                            join(element(0x0100, 0x20, 0x80), element(0x0120, 1, 0), element(0x0900, 0)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := dicomnet.DecodeCommandSet(b)
@@ -178,14 +178,14 @@ func FuzzDecodeCommandSet(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// What decodes can be encoded, and decodes to the same again.
+		// Whatever decodes can be encoded, and decodes to the same command set.
 		again := c.Append(nil)
 		back, err := dicomnet.DecodeCommandSet(again)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(back.Append(nil), again) || !reflect.DeepEqual(back.Detail, c.Detail) && c.CommandField&0x8000 != 0 {
-			t.Fatal("not stable")
+			t.Fatal("encoding a decoded command set and decoding it again changes it")
 		}
 	})
 }

@@ -15,8 +15,8 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// accepting plays an acceptor whose A-ASSOCIATE-AC is edited, and that then
-// serves one C-ECHO and a release.
+// acceptEdited plays an acceptor that sends an edited A-ASSOCIATE-AC, then serves one C-ECHO and
+// the release.
 func acceptEdited(edit func(ac *pdu.AssociateAC)) func(p *dicomtest.Peer) {
 	return func(p *dicomtest.Peer) {
 		p.ReadAssociateRQ()
@@ -44,7 +44,7 @@ func requireEchoSucceeds(t *testing.T, cfg dicomnet.Config) *dicomnet.Associatio
 	return a
 }
 
-func TestProtocol01AssociationIsEstablishedAndThePeersMaximumLengthKept(t *testing.T) {
+func TestDialReportsWhatThePeerNegotiated(t *testing.T) {
 	withPeer(t, acceptEdited(func(ac *pdu.AssociateAC) { ac.User.MaxLength = 32768 }), func(t *testing.T, cfg dicomnet.Config) {
 		a := requireEchoSucceeds(t, cfg)
 		require.Equal(t, dicomnet.PeerInfo{
@@ -55,8 +55,8 @@ func TestProtocol01AssociationIsEstablishedAndThePeersMaximumLengthKept(t *testi
 	})
 }
 
-// Origin: pynetdicom 746, 967, 921, 589.
-func TestProtocol02AcceptorsAETitleFieldsAreNotTested(t *testing.T) {
+// See pynetdicom #746, #967, #921 and #589.
+func TestDialIgnoresTheAETitlesOfAnAcceptance(t *testing.T) {
 	for name, junk := range map[string]string{"NUL": strings.Repeat("\x00", 16), "control characters": "\x01\x7f\r\n"} {
 		t.Run(name, func(t *testing.T) {
 			withPeer(t, acceptEdited(func(ac *pdu.AssociateAC) {
@@ -66,8 +66,8 @@ func TestProtocol02AcceptorsAETitleFieldsAreNotTested(t *testing.T) {
 	}
 }
 
-// Origin: pynetdicom 240 and 243, dcm4che.
-func TestProtocol03TransferSyntaxPaddedWithNUL(t *testing.T) {
+// See pynetdicom #240 and #243, and dcm4che.
+func TestDialAcceptsATransferSyntaxPaddedWithNUL(t *testing.T) {
 	withPeer(t, acceptEdited(func(ac *pdu.AssociateAC) {
 		for i := range ac.Contexts {
 			ac.Contexts[i].TransferSyntaxes[0] += "\x00"
@@ -75,9 +75,9 @@ func TestProtocol03TransferSyntaxPaddedWithNUL(t *testing.T) {
 	}), func(t *testing.T, cfg dicomnet.Config) { requireEchoSucceeds(t, cfg) })
 }
 
-// Origin: fo-dicom 543 (Onis), pynetdicom 86 (Siemens) and 62 (GE).
-func TestProtocol04And05RejectedContextWithoutOrWithJunkTransferSyntax(t *testing.T) {
-	for name, junk := range map[string][]string{"04 without": nil, "05 unknown": {"unknown"}} {
+// See fo-dicom #543 (Onis), pynetdicom #86 (Siemens) and #62 (GE).
+func TestDialIgnoresTheTransferSyntaxOfARejectedContext(t *testing.T) {
+	for name, junk := range map[string][]string{"without one": nil, "with an unknown one": {"unknown"}} {
 		t.Run(name, func(t *testing.T) {
 			withPeer(t, acceptEdited(func(ac *pdu.AssociateAC) {
 				ac.Contexts[0].Result, ac.Contexts[0].TransferSyntaxes = 3, junk
@@ -90,14 +90,14 @@ func TestProtocol04And05RejectedContextWithoutOrWithJunkTransferSyntax(t *testin
 				require.ErrorAs(t, f.err, &none)
 				requireStep(t, f.err, dicomnet.StepFind)
 				require.EqualError(t, none, "no usable presentation context: "+dicomnet.StudyRoot.Find+" abstract-syntax-not-supported")
-				require.NoError(t, a.Echo(t.Context()), "the other contexts go on")
+				require.NoError(t, a.Echo(t.Context()), "the other contexts remain usable")
 				require.NoError(t, a.Close())
 			})
 		})
 	}
 }
 
-func TestProtocol06NoUsableContextAbortsAndNamesEachResult(t *testing.T) {
+func TestDialAbortsWithoutAUsableContext(t *testing.T) {
 	for name, edit := range map[string]func(ac *pdu.AssociateAC){
 		"transfer syntax that was not proposed": func(ac *pdu.AssociateAC) {
 			for i := range ac.Contexts {
@@ -109,7 +109,7 @@ func TestProtocol06NoUsableContextAbortsAndNamesEachResult(t *testing.T) {
 				ac.Contexts[i].TransferSyntaxes = []string{"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"}
 			}
 		},
-		"none answered": func(ac *pdu.AssociateAC) { ac.Contexts = nil },
+		"no context answered": func(ac *pdu.AssociateAC) { ac.Contexts = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			withPeer(t, func(p *dicomtest.Peer) {
@@ -130,7 +130,7 @@ func TestProtocol06NoUsableContextAbortsAndNamesEachResult(t *testing.T) {
 	}
 }
 
-func TestProtocol07ContextsThatWereNeverProposedAreIgnoredAndOfTwoAnswersTheFirstStands(t *testing.T) {
+func TestDialIgnoresUnproposedContextsAndSecondAnswers(t *testing.T) {
 	withPeer(t, acceptEdited(func(ac *pdu.AssociateAC) {
 		ac.Contexts = append(ac.Contexts,
 			pdu.ContextAC{ID: 99, TransferSyntaxes: []string{"1.2.840.10008.1.2"}},
@@ -138,8 +138,8 @@ func TestProtocol07ContextsThatWereNeverProposedAreIgnoredAndOfTwoAnswersTheFirs
 	}), func(t *testing.T, cfg dicomnet.Config) { requireEchoSucceeds(t, cfg) })
 }
 
-// Origin: fo-dicom 1447.
-func TestProtocol08AnswerWithoutImplementationClassUID(t *testing.T) {
+// See fo-dicom #1447.
+func TestDialAcceptsAPeerWithoutImplementationClassUID(t *testing.T) {
 	withPeer(t, acceptEdited(func(ac *pdu.AssociateAC) {
 		ac.User.ImplementationClassUID, ac.User.ImplementationVersionName = "", "\x1b[31mX\x00"
 	}), func(t *testing.T, cfg dicomnet.Config) {
@@ -147,15 +147,15 @@ func TestProtocol08AnswerWithoutImplementationClassUID(t *testing.T) {
 	})
 }
 
-// Origin: dicom-rs 479, dicomweb-pacs 47.
-func TestProtocol09MaximumLengthOfThePeer(t *testing.T) {
+// See dicom-rs #479, dicomweb-pacs #47.
+func TestRequestsStayWithinThePeersMaximumLength(t *testing.T) {
 	for name, test := range map[string]struct {
-		peers, most uint32
+		peers, want uint32
 	}{
-		"no limit stated: our own cap": {0, 16384},
-		"128":                          {128, 128},
-		"odd":                          {131, 131},
-		"the smallest":                 {8, 8},
+		"no limit stated: our own limit": {0, 16384},
+		"128":                            {128, 128},
+		"an odd length":                  {131, 131},
+		"the shortest possible":          {8, 8},
 	} {
 		t.Run(name, func(t *testing.T) {
 			withPeer(t, func(p *dicomtest.Peer) {
@@ -177,12 +177,12 @@ func TestProtocol09MaximumLengthOfThePeer(t *testing.T) {
 				a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
 				require.NoError(t, err)
 				require.NoError(t, runFind(t.Context(), a).err)
-				requireOnePDVPerPDU(t, rec.writes[1], test.most)
+				requireOnePDVPerPDU(t, rec.writes[1], test.want)
 				require.NoError(t, a.Close())
 			})
 		})
 	}
-	t.Run("7 cannot carry a fragment", func(t *testing.T) {
+	t.Run("7 is too short for a fragment", func(t *testing.T) {
 		withPeer(t, func(p *dicomtest.Peer) {
 			p.ReadAssociateRQ()
 			ac := p.AC("")
@@ -196,7 +196,7 @@ func TestProtocol09MaximumLengthOfThePeer(t *testing.T) {
 	})
 }
 
-func TestProtocol10InnerLengthLargerThanThePDU(t *testing.T) {
+func TestDialAbortsWhenAnItemIsLongerThanItsPDU(t *testing.T) {
 	withPeer(t, func(p *dicomtest.Peer) {
 		p.ReadAssociateRQ()
 		p.Send(rawPDU(2, append(make([]byte, 68), 0x21, 0, 0xFF, 0xFF, 1)))
@@ -208,8 +208,8 @@ func TestProtocol10InnerLengthLargerThanThePDU(t *testing.T) {
 	})
 }
 
-// Origin: pynetdicom 629, 791 (limits) and 633 (reserved values).
-func TestProtocol11Rejection(t *testing.T) {
+// See pynetdicom #629 and #791 (limits) and #633 (reserved values).
+func TestDialReturnsTheRejection(t *testing.T) {
 	for text, rj := range map[string]pdu.AssociateRJ{
 		"association rejected: rejected-permanent, service-user, called-AE-title-not-recognized":            {Result: 1, Source: 1, Reason: 7},
 		"association rejected: rejected-transient, service-provider (presentation), local-limit-exceeded":   {Result: 2, Source: 3, Reason: 2},
@@ -233,8 +233,8 @@ func TestProtocol11Rejection(t *testing.T) {
 	}
 }
 
-// Origin: pynetdicom 109 and 561.
-func TestProtocol12AbortDuringNegotiation(t *testing.T) {
+// See pynetdicom #109 and #561.
+func TestDialReturnsTheAbortOfThePeer(t *testing.T) {
 	for text, abort := range map[string]pdu.Abort{
 		"aborted by the peer: service-user, no reason":                       {},
 		"aborted by the peer: service-provider, unexpected-PDU":              {Source: 2, Reason: 2},
@@ -259,17 +259,17 @@ func TestProtocol12AbortDuringNegotiation(t *testing.T) {
 	}
 }
 
-func TestProtocol13PeerClosesAfterTheRequest(t *testing.T) {
+func TestDialReportsAPeerThatClosesInsteadOfAnswering(t *testing.T) {
 	withPeer(t, func(p *dicomtest.Peer) { p.ReadAssociateRQ() }, func(t *testing.T, cfg dicomnet.Config) {
 		start := time.Now()
 		_, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
 		require.ErrorIs(t, err, dicomnet.ErrConnectionLost)
 		requireStep(t, err, dicomnet.StepAssociate)
-		require.Zero(t, time.Since(start), "no timer is waited for")
+		require.Zero(t, time.Since(start), "Dial waits for no timer")
 	})
 }
 
-func TestProtocol14PeerNeverAnswers(t *testing.T) {
+func TestDialTimesOutWithoutAnAnswer(t *testing.T) {
 	withPeer(t, func(p *dicomtest.Peer) {
 		p.ReadAssociateRQ()
 		p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
@@ -283,7 +283,7 @@ func TestProtocol14PeerNeverAnswers(t *testing.T) {
 	})
 }
 
-func TestProtocol15AddressThatNeverConnects(t *testing.T) {
+func TestDialTimesOutWhileConnecting(t *testing.T) {
 	withPeer(t, nil, func(t *testing.T, cfg dicomnet.Config) {
 		cfg.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			<-ctx.Done()
@@ -297,9 +297,9 @@ func TestProtocol15AddressThatNeverConnects(t *testing.T) {
 	})
 }
 
-// Origin: dicom-rs 604 and 158, pynetdicom 528.
-func TestProtocol16AnswerInSegments(t *testing.T) {
-	t.Run("of one byte", func(t *testing.T) {
+// See dicom-rs #604 and #158, pynetdicom #528.
+func TestDialReadsAnAnswerInAnySegments(t *testing.T) {
+	t.Run("of one byte each", func(t *testing.T) {
 		withPeer(t, func(p *dicomtest.Peer) {
 			p.ReadAssociateRQ()
 			p.SendBytewise(p.AC("").Append(nil), 20*time.Millisecond)
@@ -319,8 +319,8 @@ func TestProtocol16AnswerInSegments(t *testing.T) {
 	})
 }
 
-// Origin: fo-dicom 1678, dcmjs-dimse.
-func TestProtocol17PeerThatIsNotDICOM(t *testing.T) {
+// See fo-dicom #1678, and dcmjs-dimse.
+func TestDialRecognisesPeersThatDoNotSpeakDICOM(t *testing.T) {
 	for name, test := range map[string]struct {
 		says string
 		want error
@@ -347,8 +347,8 @@ func TestProtocol17PeerThatIsNotDICOM(t *testing.T) {
 	}
 }
 
-// Origin: io-dicom 38.
-func TestProtocol18UnexpectedPDUOnAnEstablishedAssociation(t *testing.T) {
+// See io-dicom #38.
+func TestUnexpectedPDUAbortsTheAssociation(t *testing.T) {
 	for name, unexpected := range map[string]pdu.PDU{
 		"A-ASSOCIATE-AC": &pdu.AssociateAC{},
 		"A-ASSOCIATE-RQ": &pdu.AssociateRQ{},
@@ -369,8 +369,8 @@ func TestProtocol18UnexpectedPDUOnAnEstablishedAssociation(t *testing.T) {
 	}
 }
 
-// Origin: dicom-rs 798, pynetdicom 646.
-func TestProtocol19AETitlesAreCheckedBeforeAnythingIsDialled(t *testing.T) {
+// See dicom-rs #798, pynetdicom #646.
+func TestDialChecksItsConfigBeforeDialling(t *testing.T) {
 	for name, title := range map[string]string{
 		"17 characters": strings.Repeat("A", 17), "empty": "", "backslash": `A\B`,
 		"only spaces": "   ", "tab": "A\tB", "not ASCII": "PÄCS",
@@ -398,7 +398,7 @@ func TestProtocol19AETitlesAreCheckedBeforeAnythingIsDialled(t *testing.T) {
 			requireEchoSucceeds(t, cfg)
 		})
 	})
-	t.Run("contexts", func(t *testing.T) {
+	t.Run("presentation contexts", func(t *testing.T) {
 		for _, contexts := range [][]dicomnet.Context{nil, make([]dicomnet.Context, 129), {{AbstractSyntax: "1.2"}}} {
 			cfg := config()
 			cfg.Contexts = contexts
@@ -425,7 +425,7 @@ func TestDialEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestDialRefusedByTheHost(t *testing.T) {
+func TestDialReportsARefusedConnectionWithoutTheAddress(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, l.Close())
@@ -433,5 +433,5 @@ func TestDialRefusedByTheHost(t *testing.T) {
 	var refused *dicomnet.ConnectError
 	require.ErrorAs(t, err, &refused)
 	requireStep(t, err, dicomnet.StepConnect)
-	require.EqualError(t, err, "connect: cannot connect", "the text holds no address")
+	require.EqualError(t, err, "connect: cannot connect", "the text contains no address")
 }

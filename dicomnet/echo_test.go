@@ -9,7 +9,7 @@ import (
 	"dicom-qr-gateway/dicomnet/dicomtest"
 )
 
-func TestProtocol40Echo(t *testing.T) {
+func TestEchoReturnsTheStatus(t *testing.T) {
 	for status, want := range map[dicomnet.Status]string{
 		0x0000: "",
 		0x0122: "echo: status 0122: refused: SOP class not supported",

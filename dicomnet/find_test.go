@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/suyashkumar/dicom"
@@ -17,8 +19,7 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// finding plays an acceptor that answers one C-FIND with messages and is then
-// released.
+// serveFindWith answers one C-FIND with messages and then the release.
 func serveFindWith(answer func(rq dicomtest.Message) []dicomtest.Message) func(p *dicomtest.Peer) {
 	return func(p *dicomtest.Peer) {
 		p.SendMessage(answer(p.ReadRequest(dicomnet.CFindRQ))...)
@@ -26,7 +27,7 @@ func serveFindWith(answer func(rq dicomtest.Message) []dicomtest.Message) func(p
 	}
 }
 
-func TestProtocol41NoMatch(t *testing.T) {
+func TestFindYieldsNothingWithoutAMatch(t *testing.T) {
 	withAssociation(t, serveFindWith(func(rq dicomtest.Message) []dicomtest.Message {
 		return []dicomtest.Message{dicomtest.Response(rq, dicomnet.StatusSuccess, nil)}
 	}), func(t *testing.T, a *dicomnet.Association) {
@@ -34,7 +35,7 @@ func TestProtocol41NoMatch(t *testing.T) {
 	})
 }
 
-func TestProtocol42MatchesAndUnsupportedOptionalKeys(t *testing.T) {
+func TestFindYieldsMatchesAndFlagsUnsupportedKeys(t *testing.T) {
 	withAssociation(t, serveFindWith(func(rq dicomtest.Message) []dicomtest.Message {
 		return []dicomtest.Message{
 			dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")),
@@ -54,8 +55,8 @@ func withDataSetType(command []byte, value uint16) []byte {
 	return command
 }
 
-// Origin: pynetdicom 571, DCMTK 1045.
-func TestProtocol43FinalResponseWithADataSet(t *testing.T) {
+// See pynetdicom #571, DCMTK #1045.
+func TestFindReadsTheDataSetOfAFinalResponse(t *testing.T) {
 	for _, present := range []uint16{0x0000, 0x0001, 0x0102, 0x0202} {
 		withAssociation(t, func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
@@ -68,10 +69,10 @@ func TestProtocol43FinalResponseWithADataSet(t *testing.T) {
 			require.Empty(t, f.uids)
 			var failed *dicomnet.StatusError
 			require.ErrorAs(t, f.err, &failed)
-			require.NoError(t, a.Close(), "the data set is out of the way")
+			require.NoError(t, a.Close(), "the data set has been read")
 		})
 	}
-	t.Run("a match that comes with the final success counts (dicom-rs 434)", func(t *testing.T) {
+	t.Run("a data set with the final success is a match (dicom-rs #434)", func(t *testing.T) {
 		withAssociation(t, serveFindWith(func(rq dicomtest.Message) []dicomtest.Message {
 			return []dicomtest.Message{dicomtest.Response(rq, dicomnet.StatusSuccess, match("1.1"))}
 		}), func(t *testing.T, a *dicomnet.Association) {
@@ -80,8 +81,8 @@ func TestProtocol43FinalResponseWithADataSet(t *testing.T) {
 	})
 }
 
-// Origin: Orthanc 1.10.
-func TestProtocol44CancelStatusWithADataSet(t *testing.T) {
+// Seen with Orthanc 1.10.
+func TestFindIgnoresTheDataSetOfACancelResponse(t *testing.T) {
 	withAssociation(t, serveFindWith(func(rq dicomtest.Message) []dicomtest.Message {
 		return []dicomtest.Message{dicomtest.Response(rq, dicomnet.StatusCancel, match("1.1"))}
 	}), func(t *testing.T, a *dicomnet.Association) {
@@ -92,12 +93,12 @@ func TestProtocol44CancelStatusWithADataSet(t *testing.T) {
 	})
 }
 
-// Origin: a peer that DCMTK makes room for.
-func TestProtocol45PendingResponseThatAnnouncesNoDataSet(t *testing.T) {
+// DCMTK accepts such peers as well.
+func TestFindReadsADataSetThatThePendingResponseDoesNotAnnounce(t *testing.T) {
 	silent := func(rq dicomtest.Message) dicomtest.Message {
 		return dicomtest.Response(rq, dicomnet.StatusPending, nil)
 	}
-	t.Run("one follows anyway", func(t *testing.T) {
+	t.Run("a data set follows", func(t *testing.T) {
 		withAssociation(t, func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			b := silent(rq).Append(nil)
@@ -108,7 +109,7 @@ func TestProtocol45PendingResponseThatAnnouncesNoDataSet(t *testing.T) {
 			p.Release()
 		}, requireTwoMatches)
 	})
-	t.Run("none follows: a match without elements", func(t *testing.T) {
+	t.Run("no data set follows: a match without elements", func(t *testing.T) {
 		withAssociation(t, serveFindWith(func(rq dicomtest.Message) []dicomtest.Message {
 			return []dicomtest.Message{silent(rq), silent(rq), dicomtest.Response(rq, dicomnet.StatusSuccess, nil)}
 		}), func(t *testing.T, a *dicomnet.Association) {
@@ -117,8 +118,8 @@ func TestProtocol45PendingResponseThatAnnouncesNoDataSet(t *testing.T) {
 	})
 }
 
-// Origin: fo-dicom 648 (private statuses) and 1104 (control characters).
-func TestProtocol46FinalStatuses(t *testing.T) {
+// See fo-dicom #648 (private statuses) and #1104 (control characters).
+func TestFindReturnsTheFinalStatus(t *testing.T) {
 	for _, test := range []struct {
 		status dicomnet.Status
 		class  dicomnet.StatusClass
@@ -158,11 +159,11 @@ func TestProtocol46FinalStatuses(t *testing.T) {
 	}
 }
 
-// Origin: pynetdicom 875.
-func TestProtocol47ResponseThatIsNotToThisRequest(t *testing.T) {
+// See pynetdicom #875.
+func TestFindAbortsOnAResponseToAnotherRequest(t *testing.T) {
 	for name, edit := range map[string]func(m *dicomtest.Message){
 		"another message ID": func(m *dicomtest.Message) { m.Command.MessageIDBeingRespondedTo++ },
-		"another message":    func(m *dicomtest.Message) { m.Command.CommandField = dicomnet.CMoveRSP },
+		"another command":    func(m *dicomtest.Message) { m.Command.CommandField = dicomnet.CMoveRSP },
 		"a request":          func(m *dicomtest.Message) { m.Command.CommandField = dicomnet.CFindRQ },
 		"another context":    func(m *dicomtest.Message) { m.ContextID = moveID },
 	} {
@@ -183,8 +184,8 @@ func TestProtocol47ResponseThatIsNotToThisRequest(t *testing.T) {
 	})
 }
 
-func TestProtocol56KeysAreChecked(t *testing.T) {
-	t.Run("an odd range is padded with a space", func(t *testing.T) {
+func TestFindEncodesItsKeysBeforeSending(t *testing.T) {
+	t.Run("a range of odd length is padded with a space", func(t *testing.T) {
 		withAssociation(t, func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			if i := bytes.Index(rq.Data, []byte("20240101-20241231")); i < 0 || rq.Data[i+17] != ' ' || len(rq.Data)%2 != 0 {
@@ -200,7 +201,7 @@ func TestProtocol56KeysAreChecked(t *testing.T) {
 			}
 		})
 	})
-	t.Run("what cannot be encoded is not sent", func(t *testing.T) {
+	t.Run("an identifier that cannot be encoded is not sent", func(t *testing.T) {
 		withAssociation(t, func(p *dicomtest.Peer) { p.Release() }, func(t *testing.T, a *dicomnet.Association) {
 			q := query()
 			q.Elements[2] = dataset.Text(tag.PatientID, "日本")
@@ -214,8 +215,8 @@ func TestProtocol56KeysAreChecked(t *testing.T) {
 	})
 }
 
-// A wildcard in a UID never gets this far: package qr refuses it.
-func TestProtocol56ListOfUIDs(t *testing.T) {
+// Package qr rejects wildcards in UIDs before they reach this package.
+func TestFindSendsAListOfUIDs(t *testing.T) {
 	withAssociation(t, func(p *dicomtest.Peer) {
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		if !bytes.Contains(rq.Data, []byte(`1.2\1.3\1.4`+"\x00")) {
@@ -232,7 +233,7 @@ func TestProtocol56ListOfUIDs(t *testing.T) {
 	})
 }
 
-func TestProtocol57TextOfEveryKind(t *testing.T) {
+func TestFindDecodesSequencesAndCharacterSets(t *testing.T) {
 	element := func(group, number uint16, value string) string {
 		b := binary.LittleEndian.AppendUint16(nil, group)
 		b = binary.LittleEndian.AppendUint16(b, number)
@@ -252,9 +253,9 @@ func TestProtocol57TextOfEveryKind(t *testing.T) {
 	}{
 		"sequences of undefined length, 3 deep": {data: nested(3) + name("DOE^JOHN"), want: "DOE^JOHN"},
 		"sequences 1000 deep":                   {data: nested(1000) + name("DOE^JOHN"), lost: true},
-		"a value longer than the set":           {data: name("DOE") + "\x20\x00\x10\x00\xff\xff\x00\x00", lost: true},
+		"a value longer than the data set":      {data: name("DOE") + "\x20\x00\x10\x00\xff\xff\x00\x00", lost: true},
 		"ISO_IR 166 (Thai)":                     {data: charset("ISO_IR 166") + name("\xb9\xd2\xc1 "), want: "นาม"},
-		"a character set that is a number":      {data: charset("\x01\x00") + name("DOE^JOHN"), want: "DOE^JOHN"},
+		"a binary value as character set":       {data: charset("\x01\x00") + name("DOE^JOHN"), want: "DOE^JOHN"},
 		"no character set, Latin-1":             {data: name("M\xfcller"), want: "Müller", warning: dataset.CharacterSetAssumed},
 		"no character set, UTF-8":               {data: name("M\xc3\xbcller "), want: "Müller", warning: dataset.CharacterSetAssumed},
 		"ISO 2022 IR 149 (Korean, PS3.5 I.2)":   {data: charset(`\ISO 2022 IR 149`) + name("\x1b$)C\xb1\xe8\xc8\xf1\xc1\xdf "), want: "김희중"},
@@ -293,7 +294,7 @@ func TestProtocol57TextOfEveryKind(t *testing.T) {
 	}
 }
 
-func TestProtocol57DataSetThatCannotBeReadCostsOneMatch(t *testing.T) {
+func TestFindContinuesAfterAnUndecodableDataSet(t *testing.T) {
 	withAssociation(t, serveFindWith(func(rq dicomtest.Message) []dicomtest.Message {
 		broken := append(match("1.2"), 0x20, 0, 0x10, 0, 0xFF, 0xFF, 0, 0)
 		return []dicomtest.Message{
@@ -307,7 +308,7 @@ func TestProtocol57DataSetThatCannotBeReadCostsOneMatch(t *testing.T) {
 	})
 }
 
-func TestFindInExplicitVR(t *testing.T) {
+func TestFindReadsExplicitVR(t *testing.T) {
 	withPeer(t, func(p *dicomtest.Peer) {
 		p.ReadAssociateRQ()
 		p.SendPDU(p.AC(dataset.ExplicitVRLittleEndian))
@@ -325,5 +326,37 @@ func TestFindInExplicitVR(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, findResult{uids: []string{"1.5"}}, runFind(t.Context(), a))
 		require.NoError(t, a.Close())
+	})
+}
+
+// TestFindDoesNotAccumulateMemory compares the heap after a few matches with the heap after
+// thousands more, inside the loop.
+func TestFindDoesNotAccumulateMemory(t *testing.T) {
+	const matches = 20_000
+	withAssociation(t, func(p *dicomtest.Peer) {
+		rq := p.ReadRequest(dicomnet.CFindRQ)
+		one := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")).Append(nil)
+		for range matches {
+			p.Send(one)
+		}
+		p.SendMessage(dicomtest.Response(rq, dicomnet.StatusSuccess, nil))
+		p.Release()
+	}, func(t *testing.T, a *dicomnet.Association) {
+		var early, late runtime.MemStats
+		n := 0
+		for _, err := range a.Find(t.Context(), dicomnet.StudyRoot, query()) {
+			require.NoError(t, err)
+			switch n++; n {
+			case 10:
+				dicomtest.Wait(time.Second) // until the peer has written everything
+				runtime.GC()
+				runtime.ReadMemStats(&early)
+			case matches:
+				runtime.GC()
+				runtime.ReadMemStats(&late)
+			}
+		}
+		require.Equal(t, matches, n)
+		require.Less(t, late.HeapAlloc, early.HeapAlloc+1<<20)
 	})
 }

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// table910 is PS3.8 table 9-10: a line an event, a column a state, an action and
-// the next state where there is a transition. AE-6 has its alternative behind a
-// bar; AR-8 the requestor's next state before and the acceptor's behind it.
+// standardTable is PS3.8 table 9-10: one line per event, one column per state, each cell an action
+// and the next state or "-" for no transition. AR-8 has the requestor's next state before the bar
+// and the acceptor's after it.
 const standardTable = `
         Sta1     Sta2          Sta3     Sta4     Sta5     Sta6     Sta7          Sta8     Sta9     Sta10     Sta11    Sta12    Sta13
 Evt1    AE-1>4   -             -        -        -        -        -             -        -        -         -        -        -
@@ -32,7 +32,7 @@ Evt18   -        AA-2>1        -        -        -        -        -            
 Evt19   -        AA-1>13       AA-8>13  -        AA-8>13  AA-8>13  AA-8>13       AA-8>13  AA-8>13  AA-8>13   AA-8>13  AA-8>13  AA-7>13
 `
 
-func TestStateTableIsTheStandardsForEveryStateAndEvent(t *testing.T) {
+func TestStateTableMatchesTheStandard(t *testing.T) {
 	pairs := 0
 	for _, line := range strings.Split(strings.TrimSpace(standardTable), "\n")[1:] {
 		fields := strings.Fields(line)
@@ -63,11 +63,11 @@ func TestStateTableIsTheStandardsForEveryStateAndEvent(t *testing.T) {
 		}
 	}
 	if want := 13 * 19 * 2; pairs != want {
-		t.Errorf("%d pairs looked at, want %d", pairs, want)
+		t.Errorf("checked %d combinations of state, event and side, want %d", pairs, want)
 	}
 }
 
-func TestStateTableHasNothingBesidesTheStandards(t *testing.T) {
+func TestStateTableRejectsUnknownStatesAndEvents(t *testing.T) {
 	for _, out := range []struct {
 		s state
 		e event

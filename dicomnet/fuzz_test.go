@@ -16,9 +16,8 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// FuzzAssociation plays random bytes as all that a server ever says, whatever
-// the requestor does. Nothing may panic, hang or stay behind, and what comes out
-// must be a known kind of error.
+// FuzzAssociation plays an acceptor that sends random bytes, independent of the requests. Nothing
+// may panic, hang or leak, and every error must be of a known kind.
 func FuzzAssociation(f *testing.F) {
 	rq := &pdu.AssociateRQ{Contexts: []pdu.ContextRQ{
 		{ID: findID, TransferSyntaxes: []string{string(dataset.ImplicitVRLittleEndian)}},
@@ -48,7 +47,7 @@ func FuzzAssociation(f *testing.F) {
 			ours, theirs := dicomtest.Pipe(0)
 			go func() { _, _ = io.Copy(io.Discard, theirs) }()
 			_, _ = theirs.Write(b)
-			// The peer says no more but goes on listening.
+			// The peer sends nothing more but continues to read.
 			return eofConn{ours, theirs}, nil
 		}
 		a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
@@ -73,7 +72,7 @@ func FuzzAssociation(f *testing.F) {
 	})
 }
 
-// closedAfter gives EOF where its peer would be waited for.
+// eofConn returns EOF from a Read that would wait for the peer.
 type eofConn struct {
 	net.Conn
 	peer net.Conn

@@ -21,8 +21,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// The timers of the scripted tests: all different, so that an error tells which
-// one ran out.
+// timeouts are the timers of the scripted tests. They all differ, so that the duration of a wait
+// shows which one expired.
 var timeouts = dicomnet.Timeouts{
 	Connection: 8 * time.Second,
 	ACSE:       9 * time.Second,
@@ -43,16 +43,15 @@ func config() dicomnet.Config {
 	}
 }
 
-// IDs of config's contexts.
+// Identifiers of the presentation contexts that config proposes.
 const (
 	findID = 1
 	moveID = 3
 	echoID = 5
 )
 
-// against runs body in a synctest bubble: time is not waited for, and no
-// goroutine may outlive it. cfg dials a peer that plays the script; what the
-// script found is checked at the end.
+// withPeer runs body in a synctest bubble, which makes waits instant and lets no goroutine outlive
+// it. cfg dials a peer that plays the script; the errors of the script are checked at the end.
 func withPeer(t *testing.T, play func(p *dicomtest.Peer), body func(t *testing.T, cfg dicomnet.Config)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -60,12 +59,12 @@ func withPeer(t *testing.T, play func(p *dicomtest.Peer), body func(t *testing.T
 		cfg := config()
 		cfg.DialContext = script.DialContext
 		body(t, cfg)
-		require.NoError(t, script.Err(), "the peer's side")
+		require.NoError(t, script.Err(), "the script of the peer")
 	})
 }
 
-// associated is against with an association already there. It is closed at the
-// end where body did not.
+// withAssociation is withPeer with an established association. It closes the association at the end
+// unless body did.
 func withAssociation(t *testing.T, play func(p *dicomtest.Peer), body func(t *testing.T, a *dicomnet.Association)) {
 	t.Helper()
 	withPeer(t, func(p *dicomtest.Peer) {
@@ -79,7 +78,7 @@ func withAssociation(t *testing.T, play func(p *dicomtest.Peer), body func(t *te
 	})
 }
 
-// query is a STUDY level identifier.
+// query returns an identifier at STUDY level.
 func query() *dicom.Dataset {
 	return &dicom.Dataset{Elements: []*dicom.Element{
 		dataset.Text(tag.SpecificCharacterSet, "ISO_IR 100"),
@@ -89,7 +88,7 @@ func query() *dicom.Dataset {
 	}}
 }
 
-// match is an identifier of an answer, in Implicit VR Little Endian.
+// match returns an encoded response identifier, in Implicit VR Little Endian.
 func match(uid string) []byte {
 	b, err := dataset.Encode(&dicom.Dataset{Elements: []*dicom.Element{
 		dataset.Text(tag.PatientID, "P1"),
@@ -101,7 +100,7 @@ func match(uid string) []byte {
 	return b
 }
 
-// found is a C-FIND read to its end.
+// findResult holds all that a C-FIND yielded.
 type findResult struct {
 	uids        []string
 	unsupported int // matches with FF01
@@ -129,7 +128,7 @@ func runFind(ctx context.Context, a *dicomnet.Association) findResult {
 	return f
 }
 
-// moved is a C-MOVE read to its end.
+// moveResult holds all that a C-MOVE yielded.
 type moveResult struct {
 	pending []dicomnet.MoveReport
 	final   dicomnet.MoveReport
@@ -170,19 +169,19 @@ func requireTimeout(t *testing.T, err error, timer dicomnet.Timer) {
 	require.Equal(t, timer, timeout.Timer)
 }
 
-// ptr is a counter.
+// ptr returns a pointer to a counter.
 func ptr(n uint16) *uint16 { return new(n) }
 
-// frame is a PDU from its parts, whatever they are.
+// rawPDU returns a PDU of any type and body.
 func rawPDU(kind byte, body []byte) []byte {
 	b := append([]byte{kind, 0}, binary.BigEndian.AppendUint32(nil, uint32(len(body)))...)
 	return append(b, body...)
 }
 
-// pdata is one P-DATA-TF around PDVs.
+// rawPData returns one P-DATA-TF with these PDVs.
 func rawPData(pdvs []byte) []byte { return rawPDU(4, pdvs) }
 
-// loopback serves play on a TCP port.
+// listenOnLoopback serves play on a TCP port of the loopback interface and returns the address.
 func listenOnLoopback(t *testing.T, play func(p *dicomtest.Peer)) string {
 	t.Helper()
 	script := &dicomtest.Script{Play: play}
@@ -190,12 +189,12 @@ func listenOnLoopback(t *testing.T, play func(p *dicomtest.Peer)) string {
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		closeFn()
-		require.NoError(t, script.Err(), "the peer's side")
+		require.NoError(t, script.Err(), "the script of the peer")
 	})
 	return address
 }
 
-// recorder is a connection that keeps every write.
+// recorder is a connection that records every write.
 type recorder struct {
 	net.Conn
 	writes [][]byte
@@ -206,10 +205,10 @@ func (r *recorder) Write(b []byte) (int, error) {
 	return r.Conn.Write(b)
 }
 
-// errOperation is the cause of a caller's deadline.
+// errOperationTimeout is the cause of a caller's deadline.
 var errOperationTimeout = errors.New("operation took too long")
 
-// synctestPipe is against with a connection that buffers only so many bytes.
+// withPeerBuffering is withPeer with a connection that buffers only capacity bytes.
 func withPeerBuffering(t *testing.T, capacity int, play func(p *dicomtest.Peer), body func(t *testing.T, cfg dicomnet.Config)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -219,6 +218,6 @@ func withPeerBuffering(t *testing.T, capacity int, play func(p *dicomtest.Peer),
 		cfg := config()
 		cfg.DialContext = func(context.Context, string, string) (net.Conn, error) { return ours, nil }
 		body(t, cfg)
-		require.NoError(t, script.Err(), "the peer's side")
+		require.NoError(t, script.Err(), "the script of the peer")
 	})
 }

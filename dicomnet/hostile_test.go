@@ -15,11 +15,11 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// mostPerAssociation is what any one association may make us allocate, however
-// hostile its peer.
+// maxBytesPerAssociation is the most that a single association may allocate, even with a hostile
+// peer.
 const maxBytesPerAssociation = 10 << 20
 
-// uint32s is big-endian uint32 after uint32.
+// uint32s encodes values as consecutive big-endian uint32.
 func uint32s(values ...uint32) (b []byte) {
 	for _, v := range values {
 		b = binary.BigEndian.AppendUint32(b, v)
@@ -27,9 +27,9 @@ func uint32s(values ...uint32) (b []byte) {
 	return b
 }
 
-// TestHostilePeersCostLittle plays each attack and measures all that the process
-// allocates meanwhile.
-func TestHostilePeersCostLittle(t *testing.T) {
+// TestHostilePeersCauseLittleAllocation plays each attack and measures all that the process
+// allocates in that time.
+func TestHostilePeersCauseLittleAllocation(t *testing.T) {
 	element := func(group, number uint16, length uint32, value ...byte) []byte {
 		b := binary.LittleEndian.AppendUint16(nil, group)
 		b = binary.LittleEndian.AppendUint16(b, number)
@@ -42,12 +42,12 @@ func TestHostilePeersCostLittle(t *testing.T) {
 	identifiers := map[string][]byte{
 		"a value of 4 GiB":                    element(0x0010, 0x0010, 0xFFFFFFFE, 'A', 'B'),
 		"sequences 10,000 deep":               nested(10_000),
-		"a sequence that holds no items":      element(0x0008, 0x1110, 8, 1, 2, 3, 4, 5, 6, 7, 8),
+		"a sequence without items":            element(0x0008, 0x1110, 8, 1, 2, 3, 4, 5, 6, 7, 8),
 		"100,000 elements without a value":    bytes.Repeat(element(0x0010, 0x0010, 0), 100_000),
 		"a million backslashes":               element(0x0010, 0x0010, 1<<20-8, bytes.Repeat([]byte(`\`), 1<<20-8)...),
 		"a character set of the wrong type":   element(0x0008, 0x0005, 2, 0xFF, 0xFF),
 		"a character set of 100,000 terms":    element(0x0008, 0x0005, 200_000, bytes.Repeat([]byte(`A\`), 100_000)...),
-		"a name of nothing but escapes":       append(element(0x0008, 0x0005, 16, []byte(`\ISO 2022 IR 87 `)...), element(0x0010, 0x0010, 300_000, bytes.Repeat([]byte("\x1b$B"), 100_000)...)...),
+		"a name of escape sequences only":     append(element(0x0008, 0x0005, 16, []byte(`\ISO 2022 IR 87 `)...), element(0x0010, 0x0010, 300_000, bytes.Repeat([]byte("\x1b$B"), 100_000)...)...),
 		"a UID list of half a million values": element(0x0020, 0x000D, 1<<20-8, bytes.Repeat([]byte(`1\`), 1<<19-4)...),
 	}
 	attacks := map[string]func(p *dicomtest.Peer){
@@ -73,7 +73,7 @@ func TestHostilePeersCostLittle(t *testing.T) {
 			p.ReadRequest(dicomnet.CFindRQ)
 			p.Send(rawPData(append(uint32s(0xFFFFFFFF), findID, 3)))
 		},
-		"matches of nothing for ever": func(p *dicomtest.Peer) {
+		"matches without end": func(p *dicomtest.Peer) {
 			p.Accept()
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			b := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")).Append(nil)
@@ -85,7 +85,7 @@ func TestHostilePeersCostLittle(t *testing.T) {
 		},
 	}
 	for name, data := range identifiers {
-		// Made beforehand, so that what the attacker allocates to make it does not count.
+		// Encode the answer first, so that the allocations of the attacker do not count.
 		rq := dicomtest.Message{ContextID: findID, Command: dicomnet.CommandSet{CommandField: dicomnet.CFindRQ, MessageID: 1}}
 		b := dicomtest.Response(rq, dicomnet.StatusPending, data).Append(nil)
 		b = dicomtest.Response(rq, dicomnet.StatusSuccess, nil).Append(b)
@@ -114,9 +114,9 @@ func TestHostilePeersCostLittle(t *testing.T) {
 	}
 }
 
-// TestNothingStaysBehindFailedAssociations counts goroutines and descriptors
-// after thousands of associations that failed in every way.
-func TestNothingStaysBehindFailedAssociations(t *testing.T) {
+// TestFailedAssociationsLeakNothing counts goroutines and descriptors after thousands of
+// associations that failed in all possible ways.
+func TestFailedAssociationsLeakNothing(t *testing.T) {
 	endings := []func(p *dicomtest.Peer){
 		func(*dicomtest.Peer) {},
 		func(p *dicomtest.Peer) { p.ReadAssociateRQ() },
@@ -153,7 +153,7 @@ func TestNothingStaysBehindFailedAssociations(t *testing.T) {
 	address := listenOnLoopback(t, func(p *dicomtest.Peer) {
 		play := <-turn
 		defer func() {
-			// A peer that is cut short is what this is about.
+			// Some of the endings make the script of the peer fail.
 			_ = recover()
 		}()
 		play(p)
@@ -170,10 +170,10 @@ func TestNothingStaysBehindFailedAssociations(t *testing.T) {
 	}
 	require.Eventually(t, func() bool {
 		return runtime.NumGoroutine() <= goroutines+2 && openDescriptors() <= descriptors+2
-	}, 10*time.Second, 10*time.Millisecond, "goroutines or descriptors stay behind")
+	}, 10*time.Second, 10*time.Millisecond, "goroutines or descriptors leak")
 }
 
-// openDescriptors is 0 where the system does not tell.
+// openDescriptors returns the number of open descriptors, or 0 if the system does not expose it.
 func openDescriptors() int {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// serveFind answers a C-FIND with these statuses; those that are pending have a match.
+// serveFind answers a C-FIND with these statuses. Pending responses have a match.
 func serveFind(p *dicomtest.Peer, statuses ...dicomnet.Status) {
 	rq := p.ReadRequest(dicomnet.CFindRQ)
 	for _, status := range statuses {
@@ -27,44 +27,44 @@ func serveFind(p *dicomtest.Peer, statuses ...dicomnet.Status) {
 	}
 }
 
-func TestAnAssociationIsCleanAfterSuccessAlone(t *testing.T) {
+func TestAssociationIsCleanOnlyAfterSuccess(t *testing.T) {
 	for name, test := range map[string]struct {
 		play  func(p *dicomtest.Peer)
 		clean bool
 	}{
-		"success": {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess) }, true},
-		"nothing": {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusSuccess) }, true},
-		"FF01":    {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusPendingWarning, dicomnet.StatusSuccess) }, true},
-		"A700":    {func(p *dicomtest.Peer) { serveFind(p, 0xa700) }, false},
-		"A900":    {func(p *dicomtest.Peer) { serveFind(p, 0xa900) }, false},
-		"C000":    {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusPending, 0xc000) }, false},
-		"FE00":    {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusCancel) }, false},
-		"B000":    {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusWarning) }, false},
-		"unknown": {func(p *dicomtest.Peer) { serveFind(p, 0x1234) }, false},
-		"0000 in the end, after a match that cannot be read": {func(p *dicomtest.Peer) {
+		"success after a match":   {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess) }, true},
+		"success without a match": {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusSuccess) }, true},
+		"FF01":                    {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusPendingWarning, dicomnet.StatusSuccess) }, true},
+		"A700":                    {func(p *dicomtest.Peer) { serveFind(p, 0xa700) }, false},
+		"A900":                    {func(p *dicomtest.Peer) { serveFind(p, 0xa900) }, false},
+		"C000":                    {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusPending, 0xc000) }, false},
+		"FE00":                    {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusCancel) }, false},
+		"B000":                    {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusWarning) }, false},
+		"an unknown status":       {func(p *dicomtest.Peer) { serveFind(p, 0x1234) }, false},
+		"success after an undecodable match": {func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, []byte{8, 0, 5, 0, 0xf0, 0xff, 0xff, 0x7f, 1, 2}),
 				dicomtest.Response(rq, dicomnet.StatusSuccess, nil))
 		}, false},
-		"0000, and more behind it": {func(p *dicomtest.Peer) {
+		"success followed by another response": {func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			done := dicomtest.Response(rq, dicomnet.StatusSuccess, nil)
 			p.SendMessage(done, done)
 		}, false},
-		"0000, and more behind it in the same PDU": {func(p *dicomtest.Peer) {
+		"success followed by another response in the same PDU": {func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			done := dicomtest.Response(rq, dicomnet.StatusSuccess, nil)
 			p.Send(rawPData(done.PDVs(done.PDVs(nil, 0), 0)))
 		}, false},
-		"0000, and half a PDU behind it": {func(p *dicomtest.Peer) {
+		"success followed by half a PDU": {func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			p.Send(append(dicomtest.Response(rq, dicomnet.StatusSuccess, nil).Append(nil), 4, 0, 0))
 		}, false},
-		"a failure, and success after it": {func(p *dicomtest.Peer) {
+		"a failure followed by a success": {func(p *dicomtest.Peer) {
 			serveFind(p, 0xa700)
 			serveFind(p, dicomnet.StatusSuccess)
 		}, false},
-		"a C-STORE in between": {func(p *dicomtest.Peer) {
+		"a C-STORE-RQ before the final response": {func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			p.SendMessage(dicomtest.Message{ContextID: findID, Command: dicomnet.CommandSet{
 				CommandField: dicomnet.CStoreRQ, MessageID: 9, AffectedSOPClassUID: "1.2", AffectedSOPInstanceUID: "1.3",
@@ -78,9 +78,9 @@ func TestAnAssociationIsCleanAfterSuccessAlone(t *testing.T) {
 				test.play(p)
 				p.ReadPDU()
 			}, func(t *testing.T, a *dicomnet.Association) {
-				require.True(t, a.Clean(), "nothing has been asked yet")
+				require.True(t, a.Clean(), "before the first operation")
 				f := runFind(t.Context(), a)
-				if name == "a failure, and success after it" {
+				if name == "a failure followed by a success" {
 					f = runFind(t.Context(), a)
 					require.NoError(t, f.err)
 				}
@@ -92,12 +92,12 @@ func TestAnAssociationIsCleanAfterSuccessAlone(t *testing.T) {
 	}
 }
 
-func TestAnAssociationIsNotCleanAfterItsCallerLeft(t *testing.T) {
+func TestAssociationIsNotCleanAfterACancel(t *testing.T) {
 	withAssociation(t, func(p *dicomtest.Peer) {
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")))
 		p.ReadRequest(dicomnet.CCancelRQ)
-		p.SendMessage(dicomtest.Response(rq, dicomnet.StatusSuccess, nil)) // it came too late
+		p.SendMessage(dicomtest.Response(rq, dicomnet.StatusSuccess, nil)) // the cancel came too late
 		p.Release()
 	}, func(t *testing.T, a *dicomnet.Association) {
 		for range a.Find(t.Context(), dicomnet.StudyRoot, query()) {
@@ -108,8 +108,7 @@ func TestAnAssociationIsNotCleanAfterItsCallerLeft(t *testing.T) {
 	})
 }
 
-// What a peer does to an association that nobody uses.
-func TestWaitIdleEndsWhatThePeerEnds(t *testing.T) {
+func TestWaitIdleEndsTheAssociationWhenThePeerActs(t *testing.T) {
 	lost := dicomnet.ErrConnectionLost
 	for name, test := range map[string]struct {
 		play    func(p *dicomtest.Peer)
@@ -130,7 +129,7 @@ func TestWaitIdleEndsWhatThePeerEnds(t *testing.T) {
 			p.SendPDU(&pdu.Abort{Source: pdu.SourceProvider})
 			p.ExpectClose()
 		}, nil, "aborted"},
-		"close": {func(*dicomtest.Peer) {}, lost, "dropped"},
+		"a closed connection": {func(*dicomtest.Peer) {}, lost, "dropped"},
 		"P-DATA": {func(p *dicomtest.Peer) {
 			p.SendMessage(dicomtest.Message{ContextID: findID, Command: dicomnet.CommandSet{
 				CommandField: dicomnet.CFindRSP, MessageIDBeingRespondedTo: 1, Status: dicomnet.StatusPending,
@@ -138,7 +137,7 @@ func TestWaitIdleEndsWhatThePeerEnds(t *testing.T) {
 			p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnexpectedPDU)
 			p.ExpectClose()
 		}, nil, "aborted"},
-		"P-DATA of some length": {func(p *dicomtest.Peer) {
+		"P-DATA longer than the buffer": {func(p *dicomtest.Peer) {
 			p.Send(rawPData(make([]byte, 100_000)))
 			p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnexpectedPDU)
 		}, nil, "aborted"},
@@ -146,7 +145,7 @@ func TestWaitIdleEndsWhatThePeerEnds(t *testing.T) {
 			p.SendPDU(&pdu.ReleaseRP{})
 			p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnexpectedPDU)
 		}, nil, "aborted"},
-		"no DICOM": {func(p *dicomtest.Peer) {
+		"not DICOM": {func(p *dicomtest.Peer) {
 			p.Send([]byte("HTTP/1.1 400 Bad Request"))
 			p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnrecognizedPDU)
 		}, nil, "aborted"},
@@ -171,17 +170,17 @@ func TestWaitIdleEndsWhatThePeerEnds(t *testing.T) {
 					require.ErrorIs(t, err, test.is)
 				}
 				require.False(t, a.Usable())
-				require.Len(t, ended, 1, "told at once")
+				require.Len(t, ended, 1, "Ended is called at once")
 				require.Equal(t, test.outcome, ended[0].Outcome)
 				require.NoError(t, a.Close())
-				require.NoError(t, a.WaitIdle(t.Context(), time.Minute), "what is over is not waited on")
+				require.NoError(t, a.WaitIdle(t.Context(), time.Minute), "WaitIdle returns at once on an ended association")
 			})
 			require.Len(t, ended, 1)
 		})
 	}
 }
 
-func TestWaitIdleLeavesAnAssociationAsItWas(t *testing.T) {
+func TestWaitIdleLeavesAQuietAssociationUnchanged(t *testing.T) {
 	withAssociation(t, func(p *dicomtest.Peer) {
 		for range 3 {
 			serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess)
@@ -197,14 +196,14 @@ func TestWaitIdleLeavesAnAssociationAsItWas(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		require.NoError(t, a.WaitIdle(ctx, time.Minute))
-		require.Equal(t, time.Minute+time.Second, time.Since(start), "whoever wants it does not wait")
+		require.Equal(t, time.Minute+time.Second, time.Since(start), "WaitIdle returns when its context is done")
 		require.True(t, a.Clean())
 		require.Equal(t, []string{"1.1"}, runFind(t.Context(), a).uids)
 	})
 }
 
-// Somebody takes the association in the middle of what ends it.
-func TestWhatCameHalfWayWhileIdleIsNotLost(t *testing.T) {
+// The association is reused while the peer is sending the PDU that ends it.
+func TestWaitIdleKeepsAPartlyReceivedPDU(t *testing.T) {
 	withAssociation(t, func(p *dicomtest.Peer) {
 		p.Send([]byte{5, 0, 0})
 		dicomtest.Wait(2 * time.Second)
@@ -222,10 +221,10 @@ func TestWhatCameHalfWayWhileIdleIsNotLost(t *testing.T) {
 	})
 }
 
-func TestTheTraceIsThatOfTheOperationInHand(t *testing.T) {
+func TestRebindChangesTheContextOfTheTrace(t *testing.T) {
 	type key struct{}
-	var told []any
-	tell := func(ctx context.Context) { told = append(told, ctx.Value(key{})) }
+	var contexts []any
+	record := func(ctx context.Context) { contexts = append(contexts, ctx.Value(key{})) }
 	withPeer(t, func(p *dicomtest.Peer) {
 		p.Accept()
 		serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess)
@@ -234,33 +233,33 @@ func TestTheTraceIsThatOfTheOperationInHand(t *testing.T) {
 		p.Expect(pdu.TypeReleaseRP)
 	}, func(t *testing.T, cfg dicomnet.Config) {
 		cfg.Trace = &dicomnet.Trace{
-			Ended:      func(ctx context.Context, _ dicomnet.Summary) { tell(ctx) },
-			PDU:        func(ctx context.Context, _ bool, _ string, _ int) { tell(ctx) },
-			Command:    func(ctx context.Context, _ bool, _ dicomnet.CommandSet) { tell(ctx) },
-			Identifier: func(ctx context.Context, _ bool, _ dataset.TransferSyntax, _ []byte) { tell(ctx) },
+			Ended:      func(ctx context.Context, _ dicomnet.Summary) { record(ctx) },
+			PDU:        func(ctx context.Context, _ bool, _ string, _ int) { record(ctx) },
+			Command:    func(ctx context.Context, _ bool, _ dicomnet.CommandSet) { record(ctx) },
+			Identifier: func(ctx context.Context, _ bool, _ dataset.TransferSyntax, _ []byte) { record(ctx) },
 		}
-		is := func(value string) {
-			require.NotEmpty(t, told)
-			for _, got := range told {
+		requireContexts := func(value string) {
+			require.NotEmpty(t, contexts)
+			for _, got := range contexts {
 				require.Equal(t, value, got)
 			}
-			told = nil
+			contexts = nil
 		}
 		as := func(value string) context.Context { return context.WithValue(t.Context(), key{}, value) }
 		a, err := dicomnet.Dial(as("A"), "pacs:104", cfg)
 		require.NoError(t, err)
 		require.NoError(t, runFind(as("A"), a).err)
-		is("A")
+		requireContexts("A")
 		a.Rebind(as("B"))
 		require.NoError(t, runFind(as("B"), a).err)
-		is("B")
-		a.Rebind(as("nobody"))
+		requireContexts("B")
+		a.Rebind(as("idle"))
 		require.ErrorIs(t, a.WaitIdle(t.Context(), time.Minute), dicomnet.ErrReleased)
-		is("nobody")
+		requireContexts("idle")
 	})
 }
 
-func TestAnIdleAssociationHoldsNextToNoMemory(t *testing.T) {
+func TestIdleAssociationsHoldAlmostNoMemory(t *testing.T) {
 	const associations = 200
 	synctest.Test(t, func(t *testing.T) {
 		script := &dicomtest.Script{Play: func(p *dicomtest.Peer) {
@@ -290,7 +289,7 @@ func TestAnIdleAssociationHoldsNextToNoMemory(t *testing.T) {
 		}
 		synctest.Wait()
 		runtime.GC()
-		runtime.GC() // the second one empties pools
+		runtime.GC() // the second run empties pools
 		runtime.ReadMemStats(&idle)
 		require.Less(t, idle.HeapAlloc+associations*8<<10, busy.HeapAlloc)
 		cancel()

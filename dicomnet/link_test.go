@@ -9,14 +9,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the peer may wait with the rest for is acknowledged before we wait for that, and nothing else is.
-func TestAcknowledgementsAreAskedForWhereThePeerMayWaitForOne(t *testing.T) {
+// An ACK is requested before the link waits for the rest of a message, which the peer may hold back
+// until its first segment is acknowledged.
+func TestLinkRequestsACKsOnlyWhenThePeerMayWaitForOne(t *testing.T) {
 	t.Parallel()
 	ours, theirs := net.Pipe()
 	defer func() { _ = theirs.Close() }()
 	l := newLink(ours, 0)
-	var asked []int
-	l.setQuickACK = func(mode int) { asked = append(asked, mode) }
+	var modes []int
+	l.setQuickACK = func(mode int) { modes = append(modes, mode) }
 	exchange := func(parts ...string) {
 		go func() {
 			buffer := make([]byte, 8)
@@ -32,13 +33,13 @@ func TestAcknowledgementsAreAskedForWhereThePeerMayWaitForOne(t *testing.T) {
 		}
 	}
 	exchange("whole")
-	assert.Empty(t, asked, "our request acknowledged what came before")
+	assert.Empty(t, modes, "the request acknowledges what arrived before it")
 	exchange("a part", "the rest", "and one more")
-	assert.Equal(t, []int{ackNow, ackNow}, asked)
+	assert.Equal(t, []int{ackNow, ackNow}, modes)
 
 	l.conn = tls.Client(ours, &tls.Config{InsecureSkipVerify: true})
-	asked = nil
+	modes = nil
 	l.requestACK()
 	l.requestACK()
-	assert.Equal(t, []int{ackNext, ackNext}, asked)
+	assert.Equal(t, []int{ackNext, ackNext}, modes)
 }

@@ -16,8 +16,7 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// answering plays an acceptor that answers one C-FIND with the bytes that answer
-// makes of the request.
+// serveFindWithBytes answers one C-FIND with the bytes that answer returns, then the release.
 func serveFindWithBytes(answer func(rq dicomtest.Message) []byte) func(p *dicomtest.Peer) {
 	return func(p *dicomtest.Peer) {
 		p.Send(answer(p.ReadRequest(dicomnet.CFindRQ)))
@@ -25,7 +24,7 @@ func serveFindWithBytes(answer func(rq dicomtest.Message) []byte) func(p *dicomt
 	}
 }
 
-// two is two matches and the final response.
+// twoMatches returns two matches and the final response.
 func twoMatches(rq dicomtest.Message) []dicomtest.Message {
 	return []dicomtest.Message{
 		dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")),
@@ -41,7 +40,7 @@ func requireTwoMatches(t *testing.T, a *dicomnet.Association) {
 	require.Equal(t, []string{"1.1", "1.2"}, f.uids)
 }
 
-func TestProtocol28CommandInTenBytePDVsEachItsOwnPDU(t *testing.T) {
+func TestFindJoinsFragmentsFromManyPDUs(t *testing.T) {
 	withAssociation(t, serveFindWithBytes(func(rq dicomtest.Message) []byte {
 		var b []byte
 		for _, m := range twoMatches(rq) {
@@ -56,8 +55,8 @@ func TestProtocol28CommandInTenBytePDVsEachItsOwnPDU(t *testing.T) {
 	}), requireTwoMatches)
 }
 
-// Origin: dicom-rs 522.
-func TestProtocol29CommandAndDataSetInOnePDU(t *testing.T) {
+// See dicom-rs #522.
+func TestFindReadsCommandAndDataSetFromOnePDU(t *testing.T) {
 	withAssociation(t, serveFindWithBytes(func(rq dicomtest.Message) []byte {
 		var b []byte
 		for _, m := range twoMatches(rq) {
@@ -67,8 +66,8 @@ func TestProtocol29CommandAndDataSetInOnePDU(t *testing.T) {
 	}), requireTwoMatches)
 }
 
-// Origin: pynetdicom 2.1 loses the second message, dcm4che merges them.
-func TestProtocol30SeveralMessagesInOnePDU(t *testing.T) {
+// pynetdicom 2.1 loses the second message, dcm4che merges them.
+func TestFindReadsSeveralMessagesFromOnePDU(t *testing.T) {
 	withAssociation(t, serveFindWithBytes(func(rq dicomtest.Message) []byte {
 		var pdvs []byte
 		for _, m := range twoMatches(rq) {
@@ -78,9 +77,9 @@ func TestProtocol30SeveralMessagesInOnePDU(t *testing.T) {
 	}), requireTwoMatches)
 }
 
-func TestProtocol31EveryPDUBoundaryGivesTheSame(t *testing.T) {
-	// The three messages as one run of PDVs of one byte each, cut into two PDUs at
-	// every place; and the plain stream cut into two segments at every byte.
+func TestFindReturnsTheSameForEveryPDUAndSegmentBoundary(t *testing.T) {
+	// pdvs holds the three messages in PDVs of one byte each, which are split into two PDUs between
+	// any two of them. stream holds the messages as usual, split into two segments at every byte.
 	rq := dicomtest.Message{ContextID: findID, Command: dicomnet.CommandSet{CommandField: dicomnet.CFindRQ, MessageID: 1}}
 	var pdvs, stream []byte
 	for _, m := range twoMatches(rq) {
@@ -103,8 +102,7 @@ func TestProtocol31EveryPDUBoundaryGivesTheSame(t *testing.T) {
 	}
 }
 
-// breaking plays an acceptor that answers a C-FIND with something wrong and
-// wants to be aborted for it.
+// expectAbortAfter answers a C-FIND with invalid bytes and expects an A-ABORT.
 func expectAbortAfter(source pdu.AbortSource, reason pdu.AbortReason, answer func(rq dicomtest.Message) []byte) func(p *dicomtest.Peer) {
 	return func(p *dicomtest.Peer) {
 		p.Send(answer(p.ReadRequest(dicomnet.CFindRQ)))
@@ -119,8 +117,8 @@ func requireFindProtocolError(t *testing.T, a *dicomnet.Association) {
 	require.False(t, a.Usable())
 }
 
-// Origin: dicom-rs 260, DCMTK 1549d8ccc.
-func TestProtocol32PDVLengths(t *testing.T) {
+// See dicom-rs #260, DCMTK commit 1549d8ccc.
+func TestInvalidPDVLengthAbortsTheAssociation(t *testing.T) {
 	for name, pdv := range map[string][]byte{
 		"0":                  {0, 0, 0, 0, 1, 3},
 		"1":                  {0, 0, 0, 1, 1, 3},
@@ -135,8 +133,8 @@ func TestProtocol32PDVLengths(t *testing.T) {
 	}
 }
 
-// Origin: go-netdicom 4db8649.
-func TestProtocol33OnlyTwoBitsOfTheControlHeaderCount(t *testing.T) {
+// See go-netdicom commit 4db8649.
+func TestReservedBitsOfTheMessageControlHeaderAreIgnored(t *testing.T) {
 	withAssociation(t, serveFindWithBytes(func(rq dicomtest.Message) []byte {
 		var b []byte
 		for _, m := range twoMatches(rq) {
@@ -151,10 +149,10 @@ func TestProtocol33OnlyTwoBitsOfTheControlHeaderCount(t *testing.T) {
 	}), requireTwoMatches)
 }
 
-// Origin: dicom-rs 828.
-func TestProtocol34EmptyPDUs(t *testing.T) {
+// See dicom-rs #828.
+func TestEmptyPDUsAndPDVsAreLimited(t *testing.T) {
 	empty := func(n int) []byte { return bytes.Repeat(rawPData(nil), n) }
-	t.Run("up to the limit are tolerated", func(t *testing.T) {
+	t.Run("up to the limit", func(t *testing.T) {
 		withAssociation(t, serveFindWithBytes(func(rq dicomtest.Message) []byte {
 			b := empty(64)
 			for _, m := range twoMatches(rq) {
@@ -164,9 +162,9 @@ func TestProtocol34EmptyPDUs(t *testing.T) {
 		}), requireTwoMatches)
 	})
 	for name, b := range map[string][]byte{
-		"PDUs without a PDV":     empty(100),
-		"PDVs without a byte":    bytes.Repeat(rawPData([]byte{0, 0, 0, 2, findID, 1}), 100),
-		"many PDVs without byte": rawPData(bytes.Repeat([]byte{0, 0, 0, 2, findID, 1}, 100)),
+		"PDUs without a PDV":      empty(100),
+		"PDUs with an empty PDV":  bytes.Repeat(rawPData([]byte{0, 0, 0, 2, findID, 1}), 100),
+		"one PDU with empty PDVs": rawPData(bytes.Repeat([]byte{0, 0, 0, 2, findID, 1}, 100)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			withAssociation(t, expectAbortAfter(pdu.SourceUser, pdu.ReasonNotSpecified,
@@ -184,7 +182,7 @@ func requireFindLimitError(t *testing.T, a *dicomnet.Association) {
 	require.False(t, a.Usable())
 }
 
-func TestProtocol35FragmentsThatDoNotBelongTogether(t *testing.T) {
+func TestMisplacedFragmentAbortsTheAssociation(t *testing.T) {
 	fragment := func(id byte, command, last bool) []byte {
 		return pdu.AppendPDV(nil, pdu.PDV{ContextID: id, Command: command, Last: last, Fragment: []byte{1, 2}})
 	}
@@ -194,22 +192,22 @@ func TestProtocol35FragmentsThatDoNotBelongTogether(t *testing.T) {
 		return m.PDVs(nil, 0)
 	}
 	for name, answer := range map[string]func(rq dicomtest.Message) []byte{
-		"data before the command": func(dicomtest.Message) []byte { return fragment(findID, false, true) },
-		"data inside the command": func(dicomtest.Message) []byte {
+		"a data set before the command set": func(dicomtest.Message) []byte { return fragment(findID, false, true) },
+		"a data set within the command set": func(dicomtest.Message) []byte {
 			return append(fragment(findID, true, false), fragment(findID, false, true)...)
 		},
-		"the context changes": func(dicomtest.Message) []byte {
+		"another presentation context within a message": func(dicomtest.Message) []byte {
 			return append(fragment(findID, true, false), fragment(moveID, true, true)...)
 		},
-		"a context that was not accepted": func(dicomtest.Message) []byte { return fragment(77, true, true) },
-		"a command inside the data": func(rq dicomtest.Message) []byte {
+		"a presentation context that was not accepted": func(dicomtest.Message) []byte { return fragment(77, true, true) },
+		"a command set within the data set": func(rq dicomtest.Message) []byte {
 			return append(append(withData(rq), fragment(findID, false, false)...), fragment(findID, true, true)...)
 		},
-		"a command in place of the data": func(rq dicomtest.Message) []byte {
+		"a command set instead of the data set": func(rq dicomtest.Message) []byte {
 			return append(withData(rq), fragment(findID, true, true)...)
 		},
-		"data after a final response without any": func(rq dicomtest.Message) []byte {
-			// Behind the pending one, so that there is something left to read for.
+		"a second data set after a message": func(rq dicomtest.Message) []byte {
+			// The fragment follows a pending response, so that the requestor continues to read.
 			b := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")).PDVs(nil, 0)
 			return append(b, fragment(findID, false, true)...)
 		},
@@ -221,7 +219,7 @@ func TestProtocol35FragmentsThatDoNotBelongTogether(t *testing.T) {
 	}
 }
 
-func TestProtocol36HugePDULengthIsRefusedBeforeAnythingIsAllocated(t *testing.T) {
+func TestHugePDULengthAbortsBeforeAllocation(t *testing.T) {
 	huge := []byte{4, 0, 0xFF, 0xFF, 0xFF, 0xF0, 0, 0}
 	withAssociation(t, expectAbortAfter(pdu.SourceProvider, pdu.ReasonInvalidParameter,
 		func(dicomtest.Message) []byte { return huge }),
@@ -230,18 +228,18 @@ func TestProtocol36HugePDULengthIsRefusedBeforeAnythingIsAllocated(t *testing.T)
 		})
 }
 
-// requireAllocates checks what everything in the process allocates while f runs.
-func requireAllocatesLess(t *testing.T, most uint64, f func()) {
+// requireAllocatesLess checks how many bytes the whole process allocates while f runs.
+func requireAllocatesLess(t *testing.T, limit uint64, f func()) {
 	t.Helper()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	f()
 	runtime.ReadMemStats(&after)
 	t.Logf("%d KiB allocated", (after.TotalAlloc-before.TotalAlloc)>>10)
-	require.Less(t, after.TotalAlloc-before.TotalAlloc, most, "bytes allocated")
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, limit, "bytes allocated")
 }
 
-func TestProtocol37EndlessDataSet(t *testing.T) {
+func TestEndlessMessagesExceedTheLimits(t *testing.T) {
 	chunk := rawPData(pdu.AppendPDV(nil, pdu.PDV{ContextID: findID, Fragment: make([]byte, 16000)}))
 	tiny := rawPData(bytes.Repeat(pdu.AppendPDV(nil, pdu.PDV{ContextID: findID, Fragment: []byte{0, 0}}), 1000))
 	for name, b := range map[string][]byte{
@@ -263,7 +261,7 @@ func TestProtocol37EndlessDataSet(t *testing.T) {
 		withAssociation(t, expectAbortAfter(pdu.SourceUser, pdu.ReasonNotSpecified,
 			func(dicomtest.Message) []byte { return bytes.Repeat(fragment, 2) }), requireFindLimitError)
 	})
-	t.Run("all matches of an operation together", func(t *testing.T) {
+	t.Run("the matches of an operation together", func(t *testing.T) {
 		withPeer(t, func(p *dicomtest.Peer) {
 			p.Accept()
 			rq := p.ReadRequest(dicomnet.CFindRQ)
@@ -279,7 +277,7 @@ func TestProtocol37EndlessDataSet(t *testing.T) {
 	})
 }
 
-func TestProtocol38OddFragmentsAreTaken(t *testing.T) {
+func TestFindAcceptsFragmentsOfOddLength(t *testing.T) {
 	withAssociation(t, serveFindWithBytes(func(rq dicomtest.Message) []byte {
 		var b []byte
 		for _, m := range twoMatches(rq) {
@@ -289,8 +287,8 @@ func TestProtocol38OddFragmentsAreTaken(t *testing.T) {
 	}), requireTwoMatches)
 }
 
-// Origin: DCMTK's DUL_NextPDV misreads several PDVs of unequal size; dicom-rs 158.
-func TestProtocol39OwnRequestsAreOneWriteOfOnePDVAPDU(t *testing.T) {
+// DUL_NextPDV of DCMTK misreads several PDVs of unequal size. See also dicom-rs #158.
+func TestRequestIsOneWriteWithOnePDVPerPDU(t *testing.T) {
 	withPeer(t, func(p *dicomtest.Peer) {
 		p.ReadAssociateRQ()
 		ac := p.AC("")
@@ -316,27 +314,28 @@ func TestProtocol39OwnRequestsAreOneWriteOfOnePDVAPDU(t *testing.T) {
 	})
 }
 
-// requireOnePDVAPDU checks that b is P-DATA-TF PDUs of one PDV and at most most
-// bytes each, fragments of even length.
-func requireOnePDVPerPDU(t *testing.T, b []byte, most uint32) {
+// requireOnePDVPerPDU checks that b consists of P-DATA-TF PDUs with a body of at most limit bytes,
+// each with one PDV and a fragment of even length.
+func requireOnePDVPerPDU(t *testing.T, b []byte, limit uint32) {
 	t.Helper()
 	require.NotEmpty(t, b)
 	for len(b) > 0 {
 		require.EqualValues(t, pdu.TypePDataTF, b[0])
 		n := binary.BigEndian.Uint32(b[2:])
-		require.LessOrEqual(t, n, most)
+		require.LessOrEqual(t, n, limit)
 		v, rest, ok, err := pdu.NextPDV(b[6 : 6+n])
 		require.NoError(t, err)
 		require.True(t, ok)
-		require.Empty(t, rest, "a second PDV")
+		require.Empty(t, rest, "the PDU has a second PDV")
 		require.Zero(t, len(v.Fragment)%2)
 		b = b[6+n:]
 	}
 }
 
-// Origin: dicom-rs 712, 694, 604.
-func TestPDULongerThanOurMaximumIsTakenUpToATolerance(t *testing.T) {
-	// A data set of one long UT value, sent in one PDU whatever we advertised.
+// See dicom-rs #712, #694 and #604.
+func TestPDUsLongerThanAdvertisedAreAcceptedUpToALimit(t *testing.T) {
+	// long returns a data set with one long UT value, to be sent in one PDU despite the advertised
+	// length.
 	long := func(n int) []byte {
 		b := append(match("1.1"), 0x40, 0x00, 0x0A, 0xA1) // (0040,A10A)
 		b = binary.LittleEndian.AppendUint32(b, uint32(n))

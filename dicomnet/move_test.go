@@ -15,13 +15,14 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// counted is a C-MOVE response with counters; nil is sent as absent.
+// withCounters returns a C-MOVE response with counters. A nil counter is absent.
 func withCounters(rq dicomtest.Message, status dicomnet.Status, remaining, completed, failed, warning *uint16) dicomtest.Message {
 	m := dicomtest.Response(rq, status, nil)
 	m.Command.Remaining, m.Command.Completed, m.Command.Failed, m.Command.Warning = remaining, completed, failed, warning
 	return m
 }
 
+// failedList returns an encoded data set with the Failed SOP Instance UID List.
 func failedList(uids ...string) []byte {
 	b, err := dataset.Encode(&dicom.Dataset{Elements: []*dicom.Element{
 		dataset.Text(tag.FailedSOPInstanceUIDList, uids...),
@@ -32,11 +33,13 @@ func failedList(uids ...string) []byte {
 	return b
 }
 
+// withData adds a data set to m.
 func withData(m dicomtest.Message, data []byte) dicomtest.Message {
 	m.Data, m.Command.HasDataSet = data, true
 	return m
 }
 
+// serveMoveWith answers one C-MOVE with messages, then the release.
 func serveMoveWith(answer func(rq dicomtest.Message) []dicomtest.Message) func(p *dicomtest.Peer) {
 	return func(p *dicomtest.Peer) {
 		rq := p.ReadRequest(dicomnet.CMoveRQ)
@@ -48,8 +51,8 @@ func serveMoveWith(answer func(rq dicomtest.Message) []dicomtest.Message) func(p
 	}
 }
 
-// Origin: dcm4chee 3052.
-func TestProtocol58CountersMayBeAbsent(t *testing.T) {
+// See dcm4chee #3052.
+func TestMoveAcceptsResponsesWithoutCounters(t *testing.T) {
 	withAssociation(t, serveMoveWith(func(rq dicomtest.Message) []dicomtest.Message {
 		return []dicomtest.Message{
 			withCounters(rq, dicomnet.StatusPending, ptr(2), ptr(1), ptr(0), ptr(0)),
@@ -67,8 +70,8 @@ func TestProtocol58CountersMayBeAbsent(t *testing.T) {
 	})
 }
 
-// storeRQ is a C-STORE-RQ of a peer that runs its sub-operations on the
-// association of the C-MOVE.
+// storeRQ returns the C-STORE-RQ of a peer that performs its sub-operations on the association of
+// the C-MOVE.
 func storeRQ(id uint16) dicomtest.Message {
 	return dicomtest.Message{
 		ContextID: moveID, Data: match("1.1"),
@@ -79,6 +82,7 @@ func storeRQ(id uint16) dicomtest.Message {
 	}
 }
 
+// expectRefusal reads the C-STORE-RSP to storeRQ(id).
 func expectRefusal(p *dicomtest.Peer, id uint16) {
 	rsp := p.ReadRequest(dicomnet.CStoreRSP)
 	if rsp.Command.Status != dicomnet.StatusSOPClassNotSupported || rsp.Command.MessageIDBeingRespondedTo != id {
@@ -86,10 +90,10 @@ func expectRefusal(p *dicomtest.Peer, id uint16) {
 	}
 }
 
-// Origin: pynetdicom 382 (Sectra), 792, 825.
-func TestProtocol58OnlyTheFinalResponseComes(t *testing.T) {
+// See pynetdicom #382 (Sectra), #792 and #825.
+func TestMoveWaitsForAPeerThatSendsOnlyTheFinalResponse(t *testing.T) {
 	almost := timeouts.DIMSE - time.Second
-	t.Run("while sub-operations show that the peer works", func(t *testing.T) {
+	t.Run("while sub-operations arrive", func(t *testing.T) {
 		withAssociation(t, func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CMoveRQ)
 			for id := range uint16(3) {
@@ -104,7 +108,7 @@ func TestProtocol58OnlyTheFinalResponseComes(t *testing.T) {
 			require.NoError(t, runMove(t.Context(), a).err)
 		})
 	})
-	t.Run("too late", func(t *testing.T) {
+	t.Run("after the DIMSE timeout", func(t *testing.T) {
 		withAssociation(t, func(p *dicomtest.Peer) {
 			p.ReadRequest(dicomnet.CMoveRQ)
 			p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
@@ -112,7 +116,7 @@ func TestProtocol58OnlyTheFinalResponseComes(t *testing.T) {
 			requireTimeout(t, runMove(t.Context(), a).err, dicomnet.TimerDIMSE)
 		})
 	})
-	t.Run("within a timeout of its own", func(t *testing.T) {
+	t.Run("within the move timeout", func(t *testing.T) {
 		withPeer(t, func(p *dicomtest.Peer) {
 			p.Accept()
 			rq := p.ReadRequest(dicomnet.CMoveRQ)
@@ -132,21 +136,21 @@ func TestProtocol58OnlyTheFinalResponseComes(t *testing.T) {
 	})
 }
 
-// Origin: dcmqrscp 3.6.7, Orthanc 1.10, dcm4chee 2303.
-func TestProtocol59FinalResponsesOfAMove(t *testing.T) {
+// Seen with dcmqrscp 3.6.7 and Orthanc 1.10. See also dcm4chee #2303.
+func TestMoveReportsTheFinalResponse(t *testing.T) {
 	for name, test := range map[string]struct {
 		status  dicomnet.Status
 		counter *uint16 // completed
 		list    []string
 		want    string
 	}{
-		"destination is down (dcmqrscp)":   {0xA702, ptr(0), []string{"1.1", "1.2", "1.3"}, "move: status A702: refused: out of resources, unable to perform sub-operations"},
-		"destination unknown":              {0xA801, nil, nil, "move: status A801: refused: move destination unknown"},
-		"some failed":                      {0xB000, ptr(2), []string{"1.3"}, ""},
-		"cancelled":                        {0xFE00, ptr(1), []string{"1.2"}, "move: status FE00: sub-operations terminated due to cancel indication"},
-		"study is missing (Orthanc)":       {0xC000, ptr(0), nil, "move: status C000: unable to process"},
-		"nothing matched":                  {0x0000, ptr(0), nil, ""},
-		"success with a list all the same": {0x0000, ptr(1), []string{"1.9"}, ""},
+		"destination is down (dcmqrscp)":  {0xA702, ptr(0), []string{"1.1", "1.2", "1.3"}, "move: status A702: refused: out of resources, unable to perform sub-operations"},
+		"destination unknown":             {0xA801, nil, nil, "move: status A801: refused: move destination unknown"},
+		"some failed":                     {0xB000, ptr(2), []string{"1.3"}, ""},
+		"cancelled":                       {0xFE00, ptr(1), []string{"1.2"}, "move: status FE00: sub-operations terminated due to cancel indication"},
+		"study is missing (Orthanc)":      {0xC000, ptr(0), nil, "move: status C000: unable to process"},
+		"nothing matched":                 {0x0000, ptr(0), nil, ""},
+		"success with a list of failures": {0x0000, ptr(1), []string{"1.9"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			withAssociation(t, serveMoveWith(func(rq dicomtest.Message) []dicomtest.Message {
@@ -172,74 +176,76 @@ func TestProtocol59FinalResponsesOfAMove(t *testing.T) {
 	}
 }
 
-// Origin: DCMTK (MV300), dcm4che 199.
-func TestProtocol60PeersThatMisuseTheAssociationOfAMove(t *testing.T) {
-	t.Run("a pending response with a data set (MV300)", func(t *testing.T) {
-		withAssociation(t, serveMoveWith(func(rq dicomtest.Message) []dicomtest.Message {
-			return []dicomtest.Message{
-				withData(withCounters(rq, dicomnet.StatusPending, ptr(1), nil, nil, nil), failedList("1.1")),
-				withCounters(rq, dicomnet.StatusSuccess, nil, ptr(1), ptr(0), ptr(0)),
-			}
-		}), func(t *testing.T, a *dicomnet.Association) {
-			m := runMove(t.Context(), a)
-			require.NoError(t, m.err)
-			require.Empty(t, m.pending[0].FailedSOPInstanceUIDs)
-		})
+// The MV300 sends such responses (DCMTK). See also dcm4che #199.
+func TestMoveIgnoresTheDataSetOfAPendingResponse(t *testing.T) {
+	withAssociation(t, serveMoveWith(func(rq dicomtest.Message) []dicomtest.Message {
+		return []dicomtest.Message{
+			withData(withCounters(rq, dicomnet.StatusPending, ptr(1), nil, nil, nil), failedList("1.1")),
+			withCounters(rq, dicomnet.StatusSuccess, nil, ptr(1), ptr(0), ptr(0)),
+		}
+	}), func(t *testing.T, a *dicomnet.Association) {
+		m := runMove(t.Context(), a)
+		require.NoError(t, m.err)
+		require.Empty(t, m.pending[0].FailedSOPInstanceUIDs)
 	})
-	t.Run("endless pending responses end with the caller's deadline", func(t *testing.T) {
-		withAssociation(t, func(p *dicomtest.Peer) {
-			rq := p.ReadRequest(dicomnet.CMoveRQ)
-			for {
-				b := withCounters(rq, dicomnet.StatusPending, ptr(1), ptr(0), ptr(0), ptr(0)).Append(nil)
-				if _, err := p.Conn.Write(b); err != nil {
-					return
-				}
-				dicomtest.Wait(time.Second)
+}
+
+func TestMoveEndsEndlessPendingResponsesAtTheDeadline(t *testing.T) {
+	withAssociation(t, func(p *dicomtest.Peer) {
+		rq := p.ReadRequest(dicomnet.CMoveRQ)
+		for {
+			b := withCounters(rq, dicomnet.StatusPending, ptr(1), ptr(0), ptr(0), ptr(0)).Append(nil)
+			if _, err := p.Conn.Write(b); err != nil {
+				return
 			}
-		}, func(t *testing.T, a *dicomnet.Association) {
-			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errOperationTimeout)
-			defer cancel()
-			start := time.Now()
-			require.ErrorIs(t, runMove(ctx, a).err, errOperationTimeout)
-			require.Equal(t, time.Minute+2*time.Second, time.Since(start))
-			require.False(t, a.Usable())
-		})
+			dicomtest.Wait(time.Second)
+		}
+	}, func(t *testing.T, a *dicomnet.Association) {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errOperationTimeout)
+		defer cancel()
+		start := time.Now()
+		require.ErrorIs(t, runMove(ctx, a).err, errOperationTimeout)
+		require.Equal(t, time.Minute+2*time.Second, time.Since(start))
+		require.False(t, a.Usable())
 	})
-	t.Run("leaving the loop cancels", func(t *testing.T) {
-		withAssociation(t, func(p *dicomtest.Peer) {
-			rq := p.ReadRequest(dicomnet.CMoveRQ)
-			p.SendMessage(withCounters(rq, dicomnet.StatusPending, ptr(9), ptr(1), ptr(0), ptr(0)))
-			expectCancel(p, rq)
-			p.SendMessage(withCounters(rq, dicomnet.StatusCancel, ptr(8), ptr(2), ptr(0), ptr(0)))
-			p.Release()
-		}, func(t *testing.T, a *dicomnet.Association) {
-			for range a.Move(t.Context(), dicomnet.StudyRoot, "DEST", query()) {
-				break
-			}
-			require.True(t, a.Usable())
-		})
+}
+
+func TestMoveCancelsWhenTheLoopEndsEarly(t *testing.T) {
+	withAssociation(t, func(p *dicomtest.Peer) {
+		rq := p.ReadRequest(dicomnet.CMoveRQ)
+		p.SendMessage(withCounters(rq, dicomnet.StatusPending, ptr(9), ptr(1), ptr(0), ptr(0)))
+		expectCancel(p, rq)
+		p.SendMessage(withCounters(rq, dicomnet.StatusCancel, ptr(8), ptr(2), ptr(0), ptr(0)))
+		p.Release()
+	}, func(t *testing.T, a *dicomnet.Association) {
+		for range a.Move(t.Context(), dicomnet.StudyRoot, "DEST", query()) {
+			break
+		}
+		require.True(t, a.Usable())
 	})
-	t.Run("a caller who goes away learns how far it came", func(t *testing.T) {
-		withAssociation(t, func(p *dicomtest.Peer) {
-			rq := p.ReadRequest(dicomnet.CMoveRQ)
-			expectCancel(p, rq)
-			p.SendMessage(withCounters(rq, dicomnet.StatusCancel, ptr(8), ptr(2), ptr(0), ptr(0)))
-			p.Release()
-		}, func(t *testing.T, a *dicomnet.Association) {
-			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errOperationTimeout)
-			defer cancel()
-			m := runMove(ctx, a)
-			require.ErrorIs(t, m.err, errOperationTimeout)
-			require.Equal(t, dicomnet.StatusCancel, m.final.Status)
-			require.Equal(t, ptr(2), m.final.Completed)
-		})
+}
+
+func TestMoveYieldsTheFinalResponseAfterACancel(t *testing.T) {
+	withAssociation(t, func(p *dicomtest.Peer) {
+		rq := p.ReadRequest(dicomnet.CMoveRQ)
+		expectCancel(p, rq)
+		p.SendMessage(withCounters(rq, dicomnet.StatusCancel, ptr(8), ptr(2), ptr(0), ptr(0)))
+		p.Release()
+	}, func(t *testing.T, a *dicomnet.Association) {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, errOperationTimeout)
+		defer cancel()
+		m := runMove(ctx, a)
+		require.ErrorIs(t, m.err, errOperationTimeout)
+		require.Equal(t, dicomnet.StatusCancel, m.final.Status)
+		require.Equal(t, ptr(2), m.final.Completed)
 	})
-	t.Run("a destination that is no AE title is not sent", func(t *testing.T) {
-		withAssociation(t, func(p *dicomtest.Peer) { p.Release() }, func(t *testing.T, a *dicomnet.Association) {
-			for _, err := range a.Move(t.Context(), dicomnet.StudyRoot, `A\B`, query()) {
-				var invalid *dicomnet.ConfigError
-				require.ErrorAs(t, err, &invalid)
-			}
-		})
+}
+
+func TestMoveDoesNotSendAnInvalidDestination(t *testing.T) {
+	withAssociation(t, func(p *dicomtest.Peer) { p.Release() }, func(t *testing.T, a *dicomnet.Association) {
+		for _, err := range a.Move(t.Context(), dicomnet.StudyRoot, `A\B`, query()) {
+			var invalid *dicomnet.ConfigError
+			require.ErrorAs(t, err, &invalid)
+		}
 	})
 }

@@ -34,7 +34,7 @@ func TestSecondOperationInsideTheFirstIsRefused(t *testing.T) {
 	})
 }
 
-func TestMessageIDsCountAndSkipZero(t *testing.T) {
+func TestMessageIDsCountUpAndSkipZero(t *testing.T) {
 	if testing.Short() {
 		return
 	}

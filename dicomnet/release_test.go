@@ -13,11 +13,10 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// Origin: dcmqrscp and Orthanc wait for the requestor to close.
-func TestProtocol20AfterReleaseTheRequestorClosesAtOnce(t *testing.T) {
+func TestCloseClosesTheConnectionRightAfterTheRelease(t *testing.T) {
 	withAssociation(t, func(p *dicomtest.Peer) {
 		p.Release()
-		p.ExpectClose() // dcmqrscp and Orthanc wait for this
+		p.ExpectClose() // dcmqrscp and Orthanc wait for the requestor to close
 	}, func(t *testing.T, a *dicomnet.Association) {
 		start := time.Now()
 		require.NoError(t, a.Close())
@@ -26,8 +25,8 @@ func TestProtocol20AfterReleaseTheRequestorClosesAtOnce(t *testing.T) {
 	})
 }
 
-// Origin: fo-dicom 337.
-func TestProtocol21PeerClosesInsteadOfAnswering(t *testing.T) {
+// See fo-dicom #337.
+func TestCloseSucceedsWhenThePeerClosesInsteadOfAnswering(t *testing.T) {
 	withAssociation(t, func(p *dicomtest.Peer) {
 		p.Expect(pdu.TypeReleaseRQ)
 	}, func(t *testing.T, a *dicomnet.Association) {
@@ -35,7 +34,7 @@ func TestProtocol21PeerClosesInsteadOfAnswering(t *testing.T) {
 	})
 }
 
-func TestProtocol22ReleaseCollision(t *testing.T) {
+func TestCloseAnswersAReleaseCollision(t *testing.T) {
 	withAssociation(t, func(p *dicomtest.Peer) {
 		p.Expect(pdu.TypeReleaseRQ)
 		p.SendPDU(&pdu.ReleaseRQ{})
@@ -47,7 +46,7 @@ func TestProtocol22ReleaseCollision(t *testing.T) {
 	})
 }
 
-func TestReleaseCollisionWithAPeerThatClosesInsteadOfAnswering(t *testing.T) {
+func TestReleaseCollisionCountsAsReleasedWhenThePeerCloses(t *testing.T) {
 	var ended dicomnet.Summary
 	withPeer(t, func(p *dicomtest.Peer) {
 		p.Accept()
@@ -63,7 +62,7 @@ func TestReleaseCollisionWithAPeerThatClosesInsteadOfAnswering(t *testing.T) {
 	require.Equal(t, "released", ended.Outcome)
 }
 
-func TestProtocol23DataWhileTheReleaseIsAwaited(t *testing.T) {
+func TestCloseDiscardsDataThatArrivesBeforeTheReleaseResponse(t *testing.T) {
 	withAssociation(t, func(p *dicomtest.Peer) {
 		p.Expect(pdu.TypeReleaseRQ)
 		late := dicomtest.Message{ContextID: findID, Command: dicomnet.CommandSet{CommandField: dicomnet.CFindRSP}}
@@ -75,7 +74,7 @@ func TestProtocol23DataWhileTheReleaseIsAwaited(t *testing.T) {
 	})
 }
 
-func TestProtocol24PeerReleasesInTheMiddleOfAnOperation(t *testing.T) {
+func TestFindReportsAReleaseByThePeer(t *testing.T) {
 	withAssociation(t, func(p *dicomtest.Peer) {
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")))
@@ -91,8 +90,8 @@ func TestProtocol24PeerReleasesInTheMiddleOfAnOperation(t *testing.T) {
 	})
 }
 
-// Origin: pynetdicom 272 and 979.
-func TestProtocol25ReleaseThatIsNeverAnswered(t *testing.T) {
+// See pynetdicom #272 and #979.
+func TestReleaseTimeoutAbortsTheAssociation(t *testing.T) {
 	withAssociation(t, func(p *dicomtest.Peer) {
 		p.Expect(pdu.TypeReleaseRQ)
 		p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
@@ -106,7 +105,7 @@ func TestProtocol25ReleaseThatIsNeverAnswered(t *testing.T) {
 	})
 }
 
-func TestProtocol26AbortInTheMiddleOfAnOperation(t *testing.T) {
+func TestFindReturnsTheAbortOfThePeer(t *testing.T) {
 	for _, abort := range []pdu.Abort{{}, {Source: 2, Reason: 1}, {Source: 1, Reason: 9}} {
 		withAssociation(t, func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
@@ -124,7 +123,7 @@ func TestProtocol26AbortInTheMiddleOfAnOperation(t *testing.T) {
 	}
 }
 
-func TestProtocol27ResetInTheMiddleOfAPDU(t *testing.T) {
+func TestConnectionResetWithinAPDUIsAConnectionLoss(t *testing.T) {
 	address := listenOnLoopback(t, func(p *dicomtest.Peer) {
 		p.Accept()
 		p.ReadRequest(dicomnet.CEchoRQ)
@@ -135,12 +134,12 @@ func TestProtocol27ResetInTheMiddleOfAPDU(t *testing.T) {
 	require.NoError(t, err)
 	err = a.Echo(t.Context())
 	require.ErrorIs(t, err, dicomnet.ErrConnectionLost)
-	require.EqualError(t, err, "echo: connection closed by the peer", "the text holds no address")
+	require.EqualError(t, err, "echo: connection closed by the peer", "the text contains no address")
 	require.False(t, a.Usable())
 	require.NoError(t, a.Close())
 }
 
-func TestConnectionThatEndsInTheMiddleOfAPDU(t *testing.T) {
+func TestConnectionClosedWithinAPDUIsAConnectionLoss(t *testing.T) {
 	withAssociation(t, func(p *dicomtest.Peer) {
 		p.ReadRequest(dicomnet.CEchoRQ)
 		p.Send([]byte{4, 0, 0, 0, 1, 0, 1, 2, 3})
@@ -162,7 +161,7 @@ func TestAbortEndsTheAssociationAtOnce(t *testing.T) {
 	})
 }
 
-func TestPeerThatWentAwayWhileIdleShowsAtTheNextOperation(t *testing.T) {
+func TestNextOperationReportsAPeerThatWentAway(t *testing.T) {
 	withAssociation(t, func(*dicomtest.Peer) {}, func(t *testing.T, a *dicomnet.Association) {
 		require.ErrorIs(t, a.Echo(t.Context()), dicomnet.ErrConnectionLost)
 	})

@@ -27,7 +27,7 @@ func server() *dicomnet.Server {
 	}
 }
 
-// serving runs a server in a bubble; dial opens in-memory connections to it.
+// withServer runs a server in a synctest bubble. dial opens in-memory connections to it.
 func withServer(t *testing.T, s *dicomnet.Server, body func(t *testing.T, dial func() net.Conn)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -40,7 +40,7 @@ func withServer(t *testing.T, s *dicomnet.Server, body func(t *testing.T, dial f
 	})
 }
 
-// scripted plays the requestor's side of a conversation with a server.
+// withScriptedRequestor plays the requestor's side of an association with a server.
 func withScriptedRequestor(t *testing.T, s *dicomnet.Server, play func(p *dicomtest.Peer)) {
 	t.Helper()
 	withServer(t, s, func(t *testing.T, dial func() net.Conn) {
@@ -50,6 +50,7 @@ func withScriptedRequestor(t *testing.T, s *dicomnet.Server, play func(p *dicomt
 	})
 }
 
+// withServerAssociation runs body with an association to a server and releases it afterwards.
 func withServerAssociation(t *testing.T, s *dicomnet.Server, body func(t *testing.T, a *dicomnet.Association)) {
 	t.Helper()
 	withServer(t, s, func(t *testing.T, dial func() net.Conn) {
@@ -63,6 +64,7 @@ func withServerAssociation(t *testing.T, s *dicomnet.Server, body func(t *testin
 	})
 }
 
+// associateRQ returns an A-ASSOCIATE-RQ that proposes contexts to the server.
 func associateRQ(contexts ...pdu.ContextRQ) *pdu.AssociateRQ {
 	return &pdu.AssociateRQ{
 		CalledAETitle: "PACS", CallingAETitle: "SCU", Contexts: contexts,
@@ -113,7 +115,7 @@ func TestServerAnswersEachOperation(t *testing.T) {
 	})
 }
 
-func TestServerWithoutAHandlerForTheOperation(t *testing.T) {
+func TestServerAnswersUnrecognizedOperationWithoutAHandler(t *testing.T) {
 	withServerAssociation(t, server(), func(t *testing.T, a *dicomnet.Association) {
 		require.EqualError(t, a.Echo(t.Context()), "echo: status 0211: unrecognized operation")
 		_, err := a.Store(t.Context(), dicomnet.StoreRequest{SOPClassUID: ctStorage, SOPInstanceUID: "1", Data: match("1")})
@@ -121,7 +123,7 @@ func TestServerWithoutAHandlerForTheOperation(t *testing.T) {
 	})
 }
 
-func TestServerHandsCancelToTheHandler(t *testing.T) {
+func TestServerCancelsTheHandlersContext(t *testing.T) {
 	s := server()
 	s.Handler.Find = func(ctx context.Context, _ *dicomnet.Request, match func(*dicom.Dataset) error) dicomnet.Status {
 		for ctx.Err() == nil {
@@ -141,7 +143,7 @@ func TestServerHandsCancelToTheHandler(t *testing.T) {
 	})
 }
 
-func TestServerEndsTheHandlerWithTheAssociation(t *testing.T) {
+func TestServerEndsTheHandlersContextWithTheAssociation(t *testing.T) {
 	ended := make(chan struct{})
 	s := server()
 	s.Handler.Echo = func(ctx context.Context, _ *dicomnet.Request) dicomnet.Status {
@@ -164,16 +166,16 @@ func echoRQ(id uint16) dicomtest.Message {
 	}}
 }
 
-func TestServerRejects(t *testing.T) {
+func TestServerRejectsAssociations(t *testing.T) {
 	for name, test := range map[string]struct {
 		edit func(rq *pdu.AssociateRQ)
 		want pdu.AssociateRJ
 	}{
-		"another called AE title":     {func(rq *pdu.AssociateRQ) { rq.CalledAETitle = "OTHER" }, pdu.AssociateRJ{Result: 1, Source: 1, Reason: 7}},
-		"another protocol version":    {func(rq *pdu.AssociateRQ) { rq.ProtocolVersion = 2 }, pdu.AssociateRJ{Result: 1, Source: 2, Reason: 2}},
-		"another application context": {func(rq *pdu.AssociateRQ) { rq.ApplicationContext = "1.2" }, pdu.AssociateRJ{Result: 1, Source: 1, Reason: 2}},
-		"no room for a fragment":      {func(rq *pdu.AssociateRQ) { rq.User.MaxLength = 7 }, pdu.AssociateRJ{Result: 1, Source: 1, Reason: 1}},
-		"whom Admit does not admit":   {func(rq *pdu.AssociateRQ) { rq.CallingAETitle = "STRANGER" }, pdu.AssociateRJ{Result: 2, Source: 3, Reason: 2}},
+		"another called AE title":               {func(rq *pdu.AssociateRQ) { rq.CalledAETitle = "OTHER" }, pdu.AssociateRJ{Result: 1, Source: 1, Reason: 7}},
+		"another protocol version":              {func(rq *pdu.AssociateRQ) { rq.ProtocolVersion = 2 }, pdu.AssociateRJ{Result: 1, Source: 2, Reason: 2}},
+		"another application context":           {func(rq *pdu.AssociateRQ) { rq.ApplicationContext = "1.2" }, pdu.AssociateRJ{Result: 1, Source: 1, Reason: 2}},
+		"a maximum length below 8":              {func(rq *pdu.AssociateRQ) { rq.User.MaxLength = 7 }, pdu.AssociateRJ{Result: 1, Source: 1, Reason: 1}},
+		"a calling AE title that Admit refuses": {func(rq *pdu.AssociateRQ) { rq.CallingAETitle = "STRANGER" }, pdu.AssociateRJ{Result: 2, Source: 3, Reason: 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := server()
@@ -228,7 +230,7 @@ func TestServerAbortsRequestorsThatBreakTheProtocol(t *testing.T) {
 		"a second operation at once": {func(p *dicomtest.Peer) {
 			p.SendMessage(echoRQ(1), echoRQ(2))
 		}, pdu.ReasonUnexpectedParameter},
-		"a second A-ASSOCIATE-RQ (io-dicom 38)": {func(p *dicomtest.Peer) {
+		"a second A-ASSOCIATE-RQ (io-dicom #38)": {func(p *dicomtest.Peer) {
 			p.SendPDU(associateRQ(echoContext))
 		}, pdu.ReasonUnexpectedPDU},
 		"a context that was not accepted": {func(p *dicomtest.Peer) {
@@ -236,7 +238,7 @@ func TestServerAbortsRequestorsThatBreakTheProtocol(t *testing.T) {
 			m.ContextID = 0
 			p.SendMessage(m)
 		}, pdu.ReasonUnexpectedParameter},
-		"junk": {func(p *dicomtest.Peer) { p.Send([]byte("GET / HTTP/1.1\r\n")) }, pdu.ReasonUnrecognizedPDU},
+		"an HTTP request": {func(p *dicomtest.Peer) { p.Send([]byte("GET / HTTP/1.1\r\n")) }, pdu.ReasonUnrecognizedPDU},
 	} {
 		t.Run(name, func(t *testing.T) {
 			withScriptedRequestor(t, slow, func(p *dicomtest.Peer) {
@@ -255,22 +257,22 @@ func TestServerAbortsRequestorsThatBreakTheProtocol(t *testing.T) {
 	}
 }
 
-func TestServerWaitsForARequestOnlySoLong(t *testing.T) {
+func TestServerTimesOutWithoutARequest(t *testing.T) {
 	withScriptedRequestor(t, server(), func(p *dicomtest.Peer) {
 		start := time.Now()
 		p.ExpectClose()
-		require.Equal(t, timeouts.ACSE, time.Since(start), "the ARTIM timer closes without a word")
+		require.Equal(t, timeouts.ACSE, time.Since(start), "ARTIM closes the connection without an A-ABORT")
 	})
 	withScriptedRequestor(t, server(), func(p *dicomtest.Peer) {
 		p.SendPDU(associateRQ(echoContext))
 		p.Expect(pdu.TypeAssociateAC)
 		start := time.Now()
 		p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
-		require.Equal(t, timeouts.DIMSE, time.Since(start), "an idle association")
+		require.Equal(t, timeouts.DIMSE, time.Since(start), "the DIMSE timeout bounds the wait for a request")
 	})
 }
 
-func TestServerKeepsASlowOperationAlive(t *testing.T) {
+func TestServerDoesNotTimeOutASlowHandler(t *testing.T) {
 	s := server()
 	s.Handler.Echo = func(context.Context, *dicomnet.Request) dicomnet.Status {
 		dicomtest.Wait(3 * timeouts.DIMSE)
@@ -286,7 +288,7 @@ func TestServerKeepsASlowOperationAlive(t *testing.T) {
 	})
 }
 
-func TestServerCloseAbortsWhatRuns(t *testing.T) {
+func TestServerCloseAbortsOpenAssociations(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s := server()
@@ -302,7 +304,7 @@ func TestServerCloseAbortsWhatRuns(t *testing.T) {
 
 	l, err = net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	require.ErrorIs(t, s.Serve(l), net.ErrClosed, "a closed server serves no more")
+	require.ErrorIs(t, s.Serve(l), net.ErrClosed, "a closed server does not serve")
 	ours, theirs := net.Pipe()
 	s.ServeConn(theirs)
 	_, err = ours.Read(make([]byte, 1))

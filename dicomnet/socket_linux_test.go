@@ -13,7 +13,8 @@ import (
 	"dicom-qr-gateway/dicomnet/dicomtest"
 )
 
-// deaf makes the peer's kernel drop whatever arrives, as on a way that a firewall has forgotten.
+// dropIncoming makes the peer's kernel drop everything that arrives, as if a firewall had forgotten
+// the connection.
 func dropIncoming(p *dicomtest.Peer) {
 	raw, err := p.Conn.(*net.TCPConn).SyscallConn()
 	if err != nil {
@@ -28,8 +29,8 @@ func dropIncoming(p *dicomtest.Peer) {
 	}
 }
 
-func TestALostWayIsToldFromASlowPeer(t *testing.T) {
-	for name, slow := range map[string]bool{"the way is lost": false, "the peer is slow": true} {
+func TestFindDistinguishesABrokenPathFromASlowPeer(t *testing.T) {
+	for name, slow := range map[string]bool{"broken path": false, "slow peer": true} {
 		t.Run(name, func(t *testing.T) {
 			idle, done := make(chan struct{}), make(chan struct{})
 			address := listenOnLoopback(t, func(p *dicomtest.Peer) {

@@ -14,8 +14,8 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// Origin: fo-dicom 1396 and 1359.
-func TestProtocol51DIMSETimeoutStartsAnewWithEachResponse(t *testing.T) {
+// See fo-dicom #1396 and #1359.
+func TestDIMSETimeoutRestartsWithEachResponse(t *testing.T) {
 	slow := func(pauses ...time.Duration) func(p *dicomtest.Peer) {
 		return func(p *dicomtest.Peer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
@@ -46,13 +46,13 @@ func TestProtocol51DIMSETimeoutStartsAnewWithEachResponse(t *testing.T) {
 		require.Equal(t, []string{"1.1"}, f.uids)
 		requireTimeout(t, f.err, dicomnet.TimerDIMSE)
 		require.Equal(t, almost+timeouts.DIMSE, time.Since(start))
-		require.False(t, a.Usable(), "never used again")
+		require.False(t, a.Usable(), "the association is not used again")
 	})
 }
 
-// Origin: pynetdicom hangs.
-func TestProtocol52PeerThatStallsInsideAPDU(t *testing.T) {
-	t.Run("half a PDU, then silence", func(t *testing.T) {
+// pynetdicom hangs with such a peer.
+func TestPeerThatStallsWithinAPDUIsAborted(t *testing.T) {
+	t.Run("half a PDU, then nothing", func(t *testing.T) {
 		withAssociation(t, func(p *dicomtest.Peer) {
 			m := dicomtest.Response(p.ReadRequest(dicomnet.CFindRQ), dicomnet.StatusSuccess, nil).Append(nil)
 			p.Send(m[:len(m)/2])
@@ -64,7 +64,7 @@ func TestProtocol52PeerThatStallsInsideAPDU(t *testing.T) {
 			require.Equal(t, timeouts.Network, time.Since(start))
 		})
 	})
-	t.Run("a byte a second", func(t *testing.T) {
+	t.Run("one byte per second", func(t *testing.T) {
 		withAssociation(t, func(p *dicomtest.Peer) {
 			m := dicomtest.Response(p.ReadRequest(dicomnet.CFindRQ), dicomnet.StatusSuccess, nil).Append(nil)
 			for i := range m {
@@ -82,8 +82,8 @@ func TestProtocol52PeerThatStallsInsideAPDU(t *testing.T) {
 	})
 }
 
-// Origin: dcm4che 532.
-func TestProtocol53PeerThatStopsReading(t *testing.T) {
+// See dcm4che #532.
+func TestPeerThatStopsReadingTimesOut(t *testing.T) {
 	withPeerBuffering(t, 4096, func(p *dicomtest.Peer) {
 		p.Accept()
 		dicomtest.Wait(time.Minute)
@@ -96,7 +96,7 @@ func TestProtocol53PeerThatStopsReading(t *testing.T) {
 		for _, err := range a.Find(t.Context(), dicomnet.StudyRoot, huge) {
 			requireTimeout(t, err, dicomnet.TimerNetwork)
 		}
-		require.Equal(t, timeouts.Network+time.Second, time.Since(start), "the write, then A-ABORT's own second")
+		require.Equal(t, timeouts.Network+time.Second, time.Since(start), "the network timeout of the write, then one second for A-ABORT")
 		require.False(t, a.Usable())
 	})
 }

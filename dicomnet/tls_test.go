@@ -20,7 +20,7 @@ import (
 	"dicom-qr-gateway/dicomnet/dicomtest"
 )
 
-// authority is a certification authority of a test.
+// authority is a certification authority for tests.
 type authority struct {
 	t    *testing.T
 	cert *x509.Certificate
@@ -50,7 +50,7 @@ func (a *authority) pool() *x509.CertPool {
 	return pool
 }
 
-// issue makes a certificate for name that expires after the duration.
+// issue returns a certificate for name that expires after the duration.
 func (a *authority) issue(name string, expires time.Duration) tls.Certificate {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -64,7 +64,7 @@ func (a *authority) issue(name string, expires time.Duration) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// tlsServer serves C-ECHO on loopback over cfg's TLS; nil is plain.
+// tlsServer serves C-ECHO on loopback over TLS with cfg, or without TLS if cfg is nil.
 func tlsServer(t *testing.T, cfg *tls.Config) (address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -80,7 +80,7 @@ func tlsServer(t *testing.T, cfg *tls.Config) (address string) {
 	return address
 }
 
-func TestTLS(t *testing.T) {
+func TestDialOverTLS(t *testing.T) {
 	ca, stranger := newAuthority(t), newAuthority(t)
 	good := &tls.Config{Certificates: []tls.Certificate{ca.issue("pacs.example", time.Hour)}}
 	mutual := func(version uint16) *tls.Config {
@@ -98,7 +98,7 @@ func TestTLS(t *testing.T) {
 		step           dicomnet.Step
 	}{
 		{name: "address in the certificate", server: good, client: ours(), ok: true},
-		{name: "name of our choice", server: good, client: &tls.Config{RootCAs: ca.pool(), ServerName: "pacs.example"}, ok: true},
+		{name: "configured server name", server: good, client: &tls.Config{RootCAs: ca.pool(), ServerName: "pacs.example"}, ok: true},
 		{name: "mutual, TLS 1.3", server: mutual(0), client: ours(ca.issue("gateway", time.Hour)), ok: true},
 		{name: "mutual, TLS 1.2", server: mutual(tls.VersionTLS12), client: ours(ca.issue("gateway", time.Hour)), ok: true},
 		{name: "wrong name", server: good, client: &tls.Config{RootCAs: ca.pool(), ServerName: "other.example"}, step: dicomnet.StepTLS},
@@ -108,8 +108,8 @@ func TestTLS(t *testing.T) {
 		{name: "client certificate missing (TLS 1.2)", server: mutual(tls.VersionTLS12), client: ours(), step: dicomnet.StepTLS},
 		{name: "client certificate untrusted", server: mutual(0), client: ours(stranger.issue("gateway", time.Hour)), step: dicomnet.StepTLS},
 		{name: "client certificate expired", server: mutual(0), client: ours(ca.issue("gateway", -time.Hour)), step: dicomnet.StepTLS},
-		{name: "plain peer on the TLS port", server: nil, client: ours(), step: dicomnet.StepTLS},
-		{name: "TLS peer on the plain port", server: good, client: nil, step: dicomnet.StepAssociate},
+		{name: "peer without TLS", server: nil, client: ours(), step: dicomnet.StepTLS},
+		{name: "peer with TLS, requestor without", server: good, client: nil, step: dicomnet.StepAssociate},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cfg := config()
@@ -130,16 +130,17 @@ func TestTLS(t *testing.T) {
 			if test.step == dicomnet.StepTLS {
 				var failed *dicomnet.TLSError
 				require.ErrorAs(t, err, &failed)
-				require.EqualError(t, err, "tls: TLS handshake failed", "the text holds no name of a certificate")
+				require.EqualError(t, err, "tls: TLS handshake failed", "the text contains no name from a certificate")
 				return
 			}
-			// crypto/tls closes without a word; OpenSSL's alert is a test of its own.
+			// crypto/tls closes without an alert. TestDialRecognisesPeersThatDoNotSpeakDICOM covers
+			// the alert that OpenSSL sends.
 			require.ErrorIs(t, err, dicomnet.ErrConnectionLost)
 		})
 	}
 }
 
-func TestTLSHandshakeThatStallsEndsWithTheConnectionTimeout(t *testing.T) {
+func TestStalledTLSHandshakeTimesOut(t *testing.T) {
 	withPeer(t, func(p *dicomtest.Peer) {
 		dicomtest.Wait(time.Minute)
 	}, func(t *testing.T, cfg dicomnet.Config) {
@@ -152,7 +153,7 @@ func TestTLSHandshakeThatStallsEndsWithTheConnectionTimeout(t *testing.T) {
 	})
 }
 
-func TestTLSReadsGoOnAfterACancel(t *testing.T) {
+func TestTLSReadsContinueAfterACancel(t *testing.T) {
 	ca := newAuthority(t)
 	script := &dicomtest.Script{Play: func(p *dicomtest.Peer) {
 		p.Accept()
@@ -184,8 +185,8 @@ func TestTLSReadsGoOnAfterACancel(t *testing.T) {
 	require.NoError(t, script.Err())
 }
 
-// The alert of a peer that is gone by the time the request is written.
-func TestTLSAlertIsReadBehindAFailedWrite(t *testing.T) {
+// The peer sends an alert and closes before the A-ASSOCIATE-RQ is written.
+func TestTLSAlertIsReadAfterAFailedWrite(t *testing.T) {
 	ca := newAuthority(t)
 	ours, theirs := dicomtest.Pipe(0)
 	refused := make(chan struct{})

@@ -13,7 +13,7 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-func TestTraceTellsEveryAssociationOnce(t *testing.T) {
+func TestTraceReportsEachAssociationOnce(t *testing.T) {
 	var ended []dicomnet.Summary
 	var pdus, commands []string
 	identifiers := 0

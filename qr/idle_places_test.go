@@ -19,6 +19,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/dicomnet/pdu"
+	"dicom-qr-gateway/internal/demo"
 )
 
 // called is the peer under another AE title, so that an association with the PACS is of another kind.
@@ -333,11 +334,11 @@ func TestWhateverAPACSDoesToAssociationsEachCallerHasItsOwnAnswer(t *testing.T) 
 
 // The same over TCP, in real time, for the race detector.
 func TestManyCallersShareFewAssociations(t *testing.T) {
-	studies := dicomtest.DemoStudies()
+	studies := demo.Studies()
 	p, peer := archive(t, dicomtest.PACSConfig{AETitle: "PACS"}, studies...)
 	var want []string
 	for i := range studies {
-		if studies[i].PatientID == dicomtest.DemoPatientID {
+		if studies[i].PatientID == demo.PatientID {
 			want = append(want, studies[i].UID())
 		}
 	}
@@ -347,7 +348,7 @@ func TestManyCallersShareFewAssociations(t *testing.T) {
 	for range 16 {
 		wait.Go(func() {
 			for range 25 {
-				result, err := g.Query(t.Context(), peer, Filter{PatientID: dicomtest.DemoPatientID})
+				result, err := g.Query(t.Context(), peer, Filter{PatientID: demo.PatientID})
 				if !assert.NoError(t, err) {
 					return
 				}
@@ -366,7 +367,7 @@ func TestManyCallersShareFewAssociations(t *testing.T) {
 
 func BenchmarkQueryReused(b *testing.B) {
 	p := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "PACS"})
-	require.NoError(b, p.AddStudies(dicomtest.DemoStudies()...))
+	require.NoError(b, p.AddStudies(demo.Studies()...))
 	require.NoError(b, p.Listen("127.0.0.1:0"))
 	defer func() { require.NoError(b, p.Close()) }()
 	addr, err := net.ResolveTCPAddr("tcp", p.Addr())
@@ -375,7 +376,7 @@ func BenchmarkQueryReused(b *testing.B) {
 	g := New(Options{AssociationIdle: time.Minute})
 	b.ReportAllocs()
 	for b.Loop() {
-		result, err := g.Query(b.Context(), peer, Filter{PatientID: dicomtest.DemoPatientID})
+		result, err := g.Query(b.Context(), peer, Filter{PatientID: demo.PatientID})
 		if err != nil || len(result.Studies) == 0 {
 			b.Fatal(len(result.Studies), err)
 		}

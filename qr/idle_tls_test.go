@@ -15,6 +15,7 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/dicomnet/pdu"
+	"dicom-qr-gateway/internal/demo"
 )
 
 // eventually polls, for what happens in real time on connections of the kernel.
@@ -92,15 +93,15 @@ func TestTLSAndTheNameItWasCheckedForBelongToTheKind(t *testing.T) {
 }
 
 func TestARestartOfThePACSGoesUnnoticed(t *testing.T) {
-	p, peer := archive(t, dicomtest.PACSConfig{AETitle: "PACS"}, dicomtest.DemoStudies()...)
+	p, peer := archive(t, dicomtest.PACSConfig{AETitle: "PACS"}, demo.Studies()...)
 	g := New(Options{AssociationIdle: time.Minute})
 	for range 3 {
-		result, err := g.Query(t.Context(), peer, Filter{PatientID: dicomtest.DemoPatientID})
+		result, err := g.Query(t.Context(), peer, Filter{PatientID: demo.PatientID})
 		require.NoError(t, err)
 		require.NotEmpty(t, result.Studies)
 		require.NoError(t, p.Close())
 		p = dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "PACS"})
-		require.NoError(t, p.AddStudies(dicomtest.DemoStudies()...))
+		require.NoError(t, p.AddStudies(demo.Studies()...))
 		require.NoError(t, p.Listen(net.JoinHostPort(peer.Host, strconv.Itoa(peer.Port))))
 	}
 	g.Drain()

@@ -13,6 +13,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/demo"
 )
 
 // archive starts a PACS on loopback.
@@ -57,7 +58,7 @@ func expected(studies []dicomtest.Study, f Filter) []string {
 }
 
 func TestAnAnswerDoesNotDependOnWhatThePACSSupports(t *testing.T) {
-	studies := dicomtest.DemoStudies()
+	studies := demo.Studies()
 	everyKey := []tag.Tag{tag.PatientID, tag.StudyInstanceUID, tag.StudyDate, tag.AccessionNumber}
 	var peers []Peer
 	for _, cfg := range []dicomtest.PACSConfig{
@@ -82,7 +83,7 @@ func TestAnAnswerDoesNotDependOnWhatThePACSSupports(t *testing.T) {
 			return rapid.SampledFrom(append(make([]string, len(values)), values...)).Draw(rt, name)
 		}
 		f := Filter{
-			PatientID:         rapid.SampledFrom(append(slices.Repeat([]string{dicomtest.DemoPatientID}, len(patients)), patients...)).Draw(rt, "patient"),
+			PatientID:         rapid.SampledFrom(append(slices.Repeat([]string{demo.PatientID}, len(patients)), patients...)).Draw(rt, "patient"),
 			Modalities:        rapid.SliceOfN(rapid.SampledFrom([]string{"CT", "MR", "US", "SR", "XX"}), 0, 2).Draw(rt, "modalities"),
 			StudyInstanceUIDs: rapid.SliceOfN(rapid.SampledFrom(uids), 0, 4).Draw(rt, "UIDs"),
 			AccessionNumber:   sometimes(accessions, "accession number"),
@@ -105,13 +106,13 @@ func TestAnAnswerDoesNotDependOnWhatThePACSSupports(t *testing.T) {
 }
 
 func TestWhatIsRetrievedArrives(t *testing.T) {
-	studies := dicomtest.DemoStudies()
+	studies := demo.Studies()
 	destination, at := archive(t, dicomtest.PACSConfig{AETitle: "DEST"})
 	source, peer := archive(t, dicomtest.PACSConfig{
 		AETitle: "SOURCE", Destinations: map[string]string{"DEST": net.JoinHostPort(at.Host, strconv.Itoa(at.Port))},
 	}, studies...)
 	g := New(Options{})
-	result, err := g.Retrieve(t.Context(), peer, Filter{PatientID: dicomtest.DemoPatientID}, "DEST", Progress{})
+	result, err := g.Retrieve(t.Context(), peer, Filter{PatientID: demo.PatientID}, "DEST", Progress{})
 	require.NoError(t, err)
 	require.NoError(t, result.Err)
 	assert.Equal(t, len(result.Studies), result.Succeeded())
@@ -121,7 +122,7 @@ func TestWhatIsRetrievedArrives(t *testing.T) {
 	}
 	moved := 0
 	for i := range studies {
-		if studies[i].PatientID == dicomtest.DemoPatientID {
+		if studies[i].PatientID == demo.PatientID {
 			moved += len(studies[i].Instances())
 		}
 	}
@@ -130,9 +131,9 @@ func TestWhatIsRetrievedArrives(t *testing.T) {
 }
 
 func TestAnUnknownDestinationIsTold(t *testing.T) {
-	source, peer := archive(t, dicomtest.PACSConfig{AETitle: "SOURCE"}, dicomtest.DemoStudies()...)
+	source, peer := archive(t, dicomtest.PACSConfig{AETitle: "SOURCE"}, demo.Studies()...)
 	g := New(Options{})
-	result, err := g.Retrieve(t.Context(), peer, Filter{PatientID: dicomtest.DemoPatientID, MaxResults: 2}, "NOWHERE", Progress{})
+	result, err := g.Retrieve(t.Context(), peer, Filter{PatientID: demo.PatientID, MaxResults: 2}, "NOWHERE", Progress{})
 	require.NoError(t, err)
 	assert.False(t, result.Moved())
 	assert.Equal(t, []RetrievalStatus{RetrievalFailed, RetrievalFailed}, []RetrievalStatus{result.Retrievals[0].Status, result.Retrievals[1].Status})
@@ -144,7 +145,7 @@ func TestAnUnknownDestinationIsTold(t *testing.T) {
 
 func BenchmarkQuery(b *testing.B) {
 	p := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "PACS"})
-	require.NoError(b, p.AddStudies(dicomtest.DemoStudies()...))
+	require.NoError(b, p.AddStudies(demo.Studies()...))
 	require.NoError(b, p.Listen("127.0.0.1:0"))
 	defer func() { require.NoError(b, p.Close()) }()
 	addr, err := net.ResolveTCPAddr("tcp", p.Addr())
@@ -152,7 +153,7 @@ func BenchmarkQuery(b *testing.B) {
 	peer := Peer{Host: addr.IP.String(), Port: addr.Port, CalledAETitle: "PACS", CallingAETitle: "GATEWAY"}
 	g := New(Options{})
 	for b.Loop() {
-		result, err := g.Query(b.Context(), peer, Filter{PatientID: dicomtest.DemoPatientID})
+		result, err := g.Query(b.Context(), peer, Filter{PatientID: demo.PatientID})
 		if err != nil || len(result.Studies) == 0 {
 			b.Fatal(len(result.Studies), err)
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/demo"
 	"dicom-qr-gateway/qr"
 )
 
@@ -24,10 +24,10 @@ type demonstration struct {
 
 func startDemonstration(t *testing.T) *demonstration {
 	t.Helper()
-	demo, err := dicomtest.StartDemo("127.0.0.1:0", "127.0.0.1:0")
+	pacs, err := demo.Start("127.0.0.1:0", "127.0.0.1:0")
 	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, demo.Close()) })
-	_, port, err := net.SplitHostPort(demo.A.Addr())
+	t.Cleanup(func() { assert.NoError(t, pacs.Close()) })
+	_, port, err := net.SplitHostPort(pacs.A.Addr())
 	require.NoError(t, err)
 	return &demonstration{start(t, qr.New(qr.Options{})), port}
 }
@@ -42,7 +42,7 @@ func (d *demonstration) ask(t *testing.T, path, body string, header ...string) (
 }
 
 func TestARequestsExampleIsAnsweredWithTheExampleOfTheSameName(t *testing.T) {
-	demo := startDemonstration(t)
+	pacs := startDemonstration(t)
 	for path, item := range embeddedContract(t).Paths.Map() {
 		if item.Post == nil {
 			continue
@@ -51,7 +51,7 @@ func TestARequestsExampleIsAnsweredWithTheExampleOfTheSameName(t *testing.T) {
 			t.Run(path+" "+key, func(t *testing.T) {
 				body, err := json.Marshal(request.Value.Value)
 				require.NoError(t, err)
-				status, contentType, answer := demo.ask(t, path, string(body))
+				status, contentType, answer := pacs.ask(t, path, string(body))
 				shown := 0
 				for code, response := range item.Post.Responses.Map() {
 					content := response.Value.Content.Get(contentType)
@@ -68,7 +68,7 @@ func TestARequestsExampleIsAnsweredWithTheExampleOfTheSameName(t *testing.T) {
 }
 
 func TestExamplesOfStreamsAreWhatTheDemonstrationSends(t *testing.T) {
-	demo := startDemonstration(t)
+	pacs := startDemonstration(t)
 	retrieve := embeddedContract(t).Paths.Find("/qr").Post
 	streams := retrieve.Responses.Status(http.StatusOK).Value.Content.Get(eventType).Examples
 	require.NotEmpty(t, streams)
@@ -77,7 +77,7 @@ func TestExamplesOfStreamsAreWhatTheDemonstrationSends(t *testing.T) {
 		require.NotNil(t, request, key)
 		body, err := json.Marshal(request.Value.Value)
 		require.NoError(t, err)
-		status, contentType, answer := demo.ask(t, "/qr", string(body), "Accept", eventType)
+		status, contentType, answer := pacs.ask(t, "/qr", string(body), "Accept", eventType)
 		assert.Equal(t, "200", status, key)
 		assert.Equal(t, eventType, contentType, key)
 		assert.Equal(t, stream.Value.Value, answer, key)
@@ -85,19 +85,19 @@ func TestExamplesOfStreamsAreWhatTheDemonstrationSends(t *testing.T) {
 }
 
 func TestTheTourOfTheDescriptionGoesThrough(t *testing.T) {
-	demo := startDemonstration(t)
+	pacs := startDemonstration(t)
 	tour := regexp.MustCompile("(?s)curl http://localhost:8888(/\\w+) -H 'Content-Type: application/json' -d '(.*?)'\n").
 		FindAllStringSubmatch(embeddedContract(t).Info.Description, -1)
 	require.Len(t, tour, 3)
 	var last string
 	for _, step := range tour {
-		status, _, answer := demo.ask(t, step[1], step[2])
+		status, _, answer := pacs.ask(t, step[1], step[2])
 		require.Equal(t, "200", status, "%s: %s", step[1], answer)
 		last = answer
 	}
 	assert.Contains(t, last, `"completed":7`, "as the description says")
 
-	_, _, metrics := demo.do(t, http.MethodGet, "/metrics", nil)
+	_, _, metrics := pacs.do(t, http.MethodGet, "/metrics", nil)
 	example := embeddedContract(t).Paths.Find("/metrics").Get.Responses.Status(http.StatusOK).Value.Content.Get("text/plain").Example
 	for line := range strings.Lines(example.(string)) {
 		upToPort, _, _ := strings.Cut(strings.TrimSpace(line), `peer="`)

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"testing"
 
-	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/demo"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server"
 )
@@ -31,12 +31,12 @@ func TestMain(m *testing.M) {
 
 // withGateway runs a gateway and the demonstration PACS, both in this process, around use.
 func withGateway(use func() int) (status int, err error) {
-	demo, err := dicomtest.StartDemo("127.0.0.1:0", "127.0.0.1:0")
+	pacs, err := demo.Start("127.0.0.1:0", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}
-	defer func() { _ = demo.Close() }()
-	_, port, err := net.SplitHostPort(demo.A.Addr())
+	defer func() { _ = pacs.Close() }()
+	_, port, err := net.SplitHostPort(pacs.A.Addr())
 	if err != nil {
 		return 0, err
 	}

@@ -1,7 +1,7 @@
 package dataset
 
 // byteKind is a bit set of the properties of a byte that matter for decoding text. One pass over a
-// value collects the kinds of all its bytes, and with them all that the decoder needs to know.
+// value collects the kinds of all its bytes, which is all that the decoder needs.
 type byteKind uint16
 
 const (

@@ -32,7 +32,7 @@ func TestMemoryOfHostileInputIsBounded(t *testing.T) { //nolint:paralleltest // 
 		return strings.Repeat(element(privateSequence, "")[:4]+"\xff\xff\xff\xff"+undefinedItem, levels)
 	}
 	long := func(t tag.Tag, unit string) string { return element(t, fill(unit)) }
-	few := func(b string) string { return element(tag.SpecificCharacterSet, pad(b)) }
+	characterSet := func(b string) string { return element(tag.SpecificCharacterSet, pad(b)) }
 	var manyLists, sequences strings.Builder
 	for i := range 64 {
 		manyLists.WriteString(element(tag.Tag{Group: 0x0010, Element: 0x1000 + uint16(i)}, strings.Repeat(`\`, megabyte/64)))
@@ -69,16 +69,16 @@ func TestMemoryOfHostileInputIsBounded(t *testing.T) { //nolint:paralleltest // 
 		{"a megabyte of FF bytes", dataset.ExplicitVRLittleEndian, fill("\xff"), true},
 		{"a megabyte of backslashes", dataset.ImplicitVRLittleEndian, long(tag.OtherPatientIDs, `\`), false},
 		{"a megabyte of backslashes in 64 elements", dataset.ImplicitVRLittleEndian, manyLists.String(), false},
-		{"half a megabyte of backslashes as character set", dataset.ImplicitVRLittleEndian, few(strings.Repeat(`\`, megabyte/2)) + element(tag.PatientName, "\xe9 "), false},
-		{"half a megabyte of character set terms", dataset.ImplicitVRLittleEndian, few(strings.Repeat(`ISO 2022 IR 87\`, megabyte/32)) + element(tag.PatientName, "\xe9 "), false},
+		{"half a megabyte of backslashes as character set", dataset.ImplicitVRLittleEndian, characterSet(strings.Repeat(`\`, megabyte/2)) + element(tag.PatientName, "\xe9 "), false},
+		{"half a megabyte of character set terms", dataset.ImplicitVRLittleEndian, characterSet(strings.Repeat(`ISO 2022 IR 87\`, megabyte/32)) + element(tag.PatientName, "\xe9 "), false},
 		{"a megabyte of integers", dataset.ImplicitVRLittleEndian, long(tag.Rows, "\xff\xff"), false},
-		{"a megabyte of undecodable bytes", dataset.ImplicitVRLittleEndian, few("ISO_IR 192") + long(tag.StudyDescription, "\xff"), false},
-		{"a megabyte of invalid GB18030", dataset.ImplicitVRLittleEndian, few("GB18030") + long(tag.StudyDescription, "\x80"), false},
+		{"a megabyte of undecodable bytes", dataset.ImplicitVRLittleEndian, characterSet("ISO_IR 192") + long(tag.StudyDescription, "\xff"), false},
+		{"a megabyte of invalid GB18030", dataset.ImplicitVRLittleEndian, characterSet("GB18030") + long(tag.StudyDescription, "\x80"), false},
 		{"a megabyte of bytes without a character set", dataset.ImplicitVRLittleEndian, long(tag.StudyDescription, "\x84"), false},
-		{"a megabyte of ESC bytes", dataset.ImplicitVRLittleEndian, few(`\ISO 2022 IR 87`) + long(tag.StudyDescription, "\x1b"), false},
-		{"a megabyte of escape sequences", dataset.ImplicitVRLittleEndian, few(`\ISO 2022 IR 87`) + long(tag.StudyDescription, "\x1b$B\x1b(B"), false},
-		{"a megabyte of escape sequences without a final byte", dataset.ImplicitVRLittleEndian, few(`\ISO 2022 IR 87`) + long(tag.StudyDescription, "\x1b$$$$$$$"), false},
-		{"a megabyte of kanji", dataset.ImplicitVRLittleEndian, few(`\ISO 2022 IR 87`) + element(tag.StudyDescription, "\x1b$B"+fill(";3")+" "), false},
+		{"a megabyte of ESC bytes", dataset.ImplicitVRLittleEndian, characterSet(`\ISO 2022 IR 87`) + long(tag.StudyDescription, "\x1b"), false},
+		{"a megabyte of escape sequences", dataset.ImplicitVRLittleEndian, characterSet(`\ISO 2022 IR 87`) + long(tag.StudyDescription, "\x1b$B\x1b(B"), false},
+		{"a megabyte of escape sequences without a final byte", dataset.ImplicitVRLittleEndian, characterSet(`\ISO 2022 IR 87`) + long(tag.StudyDescription, "\x1b$$$$$$$"), false},
+		{"a megabyte of kanji", dataset.ImplicitVRLittleEndian, characterSet(`\ISO 2022 IR 87`) + element(tag.StudyDescription, "\x1b$B"+fill(";3")+" "), false},
 	} {
 		t.Run(v.name, func(t *testing.T) { //nolint:paralleltest // it measures
 			b := []byte(v.b)

@@ -108,7 +108,7 @@ func (d *textDecoder) decodeGL(b []byte, g0 **codeSet) int {
 		return 1
 	case set.doubleByte == nil:
 		if b[0] == '\\' && !d.traits.singleValued {
-			d.appendRune('\\') // the separator of values, whatever character the set has there
+			d.appendRune('\\') // the separator of values, even if the set has another character there
 		} else {
 			d.appendDecoded(set.singleByte.decode(b[0]))
 		}

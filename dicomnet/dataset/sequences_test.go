@@ -69,7 +69,7 @@ func TestEmptySequencesHaveNoItems(t *testing.T) {
 }
 
 // TestItemsOfUNSequences covers CP-246 and PS3.5 section 6.2.2: the content of UN is implicit VR
-// little endian, whatever the transfer syntax.
+// little endian in every transfer syntax.
 func TestItemsOfUNSequences(t *testing.T) {
 	t.Parallel()
 	content := undefinedItem + element(tag.CodeValue, "1 ") + itemEnd

@@ -12,6 +12,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/demo"
 )
 
 func accessionNumbers(answers []answer) []string {
@@ -23,7 +24,7 @@ func accessionNumbers(answers []answer) []string {
 }
 
 func TestFindAtStudyLevel(t *testing.T) {
-	doe := want(tag.PatientID, dicomtest.DemoPatientID)
+	doe := want(tag.PatientID, demo.PatientID)
 	tests := []struct {
 		name string
 		keys []key
@@ -83,8 +84,8 @@ func TestFindAtTheOtherLevels(t *testing.T) {
 		list  []string
 	}{
 		{"PATIENT", dicomnet.PatientRoot, []key{want(tag.PatientID, "1112*"), want(tag.NumberOfPatientRelatedStudies)}, tag.NumberOfPatientRelatedStudies, []string{"7", "1"}},
-		{"PATIENT", dicomnet.PatientRoot, []key{want(tag.PatientID, dicomtest.DemoPatientID), want(tag.NumberOfPatientRelatedSeries)}, tag.NumberOfPatientRelatedSeries, []string{"11"}},
-		{"PATIENT", dicomnet.PatientRoot, []key{want(tag.PatientID, dicomtest.DemoPatientID), want(tag.NumberOfPatientRelatedInstances)}, tag.NumberOfPatientRelatedInstances, []string{"28"}},
+		{"PATIENT", dicomnet.PatientRoot, []key{want(tag.PatientID, demo.PatientID), want(tag.NumberOfPatientRelatedSeries)}, tag.NumberOfPatientRelatedSeries, []string{"11"}},
+		{"PATIENT", dicomnet.PatientRoot, []key{want(tag.PatientID, demo.PatientID), want(tag.NumberOfPatientRelatedInstances)}, tag.NumberOfPatientRelatedInstances, []string{"28"}},
 		{"STUDY", dicomnet.PatientRoot, []key{want(tag.PatientID, "4445556666"), want(tag.StudyDescription)}, tag.StudyDescription, []string{"Schädel MR"}},
 		{"SERIES", dicomnet.StudyRoot, []key{want(tag.StudyInstanceUID, s.UID()), want(tag.Modality)}, tag.Modality, []string{"CT", "SR"}},
 		{"SERIES", dicomnet.StudyRoot, []key{want(tag.StudyInstanceUID, s.UID()), want(tag.NumberOfSeriesRelatedInstances)}, tag.NumberOfSeriesRelatedInstances, []string{"4", "1"}},
@@ -170,7 +171,7 @@ func TestFindMatchesAKeyInAnotherCharacterSet(t *testing.T) {
 func TestFindCanLeaveModalitiesInStudyOut(t *testing.T) {
 	pacs := listenWithStudies(t, dicomtest.PACSConfig{OmitModalitiesInStudy: true})
 	answers, err := find(t.Context(), dial(t, pacs), dicomnet.StudyRoot, identifier(
-		"STUDY", want(tag.PatientID, dicomtest.DemoPatientID), want(tag.ModalitiesInStudy, "US"),
+		"STUDY", want(tag.PatientID, demo.PatientID), want(tag.ModalitiesInStudy, "US"),
 	))
 	require.NoError(t, err)
 	require.Len(t, answers, 7, "the key is not matched")
@@ -179,7 +180,7 @@ func TestFindCanLeaveModalitiesInStudyOut(t *testing.T) {
 
 func TestFindCanIgnoreAKey(t *testing.T) {
 	pacs := listenWithStudies(t, dicomtest.PACSConfig{IgnoreKeys: []tag.Tag{tag.PatientID}})
-	answers, err := find(t.Context(), dial(t, pacs), dicomnet.StudyRoot, identifier("STUDY", want(tag.PatientID, dicomtest.DemoPatientID)))
+	answers, err := find(t.Context(), dial(t, pacs), dicomnet.StudyRoot, identifier("STUDY", want(tag.PatientID, demo.PatientID)))
 	require.NoError(t, err)
 	require.Len(t, answers, 10)
 	assert.Equal(t, "7778889999", answers[9].first(tag.PatientID))

@@ -13,6 +13,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/demo"
 )
 
 const aeTitle = "PACS"
@@ -33,7 +34,7 @@ func listen(t *testing.T, cfg dicomtest.PACSConfig) *dicomtest.PACS {
 func listenWithStudies(t *testing.T, cfg dicomtest.PACSConfig) *dicomtest.PACS {
 	t.Helper()
 	pacs := listen(t, cfg)
-	require.NoError(t, pacs.AddStudies(dicomtest.DemoStudies()...))
+	require.NoError(t, pacs.AddStudies(demo.Studies()...))
 	return pacs
 }
 
@@ -134,7 +135,7 @@ func requireStatus(t *testing.T, want dicomnet.Status, err error) {
 // study is the demonstration study with an accession number.
 func study(t *testing.T, accessionNumber string) dicomtest.Study {
 	t.Helper()
-	for _, s := range dicomtest.DemoStudies() {
+	for _, s := range demo.Studies() {
 		if s.AccessionNumber == accessionNumber {
 			return s
 		}

@@ -15,6 +15,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/demo"
 )
 
 // pair is a PACS with the demonstration studies and an empty one that it knows
@@ -67,7 +68,7 @@ func TestMoveSendsEveryInstanceOfTheStudy(t *testing.T) {
 
 func TestWhatWasMovedIsFoundAtTheDestination(t *testing.T) {
 	from, to := pair(t, dicomtest.PACSConfig{}, dicomtest.PACSConfig{})
-	for _, s := range dicomtest.DemoStudies() {
+	for _, s := range demo.Studies() {
 		move(t, dial(t, from), dicomnet.StudyRoot, "DEST", ofStudy(s))
 	}
 	require.Equal(t, from.Instances(), to.Instances())
@@ -78,7 +79,7 @@ func TestWhatWasMovedIsFoundAtTheDestination(t *testing.T) {
 	back := listen(t, dicomtest.PACSConfig{})
 	to.SetDestination(aeTitle, back.Addr())
 	// And from there on: what was received can be sent as well.
-	for _, s := range dicomtest.DemoStudies() {
+	for _, s := range demo.Studies() {
 		forward(t, to, s)
 	}
 	received, err := find(t.Context(), dial(t, back), dicomnet.StudyRoot, all)
@@ -109,8 +110,8 @@ func TestMoveAtTheOtherLevels(t *testing.T) {
 		query     *dicom.Dataset
 		instances int
 	}{
-		{"a patient", dicomnet.PatientRoot, identifier("PATIENT", want(tag.PatientID, dicomtest.DemoPatientID)), 28},
-		{"a study of a patient", dicomnet.PatientRoot, identifier("STUDY", want(tag.PatientID, dicomtest.DemoPatientID), uid(0, tag.StudyInstanceUID)), 7},
+		{"a patient", dicomnet.PatientRoot, identifier("PATIENT", want(tag.PatientID, demo.PatientID)), 28},
+		{"a study of a patient", dicomnet.PatientRoot, identifier("STUDY", want(tag.PatientID, demo.PatientID), uid(0, tag.StudyInstanceUID)), 7},
 		{"several studies", dicomnet.StudyRoot, identifier("STUDY", want(tag.StudyInstanceUID, s.UID(), study(t, "ACC-2001").UID())), 9},
 		{"a series", dicomnet.StudyRoot, identifier("SERIES", uid(4, tag.StudyInstanceUID), uid(4, tag.SeriesInstanceUID)), 3},
 		{"an instance", dicomnet.StudyRoot, identifier("IMAGE", uid(4, tag.StudyInstanceUID), uid(4, tag.SeriesInstanceUID), uid(4, tag.SOPInstanceUID)), 1},

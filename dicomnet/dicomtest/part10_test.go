@@ -12,10 +12,11 @@ import (
 
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/demo"
 )
 
 func TestFilesAreReadByAnotherParser(t *testing.T) {
-	for _, s := range dicomtest.DemoStudies() {
+	for _, s := range demo.Studies() {
 		instances := s.Instances()
 		paths, err := dicomtest.WriteDir(t.TempDir(), instances)
 		require.NoError(t, err)

@@ -11,6 +11,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/demo"
 )
 
 var nativeLittleEndian = []dataset.TransferSyntax{dataset.ExplicitVRLittleEndian, dataset.ImplicitVRLittleEndian}
@@ -74,7 +75,7 @@ func TestStoreRefusesWhatDoesNotFit(t *testing.T) {
 func TestAPACSServesManyAtATime(t *testing.T) {
 	from, to := pair(t, dicomtest.PACSConfig{}, dicomtest.PACSConfig{})
 	var wait sync.WaitGroup
-	for _, s := range dicomtest.DemoStudies() {
+	for _, s := range demo.Studies() {
 		assoc := dial(t, from)
 		wait.Go(func() {
 			answers, err := find(t.Context(), assoc, dicomnet.StudyRoot, identifier("STUDY", want(tag.PatientID, s.PatientID)))

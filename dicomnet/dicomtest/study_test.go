@@ -9,13 +9,14 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/demo"
 )
 
 func TestDemoStudiesAreEnoughToShowEveryFilter(t *testing.T) {
 	modalities, old, recent, mixed := map[string]bool{}, 0, 0, 0
 	others := map[string]bool{}
-	for _, s := range dicomtest.DemoStudies() {
-		if s.PatientID != dicomtest.DemoPatientID {
+	for _, s := range demo.Studies() {
+		if s.PatientID != demo.PatientID {
 			others[s.PatientID] = true
 			continue
 		}
@@ -37,7 +38,7 @@ func TestDemoStudiesAreEnoughToShowEveryFilter(t *testing.T) {
 	assert.GreaterOrEqual(t, recent, 3)
 	assert.Equal(t, 1, mixed)
 	assert.Len(t, others, 3)
-	assert.Contains(t, keys(others), dicomtest.DemoPatientID+"4", "a Patient ID that starts the same")
+	assert.Contains(t, keys(others), demo.PatientID+"4", "a Patient ID that starts the same")
 }
 
 func keys(m map[string]bool) []string {
@@ -49,7 +50,7 @@ func keys(m map[string]bool) []string {
 }
 
 func TestInstancesAreTheSameEachTime(t *testing.T) {
-	for _, s := range dicomtest.DemoStudies() {
+	for _, s := range demo.Studies() {
 		first, second := s.Instances(), s.Instances()
 		assert.Equal(t, first, second)
 	}
@@ -57,7 +58,7 @@ func TestInstancesAreTheSameEachTime(t *testing.T) {
 
 func TestEveryInstanceHasUIDsOfItsOwn(t *testing.T) {
 	seen := map[string]string{}
-	for _, s := range dicomtest.DemoStudies() {
+	for _, s := range demo.Studies() {
 		for _, in := range s.Instances() {
 			uid := in.Text(tag.SOPInstanceUID)
 			assert.Regexp(t, `^2\.25\.[1-9][0-9]{1,38}$`, uid)

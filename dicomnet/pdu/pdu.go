@@ -98,7 +98,7 @@ func CheckHeader(t Type, length, maxData uint32) error {
 			return invalidf("%s of %d bytes, want 4", t, length)
 		}
 	case TypeAbort:
-		// The association ends whatever the body holds, so only its size matters.
+		// The association ends in any case, so only the size of the body matters.
 		if length > MaxAssociateLength {
 			return invalidf("%s of %d bytes, want at most %d", t, length, MaxAssociateLength)
 		}

@@ -516,29 +516,29 @@ func (e WarningCode) Valid() bool {
 	}
 }
 
-// AccessionNumber Only the studies with this accession number, under which the examination was ordered, (0008,0050): no
-// wildcards, no backslash, no control characters, not only spaces. Outer spaces carry no meaning.
+// AccessionNumber Only studies with this accession number (0008,0050), the number under which the examination was ordered. No
+// wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant.
 //
 // Example: ACC-1004
 type AccessionNumber = string
 
-// CalledAETitle Called AE title: the name of the PACS, as it is configured there; case counts. Printable ASCII without
-// backslash, not only spaces (PS3.5, AE). Outer spaces carry no meaning.
+// CalledAETitle Called AE title: the name of the PACS in its own configuration, case-sensitive. Printable ASCII without
+// backslash, not only spaces (PS3.5, AE). Leading and trailing spaces are insignificant.
 //
 // Example: ORTHANCA
 type CalledAETitle = string
 
-// CallingAETitle Calling AE title: the name under which the gateway comes, for the whole association, C-MOVE included. The
-// PACS decides by it whom it lets in and what they may do, so it must mostly be configured there. Written
-// as the called AE title.
+// CallingAETitle Calling AE title: the name under which the gateway opens the association, for C-FIND and C-MOVE. The PACS
+// decides by it who may connect and what they may do, so it usually has to be configured there. Same format as
+// the called AE title.
 //
 // Example: GATEWAY
 type CallingAETitle = string
 
-// DICOMFault Where a DICOM operation failed and how: `status` and `meaning` where the PACS answered so; `source` and
-// `reason` of A-ASSOCIATE-RJ (with `result`) and A-ABORT, in the standard's words.
+// DICOMFault How a DICOM operation failed. `status` and `meaning` are present if the PACS responded with a failure;
+// `source` and `reason` are those of A-ASSOCIATE-RJ (with `result`) or A-ABORT, in the standard's words.
 type DICOMFault struct {
-	// Step How far it came: name resolution, TCP, TLS, negotiation of the association, C-ECHO, C-FIND or C-MOVE.
+	// Step The step that failed: name resolution, TCP, TLS, association negotiation, C-ECHO, C-FIND or C-MOVE.
 	Step DICOMFaultStep `json:"step"`
 
 	// Status DIMSE status as four hex digits.
@@ -549,77 +549,78 @@ type DICOMFault struct {
 	// Meaning The standard's meaning of `status`.
 	Meaning *string `json:"meaning,omitempty"`
 
-	// Result Of a rejection, `rejected-permanent` or `rejected-transient`, which may be tried again.
+	// Result Result of a rejection: `rejected-permanent`, or `rejected-transient` if a retry can succeed.
 	//
 	// Example: rejected-permanent
 	Result *string `json:"result,omitempty"`
 
-	// Source Who rejected or aborted, in the standard's words: `service-user` is the application, `service-provider` the
-	// DICOM protocol layer below it.
+	// Source Source of the rejection or abort, in the standard's words: `service-user` is the application,
+	// `service-provider` the DICOM protocol layer below it.
 	//
 	//
 	// Example: service-user
 	Source *string `json:"source,omitempty"`
 
-	// Reason Why it did.
+	// Reason Reason of the rejection or abort.
 	//
 	// Example: called-AE-title-not-recognized
 	Reason *string `json:"reason,omitempty"`
 }
 
-// DICOMFaultStep How far it came: name resolution, TCP, TLS, negotiation of the association, C-ECHO, C-FIND or C-MOVE.
+// DICOMFaultStep The step that failed: name resolution, TCP, TLS, association negotiation, C-ECHO, C-FIND or C-MOVE.
 type DICOMFaultStep string
 
-// EchoContext The answer to the presentation context that was proposed for a service.
+// EchoContext Answer to the presentation context that was proposed for a service.
 type EchoContext struct {
-	// Service What `/echo`, `/q` and `/qr` need, in this order.
+	// Service The service that `/echo`, `/q` and `/qr` need, in this order.
 	Service EchoContextService `json:"service"`
 
-	// AbstractSyntax The SOP class that was proposed: the service as a UID.
+	// AbstractSyntax UID of the SOP class that was proposed.
 	AbstractSyntax string `json:"abstract_syntax"`
 
-	// TransferSyntax The encoding of data sets that the PACS chose, as a UID; empty unless accepted.
+	// TransferSyntax UID of the transfer syntax that the PACS accepted; empty if it did not accept the context.
 	TransferSyntax string `json:"transfer_syntax"`
 
-	// Result The standard's word: `acceptance`, `user-rejection`, `no-reason`, `abstract-syntax-not-supported`,
-	// `transfer-syntaxes-not-supported`, or `result` and a number that the standard does not know.
+	// Result Result in the standard's words: `acceptance`, `user-rejection`, `no-reason`,
+	// `abstract-syntax-not-supported`, `transfer-syntaxes-not-supported`, or `result` and a number that the
+	// standard does not define.
 	Result string `json:"result"`
 }
 
-// EchoContextService What `/echo`, `/q` and `/qr` need, in this order.
+// EchoContextService The service that `/echo`, `/q` and `/qr` need, in this order.
 type EchoContextService string
 
-// EchoRequest A PACS and the name under which to call it.
+// EchoRequest PACS and the AE titles for the association.
 type EchoRequest struct {
-	// CFindAETitle Calling AE title: the name under which the gateway comes, for the whole association, C-MOVE included. The
-	// PACS decides by it whom it lets in and what they may do, so it must mostly be configured there. Written
-	// as the called AE title.
+	// CFindAETitle Calling AE title: the name under which the gateway opens the association, for C-FIND and C-MOVE. The PACS
+	// decides by it who may connect and what they may do, so it usually has to be configured there. Same format as
+	// the called AE title.
 	//
 	//
 	// Example: GATEWAY
 	CFindAETitle CallingAETitle `json:"c_find_ae_title"`
 
-	// PACSAETitle Called AE title: the name of the PACS, as it is configured there; case counts. Printable ASCII without
-	// backslash, not only spaces (PS3.5, AE). Outer spaces carry no meaning.
+	// PACSAETitle Called AE title: the name of the PACS in its own configuration, case-sensitive. Printable ASCII without
+	// backslash, not only spaces (PS3.5, AE). Leading and trailing spaces are insignificant.
 	//
 	//
 	// Example: ORTHANCA
 	PACSAETitle CalledAETitle `json:"pacs_ae_title"`
 
-	// PACSIP Where the PACS is: IPv4 address, IPv6 address (no brackets, no zone) or host name; no scheme, no port. It
-	// is seen from the gateway, so in a container 127.0.0.1 is the container itself.
+	// PACSIP Address of the PACS: IPv4 address, IPv6 address (without brackets or zone) or host name, without scheme or
+	// port. The gateway resolves it: in a container, 127.0.0.1 is the container itself.
 	//
 	//
 	// Example: 127.0.0.1
 	PACSIP PACSHost `json:"pacs_ip"`
 
-	// PACSPort TCP port at which the PACS takes DICOM associations; often 104, 11112 or 4242, with TLS 2762.
+	// PACSPort TCP port on which the PACS accepts DICOM associations; often 104, 11112 or 4242, with TLS 2762.
 	//
 	// Example: 4242
 	PACSPort PACSPort `json:"pacs_port"`
 
-	// PACSTLS Speak DICOM over TLS to the PACS, with the gateway's own certificates and authorities (DICOM_TLS_…
-	// settings). The port is mostly another one then.
+	// PACSTLS Connect to the PACS with DICOM over TLS, using the certificates and authorities of the gateway (DICOM_TLS_…
+	// settings). The PACS usually has another port for it.
 	//
 	//
 	// Example: false
@@ -628,110 +629,111 @@ type EchoRequest struct {
 
 // EchoResponse Every step passed.
 type EchoResponse struct {
-	// Operation The DICOM service that was asked.
+	// Operation DICOM service of the operation.
 	Operation EchoResponseOperation `json:"operation"`
 
-	// Status Always `ok`: a check that failed is a problem.
+	// Status Always `ok`: a test that fails is a problem.
 	Status EchoResponseStatus `json:"status"`
 
-	// Steps In the order in which they were taken.
+	// Steps The steps in order.
 	Steps []EchoStep `json:"steps"`
 }
 
-// EchoResponseOperation The DICOM service that was asked.
+// EchoResponseOperation DICOM service of the operation.
 type EchoResponseOperation string
 
-// EchoResponseStatus Always `ok`: a check that failed is a problem.
+// EchoResponseStatus Always `ok`: a test that fails is a problem.
 type EchoResponseStatus string
 
-// EchoStep One step on the way to the PACS, with what was learnt at it.
+// EchoStep Outcome of one step of the connection test.
 type EchoStep struct {
-	// Step Which step.
+	// Step Name of the step.
 	Step EchoStepStep `json:"step"`
 
-	// Status `failed` is the last step; `skipped` is `tls` without `pacs_tls`.
+	// Status `failed` is always the last step; `skipped` is `tls` without `pacs_tls`.
 	Status EchoStepStatus `json:"status"`
 
-	// DurationMs Milliseconds that it took.
+	// DurationMs Duration in milliseconds.
 	DurationMs float64 `json:"duration_ms"`
 
-	// Hint What to check, in plain words: always of the step that failed, and of `associate` where C-ECHO is
-	// accepted without C-FIND or C-MOVE.
+	// Hint What to check, in plain words. Present for the step that failed, and for `associate` if the PACS accepts
+	// C-ECHO without C-FIND or C-MOVE.
 	Hint *string `json:"hint,omitempty"`
 
-	// Addresses Of `resolve`: the addresses of the host, in the order in which they are tried.
+	// Addresses For `resolve`: the addresses of the host, in the order in which they are tried.
 	//
 	// Example: ["192.0.2.10"]
 	Addresses []string `json:"addresses,omitempty"`
 
-	// Address Of `connect`: address and port.
+	// Address For `connect`: address and port.
 	Address *string `json:"address,omitempty"`
 
-	// TLSVersion Of `tls`.
+	// TLSVersion For `tls`: the TLS version.
 	//
 	// Example: TLS 1.3
 	TLSVersion *string `json:"tls_version,omitempty"`
 
-	// CipherSuite Of `tls`.
+	// CipherSuite For `tls`: the cipher suite.
 	//
 	// Example: TLS_AES_128_GCM_SHA256
 	CipherSuite *string `json:"cipher_suite,omitempty"`
 
-	// CertificateSubject Of the PACS's certificate, made printable.
+	// CertificateSubject For `tls`: the subject of the PACS's certificate, with unprintable characters replaced.
 	CertificateSubject *string `json:"certificate_subject,omitempty"`
 
-	// CertificateIssuer Of the PACS's certificate, made printable.
+	// CertificateIssuer For `tls`: the issuer of the PACS's certificate, with unprintable characters replaced.
 	CertificateIssuer *string `json:"certificate_issuer,omitempty"`
 
-	// CertificateExpiry When the PACS's certificate expires, or did.
+	// CertificateExpiry For `tls`: when the PACS's certificate expires or expired.
 	CertificateExpiry *time.Time `json:"certificate_expiry,omitempty"`
 
-	// ImplementationClassUID Of `associate`: which DICOM software the PACS is, as a UID; empty where it did not tell.
+	// ImplementationClassUID For `associate`: the UID of the PACS's DICOM implementation; empty if the PACS did not send it.
 	ImplementationClassUID *string `json:"implementation_class_uid,omitempty"`
 
-	// ImplementationVersionName Of `associate`: the same for people; empty where the PACS did not tell.
+	// ImplementationVersionName For `associate`: the version name of the PACS's DICOM implementation; empty if the PACS did not send it.
+	//
 	//
 	// Example: OFFIS_DCMTK_367
 	ImplementationVersionName *string `json:"implementation_version_name,omitempty"`
 
-	// MaxPduLength Of `associate`: the longest PDU that the PACS takes, in bytes; 0 is no limit.
+	// MaxPduLength For `associate`: the maximum PDU length that the PACS accepts, in bytes; 0 is no limit.
 	//
 	// Example: 16384
 	MaxPduLength *int `json:"max_pdu_length,omitempty"`
 
-	// Contexts Of `associate`: the answers for C-ECHO, C-FIND and C-MOVE.
+	// Contexts For `associate`: the answers for C-ECHO, C-FIND and C-MOVE.
 	Contexts []EchoContext `json:"contexts,omitempty"`
 }
 
-// EchoStepStep Which step.
+// EchoStepStep Name of the step.
 type EchoStepStep string
 
-// EchoStepStatus `failed` is the last step; `skipped` is `tls` without `pacs_tls`.
+// EchoStepStatus `failed` is always the last step; `skipped` is `tls` without `pacs_tls`.
 type EchoStepStatus string
 
-// Fault One thing that is wrong with the request.
+// Fault One fault of the request.
 type Fault struct {
-	// Pointer JSON Pointer (RFC 6901) to the field; empty for the body as a whole.
+	// Pointer JSON Pointer (RFC 6901) to the field; empty for the whole body.
 	//
 	// Example: /patient_id
 	Pointer string `json:"pointer"`
 
-	// Detail The rule, never the submitted value.
+	// Detail The rule that was violated, never the submitted value.
 	//
 	// Example: is required
 	Detail string `json:"detail"`
 }
 
-// Health The process runs.
+// Health The process is running.
 type Health struct {
-	// Status There is no other.
+	// Status Always `ok`.
 	Status HealthStatus `json:"status"`
 }
 
-// HealthStatus There is no other.
+// HealthStatus Always `ok`.
 type HealthStatus string
 
-// MatchedEvent Data of the event `matched`: what will be moved. The fields are those of the answer.
+// MatchedEvent Data of the event `matched`: the studies to move. The fields are those of RetrieveResponse.
 type MatchedEvent struct {
 	Operation MatchedEventOperation `json:"operation"`
 
@@ -740,7 +742,7 @@ type MatchedEvent struct {
 	// Example: 1
 	TotalCount int `json:"total_count"`
 
-	// PatientID The Patient ID that was asked for.
+	// PatientID Patient ID of the request.
 	//
 	// Example: 1112223333
 	PatientID string `json:"patient_id"`
@@ -748,67 +750,67 @@ type MatchedEvent struct {
 	// StudyDetails The studies that matched, in the order in which they will be moved.
 	StudyDetails []Study `json:"study_details"`
 
-	// Warnings Those of the query; `result` may have more.
+	// Warnings Warnings of the query; `result` may have more.
 	Warnings []Warning `json:"warnings"`
 }
 
 // MatchedEventOperation defines model for MatchedEvent.Operation.
 type MatchedEventOperation string
 
-// MaxResults At most this many studies, the most recent ones, of those that match all other filters.
+// MaxResults At most this many studies: the most recent ones that match all other filters.
 //
 // Example: 10
 type MaxResults = int
 
-// MaxYearsOld Drops studies older than this many years, by date. A study without a readable date is dropped too.
+// MaxYearsOld Drops studies older than this many years, by date. Studies without a readable date are dropped too.
 //
 // Example: 5
 type MaxYearsOld = int
 
-// Modalities Only studies with at least one of these modalities; a study has those of all its series. Empty is no
-// restriction.
+// Modalities Only studies with at least one of these modalities. The modalities of a study are those of all its series. An
+// empty list is no restriction.
 //
 // Example: ["CT","MR"]
 type Modalities = []Modality
 
-// Modality The kind of machine or document, as DICOM writes it, a code string: for example CT, MR, US, CR, DX, MG, NM,
-// PT, XA, SR. Upper case only.
+// Modality Kind of device or document as a DICOM code string, for example CT, MR, US, CR, DX, MG, NM, PT, XA, SR. Upper
+// case only.
 //
 // Example: CT
 type Modality = string
 
-// MoveDestination AE title to which the PACS sends the instances. C-MOVE has no room for an address: the PACS looks host and
-// port up in its own configuration, so it must know this title. Whether it does shows only in a C-MOVE.
-// Written as the called AE title.
+// MoveDestination AE title to which the PACS sends the instances. C-MOVE carries no address: the PACS looks up host and port in
+// its own configuration, so it must know this title. Only a C-MOVE shows whether it does. Same format as the
+// called AE title.
 //
 // Example: ORTHANCB
 type MoveDestination = string
 
-// PACSHost Where the PACS is: IPv4 address, IPv6 address (no brackets, no zone) or host name; no scheme, no port. It
-// is seen from the gateway, so in a container 127.0.0.1 is the container itself.
+// PACSHost Address of the PACS: IPv4 address, IPv6 address (without brackets or zone) or host name, without scheme or
+// port. The gateway resolves it: in a container, 127.0.0.1 is the container itself.
 //
 // Example: 127.0.0.1
 type PACSHost = string
 
-// PACSPort TCP port at which the PACS takes DICOM associations; often 104, 11112 or 4242, with TLS 2762.
+// PACSPort TCP port on which the PACS accepts DICOM associations; often 104, 11112 or 4242, with TLS 2762.
 //
 // Example: 4242
 type PACSPort = int
 
-// PACSTLS Speak DICOM over TLS to the PACS, with the gateway's own certificates and authorities (DICOM_TLS_…
-// settings). The port is mostly another one then.
+// PACSTLS Connect to the PACS with DICOM over TLS, using the certificates and authorities of the gateway (DICOM_TLS_…
+// settings). The PACS usually has another port for it.
 //
 // Example: false
 type PACSTLS = bool
 
-// PatientID Patient ID (0010,0020): the patient's number at that hospital, to be matched as a whole. A string, of
-// which leading zeros are a part. No wildcards, no backslash, no control characters, not only spaces. Outer
-// spaces carry no meaning. It is sent in ISO_IR 192.
+// PatientID Patient ID (0010,0020): the patient's number at that hospital, matched as a whole. Leading zeros count. No
+// wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant. It
+// is sent in ISO_IR 192.
 //
 // Example: 1112223333
 type PatientID = string
 
-// Problem Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// Problem Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
 // `/echo`, the `hint` of the last step.
 type Problem struct {
 	// Type The code as a URI.
@@ -816,97 +818,99 @@ type Problem struct {
 	// Example: urn:dicom-qr-gateway:problem:invalid_request
 	Type string `json:"type"`
 
-	// Title The same for every problem of this code.
+	// Title Title of the code, always the same.
 	//
 	// Example: Invalid request
 	Title string `json:"title"`
 
-	// Status The HTTP status.
+	// Status HTTP status.
 	//
 	// Example: 400
 	Status int `json:"status"`
 
-	// Detail A sentence for people.
+	// Detail Sentence for people.
 	Detail string      `json:"detail"`
 	Code   ProblemCode `json:"code"`
 
-	// CorrelationID As in the header; in every problem but a 404. The log has more under it.
+	// CorrelationID The ID in the header X-Correlation-ID. Present in every problem except a 404. The log has details under
+	// it.
+	//
 	//
 	// Example: order-4711
 	CorrelationID *string `json:"correlation_id,omitempty"`
 
-	// Errors Of a 400: one entry for each field that is at fault; of more than 100, the first 100.
+	// Errors For a 400: one entry for each faulty field, at most the first 100.
 	Errors []Fault     `json:"errors,omitempty"`
 	DICOM  *DICOMFault `json:"dicom,omitempty"`
 
-	// Warnings Of a 404 where no study matched: what was dropped.
+	// Warnings For a 404 with the code `no_study_matched`: what was dropped.
 	Warnings []Warning `json:"warnings,omitempty"`
 
-	// Steps Of a 502 of /echo: the steps so far, of which the last one failed.
+	// Steps For a 502 of /echo: the steps up to the one that failed.
 	Steps []EchoStep `json:"steps,omitempty"`
 }
 
-// ProblemCode Stable and made for programs.
+// ProblemCode Stable identifier of a problem, for programs.
 //
 // | Code | Status | Meaning |
 // |---|---|---|
-// | `invalid_request` | 400 | the request is not what the contract says |
-// | `unauthorized` | 401 | a valid API key, client certificate or both are needed |
+// | `invalid_request` | 400 | the request does not conform to the contract |
+// | `unauthorized` | 401 | a valid API key, client certificate or both are required |
 // | `pacs_not_allowed` | 403 | the gateway may not connect to this PACS |
 // | `no_study_matched` | 404 | no study matched |
-// | `route_not_found` | 404 | there is no such route |
-// | `method_not_allowed` | 405 | the route has other methods |
-// | `payload_too_large` | 413 | the body is over 64 KiB |
+// | `route_not_found` | 404 | the route does not exist |
+// | `method_not_allowed` | 405 | the route does not support this method |
+// | `payload_too_large` | 413 | the body exceeds 64 KiB |
 // | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
-// | `too_many_requests` | 429 | the caller asks too often; this version never says so |
-// | `internal_error` | 500 | unexpected fault of the gateway |
-// | `audit_failed` | 500 | the operation ran and could not be recorded, so its result is withheld |
+// | `too_many_requests` | 429 | the caller sends too many requests; this version never returns it |
+// | `internal_error` | 500 | unexpected error of the gateway |
+// | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
 // | `name_resolution_failed` | 502 | the host name of the PACS has no address |
-// | `pacs_unreachable` | 502 | no connection to the PACS came about |
-// | `connection_timeout` | 502 | no connection within CONNECTION_TIMEOUT |
-// | `connection_lost` | 502 | the PACS closed the connection without a word |
+// | `pacs_unreachable` | 502 | could not connect to the PACS |
+// | `connection_timeout` | 502 | could not connect to the PACS within CONNECTION_TIMEOUT |
+// | `connection_lost` | 502 | the PACS closed the connection without releasing or aborting the association |
 // | `tls_failed` | 502 | the TLS handshake with the PACS failed |
 // | `tls_expected` | 502 | the PACS expects TLS |
-// | `not_a_dicom_peer` | 502 | what answers there does not speak DICOM |
+// | `not_a_dicom_peer` | 502 | the server at this host and port does not speak DICOM |
 // | `association_rejected` | 502 | the PACS rejected the association |
 // | `association_aborted` | 502 | the association was aborted |
-// | `association_released` | 502 | the PACS released the association in mid-operation |
+// | `association_released` | 502 | the PACS released the association during the operation |
 // | `association_timeout` | 502 | no answer to the association request within ACSE_TIMEOUT |
-// | `no_presentation_context` | 502 | the PACS does not offer this service to this caller |
+// | `no_presentation_context` | 502 | the PACS does not offer this service to this calling AE title |
 // | `echo_failed` | 502 | C-ECHO ended with a failure |
 // | `find_failed` | 502 | C-FIND ended with a failure |
 // | `dimse_timeout` | 502 | no response within DIMSE_TIMEOUT |
 // | `move_failed` | 502 | C-MOVE moved nothing |
 // | `move_destination_unknown` | 502 | the PACS does not know the move destination |
 // | `move_timeout` | 502 | no C-MOVE response within MOVE_TIMEOUT |
-// | `network_timeout` | 502 | the PACS went silent in mid-message, NETWORK_TIMEOUT |
+// | `network_timeout` | 502 | the PACS stopped sending in the middle of a message (NETWORK_TIMEOUT) |
 // | `too_many_matches` | 502 | the PACS sent more than MAX_MATCHES matches |
-// | `limit_exceeded` | 502 | the PACS sent more than the gateway takes |
-// | `protocol_error` | 502 | the PACS broke the DICOM protocol |
+// | `limit_exceeded` | 502 | the PACS sent more data than the gateway accepts |
+// | `protocol_error` | 502 | the PACS violated the DICOM protocol |
 // | `cancelled` | 502 | the operation was cancelled before anything was moved |
-// | `operation_timeout` | 502 | the operation took longer than OPERATION_TIMEOUT |
+// | `operation_timeout` | 502 | the operation exceeded OPERATION_TIMEOUT |
 // | `audit_unavailable` | 503 | the audit trail cannot be written; nothing was moved |
 // | `draining` | 503 | the gateway is shutting down |
 // | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT |
-// | `too_many_operations` | 503 | as many operations are running as MAX_OPERATIONS permits |
+// | `too_many_operations` | 503 | the number of running operations has reached MAX_OPERATIONS |
 type ProblemCode string
 
-// ProgressEvent Data of the event `progress`. Counters are null where the PACS sent none.
+// ProgressEvent Data of the event `progress`. Counters are null if the PACS sent none.
 type ProgressEvent struct {
 	// StudyInstanceUID The study that is being moved.
 	StudyInstanceUID string `json:"StudyInstanceUID"`
 
-	// StudyIndex Which of the studies, from 1.
+	// StudyIndex Number of this study, from 1.
 	//
 	// Example: 1
 	StudyIndex int `json:"study_index"`
 
-	// StudyCount How many studies there are.
+	// StudyCount Number of studies.
 	//
 	// Example: 3
 	StudyCount int `json:"study_count"`
 
-	// Remaining Instances of this study that are yet to come.
+	// Remaining Instances of this study that are still to be moved.
 	//
 	// Example: 2
 	Remaining *int `json:"remaining"`
@@ -916,96 +920,96 @@ type ProgressEvent struct {
 	// Example: 5
 	Completed *int `json:"completed"`
 
-	// Failed Instances of this study that have not arrived and will not.
+	// Failed Instances of this study that failed.
 	//
 	// Example: 0
 	Failed *int `json:"failed"`
 
-	// Warning Instances of this study that have arrived with a remark of the destination.
+	// Warning Instances of this study that have arrived with a warning of the destination.
 	//
 	// Example: 0
 	Warning *int `json:"warning"`
 
-	// CompletedTotal `completed` over all studies so far.
+	// CompletedTotal `completed` of all studies so far.
 	//
 	// Example: 12
 	CompletedTotal int `json:"completed_total"`
 
-	// FailedTotal `failed` over all studies so far.
+	// FailedTotal `failed` of all studies so far.
 	//
 	// Example: 0
 	FailedTotal int `json:"failed_total"`
 }
 
-// QueryRequest A PACS, a patient and filters. All filters must be met; those left out restrict nothing.
+// QueryRequest PACS, patient and filters. A study must match all filters; a filter that is left out restricts nothing.
 type QueryRequest struct {
-	// AccessionNumber Only the studies with this accession number, under which the examination was ordered, (0008,0050): no
-	// wildcards, no backslash, no control characters, not only spaces. Outer spaces carry no meaning.
+	// AccessionNumber Only studies with this accession number (0008,0050), the number under which the examination was ordered. No
+	// wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant.
 	//
 	//
 	// Example: ACC-1004
 	AccessionNumber *AccessionNumber `json:"accession_number,omitempty"`
 
-	// CFindAETitle Calling AE title: the name under which the gateway comes, for the whole association, C-MOVE included. The
-	// PACS decides by it whom it lets in and what they may do, so it must mostly be configured there. Written
-	// as the called AE title.
+	// CFindAETitle Calling AE title: the name under which the gateway opens the association, for C-FIND and C-MOVE. The PACS
+	// decides by it who may connect and what they may do, so it usually has to be configured there. Same format as
+	// the called AE title.
 	//
 	//
 	// Example: GATEWAY
 	CFindAETitle CallingAETitle `json:"c_find_ae_title"`
 
-	// MaxResults At most this many studies, the most recent ones, of those that match all other filters.
+	// MaxResults At most this many studies: the most recent ones that match all other filters.
 	//
 	// Example: 10
 	MaxResults *MaxResults `json:"max_results,omitempty"`
 
-	// MaxYearsOld Drops studies older than this many years, by date. A study without a readable date is dropped too.
+	// MaxYearsOld Drops studies older than this many years, by date. Studies without a readable date are dropped too.
 	//
 	// Example: 5
 	MaxYearsOld *MaxYearsOld `json:"max_years_old,omitempty"`
 
-	// Modalities Only studies with at least one of these modalities; a study has those of all its series. Empty is no
-	// restriction.
+	// Modalities Only studies with at least one of these modalities. The modalities of a study are those of all its series. An
+	// empty list is no restriction.
 	//
 	//
 	// Example: ["CT","MR"]
 	Modalities *Modalities `json:"modalities,omitempty"`
 
-	// PACSAETitle Called AE title: the name of the PACS, as it is configured there; case counts. Printable ASCII without
-	// backslash, not only spaces (PS3.5, AE). Outer spaces carry no meaning.
+	// PACSAETitle Called AE title: the name of the PACS in its own configuration, case-sensitive. Printable ASCII without
+	// backslash, not only spaces (PS3.5, AE). Leading and trailing spaces are insignificant.
 	//
 	//
 	// Example: ORTHANCA
 	PACSAETitle CalledAETitle `json:"pacs_ae_title"`
 
-	// PACSIP Where the PACS is: IPv4 address, IPv6 address (no brackets, no zone) or host name; no scheme, no port. It
-	// is seen from the gateway, so in a container 127.0.0.1 is the container itself.
+	// PACSIP Address of the PACS: IPv4 address, IPv6 address (without brackets or zone) or host name, without scheme or
+	// port. The gateway resolves it: in a container, 127.0.0.1 is the container itself.
 	//
 	//
 	// Example: 127.0.0.1
 	PACSIP PACSHost `json:"pacs_ip"`
 
-	// PACSPort TCP port at which the PACS takes DICOM associations; often 104, 11112 or 4242, with TLS 2762.
+	// PACSPort TCP port on which the PACS accepts DICOM associations; often 104, 11112 or 4242, with TLS 2762.
 	//
 	// Example: 4242
 	PACSPort PACSPort `json:"pacs_port"`
 
-	// PACSTLS Speak DICOM over TLS to the PACS, with the gateway's own certificates and authorities (DICOM_TLS_…
-	// settings). The port is mostly another one then.
+	// PACSTLS Connect to the PACS with DICOM over TLS, using the certificates and authorities of the gateway (DICOM_TLS_…
+	// settings). The PACS usually has another port for it.
 	//
 	//
 	// Example: false
 	PACSTLS *PACSTLS `json:"pacs_tls,omitempty"`
 
-	// PatientID Patient ID (0010,0020): the patient's number at that hospital, to be matched as a whole. A string, of
-	// which leading zeros are a part. No wildcards, no backslash, no control characters, not only spaces. Outer
-	// spaces carry no meaning. It is sent in ISO_IR 192.
+	// PatientID Patient ID (0010,0020): the patient's number at that hospital, matched as a whole. Leading zeros count. No
+	// wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant. It
+	// is sent in ISO_IR 192.
 	//
 	//
 	// Example: 1112223333
 	PatientID PatientID `json:"patient_id"`
 
-	// StudyDateFrom Only studies of this day or later. A study without a readable date is dropped.
+	// StudyDateFrom Only studies of this day or later. Studies without a readable date are dropped.
 	//
 	// Example: 2024-01-31
 	StudyDateFrom *StudyDateFrom `json:"study_date_from,omitempty"`
@@ -1015,23 +1019,23 @@ type QueryRequest struct {
 	// Example: 2024-12-31
 	StudyDateTo *StudyDateTo `json:"study_date_to,omitempty"`
 
-	// StudyInstanceUIDs Only these studies, for example those that failed the last time. They must be studies of this patient. An
-	// empty list is refused, for a list that came out empty by mistake must not stand for every study.
+	// StudyInstanceUIDs Only these studies, for example those that failed last time. They must be studies of this patient. An empty
+	// list is refused, so that a list that is empty by mistake does not select every study.
 	//
 	//
 	// Example: ["2.25.271033796554027947730860844069689557838"]
 	StudyInstanceUIDs *StudyInstanceUIDs `json:"study_instance_uids,omitempty"`
 }
 
-// QueryResponse All studies that match. There is at least one; none is a 404.
+// QueryResponse All studies that match, at least one. If none matches, the response is a 404.
 type QueryResponse struct {
-	// Operation The DICOM service that was asked.
+	// Operation DICOM service of the operation.
 	Operation QueryResponseOperation `json:"operation"`
 
-	// Status Always `ok`: a query that failed is a problem.
+	// Status Always `ok`: a query that fails is a problem.
 	Status QueryResponseStatus `json:"status"`
 
-	// PatientID The Patient ID that was asked for.
+	// PatientID Patient ID of the request.
 	//
 	// Example: 1112223333
 	PatientID string `json:"patient_id"`
@@ -1039,34 +1043,34 @@ type QueryResponse struct {
 	// StudyDetails Newest first by date and time, studies without a date last.
 	StudyDetails []Study `json:"study_details"`
 
-	// Warnings Mostly empty.
+	// Warnings Usually empty.
 	Warnings []Warning `json:"warnings"`
 }
 
-// QueryResponseOperation The DICOM service that was asked.
+// QueryResponseOperation DICOM service of the operation.
 type QueryResponseOperation string
 
-// QueryResponseStatus Always `ok`: a query that failed is a problem.
+// QueryResponseStatus Always `ok`: a query that fails is a problem.
 type QueryResponseStatus string
 
-// Readiness The gateway takes new work.
+// Readiness The gateway accepts new operations.
 type Readiness struct {
-	// Status There is no other: not ready is a 503.
+	// Status Always `ready`: a gateway that is not ready returns a 503.
 	Status ReadinessStatus `json:"status"`
 }
 
-// ReadinessStatus There is no other: not ready is a 503.
+// ReadinessStatus Always `ready`: a gateway that is not ready returns a 503.
 type ReadinessStatus string
 
 // ResultEvent Data of the event `result`.
 type ResultEvent struct {
-	// Operation The DICOM service that was asked.
+	// Operation DICOM service of the operation.
 	Operation ResultEventOperation `json:"operation"`
 
 	// Status `ok` with 200, `partial` with 207.
 	Status ResultEventStatus `json:"status"`
 
-	// Message The outcome in a sentence.
+	// Message Outcome in one sentence.
 	//
 	// Example: The study was moved.
 	Message string `json:"message"`
@@ -1081,7 +1085,7 @@ type ResultEvent struct {
 	// Example: 1
 	TotalCount int `json:"total_count"`
 
-	// PatientID The Patient ID that was asked for.
+	// PatientID Patient ID of the request.
 	//
 	// Example: 1112223333
 	PatientID string `json:"patient_id"`
@@ -1089,26 +1093,26 @@ type ResultEvent struct {
 	// StudyDetails The studies that matched, in the order in which they were moved.
 	StudyDetails []Study `json:"study_details"`
 
-	// Warnings Mostly empty.
+	// Warnings Usually empty.
 	Warnings []Warning `json:"warnings"`
 
-	// Retrievals What became of each study, in the order of `study_details`.
+	// Retrievals Outcome of each study, in the order of `study_details`.
 	Retrievals []Retrieval `json:"retrievals"`
 
-	// HTTPStatus The status that the plain answer has.
+	// HTTPStatus HTTP status of the same response without a stream.
 	HTTPStatus ResultEventHTTPStatus `json:"http_status"`
 }
 
-// ResultEventOperation The DICOM service that was asked.
+// ResultEventOperation DICOM service of the operation.
 type ResultEventOperation string
 
 // ResultEventStatus `ok` with 200, `partial` with 207.
 type ResultEventStatus string
 
-// ResultEventHTTPStatus The status that the plain answer has.
+// ResultEventHTTPStatus HTTP status of the same response without a stream.
 type ResultEventHTTPStatus int
 
-// Retrieval The outcome of one study's C-MOVE.
+// Retrieval Outcome of the C-MOVE of one study.
 type Retrieval struct {
 	// StudyInstanceUID The study, one of `study_details`.
 	//
@@ -1117,42 +1121,42 @@ type Retrieval struct {
 
 	// Status | Status | Meaning |
 	// |---|---|
-	// | `ok` | every instance arrived, as far as the PACS tells |
+	// | `ok` | every instance arrived, as far as the PACS reports |
 	// | `partial` | some instances arrived, others did not |
-	// | `failed` | the PACS failed it, or went away; `completed` tells how far it came |
-	// | `cancelled` | the PACS stopped it: the caller left, the time was up, or somebody else told it to |
-	// | `not_attempted` | the C-MOVE of this study was never sent |
+	// | `failed` | the PACS reported a failure, or the association was lost; `completed` has the last count |
+	// | `cancelled` | the PACS ended the C-MOVE as cancelled: the caller disconnected, a time limit expired or somebody else cancelled it |
+	// | `not_attempted` | the C-MOVE of this study was not sent |
 	//
-	// A final 0000 with failed sub-operations, counted or named, is not `ok`, and one that reports zero
-	// completed is `failed`, unless instances arrived with a warning; success without counters is `ok` on
-	// the PACS's word.
+	// A final status 0000 with failed sub-operations, counted or listed, is not `ok`. One that reports zero
+	// completed sub-operations is `failed`, unless instances arrived with a warning. Success without counters is
+	// `ok`, because the PACS says so.
 	Status RetrievalStatus `json:"status"`
 
-	// DICOMStatus Final DIMSE status of the C-MOVE as four hex digits: 0000 is success, B000 says that some sub-operations
-	// failed, A… and C… are failures, FE00 is cancelled. Empty where no final response came.
+	// DICOMStatus Final DIMSE status of the C-MOVE as four hex digits: 0000 is success, B000 means that some sub-operations
+	// failed, A… and C… are failures, FE00 is cancelled. Empty if no final response arrived.
 	//
 	//
 	// Example: 0000
 	DICOMStatus string `json:"dicom_status"`
 
-	// Completed Instances that arrived (completed sub-operations); null where the PACS sent no counter.
+	// Completed Instances that arrived (completed sub-operations); null if the PACS sent no counter.
 	//
 	// Example: 7
 	Completed *int `json:"completed"`
 
-	// Failed Instances that did not arrive (failed sub-operations); null where the PACS sent no counter.
+	// Failed Instances that did not arrive (failed sub-operations); null if the PACS sent no counter.
 	//
 	// Example: 0
 	Failed *int `json:"failed"`
 
-	// Warning Instances that arrived, with a remark of the destination (sub-operations that ended with a warning); null
-	// where the PACS sent no counter.
+	// Warning Instances that arrived with a warning of the destination (warning sub-operations); null if the PACS sent
+	// no counter.
 	//
 	//
 	// Example: 0
 	Warning *int `json:"warning"`
 
-	// FailedSOPInstanceUIDs The SOP Instance UIDs of the instances that the PACS named as failed; it need not name any.
+	// FailedSOPInstanceUIDs SOP Instance UIDs that the PACS listed as failed. A PACS may list none.
 	//
 	// Example: []
 	FailedSOPInstanceUIDs []string `json:"failed_sop_instance_uids"`
@@ -1160,94 +1164,94 @@ type Retrieval struct {
 
 // RetrievalStatus | Status | Meaning |
 // |---|---|
-// | `ok` | every instance arrived, as far as the PACS tells |
+// | `ok` | every instance arrived, as far as the PACS reports |
 // | `partial` | some instances arrived, others did not |
-// | `failed` | the PACS failed it, or went away; `completed` tells how far it came |
-// | `cancelled` | the PACS stopped it: the caller left, the time was up, or somebody else told it to |
-// | `not_attempted` | the C-MOVE of this study was never sent |
+// | `failed` | the PACS reported a failure, or the association was lost; `completed` has the last count |
+// | `cancelled` | the PACS ended the C-MOVE as cancelled: the caller disconnected, a time limit expired or somebody else cancelled it |
+// | `not_attempted` | the C-MOVE of this study was not sent |
 //
-// A final 0000 with failed sub-operations, counted or named, is not `ok`, and one that reports zero
-// completed is `failed`, unless instances arrived with a warning; success without counters is `ok` on
-// the PACS's word.
+// A final status 0000 with failed sub-operations, counted or listed, is not `ok`. One that reports zero
+// completed sub-operations is `failed`, unless instances arrived with a warning. Success without counters is
+// `ok`, because the PACS says so.
 type RetrievalStatus string
 
-// RetrieveRequest A QueryRequest and the AE title to which what matches is moved.
+// RetrieveRequest QueryRequest and the AE title to which the matching studies are moved.
 type RetrieveRequest struct {
-	// AccessionNumber Only the studies with this accession number, under which the examination was ordered, (0008,0050): no
-	// wildcards, no backslash, no control characters, not only spaces. Outer spaces carry no meaning.
+	// AccessionNumber Only studies with this accession number (0008,0050), the number under which the examination was ordered. No
+	// wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant.
 	//
 	//
 	// Example: ACC-1004
 	AccessionNumber *AccessionNumber `json:"accession_number,omitempty"`
 
-	// CFindAETitle Calling AE title: the name under which the gateway comes, for the whole association, C-MOVE included. The
-	// PACS decides by it whom it lets in and what they may do, so it must mostly be configured there. Written
-	// as the called AE title.
+	// CFindAETitle Calling AE title: the name under which the gateway opens the association, for C-FIND and C-MOVE. The PACS
+	// decides by it who may connect and what they may do, so it usually has to be configured there. Same format as
+	// the called AE title.
 	//
 	//
 	// Example: GATEWAY
 	CFindAETitle CallingAETitle `json:"c_find_ae_title"`
 
-	// CMoveAETitle AE title to which the PACS sends the instances. C-MOVE has no room for an address: the PACS looks host and
-	// port up in its own configuration, so it must know this title. Whether it does shows only in a C-MOVE.
-	// Written as the called AE title.
+	// CMoveAETitle AE title to which the PACS sends the instances. C-MOVE carries no address: the PACS looks up host and port in
+	// its own configuration, so it must know this title. Only a C-MOVE shows whether it does. Same format as the
+	// called AE title.
 	//
 	//
 	// Example: ORTHANCB
 	CMoveAETitle MoveDestination `json:"c_move_ae_title"`
 
-	// MaxResults At most this many studies, the most recent ones, of those that match all other filters.
+	// MaxResults At most this many studies: the most recent ones that match all other filters.
 	//
 	// Example: 10
 	MaxResults *MaxResults `json:"max_results,omitempty"`
 
-	// MaxYearsOld Drops studies older than this many years, by date. A study without a readable date is dropped too.
+	// MaxYearsOld Drops studies older than this many years, by date. Studies without a readable date are dropped too.
 	//
 	// Example: 5
 	MaxYearsOld *MaxYearsOld `json:"max_years_old,omitempty"`
 
-	// Modalities Only studies with at least one of these modalities; a study has those of all its series. Empty is no
-	// restriction.
+	// Modalities Only studies with at least one of these modalities. The modalities of a study are those of all its series. An
+	// empty list is no restriction.
 	//
 	//
 	// Example: ["CT","MR"]
 	Modalities *Modalities `json:"modalities,omitempty"`
 
-	// PACSAETitle Called AE title: the name of the PACS, as it is configured there; case counts. Printable ASCII without
-	// backslash, not only spaces (PS3.5, AE). Outer spaces carry no meaning.
+	// PACSAETitle Called AE title: the name of the PACS in its own configuration, case-sensitive. Printable ASCII without
+	// backslash, not only spaces (PS3.5, AE). Leading and trailing spaces are insignificant.
 	//
 	//
 	// Example: ORTHANCA
 	PACSAETitle CalledAETitle `json:"pacs_ae_title"`
 
-	// PACSIP Where the PACS is: IPv4 address, IPv6 address (no brackets, no zone) or host name; no scheme, no port. It
-	// is seen from the gateway, so in a container 127.0.0.1 is the container itself.
+	// PACSIP Address of the PACS: IPv4 address, IPv6 address (without brackets or zone) or host name, without scheme or
+	// port. The gateway resolves it: in a container, 127.0.0.1 is the container itself.
 	//
 	//
 	// Example: 127.0.0.1
 	PACSIP PACSHost `json:"pacs_ip"`
 
-	// PACSPort TCP port at which the PACS takes DICOM associations; often 104, 11112 or 4242, with TLS 2762.
+	// PACSPort TCP port on which the PACS accepts DICOM associations; often 104, 11112 or 4242, with TLS 2762.
 	//
 	// Example: 4242
 	PACSPort PACSPort `json:"pacs_port"`
 
-	// PACSTLS Speak DICOM over TLS to the PACS, with the gateway's own certificates and authorities (DICOM_TLS_…
-	// settings). The port is mostly another one then.
+	// PACSTLS Connect to the PACS with DICOM over TLS, using the certificates and authorities of the gateway (DICOM_TLS_…
+	// settings). The PACS usually has another port for it.
 	//
 	//
 	// Example: false
 	PACSTLS *PACSTLS `json:"pacs_tls,omitempty"`
 
-	// PatientID Patient ID (0010,0020): the patient's number at that hospital, to be matched as a whole. A string, of
-	// which leading zeros are a part. No wildcards, no backslash, no control characters, not only spaces. Outer
-	// spaces carry no meaning. It is sent in ISO_IR 192.
+	// PatientID Patient ID (0010,0020): the patient's number at that hospital, matched as a whole. Leading zeros count. No
+	// wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant. It
+	// is sent in ISO_IR 192.
 	//
 	//
 	// Example: 1112223333
 	PatientID PatientID `json:"patient_id"`
 
-	// StudyDateFrom Only studies of this day or later. A study without a readable date is dropped.
+	// StudyDateFrom Only studies of this day or later. Studies without a readable date are dropped.
 	//
 	// Example: 2024-01-31
 	StudyDateFrom *StudyDateFrom `json:"study_date_from,omitempty"`
@@ -1257,23 +1261,23 @@ type RetrieveRequest struct {
 	// Example: 2024-12-31
 	StudyDateTo *StudyDateTo `json:"study_date_to,omitempty"`
 
-	// StudyInstanceUIDs Only these studies, for example those that failed the last time. They must be studies of this patient. An
-	// empty list is refused, for a list that came out empty by mistake must not stand for every study.
+	// StudyInstanceUIDs Only these studies, for example those that failed last time. They must be studies of this patient. An empty
+	// list is refused, so that a list that is empty by mistake does not select every study.
 	//
 	//
 	// Example: ["2.25.271033796554027947730860844069689557838"]
 	StudyInstanceUIDs *StudyInstanceUIDs `json:"study_instance_uids,omitempty"`
 }
 
-// RetrieveResponse What was moved and what was not. Something was; nothing at all is a problem.
+// RetrieveResponse What was moved and what was not. If nothing was moved, the response is a problem.
 type RetrieveResponse struct {
-	// Operation The DICOM service that was asked.
+	// Operation DICOM service of the operation.
 	Operation RetrieveResponseOperation `json:"operation"`
 
 	// Status `ok` with 200, `partial` with 207.
 	Status RetrieveResponseStatus `json:"status"`
 
-	// Message The outcome in a sentence.
+	// Message Outcome in one sentence.
 	//
 	// Example: The study was moved.
 	Message string `json:"message"`
@@ -1288,7 +1292,7 @@ type RetrieveResponse struct {
 	// Example: 1
 	TotalCount int `json:"total_count"`
 
-	// PatientID The Patient ID that was asked for.
+	// PatientID Patient ID of the request.
 	//
 	// Example: 1112223333
 	PatientID string `json:"patient_id"`
@@ -1296,28 +1300,30 @@ type RetrieveResponse struct {
 	// StudyDetails The studies that matched, in the order in which they were moved.
 	StudyDetails []Study `json:"study_details"`
 
-	// Warnings Mostly empty.
+	// Warnings Usually empty.
 	Warnings []Warning `json:"warnings"`
 
-	// Retrievals What became of each study, in the order of `study_details`.
+	// Retrievals Outcome of each study, in the order of `study_details`.
 	Retrievals []Retrieval `json:"retrievals"`
 }
 
-// RetrieveResponseOperation The DICOM service that was asked.
+// RetrieveResponseOperation DICOM service of the operation.
 type RetrieveResponseOperation string
 
 // RetrieveResponseStatus `ok` with 200, `partial` with 207.
 type RetrieveResponseStatus string
 
-// Study One study in the words of DICOM. Dates and times are as DICOM writes them (`20240101`, `120000`), text
-// is UTF-8. What the PACS did not tell is an empty string or an empty array, never absent.
+// Study One study with its DICOM attributes. Dates and times have the DICOM format (`20240101`, `120000`), text is
+// UTF-8. A value that the PACS did not return is an empty string or an empty array, never absent.
 type Study struct {
-	// PatientName (0010,0010), as DICOM writes names: family, given, middle name, prefix and suffix with `^` between them; up to three spellings (alphabetic, ideographic, phonetic) with `=` between them.
+	// PatientName (0010,0010) in the DICOM format: family name, given name, middle name, prefix and suffix separated by `^`;
+	// up to three representations (alphabetic, ideographic, phonetic) separated by `=`.
+	//
 	//
 	// Example: DOE^JOHN
 	PatientName string `json:"PatientName"`
 
-	// PatientID (0010,0020), the one that was asked for.
+	// PatientID (0010,0020), the Patient ID of the request.
 	//
 	// Example: 1112223333
 	PatientID string `json:"PatientID"`
@@ -1327,17 +1333,17 @@ type Study struct {
 	// Example: 19700101
 	DateOfBirth string `json:"DateOfBirth"`
 
-	// StudyInstanceUID (0020,000D), the study's name among machines; never empty.
+	// StudyInstanceUID (0020,000D), the unique identifier of the study; never empty.
 	//
 	// Example: 2.25.75748022655180156166817239146794627796
 	StudyInstanceUID string `json:"StudyInstanceUID"`
 
-	// StudyDescription (0008,1030), for people.
+	// StudyDescription (0008,1030), a description for people.
 	//
 	// Example: CT ABDOMEN
 	StudyDescription string `json:"StudyDescription"`
 
-	// ModalitiesInStudy (0008,0061), the modalities of all its series.
+	// ModalitiesInStudy (0008,0061), the modalities of all series of the study.
 	//
 	// Example: ["CT"]
 	ModalitiesInStudy []string `json:"ModalitiesInStudy"`
@@ -1347,7 +1353,7 @@ type Study struct {
 	// Example: 20251103
 	StudyDate string `json:"StudyDate"`
 
-	// StudyTime (0008,0030), HHMMSS at the hospital, mostly; may be shorter, or have a fraction.
+	// StudyTime (0008,0030), HHMMSS, usually in the hospital's time zone; may be shorter or have a fraction.
 	//
 	// Example: 091500
 	StudyTime string `json:"StudyTime"`
@@ -1357,23 +1363,23 @@ type Study struct {
 	// Example: ACC-1007
 	AccessionNumber string `json:"AccessionNumber"`
 
-	// ReferringPhysicianName (0008,0090), who ordered it.
+	// ReferringPhysicianName (0008,0090), the physician who ordered the examination.
 	//
 	// Example: REF^MD
 	ReferringPhysicianName string `json:"ReferringPhysicianName"`
 
-	// PerformingPhysicianName (0008,1050), who performed it.
+	// PerformingPhysicianName (0008,1050), the physician who performed the examination.
 	//
 	// Example: PERF^MD
 	PerformingPhysicianName string `json:"PerformingPhysicianName"`
 
-	// InstitutionName (0008,0080), where.
+	// InstitutionName (0008,0080), the institution of the examination.
 	//
 	// Example: Hospital
 	InstitutionName string `json:"InstitutionName"`
 }
 
-// StudyDateFrom Only studies of this day or later. A study without a readable date is dropped.
+// StudyDateFrom Only studies of this day or later. Studies without a readable date are dropped.
 //
 // Example: 2024-01-31
 type StudyDateFrom = openapi_types.Date
@@ -1383,43 +1389,43 @@ type StudyDateFrom = openapi_types.Date
 // Example: 2024-12-31
 type StudyDateTo = openapi_types.Date
 
-// StudyInstanceUIDs Only these studies, for example those that failed the last time. They must be studies of this patient. An
-// empty list is refused, for a list that came out empty by mistake must not stand for every study.
+// StudyInstanceUIDs Only these studies, for example those that failed last time. They must be studies of this patient. An empty
+// list is refused, so that a list that is empty by mistake does not select every study.
 //
 // Example: ["2.25.271033796554027947730860844069689557838"]
 type StudyInstanceUIDs = []UID
 
-// UID A DICOM unique identifier: groups of digits with dots between them.
+// UID DICOM unique identifier: groups of digits separated by dots.
 //
 // Example: 2.25.75748022655180156166817239146794627796
 type UID = string
 
-// Version Which build of the gateway this is.
+// Version Build of the gateway.
 type Version struct {
-	// Version The release, or what git says of a build between two.
+	// Version The release, or the output of git describe for a build between releases.
 	//
 	// Example: v1.0.0
 	Version string `json:"version"`
 
-	// Commit Git commit; empty where unknown.
+	// Commit Git commit; empty if unknown.
 	Commit string `json:"commit"`
 
-	// BuildDate Of the commit; empty where unknown.
+	// BuildDate Date of the commit; empty if unknown.
 	//
 	// Example: 2024-01-31T12:00:00Z
 	BuildDate string `json:"build_date"`
 
-	// GoVersion The Go release that built it.
+	// GoVersion Go release that compiled it.
 	//
 	// Example: go1.26.0
 	GoVersion string `json:"go_version"`
 }
 
-// Warning What a careful reader should know of an answer.
+// Warning Remark on a response.
 type Warning struct {
 	Code WarningCode `json:"code"`
 
-	// Message A sentence for people, with a count and without patient data.
+	// Message Sentence for people, with a count and without patient data.
 	//
 	// Example: 2 matches of other patients were dropped
 	Message string `json:"message"`
@@ -1430,136 +1436,136 @@ type Warning struct {
 // | `other_patient_dropped` | the PACS returned studies of other patients; they were dropped |
 // | `no_study_instance_uid_dropped` | matches without a Study Instance UID were dropped |
 // | `optional_keys_unsupported` | the PACS does not support some optional keys (FF01) |
-// | `character_set_assumed` | text came without a character set; one was assumed |
-// | `character_set_unknown` | the PACS named a character set that is unknown |
-// | `text_undecodable` | text had bytes that its character set does not have; U+FFFD stands for them |
-// | `value_malformed` | a value was not what its value representation allows |
+// | `character_set_assumed` | text had no character set; one was assumed |
+// | `character_set_unknown` | the PACS named an unknown character set |
+// | `text_undecodable` | text had bytes that are invalid in its character set; U+FFFD replaces them |
+// | `value_malformed` | a value violated its value representation |
 // | `match_undecodable` | a match could not be read and is missing |
 // | `duplicates_merged` | the PACS returned a study more than once |
-// | `modalities_unknown` | the modalities of a study could not be learnt |
+// | `modalities_unknown` | the modalities of a study could not be determined |
 // | `undated_dropped` | a date filter dropped studies without a readable date |
-// | `accession_number_unknown` | the PACS did not tell the accession number of a study; it was dropped |
-// | `transfer_syntax_assumed` | a match was evidently in another transfer syntax than the negotiated one and was read so |
+// | `accession_number_unknown` | the PACS did not return the accession number of a study; it was dropped |
+// | `transfer_syntax_assumed` | a match was evidently encoded in a transfer syntax other than the negotiated one, and was read in that one |
 type WarningCode string
 
 // CorrelationID defines model for CorrelationID.
 type CorrelationID = string
 
-// DICOMFailed Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// DICOMFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
 // `/echo`, the `hint` of the last step.
 type DICOMFailed = Problem
 
-// Draining Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// Draining Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
 // `/echo`, the `hint` of the last step.
 type Draining = Problem
 
-// EchoFailed Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// EchoFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
 // `/echo`, the `hint` of the last step.
 type EchoFailed = Problem
 
-// Forbidden Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// Forbidden Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
 // `/echo`, the `hint` of the last step.
 type Forbidden = Problem
 
-// InternalError Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// InternalError Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
 // `/echo`, the `hint` of the last step.
 type InternalError = Problem
 
-// InvalidRequest Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// InvalidRequest Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
 // `/echo`, the `hint` of the last step.
 type InvalidRequest = Problem
 
-// MethodNotAllowed Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// MethodNotAllowed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
 // `/echo`, the `hint` of the last step.
 type MethodNotAllowed = Problem
 
-// NoStudyMatched Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// NoStudyMatched Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
 // `/echo`, the `hint` of the last step.
 type NoStudyMatched = Problem
 
-// OperationFault Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// OperationFault Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
 // `/echo`, the `hint` of the last step.
 type OperationFault = Problem
 
-// PayloadTooLarge Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// PayloadTooLarge Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
 // `/echo`, the `hint` of the last step.
 type PayloadTooLarge = Problem
 
-// QueryFailed Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// QueryFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
 // `/echo`, the `hint` of the last step.
 type QueryFailed = Problem
 
-// TooManyRequests Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// TooManyRequests Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
 // `/echo`, the `hint` of the last step.
 type TooManyRequests = Problem
 
-// Unauthorized Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// Unauthorized Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
 // `/echo`, the `hint` of the last step.
 type Unauthorized = Problem
 
-// Unavailable Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// Unavailable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
 // `/echo`, the `hint` of the last step.
 type Unavailable = Problem
 
-// UnsupportedMediaType Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+// UnsupportedMediaType Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
 // `/echo`, the `hint` of the last step.
 type UnsupportedMediaType = Problem
 
-// Echo A PACS and the name under which to call it.
+// Echo PACS and the AE titles for the association.
 type Echo = EchoRequest
 
-// Query A PACS, a patient and filters. All filters must be met; those left out restrict nothing.
+// Query PACS, patient and filters. A study must match all filters; a filter that is left out restricts nothing.
 type Query = QueryRequest
 
-// Retrieve A QueryRequest and the AE title to which what matches is moved.
+// Retrieve QueryRequest and the AE title to which the matching studies are moved.
 type Retrieve = RetrieveRequest
 
 // EchoParams defines parameters for Echo.
 type EchoParams struct {
-	// XCorrelationID The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
-	// characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
+	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // GetHealthParams defines parameters for GetHealth.
 type GetHealthParams struct {
-	// XCorrelationID The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
-	// characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
+	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // GetMetricsParams defines parameters for GetMetrics.
 type GetMetricsParams struct {
-	// XCorrelationID The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
-	// characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
+	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // QueryParams defines parameters for Query.
 type QueryParams struct {
-	// XCorrelationID The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
-	// characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
+	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // RetrieveParams defines parameters for Retrieve.
 type RetrieveParams struct {
-	// XCorrelationID The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
-	// characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
+	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // GetReadyParams defines parameters for GetReady.
 type GetReadyParams struct {
-	// XCorrelationID The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
-	// characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
+	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // GetVersionParams defines parameters for GetVersion.
 type GetVersionParams struct {
-	// XCorrelationID The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
-	// characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
+	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
@@ -1646,48 +1652,46 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
-	// EchoWithBody Check the way to a PACS step by step
+	// EchoWithBody Test the connection to a PACS step by step
 	//
-	// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
-	// concerned. It always opens an association of its own, whatever `ASSOCIATION_IDLE` keeps. Every step
-	// tells how long it took and what was learnt:
+	// Connects as `/q` and `/qr` do, up to a C-ECHO, without patient data. It always opens a new association, even
+	// if `ASSOCIATION_IDLE` keeps one open. Every step reports how long it took and what it found:
 	//
-	// | `step` | What | Learnt |
+	// | `step` | What | Found |
 	// |---|---|---|
-	// | `resolve` | the addresses of the host name | `addresses`, in the order in which they are tried |
+	// | `resolve` | addresses of the host name | `addresses`, in the order in which they are tried |
 	// | `connect` | TCP | `address` and port of the connection |
-	// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`: also of a certificate that is refused |
-	// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | what the PACS says of itself, and its answer for each service |
+	// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`, even if the certificate is refused |
+	// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | the implementation of the PACS, and its answer for each service |
 	// | `echo` | C-ECHO | |
 	//
-	// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. 200 says that every step passed. Else the
-	// answer is a 502 with the steps so far, of which the last one failed: its `hint` says in plain words
-	// what to check. Where C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`.
-	// Whether the PACS knows a move destination shows only in a C-MOVE.
+	// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. A 200 means that every step passed. Otherwise the
+	// response is a 502 with the steps up to the one that failed, and its `hint` says in plain words what to check.
+	// If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
+	// the PACS knows a move destination.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /echo (the `Echo` operationId).
 	EchoWithBody(ctx context.Context, params *EchoParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// Echo Check the way to a PACS step by step
+	// Echo Test the connection to a PACS step by step
 	//
-	// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
-	// concerned. It always opens an association of its own, whatever `ASSOCIATION_IDLE` keeps. Every step
-	// tells how long it took and what was learnt:
+	// Connects as `/q` and `/qr` do, up to a C-ECHO, without patient data. It always opens a new association, even
+	// if `ASSOCIATION_IDLE` keeps one open. Every step reports how long it took and what it found:
 	//
-	// | `step` | What | Learnt |
+	// | `step` | What | Found |
 	// |---|---|---|
-	// | `resolve` | the addresses of the host name | `addresses`, in the order in which they are tried |
+	// | `resolve` | addresses of the host name | `addresses`, in the order in which they are tried |
 	// | `connect` | TCP | `address` and port of the connection |
-	// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`: also of a certificate that is refused |
-	// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | what the PACS says of itself, and its answer for each service |
+	// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`, even if the certificate is refused |
+	// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | the implementation of the PACS, and its answer for each service |
 	// | `echo` | C-ECHO | |
 	//
-	// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. 200 says that every step passed. Else the
-	// answer is a 502 with the steps so far, of which the last one failed: its `hint` says in plain words
-	// what to check. Where C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`.
-	// Whether the PACS knows a move destination shows only in a C-MOVE.
+	// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. A 200 means that every step passed. Otherwise the
+	// response is a 502 with the steps up to the one that failed, and its `hint` says in plain words what to check.
+	// If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
+	// the PACS knows a move destination.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1696,26 +1700,27 @@ type ClientInterface interface {
 
 	// GetHealth Liveness
 	//
-	// Answers as long as the process can, whatever the PACS do; for the probe that restarts a container.
+	// Returns 200 while the process can answer, whatever the state of the PACS. Use it for the probe that restarts a
+	// container.
 	//
 	// Corresponds with GET /health (the `GetHealth` operationId).
 	GetHealth(ctx context.Context, params *GetHealthParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetMetrics Figures for Prometheus
+	// GetMetrics Metrics for Prometheus
 	//
-	// Requests, operations, associations and the queue, and the process itself, in the text format of Prometheus.
-	// Labels hold no patient data. The README lists the metrics.
+	// Metrics of requests, operations, associations, the queue and the process, in the Prometheus text format.
+	// Labels contain no patient data. The documentation lists the metrics.
 	//
 	// Corresponds with GET /metrics (the `GetMetrics` operationId).
 	GetMetrics(ctx context.Context, params *GetMetricsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// QueryWithBody Find the studies of one patient
 	//
-	// Asks the PACS which studies it has of the patient (C-FIND) and answers with those that match all filters:
-	// newest first, studies without a date last.
+	// Asks the PACS for the studies of the patient (C-FIND) and returns those that match all filters: newest first,
+	// studies without a date last.
 	//
-	// One association and, as a rule, one C-FIND at STUDY level. The filters are checked again on every
-	// match, whatever the PACS has applied.
+	// The query takes one association and, as a rule, one C-FIND at the STUDY level. The gateway checks every match
+	// against the filters again, because a PACS may ignore them.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1724,11 +1729,11 @@ type ClientInterface interface {
 
 	// Query Find the studies of one patient
 	//
-	// Asks the PACS which studies it has of the patient (C-FIND) and answers with those that match all filters:
-	// newest first, studies without a date last.
+	// Asks the PACS for the studies of the patient (C-FIND) and returns those that match all filters: newest first,
+	// studies without a date last.
 	//
-	// One association and, as a rule, one C-FIND at STUDY level. The filters are checked again on every
-	// match, whatever the PACS has applied.
+	// The query takes one association and, as a rule, one C-FIND at the STUDY level. The gateway checks every match
+	// against the filters again, because a PACS may ignore them.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1737,31 +1742,30 @@ type ClientInterface interface {
 
 	// RetrieveWithBody Find the studies of one patient and move them to a destination
 	//
-	// The same query, then one C-MOVE for each matching study, all on one association where the PACS
-	// accepts it. A fault in one study does not end the others. A caller that goes away, or shuts its
-	// sending side down, cancels the operation (C-CANCEL); what has arrived by then stays at the destination.
+	// Runs the query of `/q`, then one C-MOVE for each matching study, on the same association if the PACS accepts
+	// it. A failure of one study does not stop the others. If the caller disconnects, or closes its sending side,
+	// the operation is cancelled (C-CANCEL); instances that have arrived stay at the destination.
 	//
-	// | Answer | It means |
+	// | Status | Meaning |
 	// |---|---|
-	// | 200 | everything that matched was moved, as far as the PACS tells |
-	// | 207 | some of it was moved, not all: `retrievals` tells which |
+	// | 200 | everything that matched was moved, as far as the PACS reports |
+	// | 207 | some of it was moved, not all: see `retrievals` |
 	// | 404 | nothing matched, so there was nothing to move |
-	// | 502 | nothing was moved, or what matches could not be learnt |
+	// | 502 | nothing was moved, or the query failed |
 	//
-	// With `Accept: text/event-stream` the same operation is streamed as server-sent events, each with
-	// one line of JSON as its `data`:
+	// With `Accept: text/event-stream`, the response is a stream of server-sent events, each with one line of JSON
+	// as its `data`:
 	//
 	// | `event` | When | `data` |
 	// |---|---|---|
-	// | `matched` | the query is done, once | `MatchedEvent`: what will be moved |
+	// | `matched` | once, after the query | `MatchedEvent`: the studies to move |
 	// | `progress` | at each pending C-MOVE response | `ProgressEvent`: study, counters, totals so far |
-	// | `retrieved` | a study is done | `Retrieval` |
-	// | `result` | last, where something was moved | `ResultEvent`: the body of the plain answer and its `http_status` |
+	// | `retrieved` | after each study | `Retrieval` |
+	// | `result` | last, if something was moved | `ResultEvent`: the JSON response and its `http_status` |
 	// | `error` | last, instead of `result` | `Problem` |
 	//
-	// A comment line at least every 15 seconds keeps proxies from closing the stream. Whatever fails
-	// before `matched` is an ordinary HTTP error. A stream that ends without `result` or `error` was cut
-	// off and says nothing about the outcome.
+	// A comment line at least every 15 seconds keeps proxies from closing the stream. Failures before `matched` are
+	// ordinary HTTP errors. If a stream ends without `result` or `error`, it was cut off and the outcome is unknown.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1770,31 +1774,30 @@ type ClientInterface interface {
 
 	// Retrieve Find the studies of one patient and move them to a destination
 	//
-	// The same query, then one C-MOVE for each matching study, all on one association where the PACS
-	// accepts it. A fault in one study does not end the others. A caller that goes away, or shuts its
-	// sending side down, cancels the operation (C-CANCEL); what has arrived by then stays at the destination.
+	// Runs the query of `/q`, then one C-MOVE for each matching study, on the same association if the PACS accepts
+	// it. A failure of one study does not stop the others. If the caller disconnects, or closes its sending side,
+	// the operation is cancelled (C-CANCEL); instances that have arrived stay at the destination.
 	//
-	// | Answer | It means |
+	// | Status | Meaning |
 	// |---|---|
-	// | 200 | everything that matched was moved, as far as the PACS tells |
-	// | 207 | some of it was moved, not all: `retrievals` tells which |
+	// | 200 | everything that matched was moved, as far as the PACS reports |
+	// | 207 | some of it was moved, not all: see `retrievals` |
 	// | 404 | nothing matched, so there was nothing to move |
-	// | 502 | nothing was moved, or what matches could not be learnt |
+	// | 502 | nothing was moved, or the query failed |
 	//
-	// With `Accept: text/event-stream` the same operation is streamed as server-sent events, each with
-	// one line of JSON as its `data`:
+	// With `Accept: text/event-stream`, the response is a stream of server-sent events, each with one line of JSON
+	// as its `data`:
 	//
 	// | `event` | When | `data` |
 	// |---|---|---|
-	// | `matched` | the query is done, once | `MatchedEvent`: what will be moved |
+	// | `matched` | once, after the query | `MatchedEvent`: the studies to move |
 	// | `progress` | at each pending C-MOVE response | `ProgressEvent`: study, counters, totals so far |
-	// | `retrieved` | a study is done | `Retrieval` |
-	// | `result` | last, where something was moved | `ResultEvent`: the body of the plain answer and its `http_status` |
+	// | `retrieved` | after each study | `Retrieval` |
+	// | `result` | last, if something was moved | `ResultEvent`: the JSON response and its `http_status` |
 	// | `error` | last, instead of `result` | `Problem` |
 	//
-	// A comment line at least every 15 seconds keeps proxies from closing the stream. Whatever fails
-	// before `matched` is an ordinary HTTP error. A stream that ends without `result` or `error` was cut
-	// off and says nothing about the outcome.
+	// A comment line at least every 15 seconds keeps proxies from closing the stream. Failures before `matched` are
+	// ordinary HTTP errors. If a stream ends without `result` or `error`, it was cut off and the outcome is unknown.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1803,36 +1806,35 @@ type ClientInterface interface {
 
 	// GetReady Readiness
 	//
-	// Tells whether new work is taken; for the probe that decides whether a load balancer sends any. Only a gateway
-	// that is shutting down says no.
+	// Reports whether the gateway accepts new operations. Use it for the probe of a load balancer. Only a gateway
+	// that is shutting down is not ready.
 	//
 	// Corresponds with GET /ready (the `GetReady` operationId).
 	GetReady(ctx context.Context, params *GetReadyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetVersion What is running
+	// GetVersion Version of the gateway
 	//
 	// Corresponds with GET /version (the `GetVersion` operationId).
 	GetVersion(ctx context.Context, params *GetVersionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
-// EchoWithBody Check the way to a PACS step by step
+// EchoWithBody Test the connection to a PACS step by step
 //
-// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
-// concerned. It always opens an association of its own, whatever `ASSOCIATION_IDLE` keeps. Every step
-// tells how long it took and what was learnt:
+// Connects as `/q` and `/qr` do, up to a C-ECHO, without patient data. It always opens a new association, even
+// if `ASSOCIATION_IDLE` keeps one open. Every step reports how long it took and what it found:
 //
-// | `step` | What | Learnt |
+// | `step` | What | Found |
 // |---|---|---|
-// | `resolve` | the addresses of the host name | `addresses`, in the order in which they are tried |
+// | `resolve` | addresses of the host name | `addresses`, in the order in which they are tried |
 // | `connect` | TCP | `address` and port of the connection |
-// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`: also of a certificate that is refused |
-// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | what the PACS says of itself, and its answer for each service |
+// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`, even if the certificate is refused |
+// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | the implementation of the PACS, and its answer for each service |
 // | `echo` | C-ECHO | |
 //
-// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. 200 says that every step passed. Else the
-// answer is a 502 with the steps so far, of which the last one failed: its `hint` says in plain words
-// what to check. Where C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`.
-// Whether the PACS knows a move destination shows only in a C-MOVE.
+// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. A 200 means that every step passed. Otherwise the
+// response is a 502 with the steps up to the one that failed, and its `hint` says in plain words what to check.
+// If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
+// the PACS knows a move destination.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1849,24 +1851,23 @@ func (c *Client) EchoWithBody(ctx context.Context, params *EchoParams, contentTy
 	return c.Client.Do(req)
 }
 
-// Echo Check the way to a PACS step by step
+// Echo Test the connection to a PACS step by step
 //
-// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
-// concerned. It always opens an association of its own, whatever `ASSOCIATION_IDLE` keeps. Every step
-// tells how long it took and what was learnt:
+// Connects as `/q` and `/qr` do, up to a C-ECHO, without patient data. It always opens a new association, even
+// if `ASSOCIATION_IDLE` keeps one open. Every step reports how long it took and what it found:
 //
-// | `step` | What | Learnt |
+// | `step` | What | Found |
 // |---|---|---|
-// | `resolve` | the addresses of the host name | `addresses`, in the order in which they are tried |
+// | `resolve` | addresses of the host name | `addresses`, in the order in which they are tried |
 // | `connect` | TCP | `address` and port of the connection |
-// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`: also of a certificate that is refused |
-// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | what the PACS says of itself, and its answer for each service |
+// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`, even if the certificate is refused |
+// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | the implementation of the PACS, and its answer for each service |
 // | `echo` | C-ECHO | |
 //
-// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. 200 says that every step passed. Else the
-// answer is a 502 with the steps so far, of which the last one failed: its `hint` says in plain words
-// what to check. Where C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`.
-// Whether the PACS knows a move destination shows only in a C-MOVE.
+// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. A 200 means that every step passed. Otherwise the
+// response is a 502 with the steps up to the one that failed, and its `hint` says in plain words what to check.
+// If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
+// the PACS knows a move destination.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1885,7 +1886,8 @@ func (c *Client) Echo(ctx context.Context, params *EchoParams, body EchoJSONRequ
 
 // GetHealth Liveness
 //
-// Answers as long as the process can, whatever the PACS do; for the probe that restarts a container.
+// Returns 200 while the process can answer, whatever the state of the PACS. Use it for the probe that restarts a
+// container.
 //
 // Corresponds with GET /health (the `GetHealth` operationId).
 func (c *Client) GetHealth(ctx context.Context, params *GetHealthParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1900,10 +1902,10 @@ func (c *Client) GetHealth(ctx context.Context, params *GetHealthParams, reqEdit
 	return c.Client.Do(req)
 }
 
-// GetMetrics Figures for Prometheus
+// GetMetrics Metrics for Prometheus
 //
-// Requests, operations, associations and the queue, and the process itself, in the text format of Prometheus.
-// Labels hold no patient data. The README lists the metrics.
+// Metrics of requests, operations, associations, the queue and the process, in the Prometheus text format.
+// Labels contain no patient data. The documentation lists the metrics.
 //
 // Corresponds with GET /metrics (the `GetMetrics` operationId).
 func (c *Client) GetMetrics(ctx context.Context, params *GetMetricsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1920,11 +1922,11 @@ func (c *Client) GetMetrics(ctx context.Context, params *GetMetricsParams, reqEd
 
 // QueryWithBody Find the studies of one patient
 //
-// Asks the PACS which studies it has of the patient (C-FIND) and answers with those that match all filters:
-// newest first, studies without a date last.
+// Asks the PACS for the studies of the patient (C-FIND) and returns those that match all filters: newest first,
+// studies without a date last.
 //
-// One association and, as a rule, one C-FIND at STUDY level. The filters are checked again on every
-// match, whatever the PACS has applied.
+// The query takes one association and, as a rule, one C-FIND at the STUDY level. The gateway checks every match
+// against the filters again, because a PACS may ignore them.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1943,11 +1945,11 @@ func (c *Client) QueryWithBody(ctx context.Context, params *QueryParams, content
 
 // Query Find the studies of one patient
 //
-// Asks the PACS which studies it has of the patient (C-FIND) and answers with those that match all filters:
-// newest first, studies without a date last.
+// Asks the PACS for the studies of the patient (C-FIND) and returns those that match all filters: newest first,
+// studies without a date last.
 //
-// One association and, as a rule, one C-FIND at STUDY level. The filters are checked again on every
-// match, whatever the PACS has applied.
+// The query takes one association and, as a rule, one C-FIND at the STUDY level. The gateway checks every match
+// against the filters again, because a PACS may ignore them.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1966,31 +1968,30 @@ func (c *Client) Query(ctx context.Context, params *QueryParams, body QueryJSONR
 
 // RetrieveWithBody Find the studies of one patient and move them to a destination
 //
-// The same query, then one C-MOVE for each matching study, all on one association where the PACS
-// accepts it. A fault in one study does not end the others. A caller that goes away, or shuts its
-// sending side down, cancels the operation (C-CANCEL); what has arrived by then stays at the destination.
+// Runs the query of `/q`, then one C-MOVE for each matching study, on the same association if the PACS accepts
+// it. A failure of one study does not stop the others. If the caller disconnects, or closes its sending side,
+// the operation is cancelled (C-CANCEL); instances that have arrived stay at the destination.
 //
-// | Answer | It means |
+// | Status | Meaning |
 // |---|---|
-// | 200 | everything that matched was moved, as far as the PACS tells |
-// | 207 | some of it was moved, not all: `retrievals` tells which |
+// | 200 | everything that matched was moved, as far as the PACS reports |
+// | 207 | some of it was moved, not all: see `retrievals` |
 // | 404 | nothing matched, so there was nothing to move |
-// | 502 | nothing was moved, or what matches could not be learnt |
+// | 502 | nothing was moved, or the query failed |
 //
-// With `Accept: text/event-stream` the same operation is streamed as server-sent events, each with
-// one line of JSON as its `data`:
+// With `Accept: text/event-stream`, the response is a stream of server-sent events, each with one line of JSON
+// as its `data`:
 //
 // | `event` | When | `data` |
 // |---|---|---|
-// | `matched` | the query is done, once | `MatchedEvent`: what will be moved |
+// | `matched` | once, after the query | `MatchedEvent`: the studies to move |
 // | `progress` | at each pending C-MOVE response | `ProgressEvent`: study, counters, totals so far |
-// | `retrieved` | a study is done | `Retrieval` |
-// | `result` | last, where something was moved | `ResultEvent`: the body of the plain answer and its `http_status` |
+// | `retrieved` | after each study | `Retrieval` |
+// | `result` | last, if something was moved | `ResultEvent`: the JSON response and its `http_status` |
 // | `error` | last, instead of `result` | `Problem` |
 //
-// A comment line at least every 15 seconds keeps proxies from closing the stream. Whatever fails
-// before `matched` is an ordinary HTTP error. A stream that ends without `result` or `error` was cut
-// off and says nothing about the outcome.
+// A comment line at least every 15 seconds keeps proxies from closing the stream. Failures before `matched` are
+// ordinary HTTP errors. If a stream ends without `result` or `error`, it was cut off and the outcome is unknown.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2009,31 +2010,30 @@ func (c *Client) RetrieveWithBody(ctx context.Context, params *RetrieveParams, c
 
 // Retrieve Find the studies of one patient and move them to a destination
 //
-// The same query, then one C-MOVE for each matching study, all on one association where the PACS
-// accepts it. A fault in one study does not end the others. A caller that goes away, or shuts its
-// sending side down, cancels the operation (C-CANCEL); what has arrived by then stays at the destination.
+// Runs the query of `/q`, then one C-MOVE for each matching study, on the same association if the PACS accepts
+// it. A failure of one study does not stop the others. If the caller disconnects, or closes its sending side,
+// the operation is cancelled (C-CANCEL); instances that have arrived stay at the destination.
 //
-// | Answer | It means |
+// | Status | Meaning |
 // |---|---|
-// | 200 | everything that matched was moved, as far as the PACS tells |
-// | 207 | some of it was moved, not all: `retrievals` tells which |
+// | 200 | everything that matched was moved, as far as the PACS reports |
+// | 207 | some of it was moved, not all: see `retrievals` |
 // | 404 | nothing matched, so there was nothing to move |
-// | 502 | nothing was moved, or what matches could not be learnt |
+// | 502 | nothing was moved, or the query failed |
 //
-// With `Accept: text/event-stream` the same operation is streamed as server-sent events, each with
-// one line of JSON as its `data`:
+// With `Accept: text/event-stream`, the response is a stream of server-sent events, each with one line of JSON
+// as its `data`:
 //
 // | `event` | When | `data` |
 // |---|---|---|
-// | `matched` | the query is done, once | `MatchedEvent`: what will be moved |
+// | `matched` | once, after the query | `MatchedEvent`: the studies to move |
 // | `progress` | at each pending C-MOVE response | `ProgressEvent`: study, counters, totals so far |
-// | `retrieved` | a study is done | `Retrieval` |
-// | `result` | last, where something was moved | `ResultEvent`: the body of the plain answer and its `http_status` |
+// | `retrieved` | after each study | `Retrieval` |
+// | `result` | last, if something was moved | `ResultEvent`: the JSON response and its `http_status` |
 // | `error` | last, instead of `result` | `Problem` |
 //
-// A comment line at least every 15 seconds keeps proxies from closing the stream. Whatever fails
-// before `matched` is an ordinary HTTP error. A stream that ends without `result` or `error` was cut
-// off and says nothing about the outcome.
+// A comment line at least every 15 seconds keeps proxies from closing the stream. Failures before `matched` are
+// ordinary HTTP errors. If a stream ends without `result` or `error`, it was cut off and the outcome is unknown.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2052,8 +2052,8 @@ func (c *Client) Retrieve(ctx context.Context, params *RetrieveParams, body Retr
 
 // GetReady Readiness
 //
-// Tells whether new work is taken; for the probe that decides whether a load balancer sends any. Only a gateway
-// that is shutting down says no.
+// Reports whether the gateway accepts new operations. Use it for the probe of a load balancer. Only a gateway
+// that is shutting down is not ready.
 //
 // Corresponds with GET /ready (the `GetReady` operationId).
 func (c *Client) GetReady(ctx context.Context, params *GetReadyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2068,7 +2068,7 @@ func (c *Client) GetReady(ctx context.Context, params *GetReadyParams, reqEditor
 	return c.Client.Do(req)
 }
 
-// GetVersion What is running
+// GetVersion Version of the gateway
 //
 // Corresponds with GET /version (the `GetVersion` operationId).
 func (c *Client) GetVersion(ctx context.Context, params *GetVersionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2460,48 +2460,46 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
-	// EchoWithBodyWithResponse Check the way to a PACS step by step
+	// EchoWithBodyWithResponse Test the connection to a PACS step by step
 	//
-	// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
-	// concerned. It always opens an association of its own, whatever `ASSOCIATION_IDLE` keeps. Every step
-	// tells how long it took and what was learnt:
+	// Connects as `/q` and `/qr` do, up to a C-ECHO, without patient data. It always opens a new association, even
+	// if `ASSOCIATION_IDLE` keeps one open. Every step reports how long it took and what it found:
 	//
-	// | `step` | What | Learnt |
+	// | `step` | What | Found |
 	// |---|---|---|
-	// | `resolve` | the addresses of the host name | `addresses`, in the order in which they are tried |
+	// | `resolve` | addresses of the host name | `addresses`, in the order in which they are tried |
 	// | `connect` | TCP | `address` and port of the connection |
-	// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`: also of a certificate that is refused |
-	// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | what the PACS says of itself, and its answer for each service |
+	// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`, even if the certificate is refused |
+	// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | the implementation of the PACS, and its answer for each service |
 	// | `echo` | C-ECHO | |
 	//
-	// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. 200 says that every step passed. Else the
-	// answer is a 502 with the steps so far, of which the last one failed: its `hint` says in plain words
-	// what to check. Where C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`.
-	// Whether the PACS knows a move destination shows only in a C-MOVE.
+	// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. A 200 means that every step passed. Otherwise the
+	// response is a 502 with the steps up to the one that failed, and its `hint` says in plain words what to check.
+	// If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
+	// the PACS knows a move destination.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /echo (the `Echo` operationId).
 	EchoWithBodyWithResponse(ctx context.Context, params *EchoParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EchoReply, error)
 
-	// EchoWithResponse Check the way to a PACS step by step
+	// EchoWithResponse Test the connection to a PACS step by step
 	//
-	// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
-	// concerned. It always opens an association of its own, whatever `ASSOCIATION_IDLE` keeps. Every step
-	// tells how long it took and what was learnt:
+	// Connects as `/q` and `/qr` do, up to a C-ECHO, without patient data. It always opens a new association, even
+	// if `ASSOCIATION_IDLE` keeps one open. Every step reports how long it took and what it found:
 	//
-	// | `step` | What | Learnt |
+	// | `step` | What | Found |
 	// |---|---|---|
-	// | `resolve` | the addresses of the host name | `addresses`, in the order in which they are tried |
+	// | `resolve` | addresses of the host name | `addresses`, in the order in which they are tried |
 	// | `connect` | TCP | `address` and port of the connection |
-	// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`: also of a certificate that is refused |
-	// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | what the PACS says of itself, and its answer for each service |
+	// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`, even if the certificate is refused |
+	// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | the implementation of the PACS, and its answer for each service |
 	// | `echo` | C-ECHO | |
 	//
-	// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. 200 says that every step passed. Else the
-	// answer is a 502 with the steps so far, of which the last one failed: its `hint` says in plain words
-	// what to check. Where C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`.
-	// Whether the PACS knows a move destination shows only in a C-MOVE.
+	// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. A 200 means that every step passed. Otherwise the
+	// response is a 502 with the steps up to the one that failed, and its `hint` says in plain words what to check.
+	// If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
+	// the PACS knows a move destination.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2510,17 +2508,18 @@ type ClientWithResponsesInterface interface {
 
 	// GetHealthWithResponse Liveness
 	//
-	// Answers as long as the process can, whatever the PACS do; for the probe that restarts a container.
+	// Returns 200 while the process can answer, whatever the state of the PACS. Use it for the probe that restarts a
+	// container.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /health (the `GetHealth` operationId).
 	GetHealthWithResponse(ctx context.Context, params *GetHealthParams, reqEditors ...RequestEditorFn) (*GetHealthReply, error)
 
-	// GetMetricsWithResponse Figures for Prometheus
+	// GetMetricsWithResponse Metrics for Prometheus
 	//
-	// Requests, operations, associations and the queue, and the process itself, in the text format of Prometheus.
-	// Labels hold no patient data. The README lists the metrics.
+	// Metrics of requests, operations, associations, the queue and the process, in the Prometheus text format.
+	// Labels contain no patient data. The documentation lists the metrics.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2529,11 +2528,11 @@ type ClientWithResponsesInterface interface {
 
 	// QueryWithBodyWithResponse Find the studies of one patient
 	//
-	// Asks the PACS which studies it has of the patient (C-FIND) and answers with those that match all filters:
-	// newest first, studies without a date last.
+	// Asks the PACS for the studies of the patient (C-FIND) and returns those that match all filters: newest first,
+	// studies without a date last.
 	//
-	// One association and, as a rule, one C-FIND at STUDY level. The filters are checked again on every
-	// match, whatever the PACS has applied.
+	// The query takes one association and, as a rule, one C-FIND at the STUDY level. The gateway checks every match
+	// against the filters again, because a PACS may ignore them.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2542,11 +2541,11 @@ type ClientWithResponsesInterface interface {
 
 	// QueryWithResponse Find the studies of one patient
 	//
-	// Asks the PACS which studies it has of the patient (C-FIND) and answers with those that match all filters:
-	// newest first, studies without a date last.
+	// Asks the PACS for the studies of the patient (C-FIND) and returns those that match all filters: newest first,
+	// studies without a date last.
 	//
-	// One association and, as a rule, one C-FIND at STUDY level. The filters are checked again on every
-	// match, whatever the PACS has applied.
+	// The query takes one association and, as a rule, one C-FIND at the STUDY level. The gateway checks every match
+	// against the filters again, because a PACS may ignore them.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2555,31 +2554,30 @@ type ClientWithResponsesInterface interface {
 
 	// RetrieveWithBodyWithResponse Find the studies of one patient and move them to a destination
 	//
-	// The same query, then one C-MOVE for each matching study, all on one association where the PACS
-	// accepts it. A fault in one study does not end the others. A caller that goes away, or shuts its
-	// sending side down, cancels the operation (C-CANCEL); what has arrived by then stays at the destination.
+	// Runs the query of `/q`, then one C-MOVE for each matching study, on the same association if the PACS accepts
+	// it. A failure of one study does not stop the others. If the caller disconnects, or closes its sending side,
+	// the operation is cancelled (C-CANCEL); instances that have arrived stay at the destination.
 	//
-	// | Answer | It means |
+	// | Status | Meaning |
 	// |---|---|
-	// | 200 | everything that matched was moved, as far as the PACS tells |
-	// | 207 | some of it was moved, not all: `retrievals` tells which |
+	// | 200 | everything that matched was moved, as far as the PACS reports |
+	// | 207 | some of it was moved, not all: see `retrievals` |
 	// | 404 | nothing matched, so there was nothing to move |
-	// | 502 | nothing was moved, or what matches could not be learnt |
+	// | 502 | nothing was moved, or the query failed |
 	//
-	// With `Accept: text/event-stream` the same operation is streamed as server-sent events, each with
-	// one line of JSON as its `data`:
+	// With `Accept: text/event-stream`, the response is a stream of server-sent events, each with one line of JSON
+	// as its `data`:
 	//
 	// | `event` | When | `data` |
 	// |---|---|---|
-	// | `matched` | the query is done, once | `MatchedEvent`: what will be moved |
+	// | `matched` | once, after the query | `MatchedEvent`: the studies to move |
 	// | `progress` | at each pending C-MOVE response | `ProgressEvent`: study, counters, totals so far |
-	// | `retrieved` | a study is done | `Retrieval` |
-	// | `result` | last, where something was moved | `ResultEvent`: the body of the plain answer and its `http_status` |
+	// | `retrieved` | after each study | `Retrieval` |
+	// | `result` | last, if something was moved | `ResultEvent`: the JSON response and its `http_status` |
 	// | `error` | last, instead of `result` | `Problem` |
 	//
-	// A comment line at least every 15 seconds keeps proxies from closing the stream. Whatever fails
-	// before `matched` is an ordinary HTTP error. A stream that ends without `result` or `error` was cut
-	// off and says nothing about the outcome.
+	// A comment line at least every 15 seconds keeps proxies from closing the stream. Failures before `matched` are
+	// ordinary HTTP errors. If a stream ends without `result` or `error`, it was cut off and the outcome is unknown.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2588,31 +2586,30 @@ type ClientWithResponsesInterface interface {
 
 	// RetrieveWithResponse Find the studies of one patient and move them to a destination
 	//
-	// The same query, then one C-MOVE for each matching study, all on one association where the PACS
-	// accepts it. A fault in one study does not end the others. A caller that goes away, or shuts its
-	// sending side down, cancels the operation (C-CANCEL); what has arrived by then stays at the destination.
+	// Runs the query of `/q`, then one C-MOVE for each matching study, on the same association if the PACS accepts
+	// it. A failure of one study does not stop the others. If the caller disconnects, or closes its sending side,
+	// the operation is cancelled (C-CANCEL); instances that have arrived stay at the destination.
 	//
-	// | Answer | It means |
+	// | Status | Meaning |
 	// |---|---|
-	// | 200 | everything that matched was moved, as far as the PACS tells |
-	// | 207 | some of it was moved, not all: `retrievals` tells which |
+	// | 200 | everything that matched was moved, as far as the PACS reports |
+	// | 207 | some of it was moved, not all: see `retrievals` |
 	// | 404 | nothing matched, so there was nothing to move |
-	// | 502 | nothing was moved, or what matches could not be learnt |
+	// | 502 | nothing was moved, or the query failed |
 	//
-	// With `Accept: text/event-stream` the same operation is streamed as server-sent events, each with
-	// one line of JSON as its `data`:
+	// With `Accept: text/event-stream`, the response is a stream of server-sent events, each with one line of JSON
+	// as its `data`:
 	//
 	// | `event` | When | `data` |
 	// |---|---|---|
-	// | `matched` | the query is done, once | `MatchedEvent`: what will be moved |
+	// | `matched` | once, after the query | `MatchedEvent`: the studies to move |
 	// | `progress` | at each pending C-MOVE response | `ProgressEvent`: study, counters, totals so far |
-	// | `retrieved` | a study is done | `Retrieval` |
-	// | `result` | last, where something was moved | `ResultEvent`: the body of the plain answer and its `http_status` |
+	// | `retrieved` | after each study | `Retrieval` |
+	// | `result` | last, if something was moved | `ResultEvent`: the JSON response and its `http_status` |
 	// | `error` | last, instead of `result` | `Problem` |
 	//
-	// A comment line at least every 15 seconds keeps proxies from closing the stream. Whatever fails
-	// before `matched` is an ordinary HTTP error. A stream that ends without `result` or `error` was cut
-	// off and says nothing about the outcome.
+	// A comment line at least every 15 seconds keeps proxies from closing the stream. Failures before `matched` are
+	// ordinary HTTP errors. If a stream ends without `result` or `error`, it was cut off and the outcome is unknown.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2621,15 +2618,15 @@ type ClientWithResponsesInterface interface {
 
 	// GetReadyWithResponse Readiness
 	//
-	// Tells whether new work is taken; for the probe that decides whether a load balancer sends any. Only a gateway
-	// that is shutting down says no.
+	// Reports whether the gateway accepts new operations. Use it for the probe of a load balancer. Only a gateway
+	// that is shutting down is not ready.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /ready (the `GetReady` operationId).
 	GetReadyWithResponse(ctx context.Context, params *GetReadyParams, reqEditors ...RequestEditorFn) (*GetReadyReply, error)
 
-	// GetVersionWithResponse What is running
+	// GetVersionWithResponse Version of the gateway
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3601,24 +3598,23 @@ func (r GetVersionReply) ContentType() string {
 	return ""
 }
 
-// EchoWithBodyWithResponse Check the way to a PACS step by step
+// EchoWithBodyWithResponse Test the connection to a PACS step by step
 //
-// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
-// concerned. It always opens an association of its own, whatever `ASSOCIATION_IDLE` keeps. Every step
-// tells how long it took and what was learnt:
+// Connects as `/q` and `/qr` do, up to a C-ECHO, without patient data. It always opens a new association, even
+// if `ASSOCIATION_IDLE` keeps one open. Every step reports how long it took and what it found:
 //
-// | `step` | What | Learnt |
+// | `step` | What | Found |
 // |---|---|---|
-// | `resolve` | the addresses of the host name | `addresses`, in the order in which they are tried |
+// | `resolve` | addresses of the host name | `addresses`, in the order in which they are tried |
 // | `connect` | TCP | `address` and port of the connection |
-// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`: also of a certificate that is refused |
-// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | what the PACS says of itself, and its answer for each service |
+// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`, even if the certificate is refused |
+// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | the implementation of the PACS, and its answer for each service |
 // | `echo` | C-ECHO | |
 //
-// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. 200 says that every step passed. Else the
-// answer is a 502 with the steps so far, of which the last one failed: its `hint` says in plain words
-// what to check. Where C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`.
-// Whether the PACS knows a move destination shows only in a C-MOVE.
+// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. A 200 means that every step passed. Otherwise the
+// response is a 502 with the steps up to the one that failed, and its `hint` says in plain words what to check.
+// If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
+// the PACS knows a move destination.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3631,24 +3627,23 @@ func (c *ClientWithResponses) EchoWithBodyWithResponse(ctx context.Context, para
 	return ParseEchoReply(rsp)
 }
 
-// EchoWithResponse Check the way to a PACS step by step
+// EchoWithResponse Test the connection to a PACS step by step
 //
-// Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
-// concerned. It always opens an association of its own, whatever `ASSOCIATION_IDLE` keeps. Every step
-// tells how long it took and what was learnt:
+// Connects as `/q` and `/qr` do, up to a C-ECHO, without patient data. It always opens a new association, even
+// if `ASSOCIATION_IDLE` keeps one open. Every step reports how long it took and what it found:
 //
-// | `step` | What | Learnt |
+// | `step` | What | Found |
 // |---|---|---|
-// | `resolve` | the addresses of the host name | `addresses`, in the order in which they are tried |
+// | `resolve` | addresses of the host name | `addresses`, in the order in which they are tried |
 // | `connect` | TCP | `address` and port of the connection |
-// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`: also of a certificate that is refused |
-// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | what the PACS says of itself, and its answer for each service |
+// | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`, even if the certificate is refused |
+// | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | the implementation of the PACS, and its answer for each service |
 // | `echo` | C-ECHO | |
 //
-// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. 200 says that every step passed. Else the
-// answer is a 502 with the steps so far, of which the last one failed: its `hint` says in plain words
-// what to check. Where C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`.
-// Whether the PACS knows a move destination shows only in a C-MOVE.
+// `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. A 200 means that every step passed. Otherwise the
+// response is a 502 with the steps up to the one that failed, and its `hint` says in plain words what to check.
+// If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
+// the PACS knows a move destination.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3663,7 +3658,8 @@ func (c *ClientWithResponses) EchoWithResponse(ctx context.Context, params *Echo
 
 // GetHealthWithResponse Liveness
 //
-// Answers as long as the process can, whatever the PACS do; for the probe that restarts a container.
+// Returns 200 while the process can answer, whatever the state of the PACS. Use it for the probe that restarts a
+// container.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -3676,10 +3672,10 @@ func (c *ClientWithResponses) GetHealthWithResponse(ctx context.Context, params 
 	return ParseGetHealthReply(rsp)
 }
 
-// GetMetricsWithResponse Figures for Prometheus
+// GetMetricsWithResponse Metrics for Prometheus
 //
-// Requests, operations, associations and the queue, and the process itself, in the text format of Prometheus.
-// Labels hold no patient data. The README lists the metrics.
+// Metrics of requests, operations, associations, the queue and the process, in the Prometheus text format.
+// Labels contain no patient data. The documentation lists the metrics.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -3694,11 +3690,11 @@ func (c *ClientWithResponses) GetMetricsWithResponse(ctx context.Context, params
 
 // QueryWithBodyWithResponse Find the studies of one patient
 //
-// Asks the PACS which studies it has of the patient (C-FIND) and answers with those that match all filters:
-// newest first, studies without a date last.
+// Asks the PACS for the studies of the patient (C-FIND) and returns those that match all filters: newest first,
+// studies without a date last.
 //
-// One association and, as a rule, one C-FIND at STUDY level. The filters are checked again on every
-// match, whatever the PACS has applied.
+// The query takes one association and, as a rule, one C-FIND at the STUDY level. The gateway checks every match
+// against the filters again, because a PACS may ignore them.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3713,11 +3709,11 @@ func (c *ClientWithResponses) QueryWithBodyWithResponse(ctx context.Context, par
 
 // QueryWithResponse Find the studies of one patient
 //
-// Asks the PACS which studies it has of the patient (C-FIND) and answers with those that match all filters:
-// newest first, studies without a date last.
+// Asks the PACS for the studies of the patient (C-FIND) and returns those that match all filters: newest first,
+// studies without a date last.
 //
-// One association and, as a rule, one C-FIND at STUDY level. The filters are checked again on every
-// match, whatever the PACS has applied.
+// The query takes one association and, as a rule, one C-FIND at the STUDY level. The gateway checks every match
+// against the filters again, because a PACS may ignore them.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3732,31 +3728,30 @@ func (c *ClientWithResponses) QueryWithResponse(ctx context.Context, params *Que
 
 // RetrieveWithBodyWithResponse Find the studies of one patient and move them to a destination
 //
-// The same query, then one C-MOVE for each matching study, all on one association where the PACS
-// accepts it. A fault in one study does not end the others. A caller that goes away, or shuts its
-// sending side down, cancels the operation (C-CANCEL); what has arrived by then stays at the destination.
+// Runs the query of `/q`, then one C-MOVE for each matching study, on the same association if the PACS accepts
+// it. A failure of one study does not stop the others. If the caller disconnects, or closes its sending side,
+// the operation is cancelled (C-CANCEL); instances that have arrived stay at the destination.
 //
-// | Answer | It means |
+// | Status | Meaning |
 // |---|---|
-// | 200 | everything that matched was moved, as far as the PACS tells |
-// | 207 | some of it was moved, not all: `retrievals` tells which |
+// | 200 | everything that matched was moved, as far as the PACS reports |
+// | 207 | some of it was moved, not all: see `retrievals` |
 // | 404 | nothing matched, so there was nothing to move |
-// | 502 | nothing was moved, or what matches could not be learnt |
+// | 502 | nothing was moved, or the query failed |
 //
-// With `Accept: text/event-stream` the same operation is streamed as server-sent events, each with
-// one line of JSON as its `data`:
+// With `Accept: text/event-stream`, the response is a stream of server-sent events, each with one line of JSON
+// as its `data`:
 //
 // | `event` | When | `data` |
 // |---|---|---|
-// | `matched` | the query is done, once | `MatchedEvent`: what will be moved |
+// | `matched` | once, after the query | `MatchedEvent`: the studies to move |
 // | `progress` | at each pending C-MOVE response | `ProgressEvent`: study, counters, totals so far |
-// | `retrieved` | a study is done | `Retrieval` |
-// | `result` | last, where something was moved | `ResultEvent`: the body of the plain answer and its `http_status` |
+// | `retrieved` | after each study | `Retrieval` |
+// | `result` | last, if something was moved | `ResultEvent`: the JSON response and its `http_status` |
 // | `error` | last, instead of `result` | `Problem` |
 //
-// A comment line at least every 15 seconds keeps proxies from closing the stream. Whatever fails
-// before `matched` is an ordinary HTTP error. A stream that ends without `result` or `error` was cut
-// off and says nothing about the outcome.
+// A comment line at least every 15 seconds keeps proxies from closing the stream. Failures before `matched` are
+// ordinary HTTP errors. If a stream ends without `result` or `error`, it was cut off and the outcome is unknown.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3771,31 +3766,30 @@ func (c *ClientWithResponses) RetrieveWithBodyWithResponse(ctx context.Context, 
 
 // RetrieveWithResponse Find the studies of one patient and move them to a destination
 //
-// The same query, then one C-MOVE for each matching study, all on one association where the PACS
-// accepts it. A fault in one study does not end the others. A caller that goes away, or shuts its
-// sending side down, cancels the operation (C-CANCEL); what has arrived by then stays at the destination.
+// Runs the query of `/q`, then one C-MOVE for each matching study, on the same association if the PACS accepts
+// it. A failure of one study does not stop the others. If the caller disconnects, or closes its sending side,
+// the operation is cancelled (C-CANCEL); instances that have arrived stay at the destination.
 //
-// | Answer | It means |
+// | Status | Meaning |
 // |---|---|
-// | 200 | everything that matched was moved, as far as the PACS tells |
-// | 207 | some of it was moved, not all: `retrievals` tells which |
+// | 200 | everything that matched was moved, as far as the PACS reports |
+// | 207 | some of it was moved, not all: see `retrievals` |
 // | 404 | nothing matched, so there was nothing to move |
-// | 502 | nothing was moved, or what matches could not be learnt |
+// | 502 | nothing was moved, or the query failed |
 //
-// With `Accept: text/event-stream` the same operation is streamed as server-sent events, each with
-// one line of JSON as its `data`:
+// With `Accept: text/event-stream`, the response is a stream of server-sent events, each with one line of JSON
+// as its `data`:
 //
 // | `event` | When | `data` |
 // |---|---|---|
-// | `matched` | the query is done, once | `MatchedEvent`: what will be moved |
+// | `matched` | once, after the query | `MatchedEvent`: the studies to move |
 // | `progress` | at each pending C-MOVE response | `ProgressEvent`: study, counters, totals so far |
-// | `retrieved` | a study is done | `Retrieval` |
-// | `result` | last, where something was moved | `ResultEvent`: the body of the plain answer and its `http_status` |
+// | `retrieved` | after each study | `Retrieval` |
+// | `result` | last, if something was moved | `ResultEvent`: the JSON response and its `http_status` |
 // | `error` | last, instead of `result` | `Problem` |
 //
-// A comment line at least every 15 seconds keeps proxies from closing the stream. Whatever fails
-// before `matched` is an ordinary HTTP error. A stream that ends without `result` or `error` was cut
-// off and says nothing about the outcome.
+// A comment line at least every 15 seconds keeps proxies from closing the stream. Failures before `matched` are
+// ordinary HTTP errors. If a stream ends without `result` or `error`, it was cut off and the outcome is unknown.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3810,8 +3804,8 @@ func (c *ClientWithResponses) RetrieveWithResponse(ctx context.Context, params *
 
 // GetReadyWithResponse Readiness
 //
-// Tells whether new work is taken; for the probe that decides whether a load balancer sends any. Only a gateway
-// that is shutting down says no.
+// Reports whether the gateway accepts new operations. Use it for the probe of a load balancer. Only a gateway
+// that is shutting down is not ready.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -3824,7 +3818,7 @@ func (c *ClientWithResponses) GetReadyWithResponse(ctx context.Context, params *
 	return ParseGetReadyReply(rsp)
 }
 
-// GetVersionWithResponse What is running
+// GetVersionWithResponse Version of the gateway
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -15,11 +15,11 @@ export interface paths {
         put?: never;
         /**
          * Find the studies of one patient
-         * @description Asks the PACS which studies it has of the patient (C-FIND) and answers with those that match all filters:
-         *     newest first, studies without a date last.
+         * @description Asks the PACS for the studies of the patient (C-FIND) and returns those that match all filters: newest first,
+         *     studies without a date last.
          *
-         *     One association and, as a rule, one C-FIND at STUDY level. The filters are checked again on every
-         *     match, whatever the PACS has applied.
+         *     The query takes one association and, as a rule, one C-FIND at the STUDY level. The gateway checks every match
+         *     against the filters again, because a PACS may ignore them.
          */
         post: operations["query"];
         delete?: never;
@@ -39,31 +39,30 @@ export interface paths {
         put?: never;
         /**
          * Find the studies of one patient and move them to a destination
-         * @description The same query, then one C-MOVE for each matching study, all on one association where the PACS
-         *     accepts it. A fault in one study does not end the others. A caller that goes away, or shuts its
-         *     sending side down, cancels the operation (C-CANCEL); what has arrived by then stays at the destination.
+         * @description Runs the query of `/q`, then one C-MOVE for each matching study, on the same association if the PACS accepts
+         *     it. A failure of one study does not stop the others. If the caller disconnects, or closes its sending side,
+         *     the operation is cancelled (C-CANCEL); instances that have arrived stay at the destination.
          *
-         *     | Answer | It means |
+         *     | Status | Meaning |
          *     |---|---|
-         *     | 200 | everything that matched was moved, as far as the PACS tells |
-         *     | 207 | some of it was moved, not all: `retrievals` tells which |
+         *     | 200 | everything that matched was moved, as far as the PACS reports |
+         *     | 207 | some of it was moved, not all: see `retrievals` |
          *     | 404 | nothing matched, so there was nothing to move |
-         *     | 502 | nothing was moved, or what matches could not be learnt |
+         *     | 502 | nothing was moved, or the query failed |
          *
-         *     With `Accept: text/event-stream` the same operation is streamed as server-sent events, each with
-         *     one line of JSON as its `data`:
+         *     With `Accept: text/event-stream`, the response is a stream of server-sent events, each with one line of JSON
+         *     as its `data`:
          *
          *     | `event` | When | `data` |
          *     |---|---|---|
-         *     | `matched` | the query is done, once | `MatchedEvent`: what will be moved |
+         *     | `matched` | once, after the query | `MatchedEvent`: the studies to move |
          *     | `progress` | at each pending C-MOVE response | `ProgressEvent`: study, counters, totals so far |
-         *     | `retrieved` | a study is done | `Retrieval` |
-         *     | `result` | last, where something was moved | `ResultEvent`: the body of the plain answer and its `http_status` |
+         *     | `retrieved` | after each study | `Retrieval` |
+         *     | `result` | last, if something was moved | `ResultEvent`: the JSON response and its `http_status` |
          *     | `error` | last, instead of `result` | `Problem` |
          *
-         *     A comment line at least every 15 seconds keeps proxies from closing the stream. Whatever fails
-         *     before `matched` is an ordinary HTTP error. A stream that ends without `result` or `error` was cut
-         *     off and says nothing about the outcome.
+         *     A comment line at least every 15 seconds keeps proxies from closing the stream. Failures before `matched` are
+         *     ordinary HTTP errors. If a stream ends without `result` or `error`, it was cut off and the outcome is unknown.
          */
         post: operations["retrieve"];
         delete?: never;
@@ -82,23 +81,22 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Check the way to a PACS step by step
-         * @description Connection doctor. It goes the way that `/q` and `/qr` go, as far as C-ECHO, and no patient is
-         *     concerned. It always opens an association of its own, whatever `ASSOCIATION_IDLE` keeps. Every step
-         *     tells how long it took and what was learnt:
+         * Test the connection to a PACS step by step
+         * @description Connects as `/q` and `/qr` do, up to a C-ECHO, without patient data. It always opens a new association, even
+         *     if `ASSOCIATION_IDLE` keeps one open. Every step reports how long it took and what it found:
          *
-         *     | `step` | What | Learnt |
+         *     | `step` | What | Found |
          *     |---|---|---|
-         *     | `resolve` | the addresses of the host name | `addresses`, in the order in which they are tried |
+         *     | `resolve` | addresses of the host name | `addresses`, in the order in which they are tried |
          *     | `connect` | TCP | `address` and port of the connection |
-         *     | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`: also of a certificate that is refused |
-         *     | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | what the PACS says of itself, and its answer for each service |
+         *     | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`, even if the certificate is refused |
+         *     | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | the implementation of the PACS, and its answer for each service |
          *     | `echo` | C-ECHO | |
          *
-         *     `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. 200 says that every step passed. Else the
-         *     answer is a 502 with the steps so far, of which the last one failed: its `hint` says in plain words
-         *     what to check. Where C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`.
-         *     Whether the PACS knows a move destination shows only in a C-MOVE.
+         *     `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. A 200 means that every step passed. Otherwise the
+         *     response is a 502 with the steps up to the one that failed, and its `hint` says in plain words what to check.
+         *     If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
+         *     the PACS knows a move destination.
          */
         post: operations["echo"];
         delete?: never;
@@ -116,7 +114,8 @@ export interface paths {
         };
         /**
          * Liveness
-         * @description Answers as long as the process can, whatever the PACS do; for the probe that restarts a container.
+         * @description Returns 200 while the process can answer, whatever the state of the PACS. Use it for the probe that restarts a
+         *     container.
          */
         get: operations["getHealth"];
         put?: never;
@@ -136,8 +135,8 @@ export interface paths {
         };
         /**
          * Readiness
-         * @description Tells whether new work is taken; for the probe that decides whether a load balancer sends any. Only a gateway
-         *     that is shutting down says no.
+         * @description Reports whether the gateway accepts new operations. Use it for the probe of a load balancer. Only a gateway
+         *     that is shutting down is not ready.
          */
         get: operations["getReady"];
         put?: never;
@@ -155,7 +154,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What is running */
+        /** Version of the gateway */
         get: operations["getVersion"];
         put?: never;
         post?: never;
@@ -173,9 +172,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Figures for Prometheus
-         * @description Requests, operations, associations and the queue, and the process itself, in the text format of Prometheus.
-         *     Labels hold no patient data. The README lists the metrics.
+         * Metrics for Prometheus
+         * @description Metrics of requests, operations, associations, the queue and the process, in the Prometheus text format.
+         *     Labels contain no patient data. The documentation lists the metrics.
          */
         get: operations["getMetrics"];
         put?: never;
@@ -227,7 +226,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Swagger UI over this contract */
+        /** This contract in Swagger UI */
         get: operations["getDocs"];
         put?: never;
         post?: never;
@@ -244,7 +243,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Redoc over this contract */
+        /** This contract in Redoc */
         get: operations["getRedoc"];
         put?: never;
         post?: never;
@@ -277,70 +276,70 @@ export interface components {
     schemas: {
         /**
          * Format: host
-         * @description Where the PACS is: IPv4 address, IPv6 address (no brackets, no zone) or host name; no scheme, no port. It
-         *     is seen from the gateway, so in a container 127.0.0.1 is the container itself.
+         * @description Address of the PACS: IPv4 address, IPv6 address (without brackets or zone) or host name, without scheme or
+         *     port. The gateway resolves it: in a container, 127.0.0.1 is the container itself.
          * @example 127.0.0.1
          */
         PACSHost: string;
         /**
-         * @description TCP port at which the PACS takes DICOM associations; often 104, 11112 or 4242, with TLS 2762.
+         * @description TCP port on which the PACS accepts DICOM associations; often 104, 11112 or 4242, with TLS 2762.
          * @example 4242
          */
         PACSPort: number;
         /**
          * Format: ae-title
-         * @description Called AE title: the name of the PACS, as it is configured there; case counts. Printable ASCII without
-         *     backslash, not only spaces (PS3.5, AE). Outer spaces carry no meaning.
+         * @description Called AE title: the name of the PACS in its own configuration, case-sensitive. Printable ASCII without
+         *     backslash, not only spaces (PS3.5, AE). Leading and trailing spaces are insignificant.
          * @example ORTHANCA
          */
         CalledAETitle: string;
         /**
          * Format: ae-title
-         * @description Calling AE title: the name under which the gateway comes, for the whole association, C-MOVE included. The
-         *     PACS decides by it whom it lets in and what they may do, so it must mostly be configured there. Written
-         *     as the called AE title.
+         * @description Calling AE title: the name under which the gateway opens the association, for C-FIND and C-MOVE. The PACS
+         *     decides by it who may connect and what they may do, so it usually has to be configured there. Same format as
+         *     the called AE title.
          * @example GATEWAY
          */
         CallingAETitle: string;
         /**
          * Format: ae-title
-         * @description AE title to which the PACS sends the instances. C-MOVE has no room for an address: the PACS looks host and
-         *     port up in its own configuration, so it must know this title. Whether it does shows only in a C-MOVE.
-         *     Written as the called AE title.
+         * @description AE title to which the PACS sends the instances. C-MOVE carries no address: the PACS looks up host and port in
+         *     its own configuration, so it must know this title. Only a C-MOVE shows whether it does. Same format as the
+         *     called AE title.
          * @example ORTHANCB
          */
         MoveDestination: string;
         /**
          * Format: patient-id
-         * @description Patient ID (0010,0020): the patient's number at that hospital, to be matched as a whole. A string, of
-         *     which leading zeros are a part. No wildcards, no backslash, no control characters, not only spaces. Outer
-         *     spaces carry no meaning. It is sent in ISO_IR 192.
+         * @description Patient ID (0010,0020): the patient's number at that hospital, matched as a whole. Leading zeros count. No
+         *     wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant. It
+         *     is sent in ISO_IR 192.
          * @example 1112223333
          */
         PatientID: string;
         /**
          * Format: code-string
-         * @description The kind of machine or document, as DICOM writes it, a code string: for example CT, MR, US, CR, DX, MG, NM,
-         *     PT, XA, SR. Upper case only.
+         * @description Kind of device or document as a DICOM code string, for example CT, MR, US, CR, DX, MG, NM, PT, XA, SR. Upper
+         *     case only.
          * @example CT
          */
         Modality: string;
         /**
          * Format: uid
-         * @description A DICOM unique identifier: groups of digits with dots between them.
+         * @description DICOM unique identifier: groups of digits separated by dots.
          * @example 2.25.75748022655180156166817239146794627796
          */
         UID: string;
         /**
          * Format: accession-number
-         * @description Only the studies with this accession number, under which the examination was ordered, (0008,0050): no
-         *     wildcards, no backslash, no control characters, not only spaces. Outer spaces carry no meaning.
+         * @description Only studies with this accession number (0008,0050), the number under which the examination was ordered. No
+         *     wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant.
          * @example ACC-1004
          */
         AccessionNumber: string;
         /**
-         * @description Only studies with at least one of these modalities; a study has those of all its series. Empty is no
-         *     restriction.
+         * @description Only studies with at least one of these modalities. The modalities of a study are those of all its series. An
+         *     empty list is no restriction.
          * @example [
          *       "CT",
          *       "MR"
@@ -348,18 +347,18 @@ export interface components {
          */
         Modalities: components["schemas"]["Modality"][];
         /**
-         * @description Drops studies older than this many years, by date. A study without a readable date is dropped too.
+         * @description Drops studies older than this many years, by date. Studies without a readable date are dropped too.
          * @example 5
          */
         MaxYearsOld: number;
         /**
-         * @description At most this many studies, the most recent ones, of those that match all other filters.
+         * @description At most this many studies: the most recent ones that match all other filters.
          * @example 10
          */
         MaxResults: number;
         /**
-         * @description Only these studies, for example those that failed the last time. They must be studies of this patient. An
-         *     empty list is refused, for a list that came out empty by mistake must not stand for every study.
+         * @description Only these studies, for example those that failed last time. They must be studies of this patient. An empty
+         *     list is refused, so that a list that is empty by mistake does not select every study.
          * @example [
          *       "2.25.271033796554027947730860844069689557838"
          *     ]
@@ -367,7 +366,7 @@ export interface components {
         StudyInstanceUIDs: components["schemas"]["UID"][];
         /**
          * Format: date
-         * @description Only studies of this day or later. A study without a readable date is dropped.
+         * @description Only studies of this day or later. Studies without a readable date are dropped.
          * @example 2024-01-31
          */
         StudyDateFrom: string;
@@ -378,13 +377,13 @@ export interface components {
          */
         StudyDateTo: string;
         /**
-         * @description Speak DICOM over TLS to the PACS, with the gateway's own certificates and authorities (DICOM_TLS_…
-         *     settings). The port is mostly another one then.
+         * @description Connect to the PACS with DICOM over TLS, using the certificates and authorities of the gateway (DICOM_TLS_…
+         *     settings). The PACS usually has another port for it.
          * @default false
          * @example false
          */
         PACSTLS: boolean;
-        /** @description A PACS, a patient and filters. All filters must be met; those left out restrict nothing. */
+        /** @description PACS, patient and filters. A study must match all filters; a filter that is left out restricts nothing. */
         QueryRequest: {
             pacs_ip: components["schemas"]["PACSHost"];
             pacs_port: components["schemas"]["PACSPort"];
@@ -400,7 +399,7 @@ export interface components {
             study_date_to?: components["schemas"]["StudyDateTo"];
             pacs_tls?: components["schemas"]["PACSTLS"];
         };
-        /** @description A QueryRequest and the AE title to which what matches is moved. */
+        /** @description QueryRequest and the AE title to which the matching studies are moved. */
         RetrieveRequest: {
             pacs_ip: components["schemas"]["PACSHost"];
             pacs_port: components["schemas"]["PACSPort"];
@@ -417,7 +416,7 @@ export interface components {
             study_date_to?: components["schemas"]["StudyDateTo"];
             pacs_tls?: components["schemas"]["PACSTLS"];
         };
-        /** @description A PACS and the name under which to call it. */
+        /** @description PACS and the AE titles for the association. */
         EchoRequest: {
             pacs_ip: components["schemas"]["PACSHost"];
             pacs_port: components["schemas"]["PACSPort"];
@@ -426,17 +425,18 @@ export interface components {
             pacs_tls?: components["schemas"]["PACSTLS"];
         };
         /**
-         * @description One study in the words of DICOM. Dates and times are as DICOM writes them (`20240101`, `120000`), text
-         *     is UTF-8. What the PACS did not tell is an empty string or an empty array, never absent.
+         * @description One study with its DICOM attributes. Dates and times have the DICOM format (`20240101`, `120000`), text is
+         *     UTF-8. A value that the PACS did not return is an empty string or an empty array, never absent.
          */
         Study: {
             /**
-             * @description (0010,0010), as DICOM writes names: family, given, middle name, prefix and suffix with `^` between them; up to three spellings (alphabetic, ideographic, phonetic) with `=` between them.
+             * @description (0010,0010) in the DICOM format: family name, given name, middle name, prefix and suffix separated by `^`;
+             *     up to three representations (alphabetic, ideographic, phonetic) separated by `=`.
              * @example DOE^JOHN
              */
             PatientName: string;
             /**
-             * @description (0010,0020), the one that was asked for.
+             * @description (0010,0020), the Patient ID of the request.
              * @example 1112223333
              */
             PatientID: string;
@@ -446,17 +446,17 @@ export interface components {
              */
             DateOfBirth: string;
             /**
-             * @description (0020,000D), the study's name among machines; never empty.
+             * @description (0020,000D), the unique identifier of the study; never empty.
              * @example 2.25.75748022655180156166817239146794627796
              */
             StudyInstanceUID: string;
             /**
-             * @description (0008,1030), for people.
+             * @description (0008,1030), a description for people.
              * @example CT ABDOMEN
              */
             StudyDescription: string;
             /**
-             * @description (0008,0061), the modalities of all its series.
+             * @description (0008,0061), the modalities of all series of the study.
              * @example [
              *       "CT"
              *     ]
@@ -468,7 +468,7 @@ export interface components {
              */
             StudyDate: string;
             /**
-             * @description (0008,0030), HHMMSS at the hospital, mostly; may be shorter, or have a fraction.
+             * @description (0008,0030), HHMMSS, usually in the hospital's time zone; may be shorter or have a fraction.
              * @example 091500
              */
             StudyTime: string;
@@ -478,47 +478,47 @@ export interface components {
              */
             AccessionNumber: string;
             /**
-             * @description (0008,0090), who ordered it.
+             * @description (0008,0090), the physician who ordered the examination.
              * @example REF^MD
              */
             ReferringPhysicianName: string;
             /**
-             * @description (0008,1050), who performed it.
+             * @description (0008,1050), the physician who performed the examination.
              * @example PERF^MD
              */
             PerformingPhysicianName: string;
             /**
-             * @description (0008,0080), where.
+             * @description (0008,0080), the institution of the examination.
              * @example Hospital
              */
             InstitutionName: string;
         };
-        /** @description All studies that match. There is at least one; none is a 404. */
+        /** @description All studies that match, at least one. If none matches, the response is a 404. */
         QueryResponse: {
             /**
-             * @description The DICOM service that was asked.
+             * @description DICOM service of the operation.
              * @enum {string}
              */
             operation: "C-FIND";
             /**
-             * @description Always `ok`: a query that failed is a problem.
+             * @description Always `ok`: a query that fails is a problem.
              * @enum {string}
              */
             status: "ok";
             /**
-             * @description The Patient ID that was asked for.
+             * @description Patient ID of the request.
              * @example 1112223333
              */
             patient_id: string;
             /** @description Newest first by date and time, studies without a date last. */
             study_details: components["schemas"]["Study"][];
-            /** @description Mostly empty. */
+            /** @description Usually empty. */
             warnings: components["schemas"]["Warning"][];
         };
-        /** @description What was moved and what was not. Something was; nothing at all is a problem. */
+        /** @description What was moved and what was not. If nothing was moved, the response is a problem. */
         RetrieveResponse: {
             /**
-             * @description The DICOM service that was asked.
+             * @description DICOM service of the operation.
              * @enum {string}
              */
             operation: "C-MOVE";
@@ -528,7 +528,7 @@ export interface components {
              */
             status: "ok" | "partial";
             /**
-             * @description The outcome in a sentence.
+             * @description Outcome in one sentence.
              * @example The study was moved.
              */
             message: string;
@@ -543,18 +543,18 @@ export interface components {
              */
             total_count: number;
             /**
-             * @description The Patient ID that was asked for.
+             * @description Patient ID of the request.
              * @example 1112223333
              */
             patient_id: string;
             /** @description The studies that matched, in the order in which they were moved. */
             study_details: components["schemas"]["Study"][];
-            /** @description Mostly empty. */
+            /** @description Usually empty. */
             warnings: components["schemas"]["Warning"][];
-            /** @description What became of each study, in the order of `study_details`. */
+            /** @description Outcome of each study, in the order of `study_details`. */
             retrievals: components["schemas"]["Retrieval"][];
         };
-        /** @description The outcome of one study's C-MOVE. */
+        /** @description Outcome of the C-MOVE of one study. */
         Retrieval: {
             /**
              * @description The study, one of `study_details`.
@@ -564,51 +564,51 @@ export interface components {
             /**
              * @description | Status | Meaning |
              *     |---|---|
-             *     | `ok` | every instance arrived, as far as the PACS tells |
+             *     | `ok` | every instance arrived, as far as the PACS reports |
              *     | `partial` | some instances arrived, others did not |
-             *     | `failed` | the PACS failed it, or went away; `completed` tells how far it came |
-             *     | `cancelled` | the PACS stopped it: the caller left, the time was up, or somebody else told it to |
-             *     | `not_attempted` | the C-MOVE of this study was never sent |
+             *     | `failed` | the PACS reported a failure, or the association was lost; `completed` has the last count |
+             *     | `cancelled` | the PACS ended the C-MOVE as cancelled: the caller disconnected, a time limit expired or somebody else cancelled it |
+             *     | `not_attempted` | the C-MOVE of this study was not sent |
              *
-             *     A final 0000 with failed sub-operations, counted or named, is not `ok`, and one that reports zero
-             *     completed is `failed`, unless instances arrived with a warning; success without counters is `ok` on
-             *     the PACS's word.
+             *     A final status 0000 with failed sub-operations, counted or listed, is not `ok`. One that reports zero
+             *     completed sub-operations is `failed`, unless instances arrived with a warning. Success without counters is
+             *     `ok`, because the PACS says so.
              * @enum {string}
              */
             status: "ok" | "partial" | "failed" | "cancelled" | "not_attempted";
             /**
-             * @description Final DIMSE status of the C-MOVE as four hex digits: 0000 is success, B000 says that some sub-operations
-             *     failed, A… and C… are failures, FE00 is cancelled. Empty where no final response came.
+             * @description Final DIMSE status of the C-MOVE as four hex digits: 0000 is success, B000 means that some sub-operations
+             *     failed, A… and C… are failures, FE00 is cancelled. Empty if no final response arrived.
              * @example 0000
              */
             dicom_status: string;
             /**
-             * @description Instances that arrived (completed sub-operations); null where the PACS sent no counter.
+             * @description Instances that arrived (completed sub-operations); null if the PACS sent no counter.
              * @example 7
              */
             completed: number | null;
             /**
-             * @description Instances that did not arrive (failed sub-operations); null where the PACS sent no counter.
+             * @description Instances that did not arrive (failed sub-operations); null if the PACS sent no counter.
              * @example 0
              */
             failed: number | null;
             /**
-             * @description Instances that arrived, with a remark of the destination (sub-operations that ended with a warning); null
-             *     where the PACS sent no counter.
+             * @description Instances that arrived with a warning of the destination (warning sub-operations); null if the PACS sent
+             *     no counter.
              * @example 0
              */
             warning: number | null;
             /**
-             * @description The SOP Instance UIDs of the instances that the PACS named as failed; it need not name any.
+             * @description SOP Instance UIDs that the PACS listed as failed. A PACS may list none.
              * @example []
              */
             failed_sop_instance_uids: string[];
         };
-        /** @description What a careful reader should know of an answer. */
+        /** @description Remark on a response. */
         Warning: {
             code: components["schemas"]["WarningCode"];
             /**
-             * @description A sentence for people, with a count and without patient data.
+             * @description Sentence for people, with a count and without patient data.
              * @example 2 matches of other patients were dropped
              */
             message: string;
@@ -619,20 +619,20 @@ export interface components {
          *     | `other_patient_dropped` | the PACS returned studies of other patients; they were dropped |
          *     | `no_study_instance_uid_dropped` | matches without a Study Instance UID were dropped |
          *     | `optional_keys_unsupported` | the PACS does not support some optional keys (FF01) |
-         *     | `character_set_assumed` | text came without a character set; one was assumed |
-         *     | `character_set_unknown` | the PACS named a character set that is unknown |
-         *     | `text_undecodable` | text had bytes that its character set does not have; U+FFFD stands for them |
-         *     | `value_malformed` | a value was not what its value representation allows |
+         *     | `character_set_assumed` | text had no character set; one was assumed |
+         *     | `character_set_unknown` | the PACS named an unknown character set |
+         *     | `text_undecodable` | text had bytes that are invalid in its character set; U+FFFD replaces them |
+         *     | `value_malformed` | a value violated its value representation |
          *     | `match_undecodable` | a match could not be read and is missing |
          *     | `duplicates_merged` | the PACS returned a study more than once |
-         *     | `modalities_unknown` | the modalities of a study could not be learnt |
+         *     | `modalities_unknown` | the modalities of a study could not be determined |
          *     | `undated_dropped` | a date filter dropped studies without a readable date |
-         *     | `accession_number_unknown` | the PACS did not tell the accession number of a study; it was dropped |
-         *     | `transfer_syntax_assumed` | a match was evidently in another transfer syntax than the negotiated one and was read so |
+         *     | `accession_number_unknown` | the PACS did not return the accession number of a study; it was dropped |
+         *     | `transfer_syntax_assumed` | a match was evidently encoded in a transfer syntax other than the negotiated one, and was read in that one |
          * @enum {string}
          */
         WarningCode: "other_patient_dropped" | "no_study_instance_uid_dropped" | "optional_keys_unsupported" | "character_set_assumed" | "character_set_unknown" | "text_undecodable" | "value_malformed" | "match_undecodable" | "duplicates_merged" | "modalities_unknown" | "undated_dropped" | "accession_number_unknown" | "transfer_syntax_assumed";
-        /** @description Data of the event `matched`: what will be moved. The fields are those of the answer. */
+        /** @description Data of the event `matched`: the studies to move. The fields are those of RetrieveResponse. */
         MatchedEvent: {
             /** @enum {string} */
             operation: "C-MOVE";
@@ -642,31 +642,31 @@ export interface components {
              */
             total_count: number;
             /**
-             * @description The Patient ID that was asked for.
+             * @description Patient ID of the request.
              * @example 1112223333
              */
             patient_id: string;
             /** @description The studies that matched, in the order in which they will be moved. */
             study_details: components["schemas"]["Study"][];
-            /** @description Those of the query; `result` may have more. */
+            /** @description Warnings of the query; `result` may have more. */
             warnings: components["schemas"]["Warning"][];
         };
-        /** @description Data of the event `progress`. Counters are null where the PACS sent none. */
+        /** @description Data of the event `progress`. Counters are null if the PACS sent none. */
         ProgressEvent: {
             /** @description The study that is being moved. */
             StudyInstanceUID: string;
             /**
-             * @description Which of the studies, from 1.
+             * @description Number of this study, from 1.
              * @example 1
              */
             study_index: number;
             /**
-             * @description How many studies there are.
+             * @description Number of studies.
              * @example 3
              */
             study_count: number;
             /**
-             * @description Instances of this study that are yet to come.
+             * @description Instances of this study that are still to be moved.
              * @example 2
              */
             remaining: number | null;
@@ -676,22 +676,22 @@ export interface components {
              */
             completed: number | null;
             /**
-             * @description Instances of this study that have not arrived and will not.
+             * @description Instances of this study that failed.
              * @example 0
              */
             failed: number | null;
             /**
-             * @description Instances of this study that have arrived with a remark of the destination.
+             * @description Instances of this study that have arrived with a warning of the destination.
              * @example 0
              */
             warning: number | null;
             /**
-             * @description `completed` over all studies so far.
+             * @description `completed` of all studies so far.
              * @example 12
              */
             completed_total: number;
             /**
-             * @description `failed` over all studies so far.
+             * @description `failed` of all studies so far.
              * @example 0
              */
             failed_total: number;
@@ -699,7 +699,7 @@ export interface components {
         /** @description Data of the event `result`. */
         ResultEvent: components["schemas"]["RetrieveResponse"] & {
             /**
-             * @description The status that the plain answer has.
+             * @description HTTP status of the same response without a stream.
              * @enum {integer}
              */
             http_status: 200 | 207;
@@ -707,138 +707,139 @@ export interface components {
         /** @description Every step passed. */
         EchoResponse: {
             /**
-             * @description The DICOM service that was asked.
+             * @description DICOM service of the operation.
              * @enum {string}
              */
             operation: "C-ECHO";
             /**
-             * @description Always `ok`: a check that failed is a problem.
+             * @description Always `ok`: a test that fails is a problem.
              * @enum {string}
              */
             status: "ok";
-            /** @description In the order in which they were taken. */
+            /** @description The steps in order. */
             steps: components["schemas"]["EchoStep"][];
         };
-        /** @description One step on the way to the PACS, with what was learnt at it. */
+        /** @description Outcome of one step of the connection test. */
         EchoStep: {
             /**
-             * @description Which step.
+             * @description Name of the step.
              * @enum {string}
              */
             step: "resolve" | "connect" | "tls" | "associate" | "echo";
             /**
-             * @description `failed` is the last step; `skipped` is `tls` without `pacs_tls`.
+             * @description `failed` is always the last step; `skipped` is `tls` without `pacs_tls`.
              * @enum {string}
              */
             status: "ok" | "failed" | "skipped";
             /**
              * Format: double
-             * @description Milliseconds that it took.
+             * @description Duration in milliseconds.
              */
             duration_ms: number;
             /**
-             * @description What to check, in plain words: always of the step that failed, and of `associate` where C-ECHO is
-             *     accepted without C-FIND or C-MOVE.
+             * @description What to check, in plain words. Present for the step that failed, and for `associate` if the PACS accepts
+             *     C-ECHO without C-FIND or C-MOVE.
              */
             hint?: string;
             /**
-             * @description Of `resolve`: the addresses of the host, in the order in which they are tried.
+             * @description For `resolve`: the addresses of the host, in the order in which they are tried.
              * @example [
              *       "192.0.2.10"
              *     ]
              */
             addresses?: string[];
-            /** @description Of `connect`: address and port. */
+            /** @description For `connect`: address and port. */
             address?: string;
             /**
-             * @description Of `tls`.
+             * @description For `tls`: the TLS version.
              * @example TLS 1.3
              */
             tls_version?: string;
             /**
-             * @description Of `tls`.
+             * @description For `tls`: the cipher suite.
              * @example TLS_AES_128_GCM_SHA256
              */
             cipher_suite?: string;
-            /** @description Of the PACS's certificate, made printable. */
+            /** @description For `tls`: the subject of the PACS's certificate, with unprintable characters replaced. */
             certificate_subject?: string;
-            /** @description Of the PACS's certificate, made printable. */
+            /** @description For `tls`: the issuer of the PACS's certificate, with unprintable characters replaced. */
             certificate_issuer?: string;
             /**
              * Format: date-time
-             * @description When the PACS's certificate expires, or did.
+             * @description For `tls`: when the PACS's certificate expires or expired.
              */
             certificate_expiry?: string;
-            /** @description Of `associate`: which DICOM software the PACS is, as a UID; empty where it did not tell. */
+            /** @description For `associate`: the UID of the PACS's DICOM implementation; empty if the PACS did not send it. */
             implementation_class_uid?: string;
             /**
-             * @description Of `associate`: the same for people; empty where the PACS did not tell.
+             * @description For `associate`: the version name of the PACS's DICOM implementation; empty if the PACS did not send it.
              * @example OFFIS_DCMTK_367
              */
             implementation_version_name?: string;
             /**
-             * @description Of `associate`: the longest PDU that the PACS takes, in bytes; 0 is no limit.
+             * @description For `associate`: the maximum PDU length that the PACS accepts, in bytes; 0 is no limit.
              * @example 16384
              */
             max_pdu_length?: number;
-            /** @description Of `associate`: the answers for C-ECHO, C-FIND and C-MOVE. */
+            /** @description For `associate`: the answers for C-ECHO, C-FIND and C-MOVE. */
             contexts?: components["schemas"]["EchoContext"][];
         };
-        /** @description The answer to the presentation context that was proposed for a service. */
+        /** @description Answer to the presentation context that was proposed for a service. */
         EchoContext: {
             /**
-             * @description What `/echo`, `/q` and `/qr` need, in this order.
+             * @description The service that `/echo`, `/q` and `/qr` need, in this order.
              * @enum {string}
              */
             service: "C-ECHO" | "C-FIND" | "C-MOVE";
-            /** @description The SOP class that was proposed: the service as a UID. */
+            /** @description UID of the SOP class that was proposed. */
             abstract_syntax: string;
-            /** @description The encoding of data sets that the PACS chose, as a UID; empty unless accepted. */
+            /** @description UID of the transfer syntax that the PACS accepted; empty if it did not accept the context. */
             transfer_syntax: string;
             /**
-             * @description The standard's word: `acceptance`, `user-rejection`, `no-reason`, `abstract-syntax-not-supported`,
-             *     `transfer-syntaxes-not-supported`, or `result` and a number that the standard does not know.
+             * @description Result in the standard's words: `acceptance`, `user-rejection`, `no-reason`,
+             *     `abstract-syntax-not-supported`, `transfer-syntaxes-not-supported`, or `result` and a number that the
+             *     standard does not define.
              */
             result: string;
         };
-        /** @description The process runs. */
+        /** @description The process is running. */
         Health: {
             /**
-             * @description There is no other.
+             * @description Always `ok`.
              * @enum {string}
              */
             status: "ok";
         };
-        /** @description The gateway takes new work. */
+        /** @description The gateway accepts new operations. */
         Readiness: {
             /**
-             * @description There is no other: not ready is a 503.
+             * @description Always `ready`: a gateway that is not ready returns a 503.
              * @enum {string}
              */
             status: "ready";
         };
-        /** @description Which build of the gateway this is. */
+        /** @description Build of the gateway. */
         Version: {
             /**
-             * @description The release, or what git says of a build between two.
+             * @description The release, or the output of git describe for a build between releases.
              * @example v1.0.0
              */
             version: string;
-            /** @description Git commit; empty where unknown. */
+            /** @description Git commit; empty if unknown. */
             commit: string;
             /**
-             * @description Of the commit; empty where unknown.
+             * @description Date of the commit; empty if unknown.
              * @example 2024-01-31T12:00:00Z
              */
             build_date: string;
             /**
-             * @description The Go release that built it.
+             * @description Go release that compiled it.
              * @example go1.26.0
              */
             go_version: string;
         };
         /**
-         * @description Why there is no answer: a problem document (RFC 9457). Branch on `code`; show `detail` and, of a 502 of
+         * @description Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
          *     `/echo`, the `hint` of the last step.
          */
         Problem: {
@@ -849,98 +850,99 @@ export interface components {
              */
             type: string;
             /**
-             * @description The same for every problem of this code.
+             * @description Title of the code, always the same.
              * @example Invalid request
              */
             title: string;
             /**
-             * @description The HTTP status.
+             * @description HTTP status.
              * @example 400
              */
             status: number;
-            /** @description A sentence for people. */
+            /** @description Sentence for people. */
             detail: string;
             code: components["schemas"]["ProblemCode"];
             /**
-             * @description As in the header; in every problem but a 404. The log has more under it.
+             * @description The ID in the header X-Correlation-ID. Present in every problem except a 404. The log has details under
+             *     it.
              * @example order-4711
              */
             correlation_id?: string;
-            /** @description Of a 400: one entry for each field that is at fault; of more than 100, the first 100. */
+            /** @description For a 400: one entry for each faulty field, at most the first 100. */
             errors?: components["schemas"]["Fault"][];
             dicom?: components["schemas"]["DICOMFault"];
-            /** @description Of a 404 where no study matched: what was dropped. */
+            /** @description For a 404 with the code `no_study_matched`: what was dropped. */
             warnings?: components["schemas"]["Warning"][];
-            /** @description Of a 502 of /echo: the steps so far, of which the last one failed. */
+            /** @description For a 502 of /echo: the steps up to the one that failed. */
             steps?: components["schemas"]["EchoStep"][];
         };
         /**
-         * @description Stable and made for programs.
+         * @description Stable identifier of a problem, for programs.
          *
          *     | Code | Status | Meaning |
          *     |---|---|---|
-         *     | `invalid_request` | 400 | the request is not what the contract says |
-         *     | `unauthorized` | 401 | a valid API key, client certificate or both are needed |
+         *     | `invalid_request` | 400 | the request does not conform to the contract |
+         *     | `unauthorized` | 401 | a valid API key, client certificate or both are required |
          *     | `pacs_not_allowed` | 403 | the gateway may not connect to this PACS |
          *     | `no_study_matched` | 404 | no study matched |
-         *     | `route_not_found` | 404 | there is no such route |
-         *     | `method_not_allowed` | 405 | the route has other methods |
-         *     | `payload_too_large` | 413 | the body is over 64 KiB |
+         *     | `route_not_found` | 404 | the route does not exist |
+         *     | `method_not_allowed` | 405 | the route does not support this method |
+         *     | `payload_too_large` | 413 | the body exceeds 64 KiB |
          *     | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
-         *     | `too_many_requests` | 429 | the caller asks too often; this version never says so |
-         *     | `internal_error` | 500 | unexpected fault of the gateway |
-         *     | `audit_failed` | 500 | the operation ran and could not be recorded, so its result is withheld |
+         *     | `too_many_requests` | 429 | the caller sends too many requests; this version never returns it |
+         *     | `internal_error` | 500 | unexpected error of the gateway |
+         *     | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
          *     | `name_resolution_failed` | 502 | the host name of the PACS has no address |
-         *     | `pacs_unreachable` | 502 | no connection to the PACS came about |
-         *     | `connection_timeout` | 502 | no connection within CONNECTION_TIMEOUT |
-         *     | `connection_lost` | 502 | the PACS closed the connection without a word |
+         *     | `pacs_unreachable` | 502 | could not connect to the PACS |
+         *     | `connection_timeout` | 502 | could not connect to the PACS within CONNECTION_TIMEOUT |
+         *     | `connection_lost` | 502 | the PACS closed the connection without releasing or aborting the association |
          *     | `tls_failed` | 502 | the TLS handshake with the PACS failed |
          *     | `tls_expected` | 502 | the PACS expects TLS |
-         *     | `not_a_dicom_peer` | 502 | what answers there does not speak DICOM |
+         *     | `not_a_dicom_peer` | 502 | the server at this host and port does not speak DICOM |
          *     | `association_rejected` | 502 | the PACS rejected the association |
          *     | `association_aborted` | 502 | the association was aborted |
-         *     | `association_released` | 502 | the PACS released the association in mid-operation |
+         *     | `association_released` | 502 | the PACS released the association during the operation |
          *     | `association_timeout` | 502 | no answer to the association request within ACSE_TIMEOUT |
-         *     | `no_presentation_context` | 502 | the PACS does not offer this service to this caller |
+         *     | `no_presentation_context` | 502 | the PACS does not offer this service to this calling AE title |
          *     | `echo_failed` | 502 | C-ECHO ended with a failure |
          *     | `find_failed` | 502 | C-FIND ended with a failure |
          *     | `dimse_timeout` | 502 | no response within DIMSE_TIMEOUT |
          *     | `move_failed` | 502 | C-MOVE moved nothing |
          *     | `move_destination_unknown` | 502 | the PACS does not know the move destination |
          *     | `move_timeout` | 502 | no C-MOVE response within MOVE_TIMEOUT |
-         *     | `network_timeout` | 502 | the PACS went silent in mid-message, NETWORK_TIMEOUT |
+         *     | `network_timeout` | 502 | the PACS stopped sending in the middle of a message (NETWORK_TIMEOUT) |
          *     | `too_many_matches` | 502 | the PACS sent more than MAX_MATCHES matches |
-         *     | `limit_exceeded` | 502 | the PACS sent more than the gateway takes |
-         *     | `protocol_error` | 502 | the PACS broke the DICOM protocol |
+         *     | `limit_exceeded` | 502 | the PACS sent more data than the gateway accepts |
+         *     | `protocol_error` | 502 | the PACS violated the DICOM protocol |
          *     | `cancelled` | 502 | the operation was cancelled before anything was moved |
-         *     | `operation_timeout` | 502 | the operation took longer than OPERATION_TIMEOUT |
+         *     | `operation_timeout` | 502 | the operation exceeded OPERATION_TIMEOUT |
          *     | `audit_unavailable` | 503 | the audit trail cannot be written; nothing was moved |
          *     | `draining` | 503 | the gateway is shutting down |
          *     | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT |
-         *     | `too_many_operations` | 503 | as many operations are running as MAX_OPERATIONS permits |
+         *     | `too_many_operations` | 503 | the number of running operations has reached MAX_OPERATIONS |
          * @enum {string}
          */
         ProblemCode: "invalid_request" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "route_not_found" | "method_not_allowed" | "payload_too_large" | "unsupported_media_type" | "too_many_requests" | "internal_error" | "audit_failed" | "name_resolution_failed" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "draining" | "pacs_busy" | "too_many_operations";
-        /** @description One thing that is wrong with the request. */
+        /** @description One fault of the request. */
         Fault: {
             /**
-             * @description JSON Pointer (RFC 6901) to the field; empty for the body as a whole.
+             * @description JSON Pointer (RFC 6901) to the field; empty for the whole body.
              * @example /patient_id
              */
             pointer: string;
             /**
-             * @description The rule, never the submitted value.
+             * @description The rule that was violated, never the submitted value.
              * @example is required
              */
             detail: string;
         };
         /**
-         * @description Where a DICOM operation failed and how: `status` and `meaning` where the PACS answered so; `source` and
-         *     `reason` of A-ASSOCIATE-RJ (with `result`) and A-ABORT, in the standard's words.
+         * @description How a DICOM operation failed. `status` and `meaning` are present if the PACS responded with a failure;
+         *     `source` and `reason` are those of A-ASSOCIATE-RJ (with `result`) or A-ABORT, in the standard's words.
          */
         DICOMFault: {
             /**
-             * @description How far it came: name resolution, TCP, TLS, negotiation of the association, C-ECHO, C-FIND or C-MOVE.
+             * @description The step that failed: name resolution, TCP, TLS, association negotiation, C-ECHO, C-FIND or C-MOVE.
              * @enum {string}
              */
             step: "resolve" | "connect" | "tls" | "associate" | "echo" | "find" | "move";
@@ -952,25 +954,25 @@ export interface components {
             /** @description The standard's meaning of `status`. */
             meaning?: string;
             /**
-             * @description Of a rejection, `rejected-permanent` or `rejected-transient`, which may be tried again.
+             * @description Result of a rejection: `rejected-permanent`, or `rejected-transient` if a retry can succeed.
              * @example rejected-permanent
              */
             result?: string;
             /**
-             * @description Who rejected or aborted, in the standard's words: `service-user` is the application, `service-provider` the
-             *     DICOM protocol layer below it.
+             * @description Source of the rejection or abort, in the standard's words: `service-user` is the application,
+             *     `service-provider` the DICOM protocol layer below it.
              * @example service-user
              */
             source?: string;
             /**
-             * @description Why it did.
+             * @description Reason of the rejection or abort.
              * @example called-AE-title-not-recognized
              */
             reason?: string;
         };
     };
     responses: {
-        /** @description The request is not what this contract says; `errors` names every fault, and where it is. */
+        /** @description The request does not conform to this contract; `errors` lists every fault and its place. */
         InvalidRequest: {
             headers: {
                 "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -980,7 +982,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description A valid API key, client certificate or both are needed. */
+        /** @description A valid API key, client certificate or both are required. */
         Unauthorized: {
             headers: {
                 "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -992,8 +994,8 @@ export interface components {
             };
         };
         /**
-         * @description The gateway may not connect to this PACS (PACS_ALLOWLIST). Nothing was dialled, and whether its name has an address
-         *     is not told.
+         * @description The gateway may not connect to this PACS (PACS_ALLOWLIST). It did not connect, and the response does not
+         *     reveal whether the host name has an address.
          */
         Forbidden: {
             headers: {
@@ -1005,9 +1007,9 @@ export interface components {
             };
         };
         /**
-         * @description No study matched. The body has no `correlation_id`, the header is there. `warnings` is there where it
-         *     is not empty: it tells, for example, that matches of other patients were dropped. A path that is no route is
-         *     a 404 too, with the `code` route_not_found.
+         * @description No study matched. The body has no `correlation_id`; the header is present. `warnings` is present if it is not
+         *     empty, for example if matches of other patients were dropped. An unknown path is a 404 too, with the code
+         *     `route_not_found`.
          */
         NoStudyMatched: {
             headers: {
@@ -1018,7 +1020,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description What the caller holds (If-None-Match) is still right. */
+        /** @description The caller's copy (If-None-Match) is current. */
         NotModified: {
             headers: {
                 "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -1026,7 +1028,7 @@ export interface components {
             };
             content?: never;
         };
-        /** @description This route has other methods. An unknown route is a 404 with `code` route_not_found. */
+        /** @description The route does not support this method. An unknown route is a 404 with the code `route_not_found`. */
         MethodNotAllowed: {
             headers: {
                 "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -1037,7 +1039,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The body is over 64 KiB. */
+        /** @description The body exceeds 64 KiB. */
         PayloadTooLarge: {
             headers: {
                 "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -1058,8 +1060,8 @@ export interface components {
             };
         };
         /**
-         * @description The caller asks too often. The gateway itself limits what runs at once (503) and not how often a caller asks;
-         *     a proxy in front of it may.
+         * @description The caller sends too many requests. The gateway itself limits concurrent operations (503), not request rates;
+         *     a proxy in front of it may limit them.
          */
         TooManyRequests: {
             headers: {
@@ -1071,7 +1073,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description An unexpected fault of the gateway. The log has more under the correlation ID. */
+        /** @description The gateway had an unexpected error. Its log has details under the correlation ID. */
         InternalError: {
             headers: {
                 "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -1082,8 +1084,8 @@ export interface components {
             };
         };
         /**
-         * @description An unexpected fault of the gateway, or an operation that ran and could not be recorded in the audit trail
-         *     (`code` audit_failed). The log has more under the correlation ID.
+         * @description The gateway had an unexpected error, or the operation ran but could not be recorded in the audit trail (code
+         *     `audit_failed`). The log has details under the correlation ID.
          */
         OperationFault: {
             headers: {
@@ -1095,8 +1097,8 @@ export interface components {
             };
         };
         /**
-         * @description The query failed, or could not be begun; `code` and `dicom` tell how. There is no part of an answer: what
-         *     had arrived by then is not the whole.
+         * @description The query failed or could not start; `code` and `dicom` say why. Matches that arrived before the failure are
+         *     not returned, because they are incomplete.
          */
         QueryFailed: {
             headers: {
@@ -1108,8 +1110,8 @@ export interface components {
             };
         };
         /**
-         * @description Nothing was moved: the DICOM operation failed, or could not be begun; `code` and `dicom` tell how.
-         *     `dicom.step` says whether it was in the query (`find`) or thereafter (`move`).
+         * @description Nothing was moved: the DICOM operation failed or could not start; `code` and `dicom` say why. `dicom.step`
+         *     says whether it failed in the query (`find`) or after it (`move`).
          */
         DICOMFailed: {
             headers: {
@@ -1121,8 +1123,8 @@ export interface components {
             };
         };
         /**
-         * @description A step failed: the last of `steps`, the `hint` of which says what to check. `code` and `dicom` are as
-         *     of the other operations.
+         * @description A step failed: the last of `steps`, whose `hint` says what to check. `code` and `dicom` are the same as for
+         *     the other operations.
          */
         EchoFailed: {
             headers: {
@@ -1134,8 +1136,8 @@ export interface components {
             };
         };
         /**
-         * @description The gateway takes no new work now, or none for this PACS. Nothing was asked of the PACS, but by a `/qr` that had moved
-         *     nothing yet.
+         * @description The gateway accepts no new operations at the moment, or none for this PACS. It sent nothing to the PACS, or
+         *     only the query of a `/qr` that had moved nothing yet.
          */
         Unavailable: {
             headers: {
@@ -1147,7 +1149,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The gateway is shutting down and takes no new work. */
+        /** @description The gateway is shutting down and accepts no new operations. */
         Draining: {
             headers: {
                 "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -1161,26 +1163,26 @@ export interface components {
     };
     parameters: {
         /**
-         * @description The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
-         *     characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
+         * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
+         *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
          * @example order-4711
          */
         CorrelationID: string;
     };
     requestBodies: {
-        /** @description Which PACS to ask, under which name, and for which studies of which patient. */
+        /** @description The PACS, the AE titles, the patient and the filters. */
         Query: {
             content: {
                 "application/json": components["schemas"]["QueryRequest"];
             };
         };
-        /** @description The same as of `/q`, and the AE title to move to. */
+        /** @description The request of `/q` and the AE title to move to. */
         Retrieve: {
             content: {
                 "application/json": components["schemas"]["RetrieveRequest"];
             };
         };
-        /** @description Which PACS to reach, and under which name. */
+        /** @description The PACS and the AE titles. */
         Echo: {
             content: {
                 "application/json": components["schemas"]["EchoRequest"];
@@ -1189,22 +1191,22 @@ export interface components {
     };
     headers: {
         /**
-         * @description The caller's correlation ID, or a fresh one.
+         * @description The caller's correlation ID, or a new one.
          * @example order-4711
          */
         CorrelationID: string;
         /**
-         * @description Seconds after which another attempt makes sense.
+         * @description Seconds to wait before the next attempt.
          * @example 5
          */
         RetryAfter: number;
         /**
-         * @description The methods of this route, with commas between.
+         * @description The methods of this route, separated by commas.
          * @example GET, HEAD
          */
         Allow: string;
         /**
-         * @description `Bearer` or `ClientCertificate`: what is missing or wrong.
+         * @description `Bearer` or `ClientCertificate`: the credentials that are missing or wrong.
          * @example Bearer
          */
         WWWAuthenticate: string;
@@ -1218,8 +1220,8 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
-                 *     characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
+                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
                  * @example order-4711
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
@@ -1229,7 +1231,7 @@ export interface operations {
         };
         requestBody: components["requestBodies"]["Query"];
         responses: {
-            /** @description The studies that match, all of them. */
+            /** @description All studies that match. */
             200: {
                 headers: {
                     "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -1257,8 +1259,8 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
-                 *     characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
+                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
                  * @example order-4711
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
@@ -1268,7 +1270,7 @@ export interface operations {
         };
         requestBody: components["requestBodies"]["Retrieve"];
         responses: {
-            /** @description Everything that matched was moved; or, as an event stream, the operation has begun. */
+            /** @description Everything that matched was moved. For an event stream: the operation has started. */
             200: {
                 headers: {
                     "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -1279,7 +1281,7 @@ export interface operations {
                     "text/event-stream": string;
                 };
             };
-            /** @description Some of it was moved, not all; `retrievals` tells which. */
+            /** @description Some of it was moved, not all; see `retrievals`. */
             207: {
                 headers: {
                     "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -1307,8 +1309,8 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
-                 *     characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
+                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
                  * @example order-4711
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
@@ -1345,8 +1347,8 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
-                 *     characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
+                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
                  * @example order-4711
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
@@ -1356,7 +1358,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The process runs and answers. */
+            /** @description The process is running. */
             200: {
                 headers: {
                     "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -1380,8 +1382,8 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
-                 *     characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
+                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
                  * @example order-4711
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
@@ -1391,7 +1393,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description New work is taken. */
+            /** @description The gateway accepts new operations. */
             200: {
                 headers: {
                     "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -1416,8 +1418,8 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
-                 *     characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
+                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
                  * @example order-4711
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
@@ -1427,7 +1429,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Version, commit, build date, Go version. */
+            /** @description Version, commit, build date and Go version. */
             200: {
                 headers: {
                     "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -1455,8 +1457,8 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description The caller's own correlation ID, by which the request is found in the log: 1 to 128 visible ASCII
-                 *     characters. Anything else is replaced by a fresh one, never refused. It is no place for patient data.
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
+                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
                  * @example order-4711
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
@@ -1524,7 +1526,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description OpenAPI 3.0.3 as JSON, the same document. */
+            /** @description The same OpenAPI 3.0.3 document as JSON. */
             200: {
                 headers: {
                     "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -1553,7 +1555,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page that works without any other host. Its files are under /docs/assets/. */
+            /** @description A page that loads nothing from other hosts. Its files are under /docs/assets/. */
             200: {
                 headers: {
                     "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -1581,7 +1583,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page that works without any other host. Its files are under /redoc/assets/. */
+            /** @description A page that loads nothing from other hosts. Its files are under /redoc/assets/. */
             200: {
                 headers: {
                     "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -1609,7 +1611,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description To the documentation; relative, for proxies that put a path in front. */
+            /** @description Redirect to the documentation. The location is relative, so that a proxy can add a path prefix. */
             302: {
                 headers: {
                     "X-Correlation-ID": components["headers"]["CorrelationID"];

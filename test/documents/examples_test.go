@@ -74,13 +74,13 @@ func listedElsewhere(command string) string {
 	return ""
 }
 
-// demo is a gateway with the demonstration PACS.
-type demo struct {
+// demonstration is a gateway with the demonstration PACS.
+type demonstration struct {
 	*rig.Gateway
 	port string // of ORTHANCA
 }
 
-func runDemo(t *testing.T, env ...string) demo {
+func runDemo(t *testing.T, env ...string) demonstration {
 	t.Helper()
 	g := rig.RunGateway(t, rig.Command{Args: []string{"demo"}, OnlyEnv: true, Env: append(env,
 		"LISTEN_ADDR=127.0.0.1:0", "DEMO_PACS_A_ADDR=127.0.0.1:0", "DEMO_PACS_B_ADDR=127.0.0.1:0")})
@@ -88,7 +88,7 @@ func runDemo(t *testing.T, env ...string) demo {
 	require.NotNil(t, address, g.Tail())
 	_, port, err := net.SplitHostPort(address[1])
 	require.NoError(t, err)
-	return demo{g, port}
+	return demonstration{g, port}
 }
 
 func writeKeys(t *testing.T) (path string) {
@@ -99,7 +99,7 @@ func writeKeys(t *testing.T) (path string) {
 }
 
 // send sends the request of a curl command to the demonstration.
-func send(ctx context.Context, t *testing.T, d demo, command string, header http.Header) *http.Response {
+func send(ctx context.Context, t *testing.T, d demonstration, command string, header http.Header) *http.Response {
 	t.Helper()
 	command = strings.NewReplacer("http://localhost:8888", d.URL, `"pacs_port": 4242,`, `"pacs_port": `+d.port+`,`).Replace(command)
 	r, err := request(ctx, command, map[string]string{"key": apiKey})
@@ -112,7 +112,7 @@ func send(ctx context.Context, t *testing.T, d demo, command string, header http
 	return response
 }
 
-func requireAnswer(t *testing.T, d demo, example Example) {
+func requireAnswer(t *testing.T, d demonstration, example Example) {
 	t.Helper()
 	ctx, disconnect := context.WithCancel(t.Context())
 	defer disconnect()
@@ -204,7 +204,7 @@ func TestAuditRecordIsAsShown(t *testing.T) {
 	require.NoError(t, response.Body.Close())
 	require.Equal(t, http.StatusOK, response.StatusCode)
 
-	written, err := os.ReadFile(path) //nolint:gosec // the test's own
+	written, err := os.ReadFile(path)
 	require.NoError(t, err)
 	record := strings.Split(string(written), "\n")[1]
 	host, err := os.Hostname()

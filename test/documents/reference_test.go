@@ -4,6 +4,7 @@ package documents
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,13 +17,14 @@ import (
 	"go.uber.org/goleak"
 	"go.yaml.in/yaml/v3"
 
-	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/demo"
 	"dicom-qr-gateway/test/rig"
 )
 
 func TestMain(m *testing.M) {
 	status := rig.Main(m)
-	if err := goleak.Find(goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop")); err != nil {
+	http.DefaultClient.CloseIdleConnections()
+	if err := goleak.Find(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		status = 1
 	}
@@ -68,8 +70,8 @@ func TestEverySettingIsDocumented(t *testing.T) {
 func TestSettingsOfTheDemonstrationAreDocumented(t *testing.T) {
 	rows := table(t, read(t, "docs/settings.md"), "Demonstration")
 	assert.Equal(t, []string{"DEMO_DELAY", "DEMO_PACS_A_ADDR", "DEMO_PACS_B_ADDR"}, sortedKeys(rows))
-	assert.Equal(t, "`"+dicomtest.DemoAddrA+"`", rows["DEMO_PACS_A_ADDR"][1])
-	assert.Equal(t, "`"+dicomtest.DemoAddrB+"`", rows["DEMO_PACS_B_ADDR"][1])
+	assert.Equal(t, "`"+demo.AddressA+"`", rows["DEMO_PACS_A_ADDR"][1])
+	assert.Equal(t, "`"+demo.AddressB+"`", rows["DEMO_PACS_B_ADDR"][1])
 }
 
 // Every variable that the pages name in capitals must exist, so that a renamed setting leaves no trace.

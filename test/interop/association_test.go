@@ -14,6 +14,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/demo"
 )
 
 // associate opens an association with a source, without the gateway.
@@ -57,7 +58,7 @@ func TestAnAssociationServesOneOperationAfterAnother(t *testing.T) {
 				require.NoError(t, assoc.Echo(t.Context()))
 				for range 3 {
 					matches := 0
-					for match, err := range assoc.Find(t.Context(), dicomnet.StudyRoot, studiesOf(dicomtest.DemoPatientID)) {
+					for match, err := range assoc.Find(t.Context(), dicomnet.StudyRoot, studiesOf(demo.PatientID)) {
 						require.NoError(t, err)
 						assert.Equal(t, "DOE^JOHN", match.String(tag.PatientName))
 						matches++
@@ -88,7 +89,7 @@ func TestLeavingAFindEarlyLeavesTheAssociationUsable(t *testing.T) {
 func TestLeavingAMoveEarlyStopsIt(t *testing.T) {
 	const accession = "ACC-1007"
 	var study dicomtest.Study
-	for _, s := range dicomtest.DemoStudies() {
+	for _, s := range demo.Studies() {
 		if s.AccessionNumber == accession {
 			study = s
 		}

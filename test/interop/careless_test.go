@@ -12,6 +12,7 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/demo"
 )
 
 // careless is a PACS in memory that offers every patient's studies whoever is
@@ -22,7 +23,7 @@ func careless(t *testing.T, dst *dicomtest.PACS) source {
 		AETitle: "CARELESS", IgnoreKeys: []tag.Tag{tag.PatientID},
 		Destinations: map[string]string{"DEST": dst.Addr()},
 	})
-	require.NoError(t, pacs.AddStudies(dicomtest.DemoStudies()...))
+	require.NoError(t, pacs.AddStudies(demo.Studies()...))
 	require.NoError(t, pacs.Listen("127.0.0.1:0"))
 	t.Cleanup(func() { assert.NoError(t, pacs.Close()) })
 	_, port, err := net.SplitHostPort(pacs.Addr())

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/demo"
 )
 
 // More callers than a PACS takes associations: dcmqrscp is configured for 16, and
@@ -20,7 +20,7 @@ func TestMoreCallersThanAPACSTakesAreAllAnswered(t *testing.T) {
 			var wait sync.WaitGroup
 			for range 64 {
 				wait.Go(func() {
-					reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, src.query(dicomtest.DemoPatientID, filter{}))
+					reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, src.query(demo.PatientID, filter{}))
 					if !assert.NoError(t, err) || !assert.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body)) {
 						return
 					}

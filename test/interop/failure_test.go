@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/demo"
 )
 
 // slack is what scheduling on a busy machine may add to a timeout.
@@ -30,7 +30,7 @@ func assertFailed(t *testing.T, response *http.Response, body []byte, code gocli
 	assert.Equal(t, code, p.Code)
 	require.NotNil(t, p.CorrelationID)
 	assert.Equal(t, response.Header.Get("X-Correlation-ID"), *p.CorrelationID)
-	assert.NotContains(t, string(body), dicomtest.DemoPatientID)
+	assert.NotContains(t, string(body), demo.PatientID)
 	assert.NotContains(t, string(body), "127.0.0.1")
 	require.NotNil(t, p.DICOM, string(body))
 	assert.Equal(t, step, p.DICOM.Step)
@@ -49,7 +49,7 @@ func TestAnUnknownDestinationIsABadGateway(t *testing.T) {
 	}
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
-			reply := move(t, src.retrieve(dicomtest.DemoPatientID, filter{}, "NOWHERE"))
+			reply := move(t, src.retrieve(demo.PatientID, filter{}, "NOWHERE"))
 			fault := assertFailed(t, reply.HTTPResponse, reply.Body, want[src.name].code, "move")
 			require.NotNil(t, fault.Status)
 			assert.Equal(t, want[src.name].status, *fault.Status)
@@ -61,7 +61,7 @@ func TestADestinationThatIsDownIsABadGateway(t *testing.T) {
 	want := map[string]string{"dcmqrscp": "A702", "Orthanc": "C000"}
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
-			reply := move(t, src.retrieve(dicomtest.DemoPatientID, filter{maxResults: 1}, downAETitle))
+			reply := move(t, src.retrieve(demo.PatientID, filter{maxResults: 1}, downAETitle))
 			fault := assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodeMoveFailed, "move")
 			require.NotNil(t, fault.Status)
 			assert.Equal(t, want[src.name], *fault.Status)
@@ -73,7 +73,7 @@ func TestAWrongCalledAETitleIsABadGateway(t *testing.T) {
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
 			src.aeTitle = "SOMEBODY"
-			reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, src.query(dicomtest.DemoPatientID, filter{}))
+			reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, src.query(demo.PatientID, filter{}))
 			require.NoError(t, err)
 			fault := assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodeAssociationRejected, "associate")
 			require.NotNil(t, fault.Reason)
@@ -85,12 +85,12 @@ func TestAWrongCalledAETitleIsABadGateway(t *testing.T) {
 func TestAClosedPortIsABadGateway(t *testing.T) {
 	closed := source{"closed port", "NOBODY", theSite.closedPort}
 	within(t, connectionTimeout, func() {
-		reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, closed.query(dicomtest.DemoPatientID, filter{}))
+		reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, closed.query(demo.PatientID, filter{}))
 		require.NoError(t, err)
 		assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodePACSUnreachable, "connect")
 	})
 	within(t, connectionTimeout, func() {
-		reply := move(t, closed.retrieve(dicomtest.DemoPatientID, filter{}, "STORESCP"))
+		reply := move(t, closed.retrieve(demo.PatientID, filter{}, "STORESCP"))
 		assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodePACSUnreachable, "connect")
 	})
 }
@@ -102,12 +102,12 @@ func TestASilentPortIsABadGateway(t *testing.T) {
 	defer func() { assert.NoError(t, l.Close()) }()
 	silent := source{"silent port", "NOBODY", l.Addr().(*net.TCPAddr).Port}
 	within(t, acseTimeout, func() {
-		reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, silent.query(dicomtest.DemoPatientID, filter{}))
+		reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, silent.query(demo.PatientID, filter{}))
 		require.NoError(t, err)
 		assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodeAssociationTimeout, "associate")
 	})
 	within(t, acseTimeout, func() {
-		reply := move(t, silent.retrieve(dicomtest.DemoPatientID, filter{}, "STORESCP"))
+		reply := move(t, silent.retrieve(demo.PatientID, filter{}, "STORESCP"))
 		assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodeAssociationTimeout, "associate")
 	})
 }

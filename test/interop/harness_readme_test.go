@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +19,8 @@ import (
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/demo"
+	"dicom-qr-gateway/test/documents"
 	"dicom-qr-gateway/test/studies"
 )
 
@@ -28,52 +29,46 @@ const (
 	withDocker = "With Docker"
 )
 
-// The commands of samples/pacs/README.md are run as they stand, but for ports that
-// are free here, and answer what it shows.
-func TestTheREADMEOfTheHarnessIsTrue(t *testing.T) {
-	blocks := harnessREADME(t)
-	require.Equal(t, "samples/pacs/start\n", blocks[0].command)
-	h := startHarness(t, blocks[0].command)
+// TestHarnessREADMECommandsGiveTheAnswersShown runs the commands of samples/pacs/README.md, with free ports, and compares
+// the answers.
+func TestHarnessREADMECommandsGiveTheAnswersShown(t *testing.T) {
+	examples := harnessExamples(t)
+	require.Equal(t, "samples/pacs/start\n", examples[0].Command)
+	h := startHarness(t, examples[0].Command)
 	ran := 0
-	for _, b := range blocks[1:] {
-		if b.section == withDocker {
-			require.Contains(t, b.command, "docker compose ")
+	for _, example := range examples[1:] {
+		switch example.Section {
+		case withDocker:
+			require.Contains(t, example.Command, "docker compose ")
 			continue
-		}
-		if b.section == ownPACS {
-			continue // see below
+		case ownPACS:
+			continue // TestOwnPACSReplacesORTHANCA runs it
 		}
 		ran++
-		t.Run(fmt.Sprint(b.section, "/", ran), func(t *testing.T) {
-			out := h.shell(t, b.command)
-			require.NotEmpty(t, b.answer, "README.md shows no answer")
-			want := h.here.Replace(b.answer)
-			if b.kind == "json" {
+		t.Run(fmt.Sprint(example.Section, "/", ran), func(t *testing.T) {
+			out := h.shell(t, example.Command)
+			require.NotEmpty(t, example.Answer, "README.md shows no answer")
+			want := h.here.Replace(example.Answer)
+			if example.Kind == "json" {
 				var compact bytes.Buffer
 				require.NoError(t, json.Compact(&compact, []byte(want)))
 				want = compact.String()
 			}
-			require.Equal(t, steady(strings.TrimSpace(want)), steady(strings.TrimSpace(out)))
+			require.Equal(t, documents.Steady(strings.TrimSpace(want)), documents.Steady(strings.TrimSpace(out)))
 		})
 	}
 	assert.Equal(t, 9, ran, "the commands that README.md shows")
-	t.Run("every character set", func(t *testing.T) { requireTextOf(t, h) })
+	t.Run("every character set", func(t *testing.T) { requireTextOfOrthanc(t, h) })
 	h.interrupt(t)
 }
 
-// steady puts in place of what differs from answer to answer.
-func steady(answer string) string {
-	answer = regexp.MustCompile(`"duration_ms":[0-9.]+`).ReplaceAllString(answer, `"duration_ms":0`)
-	return regexp.MustCompile(`"correlation_id":"[^"]*"`).ReplaceAllString(answer, `"correlation_id":""`)
-}
-
-// Patients whose files have several sets of characters that Orthanc 1.10 does not
-// read together: its answers are wrong before they leave it.
+// beyondOrthanc are patients whose files use several character sets that Orthanc 1.10 cannot read together: its answers are
+// wrong.
 var beyondOrthanc = []string{"KANJI13", "LATIN1GREEK"}
 
-// requireTextOf wants the gateway to say of each synthetic study what Orthanc says
-// itself, which is what the study has in it.
-func requireTextOf(t *testing.T, h *harness) {
+// requireTextOfOrthanc requires that the gateway returns for each synthetic study the text that Orthanc itself returns, which
+// is the text of the study.
+func requireTextOfOrthanc(t *testing.T, h *harness) {
 	a := orthanc{source{"Orthanc", "ORTHANCA", h.aDICOM}, h.aHTTP}
 	api := h.api(t)
 	for _, study := range studies.All(time.Now()) {
@@ -89,7 +84,7 @@ func requireTextOf(t *testing.T, h *harness) {
 		assert.Equal(t, own[0].PatientMainDicomTags.PatientName, got.PatientName)
 		assert.Equal(t, own[0].MainDicomTags.StudyDescription, got.StudyDescription)
 		if slices.Contains(beyondOrthanc, study.PatientID) {
-			assert.NotEqual(t, study.PatientName, got.PatientName, "README.md says that Orthanc does not read it")
+			assert.NotEqual(t, study.PatientName, got.PatientName, "README.md says that Orthanc cannot read it")
 			continue
 		}
 		requireText(t, study, got)
@@ -124,17 +119,17 @@ func requireText(t *testing.T, study dicomtest.Study, got goclient.Study) {
 	assert.Equal(t, study.ReferringPhysicianName, got.ReferringPhysicianName)
 }
 
-// The PACS of one's own is a dcmqrscp, which has all synthetic studies, and sends
-// the text as the files have it.
-func TestAPACSOfOnesOwnTakesThePlaceOfORTHANCA(t *testing.T) {
+// TestOwnPACSReplacesORTHANCA follows samples/pacs/README.md for a PACS of one's own: a dcmqrscp with all synthetic studies,
+// which sends the text as it is in the files.
+func TestOwnPACSReplacesORTHANCA(t *testing.T) {
 	dir := t.TempDir()
 	files, err := run("go", "run", "../studies/generate", "-out", filepath.Join(dir, "studies"))
 	require.NoError(t, err)
 	require.Contains(t, files, "written to")
 	var commands []string
-	for _, b := range harnessREADME(t) {
-		if b.section == ownPACS {
-			commands = append(commands, b.command)
+	for _, example := range harnessExamples(t) {
+		if example.Section == ownPACS {
+			commands = append(commands, example.Command)
 		}
 	}
 	require.Len(t, commands, 3, "start, /echo, /qr")
@@ -145,7 +140,7 @@ func TestAPACSOfOnesOwnTakesThePlaceOfORTHANCA(t *testing.T) {
 	h := startHarness(t, commands[0], "MYPACS", own.aeTitle, "192.0.2.10", "127.0.0.1",
 		"PACS_PORT=104", fmt.Sprint("PACS_PORT=", own.port), `"pacs_port": 104`, fmt.Sprint(`"pacs_port": `, own.port))
 	require.NotContains(t, h.String(), "ORTHANCA")
-	// It knows where ORTHANCB is, which is the second of the three things.
+	// It has ORTHANCB as a destination: the second of the three things that README.md asks for.
 	pacs, err := startQRSCP(dir, own, map[string]int{"ORTHANCB": h.bDICOM})
 	require.NoError(t, err)
 	t.Cleanup(pacs.Stop)
@@ -158,7 +153,7 @@ func TestAPACSOfOnesOwnTakesThePlaceOfORTHANCA(t *testing.T) {
 	b := orthanc{source{"Orthanc", "ORTHANCB", h.bDICOM}, h.bHTTP}
 	want, api := map[string][]string{}, h.api(t)
 	for _, study := range studies.All(time.Now()) {
-		if study.PatientID == dicomtest.DemoPatientID {
+		if study.PatientID == demo.PatientID {
 			for _, in := range study.Instances() {
 				want[study.UID()] = append(want[study.UID()], in.Text(tag.SOPInstanceUID))
 			}
@@ -173,7 +168,7 @@ func TestAPACSOfOnesOwnTakesThePlaceOfORTHANCA(t *testing.T) {
 	h.interrupt(t)
 }
 
-// Files that dciodvfy does not read, because it does not know their character set.
+// beyondDciodvfy are character sets that dciodvfy does not support.
 var beyondDciodvfy = []string{"ISO_IR 13", "GBK"}
 
 func TestSyntheticFilesAreValid(t *testing.T) {

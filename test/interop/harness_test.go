@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -19,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/test/documents"
 	"dicom-qr-gateway/test/rig"
 )
 
@@ -119,19 +118,10 @@ func (h *harness) api(t *testing.T) *goclient.ClientWithResponses {
 	return c
 }
 
-// block is what README.md of the harness shows to be run, and the answer that it shows.
-type block struct{ section, command, kind, answer string }
-
-func harnessREADME(t *testing.T) []block {
+// harnessExamples returns the commands of samples/pacs/README.md with their answers.
+func harnessExamples(t *testing.T) []documents.Example {
 	t.Helper()
-	readme, err := os.ReadFile(filepath.Join(root, "samples", "pacs", "README.md"))
+	readme, err := documents.Read(root, "samples/pacs/README.md")
 	require.NoError(t, err)
-	var blocks []block
-	for section := range strings.SplitSeq(string(readme), "\n## ") {
-		title, text, _ := strings.Cut(section, "\n")
-		for _, found := range regexp.MustCompile("(?s)```sh\n(.*?)```(?:\n\n```(json|text)\n(.*?)```)?").FindAllStringSubmatch(text, -1) {
-			blocks = append(blocks, block{title, found[1], found[2], found[3]})
-		}
-	}
-	return blocks
+	return readme.Examples()
 }

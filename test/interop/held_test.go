@@ -16,6 +16,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/demo"
 )
 
 // heldPACS moves one instance for each turn that it is given, and so is in the
@@ -50,7 +51,7 @@ func newHeldPACS(t *testing.T) *heldPACS {
 			}
 		},
 	})
-	require.NoError(t, p.AddStudies(dicomtest.DemoStudies()...))
+	require.NoError(t, p.AddStudies(demo.Studies()...))
 	require.NoError(t, p.Listen("127.0.0.1:0"))
 	t.Cleanup(func() {
 		assert.NoError(t, p.Close())
@@ -71,9 +72,9 @@ func portOf(t *testing.T, address string) int {
 // with a destination as /qr take it.
 func (s source) body(t *testing.T, destination string) io.Reader {
 	t.Helper()
-	var request any = s.query(dicomtest.DemoPatientID, filter{maxResults: 1})
+	var request any = s.query(demo.PatientID, filter{maxResults: 1})
 	if destination != "" {
-		request = s.retrieve(dicomtest.DemoPatientID, filter{maxResults: 1}, destination)
+		request = s.retrieve(demo.PatientID, filter{maxResults: 1}, destination)
 	}
 	b, err := json.Marshal(request)
 	require.NoError(t, err)

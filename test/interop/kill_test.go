@@ -13,6 +13,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/demo"
 )
 
 const (
@@ -112,7 +113,7 @@ func TestTheOthersRecoverFromAKilledPACS(t *testing.T) {
 		p.Kill()
 	}()
 	reply, err := g.client.RetrieveWithResponse(t.Context(), nil,
-		pacs.retrieve(dicomtest.DemoPatientID, filter{maxResults: 1}, heldDestination), withKey("killed-pacs"))
+		pacs.retrieve(demo.PatientID, filter{maxResults: 1}, heldDestination), withKey("killed-pacs"))
 	require.NoError(t, err)
 	assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodeConnectionLost, "move")
 	seen, caller := g.audit(t, "killed-pacs")
@@ -124,7 +125,7 @@ func TestTheOthersRecoverFromAKilledPACS(t *testing.T) {
 	started(t, p, err)
 	pacs.loadDemo(t)
 	again, err := g.client.RetrieveWithResponse(t.Context(), nil,
-		pacs.retrieve(dicomtest.DemoPatientID, filter{maxResults: 1}, heldDestination), withKey("again"))
+		pacs.retrieve(demo.PatientID, filter{maxResults: 1}, heldDestination), withKey("again"))
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusOK, again.StatusCode(), string(again.Body))
 	seen, _ = g.audit(t, "again")
@@ -135,7 +136,7 @@ func TestTheOthersRecoverFromAKilledPACS(t *testing.T) {
 // loadDemo stores the demonstration studies.
 func (s source) loadDemo(t *testing.T) {
 	t.Helper()
-	for _, study := range dicomtest.DemoStudies() {
+	for _, study := range demo.Studies() {
 		paths, err := dicomtest.WriteDir(t.TempDir(), study.Instances())
 		require.NoError(t, err)
 		require.NoError(t, s.load(paths))

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/demo"
 	"dicom-qr-gateway/test/rig"
 )
 
@@ -135,7 +136,7 @@ func (s *site) check() error {
 
 func (s *site) load(dir string) error {
 	var files []string
-	for _, study := range dicomtest.DemoStudies() {
+	for _, study := range demo.Studies() {
 		paths, err := dicomtest.WriteDir(dir, study.Instances())
 		if err != nil {
 			return err

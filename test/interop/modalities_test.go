@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/demo"
 	"dicom-qr-gateway/test/rig"
 )
 
@@ -43,7 +43,7 @@ func TestProtocol55ModalitiesAreTheSameWhateverThePACSMakesOfTheKey(t *testing.T
 	for _, src := range theSite.sources {
 		correlationID := "protocol-55-" + src.name
 		reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), &goclient.QueryParams{XCorrelationID: &correlationID},
-			src.query(dicomtest.DemoPatientID, filter{modalities: []string{"CT", "MR"}}))
+			src.query(demo.PatientID, filter{modalities: []string{"CT", "MR"}}))
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body))
 		found = append(found, uids(reply.JSON200.StudyDetails))

@@ -10,15 +10,15 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/suyashkumar/dicom/pkg/tag"
 
-	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/demo"
 	"dicom-qr-gateway/test/rig"
 )
 
 func TestTheLogAtInfoHoldsNoPatientData(t *testing.T) {
 	patientData := map[string]string{}
 	for _, src := range theSite.sources {
-		for _, s := range dicomtest.DemoStudies() {
+		for _, s := range demo.Studies() {
 			ask(t, src.query(s.PatientID, filter{}))
 			move(t, src.retrieve(s.PatientID, filter{maxResults: 1}, theSite.destinations[0].title()))
 			move(t, src.retrieve(s.PatientID, filter{maxResults: 1}, downAETitle))

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/suyashkumar/dicom/pkg/tag"
 
-	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/demo"
 )
 
 // ask calls /q and wants an answer of the kind the contract gives for 200.
@@ -45,13 +45,13 @@ func TestQueryReturnsTheStudiesThatFindscuReturns(t *testing.T) {
 	for _, src := range theSite.sources {
 		for _, tc := range cases {
 			t.Run(src.name+"/"+tc.name, func(t *testing.T) {
-				want := src.reference(t, dicomtest.DemoPatientID, tc.filter)
+				want := src.reference(t, demo.PatientID, tc.filter)
 				require.Len(t, want, tc.studies)
 
-				got := ask(t, src.query(dicomtest.DemoPatientID, tc.filter))
+				got := ask(t, src.query(demo.PatientID, tc.filter))
 
 				assert.Equal(t, goclient.QueryResponseStatusOk, got.Status)
-				assert.Equal(t, dicomtest.DemoPatientID, got.PatientID)
+				assert.Equal(t, demo.PatientID, got.PatientID)
 				assert.Empty(t, got.Warnings)
 				// dcmqrscp does not tell Modalities in Study. The gateway asks for those
 				// of the series where a filter needs them, and only there.
@@ -88,7 +88,7 @@ func sortedModalities(studies []goclient.Study) []goclient.Study {
 func TestOnlyOrthancTellsModalitiesInStudy(t *testing.T) {
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
-			for _, ds := range src.findscu(t, "STUDY", "PatientID="+dicomtest.DemoPatientID, "StudyInstanceUID", "ModalitiesInStudy") {
+			for _, ds := range src.findscu(t, "STUDY", "PatientID="+demo.PatientID, "StudyInstanceUID", "ModalitiesInStudy") {
 				assert.Equal(t, src.name == "Orthanc", text(ds, tag.ModalitiesInStudy) != "")
 			}
 		})
@@ -97,7 +97,7 @@ func TestOnlyOrthancTellsModalitiesInStudy(t *testing.T) {
 
 func TestQueryDecodesNamesOfAnyCharacterSet(t *testing.T) {
 	for _, src := range theSite.sources {
-		for _, study := range dicomtest.DemoStudies() {
+		for _, study := range demo.Studies() {
 			t.Run(src.name+"/"+study.AccessionNumber, func(t *testing.T) {
 				got := ask(t, src.query(study.PatientID, filter{}))
 				i := slices.IndexFunc(got.StudyDetails, func(s goclient.Study) bool { return s.StudyInstanceUID == study.UID() })
@@ -113,7 +113,7 @@ func TestQueryDecodesNamesOfAnyCharacterSet(t *testing.T) {
 func TestQueryNeverReturnsAnotherPatient(t *testing.T) {
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
-			for _, study := range dicomtest.DemoStudies() {
+			for _, study := range demo.Studies() {
 				for _, got := range ask(t, src.query(study.PatientID, filter{})).StudyDetails {
 					assert.Equal(t, study.PatientID, got.PatientID)
 				}
@@ -126,7 +126,7 @@ func TestQueryWithoutAMatchIsNotFound(t *testing.T) {
 	for _, src := range theSite.sources {
 		for name, r := range map[string]goclient.QueryRequest{
 			"unknown patient":  src.query("nobody", filter{}),
-			"unknown modality": src.query(dicomtest.DemoPatientID, filter{modalities: []string{"PT"}}),
+			"unknown modality": src.query(demo.PatientID, filter{modalities: []string{"PT"}}),
 		} {
 			t.Run(src.name+"/"+name, func(t *testing.T) {
 				reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, r)

@@ -10,8 +10,8 @@ import (
 
 	"github.com/suyashkumar/dicom/pkg/tag"
 
-	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/demo"
 )
 
 // filter is what a test asks of the gateway and of the reference alike.
@@ -87,7 +87,7 @@ func (f filter) allows(modalities []string) bool {
 // instances are the SOP Instance UIDs of a study as they were loaded, sorted.
 func instances(studyInstanceUID string) []string {
 	var uids []string
-	for _, s := range dicomtest.DemoStudies() {
+	for _, s := range demo.Studies() {
 		if s.UID() != studyInstanceUID {
 			continue
 		}

@@ -20,6 +20,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/demo"
 	"dicom-qr-gateway/test/rig"
 )
 
@@ -102,7 +103,7 @@ func (r *replicas) queries(t *testing.T, s source, callers, count int) (took tim
 	for range callers {
 		wait.Go(func() {
 			for sent.Add(1) <= int64(count) {
-				reply, err := api.QueryWithResponse(t.Context(), nil, s.query(dicomtest.DemoPatientID, filter{}))
+				reply, err := api.QueryWithResponse(t.Context(), nil, s.query(demo.PatientID, filter{}))
 				if !assert.NoError(t, err) || !assert.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body)) {
 					return
 				}
@@ -119,7 +120,7 @@ func (r *replicas) queries(t *testing.T, s source, callers, count int) (took tim
 func TestReplicasTogetherOpenWhatEachMayOpen(t *testing.T) {
 	const think, callers, count = 50 * time.Millisecond, 48, 144
 	inMemory := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "MEMORY"})
-	require.NoError(t, inMemory.AddStudies(dicomtest.DemoStudies()...))
+	require.NoError(t, inMemory.AddStudies(demo.Studies()...))
 	require.NoError(t, inMemory.Listen("127.0.0.1:0"))
 	t.Cleanup(func() { assert.NoError(t, inMemory.Close()) })
 	sources := append([]source{{"in memory", "MEMORY", portOf(t, inMemory.Addr())}}, theSite.sources...)
@@ -142,7 +143,7 @@ func TestReplicasTogetherOpenWhatEachMayOpen(t *testing.T) {
 func TestReplicasOfAPACSThatTakesNoTime(t *testing.T) {
 	const callers, count = 48, 1000
 	pacs := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "MEMORY"})
-	require.NoError(t, pacs.AddStudies(dicomtest.DemoStudies()...))
+	require.NoError(t, pacs.AddStudies(demo.Studies()...))
 	require.NoError(t, pacs.Listen("127.0.0.1:0"))
 	t.Cleanup(func() { assert.NoError(t, pacs.Close()) })
 	for _, n := range []int{1, 3} {

@@ -12,6 +12,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/demo"
 )
 
 // move calls /qr and returns the reply, whatever its status.
@@ -37,10 +38,10 @@ func TestRetrieveMovesEveryInstanceOfEveryMatchingStudy(t *testing.T) {
 			for _, tc := range cases {
 				t.Run(src.name+" to "+dst.title()+"/"+tc.name, func(t *testing.T) {
 					dst.clear(t)
-					want := src.reference(t, dicomtest.DemoPatientID, tc.filter)
+					want := src.reference(t, demo.PatientID, tc.filter)
 					require.Len(t, want, tc.studies)
 
-					reply := move(t, src.retrieve(dicomtest.DemoPatientID, tc.filter, dst.title()))
+					reply := move(t, src.retrieve(demo.PatientID, tc.filter, dst.title()))
 
 					require.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body))
 					got := reply.JSON200
@@ -77,11 +78,11 @@ func TestRetrieveOfOnePatientLeavesTheOthersWhereTheyAre(t *testing.T) {
 		t.Run(src.name, func(t *testing.T) {
 			dst := theSite.destinations[0]
 			dst.clear(t)
-			reply := move(t, src.retrieve(dicomtest.DemoPatientID, filter{}, dst.title()))
+			reply := move(t, src.retrieve(demo.PatientID, filter{}, dst.title()))
 			require.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body))
 			received := dst.received(t)
-			for _, s := range dicomtest.DemoStudies() {
-				assert.Equal(t, s.PatientID == dicomtest.DemoPatientID, len(received[s.UID()]) > 0, s.AccessionNumber)
+			for _, s := range demo.Studies() {
+				assert.Equal(t, s.PatientID == demo.PatientID, len(received[s.UID()]) > 0, s.AccessionNumber)
 			}
 		})
 	}
@@ -95,19 +96,19 @@ func TestAStudyOfAnotherPatientThatThePACSOffersIsNeitherReturnedNorMoved(t *tes
 	defer func() { assert.NoError(t, dst.Close()) }()
 	src := careless(t, dst)
 
-	got := ask(t, src.query(dicomtest.DemoPatientID, filter{}))
+	got := ask(t, src.query(demo.PatientID, filter{}))
 	require.Len(t, got.StudyDetails, 7)
 	for _, s := range got.StudyDetails {
-		assert.Equal(t, dicomtest.DemoPatientID, s.PatientID)
+		assert.Equal(t, demo.PatientID, s.PatientID)
 	}
 	require.Len(t, got.Warnings, 1)
 	assert.Equal(t, goclient.WarningCode("other_patient_dropped"), got.Warnings[0].Code)
 
-	reply := move(t, src.retrieve(dicomtest.DemoPatientID, filter{}, "DEST"))
+	reply := move(t, src.retrieve(demo.PatientID, filter{}, "DEST"))
 	require.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body))
-	for _, s := range dicomtest.DemoStudies() {
+	for _, s := range demo.Studies() {
 		want := 0
-		if s.PatientID == dicomtest.DemoPatientID {
+		if s.PatientID == demo.PatientID {
 			want = len(s.Instances())
 		}
 		assert.Equal(t, want, dst.StudyInstances(s.UID()), s.AccessionNumber)

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/demo"
 	"dicom-qr-gateway/test/rig"
 )
 
@@ -79,16 +79,16 @@ func TestReuseChangesNoAnswer(t *testing.T) {
 				body any
 			}
 			requests := map[string]request{
-				"no filter":        {"/q", src.query(dicomtest.DemoPatientID, filter{})},
-				"modalities":       {"/q", src.query(dicomtest.DemoPatientID, filter{modalities: []string{"CT", "SR"}})},
-				"an age":           {"/q", src.query(dicomtest.DemoPatientID, filter{maxYearsOld: 10, maxResults: 3})},
+				"no filter":        {"/q", src.query(demo.PatientID, filter{})},
+				"modalities":       {"/q", src.query(demo.PatientID, filter{modalities: []string{"CT", "SR"}})},
+				"an age":           {"/q", src.query(demo.PatientID, filter{maxYearsOld: 10, maxResults: 3})},
 				"nobody":           {"/q", src.query("NOBODY", filter{})},
-				"retrieve":         {"/qr", src.retrieve(dicomtest.DemoPatientID, filter{maxResults: 1}, theSite.destinations[0].title())},
+				"retrieve":         {"/qr", src.retrieve(demo.PatientID, filter{maxResults: 1}, theSite.destinations[0].title())},
 				"retrieve of none": {"/qr", src.retrieve("NOBODY", filter{}, theSite.destinations[0].title())},
 				"unknown destination": {"/qr", src.retrieve(
-					dicomtest.DemoPatientID, filter{maxResults: 1}, "NOWHERE")},
+					demo.PatientID, filter{maxResults: 1}, "NOWHERE")},
 			}
-			for _, study := range dicomtest.DemoStudies() {
+			for _, study := range demo.Studies() {
 				requests[study.AccessionNumber] = request{"/q", src.query(study.PatientID, filter{})}
 			}
 			for name, r := range requests {
@@ -128,7 +128,7 @@ func TestAPACSThatIsRestartedBetweenTwoRequests(t *testing.T) {
 				started(t, p, err)
 				pacs.loadDemo(t)
 				for range 2 {
-					got := g.answer(t, "/q", pacs.query(dicomtest.DemoPatientID, filter{}))
+					got := g.answer(t, "/q", pacs.query(demo.PatientID, filter{}))
 					if want == "" {
 						want = got
 						require.Contains(t, want, "200 ")
@@ -162,12 +162,12 @@ func TestAPACSThatEndsIdleAssociations(t *testing.T) {
 	started(t, p, err)
 	peer.loadDemo(t)
 	g := reusing(t)
-	want := g.answer(t, "/q", peer.query(dicomtest.DemoPatientID, filter{}))
+	want := g.answer(t, "/q", peer.query(demo.PatientID, filter{}))
 	require.Contains(t, want, "200 ")
 	for range 2 {
 		require.NoError(t, g.idle(t, 1))
 		require.NoError(t, g.Ready(func() error { return g.idle(t, 0) }))
-		assert.Equal(t, want, g.answer(t, "/q", peer.query(dicomtest.DemoPatientID, filter{})))
+		assert.Equal(t, want, g.answer(t, "/q", peer.query(demo.PatientID, filter{})))
 	}
 	assert.Zero(t, g.figure(t, reusedSeries))
 }
@@ -176,11 +176,11 @@ func TestManyCallersOfTwoKindsShareTheAssociationsOfAPACS(t *testing.T) {
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
 			g := reusing(t, "MAX_ASSOCIATIONS_PER_PACS=4", "QUEUE_TIMEOUT=60")
-			want := g.answer(t, "/q", src.query(dicomtest.DemoPatientID, filter{}))
+			want := g.answer(t, "/q", src.query(demo.PatientID, filter{}))
 			require.Contains(t, want, "200 ")
 			var wait sync.WaitGroup
 			for i := range 64 {
-				r := src.query(dicomtest.DemoPatientID, filter{})
+				r := src.query(demo.PatientID, filter{})
 				r.CFindAETitle = "CALLER" + strconv.Itoa(i/16%2)
 				wait.Go(func() { assert.Equal(t, want, g.answer(t, "/q", r)) })
 			}
@@ -195,7 +195,7 @@ func TestAGatewayThatEndsReleasesWhatItKeeps(t *testing.T) {
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
 			g := reusing(t)
-			require.Contains(t, g.answer(t, "/q", src.query(dicomtest.DemoPatientID, filter{})), "200 ")
+			require.Contains(t, g.answer(t, "/q", src.query(demo.PatientID, filter{})), "200 ")
 			require.NoError(t, g.idle(t, 1))
 			require.NoError(t, g.Signal(syscall.SIGTERM))
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

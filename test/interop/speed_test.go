@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/demo"
 )
 
 // A wait for a delayed acknowledgement costs 40 ms a message (TCP_QUICKACK is
@@ -27,7 +27,7 @@ func TestTheMedianOfAQueryHasNoDelayedAcknowledgementInIt(t *testing.T) {
 				times := make([]time.Duration, 0, requests)
 				for range requests {
 					begin := time.Now()
-					reply, err := unchecked.QueryWithResponse(t.Context(), nil, src.query(dicomtest.DemoPatientID, f))
+					reply, err := unchecked.QueryWithResponse(t.Context(), nil, src.query(demo.PatientID, f))
 					times = append(times, time.Since(begin))
 					require.NoError(t, err)
 					require.NotNil(t, reply.JSON200, string(reply.Body))

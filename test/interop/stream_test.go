@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/demo"
 )
 
 // event is a server-sent event of /qr.
@@ -68,7 +68,7 @@ func TestARetrieveTellsItsProgress(t *testing.T) {
 			var last event
 			dst := theSite.destinations[0]
 			dst.clear(t)
-			err := stream(t.Context(), t, src.retrieve(dicomtest.DemoPatientID, filter{maxResults: 2}, dst.title()), "progress", func(e event) {
+			err := stream(t.Context(), t, src.retrieve(demo.PatientID, filter{maxResults: 2}, dst.title()), "progress", func(e event) {
 				if count[e.name]++; count[e.name] == 1 && e.name != "matched" {
 					assert.Equal(t, 1, count["matched"], "the studies come before what happens to them")
 				}
@@ -96,7 +96,7 @@ func TestACallerThatGoesAwayCancelsTheRetrieve(t *testing.T) {
 			ctx, leave := context.WithCancel(t.Context())
 			defer leave()
 			correlationID := "gone-" + src.name
-			err := stream(ctx, t, src.retrieve(dicomtest.DemoPatientID, filter{}, dst.title()), correlationID, func(e event) {
+			err := stream(ctx, t, src.retrieve(demo.PatientID, filter{}, dst.title()), correlationID, func(e event) {
 				if e.name == "retrieved" {
 					leave()
 				}

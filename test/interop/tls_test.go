@@ -28,6 +28,7 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/demo"
 	"dicom-qr-gateway/test/rig"
 )
 
@@ -147,7 +148,7 @@ func TestDICOMTLS(t *testing.T) {
 		"DicomTlsTrustedCertificates": ca.file("ca.crt"),
 	})
 	started(t, p, err)
-	study := dicomtest.DemoStudies()[0]
+	study := demo.Studies()[0]
 	instances, err := dicomtest.WriteDir(t.TempDir(), study.Instances())
 	require.NoError(t, err)
 	_, err = run("storescu", append([]string{

@@ -17,6 +17,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/demo"
 )
 
 // What callers do.
@@ -92,7 +93,7 @@ func peers(t *testing.T) []*peer {
 	} {
 		ports[name] = listen(t, play)
 	}
-	const patient = dicomtest.DemoPatientID
+	const patient = demo.PatientID
 	dies := finding("")
 	dies[query] = want{"200", queried}
 	dies[retrieve] = want{"502 association_aborted", moved}
@@ -167,7 +168,7 @@ func archives(t *testing.T) (good, partial, slow int) {
 func archive(t *testing.T, c dicomtest.PACSConfig) (address string) {
 	t.Helper()
 	p := dicomtest.NewPACS(c)
-	require.NoError(t, p.AddStudies(dicomtest.DemoStudies()...))
+	require.NoError(t, p.AddStudies(demo.Studies()...))
 	require.NoError(t, p.Listen("127.0.0.1:0"))
 	t.Cleanup(func() { assert.NoError(t, p.Close()) })
 	return p.Addr()
@@ -175,7 +176,7 @@ func archive(t *testing.T, c dicomtest.PACSConfig) (address string) {
 
 // newestInstance is one of the study that all retrieves are about.
 func newestInstance() string {
-	studies := slices.DeleteFunc(dicomtest.DemoStudies(), func(s dicomtest.Study) bool { return s.PatientID != dicomtest.DemoPatientID })
+	studies := slices.DeleteFunc(demo.Studies(), func(s dicomtest.Study) bool { return s.PatientID != demo.PatientID })
 	newest := slices.MaxFunc(studies, func(a, b dicomtest.Study) int {
 		return cmp.Compare(a.StudyDate+a.StudyTime, b.StudyDate+b.StudyTime)
 	})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/demo"
 )
 
 // All returns the studies of the demonstration PACS, so that the requests of the project's
@@ -14,7 +15,7 @@ import (
 // names what its studies show. UIDs and pixels are the same on every call; the study dates of
 // the patient RECENT are relative to today.
 func All(today time.Time) []dicomtest.Study {
-	return slices.Concat(dicomtest.DemoStudies(), withDates(today), withModalities(), withCharacterSets())
+	return slices.Concat(demo.Studies(), withDates(today), withModalities(), withCharacterSets())
 }
 
 const date = "20060102"

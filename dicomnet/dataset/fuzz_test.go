@@ -108,6 +108,8 @@ func FuzzDecodeText(f *testing.F) {
 	f.Add("ISO_IR 13", []byte("\x8eR\x93c"))
 	f.Add("shift_jis", []byte("\x8eR\x93c"))
 	f.Add(`\ISO 2022 IR 149`, []byte("\x1b$)C\x8c\x63\xc9\xa1"))
+	f.Add(`windows-1251\ISO 2022 IR 100`, []byte("\xcf\x80\x1b-A\xe9\\\xcf"))
+	f.Add(`\CP1252`, []byte("\x80\x81\xe9"))
 	f.Add("GB18030", []byte("\x81\x30\x81\x30\x80\xff"))
 	f.Fuzz(func(t *testing.T, characterSet string, b []byte) {
 		for _, of := range []tag.Tag{tag.PatientName, tag.OtherPatientIDs, tag.AdditionalPatientHistory, tag.StudyInstanceUID} {

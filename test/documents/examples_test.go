@@ -204,7 +204,7 @@ func TestAuditRecordIsAsShown(t *testing.T) {
 	require.NoError(t, response.Body.Close())
 	require.Equal(t, http.StatusOK, response.StatusCode)
 
-	written, err := os.ReadFile(path) //nolint:gosec // the test's own
+	written, err := os.ReadFile(path)
 	require.NoError(t, err)
 	record := strings.Split(string(written), "\n")[1]
 	host, err := os.Hostname()

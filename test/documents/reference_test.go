@@ -4,6 +4,7 @@ package documents
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,7 +23,8 @@ import (
 
 func TestMain(m *testing.M) {
 	status := rig.Main(m)
-	if err := goleak.Find(goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop")); err != nil {
+	http.DefaultClient.CloseIdleConnections()
+	if err := goleak.Find(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		status = 1
 	}

@@ -1,4 +1,6 @@
-package server
+// Package config reads the settings of the gateway from environment variables, checks them as a whole, and turns them into
+// typed values. It has all defaults. Files that settings name are read again when they change.
+package config
 
 import (
 	"crypto/tls"
@@ -18,11 +20,11 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/access"
 )
 
-// Config is every setting of the gateway, each from the environment variable
-// that its tag names. LoadConfig makes one; it holds no secret, only the names
-// of files that do.
+// Config holds all settings of the gateway, each read from the environment variable that its tag names. It holds no secrets,
+// only the names of files that do. Load returns one.
 type Config struct {
 	DICOMDebug   bool   `env:"DICOM_DEBUG"    envDefault:"false"`
 	LogToConsole bool   `env:"LOG_TO_CONSOLE" envDefault:"true"`
@@ -35,9 +37,8 @@ type Config struct {
 	ConnectionTimeout Seconds `env:"CONNECTION_TIMEOUT" envDefault:"10"`
 	MoveTimeout       Seconds `env:"MOVE_TIMEOUT"` // zero: DIMSETimeout
 	OperationTimeout  Seconds `env:"OPERATION_TIMEOUT"  envDefault:"3600"`
-	// DrainTimeout is how long running operations may go on once the gateway
-	// shuts down, before they are cancelled at their PACS. The default leaves time
-	// for that within the ten seconds that container runtimes commonly give.
+	// DrainTimeout is how long operations may continue during shutdown before they are cancelled at their PACS. The default
+	// leaves time for the cancelling within the ten seconds that container runtimes commonly grant.
 	DrainTimeout Seconds `env:"DRAIN_TIMEOUT" envDefault:"5"`
 
 	MaxMatches int `env:"MAX_MATCHES" envDefault:"10000"`
@@ -62,17 +63,18 @@ type Config struct {
 	TrustedProxies      string `env:"TRUSTED_PROXIES"`
 	ForwardedUserHeader string `env:"FORWARDED_USER_HEADER"`
 
+	// Tracing says where spans are exported, from OpenTelemetry's own variables.
+	Tracing telemetry.Tracing
+
 	dicomTLS *tls.Config
-	allow    *qr.Allowlist        // nil: any PACS
-	tlsFiles *reloaded[serverTLS] // nil: plain HTTP
-	keys     *reloaded[apiKeys]   // nil: none is asked for
+	allow    *qr.Allowlist          // nil: any PACS
+	tlsFiles *reloaded[serverTLS]   // nil: plain HTTP
+	keys     *reloaded[access.Keys] // nil: no key is required
 	origins  []string
-	proxies  proxies
-	tracing  telemetry.Tracing
+	proxies  access.Proxies
 }
 
-// Seconds is a duration that is written as a number of seconds, with or without
-// a fraction.
+// Seconds is a duration written as a number of seconds, with or without a fraction.
 type Seconds time.Duration
 
 // UnmarshalText reads a number of seconds.
@@ -87,12 +89,11 @@ func (s *Seconds) UnmarshalText(text []byte) error {
 
 const maxSeconds = 1_000_000
 
-// Duration is s for the standard library.
+// Duration returns s as a time.Duration.
 func (s Seconds) Duration() time.Duration { return time.Duration(s) }
 
-// LoadConfig reads all settings; an empty variable is as good as an unset one.
-// The error names every variable that is at fault, and never repeats a value.
-func LoadConfig(getenv func(string) string) (Config, error) {
+// Load reads all settings. An empty variable counts as unset. The error names every faulty variable and holds no value.
+func Load(getenv func(string) string) (Config, error) {
 	var c Config
 	var faults faultyVariables
 
@@ -109,7 +110,7 @@ func LoadConfig(getenv func(string) string) (Config, error) {
 	if environment["MOVE_TIMEOUT"] == "" {
 		c.MoveTimeout = c.DIMSETimeout
 	}
-	c.tracing = telemetry.ReadTracing(getenv, faults.add)
+	c.Tracing = readTracing(getenv, faults.add)
 	return c, faults.err()
 }
 
@@ -124,7 +125,7 @@ func (c *Config) check(faults *faultyVariables, set map[string]string) {
 		{"MOVE_TIMEOUT", c.MoveTimeout},
 		{"NETWORK_TIMEOUT", c.NetworkTimeout},
 	} {
-		// Zero would wait for ever for a PACS that is silent.
+		// With zero, a silent PACS would block an operation for ever.
 		if timeout.value <= 0 && (timeout.name != "MOVE_TIMEOUT" || set[timeout.name] != "") {
 			faults.add(timeout.name, "want more than 0 seconds")
 		}
@@ -144,7 +145,7 @@ func (c *Config) check(faults *faultyVariables, set map[string]string) {
 	if c.PACSAllowlist != "" {
 		var err error
 		if c.allow, err = qr.ParseAllowlist(c.PACSAllowlist); err != nil {
-			faults.add("PACS_ALLOWLIST", "want CIDR, host or host:port with commas between; "+err.Error())
+			faults.add("PACS_ALLOWLIST", "want CIDR, host or host:port, separated by commas; "+err.Error())
 		}
 	}
 	if !validListenAddr(c.ListenAddr) {
@@ -163,7 +164,7 @@ func validListenAddr(address string) bool {
 	return err == nil
 }
 
-// Timeouts are the settings that dicomnet measures.
+// Timeouts returns the timeouts of associations.
 func (c *Config) Timeouts() dicomnet.Timeouts {
 	return dicomnet.Timeouts{
 		Connection: c.ConnectionTimeout.Duration(),
@@ -174,11 +175,15 @@ func (c *Config) Timeouts() dicomnet.Timeouts {
 	}
 }
 
-// AllowedPACS is where the gateway may connect to; nil is anywhere.
+// Log returns what is logged, and how.
+func (c *Config) Log() telemetry.LogOptions {
+	return telemetry.LogOptions{On: c.LogToConsole, Debug: c.DICOMDebug, Console: c.LogFormat == "console"}
+}
+
+// AllowedPACS returns the PACS that the gateway may connect to; nil: any.
 func (c *Config) AllowedPACS() *qr.Allowlist { return c.allow }
 
-// QueueLimit is QUEUE_TIMEOUT as qr.Options has it, where zero stands for the
-// default.
+// QueueLimit returns QUEUE_TIMEOUT as qr.Options has it, where zero stands for the default.
 func (c *Config) QueueLimit() time.Duration {
 	if c.QueueTimeout == 0 {
 		return -1
@@ -186,12 +191,40 @@ func (c *Config) QueueLimit() time.Duration {
 	return c.QueueTimeout.Duration()
 }
 
-// DICOMTLS is what DICOM TLS connections to a PACS are made with; the settings
-// may leave it at what the system trusts.
+// DICOMTLS returns the configuration of DICOM TLS connections to PACS. Without a setting it trusts the system's authorities.
 func (c *Config) DICOMTLS() *tls.Config { return c.dicomTLS }
 
-// ServerTLS is what the gateway's own listener is made with; nil is plain HTTP.
-// It reads its files again as they change.
+// RereadEvery sets the age at which files are read again when their values are used. The default is one second.
+func (c *Config) RereadEvery(age time.Duration) {
+	if c.keys != nil {
+		c.keys.interval = age
+	}
+	if c.tlsFiles != nil {
+		c.tlsFiles.interval = age
+	}
+}
+
+// LogReloads logs each new version of a file, from the next use of the file on. It must be called before the values are used.
+func (c *Config) LogReloads(logger zerolog.Logger) {
+	changed := func(name string) func(*fileError) {
+		return func(fault *fileError) {
+			if fault != nil {
+				logger.Error().Str("setting", fault.setting).Str("reason", fault.reason).
+					Msg("reload failed, keeping the previous version")
+				return
+			}
+			logger.Info().Str("setting", name).Msg("reloaded")
+		}
+	}
+	if c.keys != nil {
+		c.keys.changed = changed("API_KEYS_FILE")
+	}
+	if c.tlsFiles != nil {
+		c.tlsFiles.changed = changed("TLS_CERT_FILE")
+	}
+}
+
+// ServerTLS returns the configuration of the gateway's own listener; nil: plain HTTP. It reads its files again as they change.
 func (c *Config) ServerTLS() *tls.Config {
 	if c.tlsFiles == nil {
 		return nil
@@ -203,8 +236,7 @@ func (c *Config) ServerTLS() *tls.Config {
 	}
 }
 
-// MarshalZerologObject writes every setting under the name of its variable in
-// lower case.
+// MarshalZerologObject writes every setting under the name of its variable in lower case.
 func (c Config) MarshalZerologObject(e *zerolog.Event) {
 	value := reflect.ValueOf(c)
 	for _, field := range reflect.VisibleFields(value.Type()) {
@@ -218,10 +250,10 @@ func (c Config) MarshalZerologObject(e *zerolog.Event) {
 		}
 		e.Interface(strings.ToLower(name), setting)
 	}
-	e.Bool("tracing", c.tracing.On()) // headers of the exporter may hold secrets
+	e.Bool("tracing", c.Tracing.On) // headers of the exporter may hold secrets
 }
 
-// faultyVariables collects what is wrong with the environment.
+// faultyVariables collects the faults of the environment, one a variable.
 type faultyVariables struct {
 	names   []string
 	reasons map[string]string

@@ -1,4 +1,4 @@
-package server
+package access
 
 import (
 	"crypto/sha256"
@@ -10,20 +10,21 @@ import (
 	"strings"
 )
 
-// apiKeys are the keys that callers may use: names and digests, never the keys.
-type apiKeys struct{ entries []apiKey }
+// Keys holds the API keys that callers may use: names and digests, never the keys themselves. It is immutable.
+type Keys struct{ entries []key }
 
-type apiKey struct {
+type key struct {
 	name   string
 	digest [sha256.Size]byte
 }
 
 const maxKeyName = 64
 
-// parseAPIKeys reads one name:sha256-hex a line. Several lines may have one name,
-// so that a key can be replaced without a moment in which neither is valid.
-func parseAPIKeys(text string) (*apiKeys, error) {
-	keys := &apiKeys{}
+// ParseKeys reads one name:sha256-hex per line. Empty lines and lines that start with # are skipped. Several lines may have
+// the same name, so that a key can be replaced while both are valid. Errors hold the number of the line and nothing of its
+// text.
+func ParseKeys(text string) (*Keys, error) {
+	keys := &Keys{}
 	known := map[[sha256.Size]byte]bool{}
 	number := 0
 	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
@@ -33,20 +34,20 @@ func parseAPIKeys(text string) (*apiKeys, error) {
 			continue
 		}
 		name, digest, _ := strings.Cut(line, ":")
-		key := apiKey{name: strings.TrimSpace(name)}
+		k := key{name: strings.TrimSpace(name)}
 		decoded, err := hex.DecodeString(strings.TrimSpace(digest))
 		switch {
-		case !validKeyName(key.name):
+		case !validKeyName(k.name):
 			return nil, fmt.Errorf("line %d: want a name of 1 to %d visible ASCII characters", number, maxKeyName)
 		case err != nil || len(decoded) != sha256.Size:
-			return nil, fmt.Errorf("line %d: want name:digest, the digest being SHA-256 as 64 hexadecimal digits", number)
+			return nil, fmt.Errorf("line %d: want name:digest, with the SHA-256 digest as 64 hexadecimal digits", number)
 		}
-		key.digest = [sha256.Size]byte(decoded)
-		if known[key.digest] {
-			return nil, fmt.Errorf("line %d: the digest of an earlier line", number)
+		k.digest = [sha256.Size]byte(decoded)
+		if known[k.digest] {
+			return nil, fmt.Errorf("line %d: duplicate digest", number)
 		}
-		known[key.digest] = true
-		keys.entries = append(keys.entries, key)
+		known[k.digest] = true
+		keys.entries = append(keys.entries, k)
 	}
 	if len(keys.entries) == 0 {
 		return nil, errors.New("the file holds no key")
@@ -55,13 +56,12 @@ func parseAPIKeys(text string) (*apiKeys, error) {
 }
 
 func validKeyName(name string) bool {
-	return len(name) <= maxKeyName && validCorrelationID(name)
+	return len(name) <= maxKeyName && ValidCorrelationID(name)
 }
 
-// find is the name of a key; it takes the same time for every key that is not there
-// and every one that is.
-func (k *apiKeys) find(key string) (name string, ok bool) {
-	digest := sha256.Sum256([]byte(key))
+// Find returns the name of a key. It takes the same time for every key, whether the key is valid or not.
+func (k *Keys) Find(token string) (name string, ok bool) {
+	digest := sha256.Sum256([]byte(token))
 	found := -1
 	for i := range k.entries {
 		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(digest[:], k.entries[i].digest[:]), i, found)
@@ -72,7 +72,7 @@ func (k *apiKeys) find(key string) (name string, ok bool) {
 	return k.entries[found].name, true
 }
 
-// bearerToken is the token of Authorization (RFC 6750 section 2.1).
+// bearerToken returns the token in Authorization (RFC 6750 section 2.1).
 func bearerToken(h http.Header) (string, bool) {
 	values := h.Values("Authorization")
 	if len(values) != 1 {

@@ -1,4 +1,4 @@
-package server
+package telemetry
 
 import (
 	"context"
@@ -11,14 +11,14 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// What is logged of one identifier, which a peer may make as long as it likes.
+// Limits on what is logged of one identifier: a peer can send any length.
 const (
-	maxLoggedIdentifier = 4096 // bytes, of one that cannot be read
+	maxLoggedIdentifier = 4096 // bytes, if it cannot be parsed
 	maxLoggedElements   = 100
 	maxLoggedValue      = 256 // characters
 )
 
-// logIdentifier writes the elements with their names and values, or the bytes where they are no data set.
+// logIdentifier logs the elements with their names and values, or the bytes if they are not a data set.
 func logIdentifier(ctx context.Context, sent bool, ts dataset.TransferSyntax, b []byte) {
 	event := zerolog.Ctx(ctx).Debug().
 		Str("direction", direction(sent)).
@@ -32,7 +32,7 @@ func logIdentifier(ctx context.Context, sent bool, ts dataset.TransferSyntax, b 
 	event.Msg("identifier, holds patient data")
 }
 
-// elementsOf shows each element as a line: (0010,0020) PatientID: 1112223333.
+// elementsOf returns a line for each element, such as "(0010,0020) PatientID: 1112223333".
 func elementsOf(set *dataset.Set) []string {
 	lines := make([]string, 0, min(set.Len(), maxLoggedElements))
 	for t := range set.Tags() {

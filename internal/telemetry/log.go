@@ -1,11 +1,9 @@
-package server
+package telemetry
 
 import (
 	"context"
 	"errors"
 	"io"
-	"log"
-	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -13,37 +11,31 @@ import (
 	"dicom-qr-gateway/dicomnet"
 )
 
-// NewLogger writes to w as the settings say; without LOG_TO_CONSOLE nowhere.
-func NewLogger(c Config, w io.Writer) zerolog.Logger {
+// LogOptions say what is logged, and how. The zero value logs nothing.
+type LogOptions struct {
+	On      bool
+	Debug   bool // log PDUs, command sets and identifiers; identifiers hold patient data
+	Console bool // for people, not JSON
+}
+
+// NewLogger returns a logger that writes to w.
+func NewLogger(o LogOptions, w io.Writer) zerolog.Logger {
 	switch {
-	case !c.LogToConsole:
+	case !o.On:
 		return zerolog.Nop()
-	case c.LogFormat == "console":
+	case o.Console:
 		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.RFC3339, NoColor: true}
 	}
 	level := zerolog.InfoLevel
-	if c.DICOMDebug {
+	if o.Debug {
 		level = zerolog.DebugLevel
 	}
 	return zerolog.New(w).Level(level).With().Timestamp().Logger()
 }
 
-// httpErrorLog takes over what net/http has to say: broken handshakes and the like.
-func httpErrorLog(logger zerolog.Logger) *log.Logger {
-	return log.New(lineWriter(func(line string) { logger.Warn().Str("reason", line).Msg("http") }), "", 0)
-}
-
-type lineWriter func(line string)
-
-func (f lineWriter) Write(p []byte) (int, error) {
-	f(strings.TrimSpace(string(p)))
-	return len(p), nil
-}
-
-// NewTrace logs associations to the logger of the request's context: one line
-// each at info, PDUs and command sets at debug and, with debug alone,
-// identifiers, which are patient data.
-func NewTrace(debug bool) *dicomnet.Trace {
+// NewLogTrace returns a trace that logs associations to the logger of the context: one line an association at info, and with
+// debug also PDUs, command sets and identifiers. Identifiers hold patient data.
+func NewLogTrace(debug bool) *dicomnet.Trace {
 	trace := &dicomnet.Trace{Ended: logAssociation}
 	if debug {
 		trace.PDU = logPDU
@@ -56,7 +48,7 @@ func NewTrace(debug bool) *dicomnet.Trace {
 func logAssociation(ctx context.Context, s dicomnet.Summary) {
 	event := zerolog.Ctx(ctx).Info()
 	if s.Err != nil {
-		event.Str("error", errorText(s.Err))
+		event.Str("error", ErrorText(s.Err))
 	}
 	event.
 		Str("called_ae_title", s.CalledAETitle).
@@ -64,7 +56,7 @@ func logAssociation(ctx context.Context, s dicomnet.Summary) {
 		Str("peer", s.Remote).
 		Str("peer_implementation", s.Peer.ImplementationVersionName).
 		Str("outcome", s.Outcome).
-		Float64("duration_ms", milliseconds(s.Duration)).
+		Float64("duration_ms", Milliseconds(s.Duration)).
 		Int("pdus_sent", s.PDUsSent).
 		Int("pdus_received", s.PDUsReceived).
 		Int64("bytes_sent", s.BytesSent).
@@ -72,10 +64,9 @@ func logAssociation(ctx context.Context, s dicomnet.Summary) {
 		Msg("association")
 }
 
-// errorText is what may be logged at info of an error of dicomnet: those hold
-// neither patient data nor free text of a peer, but what is wrong with a data set
-// may be told by its values.
-func errorText(err error) string {
+// ErrorText returns the text of an error of dicomnet that may be logged at info. These errors hold neither patient data nor
+// free text of a peer, except that of a data set, which may hold values.
+func ErrorText(err error) string {
 	if _, ok := errors.AsType[*dicomnet.DataSetError](err); ok {
 		return "undecodable data set"
 	}
@@ -121,4 +112,5 @@ func logCommand(ctx context.Context, sent bool, c dicomnet.CommandSet) {
 	event.Msg("command")
 }
 
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+// Milliseconds returns d for log fields, with a fraction.
+func Milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

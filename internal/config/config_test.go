@@ -1,4 +1,4 @@
-package server
+package config
 
 import (
 	"bytes"
@@ -15,14 +15,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/internal/telemetry"
 )
 
-func TestSettingsHaveTheDefaultsOfTheContract(t *testing.T) {
-	c := testConfig(t)
+func TestDefaults(t *testing.T) {
+	c := load(t)
 	second := func(n int) Seconds { return Seconds(time.Duration(n) * time.Second) }
 	assert.False(t, c.DICOMDebug)
 	assert.True(t, c.LogToConsole)
@@ -43,8 +45,8 @@ func TestSettingsHaveTheDefaultsOfTheContract(t *testing.T) {
 	assert.NotNil(t, c.DICOMTLS())
 }
 
-func TestSettingsAreTakenFromTheEnvironment(t *testing.T) {
-	c := testConfig(
+func TestSettingsComeFromTheEnvironment(t *testing.T) {
+	c := load(
 		t, "ACSE_TIMEOUT", "1.5", "DIMSE_TIMEOUT", "20", "NETWORK_TIMEOUT", "0.25", "CONNECTION_TIMEOUT", "3",
 		"OPERATION_TIMEOUT", "0", "MAX_MATCHES", "7", "LISTEN_ADDR", "127.0.0.1:8888", "LOG_TO_CONSOLE", "False",
 		"DICOM_DEBUG", "1", "LOG_FORMAT", "console", "ASSOCIATION_IDLE", "0", "OTEL_TRACES_EXPORTER", "none",
@@ -59,16 +61,16 @@ func TestSettingsAreTakenFromTheEnvironment(t *testing.T) {
 	assert.False(t, c.LogToConsole)
 	assert.True(t, c.DICOMDebug)
 
-	c = testConfig(t, "QUEUE_TIMEOUT", "0", "PACS_ALLOWLIST", "192.0.2.0/24")
-	assert.Negative(t, c.QueueLimit(), "no wait at all")
+	c = load(t, "QUEUE_TIMEOUT", "0", "PACS_ALLOWLIST", "192.0.2.0/24")
+	assert.Negative(t, c.QueueLimit(), "no wait")
 	assert.NotNil(t, c.AllowedPACS())
 
-	c = testConfig(t, "MOVE_TIMEOUT", "300")
+	c = load(t, "MOVE_TIMEOUT", "300")
 	assert.Equal(t, 300*time.Second, c.Timeouts().Move)
 }
 
-func TestOneMessageNamesEveryFaultySettingAndRepeatsNoValue(t *testing.T) {
-	_, err := LoadConfig(environment(
+func TestErrorNamesEveryFaultySettingAndNoValue(t *testing.T) {
+	_, err := Load(environment(
 		"ACSE_TIMEOUT", "soon-xyz", "DIMSE_TIMEOUT", "0", "NETWORK_TIMEOUT", "-1", "CONNECTION_TIMEOUT", "NaN",
 		"MOVE_TIMEOUT", "0", "OPERATION_TIMEOUT", "1e300", "MAX_MATCHES", "many-xyz", "LISTEN_ADDR", "xyz", "DICOM_DEBUG", "xyz",
 		"LOG_FORMAT", "xyz", "PACS_ALLOWLIST", "pacs, xyz/", "API_KEYS_FILE", "/xyz", "AUDIT_LOG", "/xyz/audit.log", "ASSOCIATION_IDLE", "xyz",
@@ -79,35 +81,35 @@ func TestOneMessageNamesEveryFaultySettingAndRepeatsNoValue(t *testing.T) {
 	for _, name := range []string{
 		"ACSE_TIMEOUT: want seconds", "DIMSE_TIMEOUT: want more", "NETWORK_TIMEOUT", "CONNECTION_TIMEOUT", "MOVE_TIMEOUT: want more",
 		"OPERATION_TIMEOUT: want seconds", "MAX_MATCHES: want an integer", "LISTEN_ADDR: want host:port", "DICOM_DEBUG: want true or false",
-		"LOG_FORMAT: want json or console", "PACS_ALLOWLIST: want CIDR, host or host:port with commas between; entry 2", "API_KEYS_FILE", "AUDIT_LOG",
+		"LOG_FORMAT: want json or console", "PACS_ALLOWLIST: want CIDR, host or host:port, separated by commas; entry 2", "API_KEYS_FILE", "AUDIT_LOG",
 		"ASSOCIATION_IDLE", "MAX_ASSOCIATIONS_PER_PACS", "QUEUE_TIMEOUT", "TLS_CLIENT_CA_FILE", "DICOM_TLS_CA_FILE: the file cannot be read",
-		"DICOM_TLS_KEY_FILE: is needed", "TLS_CERT_FILE: is needed",
+		"DICOM_TLS_KEY_FILE: is required", "TLS_CERT_FILE: is required",
 	} {
 		assert.ErrorContains(t, err, name)
 	}
 	assert.NotContains(t, err.Error(), "xyz")
 }
 
-func TestASettingThatFollowsAFaultyOneIsNotNamed(t *testing.T) {
-	_, err := LoadConfig(environment("DIMSE_TIMEOUT", "-1"))
+func TestFaultyDefaultIsReportedOnce(t *testing.T) {
+	_, err := Load(environment("DIMSE_TIMEOUT", "-1"))
 	require.ErrorContains(t, err, "DIMSE_TIMEOUT")
 	assert.NotContains(t, err.Error(), "MOVE_TIMEOUT")
 }
 
-func TestEachUnreadableFileOfAPairIsNamed(t *testing.T) {
+func TestEachUnreadableFileOfAPairIsReported(t *testing.T) {
 	for _, prefix := range []string{"", "DICOM_"} {
-		_, err := LoadConfig(environment(prefix+"TLS_CERT_FILE", "/nowhere", prefix+"TLS_KEY_FILE", "/nowhere"))
+		_, err := Load(environment(prefix+"TLS_CERT_FILE", "/nowhere", prefix+"TLS_KEY_FILE", "/nowhere"))
 		assert.ErrorContains(t, err, prefix+"TLS_CERT_FILE: the file cannot be read")
 		assert.ErrorContains(t, err, prefix+"TLS_KEY_FILE: the file cannot be read")
-		_, err = LoadConfig(environment(prefix+"TLS_CERT_FILE", "/nowhere"))
+		_, err = Load(environment(prefix+"TLS_CERT_FILE", "/nowhere"))
 		assert.ErrorContains(t, err, prefix+"TLS_CERT_FILE: the file cannot be read")
-		assert.ErrorContains(t, err, prefix+"TLS_KEY_FILE: is needed")
+		assert.ErrorContains(t, err, prefix+"TLS_KEY_FILE: is required")
 	}
 }
 
-func TestSettingsThatAreInOrderByThemselvesButNotInRange(t *testing.T) {
+func TestSettingsOutOfRange(t *testing.T) {
 	for name, value := range map[string]string{"MAX_MATCHES": "0", "MAX_OPERATIONS": "0", "PACS_ALLOWLIST": ",", "LISTEN_ADDR": "127.0.0.1:70000"} {
-		_, err := LoadConfig(environment(name, value))
+		_, err := Load(environment(name, value))
 		assert.ErrorContains(t, err, name)
 	}
 }
@@ -139,47 +141,74 @@ func writeCertificate(t *testing.T) certificate {
 	return files
 }
 
-func TestTLSOfPACSConnections(t *testing.T) {
+func TestClientCertificatesRequireHTTPS(t *testing.T) {
 	files := writeCertificate(t)
-	c := testConfig(t, "DICOM_TLS_CA_FILE", files.cert, "DICOM_TLS_CERT_FILE", files.cert, "DICOM_TLS_KEY_FILE", files.key,
+	_, err := Load(environment("TLS_CLIENT_CA_FILE", files.cert))
+	require.ErrorContains(t, err, "TLS_CERT_FILE: is required if TLS_CLIENT_CA_FILE is set")
+	_, err = Load(environment("TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key, "TLS_CLIENT_CA_FILE", files.key))
+	require.ErrorContains(t, err, "TLS_CLIENT_CA_FILE: the file holds no PEM certificate")
+}
+
+func TestTLSForPACS(t *testing.T) {
+	files := writeCertificate(t)
+	c := load(t, "DICOM_TLS_CA_FILE", files.cert, "DICOM_TLS_CERT_FILE", files.cert, "DICOM_TLS_KEY_FILE", files.key,
 		"DICOM_TLS_SERVER_NAME", "gateway.test")
 	assert.True(t, files.pool.Equal(c.DICOMTLS().RootCAs))
 	assert.Len(t, c.DICOMTLS().Certificates, 1)
 	assert.Equal(t, "gateway.test", c.DICOMTLS().ServerName)
 }
 
-func TestTLSFilesThatHoldSomethingElse(t *testing.T) {
+func TestTLSFilesWithOtherContents(t *testing.T) {
 	files, other := writeCertificate(t), writeCertificate(t)
-	_, err := LoadConfig(environment(
+	_, err := Load(environment(
 		"DICOM_TLS_CA_FILE", files.key,
 		"DICOM_TLS_CERT_FILE", files.cert, "DICOM_TLS_KEY_FILE", other.key,
 		"TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key+".gone",
 	))
 	assert.ErrorContains(t, err, "DICOM_TLS_CA_FILE: the file holds no PEM certificate")
-	assert.ErrorContains(t, err, "DICOM_TLS_CERT_FILE: no certificate with the key")
+	assert.ErrorContains(t, err, "DICOM_TLS_CERT_FILE: the certificate does not match the key")
 	assert.ErrorContains(t, err, "TLS_KEY_FILE: the file cannot be read")
 }
 
-func TestLogs(t *testing.T) {
+func TestSettingsAreLoggedUnderTheNamesOfTheirVariables(t *testing.T) {
 	var b bytes.Buffer
-	logged := func(variables ...string) string {
-		b.Reset()
-		c := testConfig(t, variables...)
-		logger := NewLogger(c, &b)
-		logger.Debug().Msg("detail")
-		logger.Info().Object("settings", c).Msg("start")
-		return b.String()
-	}
-
+	logger := zerolog.New(&b)
+	logger.Info().Object("settings", load(t, "ACSE_TIMEOUT", "1.5")).Msg("start")
 	var line struct {
 		Settings map[string]any `json:"settings"`
 	}
-	require.NoError(t, json.Unmarshal([]byte(logged("ACSE_TIMEOUT", "1.5")), &line))
+	require.NoError(t, json.Unmarshal(b.Bytes(), &line))
 	assert.Equal(t, 1.5, line.Settings["acse_timeout"])
 	assert.Equal(t, ":6000", line.Settings["listen_addr"])
-	assert.NotContains(t, b.String(), "detail")
+	assert.Equal(t, false, line.Settings["tracing"])
+}
 
-	assert.Contains(t, logged("DICOM_DEBUG", "true"), "detail")
-	assert.Contains(t, logged("LOG_FORMAT", "console"), "INF start")
-	assert.Empty(t, logged("LOG_TO_CONSOLE", "false"))
+func TestLogOptions(t *testing.T) {
+	assert.Equal(t, telemetry.LogOptions{On: true}, ptr(load(t)).Log())
+	assert.Equal(t, telemetry.LogOptions{Debug: true, Console: true},
+		ptr(load(t, "LOG_TO_CONSOLE", "false", "DICOM_DEBUG", "true", "LOG_FORMAT", "console")).Log())
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func load(t *testing.T, variables ...string) Config {
+	t.Helper()
+	c, err := Load(environment(variables...))
+	require.NoError(t, err)
+	return c
+}
+
+// environment returns a getenv function for name, value pairs.
+func environment(variables ...string) func(string) string {
+	values := map[string]string{}
+	for i := 0; i < len(variables); i += 2 {
+		values[variables[i]] = variables[i+1]
+	}
+	return func(name string) string { return values[name] }
+}
+
+func writeFile(t *testing.T, path, content string) string {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	return path
 }

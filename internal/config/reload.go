@@ -1,4 +1,4 @@
-package server
+package config
 
 import (
 	"bytes"
@@ -8,32 +8,29 @@ import (
 	"time"
 )
 
-// rereadInterval is how old what was read of a file may be when it is asked for.
+// rereadInterval is the age at which the contents of files are read again, when their value is next needed.
 const rereadInterval = time.Second
 
 // namedFile is a file and the setting that names it.
 type namedFile struct{ setting, path string }
 
-// fileError is what is wrong with a file of a setting. It repeats nothing of what
-// the file holds.
+// fileError says what is wrong with the file of a setting. It holds nothing of the file's contents.
 type fileError struct{ setting, reason string }
 
 func (f *fileError) Error() string { return f.setting + ": " + f.reason }
 
-// reloaded is a value made of files, which are read again when it is asked for
-// and rereadInterval has passed. Contents are compared, not times: those of a
-// file that is replaced twice in a moment, or by way of a link, may not differ.
-// What cannot be used changes nothing. It is safe for concurrent use.
+// reloaded is a value made of files. The files are read again when the value is needed and rereadInterval has passed. It
+// compares contents, not times: two versions of a file that is replaced quickly, or through a link, can have the same time.
+// A version that is not usable is ignored. It is safe for concurrent use.
 type reloaded[T any] struct {
 	files []namedFile
 	parse func(contents [][]byte) (*T, *fileError)
-	// changed is told of each new version: nil, or why it is not used. It is set
-	// before the first get.
+	// changed is called for each new version, with nil or the reason why it is ignored. It is set before the first get.
 	changed func(*fileError)
 
 	interval time.Duration
 	current  atomic.Pointer[T]
-	mu       sync.Mutex // held by the one who reads again
+	mu       sync.Mutex // held while the files are read again
 	checked  atomic.Int64
 	contents [][]byte
 	fault    fileError
@@ -55,7 +52,7 @@ func newReloaded[T any](parse func([][]byte) (*T, *fileError), files ...namedFil
 	return r, nil
 }
 
-// get is the value of the last version that could be used.
+// get returns the value of the last usable version.
 func (r *reloaded[T]) get() *T {
 	if time.Now().UnixNano()-r.checked.Load() >= int64(r.interval) && r.mu.TryLock() {
 		r.reread()
@@ -80,7 +77,7 @@ func (r *reloaded[T]) reread() {
 			return
 		}
 	}
-	if *fault != r.fault { // told once
+	if *fault != r.fault { // report each fault once
 		r.fault = *fault
 		r.changed(fault)
 	}

@@ -1,4 +1,4 @@
-package server
+package config
 
 import (
 	"crypto/tls"
@@ -21,10 +21,10 @@ func (c *Config) loadTLS(faults *faultyVariables) {
 	c.loadServerTLS(faults)
 }
 
-// serverTLS is what the files of the listener make.
+// serverTLS holds the values made of the files of the listener.
 type serverTLS struct {
 	config  *tls.Config
-	clients *x509.CertPool // nil where client certificates are not asked for
+	clients *x509.CertPool // nil if client certificates are not requested
 }
 
 func (c *Config) loadServerTLS(faults *faultyVariables) {
@@ -34,7 +34,7 @@ func (c *Config) loadServerTLS(faults *faultyVariables) {
 			faults.add("TLS_CLIENT_CA_FILE", reason)
 		}
 		if c.TLSCertFile == "" {
-			faults.add("TLS_CERT_FILE", "is needed where TLS_CLIENT_CA_FILE is set")
+			faults.add("TLS_CERT_FILE", "is required if TLS_CLIENT_CA_FILE is set")
 		}
 	}
 	if own == nil {
@@ -53,7 +53,7 @@ func (c *Config) loadServerTLS(faults *faultyVariables) {
 func newServerTLS(contents [][]byte) (*serverTLS, *fileError) {
 	pair, err := tls.X509KeyPair(contents[0], contents[1])
 	if err != nil {
-		return nil, &fileError{"TLS_CERT_FILE", "no certificate with the key in the file of TLS_KEY_FILE"}
+		return nil, &fileError{"TLS_CERT_FILE", "the certificate does not match the key in TLS_KEY_FILE"}
 	}
 	s := &serverTLS{config: &tls.Config{
 		MinVersion:   tls.VersionTLS12,
@@ -65,8 +65,8 @@ func newServerTLS(contents [][]byte) (*serverTLS, *fileError) {
 		if !s.clients.AppendCertsFromPEM(contents[2]) {
 			return nil, &fileError{"TLS_CLIENT_CA_FILE", "the file holds no PEM certificate"}
 		}
-		// A certificate is asked for and not required here, and checked where a route
-		// is protected: probes have none, and a refused caller is told and recorded.
+		// The handshake requests a certificate and does not require one: probes have none. Protected routes verify it, so
+		// that a refused caller gets an answer and leaves an audit record.
 		s.config.ClientAuth = tls.RequestClientCert
 		s.config.ClientCAs = s.clients
 	}
@@ -85,7 +85,7 @@ func certificatePool(file string) (*x509.CertPool, string) {
 	return pool, ""
 }
 
-// keyPair is nil where neither file is named or something is wrong with them.
+// keyPair loads a certificate with its key. It returns nil if neither file is named or one of them is faulty.
 func keyPair(faults *faultyVariables, certName, certFile, keyName, keyFile string) []tls.Certificate {
 	if certFile == "" && keyFile == "" {
 		return nil
@@ -93,7 +93,7 @@ func keyPair(faults *faultyVariables, certName, certFile, keyName, keyFile strin
 	usable := true
 	for _, file := range []struct{ name, path, other string }{{certName, certFile, keyName}, {keyName, keyFile, certName}} {
 		if file.path == "" {
-			faults.add(file.name, "is needed where "+file.other+" is set")
+			faults.add(file.name, "is required if "+file.other+" is set")
 			usable = false
 		} else if _, err := os.ReadFile(file.path); err != nil {
 			faults.add(file.name, "the file cannot be read")
@@ -105,7 +105,7 @@ func keyPair(faults *faultyVariables, certName, certFile, keyName, keyFile strin
 	}
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
-		faults.add(certName, "no certificate with the key in the file of "+keyName)
+		faults.add(certName, "the certificate does not match the key in "+keyName)
 		return nil
 	}
 	return []tls.Certificate{pair}

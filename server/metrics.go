@@ -12,16 +12,18 @@ import (
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/access"
+	"dicom-qr-gateway/server/problem"
 )
 
-// NewTelemetry is what goes into the Options of New and, its Step and Trace, into those of the gateway. It is to be closed
-// when Serve has returned.
-func NewTelemetry(c Config, build BuildInfo, logger zerolog.Logger) (*telemetry.Telemetry, error) {
+// NewTelemetry returns the Telemetry for Options, and for the gateway that they name. The caller closes it after Serve has
+// returned.
+func NewTelemetry(tracing telemetry.Tracing, build BuildInfo, logger zerolog.Logger) (*telemetry.Telemetry, error) {
 	return telemetry.New(telemetry.Options{
 		Version: build.Version, Commit: build.Commit, GoVersion: build.GoVersion,
 		Logger:  logger,
-		Tracing: c.tracing,
-		Code:    func(ctx context.Context, err error) string { return string(problemOf(ctx, err).code) },
+		Tracing: tracing,
+		Code:    func(ctx context.Context, err error) string { return string(problem.Of(ctx, err).Code) },
 	})
 }
 
@@ -44,21 +46,21 @@ func (g counted) Retrieve(
 
 var operationLabels = map[string]string{"C-FIND": "find", "C-MOVE": "move", "C-ECHO": "echo"}
 
-// answerOf is how the request ended. A stream has begun with a 200, so that its outcome counts.
+// answerOf returns how the request ended. A stream begins with status 200, so its outcome counts instead.
 func (s *Server) answerOf(c echo.Context, cut bool) telemetry.Answer {
-	info := infoOf(c.Request().Context())
+	f := factsOf(c)
 	status := c.Response().Status
 	if cut {
 		status = 0
 	}
 	answer := telemetry.Answer{
-		Status: status, Operation: operationLabels[info.operation], Outcome: string(info.code), Peer: info.peer,
+		Status: status, Operation: operationLabels[f.operation.name], Outcome: string(f.code), Peer: f.operation.peer,
 	}
 	if _, registered := s.allow[c.Path()]; registered {
 		answer.Route = c.Path()
 	}
-	if info.outcome != 0 {
-		status = info.outcome
+	if f.outcome != 0 {
+		status = f.outcome
 	}
 	answer.Failed = status >= http.StatusInternalServerError
 	switch {
@@ -71,7 +73,7 @@ func (s *Server) answerOf(c echo.Context, cut bool) telemetry.Answer {
 	return answer
 }
 
-// metricsAnswer has the version of the format in its type, which the generated one leaves out.
+// metricsAnswer has a media type with the version of the format, which the generated answer does not have.
 type metricsAnswer struct {
 	body          []byte
 	correlationID string
@@ -81,17 +83,17 @@ func (a metricsAnswer) VisitGetMetricsResponse(w http.ResponseWriter) error {
 	h := w.Header()
 	h.Set("Content-Type", telemetry.MetricsType)
 	h.Set("Content-Length", strconv.Itoa(len(a.body)))
-	h.Set(correlationHeader, a.correlationID)
+	h.Set(access.CorrelationHeader, a.correlationID)
 	w.WriteHeader(http.StatusOK)
 	_, err := w.Write(a.body)
 	return err
 }
 
-// GetMetrics answers with the figures that Prometheus reads.
+// GetMetrics answers with the metrics for Prometheus.
 func (h *handlers) GetMetrics(ctx context.Context, _ api.GetMetricsRequestObject) (api.GetMetricsResponseObject, error) {
 	var body bytes.Buffer
 	if err := h.telemetry.WriteMetrics(&body); err != nil {
 		return nil, err
 	}
-	return metricsAnswer{body.Bytes(), infoOf(ctx).correlationID}, nil
+	return metricsAnswer{body.Bytes(), access.From(ctx).CorrelationID}, nil
 }

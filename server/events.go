@@ -11,14 +11,15 @@ import (
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/access"
+	"dicom-qr-gateway/server/problem"
 )
 
-// heartbeatInterval is well within the 15 s that the contract promises.
+// heartbeatInterval is below the 15 s that the contract promises.
 const heartbeatInterval = 10 * time.Second
 
-// eventStream answers /qr with server-sent events. It runs the retrieve while it
-// answers, and begins to answer when the studies to be moved are known: what
-// fails before is an error, and so an ordinary problem document.
+// eventStream answers /qr with server-sent events. It runs the retrieve while it answers. The answer begins when the studies
+// to be moved are known, so a failure before that is an ordinary problem document.
 type eventStream struct {
 	ctx       context.Context
 	retrieval retrieval
@@ -27,9 +28,14 @@ type eventStream struct {
 	mu       sync.Mutex // callbacks and heartbeat both write
 	w        http.ResponseWriter
 	begun    bool
-	broken   bool // the caller takes no more
+	broken   bool // the caller no longer accepts events
 	cancel   context.CancelFunc
 	stopBeat func()
+
+	// outcome and code say how a stream that has begun ended, once VisitRetrieveResponse has returned: the status that the
+	// plain answer would have, and the code of the problem or "".
+	outcome int
+	code    api.ProblemCode
 }
 
 var _ api.RetrieveResponseObject = (*eventStream)(nil)
@@ -38,31 +44,30 @@ func newEventStream(ctx context.Context, r retrieval) *eventStream {
 	return &eventStream{ctx: ctx, retrieval: r, heartbeat: heartbeatInterval}
 }
 
-// VisitRetrieveResponse runs the retrieve. An error tells that nothing was
-// answered yet.
+// VisitRetrieveResponse runs the retrieve. After an error nothing has been answered.
 func (s *eventStream) VisitRetrieveResponse(w http.ResponseWriter) error {
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	s.w, s.cancel, s.stopBeat = w, cancel, func() {}
 
 	status, answer, err := s.run(ctx)
-	s.stopBeat() // nothing comes behind the last event
+	s.stopBeat() // no comment follows the last event
 	switch {
 	case err != nil && !s.begun:
 		return err
 	case err != nil:
-		p := problemOf(ctx, err)
-		infoOf(ctx).code, infoOf(ctx).outcome = p.code, p.status()
+		p := problem.Of(ctx, err)
+		s.code, s.outcome = p.Code, p.Status()
 		logCause(ctx, p)
-		s.send("error", p.document(infoOf(ctx).correlationID))
+		s.send("error", p.Document(access.From(ctx).CorrelationID))
 	default:
-		infoOf(ctx).outcome = status
+		s.outcome = status
 		s.send("result", resultEvent(status, answer))
 	}
 	return nil
 }
 
-// run makes an error of a panic, so that a stream that has begun has an end, too.
+// run returns a panic as an error, so that a stream that has begun gets its last event.
 func (s *eventStream) run(ctx context.Context) (status int, answer *api.RetrieveResponse, err error) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -76,7 +81,7 @@ func (s *eventStream) matched(studies []qr.Study, warnings []qr.Warning) {
 	h := s.w.Header()
 	h.Set("Content-Type", eventType)
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // nginx would hold the events back
+	h.Set("X-Accel-Buffering", "no") // nginx would buffer the events
 	s.w.WriteHeader(http.StatusOK)
 	s.begun = true
 	s.send("matched", api.MatchedEvent{
@@ -106,13 +111,12 @@ func (s *eventStream) moving(p qr.SubOperations) {
 func (s *eventStream) retrieved(r qr.Retrieval) { s.send("retrieved", retrievalOf(&r)) }
 
 func (s *eventStream) send(event string, data any) {
-	// Marshal writes no line breaks, so an event is two lines. Our own types do not fail.
+	// Marshal writes no line breaks, so an event has two lines. It does not fail for these types.
 	line, _ := json.Marshal(data)
 	s.write(fmt.Sprintf("event: %s\ndata: %s\n\n", event, line))
 }
 
-// write gives up on a caller that is gone or takes nothing, and cancels what is
-// done for it.
+// write sends text to the caller. If the caller is gone or does not read, it cancels the retrieve.
 func (s *eventStream) write(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,7 +124,7 @@ func (s *eventStream) write(text string) {
 		return
 	}
 	connection := http.NewResponseController(s.w)
-	_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout)) // unknown to the writers of tests
+	_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout)) // test writers have no deadlines
 	_, err := io.WriteString(s.w, text)
 	if err == nil {
 		err = connection.Flush()

@@ -1,4 +1,4 @@
-package telemetry
+package config
 
 import (
 	"crypto/tls"
@@ -10,52 +10,41 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"dicom-qr-gateway/internal/telemetry"
 )
-
-// Tracing is where spans go, as OpenTelemetry's variables say it. The zero value is off.
-type Tracing struct {
-	on       bool
-	endpoint string
-	header   http.Header // may hold secrets
-	timeout  time.Duration
-	gzip     bool
-	tls      *tls.Config
-}
-
-// On reports whether requests are traced.
-func (c Tracing) On() bool { return c.on }
 
 const defaultEndpoint = "http://localhost:4318"
 
-// ReadTracing reads the variables of the OTLP exporter (OpenTelemetry specification, "OpenTelemetry Protocol Exporter") and
-// tells faults by the variable's name, never repeating a value. Tracing is on where OTEL_TRACES_EXPORTER is otlp, or is not
-// set while an endpoint is. Names of the service, resource, sampler and batches are for the SDK, which reads them by itself.
-func ReadTracing(getenv func(string) string, fault func(name, reason string)) Tracing {
-	r := reader{getenv: getenv, fault: fault}
+// readTracing reads the variables of the OTLP exporter (OpenTelemetry specification, "OpenTelemetry Protocol Exporter"). It
+// reports faults by the name of the variable and never repeats a value. Tracing is on if OTEL_TRACES_EXPORTER is otlp, or if it
+// is not set and an endpoint is. The SDK itself reads the variables of the service, the resource, the sampler and the batches.
+func readTracing(getenv func(string) string, fault func(name, reason string)) telemetry.Tracing {
+	r := tracingReader{getenv: getenv, fault: fault}
 	exporter := getenv("OTEL_TRACES_EXPORTER")
 	_, endpoint := r.value("ENDPOINT")
 	switch {
 	case strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true"), exporter == "none", exporter == "" && endpoint == "":
-		return Tracing{}
+		return telemetry.Tracing{}
 	case exporter != "" && exporter != "otlp":
 		fault("OTEL_TRACES_EXPORTER", "want otlp or none")
-		return Tracing{}
+		return telemetry.Tracing{}
 	}
 	if name, protocol := r.value("PROTOCOL"); protocol != "" && protocol != "http/protobuf" {
 		fault(name, "want http/protobuf")
 	}
-	return Tracing{
-		on: true, endpoint: r.endpoint(), header: r.header(), timeout: r.timeout(), gzip: r.gzip(), tls: r.tls(),
+	return telemetry.Tracing{
+		On: true, Endpoint: r.endpoint(), Header: r.header(), Timeout: r.timeout(), Gzip: r.gzip(), TLS: r.tls(),
 	}
 }
 
-type reader struct {
+type tracingReader struct {
 	getenv func(string) string
 	fault  func(name, reason string)
 }
 
-// value is that of the variable for traces alone where there is one, else of the one for all signals.
-func (r *reader) value(suffix string) (name, value string) {
+// value returns the variable for traces only, or else the one for all signals.
+func (r *tracingReader) value(suffix string) (name, value string) {
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_" + suffix, "OTEL_EXPORTER_OTLP_" + suffix} {
 		if value := strings.TrimSpace(r.getenv(name)); value != "" {
 			return name, value
@@ -64,8 +53,9 @@ func (r *reader) value(suffix string) (name, value string) {
 	return "", ""
 }
 
-// endpoint is taken as it is from the variable for traces; to that for all signals the path of traces is added.
-func (r *reader) endpoint() string {
+// endpoint returns the URL of the collector. The variable for traces holds it as it is; to the one for all signals the path of
+// traces is added.
+func (r *tracingReader) endpoint() string {
 	name, value := r.value("ENDPOINT")
 	if value == "" {
 		value = defaultEndpoint
@@ -81,8 +71,8 @@ func (r *reader) endpoint() string {
 	return u.String()
 }
 
-// header is a list of key=value, the values percent-encoded (W3C Baggage).
-func (r *reader) header() http.Header {
+// header reads a list of key=value, with percent-encoded values (W3C Baggage).
+func (r *tracingReader) header() http.Header {
 	header := http.Header{}
 	name, value := r.value("HEADERS")
 	if value == "" {
@@ -101,7 +91,7 @@ func (r *reader) header() http.Header {
 	return header
 }
 
-func (r *reader) timeout() time.Duration {
+func (r *tracingReader) timeout() time.Duration {
 	const standard = 10 * time.Second
 	name, value := r.value("TIMEOUT")
 	if value == "" {
@@ -115,7 +105,7 @@ func (r *reader) timeout() time.Duration {
 	return time.Duration(n) * time.Millisecond
 }
 
-func (r *reader) gzip() bool {
+func (r *tracingReader) gzip() bool {
 	name, value := r.value("COMPRESSION")
 	if value != "" && value != "gzip" && value != "none" {
 		r.fault(name, "want gzip or none")
@@ -123,8 +113,8 @@ func (r *reader) gzip() bool {
 	return value == "gzip"
 }
 
-// tls is nil where the system's own trust is enough.
-func (r *reader) tls() *tls.Config {
+// tls returns nil if no certificate is configured; the system's authorities are then trusted.
+func (r *tracingReader) tls() *tls.Config {
 	caName, ca := r.value("CERTIFICATE")
 	certName, cert := r.value("CLIENT_CERTIFICATE")
 	keyName, key := r.value("CLIENT_KEY")
@@ -133,7 +123,7 @@ func (r *reader) tls() *tls.Config {
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if ca != "" {
-		pem, err := os.ReadFile(ca) //nolint:gosec // the file that the operator names
+		pem, err := os.ReadFile(ca) //nolint:gosec // The operator names the file.
 		c.RootCAs = x509.NewCertPool()
 		if err != nil || !c.RootCAs.AppendCertsFromPEM(pem) {
 			r.fault(caName, "want a file with certificates in PEM")

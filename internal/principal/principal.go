@@ -1,0 +1,39 @@
+// Package principal names the caller of one request. It imports nothing of the gateway, so that every package may use it.
+package principal
+
+import "strings"
+
+// Anonymous is the Name of a caller without credentials.
+const Anonymous = "anonymous"
+
+// Principal is who sent a request, as far as the gateway knows; an unknown field is "". It is an immutable value: the
+// middleware that authenticates makes it, and everything below receives a copy.
+type Principal struct {
+	CorrelationID string // of the request
+	Address       string // IP address of the caller
+	Key           string // name of the API key
+	Certificate   string // subject of the verified client certificate
+	User          string // the user that a trusted proxy names
+}
+
+// Name returns the most specific name of the caller: the user, the API key, the certificate, or Anonymous.
+func (p Principal) Name() string {
+	for _, name := range [...]string{p.User, p.Key, p.Certificate} {
+		if name != "" {
+			return name
+		}
+	}
+	return Anonymous
+}
+
+// Credentials returns what the caller presented, as "key=NAME; certificate=SUBJECT"; "" if it presented nothing.
+func (p Principal) Credentials() string {
+	var presented []string
+	if p.Key != "" {
+		presented = append(presented, "key="+p.Key)
+	}
+	if p.Certificate != "" {
+		presented = append(presented, "certificate="+p.Certificate)
+	}
+	return strings.Join(presented, "; ")
+}

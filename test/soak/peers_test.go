@@ -89,9 +89,13 @@ func peers(t *testing.T) []*peer {
 	for name, play := range map[string]func(*dicomtest.Peer){
 		"silent": silent, "mute": mute, "rejecting": rejecting, "full": full, "aborting": aborting,
 		"vanishing": vanishing, "babbling": babbling, "lying": lying,
-		"flooding": serving(flooding), "foreign": serving(foreign), "dying": serving(dying), "waiting": w.play(),
 	} {
-		ports[name] = listen(t, play)
+		ports[name] = listen(t, &dicomtest.Script{Play: play})
+	}
+	for name, p := range map[string]*dicomtest.ScriptedPACS{
+		"flooding": flooding(), "foreign": foreign(), "dying": dying(), "waiting": w.pacs(),
+	} {
+		ports[name] = listen(t, p)
 	}
 	const patient = demo.PatientID
 	dies := finding("")
@@ -123,16 +127,21 @@ func peers(t *testing.T) []*peer {
 	}
 }
 
-// listen plays a script for every connection. A script's error is the other side's
-// not doing what it should.
-func listen(t *testing.T, play func(*dicomtest.Peer)) (port int) {
+// listener is a scripted peer.
+type listener interface {
+	Listen() (address string, stop func(), err error)
+	Err() error
+}
+
+// listen runs a scripted peer until the end of the test. An error of the script means that the gateway did something else than
+// it should.
+func listen(t *testing.T, p listener) (port int) {
 	t.Helper()
-	script := dicomtest.Script{Play: play}
-	address, stop, err := script.Listen()
+	address, stop, err := p.Listen()
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		stop()
-		assert.NoError(t, script.Err())
+		assert.NoError(t, p.Err())
 	})
 	return portOf(t, address)
 }

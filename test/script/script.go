@@ -4,12 +4,13 @@
 // gateway and other programs in the background, that check an exit status, and that read commands out of documents.
 //
 //	gateway NAME COMMAND [VARIABLE=VALUE...]
-//	    Starts the built gateway with that command on a free port and sets $NAME_url. With the command demo, it also sets
-//	    $NAME_pacs to ORTHANCA@HOST:PORT, and $NAME_pacs_port.
+//	    Starts the built gateway with that command on a free port and sets $NAME_url and $NAME_address.
+//	    With the command demo, it also sets $NAME_pacs to ORTHANCA@HOST:PORT, and $NAME_pacs_port.
 //	listening NAME
 //	    Waits until the program NAME logs that it listens, and sets the same variables.
 //	start NAME PROGRAM [ARGUMENT...]
-//	    Starts a program in the background, in a process group of its own. Its environment is that of the script's start.
+//	    Starts a program in the background, in a process group of its own. Of the variables that the script has set, it gets
+//	    only those that exist when the script starts, such as PATH.
 //	waitfor [-within=DURATION] NAME TEXT
 //	    Waits until the output of a background program contains the text.
 //	signal SIGNAL NAME
@@ -22,6 +23,8 @@
 //	    Writes to the file the one code block of the documents, a list of glob patterns, that contains the text.
 //	replace FILE OLD NEW [OLD NEW...]
 //	    Replaces each old text, which must occur in the file.
+//	status STATUS ARGUMENT...
+//	    Runs curl with the arguments, and requires the status of the response. It retries while nothing accepts connections.
 //	ports NAME...
 //	    Sets each variable to a free port.
 //
@@ -62,7 +65,7 @@ func Run(t *testing.T, dir string, more map[string]Command, setup func(*testscri
 	}
 	commands := map[string]Command{
 		"gateway": startGateway, "listening": listening, "start": start, "waitfor": waitFor, "signal": signal,
-		"ends": ends, "exits": exits, "block": block, "replace": replace, "ports": ports,
+		"ends": ends, "exits": exits, "block": block, "replace": replace, "status": status, "ports": ports,
 	}
 	maps.Copy(commands, more)
 	testscript.Run(t, testscript.Params{
@@ -125,7 +128,12 @@ func launch(ts *testscript.TestScript, name string, c rig.Command) {
 		ts.Fatalf("a program %q is started already", name)
 	}
 	c.Dir, c.OnlyEnv = ts.MkAbs("."), true
-	c.Env = append(slices.Clone(programs(ts).env), c.Env...)
+	var env []string
+	for _, variable := range programs(ts).env {
+		name, _, _ := strings.Cut(variable, "=")
+		env = append(env, name+"="+ts.Getenv(name))
+	}
+	c.Env = append(env, c.Env...)
 	p, err := rig.Start(c)
 	ts.Check(err)
 	programs(ts).running[name] = p
@@ -149,6 +157,7 @@ func listening(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	var at struct{ Address string }
 	ts.Check(line.Decode(&at))
+	ts.Setenv(args[0]+"_address", at.Address)
 	ts.Setenv(args[0]+"_url", "http://"+at.Address)
 	for lines := bufio.NewScanner(strings.NewReader(p.String())); lines.Scan(); {
 		if fields := strings.Fields(lines.Text()); len(fields) > 2 && fields[0] == "PACS" && fields[1] == "ORTHANCA" {
@@ -248,6 +257,23 @@ func replace(ts *testscript.TestScript, neg bool, args []string) {
 		text = strings.ReplaceAll(text, pair[0], pair[1])
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+func status(ts *testscript.TestScript, neg bool, args []string) {
+	require(ts, neg, args, 2)
+	const noConnection = 7 // exit status of curl
+	for deadline := time.Now().Add(rig.Patience); ; {
+		err := ts.Exec("curl", append([]string{"-sS", "--max-time", "20", "-o", "response", "-w", "%{http_code}"}, args[1:]...)...)
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == noConnection && time.Now().Before(deadline) {
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
+		ts.Check(err)
+		if got := ts.ReadFile("stdout"); got != args[0] {
+			ts.Fatalf("status %s, want %s", got, args[0])
+		}
+		return
+	}
 }
 
 func ports(ts *testscript.TestScript, neg bool, args []string) {

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/suyashkumar/dicom/pkg/tag"
-
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
@@ -35,7 +33,7 @@ func (c *candidate) read(set *dataset.Set) {
 		}
 		*a.Text(&c.Study) = value
 	}
-	c.accessionAbsent = c.AccessionNumber == "" && !set.Has(tag.AccessionNumber)
+	c.accessionAbsent = c.AccessionNumber == "" && !set.Has(dataset.AccessionNumber)
 	c.issuer = issuerOf(set)
 	c.date = firstDate(c.StudyDate)
 }

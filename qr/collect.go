@@ -6,8 +6,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/suyashkumar/dicom/pkg/tag"
-
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
 )
@@ -48,7 +46,7 @@ func (c *collector) addMatch(m *dicomnet.Match) {
 	if m.OptionalKeysUnsupported {
 		c.counts[optionalKeys]++
 	}
-	if m.Final && !m.Has(tag.PatientID) && !m.Has(tag.StudyInstanceUID) {
+	if m.Final && !m.Has(dataset.PatientID) && !m.Has(dataset.StudyInstanceUID) {
 		return
 	}
 	c.add(m.Set)
@@ -56,7 +54,7 @@ func (c *collector) addMatch(m *dicomnet.Match) {
 
 // add checks one match, its patient first, and keeps its study.
 func (c *collector) add(set *dataset.Set) {
-	patientID, uid := single(set, tag.PatientID), single(set, tag.StudyInstanceUID)
+	patientID, uid := single(set, dataset.PatientID), single(set, dataset.StudyInstanceUID)
 	switch {
 	case c.plan.isPatient(patientID):
 	case patientID == "":
@@ -138,8 +136,8 @@ const maxKeptModalities = 16
 
 // readModalities returns the modalities, and whether one of them is no code string, so that they are not known.
 func (c *collector) readModalities(set *dataset.Set) (list []string, malformed bool) {
-	raw, _ := set.Bytes(tag.ModalitiesInStudy)
-	isCS := set.HasVR(tag.ModalitiesInStudy, "CS") // the same bytes may mean something else in another VR
+	raw, _ := set.Bytes(dataset.ModalitiesInStudy)
+	isCS := set.HasVR(dataset.ModalitiesInStudy, "CS") // the same bytes may mean something else in another VR
 	if isCS {
 		for i := range c.modalities {
 			if kept := &c.modalities[i]; kept.raw == string(raw) {
@@ -147,7 +145,7 @@ func (c *collector) readModalities(set *dataset.Set) (list []string, malformed b
 			}
 		}
 	}
-	c.list = set.AppendStrings(c.list[:0], tag.ModalitiesInStudy)
+	c.list = set.AppendStrings(c.list[:0], dataset.ModalitiesInStudy)
 	c.list = addModalities(c.list[:0], c.list)
 	list = append(make([]string, 0, len(c.list)), c.list...)
 	malformed = slices.ContainsFunc(list, func(m string) bool { return !isCodeString(m) })
@@ -292,7 +290,7 @@ func (p *plan) hasModality(modalities []string) bool {
 }
 
 // single returns the value of an attribute of VM 1; "" if it is absent or has more than one value that is not empty.
-func single(set *dataset.Set, t tag.Tag) string {
+func single(set *dataset.Set, t dataset.Tag) string {
 	if !mayBeList(set, t) {
 		return trim(set.String(t))
 	}
@@ -311,7 +309,7 @@ func single(set *dataset.Set, t tag.Tag) string {
 
 // mayBeList reports whether the attribute may have more than one value: without the byte of a backslash it has not, in any
 // character set.
-func mayBeList(set *dataset.Set, t tag.Tag) bool {
+func mayBeList(set *dataset.Set, t dataset.Tag) bool {
 	raw, _ := set.Bytes(t)
 	return bytes.IndexByte(raw, '\\') >= 0
 }

@@ -3,19 +3,17 @@ package qr
 import (
 	"strings"
 
-	"github.com/suyashkumar/dicom/pkg/tag"
-
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
 // issuerOf returns the Issuer of Patient ID of a match, or that of its qualifiers sequence (PS3.3 section C.7.1.1), which names
 // the issuer by a universal ID; "" if the match has neither.
 func issuerOf(set *dataset.Set) string {
-	if issuer := single(set, tag.IssuerOfPatientID); issuer != "" {
+	if issuer := single(set, dataset.IssuerOfPatientID); issuer != "" {
 		return issuer
 	}
-	for _, item := range set.Items(tag.IssuerOfPatientIDQualifiersSequence) {
-		if id := single(item, tag.UniversalEntityID); id != "" {
+	for _, item := range set.Items(dataset.IssuerOfPatientIDQualifiersSequence) {
+		if id := single(item, dataset.UniversalEntityID); id != "" {
 			return id
 		}
 	}

@@ -5,9 +5,6 @@ import (
 	"slices"
 	"unicode/utf8"
 
-	"github.com/suyashkumar/dicom"
-	"github.com/suyashkumar/dicom/pkg/tag"
-
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
 )
@@ -20,11 +17,11 @@ type form struct {
 
 // keys builds identifiers. Elements that never change are built once; encoding reads an Element and does not change it.
 type keys struct {
-	study    []*dicom.Element // of a C-FIND at STUDY level, every key universal
-	required []*dicom.Element // the same, without optional keys
-	series   []*dicom.Element // of a C-FIND at SERIES level, every key universal
-	level    *dicom.Element   // STUDY
-	charset  *dicom.Element
+	study    []*dataset.Element // of a C-FIND at STUDY level, every key universal
+	required []*dataset.Element // the same, without optional keys
+	series   []*dataset.Element // of a C-FIND at SERIES level, every key universal
+	level    *dataset.Element   // STUDY
+	charset  *dataset.Element
 }
 
 func newKeys() *keys {
@@ -32,20 +29,22 @@ func newKeys() *keys {
 		study:    universalKeys(LevelStudy, func(a *Attribute) bool { return a.Level != LevelSeries }),
 		required: universalKeys(LevelStudy, func(a *Attribute) bool { return a.Level != LevelSeries && a.Key != Optional }),
 		series: universalKeys(LevelSeries, func(a *Attribute) bool {
-			return a.Level == LevelSeries || a.Tag == tag.StudyInstanceUID
+			return a.Level == LevelSeries || a.Tag == dataset.StudyInstanceUID
 		}),
-		level:   dataset.Text(tag.QueryRetrieveLevel, string(LevelStudy)),
+		level:   dataset.Text(dataset.QueryRetrieveLevel, string(LevelStudy)),
 		charset: utf8CharacterSet(),
 	}
 }
 
-func utf8CharacterSet() *dicom.Element { return dataset.Text(tag.SpecificCharacterSet, "ISO_IR 192") }
+func utf8CharacterSet() *dataset.Element {
+	return dataset.Text(dataset.SpecificCharacterSet, "ISO_IR 192")
+}
 
 // universalKeys returns the keys of a C-FIND at a level: the chosen attributes of the table without a value, in the order of
 // tags. Each identifier has the character set ISO_IR 192, even if its text is all ASCII: DCMTK's archives convert their
 // answers to the character set of the request and silently damage text that does not fit.
-func universalKeys(level Level, chosen func(*Attribute) bool) []*dicom.Element {
-	elements := []*dicom.Element{utf8CharacterSet(), dataset.Text(tag.QueryRetrieveLevel, string(level))}
+func universalKeys(level Level, chosen func(*Attribute) bool) []*dataset.Element {
+	elements := []*dataset.Element{utf8CharacterSet(), dataset.Text(dataset.QueryRetrieveLevel, string(level))}
 	for i := range attributes {
 		switch a := &attributes[i]; {
 		case !chosen(a):
@@ -55,69 +54,69 @@ func universalKeys(level Level, chosen func(*Attribute) bool) []*dicom.Element {
 			elements = append(elements, dataset.Text(a.Tag))
 		}
 	}
-	slices.SortFunc(elements, func(a, b *dicom.Element) int { return compareTags(a.Tag, b.Tag) })
+	slices.SortFunc(elements, func(a, b *dataset.Element) int { return compareTags(a.Tag, b.Tag) })
 	return elements
 }
 
 // withValues returns the keys with the values of some of them in place of universal matching. A value without a key of its own
 // is added.
-func withValues(universal []*dicom.Element, values ...*dicom.Element) *dicom.Dataset {
+func withValues(universal []*dataset.Element, values ...*dataset.Element) *dataset.Dataset {
 	elements := slices.Clone(universal)
 	for _, value := range values {
-		i, found := slices.BinarySearchFunc(elements, value, func(e, v *dicom.Element) int { return compareTags(e.Tag, v.Tag) })
+		i, found := slices.BinarySearchFunc(elements, value, func(e, v *dataset.Element) int { return compareTags(e.Tag, v.Tag) })
 		if found {
 			elements[i] = value
 		} else {
 			elements = slices.Insert(elements, i, value)
 		}
 	}
-	return &dicom.Dataset{Elements: elements}
+	return &dataset.Dataset{Elements: elements}
 }
 
 // forStudies returns the identifier of the C-FIND at STUDY level. studyInstanceUID is "" for any study: a list of UIDs is never
 // sent, because some PACS compare it literally and others refuse it. Modalities in Study never gets a value either: PACS
 // disagree about several values, and even about one (PS3.4 section C.2.2.2.8).
-func (k *keys) forStudies(p *plan, f form, studyInstanceUID string) *dicom.Dataset {
+func (k *keys) forStudies(p *plan, f form, studyInstanceUID string) *dataset.Dataset {
 	universal := k.study
 	if f.requiredKeys {
 		universal = k.required
 	}
-	values := make([]*dicom.Element, 0, 4)
-	values = append(values, dataset.Text(tag.PatientID, p.patientID))
+	values := make([]*dataset.Element, 0, 4)
+	values = append(values, dataset.Text(dataset.PatientID, p.patientID))
 	if studyInstanceUID != "" {
-		values = append(values, dataset.Text(tag.StudyInstanceUID, studyInstanceUID))
+		values = append(values, dataset.Text(dataset.StudyInstanceUID, studyInstanceUID))
 	}
 	if !f.patientAlone {
 		if r := p.dateRange(); r != "" {
-			values = append(values, dataset.Text(tag.StudyDate, r))
+			values = append(values, dataset.Text(dataset.StudyDate, r))
 		}
 		if p.sendsAccession() {
-			values = append(values, dataset.Text(tag.AccessionNumber, p.accession))
+			values = append(values, dataset.Text(dataset.AccessionNumber, p.accession))
 		}
 	}
 	return withValues(universal, values...)
 }
 
 // forSeries returns the identifier of the C-FIND that asks for the modality of each series of a study.
-func (k *keys) forSeries(m dicomnet.Model, p *plan, studyInstanceUID string) *dicom.Dataset {
-	values := []*dicom.Element{dataset.Text(tag.StudyInstanceUID, studyInstanceUID)}
+func (k *keys) forSeries(m dicomnet.Model, p *plan, studyInstanceUID string) *dataset.Dataset {
+	values := []*dataset.Element{dataset.Text(dataset.StudyInstanceUID, studyInstanceUID)}
 	if m == dicomnet.PatientRoot {
-		values = append(values, dataset.Text(tag.PatientID, p.patientID))
+		values = append(values, dataset.Text(dataset.PatientID, p.patientID))
 	}
 	return withValues(k.series, values...)
 }
 
 // forMove returns the identifier of a C-MOVE: the level and its unique keys alone (PS3.4 section C.4.2.1.4). Patient Root has
 // the Patient ID as the unique key above the study.
-func (k *keys) forMove(m dicomnet.Model, p *plan, studyInstanceUID string) *dicom.Dataset {
-	elements := []*dicom.Element{k.level, dataset.Text(tag.StudyInstanceUID, studyInstanceUID)}
+func (k *keys) forMove(m dicomnet.Model, p *plan, studyInstanceUID string) *dataset.Dataset {
+	elements := []*dataset.Element{k.level, dataset.Text(dataset.StudyInstanceUID, studyInstanceUID)}
 	if m == dicomnet.PatientRoot {
-		elements = slices.Insert(elements, 1, dataset.Text(tag.PatientID, p.patientID))
+		elements = slices.Insert(elements, 1, dataset.Text(dataset.PatientID, p.patientID))
 		if !isASCII(p.patientID) {
 			elements = slices.Insert(elements, 0, k.charset)
 		}
 	}
-	return &dicom.Dataset{Elements: elements}
+	return &dataset.Dataset{Elements: elements}
 }
 
 func isASCII(s string) bool {

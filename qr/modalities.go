@@ -4,9 +4,8 @@ import (
 	"context"
 	"slices"
 
-	"github.com/suyashkumar/dicom/pkg/tag"
-
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
 )
 
 // pick applies the last two filters, modalities and max_results, to studies in order. It calls ask for a study whose match
@@ -65,15 +64,15 @@ func (o *operation) seriesModalities(ctx context.Context, c *collector, studyIns
 			c.counts[dataSetMissing]++
 			return
 		}
-		if uid := single(m.Set, tag.StudyInstanceUID); uid != studyInstanceUID && (uid != "" || m.Has(tag.StudyInstanceUID)) {
+		if uid := single(m.Set, dataset.StudyInstanceUID); uid != studyInstanceUID && (uid != "" || m.Has(dataset.StudyInstanceUID)) {
 			return
 		}
-		if m.String(tag.PatientID) != "" && !c.plan.isPatient(single(m.Set, tag.PatientID)) {
+		if m.String(dataset.PatientID) != "" && !c.plan.isPatient(single(m.Set, dataset.PatientID)) {
 			c.drop(m.Set, otherPatient)
 			c.distrust(studyInstanceUID)
 			return
 		}
-		list = addModalities(list, slices.DeleteFunc(m.Strings(tag.Modality), func(code string) bool { return !isCodeString(trim(code)) }))
+		list = addModalities(list, slices.DeleteFunc(m.Strings(dataset.Modality), func(code string) bool { return !isCodeString(trim(code)) }))
 	})
 	if err != nil {
 		return nil, err

@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"github.com/suyashkumar/dicom"
-
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/internal/pool"
 )
 
@@ -165,7 +164,7 @@ func noContext(err error) bool {
 // find runs one C-FIND and calls each for every match, with an error in place of a match that cannot be decoded. If the
 // association has ended since the operation before, it runs on a new one.
 func (o *operation) find(
-	ctx context.Context, level Level, query *dicom.Dataset, each func(m dicomnet.Match, undecoded error),
+	ctx context.Context, level Level, query *dataset.Dataset, each func(m dicomnet.Match, undecoded error),
 ) error {
 	if err := o.requireFind(ctx); err != nil {
 		return err
@@ -174,7 +173,7 @@ func (o *operation) find(
 }
 
 func (o *operation) findOnce(
-	ctx context.Context, level Level, query *dicom.Dataset, each func(m dicomnet.Match, undecoded error),
+	ctx context.Context, level Level, query *dataset.Dataset, each func(m dicomnet.Match, undecoded error),
 ) (err error) {
 	ctx, end := o.Observe(ctx, dicomnet.StepFind)
 	defer func() { end(err) }()

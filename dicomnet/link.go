@@ -89,6 +89,23 @@ func (l *link) watch(ctx context.Context) (stop func()) {
 // unacknowledged reports whether the peer's system has yet to acknowledge bytes that were sent.
 func (l *link) unacknowledged() bool { return unacknowledged(l.transport) }
 
+// resetWait bounds the wait for the end of a connection after A-ABORT.
+const resetWait = 20 * time.Millisecond
+
+// resetFollows reports whether the peer's system resets the connection after what it has sent last: it does so if the peer
+// closes the connection without having read everything.
+func (l *link) resetFollows() bool {
+	if _, ok := l.transport.(*net.TCPConn); !ok || l.r != l.w {
+		return false
+	}
+	if l.setDeadline(l.transport.SetReadDeadline, time.Now().Add(resetWait)) != nil {
+		return false
+	}
+	var b [1]byte
+	_, err := l.transport.Read(b[:])
+	return isReset(err)
+}
+
 // interrupt makes reads and writes fail with errInterrupted.
 func (l *link) interrupt() {
 	l.mu.Lock()

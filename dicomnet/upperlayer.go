@@ -205,7 +205,7 @@ func (u *upperLayer) apply(e event, p pdu.PDU, data []byte) (indication, error) 
 		return indication{}, err
 	case aa2, aa3:
 		abort := p.(*pdu.Abort)
-		u.requestUnread = u.link.unacknowledged()
+		u.requestUnread = u.link.unacknowledged() || u.link.resetFollows()
 		err := &AbortError{Remote: true, Source: byte(abort.Source), Reason: byte(abort.Reason)}
 		u.finish("aborted", err)
 		return indication{}, err

@@ -34,8 +34,8 @@ var (
 )
 
 // terms holds the defined terms of PS3.3 tables C.12-2 to C.12-5, common variants that senders
-// write, and Windows code pages. The keys are in upper case and have only letters and digits: "ISO_IR 100", "ISO-IR-100"
-// and "ISO IR 100" are one key.
+// write, and Windows code pages. The keys are in upper case and have only letters and digits:
+// "ISO_IR 100", "ISO-IR-100" and "ISO IR 100" are one key.
 var terms = func() map[string]*characterSet {
 	m := map[string]*characterSet{
 		"ISOIR192": isoIR192, "ISO2022IR192": isoIR192, "UTF8": isoIR192, "ISO10646": isoIR192,

@@ -88,6 +88,9 @@ func readAll(t *testing.T, set *dataset.Set, depth int) {
 				t.Fatalf("%v: String and the first of Strings differ", n)
 			}
 		}
+		if text := set.Text(n); !utf8.ValidString(text) {
+			t.Fatalf("%v: text is not valid UTF-8", n)
+		}
 		set.Uint16(n)
 		set.Bytes(n)
 		for _, item := range set.Items(n) {

@@ -1,6 +1,6 @@
 //go:build samples
 
-// Package samples tests what samples holds for users: the programs of samples/clients, the example of client/typescript, and
+// Package samples tests what samples holds for users: the programs of samples/clients, client/python, the examples of its README and of client/typescript, and
 // the alert rules and the dashboard of samples/grafana. Its scripts are in testdata; package script documents their commands.
 package samples
 

@@ -25,7 +25,7 @@ func (c *candidate) read(set *dataset.Set) {
 		a := &studyTexts[i]
 		value := trim(set.String(a.Tag))
 		if mayBeList(set, a.Tag) {
-			value = trim(strings.Join(set.Strings(a.Tag), `\`))
+			value = trim(set.Text(a.Tag))
 			c.malformed = c.malformed || a.VM == Single && strings.Contains(value, `\`)
 		}
 		if a.read != nil {

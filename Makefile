@@ -1,5 +1,5 @@
-# `make` alone lists the targets. Everything but interop, typescript, browser and
-# vendor needs Go alone.
+# `make` alone lists the targets. Everything but interop, typescript, browser,
+# generators and vendor needs Go alone.
 
 GO          ?= go
 LISTEN_ADDR ?= 127.0.0.1:8888
@@ -20,7 +20,7 @@ FUZZTIME    ?= 60s
 COVERAGE    ?= 90
 SOAK_TIME   ?= 10m
 
-.PHONY: help run build licences image generate typescript test interop samples recipes soak browser bench bench-load fuzz lint workflows vulnerabilities \
+.PHONY: help run build licences image generate typescript test interop samples recipes soak browser generators bench bench-load fuzz lint workflows vulnerabilities \
 	format cov vendor release-check clean
 
 help: ## list the targets
@@ -70,6 +70,9 @@ soak: ## the built gateway under mixed load for SOAK_TIME, with nothing unaccoun
 browser: build ## the documents in headless Chromium (needs node, npm, chromium)
 	cd test/browser && npm ci --no-audit --no-fund && npm test
 
+generators: build ## linters and generators of other people over openapi.yaml (needs node, npm)
+	cd test/generators && npm ci --no-audit --no-fund && npm test
+
 bench: ## benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 
@@ -115,7 +118,8 @@ release-check: bin/cyclonedx-gomod ## dist/: what a release has, checked (needs 
 	GO=$(GO) VERSION=$(VERSION) COMMIT=$(COMMIT) DATE=$(DATE) bash tools/release/release.sh
 
 clean: ## remove what the targets above made
-	rm -rf bin dist coverage.out test/browser/node_modules test/browser/screenshots client/typescript/node_modules client/typescript/dist client/typescript/build \
+	rm -rf bin dist coverage.out test/browser/node_modules test/browser/screenshots \
+		test/generators/node_modules test/generators/generated test/generators/build client/typescript/node_modules client/typescript/dist client/typescript/build \
 		client/typescript/LICENSE samples/clients/go/gateway samples/clients/typescript/node_modules samples/clients/typescript/main.js
 
 bin/golangci-lint: tools/go.mod tools/go.sum

@@ -360,3 +360,25 @@ func TestFindDoesNotAccumulateMemory(t *testing.T) {
 		require.Less(t, late.HeapAlloc, early.HeapAlloc+1<<20)
 	})
 }
+
+// Seen with archives that keep elements of old files as they are (fo-dicom #179, #598).
+func TestFindReadsAMatchWithABlankVR(t *testing.T) {
+	withPeer(t, func(p *dicomtest.Peer) {
+		p.ReadAssociateRQ()
+		p.SendPDU(p.AC(dataset.ExplicitVRLittleEndian))
+		serveFindWith(func(rq dicomtest.Message) []dicomtest.Message {
+			return []dicomtest.Message{
+				dicomtest.Response(rq, dicomnet.StatusPending, []byte(""+
+					"\x10\x00\x20\x00LO\x02\x00P1"+
+					"\x10\x00\x40\x00  \x02\x00F "+
+					"\x20\x00\x0d\x00UI\x04\x001.1\x00")),
+				dicomtest.Response(rq, dicomnet.StatusSuccess, nil),
+			}
+		})(p)
+	}, func(t *testing.T, cfg dicomnet.Config) {
+		a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+		require.NoError(t, err)
+		require.Equal(t, findResult{uids: []string{"1.1"}}, runFind(t.Context(), a))
+		_ = a.Close()
+	})
+}

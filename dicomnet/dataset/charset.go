@@ -33,9 +33,9 @@ var (
 	shiftJIS          = &characterSet{standalone: japanese.ShiftJIS, g0: ascii}
 )
 
-// terms holds the defined terms of PS3.3 tables C.12-2 to C.12-5 and common variants that senders
-// write. The keys are in upper case and have only letters and digits: "ISO_IR 100", "ISO-IR-100"
-// and "ISO IR 100" are one key.
+// terms holds the defined terms of PS3.3 tables C.12-2 to C.12-5, common variants that senders
+// write, and Windows code pages. The keys are in upper case and have only letters and digits:
+// "ISO_IR 100", "ISO-IR-100" and "ISO IR 100" are one key.
 var terms = func() map[string]*characterSet {
 	m := map[string]*characterSet{
 		"ISOIR192": isoIR192, "ISO2022IR192": isoIR192, "UTF8": isoIR192, "ISO10646": isoIR192,
@@ -59,7 +59,7 @@ var terms = func() map[string]*characterSet {
 		number string
 		more   []string
 	}{
-		{latin1, "100", []string{"ISO88591", "LATIN1", "L1", "ISOLATIN1", "CP1252", "WINDOWS1252", "ANSI"}},
+		{latin1, "100", []string{"ISO88591", "LATIN1", "L1", "ISOLATIN1", "ANSI"}},
 		{latin2, "101", []string{"ISO88592", "LATIN2"}},
 		{latin3, "109", []string{"ISO88593", "LATIN3"}},
 		{latin4, "110", []string{"ISO88594", "LATIN4"}},
@@ -84,6 +84,12 @@ var terms = func() map[string]*characterSet {
 		{gb2312, "58", []string{"ISO2022CN"}},
 	} {
 		add(&characterSet{g0: ascii, extensions: []*codeSet{one.set}}, one.number, one.more...)
+	}
+	for number, page := range codePages {
+		cs := &characterSet{g0: ascii, g1: page}
+		for _, prefix := range []string{"", "WINDOWS", "WINDOWSCP", "WIN", "CP", "MS", "ANSI"} {
+			m[prefix+number] = cs
+		}
 	}
 	return m
 }()
@@ -126,7 +132,7 @@ func parseCharacterSet(value []byte) *characterSet {
 	}
 	combined := *cs
 	combined.extensions = append([]*codeSet{cs.g0}, cs.extensions...)
-	if cs.g1 != nil {
+	if cs.g1 != nil && cs.g1.escapeG1 != "" {
 		combined.extensions = append(combined.extensions, cs.g1)
 	}
 	for n := 1; several && n < maxTerms; n++ {
@@ -140,8 +146,12 @@ func parseCharacterSet(value []byte) *characterSet {
 		case more.extensible():
 			combined.extensions = append(combined.extensions, more.g0)
 			combined.extensions = append(combined.extensions, more.extensions...)
-			if more.g1 != nil {
+			switch {
+			case more.g1 == nil:
+			case more.g1.escapeG1 != "":
 				combined.extensions = append(combined.extensions, more.g1)
+			case combined.g1 == nil:
+				combined.g1 = more.g1 // a code page, which no escape sequence designates
 			}
 		}
 	}

@@ -151,6 +151,44 @@ func TestCharacterSetWithAWrongVRIsUnknown(t *testing.T) {
 	}
 }
 
+func TestCodePagesAreRecognized(t *testing.T) {
+	t.Parallel()
+	for page, v := range map[string]struct{ bytes, text string }{
+		"1250": {"\x8aafa\xf8 \x84x\x93", "Šafař „x“"},
+		"1251": {"\xcf\xf0\xe8\xe2\xe5\xf2 \x80\xa8", "Привет ЂЁ"},
+		"1252": {"M\xfcller \x80\x96\x9e", "Müller €–ž"},
+		"1253": {"\xc4\xe9\xef\x80", "Διο€"},
+		"1254": {"\xc7avu\xfeo\xf0lu \x8c", "Çavuşoğlu Œ"},
+		"1255": {"\xf9\xf8\xe5\xef \xa4", "שרון ₪"},
+		"1256": {"\xde\xc8\xc7\xe4\xed \x81", "قباني پ"},
+		"1257": {"v\xe2rds \x8d", "vārds ¨"},
+		"1258": {"Nguy\xea\xden \xfe", "Nguyê\u0303n ₫"},
+	} {
+		for _, term := range []string{
+			"windows-", "WINDOWS_", "Windows ", "windows", "CP", "CP-", "cp_", "WIN-", "win", "MS", "ANSI ", "", `\CP`, `\windows-`,
+			`ISO 2022 IR 6\CP`, `ISO 2022 IR 87\CP`, `\ISO 2022 IR 87\CP`,
+		} {
+			assert.Equal(t, v.text, decodeText(t, term+page, tag.StudyDescription, v.bytes), "%s%s", term, page)
+		}
+	}
+}
+
+func TestCodePagesCombineWithEscapeSequences(t *testing.T) {
+	t.Parallel()
+	for _, characterSet := range []string{`windows-1251\ISO 2022 IR 87`, `\ISO 2022 IR 87\windows-1251`, `windows-1251\ISO 2022 IR 100\ISO 2022 IR 87`} {
+		assert.Equal(t, "Иванов^山田", decodeText(t, characterSet, tag.PatientName, "\xc8\xe2\xe0\xed\xee\xe2^\x1b$B;3ED\x1b(B"), characterSet)
+	}
+	assert.Equal(t, "é|И", decodeText(t, `windows-1251\ISO 2022 IR 100`, tag.OtherPatientIDs, "\x1b-A\xe9\\\xc8"))
+	assert.Equal(t, "éÈ", decodeText(t, `ISO 2022 IR 100\windows-1251`, tag.PatientName, "\xe9\xc8"), "the first value has a set for these bytes")
+}
+
+func TestCodesThatACodePageLacksAreReplaced(t *testing.T) {
+	t.Parallel()
+	set := parse(t, element(tag.SpecificCharacterSet, "windows-1252"), element(tag.StudyDescription, "CT\x81\x20"))
+	assert.Equal(t, "CT\ufffd", set.String(tag.StudyDescription))
+	assert.Equal(t, dataset.TextUndecodable, set.Warnings())
+}
+
 // PS3.5 section 7.5.3: an item inherits the character set of its data set, unless it has its own.
 func TestItemsInheritTheCharacterSet(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"sync"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
@@ -16,6 +17,7 @@ type codeSet struct {
 	escapeG0, escapeG1 string // the standard's escape sequences that designate the set; the encoder writes them
 	singleByte         *singleByte
 	doubleByte         func() *doubleByte
+	isCodePage         bool // has characters from 80 to 9F too; no escape sequence designates it
 }
 
 // singleByte is a set whose characters have one byte.
@@ -55,6 +57,36 @@ var (
 		return newDoubleByte(simplifiedchinese.GBK, nil, isGB2312, nil)
 	})}
 )
+
+// codePages are the code pages of Windows by number. DICOM has none of them, but senders name them.
+var codePages = map[string]*codeSet{
+	"1250": codePage(charmap.Windows1250),
+	"1251": codePage(charmap.Windows1251),
+	"1252": codePage(charmap.Windows1252),
+	"1253": codePage(charmap.Windows1253),
+	"1254": codePage(charmap.Windows1254),
+	"1255": codePage(charmap.Windows1255),
+	"1256": codePage(charmap.Windows1256),
+	"1257": codePage(charmap.Windows1257),
+	"1258": codePage(charmap.Windows1258),
+}
+
+// codePage returns the set of the characters that m has from 80 to FF. x/text decodes codes without
+// a character as C1 controls.
+func codePage(m *charmap.Charmap) *codeSet {
+	return &codeSet{isCodePage: true, singleByte: &singleByte{
+		decode: func(code byte) rune {
+			if r := m.DecodeByte(code | 0x80); r >= 0xa0 {
+				return r
+			}
+			return utf8.RuneError
+		},
+		encode: func(r rune) (byte, bool) {
+			b, ok := m.EncodeRune(r)
+			return b & 0x7f, ok && b >= 0x80
+		},
+	}}
+}
 
 // rightHalf returns the set of the characters that m has from A0 to FF.
 func rightHalf(g1 string, m *charmap.Charmap) *codeSet {

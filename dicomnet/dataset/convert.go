@@ -42,7 +42,7 @@ func (s *Set) elements(budget *int) []*dicom.Element {
 }
 
 func (s *Set) element(e *entry, budget *int) *dicom.Element {
-	t := tag.Tag{Group: uint16(e.tag >> 16), Element: uint16(e.tag)}
+	t := tagOf(e.tag)
 	v := s.elementVR(e)
 	length := e.len
 	if e.flags&flagUndefinedLength != 0 {

@@ -26,6 +26,9 @@ func FuzzParse(f *testing.F) {
 		explicitUndefined(tag.PixelData, "OB", item("")+item("\xff\xd8")+sequenceEnd),
 		explicit(tag.SelectorFDValue, "FD", "\x00\x00\x00\x00\x00\x00\xf0\x3f") + explicit(tag.SelectorFLValue, "FL", "\x00\x00\x80"),
 		element(tag.PatientName, "")[:4] + "XX\x00\x00\x04\x00\x00\x00A^B " + element(tag.Rows, "\x01"),
+		explicit(tag.PatientID, "LO", "P1") + with16BitLength(tag.PatientSex, "  ", "F ") + explicit(tag.Rows, "US", "\x00\x02"),
+		with32BitLength(tag.SpecificCharacterSet, "\x00\x00", "ISO_IR 192") + explicit(tag.PatientName, "PN", "M\xc3\xbcller^") + element(tag.PatientID, "P1"),
+		explicitUndefined(tag.ProcedureCodeSequence, "sq", undefinedItem+with16BitLength(tag.CodeValue, "??", "1 ")+itemEnd+sequenceEnd) + explicit(tag.PatientID, "LO", "P1"),
 		strings.Repeat(element(privateSequence, "")[:4]+"\xff\xff\xff\xff"+undefinedItem, 12),
 		"\x10\x00\x10\x00\xfe\xff\xff\xff",
 		itemEnd + sequenceEnd + item("") + strings.Repeat("\x00", 9),
@@ -85,6 +88,9 @@ func readAll(t *testing.T, set *dataset.Set, depth int) {
 				t.Fatalf("%v: String and the first of Strings differ", n)
 			}
 		}
+		if text := set.Text(n); !utf8.ValidString(text) {
+			t.Fatalf("%v: text is not valid UTF-8", n)
+		}
 		set.Uint16(n)
 		set.Bytes(n)
 		for _, item := range set.Items(n) {
@@ -105,6 +111,8 @@ func FuzzDecodeText(f *testing.F) {
 	f.Add("ISO_IR 13", []byte("\x8eR\x93c"))
 	f.Add("shift_jis", []byte("\x8eR\x93c"))
 	f.Add(`\ISO 2022 IR 149`, []byte("\x1b$)C\x8c\x63\xc9\xa1"))
+	f.Add(`windows-1251\ISO 2022 IR 100`, []byte("\xcf\x80\x1b-A\xe9\\\xcf"))
+	f.Add(`\CP1252`, []byte("\x80\x81\xe9"))
 	f.Add("GB18030", []byte("\x81\x30\x81\x30\x80\xff"))
 	f.Fuzz(func(t *testing.T, characterSet string, b []byte) {
 		for _, of := range []tag.Tag{tag.PatientName, tag.OtherPatientIDs, tag.AdditionalPatientHistory, tag.StudyInstanceUID} {

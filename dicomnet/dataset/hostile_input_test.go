@@ -67,6 +67,8 @@ func TestMemoryOfHostileInputIsBounded(t *testing.T) { //nolint:paralleltest // 
 		{"a megabyte of delimiters in a sequence", dataset.ImplicitVRLittleEndian, long(tag.ProcedureCodeSequence, itemEnd), false},
 		{"a megabyte of zeros", dataset.ImplicitVRLittleEndian, fill("\x00"), false},
 		{"a megabyte of FF bytes", dataset.ExplicitVRLittleEndian, fill("\xff"), true},
+		{"a megabyte of elements with a blank VR", dataset.ExplicitVRLittleEndian, explicit(tag.PatientID, "LO", "P1") + fill(with16BitLength(tag.PatientID, "  ", "")), false},
+		{"a megabyte of elements with a VR of letters", dataset.ExplicitVRLittleEndian, fill(with16BitLength(tag.PatientID, "ZZ", "P1")), true},
 		{"a megabyte of backslashes", dataset.ImplicitVRLittleEndian, long(tag.OtherPatientIDs, `\`), false},
 		{"a megabyte of backslashes in 64 elements", dataset.ImplicitVRLittleEndian, manyLists.String(), false},
 		{"half a megabyte of backslashes as character set", dataset.ImplicitVRLittleEndian, characterSet(strings.Repeat(`\`, megabyte/2)) + element(tag.PatientName, "\xe9 "), false},

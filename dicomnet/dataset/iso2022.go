@@ -138,7 +138,7 @@ func (d *textDecoder) decodeGR(b []byte, set *codeSet) int {
 		d.appendReplacement()
 	case set == latin1:
 		d.decodeWindows1252(b[0])
-	case b[0] < 0xa0:
+	case b[0] < 0xa0 && !set.isCodePage:
 		d.appendReplacement()
 	default:
 		d.appendDecoded(set.singleByte.decode(b[0] & 0x7f))

@@ -125,26 +125,3 @@ func TestParseReportsTheOffsetOfABrokenStructure(t *testing.T) {
 	_, err = dataset.Parse([]byte(explicitUndefined(tag.PixelData, "OB", undefinedItem+itemEnd+sequenceEnd)), dataset.ExplicitVRLittleEndian, dataset.Limits{})
 	require.EqualError(t, err, "invalid data set at offset 20: item length exceeds the remaining bytes")
 }
-
-// TestUnknownVRsAreRead covers PS3.5 section 7.1.2: new VRs have the long form. Other bytes in place of a
-// VR mean that the element is in implicit VR.
-func TestUnknownVRsAreRead(t *testing.T) {
-	t.Parallel()
-	set := parseExplicit(t,
-		element(tag.PatientName, "")[:4]+"XX\x00\x00\x04\x00\x00\x00A^B ",
-		element(tag.PatientID, "")[:4]+"YY\x02\x00P1",
-		explicit(tag.PatientSex, "CS", "F "))
-	assert.Equal(t, "A^B", set.String(tag.PatientName))
-	assert.Equal(t, "P1", set.String(tag.PatientID))
-	assert.Equal(t, "F", set.String(tag.PatientSex))
-	assert.Zero(t, set.Warnings())
-
-	set = parseExplicit(t,
-		explicit(tag.PatientName, "PN", "A^B "), element(tag.PatientID, "P1"), element(tag.Rows, "\x00\x02"),
-		explicit(tag.Columns, "US", "\x00\x02"))
-	assert.Equal(t, "P1", set.String(tag.PatientID), "an element of implicit VR among explicit ones")
-	rows, _ := set.Uint16(tag.Rows)
-	assert.Equal(t, uint16(512), rows)
-	assert.True(t, set.Has(tag.Columns))
-	assert.Equal(t, dataset.ValueMalformed, set.Warnings())
-}

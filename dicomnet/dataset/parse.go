@@ -35,7 +35,7 @@ func (r *rootSet) parse(b []byte, ts TransferSyntax, lim Limits) (*Set, error) {
 		return nil, &LimitError{What: "bytes", Limit: math.MaxUint32}
 	}
 	other := l.other(b)
-	if other != l && !l.plausible(b) {
+	if other != l && !l.plausible(b) && !beginsWithUnknownVRs(b, l) {
 		return r.parseAs(b, other, lim, TransferSyntaxAssumed)
 	}
 	s, err := r.parseAs(b, l, lim, 0)
@@ -46,6 +46,27 @@ func (r *rootSet) parse(b []byte, ts TransferSyntax, lim Limits) (*Set, error) {
 	}
 	return s, err
 }
+
+// beginsWithUnknownVRs reports whether b is in layout l, explicit VR, although its first elements
+// have no VR that the standard defines.
+func beginsWithUnknownVRs(b []byte, l layout) bool {
+	if l == implicitLE {
+		return false
+	}
+	w := walker{buf: b, paddingStart: len(b)}
+	for pos, n := 0, 0; n < maxUnknownVRs && len(b)-pos >= minHeaderSize; n++ {
+		e := entry{tag: l.tag(b[pos:])}
+		followers, ok := w.unknownVR(&e, pos, len(b), l)
+		if followers > 0 || !ok || e.len == undefinedLength {
+			return followers > 0
+		}
+		pos = int(e.off) + int(e.len)
+	}
+	return false
+}
+
+// maxUnknownVRs is how many elements beginsWithUnknownVRs reads.
+const maxUnknownVRs = 8
 
 // parseAs parses b in layout l. It reuses the entries of r and grows them only if they do not
 // suffice.

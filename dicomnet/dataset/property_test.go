@@ -42,6 +42,11 @@ var alphabets = map[string]string{
 	"GB18030":    "Az 王小东誠謂ßü𠮷€",
 	"GBK":        "Az 王小东誠謂郳",
 	"ISO_IR 192": "Az äЯ山홍𠮷🙂\u200d",
+
+	"windows-1250":                "Az ŠšŽž„“ř€",
+	"windows-1251":                "Az ПриветЁ№–",
+	"windows-1252":                "Az ÄéŒž€–",
+	`windows-1251\ISO 2022 IR 87`: "Az ПриветЁ№山田",
 }
 
 // generateText generates texts over an alphabet, without spaces at the ends.

@@ -35,7 +35,7 @@ func (s *Set) Len() int { return len(s.entries) }
 func (s *Set) Tags() iter.Seq[tag.Tag] {
 	return func(yield func(tag.Tag) bool) {
 		for _, e := range s.entries {
-			if !yield(tag.Tag{Group: uint16(e.tag >> 16), Element: uint16(e.tag)}) {
+			if !yield(tagOf(e.tag)) {
 				return
 			}
 		}
@@ -126,6 +126,9 @@ func (s *Set) add(e entry) {
 // tagNumber returns t as one number, group first, which sorts as tags do.
 func tagNumber(t tag.Tag) uint32 { return uint32(t.Group)<<16 | uint32(t.Element) }
 
+// tagOf is the inverse of tagNumber.
+func tagOf(n uint32) tag.Tag { return tag.Tag{Group: uint16(n >> 16), Element: uint16(n)} }
+
 // find returns the entry of an element, nil if it is absent. It runs for each key of each match, so
 // the search is written out, and it starts from the last element found: callers mostly ask for keys
 // in the order of tags.
@@ -174,7 +177,7 @@ func (s *Set) elementVR(e *entry) vr {
 	if e.vr != vrUN && e.vr.traits() != nil {
 		return e.vr
 	}
-	return dictionaryVR(tag.Tag{Group: uint16(e.tag >> 16), Element: uint16(e.tag)})
+	return dictionaryVR(tagOf(e.tag))
 }
 
 // valueLayout returns the layout of the binary values of an element.

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,6 +66,30 @@ func (s *Set) String(t tag.Tag) string {
 	s.addWarning(warn)
 	s.cacheString(e, raw, text, cachedValue{value: value, warn: warn, cs: cs})
 	return value
+}
+
+// Text returns the whole text of an element as one value, decoded and without padding like
+// [Set.String]; "" if it is absent or empty. It is meant for attributes whose VM is 1: if a sender
+// writes a backslash into the value of one, it is a character of the value. In LT, ST, UT and UR,
+// and in any value without a backslash, Text and String return the same.
+//
+// A byte 5C that is part of a character of several bytes is no backslash. In JIS X 0201 (ISO_IR 13)
+// it is a yen sign, which String and Strings take for the separator of values.
+func (s *Set) Text(t tag.Tag) string {
+	e := s.find(tagNumber(t))
+	if e == nil || e.len == 0 {
+		return ""
+	}
+	v, tr := s.textVR(e)
+	raw := trimTrailingPadding(s.value(e))
+	if tr.class != classText || tr.singleValued || bytes.IndexByte(raw, '\\') < 0 {
+		return s.String(t)
+	}
+	single := *tr
+	single.singleValued = true
+	text, _, warn := s.decodeText(raw, kindsIn(raw), v, &single)
+	s.addWarning(warn)
+	return s.trimAndCheck(text, v, tr)
 }
 
 // Strings returns all values of a text element without padding, split at backslashes (LT, ST, UT

@@ -138,8 +138,8 @@ func (c *textEncoder) encodeRune(r rune) bool {
 		return true
 	}
 	for _, set := range append([]*codeSet{c.cs.g0, c.cs.g1}, c.cs.extensions...) {
-		if _, ok := c.codeOf(r, set); !ok {
-			continue
+		if _, ok := c.codeOf(r, set); !ok || set.isCodePage {
+			continue // no escape sequence returns to a code page
 		}
 		if set.escapeG1 != "" {
 			c.g1 = set

@@ -5,7 +5,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/suyashkumar/dicom"
 	"github.com/suyashkumar/dicom/pkg/tag"
+	"pgregory.net/rapid"
 
 	"dicom-qr-gateway/dicomnet/dataset"
 )
@@ -140,4 +143,70 @@ func TestIntReadsBinaryIntegers(t *testing.T) {
 		_, ok := set.Uint16(none)
 		assert.False(t, ok, "the value does not fit into 16 bits without a sign")
 	}
+}
+
+func TestTextKeepsBackslashes(t *testing.T) {
+	t.Parallel()
+	for _, v := range []struct {
+		name         string
+		characterSet string
+		tag          tag.Tag
+		bytes, text  string
+		warnings     dataset.Warning
+	}{
+		{"LO", "", tag.PatientID, ` A \ B\\ `, `A \ B\\`, 0},
+		{"SH", "ISO_IR 100", tag.AccessionNumber, "4711\\\xe9 ", `4711\é`, 0},
+		{"PN", "ISO_IR 192", tag.PatientName, "M\xc3\xbcller\\A^B", `Müller\A^B`, 0},
+		{"only a backslash", "", tag.PatientID, `\`, `\`, 0},
+		{"no backslash", "", tag.PatientID, " A ", "A", 0},
+		{"empty", "", tag.PatientID, "", "", 0},
+		{"only padding", "", tag.PatientID, "  ", "", 0},
+		{"LT", "", tag.AdditionalPatientHistory, "  a\\b ", "  a\\b", 0},
+		{"UC", "", tag.LongCodeValue, "  a\\b ", "  a\\b", 0},
+		{"UI", "", tag.StudyInstanceUID, `1.2\1.3`, `1.2\1.3`, dataset.ValueMalformed},
+		{"LO, too long", "", tag.PatientID, strings.Repeat(`x\`, 33), strings.Repeat(`x\`, 33), dataset.ValueMalformed},
+		{"unknown VR", "", privateText, `a\b`, `a\b`, 0},
+		{"GB18030, 5C inside a character", "GB18030", tag.PatientID, "\xd5\x5c\xd6\x5e", "誠謂", 0},
+		{"GB18030, both", "GB18030", tag.PatientID, "\xd5\x5c\\\xd6\x5e", `誠\謂`, 0},
+		{"GBK", "GBK", tag.PatientID, "\xe0\x5c\\\xd5\x5c", `郳\誠`, 0},
+		{"Shift JIS", "shift_jis", tag.PatientID, "\x95\\\\\x95\\", `表\表`, 0},
+		{"Shift JIS as ISO_IR 13", "ISO_IR 13", tag.PatientID, "\x95\\\x95\\", "表表", dataset.CharacterSetAssumed},
+		{"ISO 2022 IR 87, 5C inside a character", `\ISO 2022 IR 87`, tag.PatientID, "\x1b$BK\\\x1b(B", "本", 0},
+		{"ISO 2022 IR 87, both", `\ISO 2022 IR 87`, tag.PatientID, "\x1b$BK\\\x1b(B\\\x1b$BK\\\x1b(B", `本\本`, 0},
+		{"ISO 2022 IR 149", `\ISO 2022 IR 149`, tag.PatientID, "\x1b$)C\xc8\xab\\\xb1\xe6", `홍\길`, 0},
+		{"windows-1251", "windows-1251", tag.PatientID, "\xc8\\\xc8", `И\И`, 0},
+		{"ISO_IR 13, a yen sign", "ISO_IR 13", tag.PatientID, `A\B`, "A¥B", 0},
+		{"ISO_IR 13, an identifier that is not in the character set", "ISO_IR 13", tag.StudyInstanceUID, `1\2`, `1\2`, dataset.ValueMalformed},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			set := parse(t, element(tag.SpecificCharacterSet, pad(v.characterSet)), element(v.tag, pad(v.bytes)))
+			assert.Equal(t, v.text, set.Text(v.tag))
+			assert.Equal(t, v.warnings, set.Warnings())
+		})
+	}
+	set := parse(t, element(tag.Rows, "\x00\x02"))
+	assert.Equal(t, "512", set.Text(tag.Rows))
+	assert.Empty(t, set.Text(tag.PatientID))
+}
+
+// TestTextIsStringWithoutBackslashes checks that Text of a value without a backslash is its String,
+// and otherwise its Strings with the backslashes.
+func TestTextIsStringWithoutBackslashes(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		characterSet := rapid.SampledFrom([]string{"", "ISO_IR 100", "ISO_IR 192", "GB18030", `\ISO 2022 IR 87`, "windows-1251"}).Draw(t, "character set")
+		values := rapid.SliceOfN(generateText(alphabets[characterSet]), 1, 4).Draw(t, "values")
+		b, err := dataset.Encode(&dicom.Dataset{Elements: []*dicom.Element{
+			dataset.Text(tag.SpecificCharacterSet, strings.Split(characterSet, `\`)...),
+			dataset.Text(tag.PatientID, values...),
+		}}, dataset.ImplicitVRLittleEndian)
+		require.NoError(t, err)
+		set, err := dataset.Parse(b, dataset.ImplicitVRLittleEndian, dataset.Limits{})
+		require.NoError(t, err)
+		assert.Equal(t, strings.Join(set.Strings(tag.PatientID), `\`), set.Text(tag.PatientID))
+		if len(values) == 1 {
+			assert.Equal(t, set.String(tag.PatientID), set.Text(tag.PatientID))
+		}
+	})
 }

@@ -155,39 +155,43 @@ func (w *walker) header(pos, end int, l layout) (entry, error) {
 	e := entry{tag: l.tag(b), itemLayout: l, off: uint32(pos + 8)}
 	if l == implicitLE || e.tag>>16 == tagItem>>16 {
 		e.len = l.uint32(b[4:])
-	} else if !w.explicitHeader(&e, b, l) {
-		return e, formatError(pos, "element header is truncated")
+	} else if reason := w.explicitHeader(&e, pos, end, l); reason != "" {
+		return e, formatError(pos, reason)
 	}
 	if !fits(e.len, end-int(e.off)) {
-		return e, formatError(pos, "value length exceeds the remaining bytes")
+		return e, formatError(pos, lengthExceeds)
 	}
 	return e, nil
 }
 
-// explicitHeader reads VR and length of an explicit VR header. It returns false if the header is
-// truncated.
-func (w *walker) explicitHeader(e *entry, b []byte, l layout) bool {
+const lengthExceeds = "value length exceeds the remaining bytes"
+
+// explicitHeader reads VR and length of an explicit VR header. If it cannot, it returns the reason.
+func (w *walker) explicitHeader(e *entry, pos, end int, l layout) string {
+	b := w.buf[pos:end]
 	v := vr(b[4])<<8 | vr(b[5])
 	t := v.traits()
 	switch {
-	case t == nil && !v.letters(): // an element in implicit VR among elements in explicit VR
-		e.flags |= flagImplicitVR
-		e.itemLayout = implicitLE
-		e.len = implicitLE.uint32(b[4:])
-		*w.warnings |= ValueMalformed
-		return true
-	case t != nil && !t.longForm, t == nil && !looksLikeLongForm(b, l): // the VRs of later editions have the long form (PS3.5 section 7.1.2)
+	case t == nil:
+		if _, ok := w.unknownVR(e, pos, end, l); !ok {
+			return lengthExceeds
+		}
+		if isNew := v.letters() && int(e.off) == pos+12; !isNew {
+			*w.warnings |= ValueMalformed
+		}
+		return ""
+	case !t.longForm:
 		e.vr, e.len = v, uint32(l.uint16(b[6:]))
-		return true
+		return ""
 	case len(b) < 12:
-		return false
+		return "element header is truncated"
 	}
 	if v == vrUN {
 		e.itemLayout = implicitLE // PS3.5 section 6.2.2 note 3 and CP-246
 	}
 	e.vr, e.len = v, l.uint32(b[8:])
 	e.off += 4
-	return true
+	return ""
 }
 
 // undefinedLengthValue parses a value of undefined length and returns where it ends.

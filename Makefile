@@ -22,7 +22,7 @@ SOAK_TIME   ?= 10m
 # Go modules besides the gateway's.
 MODULES := samples/clients/go test/compose test/kubernetes test/load tools
 
-.PHONY: help run build licences image generate typescript test modules interop samples recipes test-image soak browser bench bench-load \
+.PHONY: help run build licences image generate typescript test modules interop samples recipes test-image soak browser generators bench bench-load \
 	fuzz lint workflows vulnerabilities format cov vendor release-check clean
 
 help: ## list the targets
@@ -80,6 +80,9 @@ soak: ## test the built gateway under mixed load for SOAK_TIME
 browser: build ## test the API documents in headless Chromium (needs node, npm, chromium)
 	cd test/browser && npm ci --no-audit --no-fund && npm test
 
+generators: build ## run linters and client generators over openapi.yaml, call the built gateway (needs node, npm)
+	cd test/generators && npm ci --no-audit --no-fund && npm test
+
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 
@@ -122,7 +125,8 @@ release-check: bin/cyclonedx-gomod ## build and check dist/, the contents of a r
 	GO=$(GO) VERSION=$(VERSION) COMMIT=$(COMMIT) DATE=$(DATE) bash tools/release/release.sh
 
 clean: ## remove what the targets above create
-	rm -rf bin dist coverage.out test/browser/node_modules test/browser/screenshots client/typescript/node_modules client/typescript/dist client/typescript/build \
+	rm -rf bin dist coverage.out test/browser/node_modules test/browser/screenshots test/generators/node_modules test/generators/generated \
+		test/generators/build client/typescript/node_modules client/typescript/dist client/typescript/build \
 		client/typescript/LICENSE samples/clients/go/gateway samples/clients/typescript/node_modules samples/clients/typescript/main.js
 
 bin/golangci-lint: tools/go.mod tools/go.sum

@@ -29,10 +29,10 @@ func TestTheContractIsValidWithItsExamplesAndTheOneThatIsEmbedded(t *testing.T) 
 
 func TestExamplesOfRequestsPassTheChecksOfTheServer(t *testing.T) {
 	contract := embeddedContract(t)
-	for name, path := range map[string]string{"Query": "/q", "Retrieve": "/qr", "Echo": "/echo"} {
+	for _, path := range []string{"/echo", "/q", "/qr"} {
 		v, err := newValidator(contract, path)
 		require.NoError(t, err)
-		content := contract.Components.RequestBodies[name].Value.Content.Get(jsonType)
+		content := contract.Paths.Value(path).Post.RequestBody.Value.Content.Get(jsonType)
 		examples := []any{}
 		if content.Example != nil {
 			examples = append(examples, content.Example)

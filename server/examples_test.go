@@ -59,7 +59,9 @@ func TestEveryProblemCodeHasAnExampleUnderItsStatusAndNoOther(t *testing.T) {
 			document := example.Value.Value.(map[string]any)
 			code := document["code"].(string)
 			shown[code] = true
-			assert.Equal(t, status, strconv.Itoa(int(document["status"].(float64))), "%s %s", operation, key)
+			if status != "default" { // every status without a response of its own
+				assert.Equal(t, status, strconv.Itoa(int(document["status"].(float64))), "%s %s", operation, key)
+			}
 			assert.True(t, strings.HasPrefix(key, code), "%s: key %s, code %s", operation, key, code)
 			assert.NotEmpty(t, example.Value.Summary, key)
 		}

@@ -1510,15 +1510,6 @@ type Unavailable = Problem
 // `/echo`, the `hint` of the last step.
 type UnsupportedMediaType = Problem
 
-// Echo PACS and the AE titles for the association.
-type Echo = EchoRequest
-
-// Query PACS, patient and filters. A study must match all filters; a filter that is left out restricts nothing.
-type Query = QueryRequest
-
-// Retrieve QueryRequest and the AE title to which the matching studies are moved.
-type Retrieve = RetrieveRequest
-
 // EchoParams defines parameters for Echo.
 type EchoParams struct {
 	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
@@ -1857,9 +1848,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.POST(options.BaseURL+"/echo", wrapper.Echo, options.OperationMiddlewares["echo"]...)
 	router.POST(options.BaseURL+"/q", wrapper.Query, options.OperationMiddlewares["query"]...)
 	router.POST(options.BaseURL+"/qr", wrapper.Retrieve, options.OperationMiddlewares["retrieve"]...)
-	router.POST(options.BaseURL+"/echo", wrapper.Echo, options.OperationMiddlewares["echo"]...)
 	router.GET(options.BaseURL+"/health", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
 	router.GET(options.BaseURL+"/ready", wrapper.GetReady, options.OperationMiddlewares["getReady"]...)
 	router.GET(options.BaseURL+"/version", wrapper.GetVersion, options.OperationMiddlewares["getVersion"]...)

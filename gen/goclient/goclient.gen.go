@@ -1511,15 +1511,6 @@ type Unavailable = Problem
 // `/echo`, the `hint` of the last step.
 type UnsupportedMediaType = Problem
 
-// Echo PACS and the AE titles for the association.
-type Echo = EchoRequest
-
-// Query PACS, patient and filters. A study must match all filters; a filter that is left out restricts nothing.
-type Query = QueryRequest
-
-// Retrieve QueryRequest and the AE title to which the matching studies are moved.
-type Retrieve = RetrieveRequest
-
 // EchoParams defines parameters for Echo.
 type EchoParams struct {
 	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
@@ -1814,6 +1805,8 @@ type ClientInterface interface {
 
 	// GetVersion Version of the gateway
 	//
+	// Returns which build of the gateway answers. The values are empty if the build did not set them.
+	//
 	// Corresponds with GET /version (the `GetVersion` operationId).
 	GetVersion(ctx context.Context, params *GetVersionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
@@ -2069,6 +2062,8 @@ func (c *Client) GetReady(ctx context.Context, params *GetReadyParams, reqEditor
 }
 
 // GetVersion Version of the gateway
+//
+// Returns which build of the gateway answers. The values are empty if the build did not set them.
 //
 // Corresponds with GET /version (the `GetVersion` operationId).
 func (c *Client) GetVersion(ctx context.Context, params *GetVersionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2627,6 +2622,8 @@ type ClientWithResponsesInterface interface {
 	GetReadyWithResponse(ctx context.Context, params *GetReadyParams, reqEditors ...RequestEditorFn) (*GetReadyReply, error)
 
 	// GetVersionWithResponse Version of the gateway
+	//
+	// Returns which build of the gateway answers. The values are empty if the build did not set them.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3819,6 +3816,8 @@ func (c *ClientWithResponses) GetReadyWithResponse(ctx context.Context, params *
 }
 
 // GetVersionWithResponse Version of the gateway
+//
+// Returns which build of the gateway answers. The values are empty if the build did not set them.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -4,6 +4,40 @@
  */
 
 export interface paths {
+    "/echo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Test the connection to a PACS step by step
+         * @description Connects as `/q` and `/qr` do, up to a C-ECHO, without patient data. It always opens a new association, even
+         *     if `ASSOCIATION_IDLE` keeps one open. Every step reports how long it took and what it found:
+         *
+         *     | `step` | What | Found |
+         *     |---|---|---|
+         *     | `resolve` | addresses of the host name | `addresses`, in the order in which they are tried |
+         *     | `connect` | TCP | `address` and port of the connection |
+         *     | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`, even if the certificate is refused |
+         *     | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | the implementation of the PACS, and its answer for each service |
+         *     | `echo` | C-ECHO | |
+         *
+         *     `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. A 200 means that every step passed. Otherwise the
+         *     response is a 502 with the steps up to the one that failed, and its `hint` says in plain words what to check.
+         *     If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
+         *     the PACS knows a move destination.
+         */
+        post: operations["echo"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/q": {
         parameters: {
             query?: never;
@@ -71,40 +105,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/echo": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Test the connection to a PACS step by step
-         * @description Connects as `/q` and `/qr` do, up to a C-ECHO, without patient data. It always opens a new association, even
-         *     if `ASSOCIATION_IDLE` keeps one open. Every step reports how long it took and what it found:
-         *
-         *     | `step` | What | Found |
-         *     |---|---|---|
-         *     | `resolve` | addresses of the host name | `addresses`, in the order in which they are tried |
-         *     | `connect` | TCP | `address` and port of the connection |
-         *     | `tls` | TLS handshake; `skipped` without `pacs_tls` | `tls_version`, `cipher_suite`, `certificate_…`, even if the certificate is refused |
-         *     | `associate` | one association for C-ECHO, C-FIND and C-MOVE (Study Root) | the implementation of the PACS, and its answer for each service |
-         *     | `echo` | C-ECHO | |
-         *
-         *     `resolve`, `connect` and `tls` share CONNECTION_TIMEOUT. A 200 means that every step passed. Otherwise the
-         *     response is a 502 with the steps up to the one that failed, and its `hint` says in plain words what to check.
-         *     If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
-         *     the PACS knows a move destination.
-         */
-        post: operations["echo"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/health": {
         parameters: {
             query?: never;
@@ -154,7 +154,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Version of the gateway */
+        /**
+         * Version of the gateway
+         * @description Returns which build of the gateway answers. The values are empty if the build did not set them.
+         */
         get: operations["getVersion"];
         put?: never;
         post?: never;
@@ -192,7 +195,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** This contract, byte for byte */
+        /**
+         * This contract, byte for byte
+         * @description Returns this document as it is written, with comments. Generators can read it from here.
+         */
         get: operations["getOpenAPIYAML"];
         put?: never;
         post?: never;
@@ -209,7 +215,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** This contract as JSON */
+        /**
+         * This contract as JSON
+         * @description Returns the same document as JSON, with the keys in the same order and without comments.
+         */
         get: operations["getOpenAPIJSON"];
         put?: never;
         post?: never;
@@ -226,7 +235,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** This contract in Swagger UI */
+        /**
+         * This contract in Swagger UI
+         * @description Shows this contract with a form for each operation, which sends requests to this gateway.
+         */
         get: operations["getDocs"];
         put?: never;
         post?: never;
@@ -243,7 +255,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** This contract in Redoc */
+        /**
+         * This contract in Redoc
+         * @description Shows this contract for reading, with examples and code samples beside each operation.
+         */
         get: operations["getRedoc"];
         put?: never;
         post?: never;
@@ -260,7 +275,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Redirect to /docs */
+        /**
+         * Redirect to /docs
+         * @description Redirects browsers to the documentation.
+         */
         get: operations["getRoot"];
         put?: never;
         post?: never;
@@ -1169,26 +1187,7 @@ export interface components {
          */
         CorrelationID: string;
     };
-    requestBodies: {
-        /** @description The PACS, the AE titles, the patient and the filters. */
-        Query: {
-            content: {
-                "application/json": components["schemas"]["QueryRequest"];
-            };
-        };
-        /** @description The request of `/q` and the AE title to move to. */
-        Retrieve: {
-            content: {
-                "application/json": components["schemas"]["RetrieveRequest"];
-            };
-        };
-        /** @description The PACS and the AE titles. */
-        Echo: {
-            content: {
-                "application/json": components["schemas"]["EchoRequest"];
-            };
-        };
-    };
+    requestBodies: never;
     headers: {
         /**
          * @description The caller's correlation ID, or a new one.
@@ -1215,6 +1214,49 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    echo: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
+                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
+                 * @example order-4711
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The PACS and the AE titles. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EchoRequest"];
+            };
+        };
+        responses: {
+            /** @description All steps passed. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EchoResponse"];
+                };
+            };
+            400: components["responses"]["InvalidRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            502: components["responses"]["EchoFailed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     query: {
         parameters: {
             query?: never;
@@ -1229,7 +1271,12 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody: components["requestBodies"]["Query"];
+        /** @description The PACS, the AE titles, the patient and the filters. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QueryRequest"];
+            };
+        };
         responses: {
             /** @description All studies that match. */
             200: {
@@ -1268,7 +1315,12 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody: components["requestBodies"]["Retrieve"];
+        /** @description The request of `/q` and the AE title to move to. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RetrieveRequest"];
+            };
+        };
         responses: {
             /** @description Everything that matched was moved. For an event stream: the operation has started. */
             200: {
@@ -1301,44 +1353,6 @@ export interface operations {
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["OperationFault"];
             502: components["responses"]["DICOMFailed"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    echo: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
-                 */
-                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: components["requestBodies"]["Echo"];
-        responses: {
-            /** @description All steps passed. */
-            200: {
-                headers: {
-                    "X-Correlation-ID": components["headers"]["CorrelationID"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["EchoResponse"];
-                };
-            };
-            400: components["responses"]["InvalidRequest"];
-            401: components["responses"]["Unauthorized"];
-            403: components["responses"]["Forbidden"];
-            405: components["responses"]["MethodNotAllowed"];
-            413: components["responses"]["PayloadTooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            429: components["responses"]["TooManyRequests"];
-            500: components["responses"]["OperationFault"];
-            502: components["responses"]["EchoFailed"];
             503: components["responses"]["Unavailable"];
         };
     };
@@ -1621,7 +1635,7 @@ export interface operations {
                 content?: never;
             };
             405: components["responses"]["MethodNotAllowed"];
-            500: components["responses"]["InternalError"];
+            default: components["responses"]["InternalError"];
         };
     };
 }

@@ -1,0 +1,6 @@
+export default {
+  gateway: {
+    input: process.env.CONTRACT,
+    output: { target: 'generated/orval/api.ts', client: 'fetch', baseUrl: process.env.BASE_URL },
+  },
+};

@@ -8,12 +8,12 @@ import (
 	"syscall"
 )
 
-// onHangup calls f at each SIGHUP until it is stopped.
+// onHangup calls f at each SIGHUP until stop is called. stop waits for a call that is running.
 func onHangup(f func()) (stop func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP)
-	var heeding sync.WaitGroup
-	heeding.Go(func() {
+	var handling sync.WaitGroup
+	handling.Go(func() {
 		for range signals {
 			f()
 		}
@@ -21,17 +21,17 @@ func onHangup(f func()) (stop func()) {
 	return func() {
 		signal.Stop(signals)
 		close(signals)
-		heeding.Wait()
+		handling.Wait()
 	}
 }
 
-// wholeWrites keeps apart what several write: the log and the audit records.
-type wholeWrites struct {
+// lockedWriter serializes writes: the log and the audit records can share one output.
+type lockedWriter struct {
 	mu sync.Mutex
 	w  io.Writer
 }
 
-func (w *wholeWrites) Write(p []byte) (int, error) {
+func (w *lockedWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.w.Write(p)

@@ -3,8 +3,6 @@
 package main
 
 import (
-	"context"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,28 +11,17 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/test/rig"
 )
 
-// TestAHangupOpensTheAuditLogAnew sends the signal that log rotation sends to the gateway that runs.
-func TestAHangupOpensTheAuditLogAnew(t *testing.T) {
+func TestHangupReopensTheAuditLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
-	log, stdout := io.Pipe()
-	ctx, cancel := context.WithCancel(t.Context())
-	status := make(chan int, 1)
-	go func() {
-		status <- run(ctx, []string{"dicom-qr-gateway"}, environment(map[string]string{
-			"LISTEN_ADDR": "127.0.0.1:0", "AUDIT_LOG": path,
-		}), stdout)
-		_ = stdout.Close()
-	}()
-	lines := logLines(log)
-	lines.await(t, "listening") // by now signals are heeded
+	gateway := startGateway(t, map[string]string{"AUDIT_LOG": path}) // the signal is handled before the gateway listens
 	require.NoError(t, os.Rename(path, path+".1"))
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
-	lines.await(t, "audit log opened anew")
-	cancel()
-	go lines.drain()
-	require.Zero(t, <-status)
+	gateway.Await(t, rig.Message("audit log reopened"))
+	gateway.Stop(t)
 
 	before, err := os.ReadFile(path + ".1")
 	require.NoError(t, err)

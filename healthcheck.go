@@ -10,27 +10,27 @@ import (
 	"net/netip"
 	"time"
 
-	"dicom-qr-gateway/server"
+	"dicom-qr-gateway/internal/config"
 )
 
 const healthcheckTimeout = 5 * time.Second
 
-// healthcheck asks the gateway that runs with the same settings on this machine.
+// healthcheck requests /health from the gateway that runs with the same settings on this machine.
 func healthcheck(ctx context.Context, getenv func(string) string) error {
-	config, err := server.LoadConfig(getenv)
+	settings, err := config.Load(getenv)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
 	defer cancel()
-	url := baseURL(config.ListenAddr, config.ServerTLS() != nil) + "/health"
+	url := baseURL(settings.ListenAddr, settings.ServerTLS() != nil) + "/health"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return err
 	}
 	transport := &http.Transport{
 		DisableKeepAlives: true,
-		//nolint:gosec // It asks itself, under an address that its certificate does not name.
+		//nolint:gosec // The gateway calls itself, at an address that its certificate does not name.
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}
 	response, err := (&http.Client{Transport: transport}).Do(request)
@@ -47,14 +47,14 @@ func healthcheck(ctx context.Context, getenv func(string) string) error {
 	return nil
 }
 
-// baseURL is where a listener on address is reached from this machine.
+// baseURL returns the URL at which a listener on address is reached from this machine.
 func baseURL(address string, secure bool) string {
 	scheme := "http"
 	if secure {
 		scheme = "https"
 	}
 	host, port, _ := net.SplitHostPort(address)
-	// Go listens on both families where no address or an unspecified one is given.
+	// With an empty or unspecified address, Go listens on all addresses of this machine.
 	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}

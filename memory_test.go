@@ -1,16 +1,18 @@
 package main
 
 import (
+	"runtime/debug"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 )
 
-// The race detector keeps shadows of all memory, so that only the program's own conduct is looked at here; how much memory
-// the built gateway has is measured by `make bench-load`.
-func TestTheProgramRunsOnAfterItsPagesWereGivenBack(t *testing.T) { //nolint:paralleltest // it changes the collector's pace
-	t.Setenv("GOGC", "100")
-	before := buildInfo()
-	settle()
-	assert.Equal(t, before, buildInfo())
+func TestGOGCTakesPrecedenceOverTheBuiltInPace(t *testing.T) { //nolint:paralleltest // It changes the pace of the collector.
+	const before = 150
+	original := debug.SetGCPercent(before)
+	defer debug.SetGCPercent(original)
+	releaseMemory(environment(map[string]string{"GOGC": "150"}))
+	assert.Equal(t, before, debug.SetGCPercent(before))
+	releaseMemory(environment(nil))
+	assert.Equal(t, collectAt, debug.SetGCPercent(before))
 }

@@ -6,7 +6,7 @@ import (
 	"dicom-qr-gateway/server"
 )
 
-// Set by the linker (-X main.version=...); without it the Go toolchain knows some of it.
+// The linker sets these variables (-X main.version=...). Otherwise the build information of Go provides some of them.
 var version, commit, date string
 
 func buildInfo() server.BuildInfo {

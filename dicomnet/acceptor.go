@@ -61,7 +61,7 @@ func (a *acceptedAssociation) negotiate() error {
 	}
 	a.contexts = map[byte]NegotiatedContext{}
 	for _, proposed := range a.rq.Contexts {
-		if _, twice := a.contexts[proposed.ID]; twice {
+		if _, answered := a.contexts[proposed.ID]; answered {
 			continue
 		}
 		n := a.negotiateContext(proposed)

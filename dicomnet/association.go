@@ -63,12 +63,12 @@ const (
 
 // String returns the name of the result in PS3.8 table 9-18.
 func (r ContextResult) String() string {
-	words := [...]string{
+	names := [...]string{
 		"acceptance", "user-rejection", "no-reason",
 		"abstract-syntax-not-supported", "transfer-syntaxes-not-supported",
 	}
-	if int(r) < len(words) {
-		return words[r]
+	if int(r) < len(names) {
+		return names[r]
 	}
 	return fmt.Sprintf("result %d", byte(r))
 }

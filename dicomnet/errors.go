@@ -9,7 +9,7 @@ import (
 // Step names the part of an association's life in which an error occurred.
 type Step string
 
-// The steps, in the order in which they happen.
+// Steps, in the order in which they happen.
 const (
 	StepConnect   Step = "connect"
 	StepTLS       Step = "tls"
@@ -226,7 +226,7 @@ func (e *LimitError) Error() string {
 // Timer names one of the Timeouts.
 type Timer string
 
-// The timers.
+// Timers of an association.
 const (
 	TimerConnection Timer = "connection"
 	TimerACSE       Timer = "acse"

@@ -22,8 +22,8 @@ func (a *Association) Clean() bool {
 	return !a.unclean && a.Usable() && a.messages.drained() && a.upper.link.r == a.upper.link.w
 }
 
-// Quiet reports whether nothing from the peer has arrived that no operation has read. Between two
-// operations anything it sends is unexpected and could be taken for an answer to the next one. On
+// Quiet reports whether all that has arrived from the peer has been read. Between two operations
+// anything the peer sends is unexpected and could be taken for an answer to the next one. On
 // systems other than Linux, Quiet sees only what this process has read from the connection. Like an
 // operation, Quiet needs exclusive use of the association, with no operation outstanding.
 func (a *Association) Quiet() bool {

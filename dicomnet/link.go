@@ -167,11 +167,11 @@ func (l *link) fill(n int, until *deadline) error {
 			copy(grown, l.buf[:l.w])
 			l.replaceBuffer(grown)
 		}
-		c := until.start()
+		d := until.start()
 		if l.w > l.r {
-			c = c.earlier(deadlineAfter(l.network, TimerNetwork))
+			d = d.earlier(deadlineAfter(l.network, TimerNetwork))
 		}
-		if err := l.readSome(c); err != nil {
+		if err := l.readSome(d); err != nil {
 			return err
 		}
 	}
@@ -179,8 +179,8 @@ func (l *link) fill(n int, until *deadline) error {
 }
 
 // readSome reads once into the free part of the buffer.
-func (l *link) readSome(c deadline) error {
-	if err := l.setDeadline(l.conn.SetReadDeadline, c.at); err != nil {
+func (l *link) readSome(d deadline) error {
+	if err := l.setDeadline(l.conn.SetReadDeadline, d.at); err != nil {
 		return err
 	}
 	l.requestACK()
@@ -195,7 +195,7 @@ func (l *link) readSome(c deadline) error {
 	case k > 0 || err == nil:
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return l.deadlineError(c)
+		return l.deadlineError(d)
 	case errors.Is(err, io.EOF) && l.w > l.r:
 		return io.ErrUnexpectedEOF
 	}
@@ -216,14 +216,14 @@ func (l *link) requestACK() {
 	}
 }
 
-// deadlineError returns the error of a read or write that ended at c.
-func (l *link) deadlineError(c deadline) error {
+// deadlineError returns the error of a read or write that ended at d.
+func (l *link) deadlineError(d deadline) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.interrupted {
 		return errInterrupted
 	}
-	return &TimeoutError{Timer: c.timer}
+	return &TimeoutError{Timer: d.timer}
 }
 
 // write writes all of b. The network timeout bounds each chunk of it, so that a slow peer differs
@@ -231,8 +231,8 @@ func (l *link) deadlineError(c deadline) error {
 func (l *link) write(b []byte, pdus int) error {
 	const maxChunk = 64 << 10
 	for len(b) > 0 {
-		c := deadlineAfter(l.network, TimerNetwork)
-		if err := l.setDeadline(l.conn.SetWriteDeadline, c.at); err != nil {
+		d := deadlineAfter(l.network, TimerNetwork)
+		if err := l.setDeadline(l.conn.SetWriteDeadline, d.at); err != nil {
 			return err
 		}
 		k, err := l.conn.Write(b[:min(len(b), maxChunk)])
@@ -240,7 +240,7 @@ func (l *link) write(b []byte, pdus int) error {
 		l.ackPending.Store(false)
 		b = b[k:]
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return l.deadlineError(c)
+			return l.deadlineError(d)
 		}
 		if err != nil {
 			return err

@@ -12,8 +12,7 @@ const (
 	eventType = "text/event-stream"
 )
 
-// prefersEvents reads Accept (RFC 9110 section 12.5.1): events go to callers that
-// name them and do not like JSON better.
+// prefersEvents reports whether Accept (RFC 9110 section 12.5.1) names events, with a quality that is not below that of JSON.
 func prefersEvents(fields []string) bool {
 	events, plain := 0.0, 0.0
 	for part := range strings.SplitSeq(strings.Join(fields, ","), ",") {
@@ -37,7 +36,7 @@ func prefersEvents(fields []string) bool {
 	return events > 0 && events >= plain
 }
 
-// declaresJSON reports whether the body is said to be plain JSON in UTF-8.
+// declaresJSON reports whether the header declares a body of plain JSON in UTF-8.
 func declaresJSON(h http.Header) bool {
 	mediaType, parameters, err := mime.ParseMediaType(h.Get("Content-Type"))
 	if err != nil || mediaType != jsonType {

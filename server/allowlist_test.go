@@ -17,6 +17,7 @@ import (
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/access"
 )
 
 func TestAPACSThatIsNotAllowedIsNotDialled(t *testing.T) {
@@ -50,7 +51,7 @@ func TestAPACSThatIsNotAllowedIsNotDialled(t *testing.T) {
 				"/q": queryBody, "/qr": retrieveBody, "/echo": strings.Replace(echoBody, "pacs.example", "127.0.0.1", 1),
 			} {
 				body = strings.Replace(strings.Replace(body, "127.0.0.1", host, 1), `:104,`, ":"+strconv.Itoa(port)+",", 1)
-				status, _, answer := r.post(t, path, body, correlationHeader, "the-same")
+				status, _, answer := r.post(t, path, body, access.CorrelationHeader, "the-same")
 				assert.Equal(t, http.StatusForbidden, status, "%s %s %s", allowlist, host, path)
 				assert.NotContains(t, answer, host)
 				answers = append(answers, answer)

@@ -13,18 +13,18 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-// queryAnswer is the 200 of /q. It is written out byte for byte as encoding/json writes an api.QueryResponse, but in a fifth
-// of the time: of an answer of a thousand studies that was a fifth of all the work.
+// queryAnswer is the 200 of POST /q. Its bytes are those that encoding/json writes for an api.QueryResponse, in a fifth of the
+// time.
 type queryAnswer struct {
 	patientID  string
 	result     *qr.QueryResult
-	connection *connection // over which it goes; nil: any
+	connection *connection // on which the answer is sent; nil: not known
 }
 
-// usualStudy is about the length of a study in the answer, lest a long answer grow by being copied.
+// usualStudy is the approximate length of a study in the answer, so that the buffer of a long answer is allocated once.
 const usualStudy = 400
 
-// maxKeptAnswer bounds the buffers that outlive their answer.
+// maxKeptAnswer limits the size of the buffers that are reused.
 const maxKeptAnswer = 1 << 20
 
 var answerBuffers = sync.Pool{New: func() any { return new([]byte) }}
@@ -99,11 +99,11 @@ func appendMember(b []byte, name, value string) []byte {
 	return appendJSONString(append(b, name...), value)
 }
 
-// appendJSONString leaves to encoding/json what is not written as it is.
+// appendJSONString appends s as a JSON string. A string that needs escapes goes through encoding/json.
 func appendJSONString(b []byte, s string) []byte {
 	for i := range len(s) {
-		if !asItIs[s[i]] {
-			if s[i] < utf8.RuneSelf || !writtenAsItIs(s) {
+		if !verbatim[s[i]] {
+			if s[i] < utf8.RuneSelf || !isVerbatim(s) {
 				return appendEscaped(b, s)
 			}
 			break
@@ -114,35 +114,35 @@ func appendJSONString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// asItIs are the ASCII characters that encoding/json does not escape.
-var asItIs = func() (table [256]bool) {
+// verbatim marks the ASCII characters that encoding/json does not escape.
+var verbatim = func() (table [256]bool) {
 	for c := ' '; c < utf8.RuneSelf; c++ {
 		table[c] = !strings.ContainsRune(`"\<>&`, c)
 	}
 	return table
 }()
 
-// writtenAsItIs is for text that is not all ASCII.
-func writtenAsItIs(s string) bool {
+// isVerbatim reports whether s, which is not all ASCII, needs no escapes.
+func isVerbatim(s string) bool {
 	for i := range len(s) {
 		switch c := s[i]; {
-		case asItIs[c]:
-		case c < utf8.RuneSelf, c == lineSeparator[0] && separates(s[i:]):
+		case verbatim[c]:
+		case c < utf8.RuneSelf, c == lineSeparator[0] && isSeparator(s[i:]):
 			return false
 		}
 	}
 	return utf8.ValidString(s)
 }
 
-// lineSeparator differs from the paragraph separator, which is escaped as well, in the last bit.
+// lineSeparator differs in its last bit from the paragraph separator, which encoding/json also escapes.
 const lineSeparator = "\u2028"
 
-func separates(s string) bool {
+func isSeparator(s string) bool {
 	const n = len(lineSeparator) - 1
 	return len(s) > n && s[:n] == lineSeparator[:n] && s[n]&^1 == lineSeparator[n]
 }
 
 func appendEscaped(b []byte, s string) []byte {
-	escaped, _ := json.Marshal(s) // a string never fails
+	escaped, _ := json.Marshal(s) // a string does not fail
 	return append(b, escaped...)
 }

@@ -45,7 +45,7 @@ func (d *disk) Write(p []byte) (int, error) {
 func startOnDisk(t *testing.T, gateway Gateway, variables ...string) (*running, *disk) {
 	t.Helper()
 	d := &disk{}
-	r := startWith(t, gateway, func(s *Server) { s.auditor.log = audit.To(d) }, append([]string{"AUDIT_LOG", "stdout"}, variables...)...)
+	r := startWith(t, gateway, preparation{options: func(o *Options) { o.Audit = audit.To(d) }}, variables...)
 	r.do(t, http.MethodGet, "/health", nil)
 	return r, d
 }
@@ -77,10 +77,8 @@ func eventsOf(all []record) string {
 }
 
 func TestAGatewayThatCannotRecordItsStartDoesNotStart(t *testing.T) {
-	contract := []byte(readFile(t, "../openapi.yaml"))
-	s, err := New(Options{
-		Config: testConfig(t, "AUDIT_LOG", "stdout"), Gateway: &fakeGateway{}, Contract: contract, Stdout: &disk{full: true},
-	})
+	c := settings(t, "AUDIT_LOG", "stdout")
+	s, err := New(optionsOf(t, &c, &fakeGateway{}, &disk{full: true}))
 	require.NoError(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -234,7 +232,7 @@ func TestADirectoryThatIsRemovedStopsTheWorkUntilItIsBack(t *testing.T) {
 	status, header, body := r.post(t, "/q", queryBody)
 	assertUnaudited(t, status, header, body)
 	r.server.Reopen()
-	waitForLine(t, r, "audit log not opened anew")
+	waitForLine(t, r, "audit log not reopened")
 
 	require.NoError(t, os.Mkdir(directory, 0o700))
 	status, _, _ = r.post(t, "/q", queryBody)
@@ -250,19 +248,4 @@ func TestWithoutAuditThereIsNothingToReopen(t *testing.T) {
 	r.server.Reopen()
 	status, _, _ := r.post(t, "/q", queryBody)
 	assert.Equal(t, http.StatusOK, status)
-}
-
-func TestAuditLogsThatCannotBe(t *testing.T) {
-	for _, path := range []string{t.TempDir(), filepath.Join(t.TempDir(), "none", "audit.log")} {
-		_, err := LoadConfig(environment("AUDIT_LOG", path))
-		require.ErrorContains(t, err, "AUDIT_LOG: want stdout, or a file")
-	}
-	gone := filepath.Join(t.TempDir(), "gone")
-	require.NoError(t, os.Mkdir(gone, 0o700))
-	config := testConfig(t, "AUDIT_LOG", filepath.Join(gone, "audit.log"))
-	require.NoError(t, os.Remove(gone))
-	_, err := New(Options{Config: config, Gateway: &fakeGateway{}})
-	require.ErrorContains(t, err, "AUDIT_LOG: the file cannot be written")
-	_, err = New(Options{Config: testConfig(t, "AUDIT_LOG", "stdout"), Gateway: &fakeGateway{}})
-	require.ErrorContains(t, err, "AUDIT_LOG: there is no standard output")
 }

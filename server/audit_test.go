@@ -279,7 +279,7 @@ func TestRecordsAndLogsShareStandardOutput(t *testing.T) {
 	require.Len(t, all, 2)
 	assert.Equal(t, queryEvent, all[1].Event.ID.Code)
 	r.server.Reopen()
-	waitForLine(t, r, "audit log opened anew")
+	waitForLine(t, r, "audit log reopened")
 }
 
 func TestACallerWhoLeavesIsRecorded(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/problem"
 )
 
 var dicomStudyRootFind = dicomnet.StudyRoot.Find
@@ -103,7 +104,7 @@ func (g *audited) Retrieve(
 		return nil, notRecorded(ctx, api.ProblemCodeAuditUnavailable, unbegun)
 	case failed != nil:
 		p := notRecorded(ctx, api.ProblemCodeAuditFailed, failed)
-		p.detail = "Studies may have been moved, but the outcome could not be recorded, so the result is withheld."
+		p.Detail = "Studies may have been moved, but the outcome could not be recorded, so the result is withheld."
 		return nil, p
 	}
 	return result, err
@@ -124,7 +125,7 @@ func outcomeOf(ctx context.Context, err error) (audit.Outcome, string) {
 	if err == nil {
 		return audit.Success, "ok"
 	}
-	return audit.SeriousFailure, string(problemOf(ctx, err).code)
+	return audit.SeriousFailure, string(problem.Of(ctx, err).Code)
 }
 
 // queried is a Query, or a Security Alert where the PACS is not one that callers
@@ -164,11 +165,11 @@ func (a *auditor) forbidden(ctx context.Context, p qr.Peer, err error) *audit.Re
 	if err == nil {
 		return nil
 	}
-	refusal := problemOf(ctx, err)
-	if refusal.status() != http.StatusForbidden {
+	refusal := problem.Of(ctx, err)
+	if refusal.Status() != http.StatusForbidden {
 		return nil
 	}
-	return a.alert(ctx, audit.UseOfRestricted, audit.NodeID, addressOf(p), string(refusal.code))
+	return a.alert(ctx, audit.UseOfRestricted, audit.NodeID, addressOf(p), string(refusal.Code))
 }
 
 // transfer is one retrieve that comes to moving something.
@@ -208,7 +209,7 @@ func (t *transfer) ended(ctx context.Context, result *qr.RetrieveResult, err err
 		case result.Moved():
 			outcome, description = audit.MinorFailure, "partial"
 		default:
-			outcome, description = audit.SeriousFailure, string(nothingMoved(ctx, result).code)
+			outcome, description = audit.SeriousFailure, string(nothingMoved(ctx, result).Code)
 		}
 	}
 	r := t.record(ctx, audit.Transferred, audit.Read, outcome, description)

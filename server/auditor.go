@@ -2,9 +2,7 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -19,6 +17,8 @@ import (
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/access"
+	"dicom-qr-gateway/server/problem"
 )
 
 const (
@@ -33,23 +33,11 @@ type auditor struct {
 	host string
 }
 
-func newAuditor(c *Config, stdout io.Writer) (*auditor, error) {
-	a := &auditor{}
-	switch c.AuditLog {
-	case "":
-		return nil, nil //nolint:nilnil // Off is an auditor, too.
-	case auditToStdout:
-		if stdout == nil {
-			return nil, errors.New("AUDIT_LOG: there is no standard output")
-		}
-		a.log = audit.To(stdout)
-	default:
-		log, err := audit.Open(c.AuditLog)
-		if err != nil {
-			return nil, errors.New("AUDIT_LOG: the file cannot be written")
-		}
-		a.log = log
+func newAuditor(log *audit.Log) *auditor {
+	if log == nil {
+		return nil
 	}
+	a := &auditor{log: log}
 	a.host, _ = os.Hostname()
 	if a.host == "" {
 		a.host = applicationName
@@ -58,11 +46,11 @@ func newAuditor(c *Config, stdout io.Writer) (*auditor, error) {
 		UserID: strconv.Itoa(os.Getpid()), UserName: applicationName, Roles: []audit.Code{audit.RoleApplication},
 		AccessPointID: a.host, AccessPointType: audit.MachineName,
 	}
-	return a, nil
+	return a
 }
 
-// admitAudited refuses operations whose record could not be written.
-func (s *Server) admitAudited(next echo.HandlerFunc) echo.HandlerFunc {
+// requireAudit refuses operations whose record could not be written.
+func (s *Server) requireAudit(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if s.auditor != nil {
 			if err := s.auditor.log.Ready(); err != nil {
@@ -74,11 +62,11 @@ func (s *Server) admitAudited(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // notRecorded is the answer where the sink fails: before the work, or after it.
-func notRecorded(ctx context.Context, code api.ProblemCode, err error) *problem {
+func notRecorded(ctx context.Context, code api.ProblemCode, err error) *problem.Problem {
 	zerolog.Ctx(ctx).Error().Err(err).Msg("audit record not written")
-	p := &problem{code: code}
-	if p.status() == http.StatusServiceUnavailable {
-		p.retryAfter = auditRetryAfter
+	p := &problem.Problem{Code: code}
+	if p.Status() == http.StatusServiceUnavailable {
+		p.RetryAfter = auditRetryAfter
 	}
 	return p
 }
@@ -91,7 +79,7 @@ func (a *auditor) record(ctx context.Context, id audit.Code, action string, outc
 			OutcomeDescription: description,
 		},
 		Source:        audit.Source{ID: a.host, TypeCodes: []audit.Code{audit.ApplicationServer}},
-		CorrelationID: infoOf(ctx).correlationID,
+		CorrelationID: access.From(ctx).CorrelationID,
 	}
 }
 
@@ -113,10 +101,10 @@ func (s *Server) Reopen() {
 		return
 	}
 	if err := s.auditor.log.Reopen(); err != nil {
-		s.log.Error().Err(err).Msg("audit log not opened anew")
+		s.log.Error().Err(err).Msg("audit log not reopened")
 		return
 	}
-	s.log.Info().Msg("audit log opened anew")
+	s.log.Info().Msg("audit log reopened")
 }
 
 // end records that the gateway stops, and why it did not stop cleanly; nothing can
@@ -166,10 +154,10 @@ func (a *auditor) alert(ctx context.Context, kind, idType audit.Code, subject, r
 
 // caller is who asked, from where.
 func (a *auditor) caller(ctx context.Context) audit.Participant {
-	who := &infoOf(ctx).caller
+	who := access.From(ctx)
 	return audit.Participant{
-		UserID: who.name(), AlternativeUserID: who.credentials(), IsRequestor: true,
-		AccessPointID: who.address, AccessPointType: accessPointType(who.address),
+		UserID: who.Name(), AlternativeUserID: who.Credentials(), IsRequestor: true,
+		AccessPointID: who.Address, AccessPointType: accessPointType(who.Address),
 	}
 }
 

@@ -36,18 +36,16 @@ func perMatch(b *testing.B, matches int) {
 func BenchmarkQuery(b *testing.B) {
 	contract, err := os.ReadFile("../openapi.yaml")
 	require.NoError(b, err)
-	config, err := LoadConfig(environment())
-	require.NoError(b, err)
+	c := settings(b)
 	for _, matches := range sizes {
 		b.Run(strconv.Itoa(matches), func(b *testing.B) {
 			studies := make([]qr.Study, matches)
 			for i := range studies {
 				studies[i] = fullStudy(i)
 			}
-			s, err := New(Options{
-				Config: config, Gateway: answering(&qr.QueryResult{Studies: studies}, nil), Contract: contract,
-				Logger: NewLogger(config, io.Discard),
-			})
+			o := optionsOf(b, &c, answering(&qr.QueryResult{Studies: studies}, nil), io.Discard)
+			o.Contract = contract
+			s, err := New(o)
 			require.NoError(b, err)
 			b.ReportAllocs()
 			for b.Loop() {

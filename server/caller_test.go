@@ -1,14 +1,9 @@
 package server
 
 import (
-	"net/http"
-	"net/http/httptest"
-	"net/netip"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 func TestATrustedProxyTellsWhomItSpeaksFor(t *testing.T) {
@@ -30,33 +25,4 @@ func TestOnlyATrustedProxyIsBelieved(t *testing.T) {
 		assert.NotContains(t, line, "caller", name)
 		assert.Equal(t, "127.0.0.1", line["client"], name)
 	}
-}
-
-func TestWhatIsNoUserNameIsNone(t *testing.T) {
-	p := proxies{trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, userHeader: "X-User"}
-	request := func(remote string, users ...string) *http.Request {
-		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
-		r.RemoteAddr = remote
-		r.Header["X-User"] = users
-		return r
-	}
-	assert.Equal(t, "Jörg", p.user(request("127.0.0.1:5", " Jörg ")))
-	assert.Equal(t, "a", p.user(request("[::ffff:127.0.0.1]:5", "a")))
-	for _, r := range []*http.Request{
-		request("127.0.0.1:5"), request("127.0.0.1:5", "a", "b"), request("127.0.0.1:5", strings.Repeat("x", 257)),
-		request("127.0.0.1:5", "\xff"), request("192.0.2.1:5", "a"), request("@", "a"), request("[::1]:5", "a"),
-	} {
-		assert.Empty(t, p.user(r))
-	}
-}
-
-func TestFaultySettingsOfProxiesStopTheStart(t *testing.T) {
-	for _, list := range []string{"proxy.example", "10.0.0.0/33", "fe80::1%eth0", "10.0.0.1:80"} {
-		_, err := LoadConfig(environment("TRUSTED_PROXIES", list))
-		require.ErrorContains(t, err, "TRUSTED_PROXIES: want addresses or CIDR blocks")
-	}
-	_, err := LoadConfig(environment("FORWARDED_USER_HEADER", "X-User"))
-	require.ErrorContains(t, err, "FORWARDED_USER_HEADER: needs TRUSTED_PROXIES")
-	_, err = LoadConfig(environment("FORWARDED_USER_HEADER", "X User", "TRUSTED_PROXIES", "10.0.0.1"))
-	require.ErrorContains(t, err, "FORWARDED_USER_HEADER: want the name of a header field")
 }

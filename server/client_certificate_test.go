@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/big"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -168,7 +169,7 @@ func TestCertificatesAreReplacedWhileTheGatewayRuns(t *testing.T) {
 
 	writeFile(t, files.cert, readFile(t, next.cert))
 	assert.Equal(t, http.StatusOK, r.secure(t, files.pool, own).query(t), "a certificate without its key changes nothing")
-	assert.Contains(t, waitForLine(t, r, "kept what was there before")["reason"], "no certificate with the key")
+	assert.Contains(t, waitForLine(t, r, "reload failed, keeping the previous version")["reason"], "the certificate does not match the key")
 	writeFile(t, files.key, readFile(t, next.key))
 	assert.Equal(t, http.StatusOK, r.secure(t, next.pool, own).query(t), "the new certificate")
 	_, err := r.secure(t, files.pool, own).Head(strings.Replace(r.url, "http:", "https:", 1) + "/health") //nolint:bodyclose // There is no response.
@@ -182,11 +183,29 @@ func TestCertificatesAreReplacedWhileTheGatewayRuns(t *testing.T) {
 	assert.Equal(t, http.StatusOK, r.secure(t, next.pool, theirs).query(t))
 }
 
-func TestClientCertificatesNeedHTTPS(t *testing.T) {
-	caFile := writeFile(t, filepath.Join(t.TempDir(), "ca.pem"), newAuthority(t, "CA").pem)
-	_, err := LoadConfig(environment("TLS_CLIENT_CA_FILE", caFile))
-	require.ErrorContains(t, err, "TLS_CERT_FILE: is needed where TLS_CLIENT_CA_FILE is set")
-	files := writeCertificate(t)
-	_, err = LoadConfig(environment("TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key, "TLS_CLIENT_CA_FILE", files.key))
-	require.ErrorContains(t, err, "TLS_CLIENT_CA_FILE: the file holds no PEM certificate")
+type certificate struct {
+	cert, key string // files
+	pool      *x509.CertPool
+}
+
+func writeCertificate(t *testing.T) certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "gateway.test"}, DNSNames: []string{"gateway.test"},
+		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	require.NoError(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+
+	dir := t.TempDir()
+	files := certificate{filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), x509.NewCertPool()}
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	require.NoError(t, os.WriteFile(files.cert, certPEM, 0o600))
+	require.NoError(t, os.WriteFile(files.key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
+	require.True(t, files.pool.AppendCertsFromPEM(certPEM))
+	return files
 }

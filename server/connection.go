@@ -5,27 +5,27 @@ import (
 	"net"
 )
 
-// connection is a caller's, without TLS. It can keep the beginning of an answer back until the rest is there: net/http sends
-// its buffer of 4 KB when that is full, and so most answers in two parts, each of which wakes the caller.
+// connection is the connection of a caller without TLS. It can hold back the beginning of an answer until the rest is written:
+// net/http sends its buffer of 4 KB when that is full, and so sends most answers in two parts, each of which wakes the caller.
 //
-// net/http writes to a connection from one goroutine at a time, and so may hold be called.
+// net/http writes to a connection from one goroutine at a time; hold must be called from the same goroutine.
 type connection struct {
 	net.Conn
-	awaited int // bytes that come, before which nothing is to be sent
+	awaited int // bytes still to be written before anything is sent
 	held    []byte
 }
 
-// maxHeld is more than net/http ever has in its buffer.
+// maxHeld is larger than net/http's buffer.
 const maxHeld = 16 << 10
 
-// hold has bytes that are surely about to be written leave together. A nil connection does nothing.
+// hold sends the next bytes, which must be about to be written, together. A nil connection does nothing.
 func (c *connection) hold(bytes int) {
 	if c != nil {
 		c.awaited = bytes
 	}
 }
 
-// Write sends b behind what was held, or holds it, too. The error of what was held comes with the write that sends it.
+// Write sends b after the held bytes, or holds it too. An error of held bytes is returned by the write that sends them.
 func (c *connection) Write(b []byte) (int, error) {
 	if c.awaited > len(b) && len(c.held)+len(b) <= maxHeld {
 		c.awaited -= len(b)
@@ -43,10 +43,10 @@ func (c *connection) Write(b []byte) (int, error) {
 	return max(int(n)-held, 0), err
 }
 
-// CloseWrite is what net/http does before it closes a connection on which the caller may still be sending.
+// CloseWrite is called by net/http before it closes a connection on which the caller may still be sending.
 func (c *connection) CloseWrite() error { return c.Conn.(*net.TCPConn).CloseWrite() }
 
-// listener makes connections of what comes over TCP.
+// listener wraps accepted TCP connections in a connection.
 type listener struct{ net.Listener }
 
 // Accept waits for the next connection.
@@ -60,6 +60,7 @@ func (l listener) Accept() (net.Conn, error) {
 
 type connectionKey struct{}
 
+// withConnection is the ConnContext of the server. net/http offers no other way from a request to its connection.
 func withConnection(ctx context.Context, c net.Conn) context.Context {
 	if plain, ok := c.(*connection); ok {
 		return context.WithValue(ctx, connectionKey{}, plain)
@@ -67,16 +68,16 @@ func withConnection(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// connectionOf is that of the request which ctx belongs to; nil where it cannot hold anything.
+// connectionOf returns the connection of the request with ctx; nil if it cannot hold answers back.
 func connectionOf(ctx context.Context) *connection {
 	c, _ := ctx.Value(connectionKey{}).(*connection)
 	return c
 }
 
-// leastHead is no more than what stands before the body of a 200.
+// leastHead is a lower bound of the length of the head of a 200.
 var leastHead = func() int {
 	n := len("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n")
-	for name, values := range everyAnswer {
+	for name, values := range commonHeader {
 		n += len(name) + len(": \r\n") + len(values[0])
 	}
 	return n

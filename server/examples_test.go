@@ -18,6 +18,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/problem"
 )
 
 // exampleID is the correlation ID that the contract's examples have.
@@ -132,9 +133,9 @@ func failuresOfExamples() map[string]error {
 		"ProtocolError":              at(dicomnet.StepFind, &dicomnet.ProtocolError{}),
 		"Cancelled":                  at(dicomnet.StepFind, context.Canceled),
 		"OperationTimeout":           at(dicomnet.StepFind, &qr.OperationTimeoutError{}),
-		"Draining":                   errDraining,
+		"Draining":                   problem.ErrDraining,
 		"PACSBusy":                   &qr.BusyError{},
-		"TooManyOperations":          errTooManyOperations,
+		"TooManyOperations":          problem.ErrTooManyOperations,
 	}
 }
 

@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -11,25 +10,8 @@ import (
 	"dicom-qr-gateway/gen/api"
 )
 
-// maxFaults bounds the answer to a request that is nothing but faults.
-const maxFaults = 100
-
-// invalidRequest is the problem of these faults, in the order of their pointers.
-func invalidRequest(faults []api.Fault) *problem {
-	slices.SortStableFunc(faults, func(a, b api.Fault) int { return strings.Compare(a.Pointer, b.Pointer) })
-	p := &problem{code: api.ProblemCodeInvalidRequest, detail: "The request has 1 fault.", faults: faults}
-	if n := len(faults); n > maxFaults {
-		p.detail = fmt.Sprintf("The request has %d faults, of which the first %d are named.", n, maxFaults)
-		p.faults = faults[:maxFaults]
-	} else if n > 1 {
-		p.detail = fmt.Sprintf("The request has %d faults.", n)
-	}
-	return p
-}
-
-// schemaFaults are the faults that kin-openapi found, one a pointer. Its own
-// texts repeat values and whole schemas, so the rule of the field takes their
-// place.
+// schemaFaults returns the faults that kin-openapi found, one a pointer. The texts of kin-openapi repeat values and whole schemas,
+// so the rule of the field replaces them.
 func schemaFaults(err error) []api.Fault {
 	var faults []api.Fault
 	named := map[string]bool{}
@@ -39,8 +21,8 @@ func schemaFaults(err error) []api.Fault {
 			faults = append(faults, api.Fault{Pointer: pointer, Detail: detail})
 		}
 	}
-	// One error for each unknown member comes from kin-openapi, and its name is in
-	// the text only: the first one stands for all of that object.
+	// kin-openapi returns one error for each unknown member, with the name in the text only. The first error of an object
+	// therefore stands for all of its unknown members.
 	searched := map[*openapi3.Schema]bool{}
 	for _, err := range flatten(err) {
 		var fault *openapi3.SchemaError
@@ -85,7 +67,7 @@ func pointerOf(path []string) string {
 	return b.String()
 }
 
-// rule says what the schema asks for.
+// rule returns what the schema requires.
 func rule(s *openapi3.Schema) string {
 	if text, ok := formatRules[s.Format]; ok {
 		return text

@@ -13,11 +13,10 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-// errFormat is enough of an error: what is wrong is told by the rule of the
-// format, never by the value.
+// errFormat has no details: the answer shows the rule of the format, never the value.
 var errFormat = errors.New("format")
 
-// stringFormats are the contract's formats that say more than its patterns can.
+// stringFormats returns the formats of the contract that patterns cannot express.
 func stringFormats() map[string]openapi3.StringFormatValidator {
 	formats := map[string]openapi3.StringFormatValidator{}
 	for name, valid := range map[string]func(string) bool{
@@ -37,7 +36,7 @@ func stringFormats() map[string]openapi3.StringFormatValidator {
 	return formats
 }
 
-// formatRules say what each format asks for.
+// formatRules says what each format requires.
 var formatRules = map[string]string{
 	"ae-title":         "must be a string of 1 to 16 printable ASCII characters, without a backslash and not only spaces",
 	"host":             "must be an IPv4 address, an IPv6 address without brackets, or a host name; no scheme and no port",
@@ -48,9 +47,8 @@ var formatRules = map[string]string{
 	"date":             "must be a date, written as year, month and day with hyphens",
 }
 
-// validText is for values that DICOM compares as a whole: wildcards would match
-// others, a backslash would part the value in two, and U+FFFD stands for
-// something that could not be read.
+// validText reports whether s is a value that DICOM compares as a whole: a wildcard would match other values, a backslash would
+// split the value, and U+FFFD stands for a character that could not be decoded.
 func validText(s string) bool {
 	return strings.TrimSpace(s) != "" &&
 		!strings.ContainsAny(s, `*?\`) &&

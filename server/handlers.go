@@ -2,18 +2,18 @@ package server
 
 import (
 	"context"
-
-	"github.com/labstack/echo/v4"
+	"errors"
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/internal/telemetry"
+	"dicom-qr-gateway/server/access"
+	"dicom-qr-gateway/server/problem"
 )
 
 var _ api.StrictServerInterface = (*handlers)(nil)
 
-// handlers answer the operations of the contract: they translate, call the
-// gateway and translate back. What is not a success is an error, which the
-// server makes a problem document of.
+// handlers implements the operations of the contract: each translates the request, calls the gateway, and translates the
+// result. Anything but a success is returned as an error, of which observe makes a problem document.
 type handlers struct {
 	gateway   Gateway
 	workload  *workload
@@ -21,26 +21,26 @@ type handlers struct {
 	telemetry *telemetry.Telemetry
 }
 
-// GetHealth answers as long as the process can.
+// GetHealth answers while the process is alive.
 func (h *handlers) GetHealth(ctx context.Context, _ api.GetHealthRequestObject) (api.GetHealthResponseObject, error) {
 	return api.GetHealth200JSONResponse{
 		Body:    api.Health{Status: api.HealthStatusOk},
-		Headers: api.GetHealth200ResponseHeaders{XCorrelationID: infoOf(ctx).correlationID},
+		Headers: api.GetHealth200ResponseHeaders{XCorrelationID: access.From(ctx).CorrelationID},
 	}, nil
 }
 
-// GetReady answers whether new work is taken.
+// GetReady answers whether the gateway accepts new operations.
 func (h *handlers) GetReady(ctx context.Context, _ api.GetReadyRequestObject) (api.GetReadyResponseObject, error) {
 	if h.workload.isDraining() {
-		return nil, errDraining
+		return nil, problem.ErrDraining
 	}
 	return api.GetReady200JSONResponse{
 		Body:    api.Readiness{Status: api.Ready},
-		Headers: api.GetReady200ResponseHeaders{XCorrelationID: infoOf(ctx).correlationID},
+		Headers: api.GetReady200ResponseHeaders{XCorrelationID: access.From(ctx).CorrelationID},
 	}, nil
 }
 
-// GetVersion tells what is running.
+// GetVersion answers with the version that runs.
 func (h *handlers) GetVersion(ctx context.Context, _ api.GetVersionRequestObject) (api.GetVersionResponseObject, error) {
 	return api.GetVersion200JSONResponse{
 		Body: api.Version{
@@ -49,18 +49,9 @@ func (h *handlers) GetVersion(ctx context.Context, _ api.GetVersionRequestObject
 			BuildDate: h.build.Date,
 			GoVersion: h.build.GoVersion,
 		},
-		Headers: api.GetVersion200ResponseHeaders{XCorrelationID: infoOf(ctx).correlationID},
+		Headers: api.GetVersion200ResponseHeaders{XCorrelationID: access.From(ctx).CorrelationID},
 	}, nil
 }
 
-// answered makes a fault of a handler that forgot to answer, which would go out
-// as an empty success.
-func answered(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
-	return func(c echo.Context, request any) (any, error) {
-		response, err := next(c, request)
-		if err == nil && response == nil {
-			return nil, errNoResponse
-		}
-		return response, err
-	}
-}
+// errNoResponse reports a handler that returned neither a response nor an error.
+var errNoResponse = errors.New("no response")

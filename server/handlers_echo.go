@@ -5,20 +5,22 @@ import (
 	"net/http"
 
 	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/access"
+	"dicom-qr-gateway/server/problem"
 )
 
-// Echo is the connection doctor. Its failures are problems like those of the other operations, with the steps beside.
+// Echo checks the connection to a PACS step by step. A failure is a problem like those of the other operations, with the steps.
 func (h *handlers) Echo(ctx context.Context, request api.EchoRequestObject) (api.EchoResponseObject, error) {
 	body := request.Body
 	peer := peerOf(body.PACSIP, body.PACSPort, body.PACSAETitle, body.CFindAETitle, body.PACSTLS)
-	note(ctx, "C-ECHO", peer)
 
 	report := h.gateway.Echo(ctx, peer)
 	if report.Err != nil {
-		p := problemOf(ctx, report.Err)
-		if p.status() == http.StatusBadGateway {
-			p.steps = echoSteps(report.Steps)
+		p := problem.Of(ctx, report.Err)
+		if p.Status() == http.StatusBadGateway {
+			p.Steps = echoSteps(report.Steps)
 		}
 		return nil, p
 	}
@@ -28,7 +30,7 @@ func (h *handlers) Echo(ctx context.Context, request api.EchoRequestObject) (api
 			Status:    api.EchoResponseStatusOk,
 			Steps:     echoSteps(report.Steps),
 		},
-		Headers: api.Echo200ResponseHeaders{XCorrelationID: infoOf(ctx).correlationID},
+		Headers: api.Echo200ResponseHeaders{XCorrelationID: access.From(ctx).CorrelationID},
 	}, nil
 }
 
@@ -39,7 +41,7 @@ func echoSteps(steps []qr.EchoStep) []api.EchoStep {
 		out[i] = api.EchoStep{
 			Step:        api.EchoStepStep(s.Step),
 			Status:      api.EchoStepStatus(s.Status),
-			DurationMs:  milliseconds(s.Duration),
+			DurationMs:  telemetry.Milliseconds(s.Duration),
 			Hint:        known(s.Hint),
 			Addresses:   s.Addresses,
 			Address:     known(s.Address),
@@ -58,7 +60,7 @@ func echoSteps(steps []qr.EchoStep) []api.EchoStep {
 	return out
 }
 
-// known is nil where there is nothing to tell.
+// known returns nil for "".
 func known(s string) *string {
 	if s == "" {
 		return nil

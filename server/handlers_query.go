@@ -10,14 +10,14 @@ import (
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/problem"
 )
 
-// Query is C-FIND of the studies of one patient.
+// Query finds the studies of one patient with C-FIND.
 func (h *handlers) Query(ctx context.Context, request api.QueryRequestObject) (api.QueryResponseObject, error) {
 	body := request.Body
 	peer := peerOf(body.PACSIP, body.PACSPort, body.PACSAETitle, body.CFindAETitle, body.PACSTLS)
 	filter := filterOf(body)
-	note(ctx, "C-FIND", peer)
 
 	result, err := h.gateway.Query(ctx, peer, filter)
 	if err != nil {
@@ -26,51 +26,47 @@ func (h *handlers) Query(ctx context.Context, request api.QueryRequestObject) (a
 	if len(result.Studies) == 0 {
 		return nil, noStudyMatched(result.Warnings)
 	}
-	return queryAnswer{filter.PatientID, result, connectionOf(ctx)}, nil
+	return queryAnswer{patientID: filter.PatientID, result: result}, nil
 }
 
-// note tells the request's log line what is done and where.
-func note(ctx context.Context, operation string, peer qr.Peer) {
-	info := infoOf(ctx)
-	info.operation = operation
-	info.peer = net.JoinHostPort(peer.Host, strconv.Itoa(peer.Port))
-}
+// address returns host:port, with brackets around an IPv6 address.
+func address(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 
 func noStudyMatched(warnings []qr.Warning) error {
-	return &problem{code: api.ProblemCodeNoStudyMatched, warnings: warningsOf(warnings)}
+	return &problem.Problem{Code: api.ProblemCodeNoStudyMatched, Warnings: warningsOf(warnings)}
 }
 
 func peerOf(host string, port int, called, calling string, tls *bool) qr.Peer {
 	return qr.Peer{
 		Host:           host,
 		Port:           port,
-		CalledAETitle:  insignificantOff(called),
-		CallingAETitle: insignificantOff(calling),
+		CalledAETitle:  trimPadding(called),
+		CallingAETitle: trimPadding(calling),
 		TLS:            valueOf(tls),
 	}
 }
 
 func filterOf(body *api.QueryRequest) qr.Filter {
 	filter := qr.Filter{
-		PatientID:         insignificantOff(body.PatientID),
+		PatientID:         trimPadding(body.PatientID),
 		MaxYearsOld:       valueOf(body.MaxYearsOld),
 		MaxResults:        valueOf(body.MaxResults),
 		StudyInstanceUIDs: valueOf(body.StudyInstanceUIDs),
-		AccessionNumber:   insignificantOff(valueOf(body.AccessionNumber)),
+		AccessionNumber:   trimPadding(valueOf(body.AccessionNumber)),
 		StudyDateFrom:     dicomDate(body.StudyDateFrom),
 		StudyDateTo:       dicomDate(body.StudyDateTo),
 	}
 	for _, modality := range valueOf(body.Modalities) {
-		filter.Modalities = append(filter.Modalities, insignificantOff(modality))
+		filter.Modalities = append(filter.Modalities, trimPadding(modality))
 	}
 	return filter
 }
 
-// insignificantOff takes off the outer spaces, which carry no meaning in AE, CS,
-// LO and SH values (PS3.5 section 6.2).
-func insignificantOff(s string) string { return strings.Trim(s, " ") }
+// trimPadding removes the leading and trailing spaces, which PS3.5 section 6.2 declares insignificant in AE, CS, LO and SH
+// values.
+func trimPadding(s string) string { return strings.Trim(s, " ") }
 
-// dicomDate is the date as a DA value; "" where there is none.
+// dicomDate returns the date as a DA value; "" for nil.
 func dicomDate(d *openapi_types.Date) string {
 	if d == nil {
 		return ""
@@ -108,7 +104,7 @@ func studyDetails(studies []qr.Study) []api.Study {
 	return details
 }
 
-// orEmpty keeps a list that is nil from going out as null.
+// orEmpty returns an empty list for nil, which JSON would show as null.
 func orEmpty(list []string) []string {
 	if list == nil {
 		return []string{}

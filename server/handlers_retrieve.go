@@ -8,16 +8,39 @@ import (
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/access"
+	"dicom-qr-gateway/server/problem"
 )
 
-// Retrieve is the query and then C-MOVE of each study found, in one answer or as
-// a stream of events.
+// Retrieve finds studies as Query does and moves each of them with C-MOVE. It answers when all are done.
 func (h *handlers) Retrieve(ctx context.Context, request api.RetrieveRequestObject) (api.RetrieveResponseObject, error) {
-	body := request.Body
-	r := retrieval{
+	r := h.retrieval(request.Body)
+	status, answer, err := r.run(ctx, qr.Progress{})
+	if err != nil {
+		return nil, err
+	}
+	if status == http.StatusMultiStatus {
+		return api.Retrieve207JSONResponse{
+			Body:    *answer,
+			Headers: api.Retrieve207ResponseHeaders{XCorrelationID: access.From(ctx).CorrelationID},
+		}, nil
+	}
+	return api.Retrieve200JSONResponse{
+		Body:    *answer,
+		Headers: api.Retrieve200ResponseHeaders{XCorrelationID: access.From(ctx).CorrelationID},
+	}, nil
+}
+
+// RetrieveEvents is Retrieve with a stream of events as its answer.
+func (h *handlers) RetrieveEvents(ctx context.Context, request api.RetrieveRequestObject) (api.RetrieveResponseObject, error) {
+	return newEventStream(ctx, h.retrieval(request.Body)), nil
+}
+
+func (h *handlers) retrieval(body *api.RetrieveRequest) retrieval {
+	return retrieval{
 		gateway:     h.gateway,
 		peer:        peerOf(body.PACSIP, body.PACSPort, body.PACSAETitle, body.CFindAETitle, body.PACSTLS),
-		destination: insignificantOff(body.CMoveAETitle),
+		destination: trimPadding(body.CMoveAETitle),
 		filter: filterOf(&api.QueryRequest{
 			PatientID:         body.PatientID,
 			Modalities:        body.Modalities,
@@ -29,28 +52,9 @@ func (h *handlers) Retrieve(ctx context.Context, request api.RetrieveRequestObje
 			StudyDateTo:       body.StudyDateTo,
 		}),
 	}
-	note(ctx, "C-MOVE", r.peer)
-	if infoOf(ctx).wantsEvents {
-		return newEventStream(ctx, r), nil
-	}
-
-	status, answer, err := r.run(ctx, qr.Progress{})
-	if err != nil {
-		return nil, err
-	}
-	if status == http.StatusMultiStatus {
-		return api.Retrieve207JSONResponse{
-			Body:    *answer,
-			Headers: api.Retrieve207ResponseHeaders{XCorrelationID: infoOf(ctx).correlationID},
-		}, nil
-	}
-	return api.Retrieve200JSONResponse{
-		Body:    *answer,
-		Headers: api.Retrieve200ResponseHeaders{XCorrelationID: infoOf(ctx).correlationID},
-	}, nil
 }
 
-// retrieval is one request of /qr in the gateway's own terms.
+// retrieval is a request to POST /qr in the terms of package qr.
 type retrieval struct {
 	gateway     Gateway
 	peer        qr.Peer
@@ -58,8 +62,7 @@ type retrieval struct {
 	destination string
 }
 
-// run retrieves and tells the outcome: 200 or 207 with the answer, or an error
-// where nothing was moved.
+// run retrieves. It returns 200 or 207 with the answer, or an error if nothing was moved.
 func (r *retrieval) run(ctx context.Context, progress qr.Progress) (int, *api.RetrieveResponse, error) {
 	result, err := r.gateway.Retrieve(ctx, r.peer, r.filter, r.destination, progress)
 	if err != nil {
@@ -90,15 +93,15 @@ func (r *retrieval) run(ctx context.Context, progress qr.Progress) (int, *api.Re
 	return 0, nil, nothingMoved(ctx, result)
 }
 
-// nothingMoved is never a fault of the gateway: whatever stands behind it, C-MOVE
-// failed.
-func nothingMoved(ctx context.Context, result *qr.RetrieveResult) *problem {
-	p := &problem{code: api.ProblemCodeMoveFailed, dicom: &api.DICOMFault{Step: api.DICOMFaultStepMove}}
+// nothingMoved returns the problem for a result without anything moved. It is not an internal error, even if the cause is an
+// unknown one: a C-MOVE failed.
+func nothingMoved(ctx context.Context, result *qr.RetrieveResult) *problem.Problem {
+	p := &problem.Problem{Code: api.ProblemCodeMoveFailed, DICOM: &api.DICOMFault{Step: api.DICOMFaultStepMove}}
 	if result.Err != nil {
-		if known := problemOf(ctx, result.Err); known.code != api.ProblemCodeInternalError {
+		if known := problem.Of(ctx, result.Err); known.Code != api.ProblemCodeInternalError {
 			return known
 		}
-		p.cause = result.Err
+		p.Cause = result.Err
 	}
 	return p
 }

@@ -13,13 +13,12 @@ import (
 	"dicom-qr-gateway/gen/api"
 )
 
-// maxDepth is far more than any request of the contract has.
+// maxDepth is far deeper than any request of the contract.
 const maxDepth = 16
 
-// parseJSON reads exactly one JSON value in UTF-8 into maps, slices, strings,
-// booleans and numbers, the latter as json.Number without a fraction or exponent
-// where they are integers. Names that are given twice are faults: which of the
-// values counts is anyone's guess.
+// parseJSON reads exactly one JSON value in UTF-8 into maps, slices, strings, booleans and numbers. A number is a json.Number,
+// without a fraction or an exponent if it is an integer. A duplicate name is a fault, because JSON does not define which of the
+// values counts.
 func parseJSON(body []byte) (any, []api.Fault) {
 	if !utf8.Valid(body) {
 		return nil, []api.Fault{{Detail: "is not valid UTF-8"}}
@@ -40,19 +39,19 @@ func parseJSON(body []byte) (any, []api.Fault) {
 
 var errTooDeep = errors.New("nested too deeply")
 
-// jsonParser takes apart what is known to be valid JSON, so that it need not look for faults of syntax.
+// jsonParser parses valid JSON; it does not check the syntax.
 type jsonParser struct {
 	rest   []byte
 	faults []api.Fault
 }
 
-// peek is the next byte that is no white space.
+// peek returns the next byte that is not white space.
 func (p *jsonParser) peek() byte {
 	p.rest = bytes.TrimLeft(p.rest, " \t\r\n")
 	return p.rest[0]
 }
 
-// skip takes the next byte off where it is c.
+// skip consumes the next byte if it is c.
 func (p *jsonParser) skip(c byte) bool {
 	if p.peek() != c {
 		return false
@@ -77,7 +76,7 @@ func (p *jsonParser) value(pointer string, depth int) (any, error) {
 	}
 	switch word := p.word(); word {
 	case "null":
-		return nil, nil //nolint:nilnil // the value of null
+		return nil, nil //nolint:nilnil // null is a value
 	case "true", "false":
 		return word == "true", nil
 	default:
@@ -85,7 +84,7 @@ func (p *jsonParser) value(pointer string, depth int) (any, error) {
 	}
 }
 
-// word is a literal or a number.
+// word consumes a literal or a number.
 func (p *jsonParser) word() string {
 	n := bytes.IndexAny(p.rest, " \t\r\n,]}")
 	if n < 0 {
@@ -109,7 +108,7 @@ func (p *jsonParser) string() string {
 		return string(quoted[1:n])
 	}
 	var s string
-	_ = json.Unmarshal(quoted, &s) // it is valid
+	_ = json.Unmarshal(quoted, &s) // s is a valid JSON string
 	return s
 }
 
@@ -145,8 +144,7 @@ func (p *jsonParser) array(pointer string, depth int) ([]any, error) {
 	return items, nil
 }
 
-// integral writes an integer such as 104.0 or 1e3, which is one by JSON Schema,
-// in the only way that Go takes for one.
+// integral rewrites an integer such as 104.0 or 1e3, which JSON Schema accepts, as Go's decoders accept it.
 func integral(n json.Number) json.Number {
 	if !strings.ContainsAny(string(n), ".eE") {
 		return n
@@ -162,8 +160,7 @@ const maxPointerName = 64
 
 var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
 
-// escapePointer makes a reference token (RFC 6901) of a member's name. A name
-// that nobody would write is cut short.
+// escapePointer returns the reference token (RFC 6901) for the name of a member. Longer names than maxPointerName are truncated.
 func escapePointer(name string) string {
 	if utf8.RuneCountInString(name) > maxPointerName {
 		name = string([]rune(name)[:maxPointerName]) + "…"

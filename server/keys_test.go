@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/config"
 	"dicom-qr-gateway/qr"
 )
 
@@ -40,15 +41,8 @@ func keysFile(t *testing.T, content string) string {
 	return writeFile(t, filepath.Join(t.TempDir(), "keys"), content)
 }
 
-// rereadAtOnce is for startWith: changed files count from the next request on.
-func rereadAtOnce(s *Server) {
-	if s.config.keys != nil {
-		s.config.keys.interval = 0
-	}
-	if s.config.tlsFiles != nil {
-		s.config.tlsFiles.interval = 0
-	}
-}
+// rereadAtOnce makes changed files count from the next request on.
+var rereadAtOnce = preparation{settings: func(c *config.Config) { c.RereadEvery(0) }}
 
 func TestOnlyCallersWithAKeyGetIn(t *testing.T) {
 	gateway := answering(&qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil)
@@ -97,12 +91,6 @@ func TestProbesAndDocumentsAskForNoKey(t *testing.T) {
 	}
 }
 
-func TestTwoAuthorizationFieldsAreNone(t *testing.T) {
-	token, ok := bearerToken(http.Header{"Authorization": {"Bearer a", "Bearer b"}})
-	assert.False(t, ok)
-	assert.Empty(t, token)
-}
-
 func TestACallerWithoutAKeyIsRefusedBeforeTheBodyIsRead(t *testing.T) {
 	r := start(t, &fakeGateway{}, "API_KEYS_FILE", keysFile(t, keyLine("worklist", worklistKey)))
 	connection, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
@@ -130,7 +118,7 @@ func TestKeysAreReplacedWhileTheGatewayRuns(t *testing.T) {
 	writeFile(t, file, keyLine("viewer", viewerKey))
 	assert.Equal(t, http.StatusUnauthorized, statusWith(worklistKey))
 	assert.Equal(t, http.StatusOK, statusWith(viewerKey))
-	assert.Equal(t, "API_KEYS_FILE", waitForLine(t, r, "read again")["setting"])
+	assert.Equal(t, "API_KEYS_FILE", waitForLine(t, r, "reloaded")["setting"])
 
 	for _, faulty := range []string{"", "viewer:SECRET-KEY-in-the-clear", "# nobody\n"} {
 		writeFile(t, file, faulty)
@@ -139,7 +127,7 @@ func TestKeysAreReplacedWhileTheGatewayRuns(t *testing.T) {
 	}
 	require.NoError(t, os.Remove(file))
 	assert.Equal(t, http.StatusOK, statusWith(viewerKey))
-	kept := r.logs.lines(t, "kept what was there before")
+	kept := r.logs.lines(t, "reload failed, keeping the previous version")
 	require.Len(t, kept, 4, "each fault once")
 	assert.Equal(t, "error", kept[0]["level"])
 	assert.Equal(t, "the file cannot be read", kept[3]["reason"])
@@ -147,42 +135,6 @@ func TestKeysAreReplacedWhileTheGatewayRuns(t *testing.T) {
 	writeFile(t, file, keyLine("worklist", worklistKey))
 	assert.Equal(t, http.StatusOK, statusWith(worklistKey))
 	assert.NotContains(t, r.logs.String(), "SECRET-KEY")
-}
-
-func TestFilesAreReadAgainOnceAnInterval(t *testing.T) {
-	file := keysFile(t, keyLine("worklist", worklistKey))
-	keys, fault := newReloaded(newAPIKeys, namedFile{"API_KEYS_FILE", file})
-	require.Nil(t, fault)
-	writeFile(t, file, keyLine("viewer", viewerKey))
-	_, ok := keys.get().find(worklistKey)
-	assert.True(t, ok, "within the interval")
-	keys.checked.Add(-int64(rereadInterval))
-	_, ok = keys.get().find(worklistKey)
-	assert.False(t, ok, "after it")
-}
-
-func TestFaultyKeyFilesStopTheStart(t *testing.T) {
-	digest := strings.TrimPrefix(keyLine("", worklistKey), ":")
-	for content, reason := range map[string]string{
-		"":                                    "the file holds no key",
-		"# a comment\n\n":                     "the file holds no key",
-		"worklist":                            "line 1: want name:digest",
-		"\nworklist:abcd\n":                   "line 2: want name:digest",
-		"worklist:" + worklistKey:             "line 1: want name:digest",
-		"worklist:" + strings.Repeat("z", 64): "line 1: want name:digest",
-		":" + digest:                          "line 1: want a name",
-		"work list:" + digest:                 "line 1: want a name",
-		"a:" + digest + "b:" + digest:         "line 2: the digest of an earlier line",
-	} {
-		_, err := LoadConfig(environment("API_KEYS_FILE", keysFile(t, content)))
-		require.ErrorContains(t, err, "API_KEYS_FILE: "+reason)
-		assert.NotContains(t, err.Error(), worklistKey)
-	}
-	keys, err := parseAPIKeys("\ufeffa : " + strings.ToUpper(digest) + "\r\n" + keyLine("a", viewerKey))
-	require.NoError(t, err)
-	name, ok := keys.find(viewerKey)
-	assert.True(t, ok)
-	assert.Equal(t, "a", name)
 }
 
 func readFile(t *testing.T, path string) string {

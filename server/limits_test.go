@@ -18,8 +18,10 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-// impatient cuts off slow callers soon enough for a test.
-func impatient(s *Server) { s.limits.header, s.limits.body = 50*time.Millisecond, 50*time.Millisecond }
+// impatient has time limits that are short enough for a test.
+var impatient = preparation{server: func(s *Server) {
+	s.limits.header, s.limits.body = 50*time.Millisecond, 50*time.Millisecond
+}}
 
 func (r *running) dial(t *testing.T, text string) net.Conn {
 	t.Helper()
@@ -114,7 +116,7 @@ func TestAnAnswerToWhatNeverCameWholeArrives(t *testing.T) {
 }
 
 func TestACallerThatDoesNotTakeItsAnswerIsCutOff(t *testing.T) {
-	r := startWith(t, endlessAnswer(), func(s *Server) { s.limits.write = 50 * time.Millisecond })
+	r := startWith(t, endlessAnswer(), preparation{server: func(s *Server) { s.limits.write = 50 * time.Millisecond }})
 	connection := r.dial(t, rawQuery)
 	waitForLine(t, r, "request") // the handler is done, though nothing was read
 	answer, _ := io.ReadAll(connection)

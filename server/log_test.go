@@ -1,18 +1,15 @@
 package server
 
 import (
-	"bytes"
 	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet"
-	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 )
 
@@ -27,7 +24,7 @@ func logged(t *testing.T, debug string) *running {
 		a.moving(counters{1, 0, 0, 1})
 		a.moved(2)
 	}}
-	w := watched{Gateway: p.gateway(t, qr.Options{Trace: NewTrace(debug == "true")})}
+	w := watched{Gateway: p.gateway(t, qr.Options{Trace: telemetry.NewLogTrace(debug == "true")})}
 	r := start(t, w, "DICOM_DEBUG", debug)
 	status, _, _ := r.post(t, "/qr", retrieveBody)
 	require.Equal(t, http.StatusMultiStatus, status)
@@ -70,27 +67,4 @@ func TestTheDebugLogShowsPDUsCommandsAndReadableIdentifiers(t *testing.T) {
 	assert.Contains(t, identifiers[0]["elements"], "(0010,0020) PatientID: "+patientID)
 	assert.Contains(t, identifiers[0]["elements"], "(0008,0052) QueryRetrieveLevel: STUDY")
 	assert.Contains(t, identifiers[1]["elements"], "(0010,0010) PatientName: "+patientName)
-}
-
-func TestIdentifiersAreLoggedWithinBounds(t *testing.T) {
-	var b bytes.Buffer
-	ctx := zerolog.New(&b).WithContext(t.Context())
-	long := attributes{tag.PatientName: strings.Repeat("é", 300), tag.Tag{Group: 0x0009, Element: 0x0010}: "private"}
-	for n := range uint16(120) {
-		long[tag.Tag{Group: 0x0011, Element: n}] = "x"
-	}
-	logIdentifier(ctx, false, dataset.ImplicitVRLittleEndian, long.encoded())
-	assert.Contains(t, b.String(), "and 21 more")
-	b.Reset()
-	sequence := []byte{0x08, 0, 0x10, 0x11, 16, 0, 0, 0, 0xfe, 0xff, 0, 0xe0, 0, 0, 0, 0, 0xfe, 0xff, 0, 0xe0, 0, 0, 0, 0}
-	name := attributes{tag.PatientName: strings.Repeat("A", 300)}.encoded()
-	binary := []byte{0x42, 0, 0x11, 0, 3, 0, 0, 0, 1, 2, 3}
-	logIdentifier(ctx, true, dataset.ImplicitVRLittleEndian, append(append(sequence, name...), binary...))
-	assert.Contains(t, b.String(), "(0008,1110) ReferencedStudySequence: sequence of 2")
-	assert.Contains(t, b.String(), "A… (300 characters)")
-	assert.Contains(t, b.String(), "(0042,0011) EncapsulatedDocument: 3 bytes")
-	b.Reset()
-	logIdentifier(ctx, true, dataset.ImplicitVRLittleEndian, undecodable)
-	assert.Contains(t, b.String(), `"error"`)
-	assert.Contains(t, b.String(), `"identifier"`)
 }

@@ -24,7 +24,10 @@ import (
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/config"
+	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/access"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -67,14 +70,15 @@ type running struct {
 	done   chan error
 }
 
-func testConfig(t testing.TB, variables ...string) Config {
+// settings returns the settings that the variables, name, value pairs, make.
+func settings(t testing.TB, variables ...string) config.Config {
 	t.Helper()
-	config, err := LoadConfig(environment(variables...))
+	c, err := config.Load(environment(variables...))
 	require.NoError(t, err)
-	return config
+	return c
 }
 
-// environment is a getenv over name, value pairs.
+// environment returns a getenv function for name, value pairs.
 func environment(variables ...string) func(string) string {
 	values := map[string]string{}
 	for i := 0; i < len(variables); i += 2 {
@@ -93,11 +97,18 @@ func start(t testing.TB, gateway Gateway, variables ...string) *running {
 // startOn is start on a listener that transport reaches.
 func startOn(t testing.TB, listener net.Listener, transport *http.Transport, gateway Gateway, variables ...string) *running {
 	t.Helper()
-	return serveOn(t, listener, transport, gateway, func(*Server) {}, variables...)
+	return serveOn(t, listener, transport, gateway, preparation{}, variables...)
 }
 
-// startWith lets prepare change the server before it serves.
-func startWith(t *testing.T, gateway Gateway, prepare func(*Server), variables ...string) *running {
+// preparation changes the server before it serves. Functions that are nil change nothing.
+type preparation struct {
+	settings func(*config.Config)
+	options  func(*Options)
+	server   func(*Server)
+}
+
+// startWith is start with a preparation.
+func startWith(t *testing.T, gateway Gateway, prepare preparation, variables ...string) *running {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -105,20 +116,26 @@ func startWith(t *testing.T, gateway Gateway, prepare func(*Server), variables .
 }
 
 func serveOn(
-	t testing.TB, listener net.Listener, transport *http.Transport, gateway Gateway, prepare func(*Server), variables ...string,
+	t testing.TB, listener net.Listener, transport *http.Transport, gateway Gateway, prepare preparation, variables ...string,
 ) *running {
 	t.Helper()
 	contract, err := os.ReadFile("../openapi.yaml")
 	require.NoError(t, err)
-	config := testConfig(t, variables...)
+	c := settings(t, variables...)
+	if prepare.settings != nil {
+		prepare.settings(&c)
+	}
 	logs := &safeBuffer{}
-	s, err := New(Options{
-		Config: config, Gateway: gateway, Contract: contract, Logger: NewLogger(config, logs), Stdout: logs,
-		Build:     BuildInfo{Version: "v1.2.3", Commit: "abc", Date: "2024-01-31T12:00:00Z", GoVersion: "go1.26"},
-		Telemetry: telemetryOf(gateway),
-	})
+	o := optionsOf(t, &c, gateway, logs)
+	o.Contract = contract
+	if prepare.options != nil {
+		prepare.options(&o)
+	}
+	s, err := New(o)
 	require.NoError(t, err)
-	prepare(s)
+	if prepare.server != nil {
+		prepare.server(s)
+	}
 
 	ctx, stop := context.WithCancel(context.Background())
 	r := &running{
@@ -140,6 +157,20 @@ func serveOn(
 		}
 	})
 	return r
+}
+
+// optionsOf returns the options that main makes of the settings, with out in place of the standard output.
+func optionsOf(t testing.TB, c *config.Config, gateway Gateway, out io.Writer) Options {
+	t.Helper()
+	logger := telemetry.NewLogger(c.Log(), out)
+	c.LogReloads(logger)
+	records, err := c.OpenAuditLog(out)
+	require.NoError(t, err)
+	return Options{
+		Gateway: gateway, Logger: logger, Audit: records, Telemetry: telemetryOf(gateway),
+		Access: c.Access(), TLS: c.ServerTLS(), MaxOperations: c.MaxOperations, DrainTimeout: c.DrainTimeout.Duration(),
+		Build: BuildInfo{Version: "v1.2.3", Commit: "abc", Date: "2024-01-31T12:00:00Z", GoVersion: "go1.26"},
+	}
 }
 
 var embeddedContract = func() func(t testing.TB) *openapi3.T {
@@ -165,7 +196,7 @@ func (c checkingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	id := response.Header.Get("X-Correlation-ID")
-	assert.True(c.t, validCorrelationID(id), "correlation ID %q", id)
+	assert.True(c.t, access.ValidCorrelationID(id), "correlation ID %q", id)
 	if response.StatusCode < 400 {
 		return response, c.check(r, response, nil)
 	}

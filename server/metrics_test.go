@@ -35,12 +35,12 @@ func telemetryOf(g Gateway) *telemetry.Telemetry {
 	return nil
 }
 
-func watch(t *testing.T, p *pacs, settings qr.Options, variables ...string) watched {
+func watch(t *testing.T, p *pacs, o qr.Options, variables ...string) watched {
 	t.Helper()
-	tel, err := NewTelemetry(testConfig(t, variables...), BuildInfo{Version: "v1.2.3", GoVersion: "go1.26"}, zerolog.Nop())
+	tel, err := NewTelemetry(settings(t, variables...).Tracing, BuildInfo{Version: "v1.2.3", GoVersion: "go1.26"}, zerolog.Nop())
 	require.NoError(t, err)
-	settings.Trace, settings.Observe = tel.Trace(NewTrace(false)), tel.Step
-	return watched{p.gateway(t, settings), tel}
+	o.Trace, o.Observe = tel.Trace(telemetry.NewLogTrace(false)), tel.Step
+	return watched{p.gateway(t, o), tel}
 }
 
 // figures are the samples of /metrics by name and labels, once all associations are over.
@@ -65,11 +65,11 @@ func figures(t *testing.T, r *running, w watched) map[string]float64 {
 func TestOperationsInFigures(t *testing.T) {
 	const peer = `peer="127.0.0.1:104"`
 	for name, test := range map[string]struct {
-		pacs     *pacs
-		settings qr.Options
-		path     string // of the second operation; the first is a query that succeeds
-		status   int
-		want     map[string]float64
+		pacs    *pacs
+		options qr.Options
+		path    string // of the second operation; the first is a query that succeeds
+		status  int
+		want    map[string]float64
 	}{
 		"success": {&pacs{studies: 3}, qr.Options{}, "/q", 200, map[string]float64{
 			`dicomqr_operations_total{operation="find",outcome="ok",` + peer + `}`:          2,
@@ -172,7 +172,7 @@ func TestOperationsInFigures(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := watch(t, test.pacs, test.settings)
+			w := watch(t, test.pacs, test.options)
 			r := start(t, w)
 			r.post(t, "/q", queryBody)
 			body := queryBody

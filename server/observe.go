@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -17,34 +15,36 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/internal/principal"
+	"dicom-qr-gateway/internal/telemetry"
+	"dicom-qr-gateway/server/access"
+	"dicom-qr-gateway/server/problem"
 )
 
-const (
-	// writeTimeout bounds the arrival of one answer or event at the caller.
-	writeTimeout = 30 * time.Second
-)
+// writeTimeout limits how long one answer or event takes to reach the caller.
+const writeTimeout = 30 * time.Second
 
-var correlationKey = http.CanonicalHeaderKey(correlationHeader)
+var correlationKey = http.CanonicalHeaderKey(access.CorrelationHeader)
 
-// everyAnswer are headers of every answer that does not set its own. The slices are shared.
-var everyAnswer = http.Header{
+// commonHeader holds the header fields of every answer that does not set its own. Answers share the slices.
+var commonHeader = http.Header{
 	"X-Content-Type-Options":  {"nosniff"},
 	"Referrer-Policy":         {"no-referrer"},
 	"Content-Security-Policy": {"default-src 'none'; frame-ancestors 'none'"},
 	"Cache-Control":           {"no-store"},
 }
 
-// observe is outermost: it gives a request its correlation ID and logger, turns
-// errors and panics into problem documents, and writes the log line.
+// observe is the outermost middleware. It gives a request its correlation ID and its logger, makes problem documents of
+// errors and panics, and writes the log line.
 func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := time.Now()
 		r, w := c.Request(), c.Response()
-		info := &requestInfo{correlationID: correlationID(r.Header), wantsEvents: prefersEvents(r.Header.Values("Accept"))}
-		correlation := []string{info.correlationID}
+		caller := principal.Principal{CorrelationID: access.CorrelationID(r.Header)}
+		correlation := []string{caller.CorrelationID}
 		r.Header[correlationKey] = correlation
-		ctx, request := s.telemetry.Request(withInfo(r.Context(), info), r, info.correlationID)
-		fields := s.log.With().Str("correlation_id", info.correlationID)
+		ctx, request := s.telemetry.Request(access.With(r.Context(), caller), r, caller.CorrelationID)
+		fields := s.log.With().Str("correlation_id", caller.CorrelationID)
 		if id := request.TraceID(); id != "" {
 			fields = fields.Str("trace_id", id)
 		}
@@ -53,23 +53,8 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 
 		h := w.Header()
 		h[correlationKey] = correlation
-		maps.Copy(h, everyAnswer)
-
-		connection := http.NewResponseController(w)
-		if r.ContentLength != 0 {
-			// Writers that know no deadlines are those of tests.
-			_ = connection.SetReadDeadline(start.Add(s.limits.body))
-		}
-		w.Before(func() {
-			until := time.Now().Add(s.limits.write)
-			if r.ContentLength != 0 && !info.bodyRead {
-				until = until.Add(s.limits.body) // net/http reads the body before it sends an answer to it
-			}
-			_ = connection.SetWriteDeadline(until)
-			if s.workload.isDraining() {
-				h.Set("Connection", "close") // or a caller that keeps its connections would come here again and again
-			}
-		})
+		maps.Copy(h, commonHeader)
+		s.limitTime(c, start)
 
 		err := guarded(next, c)
 		if errors.Is(err, http.ErrAbortHandler) {
@@ -79,13 +64,33 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			s.answer(c, err)
 		}
-		logRequest(ctx, c, time.Since(start))
+		logRequest(c, time.Since(start))
 		request.End(s.answerOf(c, false))
 		return nil
 	}
 }
 
-// guarded makes an error of a panic.
+// limitTime sets the deadlines of the connection for one request: to read the body, and to write the answer.
+func (s *Server) limitTime(c echo.Context, start time.Time) {
+	r, w := c.Request(), c.Response()
+	connection := http.NewResponseController(w)
+	if r.ContentLength != 0 {
+		// Errors are those of test writers without deadlines.
+		_ = connection.SetReadDeadline(start.Add(s.limits.body))
+	}
+	w.Before(func() {
+		until := time.Now().Add(s.limits.write)
+		if read, _ := c.Get(bodyReadKey).(bool); r.ContentLength != 0 && !read {
+			until = until.Add(s.limits.body) // net/http reads the body before it sends the answer
+		}
+		_ = connection.SetWriteDeadline(until)
+		if s.workload.isDraining() {
+			w.Header().Set("Connection", "close") // a caller that reuses its connection would come back to this gateway
+		}
+	})
+}
+
+// guarded calls next and returns a panic as an error.
 func guarded(next echo.HandlerFunc, c echo.Context) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -95,8 +100,8 @@ func guarded(next echo.HandlerFunc, c echo.Context) (err error) {
 	return next(c)
 }
 
-// panicError logs where the panic arose and makes an error of it. The text of a
-// value that is none of the runtime's own may hold what was asked or answered.
+// panicError logs where a panic arose and returns the error to answer with. It does not log the text of a value that is not
+// the runtime's own: that may hold data of the request or the answer.
 func panicError(ctx context.Context, value any) error {
 	if err, ok := value.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		return http.ErrAbortHandler
@@ -106,113 +111,84 @@ func panicError(ctx context.Context, value any) error {
 		event.Str("reason", fault.Error())
 	}
 	event.Msg("panic")
-	return &problem{code: api.ProblemCodeInternalError}
+	return &problem.Problem{Code: api.ProblemCodeInternalError}
 }
 
-// answer writes the problem document for err where nothing has been answered yet.
+// answer writes the problem document for err if nothing has been answered yet.
 func (s *Server) answer(c echo.Context, err error) {
 	ctx := c.Request().Context()
-	info := infoOf(ctx)
-	if _, told := errors.AsType[*problem](err); c.Response().Committed && !told {
-		// Nothing but the writing of the answer was left to fail.
+	if _, isProblem := errors.AsType[*problem.Problem](err); c.Response().Committed && !isProblem {
+		// The answer was being written, so err is that of the connection.
 		zerolog.Ctx(ctx).Debug().Msg("the caller did not take the answer")
 		return
 	}
-	var p *problem
+	var p *problem.Problem
 	if refused, ok := errors.AsType[*echo.HTTPError](err); ok {
-		p = s.problemOfEcho(c, refused)
+		p = s.routerProblem(c, refused)
 	} else {
-		p = problemOf(ctx, err)
+		p = problem.Of(ctx, err)
 	}
-	info.code = p.code
+	c.Set(codeKey, p.Code)
 	logCause(ctx, p)
 	if c.Response().Committed {
 		return
 	}
-	if err := p.write(c.Response(), info.correlationID); err != nil {
+	if err := p.Write(c.Response(), access.From(ctx).CorrelationID); err != nil {
 		zerolog.Ctx(ctx).Debug().Msg("the caller did not take the answer")
 	}
 }
 
-// problemOfEcho is for the refusals of the router.
-func (s *Server) problemOfEcho(c echo.Context, refused *echo.HTTPError) *problem {
+// routerProblem returns the problem for a request that the router refused.
+func (s *Server) routerProblem(c echo.Context, refused *echo.HTTPError) *problem.Problem {
 	switch refused.Code {
 	case http.StatusNotFound:
-		return &problem{code: api.ProblemCodeRouteNotFound}
+		return &problem.Problem{Code: api.ProblemCodeRouteNotFound}
 	case http.StatusMethodNotAllowed:
-		return &problem{code: api.ProblemCodeMethodNotAllowed, allow: s.allow[c.Request().URL.Path]}
+		return &problem.Problem{Code: api.ProblemCodeMethodNotAllowed, Allow: s.allow[c.Request().URL.Path]}
 	}
-	return &problem{code: api.ProblemCodeInternalError, cause: refused}
+	return &problem.Problem{Code: api.ProblemCodeInternalError, Cause: refused}
 }
 
-// logCause tells at info what dicomnet says, for its errors hold neither patient
-// data nor free text of a PACS; of other errors only the kind.
-func logCause(ctx context.Context, p *problem) {
-	if p.cause == nil {
+// logCause logs the errors of dicomnet at info, because they hold neither patient data nor free text of a PACS. Of other
+// errors it logs only the type.
+func logCause(ctx context.Context, p *problem.Problem) {
+	if p.Cause == nil {
 		return
 	}
 	logger := zerolog.Ctx(ctx)
-	op, isOp := errors.AsType[*dicomnet.OpError](p.cause)
+	op, isOp := errors.AsType[*dicomnet.OpError](p.Cause)
 	switch {
 	case isOp:
-		logger.Info().Str("code", string(p.code)).Str("error", errorText(op)).Msg("failed")
-	case p.code == api.ProblemCodeInternalError:
-		logger.Error().Str("error_type", fmt.Sprintf("%T", p.cause)).Msg("internal error")
-		logger.Debug().Err(p.cause).Msg("internal error")
+		logger.Info().Str("code", string(p.Code)).Str("error", telemetry.ErrorText(op)).Msg("failed")
+	case p.Code == api.ProblemCodeInternalError:
+		logger.Error().Str("error_type", fmt.Sprintf("%T", p.Cause)).Msg("internal error")
+		logger.Debug().Err(p.Cause).Msg("internal error")
 	}
 }
 
-func logRequest(ctx context.Context, c echo.Context, took time.Duration) {
-	info := infoOf(ctx)
+// logRequest writes the log line of a request that is over.
+func logRequest(c echo.Context, took time.Duration) {
+	ctx, f := c.Request().Context(), factsOf(c)
 	event := zerolog.Ctx(ctx).Info().
 		Str("method", c.Request().Method).
 		Str("route", c.Path()).
 		Str("client", c.RealIP()).
 		Int("status", c.Response().Status).
-		Float64("duration_ms", milliseconds(took))
-	if who := &info.caller; who.name() != anonymous {
-		event.Str("caller", who.name())
-		if credentials := who.credentials(); credentials != "" {
+		Float64("duration_ms", telemetry.Milliseconds(took))
+	if caller := access.From(ctx); caller.Name() != principal.Anonymous {
+		event.Str("caller", caller.Name())
+		if credentials := caller.Credentials(); credentials != "" {
 			event.Str("credentials", credentials)
 		}
 	}
-	if info.operation != "" {
-		event.Str("operation", info.operation).Str("peer", info.peer)
+	if f.operation != (operation{}) {
+		event.Str("operation", f.operation.name).Str("peer", f.operation.peer)
 	}
-	if info.outcome != 0 {
-		event.Int("outcome_status", info.outcome)
+	if f.outcome != 0 {
+		event.Int("outcome_status", f.outcome)
 	}
-	if info.code != "" {
-		event.Str("code", string(info.code))
+	if f.code != "" {
+		event.Str("code", string(f.code))
 	}
 	event.Msg("request")
-}
-
-// gate refuses other methods of the routes that are there; Echo itself would
-// answer OPTIONS, which the contract does not know.
-func (s *Server) gate(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		r := c.Request()
-		if allow, ok := s.allow[r.URL.Path]; ok && !slices.Contains(strings.Split(allow, ", "), r.Method) {
-			return echo.ErrMethodNotAllowed
-		}
-		if r.Method == http.MethodOptions {
-			return echo.ErrNotFound
-		}
-		return next(c)
-	}
-}
-
-// methodsByPath is the Allow header of each registered route.
-func methodsByPath(routes []*echo.Route) map[string]string {
-	methods := map[string][]string{}
-	for _, route := range routes {
-		methods[route.Path] = append(methods[route.Path], route.Method)
-	}
-	allow := make(map[string]string, len(methods))
-	for path, names := range methods {
-		slices.Sort(names)
-		allow[path] = strings.Join(slices.Compact(names), ", ")
-	}
-	return allow
 }

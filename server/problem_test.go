@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"testing"
@@ -157,15 +156,6 @@ func TestEveryFailureOfADICOMOperationHasItsCodeAndNothingOfTheCause(t *testing.
 			assert.NotContains(t, r.logs.String(), patientID)
 		})
 	}
-}
-
-func TestStatusOfAnErrorThatCarriesNoStep(t *testing.T) {
-	p := problemOf(t.Context(), fmt.Errorf("wrapped: %w",
-		&dicomnet.StatusError{Op: dicomnet.StepMove, Status: dicomnet.StatusMoveDestination}))
-	assert.Equal(t, "A801", *p.dicom.Status)
-	assert.Equal(t, "move", string(p.dicom.Step))
-
-	assert.Nil(t, problemOf(t.Context(), context.DeadlineExceeded).dicom)
 }
 
 func TestAnErrorThatNobodyKnowsIsA500ThatTellsNothing(t *testing.T) {

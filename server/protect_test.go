@@ -95,7 +95,7 @@ func (c *crowded) admit() bool {
 // fromSettings is the gateway that main makes of the settings, as far as it matters here.
 func fromSettings(t testing.TB, o qr.Options, variables ...string) *qr.Gateway {
 	t.Helper()
-	c := testConfig(t, variables...)
+	c := settings(t, variables...)
 	o.Timeouts, o.Allow = c.Timeouts(), c.AllowedPACS()
 	o.MaxAssociationsPerPeer, o.QueueTimeout = c.MaxAssociationsPerPACS, c.QueueLimit()
 	return qr.New(o)

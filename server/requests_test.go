@@ -15,6 +15,7 @@ import (
 
 	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/access"
 )
 
 // with is queryBody with fields set to JSON values, or taken out where the value is "".
@@ -283,13 +284,13 @@ func TestCorrelationIDs(t *testing.T) {
 		_, header, body := r.do(t, http.MethodGet, "/health", nil, "X-Correlation-ID", given)
 		got := header.Get("X-Correlation-ID")
 		assert.Equal(t, kept, got == given, "%q", given)
-		assert.True(t, validCorrelationID(got))
+		assert.True(t, access.ValidCorrelationID(got))
 		assert.Contains(t, body, "ok")
 	}
-	first, second := correlationID(http.Header{}), correlationID(http.Header{})
+	first, second := access.CorrelationID(http.Header{}), access.CorrelationID(http.Header{})
 	assert.NotEqual(t, first, second)
 	twice := http.Header{"X-Correlation-Id": {"a", "b"}}
-	assert.NotContains(t, []string{"a", "b"}, correlationID(twice))
+	assert.NotContains(t, []string{"a", "b"}, access.CorrelationID(twice))
 }
 
 func TestABodyThatBreaksOffIsA400(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/problem"
 )
 
 // moving is a gateway whose retrieve has this outcome.
@@ -174,7 +175,7 @@ func TestAHandlerThatForgetsToAnswerIsA500(t *testing.T) {
 	response, err := answered(func(echoContext, any) (any, error) { return nil, nil }, "")(nil, nil)
 	assert.Nil(t, response)
 	require.ErrorIs(t, err, errNoResponse)
-	assert.Equal(t, http.StatusInternalServerError, problemOf(t.Context(), err).status())
+	assert.Equal(t, http.StatusInternalServerError, problem.Of(t.Context(), err).Status())
 
 	response, err = answered(func(echoContext, any) (any, error) { return nil, errUnexpected }, "")(nil, nil)
 	assert.Nil(t, response)

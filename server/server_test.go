@@ -16,6 +16,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 )
 
@@ -165,7 +166,7 @@ func TestAssociationsAreLoggedWithTheRequestTheyServe(t *testing.T) {
 		Err:  &dicomnet.OpError{Step: dicomnet.StepFind, Err: &dicomnet.DataSetError{Err: errors.New(patientName)}},
 	}
 	trace := func(ctx context.Context, debug bool) {
-		trace := NewTrace(debug)
+		trace := telemetry.NewLogTrace(debug)
 		trace.Ended(ctx, summary)
 		if debug {
 			trace.PDU(ctx, true, "P-DATA-TF", 100)

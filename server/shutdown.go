@@ -7,29 +7,31 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"dicom-qr-gateway/server/problem"
 )
 
-// endTimeout bounds what is left to do after the operations were cancelled:
-// C-CANCEL, release or abort, and the answers.
+// endTimeout limits what remains after the operations were cancelled: C-CANCEL, release or abort, and the answers.
 const endTimeout = 4 * time.Second
 
-// drain keeps answering while operations run: /ready tells proxies to go elsewhere.
+// drain waits until no operation runs, or cancels the rest after DRAIN_TIMEOUT. Meanwhile requests are answered, and /ready shows
+// proxies that this gateway takes no new operations.
 func (s *Server) drain(cancel context.CancelCauseFunc) {
 	idle := s.workload.drain()
 	s.gateway.Drain()
-	s.log.Info().Float64("drain_timeout", s.config.DrainTimeout.Duration().Seconds()).Msg("draining")
-	timeout := time.NewTimer(s.config.DrainTimeout.Duration())
+	s.log.Info().Float64("drain_timeout", s.drainTimeout.Seconds()).Msg("draining")
+	timeout := time.NewTimer(s.drainTimeout)
 	defer timeout.Stop()
 	select {
 	case <-idle:
 	case <-timeout.C:
-		s.log.Info().Msg("cancelling what still runs")
+		s.log.Info().Msg("cancelling the remaining operations")
 	}
-	cancel(errDraining)
+	cancel(problem.ErrDraining)
 }
 
-// finish closes the connections, those first on which nothing is answered, and waits for the associations. It fails where an
-// operation has not ended, or its answer has not been handed over to net/http; a caller that never ends its request is none.
+// finish closes the connections, idle ones first, and waits for the associations. It returns an error if an operation has not
+// ended, or its answer has not been handed over to net/http. A caller that does not finish its request is not an error.
 func (s *Server) finish(ctx context.Context, h *http.Server, fresh *freshConnections) error {
 	ctx, stop := context.WithTimeout(ctx, endTimeout)
 	defer stop()
@@ -39,24 +41,25 @@ func (s *Server) finish(ctx context.Context, h *http.Server, fresh *freshConnect
 	if open == nil && associated == nil {
 		return nil
 	}
-	unanswered := s.workload.count() // before they are ended
+	unanswered := s.workload.count() // counted before Close ends them
 	closed := h.Close()
 	if associated == nil && unanswered == 0 {
-		s.log.Info().Msg("closed what callers kept open")
+		s.log.Info().Msg("closed connections that callers kept open")
 		return nil
 	}
 	return errors.Join(open, associated, closed)
 }
 
-// freshConnections are those on which no whole request header has come yet. http.Server.Shutdown waits for them, as one may
-// be under way; but most were opened ahead. A request that is just arriving meets what it would meet a moment later.
+// freshConnections are connections on which no complete request header has arrived. http.Server.Shutdown waits for them because a
+// request may be arriving; but most of them were opened in advance. They are closed at once: a request that is just arriving gets
+// what it would get a moment later, a closed connection.
 type freshConnections struct {
 	mu     sync.Mutex
 	open   map[net.Conn]struct{}
 	closed bool
 }
 
-// follow is to be told of each new state of each connection.
+// follow is the ConnState callback of the server.
 func (f *freshConnections) follow(c net.Conn, state http.ConnState) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -73,7 +76,7 @@ func (f *freshConnections) follow(c net.Conn, state http.ConnState) {
 	}
 }
 
-// close ends them, and those that come later.
+// close closes them, and those that are opened later.
 func (f *freshConnections) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -10,12 +10,12 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/server/problem"
 )
 
 const maxBody = 64 << 10
 
-// validator checks the bodies of one operation against its schema in the
-// contract, the embedded copy of which is read once.
+// validator checks the bodies of one operation against its schema in the contract.
 type validator struct {
 	schema  *openapi3.Schema
 	options []openapi3.SchemaValidationOption
@@ -40,13 +40,13 @@ func newValidator(spec *openapi3.T, path string) (*validator, error) {
 	}, nil
 }
 
-// check refuses what the contract does not allow and hands the rest on as it was
-// parsed, so that what the handler sees is what was checked.
+// check refuses a body that the contract does not allow. It passes the parsed value on, so that the handler sees what was
+// checked.
 func (v *validator) check(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
 		if !declaresJSON(r.Header) {
-			return &problem{code: api.ProblemCodeUnsupportedMediaType}
+			return &problem.Problem{Code: api.ProblemCodeUnsupportedMediaType}
 		}
 		body, err := readBody(c)
 		if err != nil {
@@ -54,14 +54,14 @@ func (v *validator) check(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		value, faults := parseJSON(body)
 		if value == nil && len(faults) > 0 {
-			return invalidRequest(faults)
+			return problem.Invalid(faults)
 		}
 		if err := v.schema.VisitJSON(value, v.options...); err != nil {
 			faults = append(faults, schemaFaults(err)...)
 		}
 		faults = append(faults, dateOrder(value)...)
 		if len(faults) > 0 {
-			return invalidRequest(faults)
+			return problem.Invalid(faults)
 		}
 		r.Body = checkedBody{http.NoBody, value}
 		return next(c)
@@ -75,34 +75,33 @@ func readBody(c echo.Context) ([]byte, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
-		closeBehind(c)
-		return nil, invalidRequest([]api.Fault{{Detail: "did not arrive whole or in time"}})
+		closeAfter(c)
+		return nil, problem.Invalid([]api.Fault{{Detail: "did not arrive whole or in time"}})
 	}
 	if len(body) > maxBody {
 		return nil, tooLarge(c)
 	}
-	infoOf(r.Context()).bodyRead = true
-	// net/http now waits for the caller to go away; that must not run into the
-	// deadline of the body.
+	c.Set(bodyReadKey, true)
+	// From now on net/http reads only to detect that the caller disconnects. The deadline of the body must not end that.
 	_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Time{})
 	return body, nil
 }
 
-// tooLarge also closes the connection, lest the rest of the body be read in vain.
+// tooLarge closes the connection after the answer, so that net/http does not read the rest of the body.
 func tooLarge(c echo.Context) error {
-	closeBehind(c)
-	return &problem{code: api.ProblemCodePayloadTooLarge}
+	closeAfter(c)
+	return &problem.Problem{Code: api.ProblemCodePayloadTooLarge}
 }
 
-// closeBehind closes the connection once the answer is sent. In HTTP/2 the body has a stream to itself; there the field would end
-// the other streams, and the answer of some callers.
-func closeBehind(c echo.Context) {
+// closeAfter closes the connection after the answer. In HTTP/2 it does nothing: the body has its own stream, and the header field
+// would end the other streams, and the answer itself for some callers.
+func closeAfter(c echo.Context) {
 	if c.Request().ProtoMajor == 1 {
 		c.Response().Header().Set("Connection", "close")
 	}
 }
 
-// dateOrder is the one rule of the contract that concerns two fields.
+// dateOrder checks the only rule of the contract that concerns two fields.
 func dateOrder(value any) []api.Fault {
 	fields, _ := value.(map[string]any)
 	from, _ := fields["study_date_from"].(string)
@@ -113,8 +112,7 @@ func dateOrder(value any) []api.Fault {
 	return nil
 }
 
-// checkedBody gives the generated server the value that was checked, in place of
-// bytes to be decoded a second time.
+// checkedBody gives the generated server the value that was checked, so that it does not decode the bytes again.
 type checkedBody struct {
 	io.ReadCloser
 	value any

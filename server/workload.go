@@ -4,20 +4,22 @@ import (
 	"sync"
 
 	"github.com/labstack/echo/v4"
+
+	"dicom-qr-gateway/server/problem"
 )
 
-// workload counts the operations that run, of which it takes so many at once, and no more once it is drained.
+// workload counts the running operations, limits their number, and refuses new ones once it is drained.
 type workload struct {
-	atWork chan struct{} // one each; its capacity is the bound
+	slots chan struct{} // one for each operation past the checks; the capacity is the limit
 
 	mu       sync.Mutex
-	running  int // those whose request is still being read or checked too
+	running  int // includes operations whose request is still being read or checked
 	draining bool
 	idle     chan struct{} // closed when drained and nothing runs
 }
 
-func newWorkload(most int) *workload {
-	return &workload{atWork: make(chan struct{}, most), idle: make(chan struct{})}
+func newWorkload(limit int) *workload {
+	return &workload{slots: make(chan struct{}, limit), idle: make(chan struct{})}
 }
 
 func (l *workload) begin() bool {
@@ -39,8 +41,7 @@ func (l *workload) end() {
 	}
 }
 
-// drain takes no more work; the channel is closed when none is left. To be
-// called once.
+// drain refuses new operations. The channel is closed when none is left. It must be called once only.
 func (l *workload) drain() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -57,30 +58,29 @@ func (l *workload) isDraining() bool {
 	return l.draining
 }
 
-// admit lets operations through unless the gateway drains.
+// admit refuses operations while the gateway drains.
 func (l *workload) admit(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if !l.begin() {
-			return errDraining
+			return problem.ErrDraining
 		}
 		defer l.end()
 		return next(c)
 	}
 }
 
-// bound refuses what is over the limit. It comes after the checks of a request: one that is slow to arrive, or faulty, keeps
-// nobody out.
-func (l *workload) bound(next echo.HandlerFunc) echo.HandlerFunc {
+// limit refuses operations beyond the limit. It follows the checks of a request, so that a slow or faulty request takes no slot.
+func (l *workload) limit(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		select {
-		case l.atWork <- struct{}{}:
-			defer func() { <-l.atWork }()
+		case l.slots <- struct{}{}:
+			defer func() { <-l.slots }()
 			return next(c)
 		default:
-			return errTooManyOperations
+			return problem.ErrTooManyOperations
 		}
 	}
 }
 
-// count is how many operations have passed the checks of their requests and have not handed their answer over to net/http.
-func (l *workload) count() int { return len(l.atWork) }
+// count returns the number of operations that have passed the checks and have not yet handed their answer over to net/http.
+func (l *workload) count() int { return len(l.slots) }

@@ -3,12 +3,12 @@ package client_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strconv"
 	"testing"
 
+	"dicom-qr-gateway/internal/config"
 	"dicom-qr-gateway/internal/demo"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server"
@@ -47,16 +47,14 @@ func withGateway(use func() int) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	config, err := server.LoadConfig(func(string) string { return "" })
+	settings, err := config.Load(func(string) string { return "" })
 	if err != nil {
 		return 0, err
 	}
 	s, err := server.New(server.Options{
-		Config:   config,
-		Contract: contract,
-		Logger:   server.NewLogger(config, io.Discard),
-		Stdout:   io.Discard,
-		Gateway:  qr.New(qr.Options{Timeouts: config.Timeouts()}),
+		Gateway:       qr.New(qr.Options{Timeouts: settings.Timeouts()}),
+		Contract:      contract,
+		MaxOperations: settings.MaxOperations,
 	})
 	if err != nil {
 		return 0, err

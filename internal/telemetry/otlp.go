@@ -34,9 +34,9 @@ const firstBackoff = time.Second
 func newOTLPClient(c Tracing) *otlpClient {
 	// http.DefaultTransport's proxy and dial settings, on connections of our own.
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = c.tls
+	transport.TLSClientConfig = c.TLS
 	return &otlpClient{
-		endpoint: c.endpoint, header: c.header, timeout: c.timeout, backoff: firstBackoff, gzip: c.gzip,
+		endpoint: c.Endpoint, header: c.Header, timeout: c.Timeout, backoff: firstBackoff, gzip: c.Gzip,
 		http: &http.Client{
 			Transport: transport,
 			// The header may hold secrets that are meant for one collector.

@@ -38,7 +38,7 @@ func New(o Options) (*Telemetry, error) {
 	if t.code == nil {
 		t.code = func(context.Context, error) string { return outcomeFailed }
 	}
-	if o.Tracing.on {
+	if o.Tracing.On {
 		var err error
 		if t.tracer, err = newTracer(o); err != nil {
 			return nil, err

@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -80,89 +79,28 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func environment(variables ...string) func(string) string {
-	values := map[string]string{}
-	for i := 0; i < len(variables); i += 2 {
-		values[variables[i]] = variables[i+1]
-	}
-	return func(name string) string { return values[name] }
+// exporting returns the Tracing that exports to the collector at url.
+func exporting(url string) Tracing {
+	return Tracing{On: true, Endpoint: url + "/v1/traces", Header: http.Header{}, Timeout: 10 * time.Second}
 }
 
-func read(t *testing.T, variables ...string) Tracing {
-	t.Helper()
-	return ReadTracing(environment(variables...), func(name, reason string) { t.Errorf("%s: %s", name, reason) })
-}
-
-func TestTracingIsOffUnlessVariablesSwitchItOn(t *testing.T) {
-	const endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT"
-	for name, test := range map[string]struct {
-		variables []string
-		on        bool
-		endpoint  string
-	}{
-		"nothing":             {nil, false, ""},
-		"endpoint":            {[]string{endpoint, "http://c:4318"}, true, "http://c:4318/v1/traces"},
-		"endpoint with path":  {[]string{endpoint, "https://c/otlp/"}, true, "https://c/otlp/v1/traces"},
-		"endpoint for traces": {[]string{endpoint, "http://a", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c/t"}, true, "http://c/t"},
-		"otlp":                {[]string{"OTEL_TRACES_EXPORTER", "otlp"}, true, "http://localhost:4318/v1/traces"},
-		"none":                {[]string{endpoint, "http://c", "OTEL_TRACES_EXPORTER", "none"}, false, ""},
-		"disabled":            {[]string{endpoint, "http://c", "OTEL_SDK_DISABLED", "TRUE"}, false, ""},
-		"protocol":            {[]string{endpoint, "http://c", "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"}, true, "http://c/v1/traces"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := read(t, test.variables...)
-			assert.Equal(t, test.on, c.On())
-			assert.Equal(t, test.endpoint, c.endpoint)
-		})
-	}
-}
-
-func TestSettingsOfTheExporter(t *testing.T) {
-	c := read(t, "OTEL_TRACES_EXPORTER", "otlp", "OTEL_EXPORTER_OTLP_HEADERS", "api-key=a%20b, x = y=z",
-		"OTEL_EXPORTER_OTLP_TIMEOUT", "1500", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip", "OTEL_EXPORTER_OTLP_COMPRESSION", "none")
-	assert.Equal(t, http.Header{"Api-Key": {"a b"}, "X": {"y=z"}}, c.header)
-	assert.Equal(t, 1500*time.Millisecond, c.timeout)
-	assert.True(t, c.gzip)
-	assert.Nil(t, c.tls)
-}
-
-func TestFaultySettingsAreNamedAndNotRepeated(t *testing.T) {
-	empty := filepath.Join(t.TempDir(), "empty")
-	require.NoError(t, os.WriteFile(empty, nil, 0o600))
-	for name, value := range map[string]string{
-		"OTEL_TRACES_EXPORTER": "zipkin-xyz", "OTEL_EXPORTER_OTLP_ENDPOINT": "xyz:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc-xyz",
-		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "ftp://xyz", "OTEL_EXPORTER_OTLP_HEADERS": "xyz", "OTEL_EXPORTER_OTLP_TIMEOUT": "-1xyz",
-		"OTEL_EXPORTER_OTLP_COMPRESSION": "xyz", "OTEL_EXPORTER_OTLP_CERTIFICATE": empty, "OTEL_EXPORTER_OTLP_CLIENT_KEY": empty,
-	} {
-		variables := []string{"OTEL_TRACES_EXPORTER", "otlp"}
-		faults := map[string]string{}
-		ReadTracing(environment(append(variables, name, value)...), func(name, reason string) { faults[name] = reason })
-		require.Len(t, faults, 1, name)
-		assert.NotEmpty(t, faults[name], name)
-		assert.NotContains(t, faults[name], "xyz")
-	}
-	var pair []string
-	ReadTracing(environment("OTEL_TRACES_EXPORTER", "otlp", "OTEL_EXPORTER_OTLP_CLIENT_KEY", empty,
-		"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", empty), func(name, _ string) { pair = append(pair, name) })
-	assert.Equal(t, []string{"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"}, pair)
-}
-
-func TestExportsAreRepeatedWhereThatMayHelp(t *testing.T) {
+func TestExportsAreRetriedIfThatMayHelp(t *testing.T) {
 	for name, test := range map[string]struct {
 		statuses []int
 		requests int
 		fault    string
 	}{
-		"success":               {nil, 1, ""},
-		"busy, then there":      {[]int{503, 429, 502, 504}, 5, ""},
-		"refused":               {[]int{400}, 1, "the collector answered 400"},
-		"never led elsewhere":   {[]int{307}, 1, "the collector answered 307"},
-		"a fault of the server": {[]int{500}, 1, "the collector answered 500"},
+		"success":       {nil, 1, ""},
+		"busy at first": {[]int{503, 429, 502, 504}, 5, ""},
+		"refused":       {[]int{400}, 1, "the collector answered 400"},
+		"redirect":      {[]int{307}, 1, "the collector answered 307"},
+		"server error":  {[]int{500}, 1, "the collector answered 500"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCollector(t, test.statuses...)
-			client := newOTLPClient(read(t, "OTEL_EXPORTER_OTLP_ENDPOINT", c.URL, "OTEL_EXPORTER_OTLP_HEADERS", "key=secret",
-				"OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"))
+			tracing := exporting(c.URL)
+			tracing.Header, tracing.Gzip = http.Header{"Key": {"secret"}}, true
+			client := newOTLPClient(tracing)
 			client.backoff = time.Microsecond
 			require.NoError(t, client.Start(t.Context()))
 			err := client.UploadTraces(t.Context(), []*tracepb.ResourceSpans{})
@@ -180,29 +118,33 @@ func TestExportsAreRepeatedWhereThatMayHelp(t *testing.T) {
 	}
 }
 
-func TestAnExportEndsWithItsTime(t *testing.T) {
+func TestExportTimesOut(t *testing.T) {
 	c := newCollector(t)
 	c.Close()
-	client := newOTLPClient(read(t, "OTEL_EXPORTER_OTLP_ENDPOINT", c.URL, "OTEL_EXPORTER_OTLP_TIMEOUT", "20"))
+	tracing := exporting(c.URL)
+	tracing.Timeout = 20 * time.Millisecond
+	client := newOTLPClient(tracing)
 	require.Error(t, client.UploadTraces(t.Context(), nil))
 }
 
-func TestTheCollectorsCertificateIsChecked(t *testing.T) {
+func TestCertificateOfTheCollectorIsVerified(t *testing.T) {
 	c := &collector{resource: map[string]string{}}
 	c.Server = httptest.NewTLSServer(c)
 	defer c.Close()
 	c.Config.ErrorLog = nil
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate().Raw}), 0o600))
-	trusting := newOTLPClient(read(t, "OTEL_EXPORTER_OTLP_ENDPOINT", c.URL, "OTEL_EXPORTER_OTLP_CERTIFICATE", ca))
+	pool := x509.NewCertPool()
+	pool.AddCert(c.Certificate())
+	tracing := exporting(c.URL)
+	tracing.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	trusting := newOTLPClient(tracing)
 	require.NoError(t, trusting.UploadTraces(t.Context(), nil))
 	require.NoError(t, trusting.Stop(t.Context()))
 }
 
 // traced runs one request with one step on a Telemetry and closes it.
-func traced(t *testing.T, log io.Writer, header http.Header, variables ...string) {
+func traced(t *testing.T, log io.Writer, header http.Header, tracing Tracing) {
 	t.Helper()
-	tel, err := New(Options{Version: "v1", Logger: zerolog.New(log), Tracing: read(t, variables...)})
+	tel, err := New(Options{Version: "v1", Logger: zerolog.New(log), Tracing: tracing})
 	require.NoError(t, err)
 	r := httptest.NewRequest(http.MethodPost, "/q", http.NoBody)
 	r.Header = header
@@ -217,7 +159,7 @@ func TestTheSDKReadsItsOwnVariables(t *testing.T) {
 	t.Setenv("OTEL_SERVICE_NAME", "radiology-gateway")
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment=test")
 	c := newCollector(t)
-	traced(t, io.Discard, http.Header{}, "OTEL_EXPORTER_OTLP_ENDPOINT", c.URL)
+	traced(t, io.Discard, http.Header{}, exporting(c.URL))
 	require.Len(t, c.spans, 2)
 	assert.Equal(t, "radiology-gateway", c.resource["service.name"])
 	assert.Equal(t, "test", c.resource["deployment.environment"])
@@ -225,21 +167,21 @@ func TestTheSDKReadsItsOwnVariables(t *testing.T) {
 
 	t.Setenv("OTEL_TRACES_SAMPLER", "always_off")
 	c = newCollector(t)
-	traced(t, io.Discard, http.Header{}, "OTEL_EXPORTER_OTLP_ENDPOINT", c.URL)
+	traced(t, io.Discard, http.Header{}, exporting(c.URL))
 	assert.Empty(t, c.spans)
 }
 
-func TestACallerThatDoesNotSampleIsNotTraced(t *testing.T) {
+func TestRequestIsNotTracedIfTheCallerDoesNotSample(t *testing.T) {
 	c := newCollector(t)
-	traced(t, io.Discard, http.Header{"Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"}}, "OTEL_EXPORTER_OTLP_ENDPOINT", c.URL)
+	traced(t, io.Discard, http.Header{"Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"}}, exporting(c.URL))
 	assert.Empty(t, c.spans)
 }
 
-func TestACollectorThatFailsIsLoggedOnceAndItsReturnToo(t *testing.T) {
+func TestFailingCollectorIsLoggedOnceAndOnceItRecovers(t *testing.T) {
 	c := newCollector(t, 400, 400)
 	var log bytes.Buffer
 	logger := zerolog.New(&log)
-	tr, err := newTracer(Options{Logger: logger, Tracing: read(t, "OTEL_EXPORTER_OTLP_ENDPOINT", c.URL)})
+	tr, err := newTracer(Options{Logger: logger, Tracing: exporting(c.URL)})
 	require.NoError(t, err)
 	for range 4 {
 		_, s := tr.step(t.Context(), qr.Step{Name: dicomnet.StepFind})
@@ -255,15 +197,15 @@ func TestACollectorThatFailsIsLoggedOnceAndItsReturnToo(t *testing.T) {
 	}
 }
 
-func TestWhatTheSDKCannotReadIsLogged(t *testing.T) {
+func TestFaultsThatTheSDKFindsAreLogged(t *testing.T) {
 	t.Setenv("OTEL_TRACES_SAMPLER", "sometimes")
 	c := newCollector(t)
 	var log bytes.Buffer
-	traced(t, &log, http.Header{}, "OTEL_EXPORTER_OTLP_ENDPOINT", c.URL)
+	traced(t, &log, http.Header{}, exporting(c.URL))
 	assert.Contains(t, log.String(), `"message":"tracing"`)
 }
 
-func TestWithoutTracingAndRequestsEverythingIsStillMeasured(t *testing.T) {
+func TestMetricsWithoutTracingAndWithoutRequests(t *testing.T) {
 	tel, err := New(Options{})
 	require.NoError(t, err)
 	_, end := tel.Step(t.Context(), qr.Step{Name: qr.StepQueue})

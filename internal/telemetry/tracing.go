@@ -2,9 +2,11 @@ package telemetry
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel"
@@ -18,6 +20,16 @@ import (
 
 	"dicom-qr-gateway/qr"
 )
+
+// Tracing says where spans are exported. The zero value is off.
+type Tracing struct {
+	On       bool
+	Endpoint string        // URL of the collector, with the path of traces
+	Header   http.Header   // of each export; may hold secrets
+	Timeout  time.Duration // of an export, including its retries
+	Gzip     bool
+	TLS      *tls.Config // nil: the system's authorities are trusted
+}
 
 const serviceName = "dicom-qr-gateway"
 

@@ -1,0 +1,94 @@
+package config
+
+import (
+	"crypto/x509"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"dicom-qr-gateway/internal/audit"
+	"dicom-qr-gateway/server/access"
+)
+
+// AuditToStdout is the value of AUDIT_LOG that is not a file.
+const AuditToStdout = "stdout"
+
+var fieldName = regexp.MustCompile("^[A-Za-z0-9-]+$")
+
+// loadAccess reads the settings about callers, trusted proxies and the audit log.
+func (c *Config) loadAccess(faults *faultyVariables) {
+	if c.APIKeysFile != "" {
+		var fault *fileError
+		if c.keys, fault = newReloaded(newKeys, namedFile{"API_KEYS_FILE", c.APIKeysFile}); fault != nil {
+			faults.add(fault.setting, fault.reason)
+		}
+	}
+	var err error
+	if c.origins, err = access.ParseOrigins(c.CORSAllowedOrigins); err != nil {
+		faults.add("CORS_ALLOWED_ORIGINS", err.Error())
+	}
+	if c.proxies.Trusted, err = access.ParseProxies(c.TrustedProxies); err != nil {
+		faults.add("TRUSTED_PROXIES", err.Error())
+	}
+	c.proxies.UserHeader = c.ForwardedUserHeader
+	switch {
+	case c.ForwardedUserHeader == "":
+	case !fieldName.MatchString(c.ForwardedUserHeader):
+		faults.add("FORWARDED_USER_HEADER", "want the name of a header field")
+	case c.TrustedProxies == "":
+		faults.add("FORWARDED_USER_HEADER", "needs TRUSTED_PROXIES")
+	}
+	if c.AuditLog != "" && c.AuditLog != AuditToStdout && !inDirectory(c.AuditLog) {
+		faults.add("AUDIT_LOG", "want stdout, or a file in an existing directory")
+	}
+}
+
+// RequiresCredentials reports whether callers need a key or a certificate.
+func (c *Config) RequiresCredentials() bool { return c.APIKeysFile != "" || c.TLSClientCAFile != "" }
+
+// Access returns the rules of access. The functions in it read their files again as they change.
+func (c *Config) Access() access.Options {
+	o := access.Options{Proxies: c.proxies, Origins: c.origins}
+	if c.keys != nil {
+		o.Keys = c.keys.get
+	}
+	if c.tlsFiles != nil && c.TLSClientCAFile != "" {
+		o.ClientCAs = func() *x509.CertPool { return c.tlsFiles.get().clients }
+	}
+	return o
+}
+
+func newKeys(contents [][]byte) (*access.Keys, *fileError) {
+	keys, err := access.ParseKeys(string(contents[0]))
+	if err != nil {
+		return nil, &fileError{"API_KEYS_FILE", err.Error()}
+	}
+	return keys, nil
+}
+
+// OpenAuditLog opens the log that AUDIT_LOG names; nil: audit is off. stdout is where records go if AUDIT_LOG is stdout.
+func (c *Config) OpenAuditLog(stdout io.Writer) (*audit.Log, error) {
+	switch c.AuditLog {
+	case "":
+		return nil, nil //nolint:nilnil // Off is a valid setting.
+	case AuditToStdout:
+		return audit.To(stdout), nil
+	}
+	log, err := audit.Open(c.AuditLog)
+	if err != nil {
+		return nil, errors.New("AUDIT_LOG: the file cannot be written")
+	}
+	return log, nil
+}
+
+// inDirectory reports whether path can name a file, as far as that is known without creating it: the process that reads the
+// settings may not be the one that serves.
+func inDirectory(path string) bool {
+	if itself, err := os.Stat(path); err == nil && itself.IsDir() {
+		return false
+	}
+	directory, err := os.Stat(filepath.Dir(path))
+	return err == nil && directory.IsDir()
+}

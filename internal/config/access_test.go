@@ -1,0 +1,76 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	worklistKey = "SECRET-KEY-worklist"
+	viewerKey   = "SECRET-KEY-viewer"
+)
+
+func keyLine(name, key string) string {
+	digest := sha256.Sum256([]byte(key))
+	return name + ":" + hex.EncodeToString(digest[:]) + "\n"
+}
+
+func TestFilesAreReadAgainOnceAnInterval(t *testing.T) {
+	file := writeFile(t, filepath.Join(t.TempDir(), "keys"), keyLine("worklist", worklistKey))
+	keys, fault := newReloaded(newKeys, namedFile{"API_KEYS_FILE", file})
+	require.Nil(t, fault)
+	writeFile(t, file, keyLine("viewer", viewerKey))
+	_, ok := keys.get().Find(worklistKey)
+	assert.True(t, ok, "within the interval")
+	keys.checked.Add(-int64(rereadInterval))
+	_, ok = keys.get().Find(worklistKey)
+	assert.False(t, ok, "after the interval")
+}
+
+func TestFaultyKeyFiles(t *testing.T) {
+	digest := strings.TrimPrefix(keyLine("", worklistKey), ":")
+	for content, reason := range map[string]string{
+		"":                            "the file holds no key",
+		"worklist:" + worklistKey:     "line 1: want name:digest",
+		"a:" + digest + "b:" + digest: "line 2: duplicate digest",
+	} {
+		_, err := Load(environment("API_KEYS_FILE", writeFile(t, filepath.Join(t.TempDir(), "keys"), content)))
+		require.ErrorContains(t, err, "API_KEYS_FILE: "+reason)
+		assert.NotContains(t, err.Error(), worklistKey)
+	}
+}
+
+func TestFaultyProxySettings(t *testing.T) {
+	_, err := Load(environment("TRUSTED_PROXIES", "proxy.example"))
+	require.ErrorContains(t, err, "TRUSTED_PROXIES: want addresses or CIDR blocks")
+	_, err = Load(environment("FORWARDED_USER_HEADER", "X-User"))
+	require.ErrorContains(t, err, "FORWARDED_USER_HEADER: needs TRUSTED_PROXIES")
+	_, err = Load(environment("FORWARDED_USER_HEADER", "X User", "TRUSTED_PROXIES", "10.0.0.1"))
+	require.ErrorContains(t, err, "FORWARDED_USER_HEADER: want the name of a header field")
+}
+
+func TestFaultyOrigins(t *testing.T) {
+	_, err := Load(environment("CORS_ALLOWED_ORIGINS", "viewer.example"))
+	require.ErrorContains(t, err, "CORS_ALLOWED_ORIGINS: want origins")
+}
+
+func TestAuditLogsThatCannotBeOpened(t *testing.T) {
+	for _, path := range []string{t.TempDir(), filepath.Join(t.TempDir(), "none", "audit.log")} {
+		_, err := Load(environment("AUDIT_LOG", path))
+		require.ErrorContains(t, err, "AUDIT_LOG: want stdout, or a file in an existing directory")
+	}
+	gone := filepath.Join(t.TempDir(), "gone")
+	require.NoError(t, os.Mkdir(gone, 0o700))
+	c := load(t, "AUDIT_LOG", filepath.Join(gone, "audit.log"))
+	require.NoError(t, os.Remove(gone))
+	_, err := c.OpenAuditLog(io.Discard)
+	require.ErrorContains(t, err, "AUDIT_LOG: the file cannot be written")
+}

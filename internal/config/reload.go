@@ -1,0 +1,104 @@
+package config
+
+import (
+	"bytes"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// rereadInterval is the age at which the contents of files are read again, when their value is next needed.
+const rereadInterval = time.Second
+
+// namedFile is a file and the setting that names it.
+type namedFile struct{ setting, path string }
+
+// fileError says what is wrong with the file of a setting. It holds nothing of the file's contents.
+type fileError struct{ setting, reason string }
+
+func (f *fileError) Error() string { return f.setting + ": " + f.reason }
+
+// reloaded is a value made of files. The files are read again when the value is needed and rereadInterval has passed. It
+// compares contents, not times: two versions of a file that is replaced quickly, or through a link, can have the same time.
+// A version that is not usable is ignored. It is safe for concurrent use.
+type reloaded[T any] struct {
+	files []namedFile
+	parse func(contents [][]byte) (*T, *fileError)
+	// changed is called for each new version, with nil or the reason why it is ignored. It is set before the first get.
+	changed func(*fileError)
+
+	interval time.Duration
+	current  atomic.Pointer[T]
+	mu       sync.Mutex // held while the files are read again
+	checked  atomic.Int64
+	contents [][]byte
+	fault    fileError
+}
+
+func newReloaded[T any](parse func([][]byte) (*T, *fileError), files ...namedFile) (*reloaded[T], *fileError) {
+	r := &reloaded[T]{files: files, parse: parse, interval: rereadInterval, changed: func(*fileError) {}}
+	contents, fault := r.read()
+	if fault != nil {
+		return nil, fault
+	}
+	value, fault := parse(contents)
+	if fault != nil {
+		return nil, fault
+	}
+	r.contents = contents
+	r.current.Store(value)
+	r.checked.Store(time.Now().UnixNano())
+	return r, nil
+}
+
+// get returns the value of the last usable version.
+func (r *reloaded[T]) get() *T {
+	if time.Now().UnixNano()-r.checked.Load() >= int64(r.interval) && r.mu.TryLock() {
+		r.reread()
+		r.checked.Store(time.Now().UnixNano())
+		r.mu.Unlock()
+	}
+	return r.current.Load()
+}
+
+func (r *reloaded[T]) reread() {
+	contents, fault := r.read()
+	if fault == nil {
+		if same(contents, r.contents) {
+			r.fault = fileError{}
+			return
+		}
+		var value *T
+		if value, fault = r.parse(contents); fault == nil {
+			r.contents, r.fault = contents, fileError{}
+			r.current.Store(value)
+			r.changed(nil)
+			return
+		}
+	}
+	if *fault != r.fault { // report each fault once
+		r.fault = *fault
+		r.changed(fault)
+	}
+}
+
+func (r *reloaded[T]) read() ([][]byte, *fileError) {
+	contents := make([][]byte, len(r.files))
+	for i, file := range r.files {
+		var err error
+		if contents[i], err = os.ReadFile(file.path); err != nil {
+			return nil, &fileError{file.setting, "the file cannot be read"}
+		}
+	}
+	return contents, nil
+}
+
+func same(a, b [][]byte) bool {
+	for i := range a {
+		if !bytes.Equal(a[i], b[i]) {
+			return false
+		}
+	}
+	return true
+}

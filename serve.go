@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"dicom-qr-gateway/internal/config"
+	"dicom-qr-gateway/internal/telemetry"
+	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server"
+)
+
+// companion starts something that runs beside the gateway at baseURL, until stop is called.
+type companion func(stdout io.Writer, baseURL string) (stop func() error, err error)
+
+// serve runs the gateway with the settings of getenv until ctx is done.
+func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, beside companion) (err error) {
+	settings, err := config.Load(getenv)
+	if err != nil {
+		return err
+	}
+	stdout = &lockedWriter{w: stdout}
+	logger := telemetry.NewLogger(settings.Log(), stdout)
+	build := buildInfo()
+	logger.Info().Stringer("build", build).Object("settings", settings).Msg("starting")
+	warn(&settings, logger)
+	settings.LogReloads(logger)
+	watch, err := server.NewTelemetry(settings.Tracing, build, logger)
+	if err != nil {
+		return err
+	}
+	defer flush(ctx, watch, logger)
+	records, err := settings.OpenAuditLog(stdout)
+	if err != nil {
+		return err
+	}
+	gateway := qr.New(qr.Options{
+		Timeouts:               settings.Timeouts(),
+		OperationTimeout:       settings.OperationTimeout.Duration(),
+		MaxMatches:             settings.MaxMatches,
+		Allow:                  settings.AllowedPACS(),
+		MaxAssociationsPerPeer: settings.MaxAssociationsPerPACS,
+		QueueTimeout:           settings.QueueLimit(),
+		AssociationIdle:        settings.AssociationIdle.Duration(),
+		Background:             logger.WithContext(context.Background()),
+		TLS:                    settings.DICOMTLS(),
+		Trace:                  watch.Trace(telemetry.NewLogTrace(settings.DICOMDebug)),
+		Observe:                watch.Step,
+	})
+	watch.CountIdle(gateway.Idle)
+	s, err := server.New(server.Options{
+		Gateway:       gateway,
+		Contract:      contract,
+		Logger:        logger,
+		Build:         build,
+		Access:        settings.Access(),
+		TLS:           settings.ServerTLS(),
+		MaxOperations: settings.MaxOperations,
+		DrainTimeout:  settings.DrainTimeout.Duration(),
+		Audit:         records,
+		Telemetry:     watch,
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", settings.ListenAddr)
+	if err != nil {
+		return err
+	}
+	if beside != nil {
+		stop, err := beside(stdout, baseURL(listener.Addr().String(), settings.ServerTLS() != nil))
+		if err != nil {
+			_ = listener.Close()
+			return err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+	}
+	defer onHangup(s.Reopen)()
+	releaseMemory(getenv)
+	return s.Serve(ctx, listener)
+}
+
+// warn logs the settings that leave the gateway open.
+func warn(settings *config.Config, logger zerolog.Logger) {
+	if settings.AllowedPACS() == nil {
+		logger.Warn().Msg("PACS_ALLOWLIST is empty: callers can make the gateway connect to any address that it can reach")
+	}
+	if !settings.RequiresCredentials() {
+		logger.Warn().Msg("API_KEYS_FILE and TLS_CLIENT_CA_FILE are empty: the gateway accepts requests without credentials")
+	}
+	if settings.DICOMDebug {
+		logger.Warn().Msg("DICOM_DEBUG is on: the log holds patient data")
+	}
+}
+
+// flushTimeout is short: together with the time for running operations it stays within the ten seconds that container runtimes
+// commonly grant.
+const flushTimeout = time.Second
+
+// flush exports the last spans. If they are lost, it logs a warning: the service itself has ended without an error.
+func flush(ctx context.Context, watch *telemetry.Telemetry, logger zerolog.Logger) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
+	if err := watch.Close(ctx); err != nil {
+		logger.Warn().Str("reason", err.Error()).Msg("the last traces are lost")
+	}
+}

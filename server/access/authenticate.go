@@ -1,0 +1,95 @@
+package access
+
+import (
+	"crypto/x509"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/server/problem"
+)
+
+// openRoutes are the routes that require no credentials: probes and public documents. Every other route is protected,
+// including routes that are added later.
+var openRoutes = map[string]bool{
+	"/": true, "/health": true, "/ready": true,
+	"/docs": true, "/redoc": true, "/openapi.yaml": true, "/openapi.json": true,
+}
+
+func isOpen(route string) bool {
+	return route == "" || openRoutes[route] || strings.HasPrefix(route, "/docs/") || strings.HasPrefix(route, "/redoc/")
+}
+
+// Authenticate returns middleware that admits a request if it has the credentials that the options require: a key, a client
+// certificate, or both. It puts what it found out about the caller into the request's Principal, and calls refused with the
+// reason before it refuses a request. It does not read the body.
+func (o *Options) Authenticate(refused func(c echo.Context, reason string)) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			r := c.Request()
+			caller := From(r.Context())
+			caller.Address = c.RealIP()
+			caller.User = o.Proxies.user(r)
+			var scheme, reason string
+			if !isOpen(c.Path()) {
+				var credentials presented
+				credentials, scheme, reason = o.check(r)
+				caller.Key, caller.Certificate = credentials.key, credentials.certificate
+			}
+			c.SetRequest(r.WithContext(With(r.Context(), caller)))
+			if reason != "" {
+				refused(c, reason)
+				return &problem.Problem{Code: api.ProblemCodeUnauthorized, Authenticate: scheme}
+			}
+			return next(c)
+		}
+	}
+}
+
+// presented are the valid credentials of a request.
+type presented struct{ key, certificate string }
+
+// check returns the credentials of the request. If something required is missing, reason says what, and scheme is the
+// authentication scheme to use.
+func (o *Options) check(r *http.Request) (found presented, scheme, reason string) {
+	if o.ClientCAs != nil {
+		if found.certificate, reason = verifiedSubject(r, o.ClientCAs()); reason != "" {
+			return found, "ClientCertificate", reason
+		}
+	}
+	if o.Keys == nil {
+		return found, "", ""
+	}
+	token, ok := bearerToken(r.Header)
+	if !ok {
+		return found, "Bearer", "no API key"
+	}
+	if found.key, ok = o.Keys().Find(token); !ok {
+		return found, "Bearer", "unknown API key"
+	}
+	return found, "", ""
+}
+
+// verifiedSubject verifies the client certificate at each request: on a long connection the certificate may have expired,
+// and its authority may no longer be trusted. The TLS handshake has proved that the caller holds the private key.
+func verifiedSubject(r *http.Request, trusted *x509.CertPool) (subject, reason string) {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return "", "no client certificate"
+	}
+	intermediates := x509.NewCertPool()
+	for _, certificate := range r.TLS.PeerCertificates[1:] {
+		intermediates.AddCert(certificate)
+	}
+	leaf := r.TLS.PeerCertificates[0]
+	_, err := leaf.Verify(x509.VerifyOptions{
+		Roots: trusted, Intermediates: intermediates, CurrentTime: time.Now(),
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	if err != nil {
+		return "", "client certificate not accepted"
+	}
+	return leaf.Subject.String(), ""
+}

@@ -1,0 +1,99 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+	"github.com/rs/zerolog"
+
+	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/internal/telemetry"
+	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/access"
+	"dicom-qr-gateway/server/problem"
+)
+
+// NewTelemetry returns the Telemetry for Options, and for the gateway that they name. The caller closes it after Serve has
+// returned.
+func NewTelemetry(tracing telemetry.Tracing, build BuildInfo, logger zerolog.Logger) (*telemetry.Telemetry, error) {
+	return telemetry.New(telemetry.Options{
+		Version: build.Version, Commit: build.Commit, GoVersion: build.GoVersion,
+		Logger:  logger,
+		Tracing: tracing,
+		Code:    func(ctx context.Context, err error) string { return string(problem.Of(ctx, err).Code) },
+	})
+}
+
+// counted is a gateway whose retrieves are counted.
+type counted struct {
+	Gateway
+	telemetry *telemetry.Telemetry
+}
+
+// Retrieve counts what was moved, whatever the operation came to.
+func (g counted) Retrieve(
+	ctx context.Context, p qr.Peer, f qr.Filter, destination string, progress qr.Progress,
+) (*qr.RetrieveResult, error) {
+	result, err := g.Gateway.Retrieve(ctx, p, f, destination, progress)
+	if result != nil {
+		g.telemetry.Retrieved(p, result)
+	}
+	return result, err
+}
+
+var operationLabels = map[string]string{"C-FIND": "find", "C-MOVE": "move", "C-ECHO": "echo"}
+
+// answerOf returns how the request ended. A stream begins with status 200, so its outcome counts instead.
+func (s *Server) answerOf(c echo.Context, cut bool) telemetry.Answer {
+	f := factsOf(c)
+	status := c.Response().Status
+	if cut {
+		status = 0
+	}
+	answer := telemetry.Answer{
+		Status: status, Operation: operationLabels[f.operation.name], Outcome: string(f.code), Peer: f.operation.peer,
+	}
+	if _, registered := s.allow[c.Path()]; registered {
+		answer.Route = c.Path()
+	}
+	if f.outcome != 0 {
+		status = f.outcome
+	}
+	answer.Failed = status >= http.StatusInternalServerError
+	switch {
+	case answer.Outcome != "":
+	case status == http.StatusMultiStatus:
+		answer.Outcome = "partial"
+	default:
+		answer.Outcome = "ok"
+	}
+	return answer
+}
+
+// metricsAnswer has a media type with the version of the format, which the generated answer does not have.
+type metricsAnswer struct {
+	body          []byte
+	correlationID string
+}
+
+func (a metricsAnswer) VisitGetMetricsResponse(w http.ResponseWriter) error {
+	h := w.Header()
+	h.Set("Content-Type", telemetry.MetricsType)
+	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	h.Set(access.CorrelationHeader, a.correlationID)
+	w.WriteHeader(http.StatusOK)
+	_, err := w.Write(a.body)
+	return err
+}
+
+// GetMetrics answers with the metrics for Prometheus.
+func (h *handlers) GetMetrics(ctx context.Context, _ api.GetMetricsRequestObject) (api.GetMetricsResponseObject, error) {
+	var body bytes.Buffer
+	if err := h.telemetry.WriteMetrics(&body); err != nil {
+		return nil, err
+	}
+	return metricsAnswer{body.Bytes(), access.From(ctx).CorrelationID}, nil
+}

@@ -1,0 +1,127 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+	"github.com/rs/zerolog"
+
+	"dicom-qr-gateway/gen/api"
+)
+
+// All middleware, in the order in which a request passes it. The layers of a list are ordered outermost first.
+//
+//  1. routed: every request, before its route is looked up in the contract
+//  2. checks: POST /q, /qr and /echo, before the body is bound
+//  3. strict: every operation of the contract, around its handler
+
+func (s *Server) routed() []echo.MiddlewareFunc {
+	return []echo.MiddlewareFunc{
+		s.observe,                        // correlation ID, logger, metrics, deadlines, problem documents, panics, log line
+		s.access.CORS(s.methodsOf),       // preflight requests and the headers of CORS
+		s.gate,                           // 405 and 404 for methods that the contract does not have
+		s.access.Authenticate(s.refused), // 401, before the body is read
+	}
+}
+
+func (s *Server) checks(v *validator) []echo.MiddlewareFunc {
+	return []echo.MiddlewareFunc{
+		s.workload.admit, // 503 while draining
+		v.check,          // 413, 415 and 400: reads and validates the body
+		s.workload.limit, // 503 beyond MAX_OPERATIONS, once a request has arrived and is valid
+		s.requireAudit,   // 503 if no audit record can be written
+	}
+}
+
+func (s *Server) strict() []api.StrictMiddlewareFunc {
+	layers := []api.StrictMiddlewareFunc{
+		note,         // the operation and the stream, for the log line and the metrics
+		answered,     // 500 for a handler that returns nothing
+		s.negotiate,  // POST /qr with Accept: text/event-stream goes to the handler that streams
+		onConnection, // the caller's connection, for answers that are written in one part
+	}
+	slices.Reverse(layers) // the generated server takes the innermost first
+	return layers
+}
+
+// methodsOf returns the value of Allow for a path that has a route.
+func (s *Server) methodsOf(path string) (allow string, ok bool) {
+	allow, ok = s.allow[path]
+	return allow, ok
+}
+
+// gate refuses methods that a route does not have. Echo itself would answer OPTIONS, which the contract does not have.
+func (s *Server) gate(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		if allow, ok := s.allow[r.URL.Path]; ok && !slices.Contains(strings.Split(allow, ", "), r.Method) {
+			return echo.ErrMethodNotAllowed
+		}
+		if r.Method == http.MethodOptions {
+			return echo.ErrNotFound
+		}
+		return next(c)
+	}
+}
+
+// refused logs and records a request without the required credentials.
+func (s *Server) refused(c echo.Context, reason string) {
+	ctx := c.Request().Context()
+	zerolog.Ctx(ctx).Info().Str("reason", reason).Msg("refused")
+	s.auditor.refused(ctx, c.Path(), reason)
+}
+
+// answered makes an error of a handler that returns neither a response nor an error, which would otherwise be answered with an
+// empty 200.
+func answered(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
+	return func(c echo.Context, request any) (any, error) {
+		response, err := next(c, request)
+		if err == nil && response == nil {
+			return nil, errNoResponse
+		}
+		return response, err
+	}
+}
+
+// negotiate passes a retrieve to the handler that streams if the caller prefers events.
+func (s *Server) negotiate(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
+	return func(c echo.Context, request any) (any, error) {
+		retrieve, ok := request.(api.RetrieveRequestObject)
+		if !ok || !prefersEvents(c.Request().Header.Values("Accept")) {
+			return next(c, request)
+		}
+		return s.handlers.RetrieveEvents(c.Request().Context(), retrieve)
+	}
+}
+
+// onConnection gives the answer of a query the connection on which it is sent.
+func onConnection(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
+	return func(c echo.Context, request any) (any, error) {
+		response, err := next(c, request)
+		if answer, ok := response.(queryAnswer); ok {
+			answer.connection = connectionOf(c.Request().Context())
+			return answer, err
+		}
+		return response, err
+	}
+}
+
+// operationChecks returns the middleware of the operations that reach out to a PACS.
+func (s *Server) operationChecks() (map[string][]echo.MiddlewareFunc, error) {
+	contract, err := api.GetSpec()
+	if err != nil {
+		return nil, fmt.Errorf("embedded contract: %w", err)
+	}
+	checks := map[string][]echo.MiddlewareFunc{}
+	for operation, path := range map[string]string{"query": "/q", "retrieve": "/qr", "echo": "/echo"} {
+		v, err := newValidator(contract, path)
+		if err != nil {
+			return nil, err
+		}
+		checks[operation] = s.checks(v)
+	}
+	return checks, nil
+}

@@ -1,0 +1,57 @@
+package problem
+
+import (
+	"net/http"
+
+	"dicom-qr-gateway/gen/api"
+)
+
+// kind holds what all problems of one code have in common.
+type kind struct {
+	status        int
+	title, detail string
+}
+
+var kinds = map[api.ProblemCode]kind{
+	api.ProblemCodeInvalidRequest:       {400, "Invalid request", "The request is not what the contract says."},
+	api.ProblemCodePACSNotAllowed:       {403, "PACS not allowed", "The gateway is not allowed to connect to this PACS."},
+	api.ProblemCodeNoStudyMatched:       {404, "No study matched", "The PACS has no study of this patient that matches all filters."},
+	api.ProblemCodeRouteNotFound:        {404, "Route not found", "There is no such route."},
+	api.ProblemCodeMethodNotAllowed:     {405, "Method not allowed", "This route has other methods; the header Allow names them."},
+	api.ProblemCodePayloadTooLarge:      {413, "Payload too large", "The body is over 64 KiB."},
+	api.ProblemCodeUnsupportedMediaType: {415, "Unsupported media type", "The body must be application/json in UTF-8, without a content encoding."},
+	api.ProblemCodeInternalError:        {500, "Internal error", "The gateway had an unexpected fault."},
+
+	api.ProblemCodeNameResolutionFailed:   {502, "Name resolution failed", "The host name of the PACS has no address."},
+	api.ProblemCodePACSUnreachable:        {502, "PACS unreachable", "No connection to the PACS came about."},
+	api.ProblemCodeConnectionTimeout:      {502, "Connection timeout", "No connection to the PACS came about in time."},
+	api.ProblemCodeConnectionLost:         {502, "Connection lost", "The PACS closed the connection without a word."},
+	api.ProblemCodeTLSFailed:              {502, "TLS failed", "The TLS handshake with the PACS failed."},
+	api.ProblemCodeTLSExpected:            {502, "TLS expected", "The PACS expects TLS; set pacs_tls."},
+	api.ProblemCodeNotADicomPeer:          {502, "Not a DICOM peer", "What answers at this host and port does not speak DICOM."},
+	api.ProblemCodeAssociationRejected:    {502, "Association rejected", "The PACS rejected the association."},
+	api.ProblemCodeAssociationAborted:     {502, "Association aborted", "The association was aborted."},
+	api.ProblemCodeAssociationReleased:    {502, "Association released", "The PACS released the association in mid-operation."},
+	api.ProblemCodeAssociationTimeout:     {502, "Association timeout", "The PACS did not answer the association request in time."},
+	api.ProblemCodeNoPresentationContext:  {502, "No presentation context", "The PACS does not offer this service to this calling AE title."},
+	api.ProblemCodeEchoFailed:             {502, "C-ECHO failed", "The PACS ended C-ECHO with a failure."},
+	api.ProblemCodeFindFailed:             {502, "C-FIND failed", "The PACS ended C-FIND with a failure."},
+	api.ProblemCodeDIMSETimeout:           {502, "DIMSE timeout", "The PACS did not respond in time."},
+	api.ProblemCodeMoveFailed:             {502, "C-MOVE failed", "Nothing was moved."},
+	api.ProblemCodeMoveDestinationUnknown: {502, "Move destination unknown", "The PACS does not know the move destination."},
+	api.ProblemCodeMoveTimeout:            {502, "C-MOVE timeout", "The PACS did not respond to C-MOVE in time."},
+	api.ProblemCodeNetworkTimeout:         {502, "Network timeout", "The PACS went silent in the middle of a message."},
+	api.ProblemCodeTooManyMatches:         {502, "Too many matches", "The PACS sent more matches than the gateway reads; ask for less."},
+	api.ProblemCodeLimitExceeded:          {502, "Limit exceeded", "The PACS sent more than the gateway takes."},
+	api.ProblemCodeProtocolError:          {502, "Protocol error", "The PACS broke the DICOM protocol."},
+	api.ProblemCodeCancelled:              {502, "Cancelled", "The operation was cancelled before anything was moved."},
+	api.ProblemCodeOperationTimeout:       {502, "Operation timeout", "The operation took longer than the gateway allows."},
+
+	api.ProblemCodeUnauthorized:     {401, http.StatusText(http.StatusUnauthorized), "Valid credentials are needed: an API key, a client certificate, or both."},
+	api.ProblemCodeAuditFailed:      {500, "Audit failed", "The operation ran, but it could not be recorded, so its result is withheld."},
+	api.ProblemCodeAuditUnavailable: {503, "Audit unavailable", "The audit trail cannot be written, and without it the gateway does no work."},
+
+	api.ProblemCodeDraining:          {503, "Shutting down", "The gateway is shutting down and takes no new work."},
+	api.ProblemCodePACSBusy:          {503, "PACS busy", "No association with this PACS became free in time; try again later."},
+	api.ProblemCodeTooManyOperations: {503, "Too many operations", "The gateway has as many operations at hand as it takes; try again later."},
+}

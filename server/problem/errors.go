@@ -1,0 +1,122 @@
+package problem
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/qr"
+)
+
+// ErrDraining refuses new operations while the gateway shuts down, and is the cause with which operations are cancelled that
+// run longer than DRAIN_TIMEOUT.
+var ErrDraining = errors.New("shutting down")
+
+// ErrTooManyOperations refuses operations beyond MAX_OPERATIONS.
+var ErrTooManyOperations = errors.New("too many operations")
+
+// causes maps errors to codes. The first match wins, so a more specific reason comes before the error that wraps it.
+var causes = []struct {
+	matches func(error) bool
+	code    api.ProblemCode
+}{
+	{is(echo.ErrNotFound), api.ProblemCodeRouteNotFound},
+	{is(ErrDraining), api.ProblemCodeDraining},
+	{is(ErrTooManyOperations), api.ProblemCodeTooManyOperations},
+	{as[*qr.OperationTimeoutError], api.ProblemCodeOperationTimeout},
+	{as[*qr.FilterError], api.ProblemCodeInvalidRequest},
+	{as[*qr.NotAllowedError], api.ProblemCodePACSNotAllowed},
+	{as[*qr.BusyError], api.ProblemCodePACSBusy},
+	{as[*qr.TooManyMatchesError], api.ProblemCodeTooManyMatches},
+	{is(context.Canceled), api.ProblemCodeCancelled},
+	{is(context.DeadlineExceeded), api.ProblemCodeOperationTimeout},
+	{timer(dicomnet.TimerConnection), api.ProblemCodeConnectionTimeout},
+	{timer(dicomnet.TimerACSE), api.ProblemCodeAssociationTimeout},
+	{timer(dicomnet.TimerDIMSE), api.ProblemCodeDIMSETimeout},
+	{timer(dicomnet.TimerMove), api.ProblemCodeMoveTimeout},
+	{timer(dicomnet.TimerNetwork), api.ProblemCodeNetworkTimeout},
+	{as[*net.DNSError], api.ProblemCodeNameResolutionFailed},
+	{as[*dicomnet.ConnectError], api.ProblemCodePACSUnreachable},
+	{as[*dicomnet.TLSError], api.ProblemCodeTLSFailed},
+	{is(dicomnet.ErrTLSExpected), api.ProblemCodeTLSExpected},
+	{is(dicomnet.ErrNotDICOM), api.ProblemCodeNotADicomPeer},
+	{as[*dicomnet.RejectError], api.ProblemCodeAssociationRejected},
+	{as[*dicomnet.NoContextError], api.ProblemCodeNoPresentationContext},
+	{status(dicomnet.StepMove, dicomnet.StatusMoveDestination), api.ProblemCodeMoveDestinationUnknown},
+	{operation(dicomnet.StepMove), api.ProblemCodeMoveFailed},
+	{operation(dicomnet.StepFind), api.ProblemCodeFindFailed},
+	{operation(dicomnet.StepEcho), api.ProblemCodeEchoFailed},
+	{as[*dicomnet.LimitError], api.ProblemCodeLimitExceeded},
+	{as[*dicomnet.ProtocolError], api.ProblemCodeProtocolError},
+	{as[*dicomnet.DataSetError], api.ProblemCodeProtocolError},
+	{as[*dicomnet.AbortError], api.ProblemCodeAssociationAborted},
+	{is(dicomnet.ErrReleased), api.ProblemCodeAssociationReleased},
+	{is(dicomnet.ErrConnectionLost), api.ProblemCodeConnectionLost},
+	{is(dicomnet.ErrClosed), api.ProblemCodeConnectionLost},
+}
+
+func is(target error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) }
+}
+
+func as[T error](err error) bool {
+	_, ok := errors.AsType[T](err)
+	return ok
+}
+
+func timer(t dicomnet.Timer) func(error) bool {
+	return func(err error) bool {
+		timeout, ok := errors.AsType[*dicomnet.TimeoutError](err)
+		return ok && timeout.Timer == t
+	}
+}
+
+func status(op dicomnet.Step, s dicomnet.Status) func(error) bool {
+	return func(err error) bool {
+		final, ok := errors.AsType[*dicomnet.StatusError](err)
+		return ok && final.Op == op && final.Status == s
+	}
+}
+
+func operation(op dicomnet.Step) func(error) bool {
+	return func(err error) bool {
+		final, ok := errors.AsType[*dicomnet.StatusError](err)
+		return ok && final.Op == op
+	}
+}
+
+// Of returns the problem for err: err itself if it is a *Problem, or else the one that the table of errors gives it. An error
+// that is not in the table is an internal error of the gateway.
+func Of(ctx context.Context, err error) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	p := &Problem{Code: api.ProblemCodeInternalError, Cause: err}
+	for _, cause := range causes {
+		if cause.matches(err) {
+			p.Code = cause.code
+			break
+		}
+	}
+	if p.Code == api.ProblemCodeCancelled && errors.Is(context.Cause(ctx), ErrDraining) {
+		p.Code = api.ProblemCodeDraining
+	}
+	switch p.Status() {
+	case http.StatusBadGateway:
+		p.DICOM = dicomFault(err)
+	case http.StatusServiceUnavailable:
+		p.RetryAfter = retryAfter
+	case http.StatusBadRequest:
+		p.Faults = []api.Fault{{Detail: "holds a filter that cannot be asked for"}}
+	}
+	return p
+}
+
+// retryAfter is the same for all refusals, in seconds: another instance behind the same proxy takes over at once, a restart
+// takes about that long, and by then a queue that was longer than QUEUE_TIMEOUT has moved on.
+const retryAfter = 5

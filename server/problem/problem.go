@@ -1,0 +1,78 @@
+// Package problem makes the answers that are not a success: problem documents (RFC 9457). One table gives each code its
+// status, title and detail, one table gives each error its code, and one table gives each failed step of /echo its hint.
+package problem
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+
+	"dicom-qr-gateway/gen/api"
+)
+
+// Problem is an answer that is not a success. As an error it carries the cause, which only the log shows.
+type Problem struct {
+	Code         api.ProblemCode
+	Detail       string // replaces the detail of the code; "": that of the code
+	Faults       []api.Fault
+	DICOM        *api.DICOMFault
+	Warnings     []api.Warning
+	Steps        []api.EchoStep
+	Allow        string // the methods of the route, for 405
+	Authenticate string // the authentication scheme, for 401
+	RetryAfter   int    // seconds, for 503; 0: no Retry-After
+	Cause        error
+}
+
+func (p *Problem) Error() string { return string(p.Code) }
+
+func (p *Problem) Unwrap() error { return p.Cause }
+
+// Status returns the HTTP status of the code.
+func (p *Problem) Status() int { return kinds[p.Code].status }
+
+// Document returns the problem document. Every document but that of a 404 holds the correlation ID.
+func (p *Problem) Document(correlationID string) api.Problem {
+	k := kinds[p.Code]
+	document := api.Problem{
+		Type:     "urn:dicom-qr-gateway:problem:" + string(p.Code),
+		Title:    k.title,
+		Status:   k.status,
+		Detail:   k.detail,
+		Code:     p.Code,
+		Errors:   p.Faults,
+		DICOM:    p.DICOM,
+		Warnings: p.Warnings,
+		Steps:    p.Steps,
+	}
+	if p.Detail != "" {
+		document.Detail = p.Detail
+	}
+	if k.status != http.StatusNotFound {
+		document.CorrelationID = &correlationID
+	}
+	return document
+}
+
+// Write answers with the problem document.
+func (p *Problem) Write(w http.ResponseWriter, correlationID string) error {
+	body, err := json.Marshal(p.Document(correlationID))
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if p.Allow != "" {
+		h.Set("Allow", p.Allow)
+	}
+	if p.Authenticate != "" {
+		h.Set("WWW-Authenticate", p.Authenticate)
+	}
+	if p.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(p.RetryAfter))
+	}
+	w.WriteHeader(p.Status())
+	_, err = w.Write(body)
+	return err
+}

@@ -1,0 +1,48 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/server/docs"
+)
+
+// register adds all routes: the operations of the contract, the documentation, and the redirect of the root.
+func (s *Server) register(contract []byte) error {
+	checks, err := s.operationChecks()
+	if err != nil {
+		return err
+	}
+	strict := api.NewStrictHandler(s.handlers, s.strict())
+	api.RegisterHandlersWithOptions(withHead{s.echo}, strict, api.RegisterHandlersOptions{OperationMiddlewares: checks})
+	// The redirect is relative, for proxies that add a path prefix.
+	withHead{s.echo}.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusFound, "docs") })
+	docs.Register(s.echo, contract)
+	return nil
+}
+
+// withHead registers HEAD with each GET (RFC 9110 section 9.3.2). net/http leaves the body out.
+type withHead struct{ *echo.Echo }
+
+func (r withHead) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	r.HEAD(path, h, m...)
+	return r.Echo.GET(path, h, m...)
+}
+
+// methodsByPath returns the Allow header of each registered route.
+func methodsByPath(routes []*echo.Route) map[string]string {
+	methods := map[string][]string{}
+	for _, route := range routes {
+		methods[route.Path] = append(methods[route.Path], route.Method)
+	}
+	allow := make(map[string]string, len(methods))
+	for path, names := range methods {
+		slices.Sort(names)
+		allow[path] = strings.Join(slices.Compact(names), ", ")
+	}
+	return allow
+}

@@ -1,0 +1,68 @@
+package server
+
+import (
+	"github.com/labstack/echo/v4"
+
+	"dicom-qr-gateway/gen/api"
+)
+
+// What the log line and the metrics of a request need beside its answer is in the store of its echo.Context, under these
+// keys. Only the middleware in this package writes to the store; handlers do not see it.
+const (
+	operationKey = "operation" // *operation, set by note before the handler runs
+	codeKey      = "code"      // api.ProblemCode of the problem that was answered, set by answer
+	streamKey    = "stream"    // *eventStream, set by note after the handler returned it
+	bodyReadKey  = "body read" // true once the whole body was read, set by readBody
+)
+
+// operation says what a request does at a PACS.
+type operation struct {
+	name string // C-FIND, C-MOVE or C-ECHO
+	peer string // host:port
+}
+
+// note is the strict middleware that stores what a request does at a PACS, and the stream with which it is answered.
+func note(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
+	return func(c echo.Context, request any) (any, error) {
+		if o := operationOf(request); o != nil {
+			c.Set(operationKey, o)
+		}
+		response, err := next(c, request)
+		if stream, ok := response.(*eventStream); ok {
+			c.Set(streamKey, stream)
+		}
+		return response, err
+	}
+}
+
+// operationOf returns nil for a request that does not reach out to a PACS.
+func operationOf(request any) *operation {
+	switch r := request.(type) {
+	case api.QueryRequestObject:
+		return &operation{"C-FIND", address(r.Body.PACSIP, r.Body.PACSPort)}
+	case api.RetrieveRequestObject:
+		return &operation{"C-MOVE", address(r.Body.PACSIP, r.Body.PACSPort)}
+	case api.EchoRequestObject:
+		return &operation{"C-ECHO", address(r.Body.PACSIP, r.Body.PACSPort)}
+	}
+	return nil
+}
+
+// facts are the stored values of a request that is over.
+type facts struct {
+	operation operation       // zero if nothing was done at a PACS
+	code      api.ProblemCode // "" if the answer is not a problem
+	outcome   int             // status that the plain answer would have, of a stream that has begun; 0 of any other answer
+}
+
+func factsOf(c echo.Context) facts {
+	var f facts
+	if o, ok := c.Get(operationKey).(*operation); ok {
+		f.operation = *o
+	}
+	f.code, _ = c.Get(codeKey).(api.ProblemCode)
+	if stream, ok := c.Get(streamKey).(*eventStream); ok && stream.outcome != 0 {
+		f.code, f.outcome = stream.code, stream.outcome
+	}
+	return f
+}

@@ -1,37 +1,23 @@
-package qr
+package qr_test
 
 import (
-	"net"
 	"slices"
-	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"github.com/suyashkumar/dicom/pkg/tag"
 	"pgregory.net/rapid"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/internal/demo"
+	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/qr/qrtest"
 )
 
-// archive starts a PACS on loopback.
-func archive(t *testing.T, cfg dicomtest.PACSConfig, studies ...dicomtest.Study) (*dicomtest.PACS, Peer) {
-	t.Helper()
-	p := dicomtest.NewPACS(cfg)
-	require.NoError(t, p.AddStudies(studies...))
-	require.NoError(t, p.Listen("127.0.0.1:0"))
-	t.Cleanup(func() { assert.NoError(t, p.Close()) })
-	host, port, err := net.SplitHostPort(p.Addr())
-	require.NoError(t, err)
-	n, err := strconv.Atoi(port)
-	require.NoError(t, err)
-	return p, Peer{Host: host, Port: n, CalledAETitle: cfg.AETitle, CallingAETitle: "GATEWAY"}
-}
-
-// expected is what a filter means, said as plainly as can be.
-func expected(studies []dicomtest.Study, f Filter) []string {
+// expected returns the UIDs of the studies that the filter selects, newest first. It is a simple second implementation.
+func expected(studies []dicomtest.Study, f qr.Filter) []string {
 	studies = slices.DeleteFunc(slices.Clone(studies), func(s dicomtest.Study) bool {
 		shares := func(m string) bool { return slices.Contains(f.Modalities, m) }
 		return s.PatientID != f.PatientID ||
@@ -57,17 +43,17 @@ func expected(studies []dicomtest.Study, f Filter) []string {
 	return uids
 }
 
-func TestAnAnswerDoesNotDependOnWhatThePACSSupports(t *testing.T) {
+func TestAnswerDoesNotDependOnTheKeysThatThePACSSupports(t *testing.T) {
 	studies := demo.Studies()
-	everyKey := []tag.Tag{tag.PatientID, tag.StudyInstanceUID, tag.StudyDate, tag.AccessionNumber}
-	var peers []Peer
+	everyKey := []dataset.Tag{dataset.PatientID, dataset.StudyInstanceUID, dataset.StudyDate, dataset.AccessionNumber}
+	var peers []qr.Peer
 	for _, cfg := range []dicomtest.PACSConfig{
-		{AETitle: "FAITHFUL"},
+		{AETitle: "EVERYKEY"},
 		{AETitle: "NOMODALITIES", OmitModalitiesInStudy: true},
-		{AETitle: "IGNORANT", IgnoreKeys: everyKey},
+		{AETitle: "NOKEY", IgnoreKeys: everyKey},
 		{AETitle: "BOTH", IgnoreKeys: everyKey, OmitModalitiesInStudy: true},
 	} {
-		_, peer := archive(t, cfg, studies...)
+		_, peer := qrtest.Archive(t, cfg, studies...)
 		peers = append(peers, peer)
 	}
 	var patients, uids, accessions, dates []string
@@ -77,12 +63,12 @@ func TestAnAnswerDoesNotDependOnWhatThePACSSupports(t *testing.T) {
 		accessions = append(accessions, studies[i].AccessionNumber)
 		dates = append(dates, studies[i].StudyDate)
 	}
-	g := New(Options{})
+	g := qrtest.New(qrtest.Options{})
 	rapid.Check(t, func(rt *rapid.T) {
 		sometimes := func(values []string, name string) string {
 			return rapid.SampledFrom(append(make([]string, len(values)), values...)).Draw(rt, name)
 		}
-		f := Filter{
+		f := qr.Filter{
 			PatientID:         rapid.SampledFrom(append(slices.Repeat([]string{demo.PatientID}, len(patients)), patients...)).Draw(rt, "patient"),
 			Modalities:        rapid.SliceOfN(rapid.SampledFrom([]string{"CT", "MR", "US", "SR", "XX"}), 0, 2).Draw(rt, "modalities"),
 			StudyInstanceUIDs: rapid.SliceOfN(rapid.SampledFrom(uids), 0, 4).Draw(rt, "UIDs"),
@@ -93,11 +79,11 @@ func TestAnAnswerDoesNotDependOnWhatThePACSSupports(t *testing.T) {
 		}
 		want := expected(studies, f)
 		for _, peer := range peers {
-			result, err := g.Query(t.Context(), peer, f)
+			result, err := g.Query(t.Context(), qr.Call{}, peer, f)
 			if err != nil {
 				rt.Fatalf("%s: %v", peer.CalledAETitle, err)
 			}
-			if got := picked(result.Studies); !slices.Equal(got, want) {
+			if got := qrtest.UIDs(result.Studies); !slices.Equal(got, want) {
 				rt.Fatalf("%s: %v, want %v; %v", peer.CalledAETitle, got, want, result.Warnings)
 			}
 		}
@@ -105,14 +91,14 @@ func TestAnAnswerDoesNotDependOnWhatThePACSSupports(t *testing.T) {
 	require.NoError(t, g.Wait(t.Context()))
 }
 
-func TestWhatIsRetrievedArrives(t *testing.T) {
+func TestRetrievedStudiesArriveAtTheDestination(t *testing.T) {
 	studies := demo.Studies()
-	destination, at := archive(t, dicomtest.PACSConfig{AETitle: "DEST"})
-	source, peer := archive(t, dicomtest.PACSConfig{
-		AETitle: "SOURCE", Destinations: map[string]string{"DEST": net.JoinHostPort(at.Host, strconv.Itoa(at.Port))},
+	destination, at := qrtest.Archive(t, dicomtest.PACSConfig{AETitle: "DEST"})
+	source, peer := qrtest.Archive(t, dicomtest.PACSConfig{
+		AETitle: "SOURCE", Destinations: map[string]string{"DEST": at.Address()},
 	}, studies...)
-	g := New(Options{})
-	result, err := g.Retrieve(t.Context(), peer, Filter{PatientID: demo.PatientID}, "DEST", Progress{})
+	g := qrtest.New(qrtest.Options{})
+	result, err := g.Retrieve(t.Context(), qr.Call{}, peer, qr.Filter{PatientID: demo.PatientID}, "DEST")
 	require.NoError(t, err)
 	require.NoError(t, result.Err)
 	assert.Equal(t, len(result.Studies), result.Succeeded())
@@ -126,17 +112,17 @@ func TestWhatIsRetrievedArrives(t *testing.T) {
 			moved += len(studies[i].Instances())
 		}
 	}
-	assert.Equal(t, moved, destination.Instances(), "and nothing else does")
+	assert.Equal(t, moved, destination.Instances(), "instances of other patients arrived too")
 	require.NoError(t, g.Wait(t.Context()))
 }
 
-func TestAnUnknownDestinationIsTold(t *testing.T) {
-	source, peer := archive(t, dicomtest.PACSConfig{AETitle: "SOURCE"}, demo.Studies()...)
-	g := New(Options{})
-	result, err := g.Retrieve(t.Context(), peer, Filter{PatientID: demo.PatientID, MaxResults: 2}, "NOWHERE", Progress{})
+func TestUnknownDestinationFailsEachStudy(t *testing.T) {
+	source, peer := qrtest.Archive(t, dicomtest.PACSConfig{AETitle: "SOURCE"}, demo.Studies()...)
+	g := qrtest.New(qrtest.Options{})
+	result, err := g.Retrieve(t.Context(), qr.Call{}, peer, qr.Filter{PatientID: demo.PatientID, MaxResults: 2}, "UNKNOWN")
 	require.NoError(t, err)
 	assert.False(t, result.Moved())
-	assert.Equal(t, []RetrievalStatus{RetrievalFailed, RetrievalFailed}, []RetrievalStatus{result.Retrievals[0].Status, result.Retrievals[1].Status})
+	assert.Equal(t, []qr.RetrievalStatus{qr.RetrievalFailed, qr.RetrievalFailed}, []qr.RetrievalStatus{result.Retrievals[0].Status, result.Retrievals[1].Status})
 	assert.Equal(t, "A801", result.Retrievals[0].DICOMStatus)
 	assert.EqualError(t, result.Err, "move: status A801: refused: move destination unknown")
 	assert.Equal(t, 2, source.Operations(dicomnet.StepMove))
@@ -144,16 +130,10 @@ func TestAnUnknownDestinationIsTold(t *testing.T) {
 }
 
 func BenchmarkQuery(b *testing.B) {
-	p := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "PACS"})
-	require.NoError(b, p.AddStudies(demo.Studies()...))
-	require.NoError(b, p.Listen("127.0.0.1:0"))
-	defer func() { require.NoError(b, p.Close()) }()
-	addr, err := net.ResolveTCPAddr("tcp", p.Addr())
-	require.NoError(b, err)
-	peer := Peer{Host: addr.IP.String(), Port: addr.Port, CalledAETitle: "PACS", CallingAETitle: "GATEWAY"}
-	g := New(Options{})
+	_, peer := qrtest.Archive(b, dicomtest.PACSConfig{AETitle: "PACS"}, demo.Studies()...)
+	g := qrtest.New(qrtest.Options{})
 	for b.Loop() {
-		result, err := g.Query(b.Context(), peer, Filter{PatientID: demo.PatientID})
+		result, err := g.Query(b.Context(), qr.Call{}, peer, qr.Filter{PatientID: demo.PatientID})
 		if err != nil || len(result.Studies) == 0 {
 			b.Fatal(len(result.Studies), err)
 		}

@@ -10,29 +10,28 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// collector holds every match of the C-FIND against the plan. The PACS is not
-// trusted to have applied any key.
+// collector checks every match of the C-FIND against the plan. It does not rely on the PACS having applied any key.
 type collector struct {
-	plan  *plan
-	tally tally
-	found []*candidate
-	room  []candidate // for the next ones, so that none is moved when their number grows
-	rooms []*[roomSize]candidate
-	// index tells where in found a study is; nil while a look through found is cheaper.
+	plan   *plan
+	counts counts
+	found  []*candidate
+	free   []candidate // the unused rest of the last slab
+	slabs  []*[slabSize]candidate
+	// index maps a Study Instance UID to its position in found; nil while searching found is cheaper.
 	index map[string]int
-	// others are the Study Instance UIDs that were listed under another patient.
-	others map[string]struct{}
-	// lost is why a match could not be read; nil where all could.
-	lost error
+	// otherPatients holds the Study Instance UIDs that were listed for another patient.
+	otherPatients map[string]struct{}
+	// unreadable is why a match could not be decoded; nil if all could.
+	unreadable error
 
-	modalities []modalitiesValue // values of Modalities in Study that were read, and what they say
-	list       []string          // where that is put together
+	modalities []modalitiesValue // values of Modalities in Study that were decoded before
+	list       []string          // reused by readModalities
 }
 
-// indexFrom is the number of studies from which on an index pays.
+// indexFrom is the number of studies from which an index is faster than a search.
 const indexFrom = 32
 
-// add judges one match: whose it is first of all.
+// add checks one match, its patient first, and keeps its study.
 func (c *collector) add(set *dataset.Set) {
 	patientID, uid := single(set, tag.PatientID), single(set, tag.StudyInstanceUID)
 	switch patientID {
@@ -57,59 +56,60 @@ func (c *collector) add(set *dataset.Set) {
 	if study.StudyDate != "" && study.date == 0 {
 		text |= dataset.ValueMalformed
 	}
-	c.tally.text(text)
+	c.counts.addText(text)
 	if at := c.find(uid); at >= 0 {
-		c.tally[duplicate]++
+		c.counts[duplicate]++
 		c.found[at].merge(study)
 		return
 	}
-	c.found, c.room = append(c.found, study), c.room[1:]
+	c.found, c.free = append(c.found, study), c.free[1:]
 	if c.index != nil {
 		c.index[uid] = len(c.found) - 1
 	}
 }
 
-const roomSize = 64
+// slabSize is how many candidates are allocated together, so that none moves when their number grows.
+const slabSize = 64
 
-// emptyRooms are used again: they are most of the memory that a long answer takes.
-var emptyRooms = sync.Pool{New: func() any { return new([roomSize]candidate) }}
+// slabs are reused: they are most of the memory that a long answer takes.
+var slabs = sync.Pool{New: func() any { return new([slabSize]candidate) }}
 
-// close gives the rooms back. What pick has picked stays valid.
+// close returns the slabs to their pool. What pick returned stays valid.
 func (c *collector) close() {
-	for _, room := range c.rooms {
-		clear(room[:])
-		emptyRooms.Put(room)
+	for _, slab := range c.slabs {
+		clear(slab[:])
+		slabs.Put(slab)
 	}
-	c.found, c.room, c.rooms = nil, nil, nil
+	c.found, c.free, c.slabs = nil, nil, nil
 }
 
-// read takes out of a match what the answer needs; nothing of the match is kept. The study has its place in room, and
-// another one takes that unless add keeps it.
+// read decodes what the answer needs from a match and keeps nothing of the match. The candidate is the first of free, and the
+// next call overwrites it unless add keeps it.
 func (c *collector) read(set *dataset.Set, patientID, studyInstanceUID string) *candidate {
-	if len(c.room) == 0 {
-		room := emptyRooms.Get().(*[roomSize]candidate)
-		c.rooms, c.room = append(c.rooms, room), room[:]
+	if len(c.free) == 0 {
+		slab := slabs.Get().(*[slabSize]candidate)
+		c.slabs, c.free = append(c.slabs, slab), slab[:]
 	}
-	study := &c.room[0]
+	study := &c.free[0]
 	*study = candidate{Study: Study{PatientID: patientID, StudyInstanceUID: studyInstanceUID}}
 	study.read(set)
 	study.ModalitiesInStudy = c.readModalities(set)
 	return study
 }
 
-// modalitiesValue is one of Modalities in Study as it came, and the list in it, which studies share.
+// modalitiesValue is an encoded Modalities in Study and its decoded list, which studies share.
 type modalitiesValue struct {
 	raw  string
 	list []string
 }
 
-// maxKeptModalities is more than a patient's studies differ in.
+// maxKeptModalities exceeds the number of different values among the studies of a patient.
 const maxKeptModalities = 16
 
 func (c *collector) readModalities(set *dataset.Set) []string {
 	raw, _ := set.Bytes(tag.ModalitiesInStudy)
-	codes := set.HasVR(tag.ModalitiesInStudy, "CS") // or else the same bytes may mean something else
-	if codes {
+	isCS := set.HasVR(tag.ModalitiesInStudy, "CS") // the same bytes may mean something else in another VR
+	if isCS {
 		for i := range c.modalities {
 			if kept := &c.modalities[i]; kept.raw == string(raw) {
 				return kept.list
@@ -119,15 +119,15 @@ func (c *collector) readModalities(set *dataset.Set) []string {
 	c.list = set.AppendStrings(c.list[:0], tag.ModalitiesInStudy)
 	c.list = addModalities(c.list[:0], c.list)
 	list := append(make([]string, 0, len(c.list)), c.list...)
-	// What deserves a warning shall get it each time, and other text depends on the character set.
-	if len(c.modalities) < maxKeptModalities && codes && set.Warnings() == 0 && areCodes(raw) {
+	// A value with a warning is decoded each time so that each is counted; other text depends on the character set.
+	if len(c.modalities) < maxKeptModalities && isCS && set.Warnings() == 0 && inCSRepertoire(raw) {
 		c.modalities = append(c.modalities, modalitiesValue{string(raw), list})
 	}
 	return list
 }
 
-// areCodes reports whether raw is of the characters that code strings have (PS3.5 section 6.2).
-func areCodes(raw []byte) bool {
+// inCSRepertoire reports whether raw consists of characters of code strings and backslashes (PS3.5 section 6.2).
+func inCSRepertoire(raw []byte) bool {
 	for _, b := range raw {
 		if (b < 'A' || b > 'Z') && (b < '0' || b > '9') && b != ' ' && b != '_' && b != '\\' {
 			return false
@@ -136,37 +136,37 @@ func areCodes(raw []byte) bool {
 	return true
 }
 
-// distrust keeps the Study Instance UID of another patient's match.
+// distrust notes the Study Instance UID of a match of another patient.
 func (c *collector) distrust(uid string) {
 	if !validUID(uid) {
 		return
 	}
-	if c.others == nil {
-		c.others = map[string]struct{}{}
+	if c.otherPatients == nil {
+		c.otherPatients = map[string]struct{}{}
 	}
-	c.others[uid] = struct{}{}
+	c.otherPatients[uid] = struct{}{}
 }
 
-// shared tells of a study that another patient has too, and counts it: a C-MOVE of the study would move the other
-// patient's instances as well.
-func (c *collector) shared(uid string) bool {
-	_, shared := c.others[uid]
+// isShared reports whether the study was listed for another patient too, and counts it: a C-MOVE of the study would move the
+// instances of the other patient as well.
+func (c *collector) isShared(uid string) bool {
+	_, shared := c.otherPatients[uid]
 	if shared {
-		c.tally[sharedStudyUID]++
+		c.counts[sharedStudyUID]++
 	}
 	return shared
 }
 
-// lose counts a match that could not be read.
-func (c *collector) lose(why error) {
-	c.tally[undecodable]++
-	c.lost = why
+// undecodable counts a match that could not be decoded.
+func (c *collector) undecodable(err error) {
+	c.counts[undecodableMatch]++
+	c.unreadable = err
 }
 
-// drop counts a match that is not kept. What its text suffered is told as well, because it may be why.
-func (c *collector) drop(set *dataset.Set, why fact) {
-	c.tally[why]++
-	c.tally.text(set.Warnings())
+// drop counts a match that is not kept, and the warnings about its text, which may be the reason.
+func (c *collector) drop(set *dataset.Set, why event) {
+	c.counts[why]++
+	c.counts.addText(set.Warnings())
 }
 
 func (c *collector) find(uid string) int {
@@ -190,10 +190,9 @@ func (c *collector) find(uid string) int {
 	return -1
 }
 
-// left are the studies that no filter but modalities and max_results drops,
-// newest first. It waits for the last match, since a duplicate may know what the
-// first one does not.
-func (c *collector) left() []*candidate {
+// remaining returns the studies that pass every filter except modalities and max_results, newest first. It is called after
+// the last match, since a duplicate may have what the first match lacks.
+func (c *collector) remaining() []*candidate {
 	kept := c.found[:0]
 	for _, study := range c.found {
 		if c.keep(study) {
@@ -206,19 +205,19 @@ func (c *collector) left() []*candidate {
 }
 
 func (c *collector) keep(s *candidate) bool {
-	if c.shared(s.StudyInstanceUID) {
+	if c.isShared(s.StudyInstanceUID) {
 		return false
 	}
 	if c.plan.accession != "" && s.AccessionNumber != c.plan.accession {
 		if s.accessionAbsent {
-			c.tally[withoutAccession]++
+			c.counts[withoutAccession]++
 		}
 		return false
 	}
 	if c.plan.dated() {
 		switch {
 		case s.date == 0:
-			c.tally[undated]++
+			c.counts[undated]++
 			return false
 		case s.date < c.plan.earliest, c.plan.latest != 0 && s.date > c.plan.latest:
 			return false
@@ -227,12 +226,12 @@ func (c *collector) keep(s *candidate) bool {
 	return true
 }
 
-// hasModality reports whether one of the modalities is asked for. Code strings have no lower case, so that a peer which
-// writes one means the same.
+// hasModality reports whether one of the modalities is wanted. Code strings have no lower case, so that a PACS that writes
+// one means the same.
 func (p *plan) hasModality(modalities []string) bool {
 	for _, m := range modalities {
-		for _, asked := range p.modalities {
-			if strings.EqualFold(m, asked) {
+		for _, wanted := range p.modalities {
+			if strings.EqualFold(m, wanted) {
 				return true
 			}
 		}
@@ -240,10 +239,9 @@ func (p *plan) hasModality(modalities []string) bool {
 	return false
 }
 
-// single is the value of an attribute that has one; "" where it is absent or, which no such attribute may be, a list
-// with more than one value in it. Values that say nothing do not make a list.
+// single returns the value of an attribute of VM 1; "" if it is absent or has more than one value that is not empty.
 func single(set *dataset.Set, t tag.Tag) string {
-	if !isList(set, t) {
+	if !mayBeList(set, t) {
 		return trim(set.String(t))
 	}
 	value := ""
@@ -259,9 +257,9 @@ func single(set *dataset.Set, t tag.Tag) string {
 	return value
 }
 
-// isList reports whether the attribute may have more than one value: without a byte that can be a backslash it has not, in any
+// mayBeList reports whether the attribute may have more than one value: without the byte of a backslash it has not, in any
 // character set.
-func isList(set *dataset.Set, t tag.Tag) bool {
+func mayBeList(set *dataset.Set, t tag.Tag) bool {
 	raw, _ := set.Bytes(t)
 	return bytes.IndexByte(raw, '\\') >= 0
 }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// parseDate reads a DA value, or one of the old form 2024.01.31, as the number
-// 20240131; false where it is no day of the calendar.
+// parseDate parses a DA value, or one of the old form 2024.01.31, as the number 20240131; it returns false if the value is no
+// day of the calendar.
 func parseDate(s string) (int, bool) {
 	if len(s) == 10 && s[4] == '.' && s[7] == '.' {
 		s = s[:4] + s[5:7] + s[8:]
@@ -25,8 +25,8 @@ func parseDate(s string) (int, bool) {
 	return n, true
 }
 
-// parseTime reads a TM value, or one of the old form 12:00:00, as microseconds
-// since midnight plus one, so that zero is left for what is no time.
+// parseTime parses a TM value, or one of the old form 12:00:00, as microseconds since midnight plus one; it returns zero if
+// the value is no time.
 func parseTime(s string) int64 {
 	whole, fraction, _ := strings.Cut(strings.ReplaceAll(s, ":", ""), ".")
 	if n := len(whole); n < 2 || n > 6 || n%2 != 0 || len(fraction) > 6 {
@@ -42,8 +42,7 @@ func parseTime(s string) int64 {
 	return int64((hour*60+minute)*60+second)*1_000_000 + int64(micros) + 1
 }
 
-// normalDate and normalTime take the separators of the old forms out and leave
-// what is no date or time as it was written.
+// normalDate removes the separators of a date in the old form and returns any other value unchanged.
 func normalDate(s string) string {
 	if !strings.Contains(s, ".") {
 		return s
@@ -54,6 +53,7 @@ func normalDate(s string) string {
 	return s
 }
 
+// normalTime removes the separators of a time in the old form and returns any other value unchanged.
 func normalTime(s string) string {
 	if strings.Contains(s, ":") && parseTime(s) != 0 {
 		return strings.ReplaceAll(s, ":", "")
@@ -61,8 +61,8 @@ func normalTime(s string) string {
 	return s
 }
 
-// yearsBefore is the same day n years before t as 20240131; of February 29, the
-// last day of February. Zero where there is no such year.
+// yearsBefore returns the same day n years before t as 20240131; for February 29, the last day of February. It returns zero
+// if there is no such year.
 func yearsBefore(t time.Time, n int) int {
 	year, month, day := t.Date()
 	year -= n

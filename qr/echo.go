@@ -5,22 +5,20 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"net"
+	"net/netip"
 	"strings"
 	"time"
 	"unicode"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/internal/pool"
 )
 
-// StepResolve is the step of name resolution, which dicomnet counts as part of connecting.
-const StepResolve dicomnet.Step = "resolve"
-
-// EchoReport is the way to a peer, step by step: resolve, connect, tls, associate, echo. Steps that were not reached are
-// not in it; tls is skipped where the peer is none of TLS.
+// EchoReport describes the way to a peer step by step: resolve, connect, tls, associate, echo. Steps that were not reached are
+// missing; tls is skipped if the peer has TLS not set.
 type EchoReport struct {
 	Steps []EchoStep
-	// Err is why the last step failed, as a *dicomnet.OpError with that step around the same causes as Query's; nil where
+	// Err is why the last step failed, as a *dicomnet.OpError with that step around the same causes as those of Query; nil if
 	// every step passed. Its text holds no address and no name of a certificate.
 	Err error
 }
@@ -35,26 +33,34 @@ const (
 	EchoSkipped EchoStatus = "skipped"
 )
 
-// EchoStep is one step with what was learnt at it, be it that it failed; what was not learnt is zero.
+// EchoStep is one step with what was learnt at it, even if it failed; unknown fields are zero.
 type EchoStep struct {
 	Step     dicomnet.Step
 	Status   EchoStatus
 	Duration time.Duration
-	// Hint says in plain words what to check: always where the step failed, and of associate also where the peer accepted
-	// C-ECHO without C-FIND or C-MOVE. It holds no address and nothing that the peer said.
-	Hint string
+	Err      error // why the step failed, without the step itself
 
 	Addresses []string // resolve: those of the peer, in the order in which they are tried
 	Address   string   // connect: address and port of the connection
-	// tls: how the connection is secured, and by the certificate of whom. The certificate of a peer that is not trusted is
-	// there too, for that is where it is needed.
+	// tls: the protocol version, the cipher suite and the peer's certificate. The certificate of a peer that is not trusted is
+	// included, since it shows what is wrong.
 	TLSVersion, CipherSuite string
 	Certificate             *Certificate
-	Peer                    *dicomnet.PeerInfo // associate: nil where the peer did not answer with A-ASSOCIATE-AC
+	Peer                    *dicomnet.PeerInfo // associate: nil if the peer did not answer with A-ASSOCIATE-AC
 	Contexts                []EchoContext      // associate: the answers for C-ECHO, C-FIND and C-MOVE
 }
 
-// Certificate is what a peer's certificate says of itself, made printable.
+// Accepted reports whether the peer accepted a service, "C-ECHO", "C-FIND" or "C-MOVE", at this step, which is associate.
+func (s *EchoStep) Accepted(service string) bool {
+	for i := range s.Contexts {
+		if c := &s.Contexts[i]; c.Service == service {
+			return c.Result == dicomnet.ContextAccepted
+		}
+	}
+	return false
+}
+
+// Certificate holds the names and the expiry of a peer's certificate, in printable characters.
 type Certificate struct {
 	Subject, Issuer string
 	Expires         time.Time
@@ -71,38 +77,56 @@ var echoServices = []struct{ name, sopClass string }{
 	{"C-ECHO", dicomnet.VerificationSOPClass}, {"C-FIND", dicomnet.StudyRoot.Find}, {"C-MOVE", dicomnet.StudyRoot.Move},
 }
 
-// Echo goes the way that Query and Retrieve go, as far as C-ECHO, and tells each step of it. It always opens an association
-// of its own, whatever Options.AssociationIdle has kept, and leaves none: what is wanted is the whole way. Name resolution,
-// connect and TLS share the connection timeout. A peer that rejects the association for now is not asked again: what is wanted is what
-// it says.
-func (g *Gateway) Echo(ctx context.Context, p Peer) *EchoReport {
+// Echo opens an association with the peer as Query and Retrieve do, sends a C-ECHO and reports each step. It always opens an
+// association of its own and keeps none, whatever pool.Options.AssociationIdle is, and does not retry a rejection. Name
+// resolution, connect and TLS share the connection timeout.
+func (g *Gateway) Echo(ctx context.Context, c Call, p Peer) *EchoReport {
 	ctx, cancel := g.bounded(ctx)
 	defer cancel()
-	d := &doctor{session: session{gateway: g, peer: p}, report: &EchoReport{}}
-	defer d.end(ctx)
+	d := &doctor{operation: g.begin(c, p), tls: p.TLS, report: &EchoReport{}}
+	defer d.End(ctx)
 	if err := d.associate(ctx); err != nil {
-		d.failed(ctx, err)
+		d.fail(ctx, err)
 		return d.report
 	}
 	d.begin(dicomnet.StepEcho)
-	during, ended := d.observe(ctx, dicomnet.StepEcho)
-	if err := d.assoc.Echo(during); err != nil {
-		d.failed(ctx, err)
-		ended(d.report.Err)
+	during, end := d.Observe(ctx, dicomnet.StepEcho)
+	if err := d.Association().Echo(during); err != nil {
+		d.fail(ctx, err)
+		end(d.report.Err)
 		return d.report
 	}
-	ended(nil)
-	d.passed()
+	end(nil)
+	d.end(EchoOK)
 	return d.report
 }
 
-// doctor is a session that notes what happens on it.
+// doctor is an operation that reports its steps. It is the pool.Probe of its session.
 type doctor struct {
-	session
+	*operation
+	tls    bool // the peer is called with TLS
 	report *EchoReport
-	began  time.Time // the step in hand
-	// told is what the peer said of itself on an attempt that failed.
-	told dicomnet.PeerInfo
+	began  time.Time // of the current step
+	// refused is what the peer said of itself on an attempt that failed.
+	refused dicomnet.PeerInfo
+}
+
+var _ pool.Probe = (*doctor)(nil)
+
+// associate takes all steps except the last.
+func (d *doctor) associate(ctx context.Context) error {
+	var sopClasses []string
+	for _, service := range echoServices {
+		sopClasses = append(sopClasses, service.sopClass)
+	}
+	if err := d.operation.Probe(ctx, d, sopClasses...); err != nil {
+		return err
+	}
+	assoc := d.Association()
+	d.setPeer(assoc.Peer())
+	d.step().Contexts = services(assoc.Contexts())
+	d.end(EchoOK)
+	return nil
 }
 
 func (d *doctor) begin(step dicomnet.Step) {
@@ -110,40 +134,37 @@ func (d *doctor) begin(step dicomnet.Step) {
 	d.began = time.Now()
 }
 
-// step is the one in hand.
+// step returns the current step.
 func (d *doctor) step() *EchoStep { return &d.report.Steps[len(d.report.Steps)-1] }
 
-func (d *doctor) passed() { d.ends(EchoOK) }
-
-func (d *doctor) ends(status EchoStatus) {
+// end ends the current step.
+func (d *doctor) end(status EchoStatus) {
 	d.step().Status = status
 	d.step().Duration += time.Since(d.began)
 }
 
-// failed ends the step in hand and the report with the cause.
-func (d *doctor) failed(ctx context.Context, err error) {
-	err = failure(ctx, dicomnet.StepAssociate, err)
+// fail ends the current step and the report with the cause.
+func (d *doctor) fail(ctx context.Context, err error) {
+	err = pool.Failure(ctx, dicomnet.StepAssociate, err)
 	d.report.Err = err
 	if len(d.report.Steps) == 0 {
-		return // what was asked for cannot be begun
+		return // the request is invalid, and no step began
 	}
 	op, _ := errors.AsType[*dicomnet.OpError](err)
 	if last := len(d.report.Steps) - 1; op.Step == dicomnet.StepTLS && d.report.Steps[last].Step == dicomnet.StepAssociate {
-		// TLS 1.3 tells of a refused client certificate only after the handshake: tls did not pass after all.
+		// TLS 1.3 reports a refused client certificate only after the handshake: tls did not pass after all.
 		d.report.Steps = d.report.Steps[:last]
 	}
 	s := d.step()
-	d.ends(EchoFailed)
-	s.Hint = hintFor(s.Step, &fault{
-		err: op.Err, tls: d.peer.TLS, find: d.assoc != nil && d.assoc.Accepts(dicomnet.StudyRoot.Find),
-	})
+	d.end(EchoFailed)
+	s.Err = op.Err
 	switch s.Step {
 	case dicomnet.StepTLS:
 		if unverified, ok := errors.AsType[*tls.CertificateVerificationError](op.Err); ok {
 			s.Certificate = certificateOf(unverified.UnverifiedCertificates)
 		}
 	case dicomnet.StepAssociate:
-		d.answered(d.told)
+		d.setPeer(d.refused)
 		if none, ok := errors.AsType[*dicomnet.NoContextError](op.Err); ok {
 			s.Contexts = services(none.Contexts)
 		}
@@ -151,96 +172,45 @@ func (d *doctor) failed(ctx context.Context, err error) {
 	d.report.Err = &dicomnet.OpError{Step: s.Step, Err: op.Err}
 }
 
-// associate takes all steps but the last.
-func (d *doctor) associate(ctx context.Context) error {
-	var sopClasses []string
-	for _, service := range echoServices {
-		sopClasses = append(sopClasses, service.sopClass)
-	}
-	if err := d.check(); err != nil {
-		return err
-	}
-	if err := d.reach(ctx); err != nil {
-		return err
-	}
-	cfg, address := d.config(sopClasses...)
-	cfg.DialContext = d.dial
-	trace := dicomnet.Trace{}
-	if cfg.Trace != nil {
-		trace = *cfg.Trace
-	}
-	secured, ended := trace.Secured, trace.Ended
-	trace.Secured = func(ctx context.Context, state tls.ConnectionState) {
-		d.secured(state)
-		if secured != nil {
-			secured(ctx, state)
-		}
-	}
-	trace.Ended = func(ctx context.Context, s dicomnet.Summary) {
-		d.told = s.Peer
-		if ended != nil {
-			ended(ctx, s)
-		}
-	}
-	cfg.Trace = &trace
-	assoc, err := d.negotiate(ctx, address, cfg)
-	if err != nil {
-		return err
-	}
-	d.assoc = assoc
-	d.answered(assoc.Peer())
-	d.step().Contexts = services(assoc.Contexts())
-	if assoc.Accepts(dicomnet.VerificationSOPClass) {
-		d.step().Hint = withoutServices(assoc)
-	}
-	d.passed()
-	return nil
-}
+// Resolving begins the first step.
+func (d *doctor) Resolving() { d.begin(pool.StepResolve) }
 
-// reach goes as far as a place at the peer; what waiting for one takes belongs to no step.
-func (d *doctor) reach(ctx context.Context) error {
-	d.begin(StepResolve)
-	if err := d.resolve(ctx); err != nil {
-		return err
-	}
-	for _, address := range d.addresses {
+// Resolved ends name resolution. The wait for a slot, which follows, belongs to no step.
+func (d *doctor) Resolved(addresses []netip.AddrPort) {
+	for _, address := range addresses {
 		d.step().Addresses = append(d.step().Addresses, address.Addr().String())
 	}
-	d.passed()
-	err := d.queue(ctx)
-	d.begin(dicomnet.StepConnect)
-	return err
+	d.end(EchoOK)
 }
 
-func (d *doctor) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	conn, err := d.connect(ctx)
-	if err == nil {
-		d.connected(d.place.address.String())
-	}
-	return conn, err
-}
+// Connecting begins the step connect.
+func (d *doctor) Connecting() { d.begin(dicomnet.StepConnect) }
 
-// connected is called when there is a transport connection.
-func (d *doctor) connected(address string) {
-	d.step().Address = address
-	d.passed()
+// Connected ends the step connect and begins the next.
+func (d *doctor) Connected(address netip.AddrPort) {
+	d.step().Address = address.String()
+	d.end(EchoOK)
 	d.begin(dicomnet.StepTLS)
-	if !d.peer.TLS {
+	if !d.tls {
 		d.step().Status = EchoSkipped
 		d.begin(dicomnet.StepAssociate)
 	}
 }
 
-func (d *doctor) secured(state tls.ConnectionState) {
+// Secured ends the step tls and begins the next.
+func (d *doctor) Secured(state tls.ConnectionState) {
 	s := d.step()
 	s.TLSVersion, s.CipherSuite = tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite)
 	s.Certificate = certificateOf(state.PeerCertificates)
-	d.passed()
+	d.end(EchoOK)
 	d.begin(dicomnet.StepAssociate)
 }
 
-// answered notes what the peer said of itself, if it did.
-func (d *doctor) answered(peer dicomnet.PeerInfo) {
+// Failed keeps what the peer said of itself.
+func (d *doctor) Failed(peer dicomnet.PeerInfo) { d.refused = peer }
+
+// setPeer adds to the current step what the peer said of itself, if anything.
+func (d *doctor) setPeer(peer dicomnet.PeerInfo) {
 	if peer != (dicomnet.PeerInfo{}) {
 		d.step().Peer = &peer
 	}
@@ -254,7 +224,7 @@ func services(contexts []dicomnet.NegotiatedContext) []EchoContext {
 	return answers
 }
 
-// certificateOf is the peer's own of a chain, which begins with it; nil where there is none.
+// certificateOf returns the peer's own certificate, the first of the chain; nil if the chain is empty.
 func certificateOf(chain []*x509.Certificate) *Certificate {
 	if len(chain) == 0 {
 		return nil
@@ -263,7 +233,7 @@ func certificateOf(chain []*x509.Certificate) *Certificate {
 	return &Certificate{Subject: printable(own.Subject.String()), Issuer: printable(own.Issuer.String()), Expires: own.NotAfter.UTC()}
 }
 
-// maxName bounds what is repeated of a name that nobody has vouched for.
+// maxName bounds a name from a certificate, which nothing has verified.
 const maxName = 256
 
 func printable(s string) string {

@@ -2,6 +2,7 @@ package qr
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/suyashkumar/dicom"
 	"github.com/suyashkumar/dicom/pkg/tag"
@@ -9,79 +10,77 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// maxListedUIDs bounds the list that is sent as the value of Study Instance UID. What a longer one would save is little,
-// for the studies are one patient's, and PACS have limits on lists that none of them documents.
+// maxListedUIDs bounds the list that is sent as the value of Study Instance UID. A longer list would save little, since all
+// studies are of one patient, and PACS have undocumented limits on lists.
 const maxListedUIDs = 64
 
-// keys builds identifiers. What never changes is built once: an Element is read, never written, by whoever encodes it.
+// keys builds identifiers. Elements that never change are built once; encoding reads an Element and does not change it.
 type keys struct {
-	charset                *dicom.Element
-	studyLevel, seriesLvl  *dicom.Element
-	time, modalities       *dicom.Element
-	institution, referring *dicom.Element
-	description, performer *dicom.Element
-	name, birthDate        *dicom.Element
-	modality, seriesUID    *dicom.Element
+	studyQuery  []*dicom.Element // of a C-FIND at STUDY level, every key universal
+	seriesQuery []*dicom.Element // of a C-FIND at SERIES level, likewise
+	studyLevel  *dicom.Element
 }
 
 func newKeys() *keys {
 	return &keys{
-		charset:     dataset.Text(tag.SpecificCharacterSet, "ISO_IR 192"),
-		studyLevel:  dataset.Text(tag.QueryRetrieveLevel, "STUDY"),
-		seriesLvl:   dataset.Text(tag.QueryRetrieveLevel, "SERIES"),
-		time:        dataset.Text(tag.StudyTime),
-		modalities:  dataset.Text(tag.ModalitiesInStudy),
-		institution: dataset.Text(tag.InstitutionName),
-		referring:   dataset.Text(tag.ReferringPhysicianName),
-		description: dataset.Text(tag.StudyDescription),
-		performer:   dataset.Text(tag.PerformingPhysicianName),
-		name:        dataset.Text(tag.PatientName),
-		birthDate:   dataset.Text(tag.PatientBirthDate),
-		modality:    dataset.Text(tag.Modality),
-		seriesUID:   dataset.Text(tag.SeriesInstanceUID),
+		studyQuery:  universalKeys(LevelStudy, LevelPatient, LevelStudy),
+		seriesQuery: universalKeys(LevelSeries, LevelSeries),
+		studyLevel:  dataset.Text(tag.QueryRetrieveLevel, string(LevelStudy)),
 	}
 }
 
-// studies is the identifier of the C-FIND at STUDY level, in the order of tags.
-// The character set is ISO_IR 192 also where all is ASCII: DCMTK's archives convert their answers to that of the request, and
-// make a mess of those that do not fit, without a word. Modalities in Study never gets a value: what several would mean, and even one,
-// is a matter of the PACS (PS3.4 section C.2.2.2.8).
-func (k *keys) studies(p *plan) *dicom.Dataset {
+// universalKeys returns the keys of a C-FIND at a level: the attributes of the table that belong to the levels of, without a
+// value, in the order of tags, and Study Instance UID, the unique key above SERIES level. Each identifier has the character
+// set ISO_IR 192, even if its text is all ASCII: DCMTK's archives convert their answers to the character set of the request
+// and silently damage text that does not fit.
+func universalKeys(level Level, of ...Level) []*dicom.Element {
+	elements := []*dicom.Element{
+		dataset.Text(tag.SpecificCharacterSet, "ISO_IR 192"),
+		dataset.Text(tag.QueryRetrieveLevel, string(level)),
+	}
+	for i := range attributes {
+		if a := &attributes[i]; a.Tag == tag.StudyInstanceUID || slices.Contains(of, a.Level) {
+			elements = append(elements, dataset.Text(a.Tag))
+		}
+	}
+	slices.SortFunc(elements, func(a, b *dicom.Element) int { return compareTags(a.Tag, b.Tag) })
+	return elements
+}
+
+// withValues returns the keys with the values of some of them in place of universal matching.
+func withValues(universal []*dicom.Element, values ...*dicom.Element) *dicom.Dataset {
+	elements := slices.Clone(universal)
+	for _, value := range values {
+		for i := range elements {
+			if elements[i].Tag == value.Tag {
+				elements[i] = value
+			}
+		}
+	}
+	return &dicom.Dataset{Elements: elements}
+}
+
+// study returns the identifier of the C-FIND at STUDY level. Modalities in Study never gets a value: PACS disagree about
+// several values, and even about one (PS3.4 section C.2.2.2.8).
+func (k *keys) study(p *plan) *dicom.Dataset {
 	uids := p.uids
 	if len(uids) > maxListedUIDs {
 		uids = nil
 	}
-	return &dicom.Dataset{Elements: []*dicom.Element{
-		k.charset,
+	return withValues(k.studyQuery,
 		optional(tag.StudyDate, p.dateRange()),
-		k.time,
 		optional(tag.AccessionNumber, p.accession),
-		k.studyLevel,
-		k.modalities,
-		k.institution,
-		k.referring,
-		k.description,
-		k.performer,
-		k.name,
 		dataset.Text(tag.PatientID, p.patientID),
-		k.birthDate,
 		dataset.Text(tag.StudyInstanceUID, uids...),
-	}}
+	)
 }
 
-// series is the identifier of the C-FIND that tells the modalities of a study.
+// series returns the identifier of the C-FIND that asks for the modality of each series of a study.
 func (k *keys) series(studyInstanceUID string) *dicom.Dataset {
-	return &dicom.Dataset{Elements: []*dicom.Element{
-		k.charset,
-		k.seriesLvl,
-		k.modality,
-		dataset.Text(tag.StudyInstanceUID, studyInstanceUID),
-		k.seriesUID,
-	}}
+	return withValues(k.seriesQuery, dataset.Text(tag.StudyInstanceUID, studyInstanceUID))
 }
 
-// move is the identifier of a C-MOVE: the unique key and nothing else (PS3.4
-// section C.4.2.1.4).
+// move returns the identifier of a C-MOVE: the level and its unique key alone (PS3.4 section C.4.2.1.4).
 func (k *keys) move(studyInstanceUID string) *dicom.Dataset {
 	return &dicom.Dataset{Elements: []*dicom.Element{
 		k.studyLevel,
@@ -89,7 +88,7 @@ func (k *keys) move(studyInstanceUID string) *dicom.Dataset {
 	}}
 }
 
-// dateRange is the value of Study Date: a range (PS3.4 section C.2.2.2.5), one day, or "" for any.
+// dateRange returns the value of Study Date: a range (PS3.4 section C.2.2.2.5), one day, or "" for any.
 func (p *plan) dateRange() string {
 	switch {
 	case !p.dated():

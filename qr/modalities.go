@@ -8,16 +8,15 @@ import (
 	"dicom-qr-gateway/dicomnet"
 )
 
-// pick applies the last two filters, modalities and max_results, to studies in
-// order. ask is for a study whose match did not tell its modalities, and only as
-// long as the answer may still need it.
-func (c *collector) pick(left []*candidate, ask func(studyInstanceUID string) ([]string, error)) ([]Study, error) {
-	most := len(left)
+// pick applies the last two filters, modalities and max_results, to studies in order. It calls ask for a study whose match
+// has no modalities, and only while the answer may still need the study.
+func (c *collector) pick(remaining []*candidate, ask func(studyInstanceUID string) ([]string, error)) ([]Study, error) {
+	most := len(remaining)
 	if c.plan.maxResults > 0 {
 		most = min(most, c.plan.maxResults)
 	}
 	studies := make([]Study, 0, most)
-	for _, found := range left {
+	for _, found := range remaining {
 		if len(studies) == most {
 			break
 		}
@@ -29,12 +28,12 @@ func (c *collector) pick(left []*candidate, ask func(studyInstanceUID string) ([
 					return nil, err
 				}
 				study.ModalitiesInStudy = addModalities(study.ModalitiesInStudy, modalities)
-				if c.shared(study.StudyInstanceUID) {
+				if c.isShared(study.StudyInstanceUID) {
 					continue
 				}
 			}
 			if len(study.ModalitiesInStudy) == 0 {
-				c.tally[modalitiesUnknown]++
+				c.counts[modalitiesUnknown]++
 				continue
 			}
 			if !c.plan.hasModality(study.ModalitiesInStudy) {
@@ -46,19 +45,19 @@ func (c *collector) pick(left []*candidate, ask func(studyInstanceUID string) ([
 	return studies, nil
 }
 
-// seriesModalities asks the PACS at SERIES level. An answer about another study is passed over, and one about another
-// patient makes the study one that is not trusted; few PACS tell the patient here, and none has to. A series that cannot
-// be read leaves the modalities unknown, unless another one has a modality that is asked for.
-func (s *session) seriesModalities(ctx context.Context, c *collector, studyInstanceUID string) ([]string, error) {
+// seriesModalities asks the PACS for the modalities of a study at SERIES level. It ignores a match of another study. A match
+// of another patient makes the study one that is not trusted; few PACS name the patient at this level, and none must. If a
+// series cannot be decoded, the modalities are unknown, unless another series has a wanted one.
+func (o *operation) seriesModalities(ctx context.Context, c *collector, studyInstanceUID string) ([]string, error) {
 	var list []string
-	lost := false
-	err := s.find(ctx, s.gateway.keys.series(studyInstanceUID), func(m dicomnet.Match, undecoded error) {
+	unreadable := false
+	err := o.find(ctx, LevelSeries, o.gateway.keys.series(studyInstanceUID), func(m dicomnet.Match, undecoded error) {
 		if m.OptionalKeysUnsupported {
-			c.tally[optionalKeys]++
+			c.counts[optionalKeys]++
 		}
 		if undecoded != nil {
-			c.lose(undecoded)
-			lost = true
+			c.undecodable(undecoded)
+			unreadable = true
 			return
 		}
 		if uid := single(m.Set, tag.StudyInstanceUID); uid != studyInstanceUID && (uid != "" || m.Has(tag.StudyInstanceUID)) {
@@ -74,7 +73,7 @@ func (s *session) seriesModalities(ctx context.Context, c *collector, studyInsta
 	if err != nil {
 		return nil, err
 	}
-	if lost && !c.plan.hasModality(list) {
+	if unreadable && !c.plan.hasModality(list) {
 		return nil, nil
 	}
 	return list, nil

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// newestFirst sorts by date and time, undated studies last. The Study Instance
-// UID settles the rest, so that one archive always gives one order.
+// newestFirst sorts by date and time, undated studies last. Studies of the same time are in the order of their Study Instance
+// UIDs, so that an archive always gives the same order.
 func newestFirst(list []*candidate) {
 	for _, study := range list {
 		if study.date != 0 {

@@ -1,14 +1,12 @@
 package qr
 
-import (
-	"dicom-qr-gateway/dicomnet"
-)
+import "dicom-qr-gateway/dicomnet"
 
-// maxFailedUIDs bounds the Failed SOP Instance UIDs kept of one study. A data set of the size that is taken from a peer
-// holds no more of them, where they are as long as most are.
+// maxFailedUIDs bounds the Failed SOP Instance UIDs that are kept of one study. A data set of the size that is accepted from
+// a peer holds about as many UIDs of the usual length.
 const maxFailedUIDs = 20000
 
-// counters are those of a C-MOVE response; nil where the peer sent none.
+// counters are the numbers of sub-operations in a C-MOVE response; nil if the peer sent no such counter.
 type counters struct{ remaining, completed, failed, warning *int }
 
 func countersOf(r *dicomnet.MoveReport) counters {
@@ -17,9 +15,8 @@ func countersOf(r *dicomnet.MoveReport) counters {
 	}
 }
 
-// after is what is known once c has come behind earlier responses: what has
-// arrived stays arrived, even where a PACS ends with zeros, while a
-// sub-operation that failed may have been tried again.
+// after returns what is known when c follows earlier responses: an instance that has arrived stays arrived, even if a PACS
+// ends with zeros, while a sub-operation that failed may have been tried again.
 func (c counters) after(earlier counters) counters {
 	return counters{
 		remaining: c.remaining,
@@ -29,16 +26,14 @@ func (c counters) after(earlier counters) counters {
 	}
 }
 
-// arrived counts the instances that came to the destination, with or without a warning.
+// arrived returns the number of instances that arrived at the destination, with or without a warning.
 func (c counters) arrived() int { return valueOf(c.completed) + valueOf(c.warning) }
 
-// none reports whether the PACS says that no instance arrived, which is more
-// than not saying that one did.
+// none reports whether the PACS states that no instance arrived, as opposed to sending no counter.
 func (c counters) none() bool { return c.completed != nil && c.arrived() == 0 }
 
-// judge tells what became of a C-MOVE from its final response and from what the
-// pending ones had counted. final is nil where none came; stopped tells that the
-// caller or the operation timeout ended it.
+// judge returns the outcome of a C-MOVE from its final response, nil if there was none, and from the counters of its pending
+// responses. stopped means that the caller or the operation timeout ended it.
 func judge(final *dicomnet.MoveReport, pending counters, stopped bool) (RetrievalStatus, counters) {
 	if final == nil {
 		if stopped {
@@ -62,11 +57,11 @@ func judge(final *dicomnet.MoveReport, pending counters, stopped bool) (Retrieva
 		}
 	}
 	if status == RetrievalOK && len(final.FailedSOPInstanceUIDs) > 0 {
-		status = partialUnlessNone(said, known) // it names what failed, whatever it counts
+		status = partialUnlessNone(said, known) // it lists instances that failed, whatever the counters are
 	}
 	switch {
 	case status == RetrievalOK:
-		// Pending responses are behind the facts by now: what the final one does not tell is not known.
+		// The counters of pending responses are out of date: what the final one lacks is unknown.
 		return status, said
 	case stopped:
 		// Not every PACS answers a C-CANCEL with FE00.
@@ -75,7 +70,7 @@ func judge(final *dicomnet.MoveReport, pending counters, stopped bool) (Retrieva
 	return status, known
 }
 
-// judgeSuccess is for 0000, which is taken at its word only where no counter says otherwise.
+// judgeSuccess judges status 0000, which counts as success only if no counter contradicts it.
 func judgeSuccess(said, known counters) RetrievalStatus {
 	if valueOf(known.failed) == 0 && valueOf(said.remaining) == 0 && !said.none() {
 		return RetrievalOK
@@ -83,8 +78,8 @@ func judgeSuccess(said, known counters) RetrievalStatus {
 	return partialUnlessNone(said, known)
 }
 
-// judgeWarning is for B000 and its like: failures or warnings (PS3.4 table C.4-2). It is ok only where the PACS says that
-// none failed and that there were warnings, for then every instance arrived.
+// judgeWarning judges B000 and the other warning statuses, which mean failures or warnings (PS3.4 table C.4-2). The study is
+// ok only if the counters say that none failed and that there were warnings: then every instance arrived.
 func judgeWarning(said, known counters) RetrievalStatus {
 	if said.failed != nil && *said.failed == 0 && valueOf(said.warning) > 0 && valueOf(said.remaining) == 0 {
 		return RetrievalOK
@@ -92,7 +87,7 @@ func judgeWarning(said, known counters) RetrievalStatus {
 	return partialUnlessNone(said, known)
 }
 
-// partialUnlessNone goes by the final response, for a pending one that counted nothing yet proves nothing.
+// partialUnlessNone judges by the final response: a pending one without progress proves nothing.
 func partialUnlessNone(said, known counters) RetrievalStatus {
 	if said.none() && known.arrived() == 0 {
 		return RetrievalFailed
@@ -100,7 +95,7 @@ func partialUnlessNone(said, known counters) RetrievalStatus {
 	return RetrievalPartial
 }
 
-// failedUIDs keeps what is a UID and counts what is not.
+// failedUIDs returns the valid UIDs of list and the number of the others.
 func failedUIDs(list []string) ([]string, int) {
 	valid, malformed := []string{}, 0
 	for _, uid := range list {

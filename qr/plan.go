@@ -7,14 +7,13 @@ import (
 	"unicode/utf8"
 )
 
-// plan is a Filter that was checked, in the form in which matches are held
-// against it.
+// plan is a checked Filter in the form in which matches are compared with it.
 type plan struct {
 	patientID        string
 	accession        string
-	uids             []string            // asked for, each once
-	wanted           map[string]struct{} // the same; nil for any
-	earliest, latest int                 // as 20240131; zero for any
+	uids             []string            // wanted, each once
+	wanted           map[string]struct{} // the same; nil: any
+	earliest, latest int                 // as 20240131; zero: any
 	modalities       []string
 	maxResults       int
 }
@@ -35,10 +34,10 @@ func newPlan(f *Filter, today time.Time) (*plan, error) {
 	case f.MaxResults < 0:
 		return nil, &FilterError{Field: "max results"}
 	}
-	if err := p.takeUIDs(f.StudyInstanceUIDs); err != nil {
+	if err := p.setUIDs(f.StudyInstanceUIDs); err != nil {
 		return nil, err
 	}
-	if err := p.takeDates(f, today); err != nil {
+	if err := p.setDates(f, today); err != nil {
 		return nil, err
 	}
 	for _, m := range f.Modalities {
@@ -51,7 +50,7 @@ func newPlan(f *Filter, today time.Time) (*plan, error) {
 	return p, nil
 }
 
-func (p *plan) takeUIDs(uids []string) error {
+func (p *plan) setUIDs(uids []string) error {
 	for _, uid := range uids {
 		if !validUID(uid) {
 			return &FilterError{Field: "study instance UIDs"}
@@ -67,7 +66,7 @@ func (p *plan) takeUIDs(uids []string) error {
 	return nil
 }
 
-func (p *plan) takeDates(f *Filter, today time.Time) error {
+func (p *plan) setDates(f *Filter, today time.Time) error {
 	for _, bound := range [...]struct {
 		text  string
 		field string
@@ -94,12 +93,11 @@ func (p *plan) takeDates(f *Filter, today time.Time) error {
 // dated reports whether the plan restricts dates.
 func (p *plan) dated() bool { return p.earliest != 0 || p.latest != 0 }
 
-// impossible reports whether no study at all can match, so that there is nothing to ask: PACS differ in what they make of
-// a range that ends before it begins.
+// impossible reports whether no study can match, so that no query is sent: PACS interpret a range that ends before it begins
+// differently.
 func (p *plan) impossible() bool { return p.latest != 0 && p.earliest > p.latest }
 
-// literal reports whether s is text that no PACS reads as a wildcard or as a
-// list, of at most n characters.
+// literal reports whether s has at most n characters and no PACS reads it as a wildcard or a list.
 func literal(s string, n int) bool {
 	return utf8.ValidString(s) && utf8.RuneCountInString(s) <= n &&
 		!strings.ContainsAny(s, `*?\`) && !strings.ContainsFunc(s, unicode.IsControl)
@@ -117,8 +115,8 @@ func validUID(s string) bool {
 	return true
 }
 
-// trim takes off what pads a value: outer spaces mean nothing in any VR that is
-// used here (PS3.5 section 6.2), and some peers pad with NUL.
+// trim removes padding: outer spaces are insignificant in every VR that is used here (PS3.5 section 6.2), and some peers pad
+// with NUL.
 func trim(s string) string {
 	if s == "" || !isPadding(s[0]) && !isPadding(s[len(s)-1]) {
 		return s

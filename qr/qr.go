@@ -1,17 +1,14 @@
-// Package qr is what a query and a retrieve are: which keys to send, what to
-// believe of the answer, in which order, and what to report. It knows DICOM
-// associations through dicomnet and nothing of HTTP.
+// Package qr holds the policy of a query and a retrieval: which keys to send, what to believe of the matches, how to order
+// them, what became of each C-MOVE, and what to report. It opens associations through package pool, runs DIMSE operations
+// with package dicomnet, and is independent of HTTP.
 package qr
 
-// Peer is the PACS to talk to and the name to call under.
-type Peer struct {
-	Host                          string // IPv4, IPv6 address (no brackets) or host name
-	Port                          int
-	CalledAETitle, CallingAETitle string
-	TLS                           bool
-}
+import "dicom-qr-gateway/internal/pool"
 
-// Filter is which studies of one patient are wanted. Zero fields do not restrict.
+// Peer is the PACS to talk to and the AE title to call it under.
+type Peer = pool.Peer
+
+// Filter selects studies of one patient. Zero fields do not restrict.
 type Filter struct {
 	PatientID                  string // required
 	Modalities                 []string
@@ -19,12 +16,12 @@ type Filter struct {
 	MaxResults                 int
 	StudyInstanceUIDs          []string
 	AccessionNumber            string
-	StudyDateFrom, StudyDateTo string // DICOM DA form, 20240131
+	StudyDateFrom, StudyDateTo string // as DA, 20240131
 }
 
-// Study is one match, all text UTF-8, missing attributes "" (or an empty slice, never nil).
-// Dates and times are as the PACS wrote them, except that the old forms
-// 2024.01.31 and 12:00:00 lose their separators.
+// Study is one matching study. All text is UTF-8; a missing attribute is "", or an empty slice that is never nil. Dates and
+// times are as the PACS wrote them, except that the old forms 2024.01.31 and 12:00:00 lose their separators. The table in
+// attributes.go says which attribute each field holds.
 type Study struct {
 	PatientName, PatientID, DateOfBirth, StudyInstanceUID, StudyDescription string
 	ModalitiesInStudy                                                       []string
@@ -50,20 +47,20 @@ const (
 	RetrievalNotAttempted RetrievalStatus = "not_attempted"
 )
 
-// Retrieval is the outcome of one study's C-MOVE.
+// Retrieval is the outcome of the C-MOVE of one study.
 type Retrieval struct {
 	StudyInstanceUID string
 	Status           RetrievalStatus
-	DICOMStatus      string // four hex digits; "" where no final response came
-	// Completed, Failed and Warning are nil where the PACS sent no counter. Those of a study that is ok are the final
-	// response's own; of any other they tell how far it is known to have come, pending responses included.
+	DICOMStatus      string // four hex digits; "" if there was no final response
+	// Completed, Failed and Warning are nil if the PACS sent no such counter. Those of a study that is ok are from the final
+	// response; those of any other study include what pending responses reported.
 	Completed, Failed, Warning *int
-	// FailedSOPInstanceUIDs is never nil and holds nothing but valid UIDs.
+	// FailedSOPInstanceUIDs is never nil and holds only valid UIDs.
 	FailedSOPInstanceUIDs []string
 }
 
-// RetrieveResult is the outcome of a retrieve, one retrieval a study and in the same order; both are empty where nothing
-// matched. Err is what made the first study that is not ok so (nil where all are), as a *dicomnet.OpError.
+// RetrieveResult is the outcome of a retrieve: one Retrieval for each study, in the same order; both are empty if nothing
+// matched. Err is why the first study that is not ok is not, as a *dicomnet.OpError; nil if all are ok.
 type RetrieveResult struct {
 	Studies    []Study
 	Retrievals []Retrieval
@@ -82,8 +79,8 @@ func (r *RetrieveResult) Succeeded() int {
 	return n
 }
 
-// Moved reports whether anything at all was moved: a study that is ok or
-// partial, or a sub-operation of any other that completed, be it with a warning.
+// Moved reports whether anything was moved: a study that is ok or partial, or a completed sub-operation of any other study,
+// with or without a warning.
 func (r *RetrieveResult) Moved() bool {
 	for i := range r.Retrievals {
 		m := &r.Retrievals[i]
@@ -92,25 +89,4 @@ func (r *RetrieveResult) Moved() bool {
 		}
 	}
 	return false
-}
-
-// Progress follows a retrieve; nil functions are skipped. They run on the
-// retrieving goroutine: one that blocks holds the operation up.
-type Progress struct {
-	// Matched is called once, when something matched and an association that takes C-MOVE is there. A retrieve that got so
-	// far returns a result and no error.
-	Matched func(studies []Study, warnings []Warning)
-	// Moving is called at each pending C-MOVE response.
-	Moving func(p SubOperations)
-	// Retrieved is called once for each study, those that were not attempted included.
-	Retrieved func(r Retrieval)
-}
-
-// SubOperations is one pending C-MOVE response.
-type SubOperations struct {
-	StudyInstanceUID                      string
-	Index, Total                          int  // of the studies, Index from 1
-	Remaining, Completed, Failed, Warning *int // nil where the PACS sent no counter
-	// CompletedTotal and FailedTotal are over all studies so far. What arrived with a warning has completed.
-	CompletedTotal, FailedTotal int
 }

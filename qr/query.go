@@ -2,14 +2,18 @@ package qr
 
 import (
 	"context"
+	"errors"
+
+	"github.com/suyashkumar/dicom"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/internal/pool"
 )
 
-// Query is C-FIND of the studies that f describes. The result is complete or says in a warning what it lacks; an error is
-// a *FilterError, or a *dicomnet.OpError around a cause of dicomnet's, a *TooManyMatchesError, an *OperationTimeoutError
-// or the error of ctx.
-func (g *Gateway) Query(ctx context.Context, p Peer, f Filter) (*QueryResult, error) {
+// Query runs a C-FIND for the studies that f selects. The result is complete or has a warning that says what is missing. The
+// error is a *FilterError, or a *dicomnet.OpError around a cause of dicomnet or pool, a *TooManyMatchesError, an
+// *OperationTimeoutError or the end of ctx.
+func (g *Gateway) Query(ctx context.Context, c Call, p Peer, f Filter) (*QueryResult, error) {
 	plan, err := newPlan(&f, g.options.Now())
 	if err != nil {
 		return nil, err
@@ -19,28 +23,28 @@ func (g *Gateway) Query(ctx context.Context, p Peer, f Filter) (*QueryResult, er
 	}
 	ctx, cancel := g.bounded(ctx)
 	defer cancel()
-	s := &session{gateway: g, peer: p}
-	defer s.end(ctx)
-	if err := s.need(ctx, dicomnet.StudyRoot.Find); err != nil {
+	o := g.begin(c, p)
+	defer o.End(ctx)
+	if err := o.Require(ctx, dicomnet.StudyRoot.Find); err != nil {
 		return nil, err
 	}
-	c := &collector{plan: plan}
-	studies, err := s.query(ctx, c)
+	matches := &collector{plan: plan}
+	studies, err := o.query(ctx, matches)
 	if err != nil {
 		return nil, err
 	}
-	return &QueryResult{Studies: studies, Warnings: c.tally.warnings()}, nil
+	return &QueryResult{Studies: studies, Warnings: matches.counts.warnings()}, nil
 }
 
-// query is what Query and Retrieve have in common, on an association that takes C-FIND.
-func (s *session) query(ctx context.Context, c *collector) ([]Study, error) {
+// query is the C-FIND that Query and Retrieve share, on an association that accepts it.
+func (o *operation) query(ctx context.Context, c *collector) ([]Study, error) {
 	defer c.close()
-	err := s.find(ctx, s.gateway.keys.studies(c.plan), func(m dicomnet.Match, undecoded error) {
+	err := o.find(ctx, LevelStudy, o.gateway.keys.study(c.plan), func(m dicomnet.Match, undecoded error) {
 		if m.OptionalKeysUnsupported {
-			c.tally[optionalKeys]++
+			c.counts[optionalKeys]++
 		}
 		if undecoded != nil {
-			c.lose(undecoded)
+			c.undecodable(undecoded)
 			return
 		}
 		c.add(m.Set)
@@ -48,13 +52,44 @@ func (s *session) query(ctx context.Context, c *collector) ([]Study, error) {
 	if err != nil {
 		return nil, err
 	}
-	studies, err := c.pick(c.left(), func(uid string) ([]string, error) { return s.seriesModalities(ctx, c, uid) })
+	studies, err := c.pick(c.remaining(), func(uid string) ([]string, error) { return o.seriesModalities(ctx, c, uid) })
 	if err != nil {
 		return nil, err
 	}
-	// "No study" would be a statement about matches that nobody could read.
-	if len(studies) == 0 && c.lost != nil {
-		return nil, failure(ctx, dicomnet.StepFind, c.lost)
+	// An answer without studies would be wrong if a match could not be read.
+	if len(studies) == 0 && c.unreadable != nil {
+		return nil, pool.Failure(ctx, dicomnet.StepFind, c.unreadable)
 	}
 	return studies, nil
+}
+
+// find runs one C-FIND and calls each for every match, with an error in place of a match that cannot be decoded.
+func (o *operation) find(
+	ctx context.Context, level Level, query *dicom.Dataset, each func(m dicomnet.Match, undecoded error),
+) error {
+	return o.Repeatable(ctx, dicomnet.StudyRoot.Find, func() error { return o.findOnce(ctx, level, query, each) })
+}
+
+func (o *operation) findOnce(
+	ctx context.Context, level Level, query *dicom.Dataset, each func(m dicomnet.Match, undecoded error),
+) (err error) {
+	ctx, end := o.Observe(ctx, dicomnet.StepFind)
+	defer func() { end(err) }()
+	o.observer.Sent(Identifier{
+		SOPClassUID: dicomnet.StudyRoot.Find, Level: level,
+		TransferSyntax: o.Association().TransferSyntax(dicomnet.StudyRoot.Find), query: query,
+	})
+	n, most := 0, o.gateway.options.MaxMatches
+	for m, err := range o.Association().Find(ctx, dicomnet.StudyRoot, query) {
+		if _, undecoded := errors.AsType[*dicomnet.DataSetError](err); err != nil && !undecoded {
+			return pool.Failure(ctx, dicomnet.StepFind, err)
+		}
+		o.Answered()
+		if n++; most > 0 && n > most {
+			return &dicomnet.OpError{Step: dicomnet.StepFind, Err: &TooManyMatchesError{Max: most}}
+		}
+		each(m, err)
+	}
+	o.Answered()
+	return nil
 }

@@ -5,14 +5,13 @@ import (
 	"errors"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/internal/pool"
 )
 
-// Retrieve is the query, then a C-MOVE to destination of each study found. An error means that nothing was
-// attempted to be moved (the query failed, or no association takes C-MOVE); no match is a result without studies.
-// The result of a retrieve that ctx or the operation timeout ended tells what was done until then, and its Err why it ended.
-func (g *Gateway) Retrieve(
-	ctx context.Context, p Peer, f Filter, destination string, progress Progress,
-) (*RetrieveResult, error) {
+// Retrieve runs the query and then a C-MOVE to destination for each study found. An error means that no C-MOVE was sent: the
+// query failed, no association accepts C-MOVE, or the Observer refused. If nothing matched, the result has no studies. If ctx
+// or the operation timeout ends the retrieve, the result reports what was done until then, and its Err why it ended.
+func (g *Gateway) Retrieve(ctx context.Context, c Call, p Peer, f Filter, destination string) (*RetrieveResult, error) {
 	plan, err := newPlan(&f, g.options.Now())
 	if err != nil {
 		return nil, err
@@ -27,46 +26,45 @@ func (g *Gateway) Retrieve(
 	}
 	ctx, cancel := g.bounded(ctx)
 	defer cancel()
-	s := &session{gateway: g, peer: p}
-	defer s.end(ctx)
-	if err := s.open(ctx, dicomnet.StudyRoot.Find, dicomnet.StudyRoot.Move); err != nil {
+	o := g.begin(c, p)
+	defer o.End(ctx)
+	if err := o.Open(ctx, dicomnet.StudyRoot.Find, dicomnet.StudyRoot.Move); err != nil {
 		return nil, err
 	}
-	if err := s.need(ctx, dicomnet.StudyRoot.Find); err != nil {
+	if err := o.Require(ctx, dicomnet.StudyRoot.Find); err != nil {
 		return nil, err
 	}
-	c := &collector{plan: plan}
-	studies, err := s.query(ctx, c)
+	matches := &collector{plan: plan}
+	studies, err := o.query(ctx, matches)
 	if err != nil {
 		return nil, err
 	}
 	if len(studies) == 0 {
-		nothing.Warnings = c.tally.warnings()
+		nothing.Warnings = matches.counts.warnings()
 		return nothing, nil
 	}
-	if err := s.need(ctx, dicomnet.StudyRoot.Move); err != nil {
+	if err := o.Require(ctx, dicomnet.StudyRoot.Move); err != nil {
 		return nil, err
 	}
-	if progress.Matched != nil {
-		progress.Matched(studies, c.tally.warnings())
+	if err := o.observer.Matched(studies, matches.counts.warnings()); err != nil {
+		return nil, &dicomnet.OpError{Step: dicomnet.StepMove, Err: err}
 	}
-	r := retrieval{session: s, destination: destination, progress: progress, tally: &c.tally}
+	r := retrieval{operation: o, destination: destination, counts: &matches.counts}
 	r.result.Studies = studies
 	r.result.Retrievals = make([]Retrieval, 0, len(studies))
 	r.run(ctx)
-	r.result.Warnings = c.tally.warnings()
+	r.result.Warnings = matches.counts.warnings()
 	return &r.result, nil
 }
 
-// retrieval moves studies one after the other and keeps the account.
+// retrieval moves studies one after the other and collects the outcomes.
 type retrieval struct {
-	*session
+	*operation
 	destination string
-	progress    Progress
-	tally       *tally
+	counts      *counts
 	result      RetrieveResult
 
-	renewed           bool // the one new association was tried
+	reopened          bool // the one new association was opened
 	completed, failed int  // sub-operations of the studies that are done
 }
 
@@ -82,36 +80,34 @@ func (r *retrieval) run(ctx context.Context) {
 			r.result.Err = err
 		}
 		r.result.Retrievals = append(r.result.Retrievals, entry)
-		if r.progress.Retrieved != nil {
-			r.progress.Retrieved(entry)
-		}
+		r.observer.Retrieved(entry)
 	}
 }
 
-// ready makes sure of an association for the next study, or says why there is none.
+// ready makes sure of an association for the next study; the error is why there is none.
 func (r *retrieval) ready(ctx context.Context) error {
 	switch {
 	case ctx.Err() != nil:
-		return failure(ctx, dicomnet.StepMove, ctx.Err())
-	case r.usable():
+		return pool.Failure(ctx, dicomnet.StepMove, ctx.Err())
+	case r.Usable():
 		return nil
-	case r.renewed:
+	case r.reopened:
 		return &dicomnet.OpError{Step: dicomnet.StepMove, Err: dicomnet.ErrClosed}
 	}
-	r.renewed = true
-	return r.need(ctx, dicomnet.StudyRoot.Move)
+	r.reopened = true
+	return r.Require(ctx, dicomnet.StudyRoot.Move)
 }
 
-// move is the C-MOVE of one study; the error is nil only where the study is ok.
+// move runs the C-MOVE of one study; the error is nil only if the study is ok.
 func (r *retrieval) move(ctx context.Context, i int, uid string) (_ Retrieval, err error) {
-	ctx, end := r.observe(ctx, dicomnet.StepMove)
+	ctx, end := r.Observe(ctx, dicomnet.StepMove)
 	defer func() { end(err) }()
 	var (
 		pending counters
 		final   *dicomnet.MoveReport
 		cause   = errors.New("no final response")
 	)
-	for report, err := range r.assoc.Move(ctx, dicomnet.StudyRoot, r.destination, r.gateway.keys.move(uid)) {
+	for report, err := range r.Association().Move(ctx, dicomnet.StudyRoot, r.destination, r.gateway.keys.move(uid)) {
 		switch {
 		case report.Final:
 			final, cause = &report, err
@@ -133,7 +129,7 @@ func (r *retrieval) move(ctx context.Context, i int, uid string) (_ Retrieval, e
 		entry.DICOMStatus = final.Status.String()
 		var malformed int
 		entry.FailedSOPInstanceUIDs, malformed = failedUIDs(final.FailedSOPInstanceUIDs)
-		r.tally[failedUIDMalformed] += malformed
+		r.counts[failedUIDMalformed] += malformed
 	}
 	total := known.after(pending)
 	r.completed += total.arrived()
@@ -144,14 +140,11 @@ func (r *retrieval) move(ctx context.Context, i int, uid string) (_ Retrieval, e
 	if cause == nil {
 		cause = &MoveOutcomeError{Status: final.Status}
 	}
-	return entry, failure(ctx, dicomnet.StepMove, cause)
+	return entry, pool.Failure(ctx, dicomnet.StepMove, cause)
 }
 
-func (r *retrieval) moving(i int, uid string, now, so counters) {
-	if r.progress.Moving == nil {
-		return
-	}
-	r.progress.Moving(SubOperations{
+func (r *retrieval) moving(i int, uid string, now, soFar counters) {
+	r.observer.Moving(SubOperations{
 		StudyInstanceUID: uid,
 		Index:            i + 1,
 		Total:            len(r.result.Studies),
@@ -159,7 +152,7 @@ func (r *retrieval) moving(i int, uid string, now, so counters) {
 		Completed:        now.completed,
 		Failed:           now.failed,
 		Warning:          now.warning,
-		CompletedTotal:   r.completed + so.arrived(),
-		FailedTotal:      r.failed + valueOf(so.failed),
+		CompletedTotal:   r.completed + soFar.arrived(),
+		FailedTotal:      r.failed + valueOf(soFar.failed),
 	})
 }

@@ -6,7 +6,7 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// WarningCode is stable and machine-readable.
+// WarningCode identifies a kind of warning. The codes are stable.
 type WarningCode string
 
 // The warnings.
@@ -26,22 +26,22 @@ const (
 	WarningTransferSyntaxAssumed   WarningCode = "transfer_syntax_assumed"
 )
 
-// Warning is what a careful reader should know of an answer; Message holds no patient data.
+// Warning is a reason to read an answer with care. Message is a sentence without patient data.
 type Warning struct {
 	Code    WarningCode
 	Message string
 }
 
-// fact is one thing to warn of; several may share a code.
-type fact int
+// event is something to warn of; several may share a code.
+type event int
 
-// The facts, in the order in which they are reported.
+// The events, in the order in which they are reported.
 const (
-	otherPatient fact = iota
+	otherPatient event = iota
 	withoutPatientID
 	sharedStudyUID
 	withoutStudyUID
-	undecodable
+	undecodableMatch
 	duplicate
 	withoutAccession
 	undated
@@ -53,17 +53,17 @@ const (
 	textUndecodable
 	valueMalformed
 	failedUIDMalformed
-	facts // their number
+	events // their number
 )
 
-// wording is a fact's code and its message for one and for more, to follow the count.
+// wording is the code of an event and its message, to follow the count: for one and for more.
 type wording struct {
 	code      WarningCode
 	one, many string
 }
 
-func (f fact) wording() wording {
-	return [facts]wording{
+func (e event) wording() wording {
+	return [events]wording{
 		otherPatient: {
 			WarningOtherPatientDropped,
 			" match of another patient was dropped", " matches of other patients were dropped",
@@ -74,15 +74,15 @@ func (f fact) wording() wording {
 		},
 		sharedStudyUID: {
 			WarningOtherPatientDropped,
-			" study was dropped because its Study Instance UID is another patient's, too",
-			" studies were dropped because their Study Instance UIDs are other patients', too",
+			" study was dropped because its Study Instance UID belongs to another patient too",
+			" studies were dropped because their Study Instance UIDs belong to other patients too",
 		},
 		withoutStudyUID: {
 			WarningNoStudyUIDDropped,
 			" match without a valid Study Instance UID was dropped",
 			" matches without a valid Study Instance UID were dropped",
 		},
-		undecodable: {
+		undecodableMatch: {
 			WarningMatchUndecodable,
 			" match could not be decoded; a study may be missing",
 			" matches could not be decoded; studies may be missing",
@@ -93,8 +93,8 @@ func (f fact) wording() wording {
 		},
 		withoutAccession: {
 			WarningAccessionNumberUnknown,
-			" study was dropped because the PACS does not tell its Accession Number",
-			" studies were dropped because the PACS does not tell their Accession Numbers",
+			" study was dropped because the PACS does not return its Accession Number",
+			" studies were dropped because the PACS does not return their Accession Numbers",
 		},
 		undated: {
 			WarningUndatedDropped,
@@ -102,18 +102,18 @@ func (f fact) wording() wording {
 		},
 		modalitiesUnknown: {
 			WarningModalitiesUnknown,
-			" study was dropped because the PACS does not tell its modalities",
-			" studies were dropped because the PACS does not tell their modalities",
+			" study was dropped because the PACS does not return its modalities",
+			" studies were dropped because the PACS does not return their modalities",
 		},
 		optionalKeys: {
 			WarningOptionalKeysUnsupported,
-			" match came with the remark that optional keys are not supported",
-			" matches came with the remark that optional keys are not supported",
+			" match came with a status that says that the PACS does not support all optional keys",
+			" matches came with a status that says that the PACS does not support all optional keys",
 		},
 		syntaxAssumed: {
 			WarningTransferSyntaxAssumed,
-			" match was evidently in another transfer syntax than the negotiated one and was read so",
-			" matches were evidently in another transfer syntax than the negotiated one and were read so",
+			" match was not in the negotiated transfer syntax and was decoded in the one it is in",
+			" matches were not in the negotiated transfer syntax and were decoded in the one they are in",
 		},
 		charsetAssumed: {
 			WarningCharacterSetAssumed,
@@ -126,8 +126,8 @@ func (f fact) wording() wording {
 		},
 		textUndecodable: {
 			WarningTextUndecodable,
-			" match has characters that its character set does not have",
-			" matches have characters that their character sets do not have",
+			" match has text that is not valid in its character set",
+			" matches have text that is not valid in their character sets",
 		},
 		valueMalformed: {
 			WarningValueMalformed,
@@ -137,16 +137,17 @@ func (f fact) wording() wording {
 			WarningValueMalformed,
 			" malformed Failed SOP Instance UID was left out", " malformed Failed SOP Instance UIDs were left out",
 		},
-	}[f]
+	}[e]
 }
 
-// tally counts facts: however many matches there are, a warning is told once.
-type tally [facts]int
+// counts counts events, so that an answer has at most one warning for each, however many matches there are.
+type counts [events]int
 
-func (t *tally) text(w dataset.Warning) {
+// addText counts the warnings about the text of one match.
+func (c *counts) addText(w dataset.Warning) {
 	for _, flag := range [...]struct {
 		bit dataset.Warning
-		is  fact
+		is  event
 	}{
 		{dataset.CharacterSetAssumed, charsetAssumed},
 		{dataset.CharacterSetUnknown, charsetUnknown},
@@ -155,23 +156,23 @@ func (t *tally) text(w dataset.Warning) {
 		{dataset.TransferSyntaxAssumed, syntaxAssumed},
 	} {
 		if w&flag.bit != 0 {
-			t[flag.is]++
+			c[flag.is]++
 		}
 	}
 }
 
-func (t *tally) warnings() []Warning {
+func (c *counts) warnings() []Warning {
 	list := []Warning{}
-	for f, n := range t {
+	for e, n := range c {
 		if n == 0 {
 			continue
 		}
-		say := fact(f).wording()
-		text := say.many
+		w := event(e).wording()
+		text := w.many
 		if n == 1 {
-			text = say.one
+			text = w.one
 		}
-		list = append(list, Warning{Code: say.code, Message: strconv.Itoa(n) + text})
+		list = append(list, Warning{Code: w.code, Message: strconv.Itoa(n) + text})
 	}
 	return list
 }

@@ -1,4 +1,4 @@
-package qr
+package pool
 
 import (
 	"context"
@@ -11,12 +11,12 @@ import (
 	"dicom-qr-gateway/dicomnet"
 )
 
-// maxAddresses of a name are tried: one request shall not knock at all the doors that a name server cares to list.
+// maxAddresses caps the addresses that are dialled for one operation.
 const maxAddresses = 16
 
-// resolve finds the addresses of the peer, once an operation: all of it then goes to addresses that Options.Allow has
-// judged. This is the only place where names become addresses, and where those are judged.
-func (s *session) resolve(ctx context.Context) error {
+// resolve finds the addresses of the peer, once an operation, so that the whole operation goes to addresses that
+// Options.Allow has permitted. No other function turns names into addresses or judges them.
+func (s *Session) resolve(ctx context.Context) error {
 	if len(s.addresses) > 0 {
 		return nil
 	}
@@ -25,22 +25,20 @@ func (s *session) resolve(ctx context.Context) error {
 		return &dicomnet.OpError{Step: dicomnet.StepConnect, Err: err}
 	}
 	for _, address := range addresses[:min(len(addresses), maxAddresses)] {
-		s.addresses = append(s.addresses, netip.AddrPortFrom(address, s.port()))
+		s.addresses = append(s.addresses, netip.AddrPortFrom(address, s.peer.port()))
 	}
 	return nil
 }
 
-func (s *session) port() uint16 { return uint16(s.peer.Port) }
-
-// permitted are the addresses at which the peer may be dialled. Where no entry names the peer, a name that cannot
-// be resolved is answered like one that may not be dialled: what the name servers know is none of that caller's business.
-func (s *session) permitted(ctx context.Context) ([]netip.Addr, error) {
-	allow, host := s.gateway.options.Allow, s.peer.Host
+// permitted returns the addresses at which the peer may be dialled. If no entry names the peer, a name without an address
+// gives the same error as one that is not permitted: a caller must not learn from it which names DNS has.
+func (s *Session) permitted(ctx context.Context) ([]netip.Addr, error) {
+	allow, host, port := s.pool.options.Allow, s.peer.Host, s.peer.port()
 	address, err := netip.ParseAddr(host)
 	addresses := []netip.Addr{address.Unmap()}
 	if err != nil {
-		named := allow.names(host, s.port())
-		if !named && !allow.depends(s.port()) {
+		named := allow.permitsName(host, port)
+		if !named && !allow.hasAddresses(port) {
 			return nil, &NotAllowedError{}
 		}
 		addresses, err = s.lookup(ctx)
@@ -51,36 +49,36 @@ func (s *session) permitted(ctx context.Context) ([]netip.Addr, error) {
 			return nil, err
 		}
 	}
-	permitted := allow.permitted(host, s.port(), addresses)
+	permitted := allow.permitted(host, port, addresses)
 	if len(permitted) == 0 {
 		return nil, &NotAllowedError{}
 	}
 	return permitted, nil
 }
 
-// lookup asks the name servers, within the connection timeout.
-func (s *session) lookup(ctx context.Context) (_ []netip.Addr, err error) {
+// lookup resolves the host name within the connection timeout.
+func (s *Session) lookup(ctx context.Context) (_ []netip.Addr, err error) {
 	ctx, end := s.observe(ctx, StepResolve)
 	defer func() { end(err) }()
-	inTime := ctx
-	if limit := s.gateway.options.Timeouts.Connection; limit > 0 {
+	bounded := ctx
+	if limit := s.pool.options.Timeouts.Connection; limit > 0 {
 		var cancel context.CancelFunc
-		inTime, cancel = context.WithTimeout(ctx, limit)
+		bounded, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
 	}
-	lookup := s.gateway.options.LookupHost
+	lookup := s.pool.options.LookupHost
 	if lookup == nil {
 		lookup = net.DefaultResolver.LookupHost
 	}
 	began := time.Now()
-	answers, err := lookup(inTime, s.peer.Host)
+	answers, err := lookup(bounded, s.peer.Host)
 	s.resolving = time.Since(began)
 	var slow net.Error
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
-	case inTime.Err() != nil, errors.As(err, &slow) && slow.Timeout():
+	case bounded.Err() != nil, errors.As(err, &slow) && slow.Timeout():
 		return nil, &dicomnet.TimeoutError{Timer: dicomnet.TimerConnection}
 	default:
 		return nil, &dicomnet.ConnectError{Err: err}

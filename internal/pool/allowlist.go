@@ -1,4 +1,4 @@
-package qr
+package pool
 
 import (
 	"fmt"
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Allowlist is which peers may be dialled; nil is any. It judges addresses, and the ones that it has judged are the ones
-// that are dialled: a name that changes its addresses in between gains nothing.
+// Allowlist says which peers may be dialled; a nil Allowlist permits any. It judges addresses, and only addresses that it
+// has permitted are dialled: a name that changes its addresses in between gains nothing. It is immutable.
 type Allowlist struct{ entries []permit }
 
 // permit is one entry: a name, or the addresses of a prefix.
@@ -18,7 +18,8 @@ type permit struct {
 	port   uint16 // 0: any
 }
 
-// AllowlistError tells which entry of a list is at fault, counted from 1, and not what it holds; 0 is a list without any.
+// AllowlistError names the faulty entry of a list by its number, counted from 1, and never by its text; 0 means that the list
+// has no entry.
 type AllowlistError struct{ Entry int }
 
 func (e *AllowlistError) Error() string {
@@ -28,13 +29,13 @@ func (e *AllowlistError) Error() string {
 	return fmt.Sprintf("entry %d is no CIDR, host or host:port", e.Entry)
 }
 
-// ParseAllowlist reads a comma-separated list of addresses, CIDR prefixes and host names, each for one port where :port
-// follows; IPv6 is then in brackets. Spaces around an entry and empty entries are skipped.
+// ParseAllowlist parses a comma-separated list of addresses, CIDR prefixes and host names. An entry may end in :port and then
+// permits that port alone; an IPv6 address or prefix with a port is in brackets. Spaces around an entry and empty entries are
+// ignored. The error is an *AllowlistError.
 //
-// An address or prefix permits these addresses, by whatever name they are called. A name permits a peer that is called by
-// this name (case and a last dot do not matter) at whatever unicast addresses it has, except link-local ones: whoever
-// answers for a name in DNS shall not make more of it than a PACS.
-// IPv4 addresses within IPv6 ones (::ffff:0:0/96) are IPv4 addresses, in the list and out of it.
+// An address or prefix permits these addresses under any name. A name permits a peer that the caller names so (letter case
+// and a trailing dot do not matter), at any unicast address except link-local ones: DNS must not be able to turn a
+// permitted name into a local service. IPv4-mapped IPv6 addresses (::ffff:0:0/96) are IPv4 addresses throughout.
 func ParseAllowlist(s string) (*Allowlist, error) {
 	a := &Allowlist{}
 	n := 0
@@ -62,8 +63,8 @@ func parsePermit(entry string) (p permit, ok bool) {
 	}
 	p.port = port
 	if prefix, err := netip.ParsePrefix(host); err == nil {
-		p.prefix, ok = unmapped(prefix)
-		// Bits beyond the prefix are a mistake in one of the two, and there is no telling in which.
+		p.prefix, ok = unmap(prefix)
+		// Bits beyond the prefix are a mistake either in the address or in the length; which one cannot be known.
 		return p, ok && p.prefix.Masked() == p.prefix
 	}
 	if !ValidHost(host) {
@@ -77,7 +78,7 @@ func parsePermit(entry string) (p permit, ok bool) {
 	return p, true
 }
 
-// splitPort takes off the port, 0 where there is none, and the brackets.
+// splitPort splits an entry into the host without brackets and the port, 0 if there is none.
 func splitPort(entry string) (host string, port uint16, ok bool) {
 	var number string
 	if inner, opened := strings.CutPrefix(entry, "["); opened {
@@ -97,8 +98,8 @@ func splitPort(entry string) (host string, port uint16, ok bool) {
 	return host, uint16(n), err == nil && n > 0
 }
 
-// unmapped is the prefix of IPv4 addresses that one of IPv4-mapped ones stands for; any other stays as it is.
-func unmapped(p netip.Prefix) (netip.Prefix, bool) {
+// unmap turns a prefix of IPv4-mapped addresses into the IPv4 prefix; any other prefix stays as it is.
+func unmap(p netip.Prefix) (netip.Prefix, bool) {
 	const mapped = 96
 	if !p.Addr().Is4In6() {
 		return p, true
@@ -108,40 +109,41 @@ func unmapped(p netip.Prefix) (netip.Prefix, bool) {
 
 func canonicalName(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
-// names reports whether an entry permits the peer by its name.
-func (a *Allowlist) names(host string, port uint16) bool {
+// permitsName reports whether an entry permits the peer by its name.
+func (a *Allowlist) permitsName(host string, port uint16) bool {
 	if a == nil {
 		return true
 	}
 	for _, p := range a.entries {
-		if p.name != "" && p.name == canonicalName(host) && p.onPort(port) {
+		if p.name != "" && p.name == canonicalName(host) && p.permitsPort(port) {
 			return true
 		}
 	}
 	return false
 }
 
-// depends reports whether the addresses of a peer that no entry names matter at all.
-func (a *Allowlist) depends(port uint16) bool {
+// hasAddresses reports whether any entry for the port is an address or prefix, so that the addresses of a peer decide.
+func (a *Allowlist) hasAddresses(port uint16) bool {
 	for _, p := range a.entries {
-		if p.name == "" && p.onPort(port) {
+		if p.name == "" && p.permitsPort(port) {
 			return true
 		}
 	}
 	return false
 }
 
-// permitted are the addresses, which are not IPv4-mapped, at which the peer may be dialled: all of them, or none where one
-// is not in the list. Of localhost, whose addresses no name server makes up, it is those that are.
+// permitted returns the addresses at which the peer may be dialled: all of them, or none if one of them is not permitted.
+// For localhost, whose addresses come from no name server, it returns those that are permitted. The addresses must not be
+// IPv4-mapped.
 func (a *Allowlist) permitted(host string, port uint16, addresses []netip.Addr) []netip.Addr {
 	if a == nil {
 		return addresses
 	}
-	named := a.names(host, port)
+	named := a.permitsName(host, port)
 	var permitted []netip.Addr
 	for _, address := range addresses {
 		switch {
-		case a.holds(address, port), named && vouchedFor(address):
+		case a.permitsAddress(address, port), named && reachableByName(address):
 			permitted = append(permitted, address)
 		case canonicalName(host) != "localhost":
 			return nil
@@ -150,20 +152,20 @@ func (a *Allowlist) permitted(host string, port uint16, addresses []netip.Addr) 
 	return permitted
 }
 
-// holds reports whether an entry has the address itself.
-func (a *Allowlist) holds(address netip.Addr, port uint16) bool {
+// permitsAddress reports whether an entry contains the address itself.
+func (a *Allowlist) permitsAddress(address netip.Addr, port uint16) bool {
 	for _, p := range a.entries {
-		if p.name == "" && p.prefix.Contains(address) && p.onPort(port) {
+		if p.name == "" && p.prefix.Contains(address) && p.permitsPort(port) {
 			return true
 		}
 	}
 	return false
 }
 
-// vouchedFor reports whether a listed name is enough to go to the address.
-func vouchedFor(address netip.Addr) bool {
-	// Among the link-local ones is what clouds tell their machines, at 169.254.169.254.
+// reachableByName reports whether a permitted name suffices to dial the address.
+func reachableByName(address netip.Addr) bool {
+	// Clouds serve credentials of their machines at the link-local address 169.254.169.254.
 	return !address.IsUnspecified() && !address.IsMulticast() && !address.IsLinkLocalUnicast()
 }
 
-func (p permit) onPort(port uint16) bool { return p.port == 0 || p.port == port }
+func (p permit) permitsPort(port uint16) bool { return p.port == 0 || p.port == port }

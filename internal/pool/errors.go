@@ -1,0 +1,74 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"dicom-qr-gateway/dicomnet"
+)
+
+// NotAllowedError reports a peer that Options.Allow does not permit. Nothing was dialled. The error is the same whether or
+// not the name of the peer has an address.
+type NotAllowedError struct{}
+
+func (e *NotAllowedError) Error() string { return "not allowed" }
+
+// BusyError reports that all slots of a peer stayed in use for Options.QueueTimeout. Nothing was sent.
+type BusyError struct{}
+
+func (e *BusyError) Error() string { return "no free association" }
+
+// Failure returns err as a *dicomnet.OpError at step, or at the step that err names itself. If ctx is done, the cause of its
+// end replaces err: whatever the association reports after that (the status of a C-CANCEL, an abort) only follows from it.
+// A cause that is a timeout of its own (it has Timeout() true) stands alone; any other is wrapped together with ctx.Err().
+func Failure(ctx context.Context, step dicomnet.Step, err error) error {
+	op, isOp := errors.AsType[*dicomnet.OpError](err)
+	if isOp {
+		step = op.Step
+	}
+	if ctx.Err() != nil {
+		return &dicomnet.OpError{Step: step, Err: endOf(ctx)}
+	}
+	if isOp {
+		return err
+	}
+	return &dicomnet.OpError{Step: step, Err: err}
+}
+
+// endOf returns why ctx, which is done, ended.
+func endOf(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return err
+	}
+	var timeout interface{ Timeout() bool }
+	if errors.As(cause, &timeout) && timeout.Timeout() {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}
+
+// atCapacity reports whether the peer may have refused the association because it has as many as it accepts: it was reached
+// but did not establish one, and gave no reason that is unrelated to their number.
+func atCapacity(err error) bool {
+	op, ok := errors.AsType[*dicomnet.OpError](err)
+	if !ok || op.Step != dicomnet.StepAssociate {
+		return false
+	}
+	if reject, ok := errors.AsType[*dicomnet.RejectError](err); ok {
+		const presentation = 3 // the source of local-limit-exceeded (PS3.8 section 9.3.4)
+		return reject.Transient() || reject.Source == presentation
+	}
+	_, noContext := errors.AsType[*dicomnet.NoContextError](err)
+	return !noContext
+}
+
+// ended reports whether err means that the peer ended the association, or that it was aborted because of what the peer sent.
+// A peer that is slow has not ended it.
+func ended(err error) bool {
+	_, aborted := errors.AsType[*dicomnet.AbortError](err)
+	_, protocol := errors.AsType[*dicomnet.ProtocolError](err)
+	_, limit := errors.AsType[*dicomnet.LimitError](err)
+	return aborted || protocol || limit || errors.Is(err, dicomnet.ErrConnectionLost) || errors.Is(err, dicomnet.ErrReleased)
+}

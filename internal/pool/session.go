@@ -1,0 +1,171 @@
+package pool
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
+)
+
+// Session is the access of one operation to its peer: at most one association at a time. It is for one goroutine.
+type Session struct {
+	pool     *Pool
+	peer     Peer
+	observer Observer // nil: none
+	assoc    *dicomnet.Association
+
+	addresses []netip.AddrPort // of the peer, resolved once
+	resolving time.Duration    // the part of the connection timeout that this took
+	// slot is the permit for assoc, or for the next association: the session keeps it from one association to the next and
+	// while a rejected association is retried, so that an operation that has begun waits neither for others nor for itself.
+	slot *slot
+	busy bool // connect found no slot at a further address
+
+	proposed []string // SOP classes on assoc
+	kind     kind     // of assoc; zero: assoc is not kept
+	unproven bool     // assoc was idle before, and the peer has not answered on it since
+}
+
+// Session returns a session of one operation with the peer. Observer may be nil. The caller must call End.
+func (p *Pool) Session(peer Peer, o Observer) *Session {
+	return &Session{pool: p, peer: peer, observer: o}
+}
+
+// Association returns the current association; nil if there is none.
+func (s *Session) Association() *dicomnet.Association { return s.assoc }
+
+// Usable reports whether the session has an association on which an operation can begin.
+func (s *Session) Usable() bool { return s.assoc != nil && s.assoc.Usable() }
+
+// Open opens an association on which the SOP classes are proposed, or takes an idle one of this kind, in place of the current
+// one, which it ends first: some PACS accept one association per caller. An association that the peer rejects for now is
+// retried. The error is a *dicomnet.OpError around a *NotAllowedError, a *BusyError, the end of ctx or an error of dicomnet.
+func (s *Session) Open(ctx context.Context, sopClasses ...string) error {
+	if s.assoc != nil {
+		s.release(ctx, s.assoc)
+		s.assoc = nil
+	}
+	err := s.check()
+	if err == nil {
+		err = s.resolve(ctx)
+	}
+	if err == nil {
+		s.proposed, s.kind, s.unproven = sopClasses, s.kindOf(sopClasses), false
+		s.assoc, err = retry(ctx, func() (*dicomnet.Association, error) { return s.associate(ctx) })
+	}
+	if err != nil {
+		return Failure(ctx, dicomnet.StepAssociate, err)
+	}
+	return nil
+}
+
+// Require makes sure that the current association accepts the SOP class: it opens one that proposes this class alone if the
+// current one does not accept it or is not usable.
+func (s *Session) Require(ctx context.Context, sopClass string) error {
+	if s.Usable() && s.assoc.Accepts(sopClass) {
+		return nil
+	}
+	return s.Open(ctx, sopClass)
+}
+
+// Repeatable runs f, which sends one request on the current association and can be run twice, such as a C-FIND. If the
+// association was idle before and had ended, it runs f once more, on a new association that accepts the SOP class. Once f has
+// called Answered, it is not run again.
+func (s *Session) Repeatable(ctx context.Context, sopClass string, f func() error) error {
+	err := f()
+	if err == nil || !s.unproven || ctx.Err() != nil || !ended(err) {
+		return err
+	}
+	s.assoc.Abort() // if it is not closed yet
+	s.assoc = nil   // the slot stays with the session, so that Open opens a new association
+	if err := s.Open(ctx, s.proposed...); err != nil {
+		return err
+	}
+	if err := s.Require(ctx, sopClass); err != nil {
+		return err
+	}
+	return f()
+}
+
+// Answered notes that the peer has answered on the current association.
+func (s *Session) Answered() { s.unproven = false }
+
+// End ends the session: it keeps the association for other operations or releases it in the background, since the caller has
+// its answer already. It uses the values of ctx, not its end.
+func (s *Session) End(ctx context.Context) {
+	assoc, held := s.assoc, s.slot
+	s.assoc, s.slot = nil, nil
+	if assoc == nil {
+		held.release()
+		return
+	}
+	if s.keep(assoc, held) {
+		return
+	}
+	s.pool.releases.run(func() {
+		defer held.release()
+		s.release(ctx, assoc)
+	})
+}
+
+// associate returns an association with the SOP classes proposed: an idle one or a new one. A peer may refuse a new one
+// because of those that are idle, and is then asked again without them.
+func (s *Session) associate(ctx context.Context) (*dicomnet.Association, error) {
+	if err := s.acquire(ctx); err != nil {
+		return nil, err
+	}
+	if assoc := s.reuse(ctx); assoc != nil {
+		return assoc, nil
+	}
+	cfg := s.config(s.proposed)
+	assoc, err := s.negotiate(ctx, cfg)
+	if atCapacity(err) && s.slot != nil && ctx.Err() == nil && s.pool.evictAll(ctx, s.slot.address) {
+		assoc, err = s.negotiate(ctx, cfg)
+	}
+	if err == nil {
+		s.slot.opened = time.Now()
+	}
+	return assoc, err
+}
+
+// check finds invalid AE titles before anything is sent.
+func (s *Session) check() error {
+	switch {
+	case !dicomnet.ValidAETitle(s.peer.CalledAETitle):
+		return &dicomnet.ConfigError{Detail: "called AE title is not a valid AE value"}
+	case !dicomnet.ValidAETitle(s.peer.CallingAETitle):
+		return &dicomnet.ConfigError{Detail: "calling AE title is not a valid AE value"}
+	}
+	return nil
+}
+
+// config returns how to open an association with the peer. The connection timeout is shortened by what name resolution took.
+func (s *Session) config(sopClasses []string) dicomnet.Config {
+	o := &s.pool.options
+	cfg := dicomnet.Config{
+		CalledAETitle:  s.peer.CalledAETitle,
+		CallingAETitle: s.peer.CallingAETitle,
+		Timeouts:       o.Timeouts,
+		DialContext:    func(ctx context.Context, _, _ string) (net.Conn, error) { return s.connect(ctx) },
+	}
+	if o.Trace != nil {
+		cfg.Trace = o.Trace(s.peer)
+	}
+	if cfg.Timeouts.Connection > 0 {
+		cfg.Timeouts.Connection = max(cfg.Timeouts.Connection-s.resolving, 1)
+	}
+	s.resolving = 0
+	for _, class := range sopClasses {
+		cfg.Contexts = append(cfg.Contexts, dicomnet.Context{
+			AbstractSyntax:   class,
+			TransferSyntaxes: []dataset.TransferSyntax{dataset.ImplicitVRLittleEndian, dataset.ExplicitVRLittleEndian},
+		})
+	}
+	if s.peer.TLS {
+		cfg.TLS = o.TLS
+	}
+	return cfg
+}

@@ -1,0 +1,109 @@
+package qr
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/suyashkumar/dicom/pkg/tag"
+)
+
+// Level is a level of the Query/Retrieve information models (PS3.4 section C.6): the value of Query/Retrieve Level.
+type Level string
+
+// The levels, from the root down.
+const (
+	LevelPatient Level = "PATIENT"
+	LevelStudy   Level = "STUDY"
+	LevelSeries  Level = "SERIES"
+	LevelImage   Level = "IMAGE"
+)
+
+// Multiplicity is the value multiplicity of an attribute (PS3.6).
+type Multiplicity string
+
+// The multiplicities in use.
+const (
+	Single Multiplicity = "1"
+	Many   Multiplicity = "1-n"
+)
+
+// Attribute is one row of the table of attributes. The keys of a C-FIND, the decoding of a match, the merging of duplicates
+// and the members of an answer follow from it; a test compares it with the dictionary of PS3.6.
+type Attribute struct {
+	Tag     tag.Tag
+	VR      string
+	VM      Multiplicity
+	Keyword string
+	JSON    string // member of an answer; "" if answers do not have it
+	Level   Level
+
+	// Text returns the field of a Study that holds the value, the first one if there are several; nil if a Study has no such
+	// field.
+	Text func(*Study) *string
+	// List returns the field of a Study that holds all values; nil if a Study has no such field.
+	List func(*Study) *[]string
+
+	read  func(string) string // brings an old form of the value into the present one; nil: as it is
+	merge merging
+}
+
+// merging says what a second match of the same study adds.
+type merging int
+
+const (
+	fillIn   merging = iota // its value, if the first match has none
+	identity                // nothing: matches of one study agree in it
+	dated                   // date and time, together: see candidate.merge
+	union                   // the values that the first match does not have
+)
+
+// attributes is in the order of the members of an answer.
+var attributes = []Attribute{
+	{tag.PatientName, "PN", Single, "PatientName", "PatientName", LevelPatient,
+		func(s *Study) *string { return &s.PatientName }, nil, nil, fillIn},
+	{tag.PatientID, "LO", Single, "PatientID", "PatientID", LevelPatient,
+		func(s *Study) *string { return &s.PatientID }, nil, nil, identity},
+	{tag.PatientBirthDate, "DA", Single, "PatientBirthDate", "DateOfBirth", LevelPatient,
+		func(s *Study) *string { return &s.DateOfBirth }, nil, normalDate, fillIn},
+	{tag.StudyInstanceUID, "UI", Single, "StudyInstanceUID", "StudyInstanceUID", LevelStudy,
+		func(s *Study) *string { return &s.StudyInstanceUID }, nil, nil, identity},
+	{tag.StudyDescription, "LO", Single, "StudyDescription", "StudyDescription", LevelStudy,
+		func(s *Study) *string { return &s.StudyDescription }, nil, nil, fillIn},
+	{tag.ModalitiesInStudy, "CS", Many, "ModalitiesInStudy", "ModalitiesInStudy", LevelStudy,
+		nil, func(s *Study) *[]string { return &s.ModalitiesInStudy }, nil, union},
+	{tag.StudyDate, "DA", Single, "StudyDate", "StudyDate", LevelStudy,
+		func(s *Study) *string { return &s.StudyDate }, nil, normalDate, dated},
+	{tag.StudyTime, "TM", Single, "StudyTime", "StudyTime", LevelStudy,
+		func(s *Study) *string { return &s.StudyTime }, nil, normalTime, dated},
+	{tag.AccessionNumber, "SH", Single, "AccessionNumber", "AccessionNumber", LevelStudy,
+		func(s *Study) *string { return &s.AccessionNumber }, nil, nil, fillIn},
+	{tag.ReferringPhysicianName, "PN", Single, "ReferringPhysicianName", "ReferringPhysicianName", LevelStudy,
+		func(s *Study) *string { return &s.ReferringPhysicianName }, nil, nil, fillIn},
+	{tag.PerformingPhysicianName, "PN", Many, "PerformingPhysicianName", "PerformingPhysicianName", LevelStudy,
+		func(s *Study) *string { return &s.PerformingPhysicianName }, nil, nil, fillIn},
+	{tag.InstitutionName, "LO", Single, "InstitutionName", "InstitutionName", LevelStudy,
+		func(s *Study) *string { return &s.InstitutionName }, nil, nil, fillIn},
+	{tag.Modality, "CS", Single, "Modality", "", LevelSeries, nil, nil, nil, fillIn},
+	{tag.SeriesInstanceUID, "UI", Single, "SeriesInstanceUID", "", LevelSeries, nil, nil, nil, identity},
+}
+
+// StudyAttributes returns the attributes that an answer has for each study, in the order of its members. The caller must not
+// change them.
+func StudyAttributes() []Attribute {
+	return slices.DeleteFunc(slices.Clone(attributes), func(a Attribute) bool { return a.JSON == "" })
+}
+
+// studyTexts are the attributes that decoding reads into a text field of a Study, in the order of tags, in which they are
+// found fastest. The identity of a study is read before.
+var studyTexts = slices.DeleteFunc(byTag(), func(a Attribute) bool { return a.Text == nil || a.merge == identity })
+
+// byTag returns the attributes in the order of tags, which is their order in a data set.
+func byTag() []Attribute {
+	sorted := slices.Clone(attributes)
+	slices.SortFunc(sorted, func(a, b Attribute) int { return compareTags(a.Tag, b.Tag) })
+	return sorted
+}
+
+func compareTags(a, b tag.Tag) int {
+	return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Element, b.Element))
+}

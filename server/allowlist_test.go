@@ -16,7 +16,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
-	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/server/access"
 )
 
@@ -44,7 +44,7 @@ func TestAPACSThatIsNotAllowedIsNotDialled(t *testing.T) {
 		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 	}
 	for _, allowlist := range []string{"192.0.2.0/24", "pacs.example", "127.0.0.1:1"} {
-		r := start(t, fromSettings(t, qr.Options{LookupHost: lookup}, "PACS_ALLOWLIST", allowlist))
+		r := start(t, fromSettings(t, pool.Options{LookupHost: lookup}, "PACS_ALLOWLIST", allowlist))
 		var answers []string
 		for _, host := range []string{"127.0.0.1", "::ffff:127.0.0.1", "inside.example", "nowhere.example"} {
 			for path, body := range map[string]string{
@@ -92,7 +92,7 @@ func TestANameThatResolvesToAnAllowedAndThenToAForbiddenAddressIsRefused(t *test
 	}()
 	var mu sync.Mutex
 	var answers [][]string
-	gateway := fromSettings(t, qr.Options{LookupHost: func(context.Context, string) ([]string, error) {
+	gateway := fromSettings(t, pool.Options{LookupHost: func(context.Context, string) ([]string, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		next := answers[0]

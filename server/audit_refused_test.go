@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 )
 
@@ -34,11 +35,11 @@ func TestRefusedCallersAreRecorded(t *testing.T) {
 }
 
 func TestAPACSThatIsNotAllowedIsRecordedAsAnAlert(t *testing.T) {
-	refusal := &dicomnet.OpError{Step: dicomnet.StepConnect, Err: &qr.NotAllowedError{}}
+	refusal := &dicomnet.OpError{Step: dicomnet.StepConnect, Err: &pool.NotAllowedError{}}
 	r, of := startAudited(t, &fakeGateway{
-		query:    func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) { return nil, refusal },
+		query:    func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) { return nil, refusal },
 		retrieve: narrating(nil, refusal).retrieve,
-		echo:     func(context.Context, qr.Peer) *qr.EchoReport { return &qr.EchoReport{Err: refusal} },
+		echo:     func(context.Context, qr.Call, qr.Peer) *qr.EchoReport { return &qr.EchoReport{Err: refusal} },
 	})
 	for _, call := range []struct{ path, body, patients string }{
 		{"/q", queryBody, patientID},

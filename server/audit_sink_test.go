@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/qr"
@@ -42,10 +43,10 @@ func (d *disk) Write(p []byte) (int, error) {
 }
 
 // startOnDisk is start with an audit log on a disk.
-func startOnDisk(t *testing.T, gateway Gateway, variables ...string) (*running, *disk) {
+func startOnDisk(t *testing.T, gateway backend, variables ...string) (*running, *disk) {
 	t.Helper()
 	d := &disk{}
-	r := startWith(t, gateway, preparation{options: func(o *Options) { o.Audit = audit.To(d) }}, variables...)
+	r := startWith(t, gateway, preparation{options: func(o *Options) { o.Audit = audit.NewTrail(audit.To(d)) }}, variables...)
 	r.do(t, http.MethodGet, "/health", nil)
 	return r, d
 }
@@ -91,7 +92,7 @@ func TestNoResultLeavesThatIsNotRecorded(t *testing.T) {
 	asked := 0
 	gateway := &fakeGateway{}
 	r, d := startOnDisk(t, gateway)
-	gateway.query = func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+	gateway.query = func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
 		asked++
 		d.fill(asked == 1)
 		return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil
@@ -139,7 +140,7 @@ func TestNoWorkIsDoneWhileRecordsWait(t *testing.T) {
 func TestAnEchoThatCannotBeRecordedIsWithheld(t *testing.T) {
 	gateway := &fakeGateway{}
 	r, d := startOnDisk(t, gateway)
-	gateway.echo = func(context.Context, qr.Peer) *qr.EchoReport {
+	gateway.echo = func(context.Context, qr.Call, qr.Peer) *qr.EchoReport {
 		d.fill(true)
 		return &qr.EchoReport{}
 	}
@@ -153,15 +154,12 @@ func TestNothingIsMovedThatIsNotRecorded(t *testing.T) {
 		t.Run(accept, func(t *testing.T) {
 			gateway := &fakeGateway{}
 			r, d := startOnDisk(t, gateway)
-			gateway.retrieve = func(ctx context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress) (*qr.RetrieveResult, error) {
+			gateway.retrieve = func(_ context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
 				d.fill(true)
-				p.Matched([]qr.Study{study(studyUID)}, nil)
-				assert.ErrorIs(t, context.Cause(ctx), syscall.ENOSPC, "before the first move")
+				err := c.Observer.Matched([]qr.Study{study(studyUID)}, nil)
 				d.fill(false)
-				entry := qr.Retrieval{StudyInstanceUID: studyUID, Status: qr.RetrievalNotAttempted}
-				p.Moving(qr.SubOperations{})
-				p.Retrieved(entry)
-				return &qr.RetrieveResult{Studies: []qr.Study{study(studyUID)}, Retrievals: []qr.Retrieval{entry}, Err: ctx.Err()}, nil
+				require.Error(t, err, "before the first move")
+				return nil, &dicomnet.OpError{Step: dicomnet.StepMove, Err: err}
 			}
 			status, header, body := r.post(t, "/qr", retrieveBody, "Accept", accept)
 			assertUnaudited(t, status, header, body)
@@ -177,8 +175,8 @@ func TestAnOutcomeThatCannotBeRecordedIsWithheld(t *testing.T) {
 		t.Run(accept, func(t *testing.T) {
 			gateway := &fakeGateway{}
 			r, d := startOnDisk(t, gateway)
-			gateway.retrieve = func(_ context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress) (*qr.RetrieveResult, error) {
-				p.Matched([]qr.Study{study(studyUID)}, nil)
+			gateway.retrieve = func(_ context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
+				_ = c.Observer.Matched([]qr.Study{study(studyUID)}, nil)
 				d.fill(true)
 				return outcome(nil, moved(1)), nil
 			}
@@ -201,7 +199,7 @@ func TestAnOutcomeThatCannotBeRecordedIsWithheld(t *testing.T) {
 func TestAQueryOfARetrieveThatCannotBeRecordedIsWithheld(t *testing.T) {
 	gateway := &fakeGateway{}
 	r, d := startOnDisk(t, gateway)
-	gateway.retrieve = func(context.Context, qr.Peer, qr.Filter, string, qr.Progress) (*qr.RetrieveResult, error) {
+	gateway.retrieve = func(context.Context, qr.Call, qr.Peer, qr.Filter, string) (*qr.RetrieveResult, error) {
 		d.fill(true)
 		return &qr.RetrieveResult{}, nil
 	}

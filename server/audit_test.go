@@ -30,7 +30,7 @@ const (
 
 // startAudited is start with an audit log; the records of the start and of the
 // stop are not among those that of gives.
-func startAudited(t *testing.T, gateway Gateway, variables ...string) (r *running, of func(t *testing.T) []record) {
+func startAudited(t *testing.T, gateway backend, variables ...string) (r *running, of func(t *testing.T) []record) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "audit.log")
 	r = start(t, gateway, append([]string{"AUDIT_LOG", file}, variables...)...)
@@ -133,14 +133,10 @@ func TestARetrieveIsRecordedBeforeItsFirstMoveAndBeforeItsAnswer(t *testing.T) {
 				var of func(t *testing.T) []record
 				gateway := narrating(test.result, nil)
 				inner := gateway.retrieve
-				gateway.retrieve = func(ctx context.Context, p qr.Peer, f qr.Filter, d string, progress qr.Progress) (*qr.RetrieveResult, error) {
+				gateway.retrieve = func(ctx context.Context, c qr.Call, p qr.Peer, f qr.Filter, d string) (*qr.RetrieveResult, error) {
 					assert.Empty(t, of(t))
-					told := progress.Matched
-					progress.Matched = func(studies []qr.Study, warnings []qr.Warning) {
-						told(studies, warnings)
-						require.Len(t, of(t), 1, "before the first move")
-					}
-					return inner(ctx, p, f, d, progress)
+					c.Observer = matchedObserver{c.Observer, func() { require.Len(t, of(t), 1, "before the first move") }}
+					return inner(ctx, c, p, f, d)
 				}
 				var r *running
 				r, of = startAudited(t, gateway)
@@ -175,6 +171,18 @@ func TestARetrieveIsRecordedBeforeItsFirstMoveAndBeforeItsAnswer(t *testing.T) {
 	}
 }
 
+// matchedObserver calls after once Matched has returned.
+type matchedObserver struct {
+	qr.Observer
+	after func()
+}
+
+func (o matchedObserver) Matched(studies []qr.Study, warnings []qr.Warning) error {
+	err := o.Observer.Matched(studies, warnings)
+	o.after()
+	return err
+}
+
 func TestARetrieveThatComesToNoMoveIsRecordedAsTheQueryItWas(t *testing.T) {
 	gateway := &fakeGateway{}
 	r, of := startAudited(t, gateway)
@@ -193,7 +201,7 @@ func TestAnEchoIsRecorded(t *testing.T) {
 	r, of := startAudited(t, gateway)
 	body := `{"pacs_ip":"pacs.example","pacs_port":104,"pacs_ae_title":"PACS","c_find_ae_title":"GATEWAY"}`
 	for _, err := range []error{nil, &dicomnet.OpError{Step: dicomnet.StepAssociate, Err: dicomnet.ErrConnectionLost}} {
-		gateway.echo = func(context.Context, qr.Peer) *qr.EchoReport { return &qr.EchoReport{Err: err} }
+		gateway.echo = func(context.Context, qr.Call, qr.Peer) *qr.EchoReport { return &qr.EchoReport{Err: err} }
 		r.post(t, "/echo", body)
 	}
 	all := of(t)
@@ -210,10 +218,10 @@ func TestAnEchoIsRecorded(t *testing.T) {
 func TestAPanicIsRecordedToo(t *testing.T) {
 	panics := func() { panic(patientName) }
 	r, of := startAudited(t, &fakeGateway{
-		query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) { panics(); return nil, nil },
-		echo:  func(context.Context, qr.Peer) *qr.EchoReport { panics(); return nil },
-		retrieve: func(_ context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress) (*qr.RetrieveResult, error) {
-			p.Matched([]qr.Study{study(studyUID)}, nil)
+		query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) { panics(); return nil, nil },
+		echo:  func(context.Context, qr.Call, qr.Peer) *qr.EchoReport { panics(); return nil },
+		retrieve: func(_ context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
+			_ = c.Observer.Matched([]qr.Study{study(studyUID)}, nil)
 			panics()
 			return nil, nil
 		},
@@ -248,7 +256,7 @@ func TestTheStartAndTheStopAreRecorded(t *testing.T) {
 func TestSixtyFourCallersAtOnceLeaveSixtyFourWholeRecords(t *testing.T) {
 	var arrived sync.WaitGroup
 	arrived.Add(64)
-	r, of := startAudited(t, &fakeGateway{query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+	r, of := startAudited(t, &fakeGateway{query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
 		arrived.Done()
 		arrived.Wait()
 		return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil
@@ -284,10 +292,8 @@ func TestRecordsAndLogsShareStandardOutput(t *testing.T) {
 
 func TestACallerWhoLeavesIsRecorded(t *testing.T) {
 	begun, ended := make(chan struct{}), make(chan struct{})
-	r, of := startAudited(t, &fakeGateway{retrieve: func(
-		ctx context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress,
-	) (*qr.RetrieveResult, error) {
-		p.Matched([]qr.Study{study(studyUID)}, nil)
+	r, of := startAudited(t, &fakeGateway{retrieve: func(ctx context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
+		_ = c.Observer.Matched([]qr.Study{study(studyUID)}, nil)
 		close(begun)
 		<-ctx.Done()
 		defer close(ended)

@@ -19,6 +19,7 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 )
 
@@ -110,7 +111,7 @@ func BenchmarkEndToEnd(b *testing.B) {
 			script := &dicomtest.Script{Play: ready(matches)}
 			address, stop, err := script.Listen()
 			require.NoError(b, err)
-			gateway := fromSettings(b, qr.Options{})
+			gateway := fromSettings(b, pool.Options{})
 			r := start(b, gateway)
 			client := &http.Client{Transport: &http.Transport{}}
 			body := queryAt("127.0.0.1", portOf(b, address))

@@ -49,7 +49,7 @@ func (m *memory) DialContext(ctx context.Context, _, _ string) (net.Conn, error)
 }
 
 // startInMemory is start without a network.
-func startInMemory(t *testing.T, gateway Gateway, variables ...string) *running {
+func startInMemory(t *testing.T, gateway backend, variables ...string) *running {
 	t.Helper()
 	m := newMemory()
 	return startOn(t, m, &http.Transport{DialContext: m.DialContext}, gateway, variables...)

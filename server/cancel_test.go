@@ -18,7 +18,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
-	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/internal/pool"
 )
 
 const (
@@ -101,7 +101,7 @@ func TestACallerThatLeavesStopsThePACS(t *testing.T) {
 			t.Run(c.name+map[bool]string{true: "", false: ", of a PACS that goes on"}[obeys], func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					p := c.pacs(obeys)
-					r := startInMemory(t, p.gateway(t, qr.Options{}))
+					r := startInMemory(t, p.gateway(t, gatewayOptions{}))
 					ctx, leave := context.WithTimeout(t.Context(), 5*time.Second)
 					defer leave()
 					require.ErrorIs(t, c.call(t, ctx, r), context.DeadlineExceeded)
@@ -122,7 +122,7 @@ func TestACallerThatLeavesStopsThePACS(t *testing.T) {
 // is on time.
 func TestACallerThatLeavesStopsThePACSAtOnceOverTCP(t *testing.T) {
 	files := writeCertificate(t)
-	secure := func(t *testing.T, g Gateway) *running {
+	secure := func(t *testing.T, g backend) *running {
 		t.Helper()
 		r := start(t, g, "TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key)
 		transport := &http.Transport{
@@ -139,18 +139,18 @@ func TestACallerThatLeavesStopsThePACSAtOnceOverTCP(t *testing.T) {
 		require.Equal(t, 2, health.HTTPResponse.ProtoMajor)
 		return r
 	}
-	plain := func(t *testing.T, g Gateway) *running {
+	plain := func(t *testing.T, g backend) *running {
 		t.Helper()
 		return start(t, g)
 	}
-	for protocol, start := range map[string]func(*testing.T, Gateway) *running{"HTTP/1.1": plain, "HTTP/2": secure} {
+	for protocol, start := range map[string]func(*testing.T, backend) *running{"HTTP/1.1": plain, "HTTP/2": secure} {
 		for _, c := range leavers[2:] {
 			t.Run(c.name+" over "+protocol, func(t *testing.T) { leaveAtOnce(t, c, start) })
 		}
 	}
 }
 
-func leaveAtOnce(t *testing.T, c leaver, start func(*testing.T, Gateway) *running) {
+func leaveAtOnce(t *testing.T, c leaver, start func(*testing.T, backend) *running) {
 	t.Helper()
 	busy := make(chan struct{})
 	p := &pacs{studies: 1, move: func(a *association, _ int) {
@@ -160,9 +160,9 @@ func leaveAtOnce(t *testing.T, c leaver, start func(*testing.T, Gateway) *runnin
 		a.final(dicomnet.StatusCancel, noCounters)
 	}}
 	var address string
-	g := p.gateway(t, qr.Options{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+	g := p.gateway(t, gatewayOptions{pool: pool.Options{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, address)
-	}})
+	}}})
 	address, stop, err := p.script.Listen()
 	require.NoError(t, err)
 	defer stop()
@@ -187,7 +187,7 @@ const drainTimeout = 20 * time.Second
 // cleanly, with nothing left at the PACS.
 func draining(t *testing.T, p *pacs, accept string) (status int, retryAfter string, all []event) {
 	t.Helper()
-	r := startInMemory(t, p.gateway(t, qr.Options{}), "DRAIN_TIMEOUT", strconv.Itoa(int(drainTimeout.Seconds())))
+	r := startInMemory(t, p.gateway(t, gatewayOptions{}), "DRAIN_TIMEOUT", strconv.Itoa(int(drainTimeout.Seconds())))
 	var stopped time.Time
 	go func() {
 		time.Sleep(5 * time.Second)

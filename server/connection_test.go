@@ -74,7 +74,7 @@ func TestTheWriteThatSendsWhatWasHeldTellsOfItsError(t *testing.T) {
 // Around the size of net/http's buffer there is one write, or there are two.
 func TestAnAnswerOfAnySizeArrivesWhole(t *testing.T) {
 	describedAt := func(length int) string { return strings.Repeat("x", length) }
-	r := start(t, &fakeGateway{query: func(_ context.Context, _ qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
+	r := start(t, &fakeGateway{query: func(_ context.Context, _ qr.Call, _ qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
 		length, err := strconv.Atoi(f.AccessionNumber)
 		one := study(studyUID)
 		one.StudyDescription = describedAt(length)

@@ -25,7 +25,7 @@ func TestACallerThatLeavesBeforeTheAssociationStandsStopsIt(t *testing.T) {
 					a.ReadPDU() // which is A-ABORT
 					return false
 				}}
-				r := startInMemory(t, p.gateway(t, qr.Options{}))
+				r := startInMemory(t, p.gateway(t, gatewayOptions{}))
 				ctx, leave := context.WithTimeout(t.Context(), 5*time.Second)
 				defer leave()
 				require.ErrorIs(t, c.call(t, ctx, r), context.DeadlineExceeded)
@@ -54,7 +54,7 @@ func TestTheOperationTimeoutCancelsAtThePACS(t *testing.T) {
 	}
 	call := func(t *testing.T, p *pacs) *goclient.RetrieveReply {
 		t.Helper()
-		r := startInMemory(t, p.gateway(t, qr.Options{OperationTimeout: timeout}))
+		r := startInMemory(t, p.gateway(t, gatewayOptions{qr: qr.Options{OperationTimeout: timeout}}))
 		begin := time.Now()
 		reply, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
 		require.NoError(t, err)
@@ -89,7 +89,7 @@ func TestAPACSThatDoesNotMoveIsAnOrdinary502(t *testing.T) {
 			a.ac = ac
 			return true
 		}
-		r := startInMemory(t, p.gateway(t, qr.Options{}))
+		r := startInMemory(t, p.gateway(t, gatewayOptions{}))
 		plain, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
 		require.NoError(t, err)
 		require.Equal(t, http.StatusBadGateway, plain.StatusCode(), "%s", plain.Body)
@@ -107,7 +107,7 @@ func TestAPACSThatDoesNotMoveIsAnOrdinary502(t *testing.T) {
 func TestAConnectionServesALongRetrieveAfterALongPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pacs{studies: 1, move: slowly(45, 2*time.Second)}
-		r := startInMemory(t, p.gateway(t, qr.Options{}))
+		r := startInMemory(t, p.gateway(t, gatewayOptions{}))
 		for range 2 {
 			query, err := r.api.QueryWithResponse(t.Context(), nil, queryRequest())
 			require.NoError(t, err)

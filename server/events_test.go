@@ -19,6 +19,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 )
 
@@ -78,17 +79,15 @@ func (r *running) stream(t *testing.T, ctx context.Context) *http.Response { //n
 
 // narrating moves two studies and tells of it, then ends with result.
 func narrating(result *qr.RetrieveResult, err error) *fakeGateway {
-	return &fakeGateway{retrieve: func(
-		_ context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress,
-	) (*qr.RetrieveResult, error) {
+	return &fakeGateway{retrieve: func(_ context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
 		if result != nil && len(result.Studies) > 0 {
-			p.Matched(result.Studies, result.Warnings)
+			_ = c.Observer.Matched(result.Studies, result.Warnings)
 			for i, retrieval := range result.Retrievals {
-				p.Moving(qr.SubOperations{
+				c.Observer.Moving(qr.SubOperations{
 					StudyInstanceUID: retrieval.StudyInstanceUID, Index: i + 1, Total: len(result.Studies),
 					Remaining: new(1), Completed: new(1), CompletedTotal: i + 1,
 				})
-				p.Retrieved(retrieval)
+				c.Observer.Retrieved(retrieval)
 			}
 		}
 		return result, err
@@ -161,12 +160,12 @@ func TestAStreamInWhichNothingWasMovedEndsWithAnError(t *testing.T) {
 
 func TestWhatFailsBeforeAMatchIsAnOrdinaryAnswer(t *testing.T) {
 	for name, test := range map[string]struct {
-		gateway Gateway
+		gateway backend
 		status  int
 	}{
 		"no match":     {narrating(&qr.RetrieveResult{}, nil), http.StatusNotFound},
 		"query failed": {narrating(nil, &dicomnet.OpError{Step: dicomnet.StepFind, Err: dicomnet.ErrConnectionLost}), http.StatusBadGateway},
-		"panic": {&fakeGateway{retrieve: func(context.Context, qr.Peer, qr.Filter, string, qr.Progress) (*qr.RetrieveResult, error) {
+		"panic": {&fakeGateway{retrieve: func(context.Context, qr.Call, qr.Peer, qr.Filter, string) (*qr.RetrieveResult, error) {
 			panic("x")
 		}}, http.StatusInternalServerError},
 	} {
@@ -181,10 +180,8 @@ func TestWhatFailsBeforeAMatchIsAnOrdinaryAnswer(t *testing.T) {
 }
 
 func TestAPanicInAStreamEndsItWithAnError(t *testing.T) {
-	r := start(t, &fakeGateway{retrieve: func(
-		_ context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress,
-	) (*qr.RetrieveResult, error) {
-		p.Matched([]qr.Study{study(studyUID)}, nil)
+	r := start(t, &fakeGateway{retrieve: func(_ context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
+		_ = c.Observer.Matched([]qr.Study{study(studyUID)}, nil)
 		panic(patientName)
 	}})
 	response := r.stream(t, t.Context())
@@ -199,10 +196,8 @@ func TestAPanicInAStreamEndsItWithAnError(t *testing.T) {
 
 func TestACallerThatLeavesAStreamCancels(t *testing.T) {
 	cancelled := make(chan struct{})
-	r := start(t, &fakeGateway{retrieve: func(
-		ctx context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress,
-	) (*qr.RetrieveResult, error) {
-		p.Matched([]qr.Study{study(studyUID)}, nil)
+	r := start(t, &fakeGateway{retrieve: func(ctx context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
+		_ = c.Observer.Matched([]qr.Study{study(studyUID)}, nil)
 		<-ctx.Done()
 		close(cancelled)
 		return nil, ctx.Err()
@@ -217,18 +212,21 @@ func TestACallerThatLeavesAStreamCancels(t *testing.T) {
 }
 
 // streaming runs a stream for a fake in place of a caller's connection.
-func streaming(ctx context.Context, w http.ResponseWriter, gateway Gateway) error {
-	return newEventStream(ctx, retrieval{gateway: gateway}).VisitRetrieveResponse(w)
+func streaming(ctx context.Context, w http.ResponseWriter, gateway backend) error {
+	tel, err := telemetry.New(telemetry.Options{})
+	if err != nil {
+		return err
+	}
+	h := &handlers{gateway: gateway, telemetry: tel}
+	return newEventStream(ctx, retrieval{task: h.task(ctx, qr.Peer{}, patientID)}).VisitRetrieveResponse(w)
 }
 
 func TestACommentAtLeastEvery15SecondsKeepsAStreamOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := httptest.NewRecorder()
-		err := streaming(t.Context(), w, &fakeGateway{retrieve: func(
-			_ context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress,
-		) (*qr.RetrieveResult, error) {
+		err := streaming(t.Context(), w, &fakeGateway{retrieve: func(_ context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
 			time.Sleep(time.Hour) // of the fake clock: nothing is sent before a match
-			p.Matched([]qr.Study{study(studyUID)}, nil)
+			_ = c.Observer.Matched([]qr.Study{study(studyUID)}, nil)
 			time.Sleep(time.Minute)
 			return outcome(nil, moved(1)), nil
 		}})
@@ -253,12 +251,10 @@ func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("gone") }
 func (brokenWriter) WriteString(string) (int, error) { return 0, errors.New("gone") }
 
 func TestAStreamThatCannotBeWrittenCancels(t *testing.T) {
-	err := streaming(t.Context(), brokenWriter{httptest.NewRecorder()}, &fakeGateway{retrieve: func(
-		ctx context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress,
-	) (*qr.RetrieveResult, error) {
-		p.Matched([]qr.Study{study(studyUID)}, nil)
+	err := streaming(t.Context(), brokenWriter{httptest.NewRecorder()}, &fakeGateway{retrieve: func(ctx context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
+		_ = c.Observer.Matched([]qr.Study{study(studyUID)}, nil)
 		<-ctx.Done()
-		p.Retrieved(moved(1))
+		c.Observer.Retrieved(moved(1))
 		return outcome(ctx.Err(), qr.Retrieval{Status: qr.RetrievalCancelled}), nil
 	}})
 	require.NoError(t, err)

@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/internal/demo"
-	"dicom-qr-gateway/qr"
 )
 
 // demonstration is a gateway as `make run` starts it, on other ports.
@@ -29,7 +28,7 @@ func startDemonstration(t *testing.T) *demonstration {
 	t.Cleanup(func() { assert.NoError(t, pacs.Close()) })
 	_, port, err := net.SplitHostPort(pacs.A.Addr())
 	require.NoError(t, err)
-	return &demonstration{start(t, qr.New(qr.Options{})), port}
+	return &demonstration{start(t, newGateway(gatewayOptions{})), port}
 }
 
 // ask sends a request that is written for the usual ports; so is the answer.

@@ -24,7 +24,7 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/dicomnet/pdu"
-	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/internal/pool"
 )
 
 // doctored is what a PACS does that /echo finds, and what is asked of it.
@@ -140,16 +140,16 @@ func (d *doctored) check(t *testing.T, name string, ca *x509.CertPool, issue fun
 		}
 	}
 	const timeout = 10 * time.Second
-	settings := qr.Options{
+	o := pool.Options{
 		DialContext: dial,
 		TLS:         &tls.Config{RootCAs: ca, ServerName: "pacs.example", MinVersion: tls.VersionTLS13, Time: examplesTime},
 		LookupHost: func(_ context.Context, host string) ([]string, error) {
 			return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 		},
 	}
-	settings.Timeouts.Connection, settings.Timeouts.ACSE = timeout, timeout
-	settings.Timeouts.DIMSE, settings.Timeouts.Network = timeout, timeout
-	gateway := qr.New(settings)
+	o.Timeouts.Connection, o.Timeouts.ACSE = timeout, timeout
+	o.Timeouts.DIMSE, o.Timeouts.Network = timeout, timeout
+	gateway := newGateway(gatewayOptions{pool: o})
 	r := startInMemory(t, gateway)
 	host := d.host
 	if host == "" {

@@ -17,6 +17,7 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/problem"
 )
@@ -87,8 +88,8 @@ func asExample(t *testing.T, body string) any {
 // failing answers every operation with err.
 func failing(err error) *fakeGateway {
 	return &fakeGateway{
-		query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) { return nil, err },
-		retrieve: func(context.Context, qr.Peer, qr.Filter, string, qr.Progress) (*qr.RetrieveResult, error) {
+		query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) { return nil, err },
+		retrieve: func(context.Context, qr.Call, qr.Peer, qr.Filter, string) (*qr.RetrieveResult, error) {
 			return nil, err
 		},
 	}
@@ -105,9 +106,9 @@ func failuresOfExamples() map[string]error {
 		return at(dicomnet.StepAssociate, &dicomnet.RejectError{Result: result, Source: source, Reason: reason})
 	}
 	return map[string]error{
-		"PACSNotAllowed":             &qr.NotAllowedError{},
+		"PACSNotAllowed":             &pool.NotAllowedError{},
 		"InternalError":              errUnexpected,
-		"NameResolutionFailed":       at(qr.StepResolve, &dicomnet.ConnectError{Err: &net.DNSError{}}),
+		"NameResolutionFailed":       at(pool.StepResolve, &dicomnet.ConnectError{Err: &net.DNSError{}}),
 		"PACSUnreachable":            at(dicomnet.StepConnect, &dicomnet.ConnectError{Err: errUnexpected}),
 		"ConnectionTimeout":          at(dicomnet.StepConnect, timeout(dicomnet.TimerConnection)),
 		"ConnectionLost":             at(dicomnet.StepFind, dicomnet.ErrConnectionLost),
@@ -134,7 +135,7 @@ func failuresOfExamples() map[string]error {
 		"Cancelled":                  at(dicomnet.StepFind, context.Canceled),
 		"OperationTimeout":           at(dicomnet.StepFind, &qr.OperationTimeoutError{}),
 		"Draining":                   problem.ErrDraining,
-		"PACSBusy":                   &qr.BusyError{},
+		"PACSBusy":                   &pool.BusyError{},
 		"TooManyOperations":          problem.ErrTooManyOperations,
 	}
 }
@@ -142,12 +143,14 @@ func failuresOfExamples() map[string]error {
 // otherProblems are the answers to what is wrong before or behind an operation.
 func otherProblems(t *testing.T) map[string]string {
 	t.Helper()
-	none := func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) { return &qr.QueryResult{}, nil }
+	none := func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+		return &qr.QueryResult{}, nil
+	}
 	open := start(t, &fakeGateway{query: none})
 	closed := start(t, &fakeGateway{}, "API_KEYS_FILE", keysFile(t, keyLine("worklist", worklistKey)))
 	gateway := &fakeGateway{}
 	audited, disk := startOnDisk(t, gateway)
-	gateway.query = func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+	gateway.query = func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
 		disk.fill(true)
 		return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil
 	}
@@ -268,7 +271,7 @@ func TestExamplesThatAPACSMustMisbehaveFor(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, test.pacs.gateway(t, qr.Options{}))
+			r := start(t, test.pacs.gateway(t, gatewayOptions{}))
 			_, _, body := r.post(t, test.path, test.body)
 			assert.Equal(t, example(t, name), asExample(t, body))
 		})

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/telemetry"
-	"dicom-qr-gateway/qr"
 )
 
 // logged is a running server before a real gateway that both log, at info or at debug.
@@ -24,7 +24,8 @@ func logged(t *testing.T, debug string) *running {
 		a.moving(counters{1, 0, 0, 1})
 		a.moved(2)
 	}}
-	w := watched{Gateway: p.gateway(t, qr.Options{Trace: telemetry.NewLogTrace(debug == "true")})}
+	trace := telemetry.NewLogTrace(debug == "true")
+	w := p.gateway(t, gatewayOptions{pool: pool.Options{Trace: func(pool.Peer) *dicomnet.Trace { return trace }}})
 	r := start(t, w, "DICOM_DEBUG", debug)
 	status, _, _ := r.post(t, "/qr", retrieveBody)
 	require.Equal(t, http.StatusMultiStatus, status)

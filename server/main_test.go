@@ -24,7 +24,9 @@ import (
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/internal/config"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/access"
@@ -32,27 +34,52 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fakeGateway answers with what its functions say; those that are nil are not
-// to be called.
+// backend is what a server runs on.
+type backend interface {
+	Gateway
+	Associations
+}
+
+// realGateway is a gateway with its pool.
+type realGateway struct {
+	*qr.Gateway
+	*pool.Pool
+	telemetry *telemetry.Telemetry // which the trace of the pool reports to; nil: none
+}
+
+// gatewayOptions are the options of a real gateway and of its pool.
+type gatewayOptions struct {
+	pool pool.Options
+	qr   qr.Options
+}
+
+func newGateway(o gatewayOptions) realGateway {
+	o.qr.Pool = pool.New(o.pool)
+	return realGateway{Gateway: qr.New(o.qr), Pool: o.qr.Pool}
+}
+
+// fakeGateway answers with the results of its functions. A function that is nil must not be called.
 type fakeGateway struct {
-	query    func(ctx context.Context, p qr.Peer, f qr.Filter) (*qr.QueryResult, error)
-	retrieve func(ctx context.Context, p qr.Peer, f qr.Filter, destination string, progress qr.Progress) (*qr.RetrieveResult, error)
-	echo     func(ctx context.Context, p qr.Peer) *qr.EchoReport
+	query    func(ctx context.Context, _ qr.Call, p qr.Peer, f qr.Filter) (*qr.QueryResult, error)
+	retrieve func(ctx context.Context, c qr.Call, p qr.Peer, f qr.Filter, destination string) (*qr.RetrieveResult, error)
+	echo     func(ctx context.Context, _ qr.Call, p qr.Peer) *qr.EchoReport
 	waitErr  error
 	drained  atomic.Bool
 }
 
-func (g *fakeGateway) Query(ctx context.Context, p qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
-	return g.query(ctx, p, f)
+func (g *fakeGateway) Query(ctx context.Context, c qr.Call, p qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
+	return g.query(ctx, c, p, f)
 }
 
 func (g *fakeGateway) Retrieve(
-	ctx context.Context, p qr.Peer, f qr.Filter, destination string, progress qr.Progress,
+	ctx context.Context, c qr.Call, p qr.Peer, f qr.Filter, destination string,
 ) (*qr.RetrieveResult, error) {
-	return g.retrieve(ctx, p, f, destination, progress)
+	return g.retrieve(ctx, c, p, f, destination)
 }
 
-func (g *fakeGateway) Echo(ctx context.Context, p qr.Peer) *qr.EchoReport { return g.echo(ctx, p) }
+func (g *fakeGateway) Echo(ctx context.Context, c qr.Call, p qr.Peer) *qr.EchoReport {
+	return g.echo(ctx, c, p)
+}
 
 func (g *fakeGateway) Drain() { g.drained.Store(true) }
 
@@ -87,7 +114,7 @@ func environment(variables ...string) func(string) string {
 	return func(name string) string { return values[name] }
 }
 
-func start(t testing.TB, gateway Gateway, variables ...string) *running {
+func start(t testing.TB, gateway backend, variables ...string) *running {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -95,7 +122,7 @@ func start(t testing.TB, gateway Gateway, variables ...string) *running {
 }
 
 // startOn is start on a listener that transport reaches.
-func startOn(t testing.TB, listener net.Listener, transport *http.Transport, gateway Gateway, variables ...string) *running {
+func startOn(t testing.TB, listener net.Listener, transport *http.Transport, gateway backend, variables ...string) *running {
 	t.Helper()
 	return serveOn(t, listener, transport, gateway, preparation{}, variables...)
 }
@@ -108,7 +135,7 @@ type preparation struct {
 }
 
 // startWith is start with a preparation.
-func startWith(t *testing.T, gateway Gateway, prepare preparation, variables ...string) *running {
+func startWith(t *testing.T, gateway backend, prepare preparation, variables ...string) *running {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -116,7 +143,7 @@ func startWith(t *testing.T, gateway Gateway, prepare preparation, variables ...
 }
 
 func serveOn(
-	t testing.TB, listener net.Listener, transport *http.Transport, gateway Gateway, prepare preparation, variables ...string,
+	t testing.TB, listener net.Listener, transport *http.Transport, gateway backend, prepare preparation, variables ...string,
 ) *running {
 	t.Helper()
 	contract, err := os.ReadFile("../openapi.yaml")
@@ -160,14 +187,14 @@ func serveOn(
 }
 
 // optionsOf returns the options that main makes of the settings, with out in place of the standard output.
-func optionsOf(t testing.TB, c *config.Config, gateway Gateway, out io.Writer) Options {
+func optionsOf(t testing.TB, c *config.Config, gateway backend, out io.Writer) Options {
 	t.Helper()
 	logger := telemetry.NewLogger(c.Log(), out)
 	c.LogReloads(logger)
 	records, err := c.OpenAuditLog(out)
 	require.NoError(t, err)
 	return Options{
-		Gateway: gateway, Logger: logger, Audit: records, Telemetry: telemetryOf(gateway),
+		Gateway: gateway, Associations: gateway, Logger: logger, Audit: audit.NewTrail(records), Telemetry: telemetryOf(gateway),
 		Access: c.Access(), TLS: c.ServerTLS(), MaxOperations: c.MaxOperations, DrainTimeout: c.DrainTimeout.Duration(),
 		Build: BuildInfo{Version: "v1.2.3", Commit: "abc", Date: "2024-01-31T12:00:00Z", GoVersion: "go1.26"},
 	}

@@ -162,7 +162,7 @@ func TestOutcomesOfACFind(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &pacs{find: row.find, greet: row.greet}
-				r := startInMemory(t, p.gateway(t, qr.Options{MaxMatches: row.max}))
+				r := startInMemory(t, p.gateway(t, gatewayOptions{qr: qr.Options{MaxMatches: row.max}}))
 				row.query(t, r)
 				row.retrieve(t, r)
 				row.stream(t, r)

@@ -16,7 +16,6 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/pdu"
 	"dicom-qr-gateway/gen/goclient"
-	"dicom-qr-gateway/qr"
 )
 
 // outcomeRow is what a PACS does and what a caller of /qr is told of it.
@@ -221,7 +220,7 @@ func TestOutcomesOfACMove(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &pacs{studies: row.studies, move: row.move, greet: row.greet}
-				r := startInMemory(t, p.gateway(t, qr.Options{}))
+				r := startInMemory(t, p.gateway(t, gatewayOptions{}))
 				plain := row.plain(t, p, r)
 				p.forget()
 				row.streamed(t, r, plain)

@@ -18,33 +18,36 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/dicomnet/pdu"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/problem"
 )
 
-// watched is a gateway whose steps and associations are observed.
-type watched struct {
-	*qr.Gateway
-	telemetry *telemetry.Telemetry
-}
-
-func telemetryOf(g Gateway) *telemetry.Telemetry {
-	if w, ok := g.(watched); ok {
+// telemetryOf returns the telemetry of a gateway that watch returned; nil for any other.
+func telemetryOf(g backend) *telemetry.Telemetry {
+	if w, ok := g.(realGateway); ok {
 		return w.telemetry
 	}
 	return nil
 }
 
-func watch(t *testing.T, p *pacs, o qr.Options, variables ...string) watched {
+// watch returns a gateway whose steps and associations are measured.
+func watch(t *testing.T, p *pacs, o gatewayOptions, variables ...string) realGateway {
 	t.Helper()
-	tel, err := NewTelemetry(settings(t, variables...).Tracing, BuildInfo{Version: "v1.2.3", GoVersion: "go1.26"}, zerolog.Nop())
+	tel, err := telemetry.New(telemetry.Options{
+		Version: "v1.2.3", GoVersion: "go1.26", Logger: zerolog.Nop(), Tracing: settings(t, variables...).Tracing, Code: problem.CodeOf,
+	})
 	require.NoError(t, err)
-	o.Trace, o.Observe = tel.Trace(telemetry.NewLogTrace(false)), tel.Step
-	return watched{p.gateway(t, o), tel}
+	logged := telemetry.NewLogTrace(false)
+	o.pool.Trace = func(p pool.Peer) *dicomnet.Trace { return tel.Trace(p.Address(), logged) }
+	w := p.gateway(t, o)
+	w.telemetry = tel
+	return w
 }
 
 // figures are the samples of /metrics by name and labels, once all associations are over.
-func figures(t *testing.T, r *running, w watched) map[string]float64 {
+func figures(t *testing.T, r *running, w realGateway) map[string]float64 {
 	t.Helper()
 	require.NoError(t, w.Wait(t.Context()))
 	status, header, body := r.do(t, http.MethodGet, "/metrics", nil)
@@ -66,12 +69,12 @@ func TestOperationsInFigures(t *testing.T) {
 	const peer = `peer="127.0.0.1:104"`
 	for name, test := range map[string]struct {
 		pacs    *pacs
-		options qr.Options
+		options gatewayOptions
 		path    string // of the second operation; the first is a query that succeeds
 		status  int
 		want    map[string]float64
 	}{
-		"success": {&pacs{studies: 3}, qr.Options{}, "/q", 200, map[string]float64{
+		"success": {&pacs{studies: 3}, gatewayOptions{}, "/q", 200, map[string]float64{
 			`dicomqr_operations_total{operation="find",outcome="ok",` + peer + `}`:          2,
 			`dicomqr_operation_duration_seconds_count{operation="find",` + peer + `}`:       2,
 			`dicomqr_first_response_seconds_count{operation="find",` + peer + `}`:           2,
@@ -99,7 +102,7 @@ func TestOperationsInFigures(t *testing.T) {
 			default:
 				a.final(dicomnet.StatusCannotPerform, counters{0, 5, 0, -1})
 			}
-		}}, qr.Options{}, "/qr", 207, map[string]float64{
+		}}, gatewayOptions{}, "/qr", 207, map[string]float64{
 			`dicomqr_operations_total{operation="move",outcome="partial",` + peer + `}`: 1,
 			`dicomqr_suboperations_total{outcome="completed",` + peer + `}`:             6,
 			`dicomqr_suboperations_total{outcome="failed",` + peer + `}`:                6,
@@ -113,7 +116,7 @@ func TestOperationsInFigures(t *testing.T) {
 				a.SendPDU(&pdu.AssociateRJ{Result: 1, Source: 1, Reason: 7})
 			}
 			return a.nth != 2
-		}}, qr.Options{}, "/q", 502, map[string]float64{
+		}}, gatewayOptions{}, "/q", 502, map[string]float64{
 			`dicomqr_operations_total{operation="find",outcome="association_rejected",` + peer + `}`:                                           1,
 			`dicomqr_rejections_total{` + peer + `,reason="called-AE-title-not-recognized",result="rejected-permanent",source="service-user"}`: 1,
 			`dicomqr_associations_total{outcome="rejected",` + peer + `}`:                                                                      1,
@@ -125,7 +128,7 @@ func TestOperationsInFigures(t *testing.T) {
 				a.SendPDU(&pdu.AssociateRJ{Result: 77, Source: 78, Reason: 79})
 			}
 			return a.nth != 2
-		}}, qr.Options{}, "/q", 502, map[string]float64{
+		}}, gatewayOptions{}, "/q", 502, map[string]float64{
 			`dicomqr_rejections_total{` + peer + `,reason="reserved",result="reserved",source="reserved"}`: 1,
 		}},
 		"an abort of the PACS": {&pacs{find: func(a *association) {
@@ -134,7 +137,7 @@ func TestOperationsInFigures(t *testing.T) {
 				return
 			}
 			a.done(dicomnet.StatusSuccess)
-		}}, qr.Options{}, "/q", 502, map[string]float64{
+		}}, gatewayOptions{}, "/q", 502, map[string]float64{
 			`dicomqr_operations_total{operation="find",outcome="association_aborted",` + peer + `}`:          1,
 			`dicomqr_aborts_total{by="peer",` + peer + `,reason="unexpected-PDU",source="service-provider"}`: 1,
 			`dicomqr_associations_total{outcome="aborted",` + peer + `}`:                                     1,
@@ -146,7 +149,7 @@ func TestOperationsInFigures(t *testing.T) {
 				return
 			}
 			a.done(dicomnet.StatusSuccess)
-		}}, qr.Options{}, "/q", 502, map[string]float64{
+		}}, gatewayOptions{}, "/q", 502, map[string]float64{
 			`dicomqr_operations_total{operation="find",outcome="protocol_error",` + peer + `}`:                  1,
 			`dicomqr_aborts_total{by="gateway",` + peer + `,reason="unexpected-PDU",source="service-provider"}`: 1,
 		}},
@@ -154,7 +157,7 @@ func TestOperationsInFigures(t *testing.T) {
 			if a.nth != 2 {
 				a.done(dicomnet.StatusSuccess)
 			}
-		}}, qr.Options{OperationTimeout: 50 * time.Millisecond}, "/q", 502, map[string]float64{
+		}}, gatewayOptions{qr: qr.Options{OperationTimeout: 50 * time.Millisecond}}, "/q", 502, map[string]float64{
 			`dicomqr_operations_total{operation="find",outcome="operation_timeout",` + peer + `}`: 1,
 			`dicomqr_step_duration_seconds_count{outcome="failed",step="find"}`:                   1,
 		}},
@@ -164,7 +167,7 @@ func TestOperationsInFigures(t *testing.T) {
 				return
 			}
 			a.done(dicomnet.StatusSuccess)
-		}}, qr.Options{}, "/q", 502, map[string]float64{
+		}}, gatewayOptions{}, "/q", 502, map[string]float64{
 			`dicomqr_operations_total{operation="find",outcome="find_failed",` + peer + `}`:      1,
 			`dicomqr_operations_total{operation="find",outcome="no_study_matched",` + peer + `}`: 1,
 			`dicomqr_http_requests_total{method="POST",route="/q",status="404"}`:                 1,
@@ -198,9 +201,9 @@ func TestOperationsInFigures(t *testing.T) {
 
 func TestAPeerThatNeverAcceptedIsNotNamed(t *testing.T) {
 	p := &pacs{}
-	w := watch(t, p, qr.Options{DialContext: func(context.Context, string, string) (net.Conn, error) {
+	w := watch(t, p, gatewayOptions{pool: pool.Options{DialContext: func(context.Context, string, string) (net.Conn, error) {
 		return nil, io.ErrUnexpectedEOF
-	}})
+	}}})
 	r := start(t, w)
 	r.post(t, "/q", queryBody)
 	got := figures(t, r, w)
@@ -220,7 +223,7 @@ func TestAnEchoAndAPeerInMemoryInFigures(t *testing.T) {
 	port, err := strconv.Atoi(service)
 	require.NoError(t, err)
 	p := &pacs{}
-	w := watch(t, p, qr.Options{DialContext: (&net.Dialer{}).DialContext})
+	w := watch(t, p, gatewayOptions{pool: pool.Options{DialContext: (&net.Dialer{}).DialContext}})
 	r := start(t, w)
 	reply, err := r.api.EchoWithResponse(t.Context(), nil, echoRequest(port))
 	require.NoError(t, err)
@@ -235,7 +238,7 @@ func TestAnEchoAndAPeerInMemoryInFigures(t *testing.T) {
 
 func TestAStreamIsCountedByItsOutcomeAndACutConnectionToo(t *testing.T) {
 	p := &pacs{studies: 1, move: func(a *association, _ int) { a.final(dicomnet.StatusMoveDestination, noCounters) }}
-	w := watch(t, p, qr.Options{})
+	w := watch(t, p, gatewayOptions{})
 	r := start(t, w)
 	response := r.stream(t, t.Context())
 	_, err := io.Copy(io.Discard, response.Body)
@@ -246,7 +249,7 @@ func TestAStreamIsCountedByItsOutcomeAndACutConnectionToo(t *testing.T) {
 		return figures(t, r, w)[`dicomqr_operations_total{operation="move",outcome="move_destination_unknown",peer="127.0.0.1:104"}`] == 1
 	}, 10*time.Second, time.Millisecond)
 
-	cut := start(t, &fakeGateway{query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+	cut := start(t, &fakeGateway{query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
 		panic(http.ErrAbortHandler)
 	}})
 	_, err = http.Post(cut.url+"/q", "application/json", strings.NewReader(queryBody)) //nolint:bodyclose // there is no answer
@@ -258,7 +261,7 @@ func TestAStreamIsCountedByItsOutcomeAndACutConnectionToo(t *testing.T) {
 
 func TestLabelsStayBoundedWhateverIsAskedFor(t *testing.T) {
 	p := &pacs{}
-	w := watch(t, p, qr.Options{})
+	w := watch(t, p, gatewayOptions{})
 	const peers = 1000
 	p.ended = make(chan time.Time, peers)
 	r := start(t, w)
@@ -304,7 +307,7 @@ func TestMetricsAsTheContractSays(t *testing.T) {
 // An alert on the increase of faults must see the first one, too.
 func TestFaultsAreCountedFromZero(t *testing.T) {
 	fault := `dicomqr_http_requests_total{method="POST",route="/q",status="500"}`
-	w := watch(t, &pacs{}, qr.Options{})
+	w := watch(t, &pacs{}, gatewayOptions{})
 	got := figures(t, start(t, w), w)
 	assert.Contains(t, got, fault)
 	assert.Zero(t, got[fault])
@@ -317,7 +320,7 @@ func TestTheQueueInFigures(t *testing.T) {
 		<-finish
 		a.done(dicomnet.StatusSuccess)
 	}}
-	w := watch(t, p, qr.Options{MaxAssociationsPerPeer: 1, QueueTimeout: time.Millisecond})
+	w := watch(t, p, gatewayOptions{pool: pool.Options{MaxAssociationsPerPeer: 1, QueueTimeout: time.Millisecond}})
 	r := start(t, w)
 	first := make(chan struct{})
 	go func() {

@@ -17,7 +17,6 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/dicomnet/pdu"
-	"dicom-qr-gateway/qr"
 )
 
 // pacs is a scripted peer of a real gateway. It counts the studies of C-MOVE from
@@ -48,16 +47,16 @@ type association struct {
 
 // gateway is a real one whose every peer is the PACS; the PACS must have seen
 // nothing that breaks the protocol.
-func (p *pacs) gateway(t *testing.T, settings qr.Options) *qr.Gateway {
+func (p *pacs) gateway(t *testing.T, o gatewayOptions) realGateway {
 	t.Helper()
 	p.script.Play = p.play
 	p.at, p.ended = map[string]time.Time{}, make(chan time.Time, 100)
 	const d = 10 * time.Second
-	settings.Timeouts.Connection, settings.Timeouts.ACSE, settings.Timeouts.DIMSE, settings.Timeouts.Network = d, d, d, d
-	if settings.DialContext == nil {
-		settings.DialContext = p.script.DialContext
+	o.pool.Timeouts.Connection, o.pool.Timeouts.ACSE, o.pool.Timeouts.DIMSE, o.pool.Timeouts.Network = d, d, d, d
+	if o.pool.DialContext == nil {
+		o.pool.DialContext = p.script.DialContext
 	}
-	g := qr.New(settings)
+	g := newGateway(o)
 	t.Cleanup(func() {
 		assert.NoError(t, g.Wait(context.Background()))
 		assert.NoError(t, p.script.Err())

@@ -197,7 +197,7 @@ func TestAPanicIsA500WithItsPlaceInTheLog(t *testing.T) {
 		"of a value":     {func() { panic(patientName) }, `"panic":"string"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, &fakeGateway{query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+			r := start(t, &fakeGateway{query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
 				test.panics()
 				return nil, nil
 			}})
@@ -216,7 +216,7 @@ func TestAPanicIsA500WithItsPlaceInTheLog(t *testing.T) {
 }
 
 func TestAnAbortedHandlerClosesTheConnection(t *testing.T) {
-	r := start(t, &fakeGateway{query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+	r := start(t, &fakeGateway{query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
 		panic(http.ErrAbortHandler)
 	}})
 	_, err := r.api.QueryWithResponse(t.Context(), nil, queryRequest())

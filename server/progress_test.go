@@ -20,6 +20,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 )
 
@@ -37,7 +38,7 @@ func slowly(n int, pause time.Duration) func(*association, int) {
 func TestAMoveThatTakesThreeTimesTheTimeoutsSucceeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pacs{studies: 1, move: slowly(15, 2*time.Second)}
-		r := startInMemory(t, p.gateway(t, qr.Options{}))
+		r := startInMemory(t, p.gateway(t, gatewayOptions{}))
 		begin := time.Now()
 		reply, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
 		require.NoError(t, err)
@@ -50,7 +51,7 @@ func TestAMoveThatTakesThreeTimesTheTimeoutsSucceeds(t *testing.T) {
 func TestProgressComesAsItIsMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pacs{studies: 2, move: slowly(15, 2*time.Second)}
-		r := startInMemory(t, p.gateway(t, qr.Options{}))
+		r := startInMemory(t, p.gateway(t, gatewayOptions{}))
 		response := r.stream(t, t.Context())
 		defer response.Body.Close()
 		begin, told := time.Now(), 0
@@ -78,7 +79,7 @@ func TestAStreamIsNeverSilentFor15Seconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const silence = 5 * time.Minute
 		p := &pacs{studies: 1, move: slowly(1, silence)}
-		r := startInMemory(t, p.gateway(t, qr.Options{Timeouts: dicomnet.Timeouts{Move: time.Hour}}))
+		r := startInMemory(t, p.gateway(t, gatewayOptions{pool: pool.Options{Timeouts: dicomnet.Timeouts{Move: time.Hour}}}))
 		response := r.stream(t, t.Context())
 		defer response.Body.Close()
 		latest, comments := time.Now(), 0
@@ -100,10 +101,8 @@ func TestNothingComesBehindTheLastEvent(t *testing.T) {
 	for range 100 {
 		synctest.Test(t, func(t *testing.T) {
 			w := httptest.NewRecorder()
-			require.NoError(t, streaming(t.Context(), w, &fakeGateway{retrieve: func(
-				_ context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress,
-			) (*qr.RetrieveResult, error) {
-				p.Matched([]qr.Study{study(studyUID)}, nil)
+			require.NoError(t, streaming(t.Context(), w, &fakeGateway{retrieve: func(_ context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
+				_ = c.Observer.Matched([]qr.Study{study(studyUID)}, nil)
 				time.Sleep(heartbeatInterval)
 				return outcome(nil, moved(1)), nil
 			}}))
@@ -123,9 +122,9 @@ func heap() int64 {
 
 // through makes a gateway whose connection to the PACS has buffers as small as a
 // socket's, so that what the PACS sends is not what grows.
-func (p *pacs) through(t *testing.T, o qr.Options) *qr.Gateway {
+func (p *pacs) through(t *testing.T, o gatewayOptions) realGateway {
 	t.Helper()
-	o.DialContext = func(context.Context, string, string) (net.Conn, error) {
+	o.pool.DialContext = func(context.Context, string, string) (net.Conn, error) {
 		ours, theirs := dicomtest.Pipe(64 << 10)
 		p.script.Go(theirs)
 		return ours, nil
@@ -146,7 +145,7 @@ func TestMemoryDoesNotGrowWithProgress(t *testing.T) {
 		after = heap()
 		a.moved(1)
 	}}
-	r := start(t, p.through(t, qr.Options{}))
+	r := start(t, p.through(t, gatewayOptions{}))
 	response := r.stream(t, t.Context())
 	defer response.Body.Close()
 	n, err := io.Copy(io.Discard, response.Body)
@@ -170,7 +169,7 @@ func TestMemoryDoesNotGrowWithMatchesBeyondTheAnswer(t *testing.T) {
 		after = heap()
 		a.done(dicomnet.StatusSuccess)
 	}}
-	r := start(t, p.through(t, qr.Options{MaxMatches: 2 * late}))
+	r := start(t, p.through(t, gatewayOptions{qr: qr.Options{MaxMatches: 2 * late}}))
 	query := queryRequest()
 	query.StudyInstanceUIDs = &goclient.StudyInstanceUIDs{uidOf(1)}
 	reply, err := r.api.QueryWithResponse(t.Context(), nil, query)

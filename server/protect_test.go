@@ -20,6 +20,7 @@ import (
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/dicomnet/pdu"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 )
 
@@ -92,13 +93,14 @@ func (c *crowded) admit() bool {
 	return true
 }
 
-// fromSettings is the gateway that main makes of the settings, as far as it matters here.
-func fromSettings(t testing.TB, o qr.Options, variables ...string) *qr.Gateway {
+// fromSettings returns the gateway that main makes of the settings, with LookupHost of o.
+func fromSettings(t testing.TB, o pool.Options, variables ...string) realGateway {
 	t.Helper()
 	c := settings(t, variables...)
-	o.Timeouts, o.Allow = c.Timeouts(), c.AllowedPACS()
-	o.MaxAssociationsPerPeer, o.QueueTimeout = c.MaxAssociationsPerPACS, c.QueueLimit()
-	return qr.New(o)
+	lookup := o.LookupHost
+	o = c.Pool()
+	o.LookupHost = lookup
+	return newGateway(gatewayOptions{pool: o, qr: qr.Options{MaxMatches: c.MaxMatches}})
 }
 
 func queryAt(host string, port int) string {
@@ -150,7 +152,7 @@ func (r *running) callers(t testing.TB, callers, queries int, body string) (stat
 func TestAPACSThatTakesTenAssociationsNeverSeesAnEleventh(t *testing.T) {
 	var peer crowded
 	body := queryAt("127.0.0.1", peer.listen(t))
-	gateway := fromSettings(t, qr.Options{}, "QUEUE_TIMEOUT", "30")
+	gateway := fromSettings(t, pool.Options{}, "QUEUE_TIMEOUT", "30")
 	r := start(t, gateway)
 	const queries = 1024
 	many, _ := r.callers(t, 256, queries, body)
@@ -167,7 +169,7 @@ func BenchmarkCallers(b *testing.B) {
 		b.Run(strconv.Itoa(callers), func(b *testing.B) {
 			peer := crowded{find: func() { dicomtest.Wait(20 * time.Millisecond) }}
 			body := queryAt("127.0.0.1", peer.listen(b))
-			gateway := fromSettings(b, qr.Options{}, "QUEUE_TIMEOUT", "60")
+			gateway := fromSettings(b, pool.Options{}, "QUEUE_TIMEOUT", "60")
 			r := start(b, gateway)
 			b.ResetTimer()
 			statuses, took := r.callers(b, callers, b.N, body)
@@ -184,7 +186,7 @@ func TestWhoeverWaitsForAPACSForTooLongIsToldSo(t *testing.T) {
 	served, gone := make(chan struct{}, crowdedTakes), make(chan struct{})
 	peer := crowded{find: func() { served <- struct{}{}; <-gone }}
 	port := peer.listen(t)
-	gateway := fromSettings(t, qr.Options{}, "QUEUE_TIMEOUT", "0.2")
+	gateway := fromSettings(t, pool.Options{}, "QUEUE_TIMEOUT", "0.2")
 	r := start(t, gateway)
 	holding := make(chan map[int]int)
 	go func() {
@@ -217,7 +219,7 @@ func TestWhoeverWaitsForAPACSForTooLongIsToldSo(t *testing.T) {
 
 func TestOperationsAreBounded(t *testing.T) {
 	begun, finish := make(chan struct{}), make(chan struct{})
-	r := start(t, &fakeGateway{query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+	r := start(t, &fakeGateway{query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
 		begun <- struct{}{}
 		<-finish
 		return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil

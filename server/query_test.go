@@ -16,7 +16,7 @@ import (
 )
 
 func answering(result *qr.QueryResult, err error) *fakeGateway {
-	return &fakeGateway{query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) { return result, err }}
+	return &fakeGateway{query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) { return result, err }}
 }
 
 func TestQueryAnswersInTheOrderAndWithTheFieldsOfTheContract(t *testing.T) {
@@ -50,7 +50,7 @@ func TestQueryAnswersInTheOrderAndWithTheFieldsOfTheContract(t *testing.T) {
 func TestQueryHandsOnEveryFilterWithoutOuterSpaces(t *testing.T) {
 	var peer qr.Peer
 	var filter qr.Filter
-	r := start(t, &fakeGateway{query: func(_ context.Context, p qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
+	r := start(t, &fakeGateway{query: func(_ context.Context, _ qr.Call, p qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
 		peer, filter = p, f
 		return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil
 	}})
@@ -94,7 +94,7 @@ func TestQueryWithoutAMatchIs404WithItsWarningsAndWithoutCorrelationIDInTheBody(
 
 func TestIntegersAreWhatJSONSchemaTakesForThem(t *testing.T) {
 	var port, results int
-	r := start(t, &fakeGateway{query: func(_ context.Context, p qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
+	r := start(t, &fakeGateway{query: func(_ context.Context, _ qr.Call, p qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
 		port, results = p.Port, f.MaxResults
 		return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil
 	}})
@@ -108,7 +108,7 @@ func TestIntegersAreWhatJSONSchemaTakesForThem(t *testing.T) {
 
 func TestACallerThatGoesAwayCancels(t *testing.T) {
 	begun, cancelled := make(chan struct{}), make(chan struct{})
-	r := start(t, &fakeGateway{query: func(ctx context.Context, _ qr.Peer, _ qr.Filter) (*qr.QueryResult, error) {
+	r := start(t, &fakeGateway{query: func(ctx context.Context, _ qr.Call, _ qr.Peer, _ qr.Filter) (*qr.QueryResult, error) {
 		close(begun)
 		<-ctx.Done()
 		close(cancelled)

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/access"
 )
@@ -143,7 +144,7 @@ func TestHosts(t *testing.T) {
 		"pa cs": false, "-a": false, "a-": false, "a..b": false, ".": false, "pacs/": false, "user@pacs": false, "päcs": false,
 		"pacs\x00": false, strings.Repeat("a", 64): false, strings.Repeat("a.", 130) + "b": false, "a_": true,
 	} {
-		assert.Equal(t, valid, qr.ValidHost(host), "%q", host)
+		assert.Equal(t, valid, pool.ValidHost(host), "%q", host)
 	}
 }
 

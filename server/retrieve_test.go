@@ -18,7 +18,7 @@ import (
 
 // moving is a gateway whose retrieve has this outcome.
 func moving(result *qr.RetrieveResult, err error) *fakeGateway {
-	return &fakeGateway{retrieve: func(context.Context, qr.Peer, qr.Filter, string, qr.Progress) (*qr.RetrieveResult, error) {
+	return &fakeGateway{retrieve: func(context.Context, qr.Call, qr.Peer, qr.Filter, string) (*qr.RetrieveResult, error) {
 		return result, err
 	}}
 }
@@ -50,9 +50,7 @@ var errUnknownDestination = &dicomnet.OpError{
 
 func TestRetrieveOfEverythingIs200InTheOrderOfTheContract(t *testing.T) {
 	var destination string
-	r := start(t, &fakeGateway{retrieve: func(
-		_ context.Context, p qr.Peer, f qr.Filter, d string, _ qr.Progress,
-	) (*qr.RetrieveResult, error) {
+	r := start(t, &fakeGateway{retrieve: func(_ context.Context, _ qr.Call, p qr.Peer, f qr.Filter, d string) (*qr.RetrieveResult, error) {
 		destination = d
 		assert.Equal(t, qr.Peer{Host: "127.0.0.1", Port: 104, CalledAETitle: "PACS", CallingAETitle: "GATEWAY"}, p)
 		assert.Equal(t, qr.Filter{PatientID: patientID}, f)

@@ -8,12 +8,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/internal/pool"
 )
 
 func TestReuseInFigures(t *testing.T) {
 	p := &pacs{studies: 3}
-	w := watch(t, p, qr.Options{AssociationIdle: time.Minute})
+	w := watch(t, p, gatewayOptions{pool: pool.Options{AssociationIdle: time.Minute}})
 	w.telemetry.CountIdle(w.Idle)
 	r := start(t, w)
 	for range 3 {
@@ -50,7 +50,7 @@ func TestReuseInFigures(t *testing.T) {
 // From the beginning of the shutdown, not from its end, what is kept is let go of.
 func TestAServerThatDrainsLetsGoOfWhatIsKept(t *testing.T) {
 	p := &pacs{studies: 1}
-	g := p.gateway(t, qr.Options{AssociationIdle: time.Minute})
+	g := p.gateway(t, gatewayOptions{pool: pool.Options{AssociationIdle: time.Minute}})
 	r := start(t, g)
 	status, _, answer := r.post(t, "/q", queryBody)
 	require.Equal(t, http.StatusOK, status, answer)

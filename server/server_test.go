@@ -62,7 +62,7 @@ func TestTheContractIsServedByteForByte(t *testing.T) {
 
 func TestAShutdownLetsRunningOperationsEndAndTakesNoNewOnes(t *testing.T) {
 	begun, finish := make(chan struct{}), make(chan struct{})
-	r := start(t, &fakeGateway{query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+	r := start(t, &fakeGateway{query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
 		close(begun)
 		<-finish
 		return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil
@@ -101,7 +101,7 @@ func TestAShutdownLetsRunningOperationsEndAndTakesNoNewOnes(t *testing.T) {
 
 func TestAShutdownCancelsWhatTakesTooLong(t *testing.T) {
 	begun := make(chan struct{})
-	r := start(t, &fakeGateway{query: func(ctx context.Context, _ qr.Peer, _ qr.Filter) (*qr.QueryResult, error) {
+	r := start(t, &fakeGateway{query: func(ctx context.Context, _ qr.Call, _ qr.Peer, _ qr.Filter) (*qr.QueryResult, error) {
 		close(begun)
 		<-ctx.Done()
 		return nil, &dicomnet.OpError{Step: dicomnet.StepFind, Err: ctx.Err()}
@@ -181,7 +181,7 @@ func TestAssociationsAreLoggedWithTheRequestTheyServe(t *testing.T) {
 		}
 	}
 	for _, debug := range []bool{false, true} {
-		gateway := &fakeGateway{query: func(ctx context.Context, _ qr.Peer, _ qr.Filter) (*qr.QueryResult, error) {
+		gateway := &fakeGateway{query: func(ctx context.Context, _ qr.Call, _ qr.Peer, _ qr.Filter) (*qr.QueryResult, error) {
 			trace(ctx, debug)
 			return &qr.QueryResult{}, nil
 		}}

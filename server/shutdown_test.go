@@ -18,7 +18,7 @@ import (
 )
 
 // connected serves in a bubble and has sent something on a connection of its own.
-func connected(t *testing.T, g Gateway, sent string, variables ...string) *running {
+func connected(t *testing.T, g backend, sent string, variables ...string) *running {
 	t.Helper()
 	m := newMemory()
 	r := startOn(t, m, &http.Transport{DialContext: m.DialContext}, g, variables...)

@@ -16,7 +16,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"dicom-qr-gateway/dicomnet"
-	"dicom-qr-gateway/qr"
 )
 
 // receiver takes OTLP over HTTP.
@@ -66,7 +65,7 @@ func TestARequestIsATraceWithASpanAStep(t *testing.T) {
 		}
 		a.final(dicomnet.StatusMoveDestination, noCounters)
 	}}
-	w := watch(t, p, qr.Options{}, "OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
+	w := watch(t, p, gatewayOptions{}, "OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
 	r := start(t, w)
 	const trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 	status, _, _ := r.post(t, "/qr", retrieveBody, "traceparent", "00-"+trace+"-"+parent+"-01", "X-Correlation-ID", "order-4711")
@@ -114,7 +113,7 @@ func TestATraceOfAFailureNamesTheProblem(t *testing.T) {
 	server := httptest.NewServer(collector)
 	defer server.Close()
 	p := &pacs{find: func(a *association) { a.abort() }}
-	w := watch(t, p, qr.Options{}, "OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
+	w := watch(t, p, gatewayOptions{}, "OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
 	r := start(t, w)
 	r.post(t, "/q", queryBody)
 	r.do(t, http.MethodGet, "/"+patientID+"?name="+patientName, nil)

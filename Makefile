@@ -20,7 +20,7 @@ FUZZTIME    ?= 60s
 COVERAGE    ?= 90
 SOAK_TIME   ?= 10m
 
-.PHONY: help run build licences image generate typescript test interop soak browser bench bench-load fuzz lint workflows vulnerabilities \
+.PHONY: help run build licences image generate typescript test interop samples recipes soak browser bench bench-load fuzz lint workflows vulnerabilities \
 	format cov vendor release-check clean
 
 help: ## list the targets
@@ -56,6 +56,12 @@ test: ## all tests that need Go alone
 
 interop: ## the built gateway against DCMTK and Orthanc (Debian: dcmtk dicom3tools orthanc nginx caddy curl)
 	$(GOTEST) $(RACEFLAG) -count=1 $(TESTFLAGS) -tags interop ./test/interop/...
+
+samples: ## test what samples holds for users (needs node, npm, Python 3; Debian: curl jq prometheus)
+	$(GOTEST) -count=1 $(TESTFLAGS) -parallel 8 -tags samples ./test/samples
+
+recipes: ## run commands of the documents, after release-check (needs curl, jq; Debian: caddy gettext-base nginx openssl)
+	$(GOTEST) -count=1 $(TESTFLAGS) -tags recipes ./test/recipes
 
 # Without the race detector: it would slow down the callers, not the gateway.
 soak: ## the built gateway under mixed load for SOAK_TIME, with nothing unaccounted for

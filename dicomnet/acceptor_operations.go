@@ -5,9 +5,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/suyashkumar/dicom"
-	"github.com/suyashkumar/dicom/pkg/tag"
-
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/pdu"
 )
@@ -103,7 +100,7 @@ func (a *acceptedAssociation) start(ctx context.Context, m *message) *servedOper
 // response is a final response without the elements that respond fills in.
 type response struct {
 	command CommandSet
-	data    *dicom.Dataset
+	data    *dataset.Dataset
 }
 
 // handle calls the handler of the request and returns the final response.
@@ -116,7 +113,7 @@ func (a *acceptedAssociation) handle(ctx context.Context, contextID byte, r *Req
 	case f == CStoreRQ && h.Store != nil:
 		status = h.Store(ctx, r)
 	case f == CFindRQ && h.Find != nil:
-		status = h.Find(ctx, r, func(match *dicom.Dataset) error {
+		status = h.Find(ctx, r, func(match *dataset.Dataset) error {
 			return a.respond(contextID, r, CommandSet{Status: StatusPending}, match)
 		})
 	case f == CMoveRQ && h.Move != nil:
@@ -136,12 +133,12 @@ func moveResponse(r MoveReport) response {
 	if len(r.FailedSOPInstanceUIDs) == 0 {
 		return response{command: c}
 	}
-	list := dataset.Text(tag.FailedSOPInstanceUIDList, r.FailedSOPInstanceUIDs...)
-	return response{c, &dicom.Dataset{Elements: []*dicom.Element{list}}}
+	list := dataset.Text(dataset.FailedSOPInstanceUIDList, r.FailedSOPInstanceUIDs...)
+	return response{c, &dataset.Dataset{Elements: []*dataset.Element{list}}}
 }
 
 // respond sends one response to r. It completes c with the elements that refer to the request.
-func (a *acceptedAssociation) respond(contextID byte, r *Request, c CommandSet, ds *dicom.Dataset) error {
+func (a *acceptedAssociation) respond(contextID byte, r *Request, c CommandSet, ds *dataset.Dataset) error {
 	c.CommandField = r.Command.CommandField | 0x8000
 	c.MessageIDBeingRespondedTo = r.Command.MessageID
 	c.AffectedSOPClassUID = r.Command.AffectedSOPClassUID

@@ -4,8 +4,6 @@ import (
 	"context"
 	"iter"
 
-	"github.com/suyashkumar/dicom"
-
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
@@ -30,7 +28,7 @@ type Match struct {
 //
 // If the loop ends early or ctx is done, Find sends C-CANCEL-RQ and waits at most
 // Limits.CancelGrace for the final response. Usable then reports whether the association survived.
-func (a *Association) Find(ctx context.Context, model Model, query *dicom.Dataset) iter.Seq2[Match, error] {
+func (a *Association) Find(ctx context.Context, model Model, query *dataset.Dataset) iter.Seq2[Match, error] {
 	return func(yield func(Match, error) bool) {
 		op, err := a.beginQuery(ctx, StepFind, model.Find, CommandSet{CommandField: CFindRQ}, query)
 		if err != nil {

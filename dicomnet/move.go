@@ -4,8 +4,7 @@ import (
 	"context"
 	"iter"
 
-	"github.com/suyashkumar/dicom"
-	"github.com/suyashkumar/dicom/pkg/tag"
+	"dicom-qr-gateway/dicomnet/dataset"
 )
 
 // MoveReport is one C-MOVE response (PS3.7 section 9.1.4). A counter is nil if the peer did not
@@ -30,7 +29,7 @@ type MoveReport struct {
 // Move refuses a C-STORE-RQ that the peer sends on this association with 0122. It shows that the
 // peer is alive and restarts the wait for the next response. If the loop ends early or ctx is done,
 // Move sends C-CANCEL-RQ and waits at most Limits.CancelGrace for the final response.
-func (a *Association) Move(ctx context.Context, model Model, destination string, query *dicom.Dataset) iter.Seq2[MoveReport, error] {
+func (a *Association) Move(ctx context.Context, model Model, destination string, query *dataset.Dataset) iter.Seq2[MoveReport, error] {
 	return func(yield func(MoveReport, error) bool) {
 		if !ValidAETitle(destination) {
 			yield(MoveReport{}, opError(StepMove, &ConfigError{Detail: "move destination is not a valid AE value"}))
@@ -73,7 +72,7 @@ func (op *operation) report() (MoveReport, error) {
 		return r, err
 	}
 	if set, parseErr := op.parse(m.data); parseErr == nil {
-		r.FailedSOPInstanceUIDs = set.Strings(tag.FailedSOPInstanceUIDList)
+		r.FailedSOPInstanceUIDs = set.Strings(dataset.FailedSOPInstanceUIDList)
 	}
 	if class := r.Status.Class(); err == nil && class != ClassSuccess && class != ClassWarning {
 		err = &StatusError{Op: op.step, Status: r.Status, Detail: r.Detail}

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/suyashkumar/dicom"
-
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/pdu"
 )
@@ -68,7 +66,7 @@ func (a *Association) begin(ctx context.Context, step Step, sopClass string, c C
 }
 
 // beginQuery is begin with an identifier to encode.
-func (a *Association) beginQuery(ctx context.Context, step Step, sopClass string, c CommandSet, identifier *dicom.Dataset) (*operation, error) {
+func (a *Association) beginQuery(ctx context.Context, step Step, sopClass string, c CommandSet, identifier *dataset.Dataset) (*operation, error) {
 	data, err := a.encodeIdentifier(sopClass, identifier)
 	if err != nil {
 		return nil, err
@@ -77,7 +75,7 @@ func (a *Association) beginQuery(ctx context.Context, step Step, sopClass string
 }
 
 // encodeIdentifier encodes an identifier in the transfer syntax accepted for sopClass.
-func (a *Association) encodeIdentifier(sopClass string, ds *dicom.Dataset) ([]byte, error) {
+func (a *Association) encodeIdentifier(sopClass string, ds *dataset.Dataset) ([]byte, error) {
 	pc := a.context(sopClass)
 	if pc == nil {
 		return nil, &NoContextError{Contexts: a.contextsFor(sopClass)}

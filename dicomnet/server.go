@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/suyashkumar/dicom"
-
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/pdu"
 )
@@ -44,7 +42,7 @@ type Handler struct {
 	Echo func(ctx context.Context, r *Request) Status
 	// Find calls match for each match and returns the final status. An error from match means that
 	// the response could not be sent.
-	Find func(ctx context.Context, r *Request, match func(*dicom.Dataset) error) Status
+	Find func(ctx context.Context, r *Request, match func(*dataset.Dataset) error) Status
 	// Move calls pending for each pending response and returns the final response.
 	Move  func(ctx context.Context, r *Request, pending func(MoveReport) error) MoveReport
 	Store func(ctx context.Context, r *Request) Status

@@ -12,7 +12,7 @@ import (
 	"dicom-qr-gateway/client/go"
 )
 
-// The demonstration PACS, as `make run` has it on port 4242.
+// pacs is a request to the demonstration PACS, which `make run` starts on port 4242.
 func pacs(patientID string) client.QueryRequest {
 	return client.QueryRequest{
 		PACSIP:       "127.0.0.1",
@@ -23,6 +23,7 @@ func pacs(patientID string) client.QueryRequest {
 	}
 }
 
+// toORTHANCB is a request to move the studies to the second demonstration PACS.
 func toORTHANCB(patientID string, studyInstanceUIDs ...string) client.RetrieveRequest {
 	request := client.RetrieveRequest{
 		PACSIP:       "127.0.0.1",
@@ -38,7 +39,7 @@ func toORTHANCB(patientID string, studyInstanceUIDs ...string) client.RetrieveRe
 	return request
 }
 
-// The studies of a patient, newest first.
+// Find the studies of a patient, newest first.
 func ExampleGateway_Query() {
 	gateway, err := client.NewGateway(gatewayURL)
 	if err != nil {
@@ -59,7 +60,7 @@ func ExampleGateway_Query() {
 	// 20240101 CT CHEST WITH REPORT [CT SR]
 }
 
-// An answer without an error may still say that some of it was not moved.
+// Move the studies of a patient. A response without an error can be partial: retry the studies that were not moved.
 func ExampleGateway_Retrieve() {
 	gateway, err := client.NewGateway(gatewayURL)
 	if err != nil {
@@ -71,26 +72,26 @@ func ExampleGateway_Retrieve() {
 	}
 	fmt.Println(moved.Message)
 	if moved.Status == client.RetrieveResponseStatusPartial {
-		var again []string
+		var retry []string
 		for _, study := range moved.Retrievals {
 			if study.Status != client.RetrievalStatusOk {
-				fmt.Println(study.Status, study.DICOMStatus, *study.Completed, "arrived,", *study.Failed, "did not")
-				again = append(again, study.StudyInstanceUID)
+				fmt.Println(study.Status, study.DICOMStatus, *study.Completed, "moved,", *study.Failed, "failed")
+				retry = append(retry, study.StudyInstanceUID)
 			}
 		}
-		moved, err = gateway.Retrieve(context.Background(), toORTHANCB("4445556666", again...))
+		moved, err = gateway.Retrieve(context.Background(), toORTHANCB("4445556666", retry...))
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println("The second time:", moved.Message)
+		fmt.Println("Retry:", moved.Message)
 	}
 	// Output:
 	// The study was moved in part.
-	// partial B000 2 arrived, 1 did not
-	// The second time: The study was moved in part.
+	// partial B000 2 moved, 1 failed
+	// Retry: The study was moved in part.
 }
 
-// Progress of a retrieve. Counters are pointers, for a PACS need not send them.
+// Report the progress of a retrieve. Counters are pointers, because a PACS may leave them out.
 func ExampleGateway_Follow() {
 	gateway, err := client.NewGateway(gatewayURL)
 	if err != nil {
@@ -100,7 +101,7 @@ func ExampleGateway_Follow() {
 	request.AccessionNumber = new("ACC-1004")
 	for event, err := range gateway.Follow(context.Background(), request) {
 		if err != nil {
-			log.Fatal(err) // as of Retrieve, and ErrCutOff
+			log.Fatal(err) // an error of Retrieve, or ErrCutOff
 		}
 		switch event := event.(type) {
 		case *client.MatchedEvent:
@@ -122,7 +123,7 @@ func ExampleGateway_Follow() {
 	// The study was moved.
 }
 
-// What an error tells, and what to do about it.
+// Branch on the code of a problem.
 func ExampleProblemError() {
 	gateway, err := client.NewGateway(gatewayURL)
 	if err != nil {
@@ -134,36 +135,36 @@ func ExampleProblemError() {
 	ctx := context.Background()
 
 	_, noStudy := gateway.Query(ctx, pacs("NOBODY"))
-	_, wrongRequest := gateway.Query(ctx, client.QueryRequest{PACSIP: "127.0.0.1", PACSAETitle: "ORTHANCA", CFindAETitle: "GATEWAY"})
+	_, invalid := gateway.Query(ctx, client.QueryRequest{PACSIP: "127.0.0.1", PACSAETitle: "ORTHANCA", CFindAETitle: "GATEWAY"})
 	_, rejected := gateway.Query(ctx, wrongName)
 	_, notMoved := gateway.Retrieve(ctx, unknownDestination)
-	for _, err := range []error{noStudy, wrongRequest, rejected, notMoved} {
+	for _, err := range []error{noStudy, invalid, rejected, notMoved} {
 		problem, ok := errors.AsType[*client.ProblemError](err)
 		if !ok {
 			log.Fatal(err)
 		}
 		switch problem.Code {
 		case client.ProblemCodeNoStudyMatched:
-			fmt.Println("nothing there:", problem.Detail)
+			fmt.Println("no study:", problem.Detail)
 		case client.ProblemCodeInvalidRequest:
 			for _, fault := range problem.Errors {
-				fmt.Println("a mistake of ours:", fault.Pointer, fault.Detail)
+				fmt.Println("invalid:", fault.Pointer, fault.Detail)
 			}
 		case client.ProblemCodeAssociationRejected:
-			fmt.Println("not let in:", *problem.DICOM.Reason)
+			fmt.Println("rejected:", *problem.DICOM.Reason)
 		default:
-			fmt.Println("for people:", problem)
+			fmt.Println("failed:", problem)
 		}
 	}
 	// Output:
-	// nothing there: The PACS has no study of this patient that matches all filters.
-	// a mistake of ours: /pacs_port must be an integer from 1 to 65535
-	// a mistake of ours: /patient_id must be a string of 1 to 64 characters, without wildcards, backslash or control characters and not only spaces
-	// not let in: called-AE-title-not-recognized
-	// for people: The PACS does not know the move destination. (move_destination_unknown)
+	// no study: The PACS has no study of this patient that matches all filters.
+	// invalid: /pacs_port must be an integer from 1 to 65535
+	// invalid: /patient_id must be a string of 1 to 64 characters, without wildcards, backslash or control characters and not only spaces
+	// rejected: called-AE-title-not-recognized
+	// failed: The PACS does not know the move destination. (move_destination_unknown)
 }
 
-// A gateway that has its hands full tells when to come back.
+// Wait as long as a busy gateway asks for.
 func ExampleProblemError_retryAfter() {
 	busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/problem+json")
@@ -178,14 +179,14 @@ func ExampleProblemError_retryAfter() {
 	}
 	_, err = gateway.Query(context.Background(), pacs("1112223333"))
 	if problem, ok := errors.AsType[*client.ProblemError](err); ok && problem.RetryAfter > 0 {
-		fmt.Println("again after", problem.RetryAfter)
+		fmt.Println("retry after", problem.RetryAfter)
 	}
 	busy.Close()
 	// Output:
-	// again after 5s
+	// retry after 5s
 }
 
-// A caller that has waited long enough: the PACS gets a C-CANCEL.
+// Set a time limit. When it expires, the gateway cancels the operation at the PACS with a C-CANCEL.
 func ExampleGateway_Query_cancel() {
 	gateway, err := client.NewGateway(gatewayURL)
 	if err != nil {

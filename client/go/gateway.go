@@ -91,7 +91,7 @@ func read[T any](response *http.Response, err error) (*T, error) {
 	}
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		return nil, fmt.Errorf("read the answer of the gateway: %w", err)
+		return nil, fmt.Errorf("read the response of the gateway: %w", err)
 	}
 	answer := new(T)
 	if err := decode(body, answer); err != nil {

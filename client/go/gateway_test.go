@@ -21,8 +21,8 @@ import (
 	"dicom-qr-gateway/gen/api"
 )
 
-// What a program takes on that imports the client: no HTTP framework, nothing of the gateway.
-func TestTheClientNeedsLittle(t *testing.T) {
+// Programs that import the client get no HTTP framework and no package of the gateway.
+func TestDependencies(t *testing.T) {
 	packages, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".").Output()
 	require.NoError(t, err)
 	assert.ElementsMatch(t, []string{
@@ -35,8 +35,8 @@ func TestTheClientNeedsLittle(t *testing.T) {
 	}, strings.Fields(string(packages)))
 }
 
-// recorded is a gateway that gives one answer.
-func recorded(t *testing.T, answer http.HandlerFunc) *client.Gateway {
+// serving returns a Gateway for a server with this handler.
+func serving(t *testing.T, answer http.HandlerFunc) *client.Gateway {
 	t.Helper()
 	s := httptest.NewServer(answer)
 	t.Cleanup(s.Close)
@@ -45,7 +45,7 @@ func recorded(t *testing.T, answer http.HandlerFunc) *client.Gateway {
 	return gateway
 }
 
-// follow tells the events in short, and the error at the end.
+// follow returns a short form of each event, and the final error.
 func follow(ctx context.Context, gateway *client.Gateway) (events []string, err error) {
 	for event, err := range gateway.Follow(ctx, client.RetrieveRequest{}) {
 		if err != nil {
@@ -65,11 +65,10 @@ func follow(ctx context.Context, gateway *client.Gateway) (events []string, err 
 	return events, nil
 }
 
-// Every problem that the contract shows comes to the caller as it is, whichever way it asks.
-func TestEveryProblemOfTheContractIsAnError(t *testing.T) {
+func TestCallsReturnEveryProblemOfTheContract(t *testing.T) {
 	contract, err := api.GetSpec()
 	require.NoError(t, err)
-	told := 0
+	checked := 0
 	for route, call := range map[string][]func(context.Context, *client.Gateway) error{
 		"/q": {func(ctx context.Context, g *client.Gateway) error {
 			_, err := g.Query(ctx, client.QueryRequest{})
@@ -91,7 +90,7 @@ func TestEveryProblemOfTheContractIsAnError(t *testing.T) {
 			for _, document := range examplesOf(response.Value.Content.Get("application/problem+json")) {
 				var want client.Problem
 				require.NoError(t, json.Unmarshal(document, &want))
-				gateway := recorded(t, func(w http.ResponseWriter, _ *http.Request) {
+				gateway := serving(t, func(w http.ResponseWriter, _ *http.Request) {
 					w.Header().Set("Content-Type", "application/problem+json")
 					if response.Value.Headers["Retry-After"] != nil {
 						w.Header().Set("Retry-After", "7")
@@ -109,12 +108,12 @@ func TestEveryProblemOfTheContractIsAnError(t *testing.T) {
 						retry = 7 * time.Second
 					}
 					assert.Equal(t, retry, problem.RetryAfter, want.Code)
-					told++
+					checked++
 				}
 			}
 		}
 	}
-	assert.Greater(t, told, 40)
+	assert.Greater(t, checked, 40)
 }
 
 func examplesOf(content *openapi3.MediaType) (documents [][]byte) {
@@ -138,7 +137,7 @@ func examplesOf(content *openapi3.MediaType) (documents [][]byte) {
 	return documents
 }
 
-func TestWhatIsNotOfTheGatewayIsToldApart(t *testing.T) {
+func TestCallsReturnReplyErrorForRepliesOfOtherServers(t *testing.T) {
 	for _, answer := range []struct {
 		contentType string
 		status      int
@@ -149,7 +148,7 @@ func TestWhatIsNotOfTheGatewayIsToldApart(t *testing.T) {
 		{"application/problem+json", http.StatusBadGateway, "{"},
 		{"application/problem+json", http.StatusBadGateway, "{}"},
 	} {
-		gateway := recorded(t, func(w http.ResponseWriter, _ *http.Request) {
+		gateway := serving(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", answer.contentType)
 			w.WriteHeader(answer.status)
 			_, _ = io.WriteString(w, answer.body)
@@ -163,8 +162,8 @@ func TestWhatIsNotOfTheGatewayIsToldApart(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeReadIsNotOfTheGateway(t *testing.T) {
-	for body, says := range map[string]string{
+func TestCallsReturnReplyErrorForInvalidJSON(t *testing.T) {
+	for body, cause := range map[string]string{
 		``:                           "unexpected end of JSON input",
 		`{"study_details":[`:         "unexpected end of JSON input",
 		`[]`:                         "json: cannot unmarshal array into Go value of type goclient.QueryResponse",
@@ -174,12 +173,12 @@ func TestWhatCannotBeReadIsNotOfTheGateway(t *testing.T) {
 		`{"study_details":[]}`:       "the JSON lacks required fields",
 		`{"status":"ok","steps":{}}`: "the JSON lacks required fields",
 	} {
-		gateway := recorded(t, func(w http.ResponseWriter, _ *http.Request) {
+		gateway := serving(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, body)
 		})
 		found, err := gateway.Query(t.Context(), client.QueryRequest{})
-		require.EqualError(t, err, `the reply is not from the gateway: status 200, content type "application/json": `+says)
+		require.EqualError(t, err, `the reply is not from the gateway: status 200, content type "application/json": `+cause)
 		assert.Nil(t, found)
 		moved, retrieveErr := gateway.Retrieve(t.Context(), client.RetrieveRequest{})
 		assert.Nil(t, moved)
@@ -193,8 +192,8 @@ func TestWhatCannotBeReadIsNotOfTheGateway(t *testing.T) {
 	}
 }
 
-// Neither key nor patient, which a 307 would hand on, are for another address.
-func TestARedirectIsNotFollowed(t *testing.T) {
+// A redirect would send the API key, and a 307 the patient's data too, to another address.
+func TestRedirectsAreNotFollowed(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		t.Error("followed", r.Method, r.Header.Get("Authorization"))
 	}))
@@ -212,11 +211,11 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 			assert.Equal(t, status, reply.Status)
 		}
 		gateway, err = client.NewGateway(s.URL, client.WithHTTPClient(doer(func(r *http.Request) (*http.Response, error) {
-			return nil, errors.New("its own client for " + r.URL.Path)
+			return nil, errors.New("custom client for " + r.URL.Path)
 		})))
 		require.NoError(t, err)
 		_, err = gateway.Query(t.Context(), client.QueryRequest{})
-		require.EqualError(t, err, "its own client for /q")
+		require.EqualError(t, err, "custom client for /q")
 	}
 }
 
@@ -224,7 +223,7 @@ type doer func(*http.Request) (*http.Response, error)
 
 func (d doer) Do(r *http.Request) (*http.Response, error) { return d(r) }
 
-func TestABaseURLHasSchemeAndHost(t *testing.T) {
+func TestNewGatewayRequiresSchemeAndHost(t *testing.T) {
 	for _, wrong := range []string{"", "localhost:8888", "127.0.0.1:8888", "//localhost:8888", "/q", "ftp://localhost", "http://", "http://:8888", "http://a b"} {
 		gateway, err := client.NewGateway(wrong)
 		require.ErrorContains(t, err, "is not of the form http://host:port or https://host:port", wrong)
@@ -236,7 +235,7 @@ func TestABaseURLHasSchemeAndHost(t *testing.T) {
 	}
 }
 
-func TestABaseURLMayEndWithASlash(t *testing.T) {
+func TestBaseURLMayEndWithSlash(t *testing.T) {
 	gateway, err := client.NewGateway(gatewayURL + "/")
 	require.NoError(t, err)
 	found, err := gateway.Query(t.Context(), pacs("1112223333"))
@@ -244,8 +243,8 @@ func TestABaseURLMayEndWithASlash(t *testing.T) {
 	assert.Len(t, found.StudyDetails, 7)
 }
 
-func TestAnAnswerThatIsCutOffIsNoAnswer(t *testing.T) {
-	gateway := recorded(t, func(w http.ResponseWriter, _ *http.Request) {
+func TestQueryFailsIfTheResponseIsCutOff(t *testing.T) {
+	gateway := serving(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Length", "1000")
 		_, _ = io.WriteString(w, `{"operation":"C-FIND","status":"ok"`)
@@ -263,48 +262,49 @@ const (
 	refused   = "event: error\ndata: {\"detail\":\"The PACS does not know the move destination.\",\"code\":\"move_destination_unknown\"}\n\n"
 )
 
-func TestEvents(t *testing.T) {
+func TestFollow(t *testing.T) {
 	const other = `the reply is not from the gateway: status 200, content type "text/event-stream": event `
-	told := []string{"matched Müller^Jürgen=山田", "progress", "retrieved ok", "result The study was moved."}
+	all := []string{"matched Müller^Jürgen=山田", "progress", "retrieved ok", "result The study was moved."}
 	for _, test := range []struct {
 		name, stream string
-		tells        []string
-		fails        string
+		events       []string
+		err          string
 	}{
-		{"in order", matched + progress + retrieved + result, told, ""},
-		{"with comments between", ": alive\n\n" + matched + ": alive\n\n" + progress + ":\n\n" + retrieved + result, told, ""},
-		{"with CRLF", strings.ReplaceAll(matched+progress+retrieved+result, "\n", "\r\n"), told, ""},
-		{"without spaces", strings.ReplaceAll(matched+progress+retrieved+result, ": ", ":"), told, ""},
-		{"of a later version", matched + "event: news\ndata: {}\n\nid: 1\nretry: 5\n\n" + progress + retrieved + result, told, ""},
-		{"nothing behind the last", matched + progress + retrieved + result + "event: progress\ndata: ?\n\n", told, ""},
-		{"an error", matched + refused + result, told[:1], "The PACS does not know the move destination. (move_destination_unknown)"},
-		{"cut off", matched + progress, told[:2], "the stream was cut off: the outcome is unknown"},
-		{"cut off in an event", matched + progress + strings.TrimSuffix(result, "\n"), told[:2], "the stream was cut off: the outcome is unknown"},
-		{"cut off at once", "", nil, "the stream was cut off: the outcome is unknown"},
-		{"not JSON", matched + "event: progress\ndata: ?\n\n", told[:1], other + "progress: invalid character '?' looking for beginning of value"},
-		{"an error that is not JSON", "event: error\ndata: ?\n\n", nil, other + "error: invalid character '?' looking for beginning of value"},
-		{"an error of another kind", "event: error\ndata: {}\n\n", nil, other + "error: the JSON lacks required fields"},
-		{"a match of another kind", "event: matched\ndata: {\"study_details\":[]}\n\n", nil, other + "matched: the JSON lacks required fields"},
-		{"a result of another kind", matched + "event: result\ndata: {\"message\":\"ok\"}\n\n", told[:1], other + "result: the JSON lacks required fields"},
+		{"all events", matched + progress + retrieved + result, all, ""},
+		{"comments", ": alive\n\n" + matched + ": alive\n\n" + progress + ":\n\n" + retrieved + result, all, ""},
+		{"CRLF", strings.ReplaceAll(matched+progress+retrieved+result, "\n", "\r\n"), all, ""},
+		{"no space after the colon", strings.ReplaceAll(matched+progress+retrieved+result, ": ", ":"), all, ""},
+		{"unknown events and fields", matched + "event: news\ndata: {}\n\nid: 1\nretry: 5\n\n" + progress + retrieved + result, all, ""},
+		{"data after the last event", matched + progress + retrieved + result + "event: progress\ndata: ?\n\n", all, ""},
+		{"error event", matched + refused + result, all[:1], "The PACS does not know the move destination. (move_destination_unknown)"},
+		{"cut off", matched + progress, all[:2], "the stream was cut off: the outcome is unknown"},
+		{"cut off within an event", matched + progress + strings.TrimSuffix(result, "\n"), all[:2], "the stream was cut off: the outcome is unknown"},
+		{"empty stream", "", nil, "the stream was cut off: the outcome is unknown"},
+		{"invalid JSON", matched + "event: progress\ndata: ?\n\n", all[:1], other + "progress: invalid character '?' looking for beginning of value"},
+		{"error with invalid JSON", "event: error\ndata: ?\n\n", nil, other + "error: invalid character '?' looking for beginning of value"},
+		{"incomplete error", "event: error\ndata: {}\n\n", nil, other + "error: the JSON lacks required fields"},
+		{"incomplete match", "event: matched\ndata: {\"study_details\":[]}\n\n", nil, other + "matched: the JSON lacks required fields"},
+		{"incomplete result", matched + "event: result\ndata: {\"message\":\"ok\"}\n\n", all[:1], other + "result: the JSON lacks required fields"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			gateway := recorded(t, func(w http.ResponseWriter, r *http.Request) {
+			gateway := serving(t, func(w http.ResponseWriter, r *http.Request) {
 				assert.Equal(t, "text/event-stream", r.Header.Get("Accept"))
 				w.Header().Set("Content-Type", "text/event-stream")
-				// Byte by byte, so that each boundary is somewhere in the middle.
+				// One byte at a time, to test every split.
 				_, _ = io.Copy(flushed{w}, iotest.OneByteReader(strings.NewReader(test.stream)))
 			})
 			events, err := follow(t.Context(), gateway)
-			assert.Equal(t, test.tells, events)
-			if test.fails == "" {
+			assert.Equal(t, test.events, events)
+			if test.err == "" {
 				require.NoError(t, err)
 			} else {
-				require.EqualError(t, err, test.fails)
+				require.EqualError(t, err, test.err)
 			}
 		})
 	}
 }
 
+// flushed sends each write at once.
 type flushed struct{ http.ResponseWriter }
 
 func (f flushed) Write(p []byte) (int, error) {
@@ -312,9 +312,9 @@ func (f flushed) Write(p []byte) (int, error) {
 	return f.ResponseWriter.Write(p)
 }
 
-func TestToLeaveTheLoopEndsTheRequest(t *testing.T) {
+func TestBreakingOutOfFollowEndsTheRequest(t *testing.T) {
 	left := make(chan struct{})
-	gateway := recorded(t, func(w http.ResponseWriter, r *http.Request) {
+	gateway := serving(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		_, _ = io.WriteString(flushed{w}, matched)
 		<-r.Context().Done()
@@ -328,9 +328,9 @@ func TestToLeaveTheLoopEndsTheRequest(t *testing.T) {
 	<-left
 }
 
-func TestToCancelTheContextEndsTheRequest(t *testing.T) {
+func TestCancellingTheContextEndsFollow(t *testing.T) {
 	left := make(chan struct{})
-	gateway := recorded(t, func(w http.ResponseWriter, r *http.Request) {
+	gateway := serving(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		_, _ = io.WriteString(flushed{w}, matched)
 		<-r.Context().Done()
@@ -348,7 +348,7 @@ func TestToCancelTheContextEndsTheRequest(t *testing.T) {
 	<-left
 }
 
-func TestKeyAndCorrelationIDGoWithTheRequest(t *testing.T) {
+func TestFollowSendsKeyAndCorrelationID(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		assert.Equal(t, "Bearer a long random value", r.Header.Get("Authorization"))
 		assert.Equal(t, "order-4711", r.Header.Get("X-Correlation-ID"))

@@ -14,7 +14,7 @@ import (
 	"dicom-qr-gateway/server"
 )
 
-// Where the gateway of the examples is, and the demonstration PACS that it calls.
+// gatewayURL and pacsPort are the addresses of the gateway and of the demonstration PACS in this process.
 var (
 	gatewayURL string
 	pacsPort   int
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// withGateway runs a gateway and the demonstration PACS, both in this process, around use.
+// withGateway starts the demonstration PACS and a gateway, calls use and stops both.
 func withGateway(use func() int) (status int, err error) {
 	pacs, err := demo.Start("127.0.0.1:0", "127.0.0.1:0")
 	if err != nil {

@@ -7,7 +7,7 @@
 // value affects only itself and sets a [Warning]; only a structure that cannot be parsed is an
 // error.
 //
-// The writer, [Encode], takes the data set type of github.com/suyashkumar/dicom. It is strict: what
+// The writer, [Encode], takes a [Dataset] of github.com/suyashkumar/dicom. It is strict: what
 // the standard does not allow is an error.
 //
 // In Go, text is always valid UTF-8. In the encoded data set, its encoding is that of Specific

@@ -9,8 +9,7 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 )
 
-// archive holds instances, at most max of them, in the order in which they came.
-// Safe for concurrent use.
+// archive holds at most max instances, in the order in which they were added. It is safe for concurrent use.
 type archive struct {
 	mu        sync.RWMutex
 	max       int
@@ -20,14 +19,13 @@ type archive struct {
 
 func newArchive(limit int) *archive { return &archive{max: limit, index: map[string]int{}} }
 
-// add stores an instance in place of one with the same SOP Instance UID, and
-// reports false where there is no room.
+// add stores an instance; it replaces one with the same SOP Instance UID. It reports false if the archive is full.
 func (a *archive) add(in *Instance) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	uid := in.Text(tag.SOPInstanceUID)
 	if i, have := a.index[uid]; have {
-		// A new slice, because readers hold the old one.
+		// A copy, because readers use the slice without the lock.
 		a.instances = slices.Clone(a.instances)
 		a.instances[i] = in
 		return true
@@ -49,15 +47,14 @@ func (a *archive) get(sopInstanceUID string) *Instance {
 	return nil
 }
 
-// all is what is stored now; the caller must not change it.
+// all returns what is stored now; the caller must not change it.
 func (a *archive) all() []*Instance {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	return slices.Clip(a.instances)
 }
 
-// entity is a patient, study, series or instance: the instances that share its
-// unique key, of which there is at least one.
+// entity is a patient, study, series or instance: the instances that share its unique key, at least one.
 type entity []*Instance
 
 // entities groups instances by the unique key of the level, in order of appearance.
@@ -77,8 +74,8 @@ func entities(instances []*Instance, l level) []entity {
 	return found
 }
 
-// values are the values of an attribute of the entity, computed ones included
-// (PS3.4 section C.3: additional attributes in identifiers).
+// values returns the values of an attribute of the entity, including computed attributes (PS3.4 section C.3: additional
+// attributes in identifiers).
 func (e entity) values(t tag.Tag) []string {
 	switch t {
 	case tag.ModalitiesInStudy:
@@ -115,7 +112,7 @@ func (e entity) matches(keys []*dicom.Element) bool {
 	return true
 }
 
-// search is what a query finds, in order of appearance.
+// search returns the matches of a query, in order of appearance.
 func (a *archive) search(q *query) []entity {
 	return slices.DeleteFunc(entities(a.all(), q.level), func(e entity) bool { return !e.matches(q.keys) })
 }

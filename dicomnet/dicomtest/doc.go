@@ -1,7 +1,9 @@
-// Package dicomtest provides peers to test DICOM clients against, as
-// net/http/httptest does for HTTP: a PACS in memory with synthetic studies, and a
-// scripted peer that says what it is told to, right or wrong.
+// Package dicomtest provides peers for tests of DICOM clients, as net/http/httptest does for HTTP:
 //
-// It needs no package testing and is linked into the demonstration mode of the
-// gateway; nothing of it is for production.
+//   - [PACS] is a PACS in memory that behaves as the standard requires, with a few switches for what other PACS do.
+//   - [ScriptedPACS] is a PACS whose behaviour is a set of functions of the test.
+//   - [Script] and [Peer] play an exchange PDU by PDU, valid or not.
+//
+// The package does not import package testing, because the demonstration of the gateway runs a PACS too. It is not for
+// production.
 package dicomtest

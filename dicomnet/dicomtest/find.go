@@ -37,9 +37,8 @@ func (p *PACS) find(ctx context.Context, r *dicomnet.Request, match func(*dicom.
 	return dicomnet.StatusSuccess
 }
 
-// answer is the identifier of a C-FIND response (PS3.4 section C.4.1.1.3.2): the
-// requested keys, with zero length where the entity has no value, the level, the
-// unique key, the Retrieve AE Title and the character set of the text in it.
+// answer returns the identifier of a C-FIND response (PS3.4 section C.4.1.1.3.2): the requested keys, with zero length if the
+// entity has no value, the level, the unique key, the Retrieve AE Title and the character set of its text.
 func (p *PACS) answer(q *query, returned []*dicom.Element, e entity) *dicom.Dataset {
 	var b builder
 	if set := e.values(tag.SpecificCharacterSet); len(set) > 0 {
@@ -57,7 +56,7 @@ func (p *PACS) answer(q *query, returned []*dicom.Element, e entity) *dicom.Data
 	return &dicom.Dataset{Elements: b.elements}
 }
 
-// answer adds an attribute in the type that the library wants for its tag.
+// answer adds an attribute with values of the type that the library requires for its tag.
 func (b *builder) answer(key *dicom.Element, values []string) {
 	if numbers, ok := integers(key, values); ok {
 		b.numbers(key.Tag, numbers...)

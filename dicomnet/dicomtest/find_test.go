@@ -31,15 +31,15 @@ func TestFindAtStudyLevel(t *testing.T) {
 		want []string
 	}{
 		{"a patient", []key{doe}, []string{"ACC-1007", "ACC-1006", "ACC-1005", "ACC-1004", "ACC-1003", "ACC-1002", "ACC-1001"}},
-		{"everybody", nil, []string{
+		{"all patients", nil, []string{
 			"ACC-1007", "ACC-1006", "ACC-1005", "ACC-1004", "ACC-1003", "ACC-1002", "ACC-1001", "ACC-2001", "ACC-3001", "ACC-4001",
 		}},
 		{"a modality", []key{doe, want(tag.ModalitiesInStudy, "SR")}, []string{"ACC-1005"}},
 		{"a range of dates", []key{doe, want(tag.StudyDate, "20230101-20241231")}, []string{"ACC-1005", "ACC-1004"}},
 		{"a list of UIDs", []key{want(tag.StudyInstanceUID, study(t, "ACC-1001").UID(), study(t, "ACC-2001").UID())}, []string{"ACC-1001", "ACC-2001"}},
 		{"a name with a wildcard", []key{want(tag.PatientName, "yamada*")}, []string{"ACC-4001"}},
-		{"nobody", []key{want(tag.PatientID, "0")}, nil},
-		{"a key of a lower level is no key", []key{want(tag.PatientID, "4445556666"), want(tag.Modality, "US")}, []string{"ACC-3001"}},
+		{"an unknown patient", []key{want(tag.PatientID, "0")}, nil},
+		{"a key of a lower level is ignored", []key{want(tag.PatientID, "4445556666"), want(tag.Modality, "US")}, []string{"ACC-3001"}},
 	}
 	pacs := listenWithStudies(t, dicomtest.PACSConfig{})
 	for _, tt := range tests {
@@ -53,7 +53,7 @@ func TestFindAtStudyLevel(t *testing.T) {
 	assert.Equal(t, len(tests), pacs.Operations(dicomnet.StepFind))
 }
 
-func TestFindReturnsWhatWasAskedForAndWhatIdentifiesIt(t *testing.T) {
+func TestFindReturnsRequestedAndIdentifyingAttributes(t *testing.T) {
 	pacs := listenWithStudies(t, dicomtest.PACSConfig{})
 	s := study(t, "ACC-1005")
 	for _, ts := range []dataset.TransferSyntax{dataset.ExplicitVRLittleEndian, dataset.ImplicitVRLittleEndian} {
@@ -72,7 +72,7 @@ func TestFindReturnsWhatWasAskedForAndWhatIdentifiesIt(t *testing.T) {
 	}
 }
 
-func TestFindAtTheOtherLevels(t *testing.T) {
+func TestFindAtOtherLevels(t *testing.T) {
 	s := study(t, "ACC-1005")
 	series := s.Instances()[4].Text(tag.SeriesInstanceUID)
 	pacs := listenWithStudies(t, dicomtest.PACSConfig{})
@@ -109,7 +109,7 @@ func TestFindAtTheOtherLevels(t *testing.T) {
 	}
 }
 
-// element makes an element of a text attribute, or of Rows.
+// element returns an element of a text attribute or of Rows.
 func element(t *testing.T, k key) *dicom.Element {
 	t.Helper()
 	if k.tag != tag.Rows {
@@ -120,7 +120,7 @@ func element(t *testing.T, k key) *dicom.Element {
 	return e
 }
 
-func TestFindRefusesWhatIsNoHierarchicalQuery(t *testing.T) {
+func TestFindRefusesNonHierarchicalQueries(t *testing.T) {
 	pacs := listenWithStudies(t, dicomtest.PACSConfig{})
 	tests := []struct {
 		name  string
@@ -130,11 +130,11 @@ func TestFindRefusesWhatIsNoHierarchicalQuery(t *testing.T) {
 		{"no level", dicomnet.StudyRoot, identifier("", want(tag.PatientID, "P"))},
 		{"a level that does not exist", dicomnet.StudyRoot, identifier("FRAME")},
 		{"a level above the root", dicomnet.StudyRoot, identifier("PATIENT", want(tag.PatientID))},
-		{"series of no study", dicomnet.StudyRoot, identifier("SERIES", want(tag.SeriesInstanceUID))},
+		{"series without a study", dicomnet.StudyRoot, identifier("SERIES", want(tag.SeriesInstanceUID))},
 		{"series of several studies", dicomnet.StudyRoot, identifier("SERIES", want(tag.StudyInstanceUID, "1.2", "1.3"))},
-		{"studies of no patient in the Patient Root", dicomnet.PatientRoot, identifier("STUDY", want(tag.StudyInstanceUID))},
+		{"studies without a patient in the Patient Root", dicomnet.PatientRoot, identifier("STUDY", want(tag.StudyInstanceUID))},
 		{"studies of a patient with a wildcard", dicomnet.PatientRoot, identifier("STUDY", want(tag.PatientID, "1*"))},
-		{"several values that are no UIDs", dicomnet.StudyRoot, identifier("STUDY", want(tag.ModalitiesInStudy, "CT", "MR"))},
+		{"several values other than UIDs", dicomnet.StudyRoot, identifier("STUDY", want(tag.ModalitiesInStudy, "CT", "MR"))},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -144,7 +144,7 @@ func TestFindRefusesWhatIsNoHierarchicalQuery(t *testing.T) {
 	}
 }
 
-func TestFindAnswersInTheCharacterSetOfTheInstance(t *testing.T) {
+func TestFindRespondsInTheCharacterSetOfTheInstance(t *testing.T) {
 	pacs := listenWithStudies(t, dicomtest.PACSConfig{})
 	for _, accession := range []string{"ACC-1001", "ACC-3001", "ACC-4001"} {
 		s := study(t, accession)
@@ -168,7 +168,7 @@ func TestFindMatchesAKeyInAnotherCharacterSet(t *testing.T) {
 	assert.Equal(t, []string{"ACC-3001"}, accessionNumbers(answers))
 }
 
-func TestFindCanLeaveModalitiesInStudyOut(t *testing.T) {
+func TestFindOmitsModalitiesInStudyIfConfigured(t *testing.T) {
 	pacs := listenWithStudies(t, dicomtest.PACSConfig{OmitModalitiesInStudy: true})
 	answers, err := find(t.Context(), dial(t, pacs), dicomnet.StudyRoot, identifier(
 		"STUDY", want(tag.PatientID, demo.PatientID), want(tag.ModalitiesInStudy, "US"),
@@ -178,7 +178,7 @@ func TestFindCanLeaveModalitiesInStudyOut(t *testing.T) {
 	assert.NotContains(t, answers[0], tag.ModalitiesInStudy)
 }
 
-func TestFindCanIgnoreAKey(t *testing.T) {
+func TestFindIgnoresConfiguredKeys(t *testing.T) {
 	pacs := listenWithStudies(t, dicomtest.PACSConfig{IgnoreKeys: []tag.Tag{tag.PatientID}})
 	answers, err := find(t.Context(), dial(t, pacs), dicomnet.StudyRoot, identifier("STUDY", want(tag.PatientID, demo.PatientID)))
 	require.NoError(t, err)
@@ -186,9 +186,8 @@ func TestFindCanIgnoreAKey(t *testing.T) {
 	assert.Equal(t, "7778889999", answers[9].first(tag.PatientID))
 }
 
-func TestFindEndsWithACancel(t *testing.T) {
-	// Before the second match the PACS waits for the C-CANCEL-RQ, which the
-	// requestor sends when it has had enough after the first.
+func TestCancelEndsFind(t *testing.T) {
+	// Before the second match the PACS waits for the C-CANCEL-RQ, which the break after the first match causes.
 	n := 0
 	pacs := listenWithStudies(t, dicomtest.PACSConfig{Before: func(ctx context.Context, _ dicomnet.Step) {
 		if n++; n == 2 {
@@ -208,8 +207,8 @@ func TestFindEndsWithACancel(t *testing.T) {
 	assert.Equal(t, 1, pacs.Operations(dicomnet.StepEcho))
 }
 
-func TestABrokenIdentifierIsUnableToProcess(t *testing.T) {
-	// The data set of a C-STORE takes the same way as an identifier.
+func TestMalformedDataSetIsUnableToProcess(t *testing.T) {
+	// C-STORE decodes its data set as C-FIND and C-MOVE decode identifiers.
 	pacs := listen(t, dicomtest.PACSConfig{})
 	_, err := dial(t, pacs).Store(t.Context(), dicomnet.StoreRequest{
 		SOPClassUID: ctImageStorage, SOPInstanceUID: "1.2", Data: []byte{8, 0, 0x16, 0, 'U', 'I', 0xFF, 0x7F},
@@ -217,7 +216,7 @@ func TestABrokenIdentifierIsUnableToProcess(t *testing.T) {
 	requireStatus(t, dicomnet.StatusUnableToProcess, err)
 }
 
-func TestFindAnswersAnyKeyThatAnIdentifierMayHold(t *testing.T) {
+func TestFindAcceptsKeysOfAnyVR(t *testing.T) {
 	s := study(t, "ACC-1005")
 	first := s.Instances()[0]
 	query := identifier("IMAGE",

@@ -18,7 +18,7 @@ import (
 
 const aeTitle = "PACS"
 
-// listen starts a PACS, which ends with the test.
+// listen runs a PACS until the end of the test.
 func listen(t *testing.T, cfg dicomtest.PACSConfig) *dicomtest.PACS {
 	t.Helper()
 	if cfg.AETitle == "" {
@@ -30,7 +30,7 @@ func listen(t *testing.T, cfg dicomtest.PACSConfig) *dicomtest.PACS {
 	return pacs
 }
 
-// listenWithStudies starts a PACS with the demonstration studies.
+// listenWithStudies runs a PACS with the demonstration studies until the end of the test.
 func listenWithStudies(t *testing.T, cfg dicomtest.PACSConfig) *dicomtest.PACS {
 	t.Helper()
 	pacs := listen(t, cfg)
@@ -38,8 +38,7 @@ func listenWithStudies(t *testing.T, cfg dicomtest.PACSConfig) *dicomtest.PACS {
 	return pacs
 }
 
-// dial opens an association, which ends with the test, for Query/Retrieve,
-// Verification and the storage of CT images.
+// dial opens an association for Query/Retrieve, Verification and the storage of CT images until the end of the test.
 func dial(t *testing.T, pacs *dicomtest.PACS, syntaxes ...dataset.TransferSyntax) *dicomnet.Association {
 	t.Helper()
 	if len(syntaxes) == 0 {
@@ -83,7 +82,7 @@ func identifier(level string, keys ...key) *dicom.Dataset {
 
 func want(t tag.Tag, values ...string) key { return key{t, values} }
 
-// answer is one match, read while it is valid.
+// answer is a copy of a match.
 type answer map[tag.Tag][]string
 
 func (a answer) first(t tag.Tag) string {
@@ -93,7 +92,7 @@ func (a answer) first(t tag.Tag) string {
 	return a[t][0]
 }
 
-// find collects all matches; the final status is the error's.
+// find returns all matches, and the final status as error.
 func find(ctx context.Context, assoc *dicomnet.Association, model dicomnet.Model, query *dicom.Dataset) ([]answer, error) {
 	var answers []answer
 	for match, err := range assoc.Find(ctx, model, query) {
@@ -109,7 +108,7 @@ func find(ctx context.Context, assoc *dicomnet.Association, model dicomnet.Model
 	return answers, nil
 }
 
-// move collects all responses; the last is the final one.
+// move returns all responses.
 func move(t *testing.T, assoc *dicomnet.Association, model dicomnet.Model, destination string, query *dicom.Dataset) []dicomnet.MoveReport {
 	t.Helper()
 	var reports []dicomnet.MoveReport
@@ -132,7 +131,7 @@ func requireStatus(t *testing.T, want dicomnet.Status, err error) {
 	require.Equal(t, want, status.Status)
 }
 
-// study is the demonstration study with an accession number.
+// study returns the demonstration study with this accession number.
 func study(t *testing.T, accessionNumber string) dicomtest.Study {
 	t.Helper()
 	for _, s := range demo.Studies() {

@@ -14,22 +14,20 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// Instance is one composite SOP instance. It does not change after it is made
-// and may be shared.
+// Instance is a composite SOP instance. It is immutable.
 type Instance struct {
 	elements map[tag.Tag]*dicom.Element
 	sorted   []*dicom.Element
-	// pixelData is kept apart from the attributes: no key ever asks for it, and
-	// its bytes are the same in both transfer syntaxes that are spoken here.
+	// pixelData is not among the attributes, because no key asks for it and its bytes are the same in both transfer syntaxes
+	// of this package.
 	pixelData []byte
 }
 
-// Attributes without which an instance has no place in an information model.
+// uniqueKeys are the attributes that an information model requires of an instance.
 var uniqueKeys = []tag.Tag{tag.SOPClassUID, tag.SOPInstanceUID, tag.StudyInstanceUID, tag.SeriesInstanceUID}
 
-// NewInstance makes an instance of elements (text as UTF-8), and of pixel data
-// where that is not nil. It wants the SOP Class UID and the UIDs of instance,
-// series and study.
+// NewInstance returns an instance of elements, with text as UTF-8, and of pixel data, which may be nil. It requires the SOP Class
+// UID and the UIDs of instance, series and study.
 func NewInstance(elements []*dicom.Element, pixelData []byte) (*Instance, error) {
 	in := &Instance{
 		elements:  make(map[tag.Tag]*dicom.Element, len(elements)),
@@ -48,8 +46,8 @@ func NewInstance(elements []*dicom.Element, pixelData []byte) (*Instance, error)
 	return in, nil
 }
 
-// validUID is the form of PS3.5 section 9.1. It also keeps a peer's UIDs out of
-// mischief where they name files.
+// validUID reports whether a UID has the characters and the length of PS3.5 section 9.1. Such a UID of a peer is safe as the name
+// of a file.
 func validUID(uid string) bool {
 	return uid != "" && len(uid) <= 64 && strings.Trim(uid, "0123456789.") == ""
 }
@@ -58,7 +56,7 @@ func compareTags(a, b tag.Tag) int {
 	return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Element, b.Element))
 }
 
-// decodeInstance reads the data set of a C-STORE-RQ.
+// decodeInstance decodes the data set of a C-STORE-RQ.
 func decodeInstance(data []byte, ts dataset.TransferSyntax) (*Instance, error) {
 	set, err := dataset.Parse(data, ts, dataset.Limits{})
 	if err != nil {
@@ -70,14 +68,13 @@ func decodeInstance(data []byte, ts dataset.TransferSyntax) (*Instance, error) {
 	}
 	pixelData, _ := set.Bytes(tag.PixelData)
 	elements := slices.DeleteFunc(ds.Elements, func(e *dicom.Element) bool {
-		// Beside the pixel data: what may not follow anything else once the
-		// pixel data is written last, Data Set Trailing Padding (FFFC,FFFC).
+		// Data Set Trailing Padding (FFFC,FFFC) must be last, but Encode writes the pixel data last.
 		return e.Tag == tag.PixelData || e.Tag.Group == 0xFFFC
 	})
 	return NewInstance(elements, pixelData)
 }
 
-// Text is the first value of an attribute as text, "" where it has none.
+// Text returns the first value of an attribute as text, or "".
 func (in *Instance) Text(t tag.Tag) string {
 	if values := in.values(t); len(values) > 0 {
 		return values[0]
@@ -85,7 +82,7 @@ func (in *Instance) Text(t tag.Tag) string {
 	return ""
 }
 
-// values are all values of a text or integer attribute as text.
+// values returns all values of a text or integer attribute as text.
 func (in *Instance) values(t tag.Tag) []string { return elementValues(in.elements[t]) }
 
 func elementValues(e *dicom.Element) []string {
@@ -112,8 +109,7 @@ func elementValues(e *dicom.Element) []string {
 	return nil
 }
 
-// Encode is the data set of the instance in a transfer syntax: Implicit or
-// Explicit VR Little Endian.
+// Encode returns the data set of the instance in Implicit or Explicit VR Little Endian.
 func (in *Instance) Encode(ts dataset.TransferSyntax) ([]byte, error) {
 	b, err := dataset.Encode(&dicom.Dataset{Elements: in.sorted}, ts)
 	if err != nil || in.pixelData == nil {
@@ -122,12 +118,11 @@ func (in *Instance) Encode(ts dataset.TransferSyntax) ([]byte, error) {
 	b = append(b, 0xE0, 0x7F, 0x10, 0x00)
 	switch ts {
 	case dataset.ExplicitVRLittleEndian:
-		// OW also for 8 bits a pixel: allowed by PS3.5 section 8.1.2, and what
-		// Implicit VR prescribes.
+		// PS3.5 section 8.1.2 allows OW for 8 bits a pixel too, and Implicit VR requires it.
 		b = append(b, 'O', 'W', 0, 0)
 	case dataset.ImplicitVRLittleEndian:
 	default:
-		return nil, errors.New("pixel data is written in little endian alone")
+		return nil, errors.New("pixel data can only be written in little endian")
 	}
 	n := uint32(len(in.pixelData))
 	b = append(b, byte(n), byte(n>>8), byte(n>>16), byte(n>>24))

@@ -18,11 +18,11 @@ const (
 	basicTextSRStorage              = "1.2.840.10008.5.1.4.1.1.88.11"
 )
 
-// iod is what an information object definition of PS3.3 annex A adds to the
-// modules that all have: its SOP class and its own Type 1 and Type 2 attributes.
+// iod is what an information object definition of PS3.3 annex A has in addition to the common modules: its SOP class, its pixels
+// and its own Type 1 and Type 2 attributes.
 type iod struct {
 	sopClass string
-	// bits is how many bits a pixel has stored; 0: no pixels.
+	// bits is the number of bits stored of a pixel; 0: no pixels.
 	bits   int
 	signed bool
 	add    func(b *builder, index int)
@@ -43,8 +43,7 @@ func iodFor(modality string) iod {
 	return iod{secondaryCaptureImageStorage, 8, false, addSC}
 }
 
-// builder collects elements; values of the wrong type for a tag are a fault of
-// this file and panic.
+// builder collects elements. It panics if a value has the wrong type for its tag.
 type builder struct{ elements []*dicom.Element }
 
 func (b *builder) add(t tag.Tag, value any) {
@@ -55,7 +54,7 @@ func (b *builder) add(t tag.Tag, value any) {
 	b.elements = append(b.elements, e)
 }
 
-// text adds a text attribute; without values one of zero length (Type 2).
+// text adds a text attribute, of zero length if there is no value (Type 2).
 func (b *builder) text(t tag.Tag, values ...string) {
 	if len(values) == 1 && values[0] == "" {
 		values = nil
@@ -65,7 +64,7 @@ func (b *builder) text(t tag.Tag, values ...string) {
 
 func (b *builder) numbers(t tag.Tag, values ...int) { b.add(t, values) }
 
-// sequence adds a sequence, of the elements of each item.
+// sequence adds a sequence; each function adds the elements of an item.
 func (b *builder) sequence(t tag.Tag, items ...func(item *builder)) {
 	value := make([][]*dicom.Element, 0, len(items))
 	for _, fill := range items {

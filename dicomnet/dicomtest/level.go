@@ -2,7 +2,7 @@ package dicomtest
 
 import "github.com/suyashkumar/dicom/pkg/tag"
 
-// level is a Query/Retrieve level; lower levels are greater.
+// level is a Query/Retrieve level; a lower level has a larger value.
 type level int
 
 const (
@@ -22,10 +22,9 @@ var uniqueKey = [...]tag.Tag{
 	levelSeries: tag.SeriesInstanceUID, levelImage: tag.SOPInstanceUID,
 }
 
-// levelOf is the level an attribute belongs to in the information models (PS3.4
-// tables C.6-1 to C.6-5), IMAGE for all that they do not name. As many archives
-// do, the two attributes of a series that a study shares are offered at STUDY
-// level too: Institution Name and Performing Physician's Name.
+// levelOf returns the level of an attribute in the information models (PS3.4 tables C.6-1 to C.6-5), IMAGE for attributes that
+// they do not list. Institution Name and Performing Physician's Name, attributes of the series, are at STUDY level, as in many
+// archives.
 func levelOf(t tag.Tag) level {
 	if l, ok := levels[t]; ok {
 		return l

@@ -7,8 +7,8 @@ import (
 	"github.com/suyashkumar/dicom"
 )
 
-// universal reports whether a key restricts nothing: it has no value
-// (PS3.4 section C.2.2.2.3), or nothing but "*" where wildcards work.
+// universal reports whether a key matches everything: it has no value (PS3.4 section C.2.2.2.3), or only "*" in a value
+// representation with wildcards.
 func universal(key *dicom.Element) bool {
 	for _, v := range elementValues(key) {
 		if strings.Trim(v, "*") != "" || (v != "" && !wildcards[key.RawValueRepresentation]) {
@@ -18,16 +18,14 @@ func universal(key *dicom.Element) bool {
 	return true
 }
 
-// wildcards are the value representations in which * and ? stand for other
-// characters (PS3.4 section C.2.2.2.4).
+// wildcards are the value representations in which * and ? are wildcards (PS3.4 section C.2.2.2.4).
 var wildcards = map[string]bool{
 	"AE": true, "CS": true, "LO": true, "LT": true, "PN": true,
 	"SH": true, "ST": true, "UC": true, "UR": true, "UT": true,
 }
 
-// matches reports whether an attribute with these values matches the key. An
-// attribute with several values matches where one of them does (PS3.4 section
-// C.2.2.2.1), and one without any only a universal key.
+// matches reports whether an attribute with these values matches the key. An attribute with several values matches if one of them
+// does (PS3.4 section C.2.2.2.1); an attribute without a value matches only a universal key.
 func matches(key *dicom.Element, values []string) bool {
 	if universal(key) {
 		return true
@@ -50,14 +48,14 @@ func matches(key *dicom.Element, values []string) bool {
 	})
 }
 
-// severalValues reports whether a key asks for what only extended negotiation
-// would define: several values outside a list of UIDs (PS3.4 section C.2.2.2.8).
+// severalValues reports whether a key other than a list of UIDs has several values, which is only defined with extended
+// negotiation (PS3.4 section C.2.2.2.8).
 func severalValues(key *dicom.Element) bool {
 	return key.RawValueRepresentation != "UI" && len(elementValues(key)) > 1
 }
 
-// matchesName takes a name for matching where it does so as a whole or by one of
-// its component groups, and ignores case, as PS3.4 section C.2.2.2.1 allows.
+// matchesName reports whether a name matches as a whole or by one of its component groups. It ignores case, as PS3.4 section
+// C.2.2.2.1 allows.
 func matchesName(key, name string) bool {
 	fold := func(s string) string { return strings.ToUpper(strings.TrimRight(s, "^=")) }
 	pattern := fold(key)
@@ -67,11 +65,10 @@ func matchesName(key, name string) bool {
 		})
 }
 
-// matchesWildcard is single value matching where pattern has neither * nor ?.
+// matchesWildcard reports whether value matches pattern with its wildcards * and ?.
 func matchesWildcard(pattern, value string) bool {
 	p, v := []rune(pattern), []rune(value)
-	// star and mark are where to go on after a mismatch: behind the last *, with
-	// one character more of the value given to it. Linear space, no recursion.
+	// After a mismatch the search continues behind the last *, at star, which then covers one character more, up to mark.
 	i, j, star, mark := 0, 0, -1, 0
 	for j < len(v) {
 		switch {
@@ -91,7 +88,7 @@ func matchesWildcard(pattern, value string) bool {
 	return strings.Trim(string(p[i:]), "*") == ""
 }
 
-// What a shortened date or time may stand for at the least and at the most.
+// The least and the largest values that an abbreviated date or time stands for.
 var (
 	dates = bounds{"00000000", "99999999"}
 	times = bounds{"000000.000000", "999999.999999"}
@@ -99,8 +96,8 @@ var (
 
 type bounds struct{ least, most string }
 
-// matchesRange is range matching (PS3.4 section C.2.2.2.5): a, a-b, a- or -b, both
-// ends included. A value or an end that is shortened stands for all it abbreviates.
+// matchesRange reports whether a value is in a range (PS3.4 section C.2.2.2.5): a, a-b, a- or -b, both ends included. An
+// abbreviated value or end stands for everything that it abbreviates.
 func (b bounds) matchesRange(key, value string) bool {
 	if value == "" {
 		return false

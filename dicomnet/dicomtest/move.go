@@ -9,8 +9,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 )
 
-// move serves C-MOVE (PS3.4 section C.4.2): each instance goes to the destination
-// by C-STORE, on one association that is opened for this request.
+// move serves C-MOVE (PS3.4 section C.4.2): it sends each instance to the destination by C-STORE, on one association per request.
 func (p *PACS) move(ctx context.Context, r *dicomnet.Request, pending func(dicomnet.MoveReport) error) dicomnet.MoveReport {
 	p.begin(dicomnet.StepMove)
 	q, status := readQuery(r, rootOf(r.AbstractSyntax))
@@ -34,8 +33,8 @@ func (p *PACS) move(ctx context.Context, r *dicomnet.Request, pending func(dicom
 	return m.final()
 }
 
-// selects reports whether the identifier names what to move: the unique key of
-// its level with a value (PS3.4 section C.4.2.1.4.1). Other keys are dropped.
+// selects reports whether the identifier says what to move: the unique key of its level has a value (PS3.4 section C.4.2.1.4.1).
+// It removes all keys that are not unique keys.
 func (q *query) selects() bool {
 	for _, key := range q.keys {
 		if !isUniqueKey(key.Tag) {
@@ -67,16 +66,14 @@ type retrieve struct {
 	pacs      *PACS
 	request   *dicomnet.Request
 	pending   func(dicomnet.MoveReport) error
-	left      []*Instance // still to be sent
+	left      []*Instance // not yet sent
 	completed int
 	warned    int
 	failed    []string // SOP Instance UIDs
-	// lost is that nobody waits for responses any more.
-	lost bool
+	lost      bool     // the association of the request is gone
 }
 
-// run sends what is left. A C-CANCEL-RQ ends it after the sub-operation in hand,
-// which is neither cut off nor counted as failed.
+// run sends what is left. A C-CANCEL-RQ ends it after the current sub-operation, which is completed.
 func (m *retrieve) run(ctx context.Context, address string) {
 	p := m.pacs
 	stores, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -138,7 +135,7 @@ func (m *retrieve) count(in *Instance, outcome dicomnet.StatusClass) {
 	}
 }
 
-// report has all four counters (PS3.7 section 9.1.4.1.7 and after).
+// report returns a response with all four counters (PS3.7 sections 9.1.4.1.7 to 9.1.4.1.10).
 func (m *retrieve) report(status dicomnet.Status) dicomnet.MoveReport {
 	return dicomnet.MoveReport{
 		Status: status, Remaining: counter(len(m.left)), Completed: counter(m.completed),
@@ -151,7 +148,7 @@ func counter(n int) *uint16 {
 	return &c
 }
 
-// final is the last response, by PS3.4 table C.4-2.
+// final returns the final response (PS3.4 table C.4-2).
 func (m *retrieve) final() dicomnet.MoveReport {
 	status := dicomnet.StatusSuccess
 	switch sent := m.completed + m.warned; {
@@ -164,7 +161,7 @@ func (m *retrieve) final() dicomnet.MoveReport {
 	}
 	report := m.report(status)
 	if status != dicomnet.StatusCancel {
-		// "shall not be present" in a response that is neither pending nor cancel.
+		// The standard forbids it in a response other than pending and cancel.
 		report.Remaining = nil
 	}
 	report.Final = true
@@ -172,8 +169,8 @@ func (m *retrieve) final() dicomnet.MoveReport {
 	return report
 }
 
-// storageContexts proposes each SOP class once. PS3.8 allows 128 contexts, of
-// which StorageSOPClasses leaves most free.
+// storageContexts returns a presentation context for each SOP class. StorageSOPClasses has far fewer than the 128 that PS3.8
+// allows.
 func storageContexts(instances []*Instance) []dicomnet.Context {
 	var classes []string
 	for _, in := range instances {

@@ -18,8 +18,7 @@ import (
 	"dicom-qr-gateway/internal/demo"
 )
 
-// pair is a PACS with the demonstration studies and an empty one that it knows
-// as DEST.
+// pair runs a PACS with the demonstration studies and an empty one, DEST, which is a move destination of the first.
 func pair(t *testing.T, source, destination dicomtest.PACSConfig) (from, to *dicomtest.PACS) {
 	t.Helper()
 	destination.AETitle = "DEST"
@@ -48,7 +47,7 @@ func TestMoveSendsEveryInstanceOfTheStudy(t *testing.T) {
 
 	reports := move(t, dial(t, from), dicomnet.StudyRoot, "DEST", ofStudy(s))
 
-	require.Len(t, reports, 6, "one pending response a sub-operation and a final one")
+	require.Len(t, reports, 6, "a pending response per sub-operation and a final one")
 	for i, r := range reports[:5] {
 		assert.Equal(t, dicomnet.StatusPending, r.Status)
 		assert.Equal(t, [4]int{4 - i, i + 1, 0, 0}, counters(r))
@@ -56,7 +55,7 @@ func TestMoveSendsEveryInstanceOfTheStudy(t *testing.T) {
 	assert.Equal(t, dicomnet.StatusSuccess, reports[5].Status)
 	assert.Equal(t, [4]int{-1, 5, 0, 0}, counters(reports[5]))
 	assert.Equal(t, 5, to.StudyInstances(s.UID()))
-	assert.Equal(t, 5, to.Instances(), "and nothing else")
+	assert.Equal(t, 5, to.Instances(), "nothing else arrives")
 	for i, r := range to.Received() {
 		assert.Equal(t, s.Instances()[i].Text(tag.SOPInstanceUID), r.SOPInstanceUID)
 		assert.Equal(t, s.UID(), r.StudyInstanceUID)
@@ -66,7 +65,7 @@ func TestMoveSendsEveryInstanceOfTheStudy(t *testing.T) {
 	}
 }
 
-func TestWhatWasMovedIsFoundAtTheDestination(t *testing.T) {
+func TestFindReturnsMovedInstancesAtTheDestination(t *testing.T) {
 	from, to := pair(t, dicomtest.PACSConfig{}, dicomtest.PACSConfig{})
 	for _, s := range demo.Studies() {
 		move(t, dial(t, from), dicomnet.StudyRoot, "DEST", ofStudy(s))
@@ -78,7 +77,7 @@ func TestWhatWasMovedIsFoundAtTheDestination(t *testing.T) {
 	require.NoError(t, err)
 	back := listen(t, dicomtest.PACSConfig{})
 	to.SetDestination(aeTitle, back.Addr())
-	// And from there on: what was received can be sent as well.
+	// What was received can be sent too.
 	for _, s := range demo.Studies() {
 		forward(t, to, s)
 	}
@@ -87,7 +86,7 @@ func TestWhatWasMovedIsFoundAtTheDestination(t *testing.T) {
 	assert.Equal(t, sent, received)
 }
 
-// forward moves a study from the PACS DEST to the PACS with the usual title.
+// forward moves a study from the PACS DEST to the PACS with the AE title aeTitle.
 func forward(t *testing.T, from *dicomtest.PACS, s dicomtest.Study) {
 	t.Helper()
 	assoc, err := dicomnet.Dial(t.Context(), from.Addr(), dicomnet.Config{
@@ -100,7 +99,7 @@ func forward(t *testing.T, from *dicomtest.PACS, s dicomtest.Study) {
 	require.NoError(t, assoc.Close())
 }
 
-func TestMoveAtTheOtherLevels(t *testing.T) {
+func TestMoveAtOtherLevels(t *testing.T) {
 	s := study(t, "ACC-1007")
 	instances := s.Instances()
 	uid := func(i int, tg tag.Tag) key { return want(tg, instances[i].Text(tg)) }
@@ -116,7 +115,7 @@ func TestMoveAtTheOtherLevels(t *testing.T) {
 		{"a series", dicomnet.StudyRoot, identifier("SERIES", uid(4, tag.StudyInstanceUID), uid(4, tag.SeriesInstanceUID)), 3},
 		{"an instance", dicomnet.StudyRoot, identifier("IMAGE", uid(4, tag.StudyInstanceUID), uid(4, tag.SeriesInstanceUID), uid(4, tag.SOPInstanceUID)), 1},
 		{"other keys do not restrict", dicomnet.StudyRoot, identifier("STUDY", uid(0, tag.StudyInstanceUID), want(tag.StudyDate, "19000101")), 7},
-		{"a study that is not here", dicomnet.StudyRoot, identifier("STUDY", want(tag.StudyInstanceUID, "1.2.3")), 0},
+		{"an unknown study", dicomnet.StudyRoot, identifier("STUDY", want(tag.StudyInstanceUID, "1.2.3")), 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -130,7 +129,7 @@ func TestMoveAtTheOtherLevels(t *testing.T) {
 	}
 }
 
-func TestMoveRefusesWhatItCannotDo(t *testing.T) {
+func TestMoveFails(t *testing.T) {
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, closed.Close())
@@ -161,7 +160,7 @@ func TestMoveRefusesWhatItCannotDo(t *testing.T) {
 	}
 }
 
-func TestMoveTellsWhichSubOperationsFailed(t *testing.T) {
+func TestMoveReportsFailedSubOperations(t *testing.T) {
 	s := study(t, "ACC-1005")
 	uids := make([]string, 0, 5)
 	for _, in := range s.Instances() {
@@ -177,7 +176,7 @@ func TestMoveTellsWhichSubOperationsFailed(t *testing.T) {
 	}{
 		{"some", dicomnet.StatusOutOfResources, uids[1:3], dicomnet.StatusWarning, [4]int{-1, 3, 2, 0}, uids[1:3]},
 		{"all", dicomnet.StatusUnableToProcess, uids, dicomnet.StatusCannotPerform, [4]int{-1, 0, 5, 0}, uids},
-		{"warnings are no failures", dicomnet.StatusWarning, uids[:1], dicomnet.StatusWarning, [4]int{-1, 4, 0, 1}, nil},
+		{"warnings are not failures", dicomnet.StatusWarning, uids[:1], dicomnet.StatusWarning, [4]int{-1, 4, 0, 1}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -197,9 +196,8 @@ func TestMoveTellsWhichSubOperationsFailed(t *testing.T) {
 	}
 }
 
-func TestMoveEndsWithACancel(t *testing.T) {
-	// Before the third sub-operation the PACS waits for the C-CANCEL-RQ, which the
-	// requestor's context sends after the second.
+func TestCancelEndsMove(t *testing.T) {
+	// Before the third sub-operation the PACS waits for the C-CANCEL-RQ, which the break after the second causes.
 	n := 0
 	from, to := pair(t, dicomtest.PACSConfig{Before: func(ctx context.Context, _ dicomnet.Step) {
 		if n++; n == 3 {
@@ -219,7 +217,7 @@ func TestMoveEndsWithACancel(t *testing.T) {
 	assert.Equal(t, 2, to.Instances())
 }
 
-func TestCloseEndsSubOperationsToo(t *testing.T) {
+func TestCloseEndsSubOperations(t *testing.T) {
 	reached := make(chan struct{})
 	atDestination := sync.OnceFunc(func() { close(reached) })
 	from, _ := pair(t, dicomtest.PACSConfig{}, dicomtest.PACSConfig{Before: func(ctx context.Context, _ dicomnet.Step) {
@@ -229,7 +227,7 @@ func TestCloseEndsSubOperationsToo(t *testing.T) {
 	assoc := dial(t, from)
 	go func() {
 		<-reached
-		_ = from.Close() // once more when the test ends: allowed
+		_ = from.Close() // the cleanup closes it again
 	}()
 	var last error
 	for _, err := range assoc.Move(t.Context(), dicomnet.StudyRoot, "DEST", ofStudy(study(t, "ACC-1001"))) {
@@ -238,11 +236,11 @@ func TestCloseEndsSubOperationsToo(t *testing.T) {
 	require.Error(t, last)
 }
 
-func TestMoveTellsWhatTheDestinationDoesNotTake(t *testing.T) {
+func TestMoveReportsInstancesThatTheDestinationDoesNotAccept(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	var stored atomic.Int32
-	// A destination for CT images in Implicit VR alone.
+	// The destination accepts only CT images in Implicit VR.
 	destination := &dicomnet.Server{
 		Contexts: []dicomnet.Context{{AbstractSyntax: ctImageStorage, TransferSyntaxes: nativeLittleEndian[1:]}},
 		Handler: dicomnet.Handler{Store: func(context.Context, *dicomnet.Request) dicomnet.Status {
@@ -267,5 +265,5 @@ func TestMoveTellsWhatTheDestinationDoesNotTake(t *testing.T) {
 	assert.EqualValues(t, 4, stored.Load())
 
 	reports = move(t, dial(t, from), dicomnet.StudyRoot, "CTONLY", ofStudy(study(t, "ACC-1001")))
-	assert.Equal(t, dicomnet.StatusCannotPerform, reports[len(reports)-1].Status, "no context at all")
+	assert.Equal(t, dicomnet.StatusCannotPerform, reports[len(reports)-1].Status, "no accepted presentation context")
 }

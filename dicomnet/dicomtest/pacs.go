@@ -15,58 +15,51 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// PACSConfig says what a PACS is and, by its hooks, where it behaves otherwise
-// than PS3.4 annex C asks.
+// PACSConfig configures a PACS. Its hooks change what PS3.4 annex C requires.
 type PACSConfig struct {
-	// AETitle is the called AE title to answer to; other associations are rejected.
+	// AETitle is the called AE title; associations with another are rejected.
 	AETitle string
-	// Destinations are the move destinations known: host:port by AE title.
+	// Destinations are the move destinations: host:port by AE title.
 	Destinations map[string]string
-	// MaxInstances bounds what is stored, DefaultMaxInstances where zero. Beyond it
-	// C-STORE is answered with A700.
+	// MaxInstances is the largest number of stored instances, beyond which C-STORE fails with A700. Zero means
+	// DefaultMaxInstances.
 	MaxInstances int
-	// Timeouts are those of the associations on both sides; ten seconds each where zero.
+	// Timeouts are those of the associations on both sides. If all are zero, each is ten seconds.
 	Timeouts dicomnet.Timeouts
 	// DialContext opens connections to move destinations; nil means a net.Dialer.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 
-	// OmitModalitiesInStudy neither matches nor returns Modalities in Study, as
-	// DCMTK's dcmqrscp does.
+	// OmitModalitiesInStudy disables matching and return of Modalities in Study, as DCMTK's dcmqrscp does.
 	OmitModalitiesInStudy bool
-	// IgnoreKeys are keys that are returned but never matched, so that studies
-	// nobody asked for are in the answer. No C-MOVE is affected.
+	// IgnoreKeys are keys that C-FIND returns but does not match, so that it returns other studies too.
 	IgnoreKeys []tag.Tag
-	// FailStore, where set, may give a C-STORE-RQ a status other than success; the
-	// instance is then not stored.
+	// FailStore, if not nil, returns the status of a C-STORE. With a status other than success the instance is not stored.
 	FailStore func(sopInstanceUID string) dicomnet.Status
-	// Before, where set, is called before each response and each sub-operation. It
-	// may block until ctx is done.
+	// Before, if not nil, is called before each response and each sub-operation. It may block until ctx is done.
 	Before func(ctx context.Context, op dicomnet.Step)
 }
 
-// DefaultMaxInstances bounds a PACS that says nothing else.
+// DefaultMaxInstances is the default of PACSConfig.MaxInstances.
 const DefaultMaxInstances = 100_000
 
-// maxReceived bounds the list of Received; the oldest are forgotten.
+// maxReceived is the largest length of the list that Received returns; the oldest entries are dropped.
 const maxReceived = 10_000
 
-// Received is one C-STORE-RQ that was answered with success.
+// Received is a successful C-STORE.
 type Received struct {
 	SOPInstanceUID, StudyInstanceUID string
 	CallingAETitle                   string
-	// MoveOriginatorAETitle and MoveOriginatorMessageID name the C-MOVE-RQ that
-	// caused it; "" and 0 for a C-STORE of its own.
+	// MoveOriginatorAETitle and MoveOriginatorMessageID identify the C-MOVE-RQ that caused it, "" and 0 if there was none.
 	MoveOriginatorAETitle   string
 	MoveOriginatorMessageID uint16
 }
 
-// PACS is an archive in memory that speaks DICOM: C-ECHO, C-FIND at all four
-// levels and C-MOVE in the Patient Root and Study Root models (hierarchical
-// behaviour), and C-STORE. Safe for concurrent use.
+// PACS is a PACS in memory. It serves C-ECHO, C-FIND at all four levels and C-MOVE in the Patient Root and Study Root models
+// (hierarchical behaviour), and C-STORE. It is safe for concurrent use.
 type PACS struct {
 	cfg     PACSConfig
 	archive *archive
-	// life ends with Close, and the sub-operations with it.
+	// life ends with Close; sub-operations end with it.
 	life    context.Context //nolint:containedctx // the lifetime of a server, not of a call
 	endLife context.CancelFunc
 
@@ -79,7 +72,7 @@ type PACS struct {
 	served       chan struct{}
 }
 
-// NewPACS makes a PACS that is empty and does not listen yet.
+// NewPACS returns an empty PACS, which does not listen yet.
 func NewPACS(cfg PACSConfig) *PACS {
 	if cfg.MaxInstances == 0 {
 		cfg.MaxInstances = DefaultMaxInstances
@@ -99,8 +92,7 @@ func NewPACS(cfg PACSConfig) *PACS {
 	}
 }
 
-// Listen starts to accept associations on address (host:port, port 0 for any
-// free one).
+// Listen starts to accept associations on an address (host:port); port 0 means any free port.
 func (p *PACS) Listen(address string) error {
 	var lc net.ListenConfig
 	l, err := lc.Listen(p.life, "tcp", address)
@@ -110,12 +102,12 @@ func (p *PACS) Listen(address string) error {
 	return p.Serve(l)
 }
 
-// Serve starts to accept associations on l, which Close closes. A PACS listens once.
+// Serve starts to accept associations on l, which Close closes. A PACS can listen only once.
 func (p *PACS) Serve(l net.Listener) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.server != nil || p.life.Err() != nil {
-		return errors.Join(errors.New("a PACS listens once, and not after Close"), l.Close())
+		return errors.Join(errors.New("a PACS can listen only once, and not after Close"), l.Close())
 	}
 	p.listener, p.served = l, make(chan struct{})
 	p.server = &dicomnet.Server{
@@ -126,14 +118,13 @@ func (p *PACS) Serve(l net.Listener) error {
 	}
 	go func() {
 		defer close(p.served)
-		// What ends it is Close, or a listener that no longer works: then
-		// associations fail, which is what there is to see.
+		// It ends by Close, or because the listener fails: then associations fail, which tests notice.
 		_ = p.server.Serve(l)
 	}()
 	return nil
 }
 
-// Addr is the host:port that the PACS listens on, "" before Listen.
+// Addr returns the host:port on which the PACS listens, "" before Listen.
 func (p *PACS) Addr() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -143,8 +134,7 @@ func (p *PACS) Addr() string {
 	return p.listener.Addr().String()
 }
 
-// Close ends all associations, those to move destinations included, and waits
-// for their goroutines.
+// Close ends all associations, including those to move destinations, and waits for their goroutines.
 func (p *PACS) Close() error {
 	p.endLife()
 	p.mu.Lock()
@@ -158,14 +148,14 @@ func (p *PACS) Close() error {
 	return err
 }
 
-// SetDestination makes a move destination known, or moves it elsewhere.
+// SetDestination adds or replaces a move destination.
 func (p *PACS) SetDestination(aeTitle, address string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.destinations[aeTitle] = address
 }
 
-// Add stores instances; it fails where there is no room for all of them.
+// Add stores instances. It returns an error if the PACS is full.
 func (p *PACS) Add(instances ...*Instance) error {
 	for _, in := range instances {
 		if !p.archive.add(in) {
@@ -187,13 +177,13 @@ func (p *PACS) AddStudies(studies ...Study) error {
 	return nil
 }
 
-// Instances counts what is stored.
+// Instances returns the number of stored instances.
 func (p *PACS) Instances() int { return len(p.archive.all()) }
 
-// Instance is the stored instance with that UID, nil where there is none.
+// Instance returns the stored instance with this UID, or nil.
 func (p *PACS) Instance(sopInstanceUID string) *Instance { return p.archive.get(sopInstanceUID) }
 
-// StudyInstances counts what is stored of one study.
+// StudyInstances returns the number of stored instances of a study.
 func (p *PACS) StudyInstances(studyInstanceUID string) int {
 	n := 0
 	for _, in := range p.archive.all() {
@@ -204,15 +194,14 @@ func (p *PACS) StudyInstances(studyInstanceUID string) int {
 	return n
 }
 
-// Received lists the latest C-STORE-RQs that were answered with success.
+// Received returns the latest successful C-STOREs.
 func (p *PACS) Received() []Received {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.received)
 }
 
-// Operations counts the requests of one kind so far: StepEcho, StepFind, StepMove
-// or StepStore.
+// Operations returns the number of requests of one kind so far: StepEcho, StepFind, StepMove or StepStore.
 func (p *PACS) Operations(op dicomnet.Step) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -237,8 +226,7 @@ func (p *PACS) echo(ctx context.Context, _ *dicomnet.Request) dicomnet.Status {
 	return dicomnet.StatusSuccess
 }
 
-// nativeLittleEndian are the transfer syntaxes of a PACS, for requests and for
-// instances alike.
+// nativeLittleEndian are the transfer syntaxes of a PACS, for identifiers and for instances.
 var nativeLittleEndian = []dataset.TransferSyntax{dataset.ExplicitVRLittleEndian, dataset.ImplicitVRLittleEndian}
 
 func contexts() []dicomnet.Context {
@@ -254,7 +242,7 @@ func contexts() []dicomnet.Context {
 	return cs
 }
 
-// rootOf is the topmost level of the model that a SOP class belongs to.
+// rootOf returns the highest level of the model of a SOP class.
 func rootOf(sopClass string) level {
 	if sopClass == dicomnet.PatientRoot.Find || sopClass == dicomnet.PatientRoot.Move {
 		return levelPatient

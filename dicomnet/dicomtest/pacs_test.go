@@ -11,13 +11,13 @@ import (
 	"dicom-qr-gateway/dicomnet/dicomtest"
 )
 
-func TestAPACSAnswersCEcho(t *testing.T) {
+func TestPACSRespondsToEcho(t *testing.T) {
 	pacs := listen(t, dicomtest.PACSConfig{})
 	require.NoError(t, dial(t, pacs).Echo(t.Context()))
 	assert.Equal(t, 1, pacs.Operations(dicomnet.StepEcho))
 }
 
-func TestAPACSRejectsAnotherCalledAETitle(t *testing.T) {
+func TestPACSRejectsAnotherCalledAETitle(t *testing.T) {
 	pacs := listen(t, dicomtest.PACSConfig{AETitle: "OTHER"})
 	_, err := dicomnet.Dial(t.Context(), pacs.Addr(), dicomnet.Config{
 		CalledAETitle: aeTitle, CallingAETitle: "TEST",
@@ -28,7 +28,7 @@ func TestAPACSRejectsAnotherCalledAETitle(t *testing.T) {
 	assert.Equal(t, dicomnet.RejectError{Result: 1, Source: 1, Reason: 7}, *rejected)
 }
 
-func TestAPACSListensOnce(t *testing.T) {
+func TestPACSListensOnce(t *testing.T) {
 	pacs := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: aeTitle})
 	assert.Empty(t, pacs.Addr())
 	require.NoError(t, pacs.Listen("127.0.0.1:0"))
@@ -37,13 +37,13 @@ func TestAPACSListensOnce(t *testing.T) {
 	require.NoError(t, pacs.Close())
 }
 
-func TestAPACSThatNeverListenedCanBeClosed(t *testing.T) {
+func TestCloseBeforeListen(t *testing.T) {
 	pacs := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: aeTitle})
 	require.NoError(t, pacs.Close())
-	require.Error(t, pacs.Listen("127.0.0.1:0"), "its life is over")
+	require.Error(t, pacs.Listen("127.0.0.1:0"), "after Close")
 }
 
-func TestAPACSSaysThatItsPortIsTaken(t *testing.T) {
+func TestListenFailsIfThePortIsTaken(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, l.Close()) }()

@@ -13,8 +13,7 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// WriteFile writes the instance as a DICOM file (PS3.10 section 7) in Explicit VR
-// Little Endian.
+// WriteFile writes the instance as a DICOM file (PS3.10 section 7) in Explicit VR Little Endian.
 func (in *Instance) WriteFile(w io.Writer) error {
 	var meta builder
 	meta.add(tag.FileMetaInformationVersion, []byte{0, 1})
@@ -33,8 +32,7 @@ func (in *Instance) WriteFile(w io.Writer) error {
 	return err
 }
 
-// WriteDir writes each instance into a file of its own in dir, named after its
-// SOP Instance UID, and returns their paths.
+// WriteDir writes each instance to a file in dir, named by its SOP Instance UID, and returns the paths. It does not replace files.
 func WriteDir(dir string, instances []*Instance) (paths []string, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"dicom-qr-gateway/internal/demo"
 )
 
-func TestFilesAreReadByAnotherParser(t *testing.T) {
+func TestFilesCanBeReadByTheLibrary(t *testing.T) {
 	for _, s := range demo.Studies() {
 		instances := s.Instances()
 		paths, err := dicomtest.WriteDir(t.TempDir(), instances)
@@ -47,7 +47,7 @@ func TestFilesAreReadByAnotherParser(t *testing.T) {
 	}
 }
 
-func TestWriteDirOverwritesNothing(t *testing.T) {
+func TestWriteDirReplacesNoFile(t *testing.T) {
 	dir := t.TempDir()
 	s := study(t, "ACC-1001")
 	_, err := dicomtest.WriteDir(dir, s.Instances())

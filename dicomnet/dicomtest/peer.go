@@ -15,18 +15,16 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// Peer plays a script on one connection, PDU by PDU, right or wrong. Its methods
-// end the script where the other side does something else; the error is then
-// what Script.Err gives.
+// Peer plays a script on one connection, PDU by PDU, valid or not. If the other side does something else than the script expects,
+// the method ends the script, and Script.Err returns the error.
 type Peer struct {
 	Conn net.Conn
-	// RQ is what ReadAssociateRQ read.
-	RQ *pdu.AssociateRQ
-	// read is what was read of the PDU in hand.
-	pdvs []byte
+	// RQ is the request that ReadAssociateRQ has read.
+	RQ   *pdu.AssociateRQ
+	pdvs []byte // of the current P-DATA-TF, not yet returned by ReadPDV
 }
 
-// Script is how scripted peers behave: Play runs it once for each connection.
+// Script is a scripted peer. Play is called for each connection.
 type Script struct {
 	Play func(p *Peer)
 
@@ -35,8 +33,7 @@ type Script struct {
 	wait sync.WaitGroup
 }
 
-// Go plays the script on conn, on a goroutine of its own, and closes it at the
-// end.
+// Go plays the script on conn in a goroutine and closes conn at the end.
 func (s *Script) Go(conn net.Conn) { s.wait.Go(func() { s.run(conn) }) }
 
 func (s *Script) run(conn net.Conn) {
@@ -51,15 +48,14 @@ func (s *Script) run(conn net.Conn) {
 	s.Play(&Peer{Conn: conn})
 }
 
-// DialContext dials a new in-memory connection with the script at its other end.
+// DialContext returns a new connection in memory with the script at its other end.
 func (s *Script) DialContext(context.Context, string, string) (net.Conn, error) {
 	ours, theirs := Pipe(0)
 	s.Go(theirs)
 	return ours, nil
 }
 
-// Listen plays the script on each connection to a new loopback port, until the
-// function returned is called.
+// Listen plays the script on each connection to a free port of loopback, until closeFn is called.
 func (s *Script) Listen() (address string, closeFn func(), err error) {
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -77,8 +73,7 @@ func (s *Script) Listen() (address string, closeFn func(), err error) {
 	return l.Addr().String(), func() { _ = l.Close() }, nil
 }
 
-// Err waits for the scripts that run and gives what went otherwise than they
-// said.
+// Err waits for the end of all connections and returns their errors.
 func (s *Script) Err() error {
 	s.wait.Wait()
 	s.mu.Lock()
@@ -86,7 +81,7 @@ func (s *Script) Err() error {
 	return errors.Join(s.errs...)
 }
 
-// stopped is how a script's method leaves Play.
+// stopped is the panic by which a method ends Play.
 type stopped struct{ error }
 
 // Failf ends the script with an error.
@@ -115,7 +110,7 @@ func (p *Peer) SendPDU(pdus ...pdu.PDU) {
 	p.Send(b)
 }
 
-// SendBytewise writes b byte by byte, pause apart.
+// SendBytewise writes b byte by byte with a pause after each.
 func (p *Peer) SendBytewise(b []byte, pause time.Duration) {
 	for i := range b {
 		p.Send(b[i : i+1])
@@ -123,14 +118,14 @@ func (p *Peer) SendBytewise(b []byte, pause time.Duration) {
 	}
 }
 
-// Wait lets time pass; in a testing/synctest bubble it takes none.
+// Wait waits for the duration d, which takes no real time in a testing/synctest bubble.
 func Wait(d time.Duration) {
 	if d > 0 {
 		<-time.After(d)
 	}
 }
 
-// ReadPDU reads a whole PDU.
+// ReadPDU reads a PDU and returns its type and its body.
 func (p *Peer) ReadPDU() (pdu.Type, []byte) {
 	var head [pdu.HeaderLength]byte
 	_, err := io.ReadFull(p.Conn, head[:])
@@ -141,7 +136,7 @@ func (p *Peer) ReadPDU() (pdu.Type, []byte) {
 	return pdu.Type(head[0]), body
 }
 
-// Expect reads a PDU, which must be of type t, and decodes it.
+// Expect reads and decodes a PDU, which must be of type t.
 func (p *Peer) Expect(t pdu.Type) pdu.PDU {
 	got, body := p.ReadPDU()
 	if got != t {
@@ -152,14 +147,14 @@ func (p *Peer) Expect(t pdu.Type) pdu.PDU {
 	return u
 }
 
-// ReadAssociateRQ reads the request and keeps it.
+// ReadAssociateRQ reads an A-ASSOCIATE-RQ, which must come next, and stores it in RQ.
 func (p *Peer) ReadAssociateRQ() *pdu.AssociateRQ {
 	p.RQ = p.Expect(pdu.TypeAssociateRQ).(*pdu.AssociateRQ)
 	return p.RQ
 }
 
-// AC is an answer that accepts every context of RQ with ts, or with its first
-// transfer syntax where ts is empty.
+// AC returns an A-ASSOCIATE-AC that accepts every presentation context of RQ with ts, or with the first transfer syntax that was
+// proposed if ts is empty.
 func (p *Peer) AC(ts dataset.TransferSyntax) *pdu.AssociateAC {
 	ac := &pdu.AssociateAC{
 		CalledAETitle: p.RQ.CalledAETitle, CallingAETitle: p.RQ.CallingAETitle,
@@ -175,21 +170,20 @@ func (p *Peer) AC(ts dataset.TransferSyntax) *pdu.AssociateAC {
 	return ac
 }
 
-// Accept reads the request and accepts every context in Implicit VR Little
-// Endian.
+// Accept reads an A-ASSOCIATE-RQ and accepts every presentation context in Implicit VR Little Endian.
 func (p *Peer) Accept() {
 	p.ReadAssociateRQ()
 	p.SendPDU(p.AC(dataset.ImplicitVRLittleEndian))
 }
 
-// Message is a DIMSE message as a script sends and reads it.
+// Message is a DIMSE message.
 type Message struct {
 	ContextID byte
 	Command   dicomnet.CommandSet
-	Data      []byte // nil: none
+	Data      []byte // the data set; nil: none
 }
 
-// ReadMessage reads a whole message.
+// ReadMessage reads a message.
 func (p *Peer) ReadMessage() Message {
 	var m Message
 	var command []byte
@@ -230,8 +224,7 @@ func (p *Peer) ReadRequest(f dicomnet.CommandField) Message {
 	return m
 }
 
-// Response is an answer to rq; data nil means none. Whether a data set is
-// announced follows from it.
+// Response returns a response to rq, with a data set unless data is nil.
 func Response(rq Message, status dicomnet.Status, data []byte) Message {
 	return Message{ContextID: rq.ContextID, Data: data, Command: dicomnet.CommandSet{
 		CommandField:              rq.Command.CommandField | 0x8000,
@@ -241,7 +234,7 @@ func Response(rq Message, status dicomnet.Status, data []byte) Message {
 	}}
 }
 
-// Append appends the message as P-DATA-TF PDUs of one PDV each.
+// Append appends the message to b as P-DATA-TF PDUs of one PDV each.
 func (m Message) Append(b []byte) []byte {
 	b = pdu.AppendMessagePart(b, m.ContextID, true, m.Command.Append(nil), 16384)
 	if m.Data != nil {
@@ -250,7 +243,7 @@ func (m Message) Append(b []byte) []byte {
 	return b
 }
 
-// PDVs appends the message's PDVs alone, fragments of most bytes each (0: whole).
+// PDVs appends the message to b as PDVs without PDU headers, with fragments of at most most bytes (0: one fragment each).
 func (m Message) PDVs(b []byte, most int) []byte {
 	b = appendPDVs(b, m.ContextID, true, m.Command.Append(nil), most)
 	if m.Data != nil {
@@ -281,13 +274,13 @@ func (p *Peer) SendMessage(messages ...Message) {
 	p.Send(b)
 }
 
-// Release reads A-RELEASE-RQ and answers it.
+// Release reads an A-RELEASE-RQ, which must come next, and sends A-RELEASE-RP.
 func (p *Peer) Release() {
 	p.Expect(pdu.TypeReleaseRQ)
 	p.SendPDU(&pdu.ReleaseRP{})
 }
 
-// ExpectAbort reads on to A-ABORT, which must say so.
+// ExpectAbort reads PDUs up to an A-ABORT, which must have this source and reason.
 func (p *Peer) ExpectAbort(source pdu.AbortSource, reason pdu.AbortReason) {
 	for {
 		t, body := p.ReadPDU()
@@ -302,14 +295,14 @@ func (p *Peer) ExpectAbort(source pdu.AbortSource, reason pdu.AbortReason) {
 	}
 }
 
-// ExpectClose reads on to the end of the connection.
+// ExpectClose requires that the other side closes the connection without sending anything.
 func (p *Peer) ExpectClose() {
 	if n, err := io.Copy(io.Discard, p.Conn); err != nil || n > 0 {
-		p.Failf("%d bytes and %v where the connection should close", n, err)
+		p.Failf("got %d bytes and %v, want the end of the connection", n, err)
 	}
 }
 
-// Reset closes the connection with RST where it is a TCP one.
+// Reset closes the connection, by RST if it is a TCP connection.
 func (p *Peer) Reset() {
 	if tcp, ok := p.Conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)

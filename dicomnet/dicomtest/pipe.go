@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// Pipe makes a connection in memory. Unlike net.Pipe's, its two ends buffer up to
-// capacity bytes each way (0: without bound), as a socket does, so that a writer
-// does not wait for the reader. Deadlines work, in a testing/synctest bubble too.
+// Pipe returns the two ends of a connection in memory. In contrast to net.Pipe, each direction has a buffer of capacity bytes (0: no
+// limit), as sockets have, so that a writer does not wait for the reader. Deadlines work, also in a testing/synctest bubble.
 func Pipe(capacity int) (net.Conn, net.Conn) {
 	ab, ba := newStream(capacity), newStream(capacity)
 	return &pipeEnd{read: ba, write: ab}, &pipeEnd{read: ab, write: ba}
@@ -31,8 +30,7 @@ func newStream(capacity int) *stream {
 	return s
 }
 
-// deadline wakes the waiters of a stream when it passes; guarded by the stream's
-// mutex.
+// deadline wakes those who wait for a stream when it expires. The mutex of the stream guards it.
 type deadline struct {
 	at    time.Time
 	timer *time.Timer
@@ -56,7 +54,7 @@ func (d *deadline) set(s *stream, at time.Time) {
 	s.changed.Broadcast()
 }
 
-func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
+func (d *deadline) expired() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
 
 type pipeEnd struct {
 	read, write                 *stream
@@ -69,7 +67,7 @@ func (e *pipeEnd) Read(b []byte) (int, error) {
 	defer s.mu.Unlock()
 	for {
 		switch {
-		case e.readDeadline.passed():
+		case e.readDeadline.expired():
 			return 0, os.ErrDeadlineExceeded
 		case len(s.buf) > 0:
 			n := copy(b, s.buf)
@@ -88,18 +86,18 @@ func (e *pipeEnd) Write(b []byte) (n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(b) > 0 {
-		room := len(b)
+		free := len(b)
 		if s.capacity > 0 {
-			room = min(room, s.capacity-len(s.buf))
+			free = min(free, s.capacity-len(s.buf))
 		}
 		switch {
 		case s.closed:
 			return n, io.ErrClosedPipe
-		case e.writeDeadline.passed():
+		case e.writeDeadline.expired():
 			return n, os.ErrDeadlineExceeded
-		case room > 0:
-			s.buf = append(s.buf, b[:room]...)
-			b, n = b[room:], n+room
+		case free > 0:
+			s.buf = append(s.buf, b[:free]...)
+			b, n = b[free:], n+free
 			s.changed.Broadcast()
 		default:
 			s.changed.Wait()

@@ -18,10 +18,9 @@ type query struct {
 	keys      []*dicom.Element
 }
 
-// readQuery reads an identifier and holds it to hierarchical behaviour (PS3.4
-// sections C.4.1.2.1 and C.4.2.2.1): the model must have the level, and each level above it
-// (from the root's) needs its unique key with a single value. Whatever
-// breaks this is StatusIdentifierMismatch.
+// readQuery decodes an identifier and checks it for hierarchical behaviour (PS3.4 sections C.4.1.2.1 and C.4.2.2.1): the model must
+// have the level, and each level above it, from the root on, needs its unique key with a single value. Otherwise the status is
+// StatusIdentifierMismatch.
 func readQuery(r *dicomnet.Request, root level) (*query, dicomnet.Status) {
 	set, err := dataset.Parse(r.Data, r.TransferSyntax, dataset.Limits{})
 	if err != nil {
@@ -52,9 +51,9 @@ func readQuery(r *dicomnet.Request, root level) (*query, dicomnet.Status) {
 	return q, dicomnet.StatusSuccess
 }
 
-// isKey leaves out what is no attribute of an entity, and optional keys that are
-// not supported, which shall not take part in matching (PS3.4 section C.2.2.1.3):
-// those of a lower level, those without text or integers, and unknown ones.
+// isKey reports whether an element takes part in matching. Those that are not attributes of an entity do not, nor do optional keys
+// that are not supported (PS3.4 section C.2.2.1.3): attributes of a lower level, unknown attributes and those without text or
+// integers.
 func (q *query) isKey(e *dicom.Element) bool {
 	switch e.Tag {
 	case tag.QueryRetrieveLevel, tag.SpecificCharacterSet, tag.RetrieveAETitle:
@@ -65,8 +64,7 @@ func (q *query) isKey(e *dicom.Element) bool {
 	return err == nil && (texts[vr] || wildcards[vr] || vr == "US" || vr == "UL") && levelOf(e.Tag) <= q.level
 }
 
-// texts are the value representations of text in which * and ? are characters as
-// any other.
+// texts are the value representations of text in which * and ? are ordinary characters.
 var texts = map[string]bool{"AS": true, "DA": true, "DS": true, "DT": true, "IS": true, "TM": true, "UI": true}
 
 func (q *query) key(t tag.Tag) *dicom.Element {
@@ -78,13 +76,13 @@ func (q *query) key(t tag.Tag) *dicom.Element {
 	return nil
 }
 
-// single reports whether the key has one value that is no wildcard.
+// single reports whether the key has exactly one value, without a wildcard.
 func (q *query) single(t tag.Tag) bool {
 	key := q.key(t)
 	return key != nil && len(elementValues(key)) == 1 && !wild(key)
 }
 
-// wild reports whether a key has a wildcard in it.
+// wild reports whether a key has a wildcard.
 func wild(key *dicom.Element) bool {
 	return slices.ContainsFunc(elementValues(key), func(v string) bool { return strings.ContainsAny(v, "*?") })
 }

@@ -313,15 +313,15 @@ func (a *ScriptedAssociation) respond(m Message) {
 
 // Keys decodes the identifier of the request.
 func (a *ScriptedAssociation) Keys() *dataset.Set {
-	set, err := dataset.Parse(a.Request.Data, a.syntax(), dataset.Limits{})
+	set, err := dataset.Parse(a.Request.Data, a.TransferSyntax(), dataset.Limits{})
 	if err != nil {
 		a.Failf("identifier: %w", err)
 	}
 	return set
 }
 
-// syntax returns the transfer syntax of the request's presentation context.
-func (a *ScriptedAssociation) syntax() dataset.TransferSyntax {
+// TransferSyntax returns the transfer syntax of the request's presentation context.
+func (a *ScriptedAssociation) TransferSyntax() dataset.TransferSyntax {
 	for _, pc := range a.Answer.Contexts {
 		if pc.ID == a.Request.ContextID {
 			return dataset.TransferSyntax(pc.TransferSyntaxes[0])

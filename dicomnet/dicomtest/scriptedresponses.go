@@ -39,7 +39,7 @@ func (a *ScriptedAssociation) Refuse(sopClass string) bool {
 // Match sends a pending C-FIND response for each match.
 func (a *ScriptedAssociation) Match(matches ...Attributes) {
 	for _, m := range matches {
-		a.Pending(m.Encode(a.syntax()))
+		a.Pending(m.Encode(a.TransferSyntax()))
 	}
 }
 
@@ -81,7 +81,7 @@ func (a *ScriptedAssociation) Moved(status dicomnet.Status, c Counters, failedSO
 func (a *ScriptedAssociation) MoveResponse(status dicomnet.Status, c Counters, failedSOPInstanceUIDs ...string) Message {
 	var data []byte
 	if len(failedSOPInstanceUIDs) > 0 {
-		data = Attributes{tag.FailedSOPInstanceUIDList: strings.Join(failedSOPInstanceUIDs, `\`)}.Encode(a.syntax())
+		data = Attributes{tag.FailedSOPInstanceUIDList: strings.Join(failedSOPInstanceUIDs, `\`)}.Encode(a.TransferSyntax())
 	}
 	m := Response(a.Request, status, data)
 	for _, counter := range []struct {

@@ -9,8 +9,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 )
 
-// StorageSOPClasses are the SOP classes that a PACS stores: those of the
-// synthetic studies.
+// StorageSOPClasses returns the SOP classes that a PACS stores: those of the synthetic studies.
 func StorageSOPClasses() []string {
 	classes := []string{secondaryCaptureImageStorage}
 	for _, d := range iods {

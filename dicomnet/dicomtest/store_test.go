@@ -23,7 +23,7 @@ func storeRequest(t *testing.T, assoc *dicomnet.Association, in *dicomtest.Insta
 	return dicomnet.StoreRequest{SOPClassUID: in.Text(tag.SOPClassUID), SOPInstanceUID: in.Text(tag.SOPInstanceUID), Data: data}
 }
 
-func TestStoreKeepsAnInstanceAsItWas(t *testing.T) {
+func TestStoreKeepsAnInstanceUnchanged(t *testing.T) {
 	s := study(t, "ACC-1007")
 	in := s.Instances()[0]
 	original, err := in.Encode(dataset.ExplicitVRLittleEndian)
@@ -32,7 +32,7 @@ func TestStoreKeepsAnInstanceAsItWas(t *testing.T) {
 		to := listen(t, dicomtest.PACSConfig{AETitle: "DEST"})
 		middle := listen(t, dicomtest.PACSConfig{Destinations: map[string]string{"DEST": to.Addr()}})
 		assoc := dial(t, middle, ts)
-		for range 2 { // the second time in place of the first
+		for range 2 { // the second replaces the first
 			_, err = assoc.Store(t.Context(), storeRequest(t, assoc, in))
 			require.NoError(t, err)
 		}
@@ -48,7 +48,7 @@ func TestStoreKeepsAnInstanceAsItWas(t *testing.T) {
 	}
 }
 
-func TestStoreRefusesWhatDoesNotFit(t *testing.T) {
+func TestStoreRefusesMismatchesAndOverflow(t *testing.T) {
 	s := study(t, "ACC-1007")
 	first, second := s.Instances()[0], s.Instances()[1]
 	pacs := listen(t, dicomtest.PACSConfig{MaxInstances: 1})
@@ -68,11 +68,11 @@ func TestStoreRefusesWhatDoesNotFit(t *testing.T) {
 	assert.Equal(t, 1, pacs.Instances())
 	assert.Len(t, pacs.Received(), 1)
 	assert.Nil(t, pacs.Instance(second.Text(tag.SOPInstanceUID)))
-	require.Error(t, pacs.Add(second), "full for Add as well")
+	require.Error(t, pacs.Add(second), "Add has the same limit")
 	require.Error(t, pacs.AddStudies(s))
 }
 
-func TestAPACSServesManyAtATime(t *testing.T) {
+func TestPACSServesConcurrentAssociations(t *testing.T) {
 	from, to := pair(t, dicomtest.PACSConfig{}, dicomtest.PACSConfig{})
 	var wait sync.WaitGroup
 	for _, s := range demo.Studies() {

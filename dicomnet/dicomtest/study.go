@@ -7,16 +7,14 @@ import (
 	"strconv"
 )
 
-// Study describes a synthetic study; Instances makes real SOP instances of it.
-// Text is UTF-8 here, whatever CharacterSet says of the data set.
+// Study describes a synthetic study, from which Instances makes SOP instances. Its text is UTF-8; CharacterSet applies to the data
+// sets.
 type Study struct {
 	PatientID, PatientName, PatientBirthDate, PatientSex string
-	// CharacterSet is the Specific Character Set (0008,0005) of the instances,
-	// empty for the default repertoire.
+	// CharacterSet is the Specific Character Set (0008,0005) of the instances, empty for the default repertoire.
 	CharacterSet []string
 
-	// StudyInstanceUID is derived from the Patient ID and the Accession Number
-	// where it is empty.
+	// StudyInstanceUID is derived from Patient ID and Accession Number if it is empty.
 	StudyInstanceUID                                string
 	StudyDate, StudyTime, StudyID, AccessionNumber  string
 	StudyDescription                                string
@@ -25,15 +23,15 @@ type Study struct {
 	Series                                          []Series
 }
 
-// Series describes a series of a Study. CT, MR, US and CR become images of those
-// modalities, SR a Basic Text SR document, any other a Secondary Capture.
+// Series describes a series of a Study. CT, MR, US and CR result in images of the modality, SR in a Basic Text SR document, and any
+// other modality in a Secondary Capture.
 type Series struct {
 	Modality, SeriesDescription, BodyPartExamined string
-	// Instances is how many instances the series has, at least 1.
+	// Instances is the number of instances; zero means 1.
 	Instances int
 }
 
-// UID is the Study Instance UID, the derived one where none was given.
+// UID returns the Study Instance UID.
 func (s Study) UID() string {
 	if s.StudyInstanceUID != "" {
 		return s.StudyInstanceUID
@@ -41,7 +39,7 @@ func (s Study) UID() string {
 	return derivedUID("study", s.PatientID, s.AccessionNumber)
 }
 
-// Modalities are the modalities of the series, each once, in order of appearance.
+// Modalities returns the modalities of the series without duplicates, in order of appearance.
 func (s Study) Modalities() []string {
 	var modalities []string
 	for _, series := range s.Series {
@@ -50,8 +48,7 @@ func (s Study) Modalities() []string {
 	return modalities
 }
 
-// Instances makes the SOP instances of the study. The same study gives the same
-// instances, UIDs and pixels included.
+// Instances returns the SOP instances of the study. Equal studies have equal instances, including UIDs and pixels.
 func (s Study) Instances() []*Instance {
 	var instances []*Instance
 	for i := range s.Series {
@@ -62,8 +59,8 @@ func (s Study) Instances() []*Instance {
 	return instances
 }
 
-// derivedUID is a UUID-derived UID (PS3.5 section B.2) of an RFC 9562 version 8
-// UUID, so that equal names give equal UIDs and no registered root is borrowed.
+// derivedUID returns a UUID-derived UID (PS3.5 section B.2) of an RFC 9562 version 8 UUID: equal names give equal UIDs, and no
+// registered root is needed.
 func derivedUID(names ...string) string {
 	h := sha256.New()
 	for _, name := range names {

@@ -7,10 +7,10 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 )
 
-// edge is the number of rows and of columns of a synthetic image.
+// edge is the number of rows and columns of a synthetic image.
 const edge = 16
 
-// instance makes instance j of series i, both counted from 0.
+// instance returns instance j of series i, both counted from 0.
 func (s Study) instance(i, j int) *Instance {
 	series := s.Series[i]
 	d := iodFor(series.Modality)
@@ -37,8 +37,7 @@ func (s Study) instance(i, j int) *Instance {
 	return in
 }
 
-// addPatientAndStudy adds the Patient and General Study modules (PS3.3 sections
-// C.7.1.1 and C.7.2.1) and the character set of all text.
+// addPatientAndStudy adds the Patient and General Study modules (PS3.3 sections C.7.1.1 and C.7.2.1) and the character set.
 func (s Study) addPatientAndStudy(b *builder) {
 	if len(s.CharacterSet) > 0 {
 		b.text(tag.SpecificCharacterSet, s.CharacterSet...)
@@ -56,8 +55,7 @@ func (s Study) addPatientAndStudy(b *builder) {
 	b.text(tag.ReferringPhysicianName, s.ReferringPhysicianName)
 }
 
-// addSeries adds the General Series and General Equipment modules (PS3.3 sections
-// C.7.3.1 and C.7.5.1).
+// addSeries adds the General Series and General Equipment modules (PS3.3 sections C.7.3.1 and C.7.5.1).
 func (s Study) addSeries(b *builder, i int, uid string) {
 	series := s.Series[i]
 	b.text(tag.SeriesInstanceUID, uid)
@@ -72,8 +70,7 @@ func (s Study) addSeries(b *builder, i int, uid string) {
 	b.text(tag.Manufacturer, "SYNTHETIC")
 }
 
-// addImagePixels adds the Image Pixel module (PS3.3 section C.7.6.3) and returns
-// a gradient that differs from one instance to the next.
+// addImagePixels adds the Image Pixel module (PS3.3 section C.7.6.3) and returns the pixels: a gradient that depends on index.
 func addImagePixels(b *builder, d iod, index int) []byte {
 	allocated := 8
 	if d.bits > 8 {

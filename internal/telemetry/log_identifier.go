@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/rs/zerolog"
-	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet/dataset"
 )
@@ -39,16 +38,16 @@ func elementsOf(set *dataset.Set) []string {
 		if len(lines) == maxLoggedElements {
 			return append(lines, fmt.Sprintf("and %d more", set.Len()-maxLoggedElements))
 		}
-		name := ""
-		if info, err := tag.Find(t); err == nil {
-			name = " " + info.Keyword
+		name := dataset.Keyword(t)
+		if name != "" {
+			name = " " + name
 		}
 		lines = append(lines, fmt.Sprintf("(%04X,%04X)%s: %s", t.Group, t.Element, name, valueText(set, t)))
 	}
 	return lines
 }
 
-func valueText(set *dataset.Set, t tag.Tag) string {
+func valueText(set *dataset.Set, t dataset.Tag) string {
 	if items := set.Items(t); items != nil {
 		return fmt.Sprintf("sequence of %d", len(items))
 	}

@@ -65,6 +65,17 @@ func (d Document) Block(section, language string) string {
 	return ""
 }
 
+// Containing returns all blocks, of any language, that contain the text.
+func (d Document) Containing(text string) []string {
+	var found []string
+	for _, b := range d.blocks() {
+		if strings.Contains(b.text, text) {
+			found = append(found, b.text)
+		}
+	}
+	return found
+}
+
 type block struct{ section, language, text string }
 
 func (d Document) blocks() []block {

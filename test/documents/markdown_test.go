@@ -30,6 +30,11 @@ func TestSteadyHidesDurationsAndCorrelationIDs(t *testing.T) {
 	assert.Equal(t, `{"duration_ms":0,"correlation_id":"","status":502}`, Steady(`{"duration_ms":1.25,"correlation_id":"a","status":502}`))
 }
 
+func TestContainingReturnsBlocksOfAnyLanguage(t *testing.T) {
+	d := Document{Text: "```sh\nmake run\n```\n\nmake run\n\n```ts\n// make run\n```\n\n```sh\nmake\n```\n"}
+	assert.Equal(t, []string{"make run\n", "// make run\n"}, d.Containing("make run"))
+}
+
 func TestWordsFollowTheQuotesOfAShell(t *testing.T) {
 	all, err := words(`A=1 curl -d 'a "b" $c
  d' "Bearer $key" x'y'z`, map[string]string{"key": "k v"})

@@ -17,7 +17,7 @@ import (
 	"dicom-qr-gateway/internal/demo"
 )
 
-// associate opens an association with a source, without the gateway.
+// associate opens an association with a source directly.
 func (s source) associate(t *testing.T, maxPDULength uint32, ts ...dataset.TransferSyntax) *dicomnet.Association {
 	t.Helper()
 	const d = 5 * time.Second
@@ -41,7 +41,7 @@ func studiesOf(patientID string) *dicom.Dataset {
 	}}
 }
 
-func TestAnAssociationServesOneOperationAfterAnother(t *testing.T) {
+func TestAssociationServesSeveralOperations(t *testing.T) {
 	cases := []struct {
 		name         string
 		maxPDULength uint32
@@ -49,7 +49,7 @@ func TestAnAssociationServesOneOperationAfterAnother(t *testing.T) {
 	}{
 		{"Explicit VR", 0, dataset.ExplicitVRLittleEndian},
 		{"Implicit VR", 0, dataset.ImplicitVRLittleEndian},
-		{"PDUs too short for a message", 4096, dataset.ExplicitVRLittleEndian},
+		{"PDUs shorter than a message", 4096, dataset.ExplicitVRLittleEndian},
 	}
 	for _, src := range theSite.sources {
 		for _, tc := range cases {
@@ -71,7 +71,7 @@ func TestAnAssociationServesOneOperationAfterAnother(t *testing.T) {
 	}
 }
 
-func TestLeavingAFindEarlyLeavesTheAssociationUsable(t *testing.T) {
+func TestBreakOutOfFindKeepsTheAssociationUsable(t *testing.T) {
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
 			assoc := src.associate(t, 0, dataset.ExplicitVRLittleEndian)
@@ -86,7 +86,7 @@ func TestLeavingAFindEarlyLeavesTheAssociationUsable(t *testing.T) {
 	}
 }
 
-func TestLeavingAMoveEarlyStopsIt(t *testing.T) {
+func TestBreakOutOfMoveStopsTheMove(t *testing.T) {
 	const accession = "ACC-1007"
 	var study dicomtest.Study
 	for _, s := range demo.Studies() {

@@ -13,8 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// An nginx that nobody told of event streams buffers what it passes on, unless the
-// answer asks it not to.
+// bufferingNginx runs an nginx that is not configured for event streams: it buffers responses unless they ask it not to.
 func bufferingNginx(t *testing.T) (url string) {
 	t.Helper()
 	ports, err := freePorts(1)
@@ -33,19 +32,19 @@ func post(ctx context.Context, t *testing.T, url string, p *heldPACS) *http.Requ
 	return r
 }
 
-// whole is the stream of the study that heldPACS is asked for.
+// whole lists the events of a retrieve from heldPACS.
 var whole = []string{
 	"matched", "progress", "progress", "progress", "progress", "progress", "progress", "progress", "retrieved", "result",
 }
 
-// turn gives the PACS its turn for the next instance when an event has arrived.
+// turn lets the PACS move the next instance when an event has arrived.
 func (p *heldPACS) turn(e event) {
 	if e.name == "matched" || e.name == "progress" {
 		p.turns <- struct{}{}
 	}
 }
 
-func TestEventsComeOneByOneThroughAnNginxThatBuffers(t *testing.T) {
+func TestEventsPassABufferingNginxOneByOne(t *testing.T) {
 	pacs, url := newHeldPACS(t), bufferingNginx(t)
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
@@ -54,16 +53,16 @@ func TestEventsComeOneByOneThroughAnNginxThatBuffers(t *testing.T) {
 	assert.Equal(t, whole, names)
 }
 
-func TestACallerThatLeavesAnNginxThatBuffersCancelsTheRetrieve(t *testing.T) {
+func TestDisconnectFromABufferingNginxCancelsTheRetrieve(t *testing.T) {
 	pacs, url := newHeldPACS(t), bufferingNginx(t)
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
 	_, err := events(t, http.DefaultClient, post(ctx, t, url, pacs), pacs.midway(leave))
 	require.ErrorIs(t, err, context.Canceled)
-	soon(t, pacs.left, "the PACS goes on moving for a caller that has left")
+	soon(t, pacs.left, "the PACS goes on moving after the caller disconnected")
 }
 
-func TestCurlShowsEventsAsTheyCome(t *testing.T) {
+func TestCurlShowsEventsAsTheyArrive(t *testing.T) {
 	pacs := newHeldPACS(t)
 	path, err := lookup("curl")
 	require.NoError(t, err)

@@ -15,8 +15,8 @@ import (
 	"dicom-qr-gateway/internal/demo"
 )
 
-// careless is a PACS in memory that offers every patient's studies whoever is
-// asked for. Neither DCMTK nor Orthanc can be made to.
+// careless starts a PACS in memory that returns the studies of all patients for any Patient ID, which neither DCMTK nor Orthanc
+// can be configured to do.
 func careless(t *testing.T, dst *dicomtest.PACS) source {
 	t.Helper()
 	pacs := dicomtest.NewPACS(dicomtest.PACSConfig{

@@ -13,8 +13,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 )
 
-// contract is a transport that holds every answer against openapi.yaml; one that
-// breaks it is an error of the call.
+// contract is a transport that checks every response against openapi.yaml. A response that does not conform is an error.
 type contract struct{ spec *openapi3.T }
 
 func loadContract() (*contract, error) {
@@ -22,7 +21,7 @@ func loadContract() (*contract, error) {
 	return &contract{spec}, err
 }
 
-// RoundTrip is that of http.DefaultTransport, with the check behind it.
+// RoundTrip sends the request by http.DefaultTransport and checks the response.
 func (c *contract) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
@@ -47,7 +46,7 @@ func (c *contract) RoundTrip(r *http.Request) (*http.Response, error) {
 		Options: &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
 	}
 	if err := openapi3filter.ValidateResponse(r.Context(), input.SetBodyBytes(body)); err != nil {
-		return nil, fmt.Errorf("an answer that the contract does not allow: %w\n%s", err, body)
+		return nil, fmt.Errorf("the response does not conform to the contract: %w\n%s", err, body)
 	}
 	return response, nil
 }

@@ -12,9 +12,8 @@ import (
 	"dicom-qr-gateway/internal/demo"
 )
 
-// More callers than a PACS takes associations: dcmqrscp is configured for 16, and
-// rejects what is over them.
-func TestMoreCallersThanAPACSTakesAreAllAnswered(t *testing.T) {
+// dcmqrscp is configured for 16 associations and rejects more.
+func TestMoreCallersThanAPACSHasAssociationsAllSucceed(t *testing.T) {
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
 			var wait sync.WaitGroup

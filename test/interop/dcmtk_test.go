@@ -17,7 +17,7 @@ import (
 	"dicom-qr-gateway/test/rig"
 )
 
-// source is a PACS with the synthetic studies in it.
+// source is a PACS that holds the synthetic studies.
 type source struct {
 	name, aeTitle string
 	port          int
@@ -59,7 +59,7 @@ AETable END
 	return p, p.Ready(listening(s.port))
 }
 
-// load stores files in a source by storescu.
+// load stores files in a source with storescu.
 func (s source) load(files []string) error {
 	path, err := lookup("storescu")
 	if err != nil {
@@ -69,7 +69,7 @@ func (s source) load(files []string) error {
 	return err
 }
 
-// findscu is what DCMTK's findscu gets from the source: the reference.
+// findscu returns what DCMTK's findscu gets from the source, as the reference.
 func (s source) findscu(t *testing.T, level string, keys ...string) []*dicom.Dataset {
 	t.Helper()
 	path, err := lookup("findscu")
@@ -92,7 +92,7 @@ func (s source) findscu(t *testing.T, level string, keys ...string) []*dicom.Dat
 	return matches
 }
 
-// text is the first value of an attribute, "" where it has none.
+// text returns the first value of an attribute, or "".
 func text(ds *dicom.Dataset, t tag.Tag) string {
 	e, err := ds.FindElementByTag(t)
 	if err != nil || e.Value == nil {
@@ -105,7 +105,7 @@ func text(ds *dicom.Dataset, t tag.Tag) string {
 	return strings.Trim(values[0], " \x00")
 }
 
-// storescp is a move destination that writes what it receives into files.
+// storescp is a move destination that writes what it receives to files.
 type storescp struct {
 	aeTitle, dir string
 	port         int

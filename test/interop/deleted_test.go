@@ -21,8 +21,7 @@ import (
 	"dicom-qr-gateway/gen/goclient"
 )
 
-// vanishing is a patient with two studies, of which the newest goes away between
-// C-FIND and C-MOVE.
+// vanishing is a patient with two studies, the newest of which is deleted between C-FIND and C-MOVE.
 const vanishing = "VANISHING-1"
 
 func vanishingStudies() (gone, stays dicomtest.Study) {
@@ -35,20 +34,18 @@ func vanishingStudies() (gone, stays dicomtest.Study) {
 	return study("ACC-9002", "20250102"), study("ACC-9001", "20250101")
 }
 
-// deletable is a source from which the study that goes away can be deleted.
+// deletable is a source from which the newest study can be deleted.
 type deletable struct {
 	name string
-	// prepare stores both studies and gives what deletes the one.
-	prepare func(t *testing.T) (source, func() error)
-	// Of the study that is gone.
-	dicomStatus string
+	// prepare stores both studies and returns the function that deletes the newest.
+	prepare     func(t *testing.T) (source, func() error)
+	dicomStatus string // of the C-MOVE of the deleted study
 }
 
-// beforeMove is a port in front of a source that calls do when the first
-// C-MOVE-RQ comes by, before it is let through.
+// beforeMove forwards a port to a source. It calls do before it passes on the first C-MOVE-RQ.
 func beforeMove(t *testing.T, port int, do func() error) int {
 	t.Helper()
-	// Command Field (0000,0100) 0021H, as a command set has it: Implicit VR Little Endian.
+	// Command Field (0000,0100) 0021H in Implicit VR Little Endian.
 	moveRQ := []byte{0, 0, 0, 1, 2, 0, 0, 0, 0x21, 0}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -70,7 +67,7 @@ func beforeMove(t *testing.T, port int, do func() error) int {
 		}()
 		b, did := make([]byte, 1<<17), false
 		for {
-			// The gateway writes a request at once, and loopback does not divide it.
+			// The gateway writes a request in one write, and loopback does not split it.
 			n, err := outer.Read(b)
 			if !did && bytes.Contains(b[:n], moveRQ) {
 				did = true
@@ -95,8 +92,7 @@ func written(t *testing.T, studies ...dicomtest.Study) []string {
 	return files
 }
 
-// ownQRSCP is a dcmqrscp with the study that stays, and the state of its index
-// before it gets the other one.
+// ownQRSCP starts a dcmqrscp with both studies. index is its index before the study that gets deleted was stored.
 func ownQRSCP(t *testing.T) (src source, storage string, index []byte) {
 	t.Helper()
 	ports, err := freePorts(1)
@@ -144,7 +140,7 @@ func (o orthanc) deleteStudy(uid string) error {
 		return err
 	}
 	if len(ids) != 1 {
-		return fmt.Errorf("%d studies with that UID", len(ids))
+		return fmt.Errorf("%d studies with this UID", len(ids))
 	}
 	return o.call(http.MethodDelete, "/studies/"+ids[0], nil, nil)
 }
@@ -168,7 +164,7 @@ func removeFiles(dir, studyUID string) error {
 	return nil
 }
 
-func TestAStudyDeletedBetweenFindAndMoveIsToldOf(t *testing.T) {
+func TestRetrieveReportsAStudyDeletedAfterFind(t *testing.T) {
 	gone, stays := vanishingStudies()
 	dst := theSite.destinations[0]
 	for _, d := range deletables {

@@ -21,7 +21,7 @@ func (s source) echo(t *testing.T, g *gateway, overTLS bool) *goclient.EchoReply
 	return reply
 }
 
-// assertHint wants the echo to fail at the step with such a hint, and gives the step.
+// assertHint requires that the echo failed at the step with this hint, and returns the step.
 func assertHint(t *testing.T, reply *goclient.EchoReply, step goclient.EchoStepStep, hint string) goclient.EchoStep {
 	t.Helper()
 	require.Equal(t, http.StatusBadGateway, reply.StatusCode(), string(reply.Body))
@@ -34,7 +34,7 @@ func assertHint(t *testing.T, reply *goclient.EchoReply, step goclient.EchoStepS
 	return last
 }
 
-func TestEchoTellsWhatAPACSIs(t *testing.T) {
+func TestEchoDescribesAPACS(t *testing.T) {
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
 			reply := src.echo(t, theSite.gateway, false)
@@ -52,11 +52,11 @@ func TestEchoTellsWhatAPACSIs(t *testing.T) {
 			assertHint(t, src.echo(t, theSite.gateway, false), goclient.EchoStepStepAssociate, "does not answer to this called AE title")
 		})
 	}
-	closed := source{"closed port", "NOBODY", theSite.closedPort}
+	closed := source{"closed port", "UNKNOWN", theSite.closedPort}
 	assertHint(t, closed.echo(t, theSite.gateway, false), goclient.EchoStepStepConnect, "nothing takes connections on this port")
 }
 
-func TestEchoTellsThatAStoreAnswersNoQueries(t *testing.T) {
+func TestEchoReportsAPeerWithoutQueryRetrieve(t *testing.T) {
 	store := theSite.destinations[0].(storescp)
 	reply := source{"storescp", store.aeTitle, store.port}.echo(t, theSite.gateway, false)
 	require.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body))
@@ -64,7 +64,7 @@ func TestEchoTellsThatAStoreAnswersNoQueries(t *testing.T) {
 	assert.Contains(t, *reply.JSON200.Steps[3].Hint, "accepts neither C-FIND nor C-MOVE")
 }
 
-func TestEchoOverTLSTellsWhatIsWrong(t *testing.T) {
+func TestEchoReportsWhatIsWrongWithTLS(t *testing.T) {
 	ca, stranger := newAuthority(t), newAuthority(t)
 	ca.issue(t, "pacs")
 	ca.issue(t, "gateway")

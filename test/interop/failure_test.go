@@ -16,11 +16,11 @@ import (
 	"dicom-qr-gateway/internal/demo"
 )
 
-// slack is what scheduling on a busy machine may add to a timeout.
+// slack is the time that scheduling on a busy machine may add to a timeout.
 const slack = 2 * time.Second
 
-// assertFailed wants the documented 502, as a problem document that names the
-// step and tells nothing it must not.
+// assertFailed requires the documented 502, as a problem document that names the step and holds no Patient ID and no address.
+// It returns the DICOM part.
 func assertFailed(t *testing.T, response *http.Response, body []byte, code goclient.ProblemCode, step goclient.DICOMFaultStep) goclient.DICOMFault {
 	t.Helper()
 	require.Equal(t, http.StatusBadGateway, response.StatusCode, string(body))
@@ -37,9 +37,8 @@ func assertFailed(t *testing.T, response *http.Response, body []byte, code gocli
 	return *p.DICOM
 }
 
-func TestAnUnknownDestinationIsABadGateway(t *testing.T) {
-	// The PACS disagree about the status: A801 is the standard's, and Orthanc has
-	// one failure for everything.
+func TestUnknownDestinationIsBadGateway(t *testing.T) {
+	// A801 is the status of the standard; Orthanc has one status for all failures.
 	want := map[string]struct {
 		status string
 		code   goclient.ProblemCode
@@ -57,7 +56,7 @@ func TestAnUnknownDestinationIsABadGateway(t *testing.T) {
 	}
 }
 
-func TestADestinationThatIsDownIsABadGateway(t *testing.T) {
+func TestDestinationThatIsDownIsBadGateway(t *testing.T) {
 	want := map[string]string{"dcmqrscp": "A702", "Orthanc": "C000"}
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
@@ -69,7 +68,7 @@ func TestADestinationThatIsDownIsABadGateway(t *testing.T) {
 	}
 }
 
-func TestAWrongCalledAETitleIsABadGateway(t *testing.T) {
+func TestWrongCalledAETitleIsBadGateway(t *testing.T) {
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
 			src.aeTitle = "SOMEBODY"
@@ -82,8 +81,8 @@ func TestAWrongCalledAETitleIsABadGateway(t *testing.T) {
 	}
 }
 
-func TestAClosedPortIsABadGateway(t *testing.T) {
-	closed := source{"closed port", "NOBODY", theSite.closedPort}
+func TestClosedPortIsBadGateway(t *testing.T) {
+	closed := source{"closed port", "UNKNOWN", theSite.closedPort}
 	within(t, connectionTimeout, func() {
 		reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, closed.query(demo.PatientID, filter{}))
 		require.NoError(t, err)
@@ -95,12 +94,12 @@ func TestAClosedPortIsABadGateway(t *testing.T) {
 	})
 }
 
-func TestASilentPortIsABadGateway(t *testing.T) {
-	// The kernel completes connections that nobody accepts.
+func TestSilentPortIsBadGateway(t *testing.T) {
+	// The kernel completes connections that the listener does not accept.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, l.Close()) }()
-	silent := source{"silent port", "NOBODY", l.Addr().(*net.TCPAddr).Port}
+	silent := source{"silent port", "UNKNOWN", l.Addr().(*net.TCPAddr).Port}
 	within(t, acseTimeout, func() {
 		reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, silent.query(demo.PatientID, filter{}))
 		require.NoError(t, err)
@@ -112,7 +111,7 @@ func TestASilentPortIsABadGateway(t *testing.T) {
 	})
 }
 
-// within wants f to take no longer than the timeout that ends it.
+// within requires that f takes no longer than the timeout that ends it.
 func within(t *testing.T, timeout time.Duration, f func()) {
 	t.Helper()
 	begin := time.Now()

@@ -14,15 +14,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// guarded is a gateway as one runs behind the templates of samples/proxies: with
-// keys, one of them the proxy's, and an audit log, believing the proxy.
+// guarded is a gateway as it runs behind the templates of samples/proxies: with an audit log, with keys of the proxy and of a
+// program, and with trust in the proxy.
 type guarded struct {
 	*gateway
 	dir  string
 	port int
 }
 
-// programKey is the key of a program that calls for itself.
+// programKey is the key of a program that calls without the user of a proxy.
 const programKey = "the-key-of-a-program"
 
 func newGuarded(t *testing.T) *guarded {
@@ -36,7 +36,7 @@ func newGuarded(t *testing.T) *guarded {
 	return g
 }
 
-// start runs the gateway, for the second time too.
+// start starts the gateway, for the first time or again.
 func (g *guarded) start(t *testing.T) {
 	t.Helper()
 	g.gateway = runGateway(t, g.dir, g.port,
@@ -46,8 +46,7 @@ func (g *guarded) start(t *testing.T) {
 
 func (g *guarded) host() string { return address(g.port) }
 
-// audit lists what the audit log tells of a request: each event and whom the
-// gateway takes the caller for.
+// audit returns the events of a request in the audit log, and the caller that they name.
 func (g *guarded) audit(t *testing.T, correlationID string) (events []string, caller string) {
 	t.Helper()
 	log, err := os.ReadFile(filepath.Join(g.dir, "audit"))

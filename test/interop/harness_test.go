@@ -21,17 +21,16 @@ import (
 	"dicom-qr-gateway/test/rig"
 )
 
-// harness is samples/pacs/start, running on ports of its own.
+// harness is samples/pacs/start as a process, on free ports.
 type harness struct {
 	*rig.Process
 	// ports of the gateway, and of DICOM and HTTP of ORTHANCA and ORTHANCB.
 	gateway, aDICOM, aHTTP, bDICOM, bHTTP int
-	// here has the ports in place of those that README.md shows.
+	// here replaces the ports that README.md shows.
 	here *strings.Replacer
 }
 
-// startHarness runs a command that README.md shows, on free ports; more names what
-// else is called otherwise here, in pairs.
+// startHarness runs a command of README.md on free ports; more is further pairs of old and new texts for the command.
 func startHarness(t *testing.T, command string, more ...string) *harness {
 	t.Helper()
 	ports, err := freePorts(5)
@@ -53,7 +52,7 @@ func startHarness(t *testing.T, command string, more ...string) *harness {
 	t.Cleanup(h.Stop)
 	started := func() error {
 		if !strings.Contains(h.String(), "samples/pacs/README.md has more") {
-			return errors.New("samples/pacs/start has not started all")
+			return errors.New("samples/pacs/start is not ready")
 		}
 		return nil
 	}
@@ -61,8 +60,7 @@ func startHarness(t *testing.T, command string, more ...string) *harness {
 	return h
 }
 
-// A harness that cannot start says why, and leaves nothing behind.
-func TestTheHarnessSaysWhatItLacks(t *testing.T) {
+func TestHarnessReportsWhyItDoesNotStart(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close()
@@ -78,7 +76,7 @@ func TestTheHarnessSaysWhatItLacks(t *testing.T) {
 	}
 }
 
-// interrupt is Ctrl-C: everything that the command started gets it, and nothing is left.
+// interrupt sends SIGINT to everything that the command started, as Ctrl-C does, and requires that nothing remains.
 func (h *harness) interrupt(t *testing.T) {
 	t.Helper()
 	folder := regexp.MustCompile(`Logs and data are in (\S+),`).FindStringSubmatch(h.String())
@@ -88,19 +86,19 @@ func (h *harness) interrupt(t *testing.T) {
 	select {
 	case <-h.Ended():
 	case <-time.After(20 * time.Second):
-		require.Fail(t, "Ctrl-C does not end it", h.String())
+		require.Fail(t, "the harness does not end", h.String())
 	}
 	assert.Zero(t, h.ExitStatus(), h.String())
 	assert.NoDirExists(t, folder[1])
 	for _, port := range []int{h.gateway, h.aDICOM, h.aHTTP, h.bDICOM, h.bHTTP} {
 		conn, err := net.Dial("tcp", address(port))
-		if !assert.Error(t, err, "something still listens on port %d", port) {
+		if !assert.Error(t, err, "port %d still has a listener", port) {
 			_ = conn.Close()
 		}
 	}
 }
 
-// shell runs a command of README.md at the root of the repository.
+// shell runs a command of README.md at the root of the repository and returns its output.
 func (h *harness) shell(t *testing.T, command string) (stdout string) {
 	t.Helper()
 	out, err := run("bash", "-euo", "pipefail", "-c", "cd "+root+" && "+h.here.Replace(command))
@@ -108,7 +106,7 @@ func (h *harness) shell(t *testing.T, command string) (stdout string) {
 	return out
 }
 
-// api is the gateway of the harness; its answers are held against the contract.
+// api returns a client of the harness's gateway that checks responses against the contract.
 func (h *harness) api(t *testing.T) *goclient.ClientWithResponses {
 	t.Helper()
 	checked, err := loadContract()

@@ -19,14 +19,12 @@ import (
 	"dicom-qr-gateway/internal/demo"
 )
 
-// heldPACS moves one instance for each turn that it is given, and so is in the
-// middle of a C-MOVE for as long as a test wants it to be.
+// heldPACS moves one instance for each value of turns, so that a test decides how long a C-MOVE takes.
 type heldPACS struct {
 	*dicomtest.PACS
 	source
 	turns chan struct{}
-	// left gets a value when a C-MOVE ends before its turn came: cancelled, or its
-	// association is gone.
+	// left gets a value when a C-MOVE ends while it waits for turns: by a C-CANCEL or the end of its association.
 	left chan struct{}
 }
 
@@ -68,8 +66,7 @@ func portOf(t *testing.T, address string) int {
 	return port
 }
 
-// body is a request for the newest study of the demonstration patient, as /q and
-// with a destination as /qr take it.
+// body returns a request for the newest study of the demonstration patient: for /qr if there is a destination, else for /q.
 func (s source) body(t *testing.T, destination string) io.Reader {
 	t.Helper()
 	var request any = s.query(demo.PatientID, filter{maxResults: 1})
@@ -81,8 +78,8 @@ func (s source) body(t *testing.T, destination string) io.Reader {
 	return strings.NewReader(string(b))
 }
 
-// events sends the request for server-sent events, gives each to f, and returns the
-// names of all and the error that the stream ended with.
+// events sends the request for server-sent events and calls f for each. It returns the names of all and the error that ended the
+// stream.
 func events(t *testing.T, c *http.Client, r *http.Request, f func(event)) (names []string, err error) {
 	t.Helper()
 	r.Header.Set("Accept", "text/event-stream")
@@ -100,8 +97,8 @@ func events(t *testing.T, c *http.Client, r *http.Request, f func(event)) (names
 	return names, err
 }
 
-// midway gives f for events that lets the first instance be moved, and calls act
-// once that shows: the second waits for its turn.
+// midway returns a function for events. It lets the PACS move the first instance, and calls act at the progress event for it,
+// while the PACS waits to move the second.
 func (p *heldPACS) midway(act func()) func(event) {
 	return func(e event) {
 		switch e.name {
@@ -113,7 +110,7 @@ func (p *heldPACS) midway(act func()) func(event) {
 	}
 }
 
-// soon waits for a value that is not long in coming.
+// soon waits for a value; it fails the test after patience.
 func soon(t *testing.T, c <-chan struct{}, what string) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), patience)

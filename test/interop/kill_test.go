@@ -21,14 +21,14 @@ const (
 	transferred = "DICOM Instances Transferred"
 )
 
-// assertQuery wants /q to work through the proxy.
+// assertQuery requires that /q works through the proxy.
 func (s *proxySite) assertQuery(t *testing.T, pacs source) {
 	t.Helper()
 	got := s.do(t, s.request(t.Context(), t, "/q", pacs.body(t, "")))
 	assert.Equal(t, http.StatusOK, got.status, got.body)
 }
 
-func TestTheOthersRecoverFromAKilledProxy(t *testing.T) {
+func TestRecoveryFromAKilledProxy(t *testing.T) {
 	eachProxy(t, func(t *testing.T, name string) {
 		pacs, g := newHeldPACS(t), newGuarded(t)
 		s := startProxy(t, name, g.host())
@@ -38,7 +38,7 @@ func TestTheOthersRecoverFromAKilledProxy(t *testing.T) {
 		require.Error(t, err)
 		assert.Equal(t, []string{"matched", "progress"}, names)
 
-		soon(t, pacs.left, "the PACS goes on moving for a caller that is cut off")
+		soon(t, pacs.left, "the PACS goes on moving after the caller was cut off")
 		require.NoError(t, g.Ready(func() error {
 			if seen, _ := g.audit(t, "killed-proxy"); len(seen) < 2 {
 				return assert.AnError
@@ -54,37 +54,37 @@ func TestTheOthersRecoverFromAKilledProxy(t *testing.T) {
 	})
 }
 
-func TestTheOthersRecoverFromAKilledGateway(t *testing.T) {
+func TestRecoveryFromAKilledGateway(t *testing.T) {
 	eachProxy(t, func(t *testing.T, name string) {
 		pacs, g := newHeldPACS(t), newGuarded(t)
 		s := startProxy(t, name, g.host())
 		r := s.request(t.Context(), t, "/qr", pacs.body(t, heldDestination))
 		r.Header.Set("X-Correlation-ID", "killed-gateway")
-		// Caddy ends the stream as if that were all; only the last event tells.
+		// Caddy ends the stream without an error; only the missing last event shows that it is incomplete.
 		names, _ := events(t, s.client, r, pacs.midway(func() { g.Kill() }))
 		assert.Equal(t, []string{"matched", "progress"}, names)
-		soon(t, pacs.left, "the PACS goes on moving for a gateway that is gone")
+		soon(t, pacs.left, "the PACS goes on moving after the gateway was killed")
 
 		s.await(t, map[string]int{"nginx": http.StatusBadGateway, "caddy": http.StatusServiceUnavailable}[name])
 		g.start(t)
 		s.await(t, http.StatusOK)
 		s.assertQuery(t, pacs.source)
 		seen, caller := g.audit(t, "killed-gateway")
-		assert.Equal(t, []string{begun}, seen, "what had begun, and no end that was not seen")
+		assert.Equal(t, []string{begun}, seen, "the beginning, and no end, which did not take place")
 		assert.Equal(t, proxyUser, caller)
 	})
 }
 
-// The PACS is dcmqrscp, killed while it waits for the destination to take an instance.
-func TestTheOthersRecoverFromAKilledPACS(t *testing.T) {
-	taking, release := make(chan struct{}, 100), make(chan struct{})
+// The PACS is dcmqrscp, killed while it waits for the response of the destination to a C-STORE.
+func TestRecoveryFromAKilledPACS(t *testing.T) {
+	storing, release := make(chan struct{}, 100), make(chan struct{})
 	destination := dicomtest.NewPACS(dicomtest.PACSConfig{
 		AETitle: heldDestination,
 		Before: func(ctx context.Context, op dicomnet.Step) {
 			if op != dicomnet.StepStore {
 				return
 			}
-			taking <- struct{}{}
+			storing <- struct{}{}
 			select {
 			case <-release:
 			case <-ctx.Done():
@@ -109,7 +109,7 @@ func TestTheOthersRecoverFromAKilledPACS(t *testing.T) {
 		}
 	}
 	go func() {
-		<-taking
+		<-storing
 		p.Kill()
 	}()
 	reply, err := g.client.RetrieveWithResponse(t.Context(), nil,

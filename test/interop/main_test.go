@@ -16,11 +16,11 @@ import (
 	"dicom-qr-gateway/test/rig"
 )
 
-// destination is a move destination that can be looked into.
+// destination is a move destination whose contents the tests can read.
 type destination interface {
 	title() string
 	clear(t *testing.T)
-	// received are the SOP Instance UIDs that arrived, by Study Instance UID.
+	// received returns the SOP Instance UIDs of what arrived, by Study Instance UID.
 	received(t *testing.T) map[string][]string
 }
 
@@ -124,7 +124,7 @@ func (s *site) start(dir string) error {
 	return err
 }
 
-// check names every program that is missing at once.
+// check returns an error that names every program that is missing.
 func (s *site) check() error {
 	var missing []error
 	for _, program := range slices.Sorted(maps.Keys(packages)) {
@@ -151,7 +151,7 @@ func (s *site) load(dir string) error {
 	return nil
 }
 
-// subdir makes a directory; a failure shows as soon as it is used.
+// subdir makes a directory. A failure shows at its first use.
 func subdir(dir, name string) string {
 	path := filepath.Join(dir, name)
 	_ = os.Mkdir(path, 0o700)

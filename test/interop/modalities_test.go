@@ -34,14 +34,14 @@ func (g *gateway) associationLines(t *testing.T, correlationID string) []associa
 	return lines
 }
 
-// dcmqrscp ignores the key and returns none, Orthanc takes a list for OR: asked
-// for without a value and filtered here, both give the same studies, on one
-// association each. With dcmqrscp the C-FINDs at SERIES level show.
-func TestProtocol55ModalitiesAreTheSameWhateverThePACSMakesOfTheKey(t *testing.T) {
+// dcmqrscp ignores Modalities in Study and does not return it; Orthanc takes a list of values for OR. The gateway asks without a
+// value and filters, so that both give the same studies, on one association each. For dcmqrscp it sends a C-FIND at SERIES level
+// for each study.
+func TestModalitiesDoNotDependOnHowThePACSMatchesThem(t *testing.T) {
 	sent := map[string]int{}
 	var found [][]string
 	for _, src := range theSite.sources {
-		correlationID := "protocol-55-" + src.name
+		correlationID := "modalities-" + src.name
 		reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), &goclient.QueryParams{XCorrelationID: &correlationID},
 			src.query(demo.PatientID, filter{modalities: []string{"CT", "MR"}}))
 		require.NoError(t, err)

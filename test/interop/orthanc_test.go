@@ -18,13 +18,13 @@ import (
 	"dicom-qr-gateway/test/rig"
 )
 
-// orthanc is a running Orthanc, source and move destination in one.
+// orthanc is a running Orthanc, a source and a move destination.
 type orthanc struct {
 	source
 	httpPort int
 }
 
-// startOrthanc runs an empty Orthanc; more is configuration beside the usual.
+// startOrthanc runs an empty Orthanc; more is added to its configuration.
 func startOrthanc(dir string, o orthanc, destinations map[string]int, more map[string]any) (*rig.Process, error) {
 	path, err := lookup("Orthanc")
 	if err != nil {
@@ -42,7 +42,7 @@ func startOrthanc(dir string, o orthanc, destinations map[string]int, more map[s
 		"DicomAlwaysAllowEcho": true, "DicomAlwaysAllowStore": true, "DicomAlwaysAllowFind": true,
 		"DicomAlwaysAllowGet": true, "DicomAlwaysAllowMove": true,
 		"DicomModalities": modalities, "DicomScuTimeout": 5, "DicomScpTimeout": 10,
-		// Answers in the one character set that holds every name here.
+		// The one character set that has all characters of the studies.
 		"DefaultEncoding":  "Utf8",
 		"SynchronousCMove": true, "OverwriteInstances": true, "DicomAssociationCloseDelay": 0,
 	}
@@ -67,7 +67,7 @@ func startOrthanc(dir string, o orthanc, destinations map[string]int, more map[s
 	})
 }
 
-// call calls Orthanc's own HTTP interface.
+// call sends a request to Orthanc's HTTP API.
 func (o orthanc) call(method, path string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"dicom-qr-gateway/test/rig"
 )
 
-func TestTheLogAtInfoHoldsNoPatientData(t *testing.T) {
+func TestLogHoldsNoPatientData(t *testing.T) {
 	patientData := map[string]string{}
 	for _, src := range theSite.sources {
 		for _, s := range demo.Studies() {
@@ -31,10 +31,10 @@ func TestTheLogAtInfoHoldsNoPatientData(t *testing.T) {
 			}
 		}
 	}
-	// The line of a request that follows proves that those before are written.
+	// When a later request is in the log, the earlier ones are too.
 	marker := goclient.CorrelationID("end-of-the-privacy-test")
 	_, err := theSite.gateway.client.QueryWithResponse(t.Context(), &goclient.QueryParams{XCorrelationID: &marker},
-		source{"closed", "NOBODY", theSite.closedPort}.query("nobody", filter{}))
+		source{"closed", "UNKNOWN", theSite.closedPort}.query("UNKNOWN", filter{}))
 	require.NoError(t, err)
 	theSite.gateway.Await(t, rig.MessageOf("request", marker))
 	log := theSite.gateway.String()

@@ -11,20 +11,20 @@ import (
 	"time"
 )
 
-// packages are the Debian packages that the programs come from.
+// packages are the Debian packages of the programs.
 var packages = map[string]string{
 	"dcmqrscp": "dcmtk", "storescu": "dcmtk", "storescp": "dcmtk", "findscu": "dcmtk", "Orthanc": "orthanc",
 	"dcmftest": "dcmtk", "dcmdump": "dcmtk", "dciodvfy": "dicom3tools",
 	"nginx": "nginx", "caddy": "caddy", "curl": "curl",
 }
 
-// lookup is the path of a program; the error says which package is missing.
+// lookup returns the path of a program, or an error that names its package.
 func lookup(program string) (string, error) {
 	path, err := exec.LookPath(program)
 	if err == nil {
 		return path, nil
 	}
-	// Debian puts Orthanc where only root's PATH looks.
+	// Debian installs Orthanc in a folder that only the PATH of root has.
 	for _, dir := range []string{"/usr/sbin", "/usr/local/sbin"} {
 		if path, err := exec.LookPath(filepath.Join(dir, program)); err == nil {
 			return path, nil
@@ -34,7 +34,7 @@ func lookup(program string) (string, error) {
 		program, packages[program])
 }
 
-// listening is a readiness check: something accepts connections on the port.
+// listening returns a readiness check: the port accepts connections.
 func listening(port int) func() error {
 	return func() error {
 		conn, err := net.DialTimeout("tcp", address(port), time.Second)
@@ -47,7 +47,7 @@ func listening(port int) func() error {
 
 func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
-// freePorts are ports that nothing listens on, held together so that they differ.
+// freePorts returns n different ports without a listener.
 func freePorts(n int) (ports []int, err error) {
 	var listeners []net.Listener
 	defer func() {
@@ -66,7 +66,7 @@ func freePorts(n int) (ports []int, err error) {
 	return ports, nil
 }
 
-// run runs a program to its end and returns its output.
+// run runs a program and returns its output.
 func run(path string, args ...string) (string, error) {
 	out, err := exec.Command(path, args...).CombinedOutput()
 	if err != nil {

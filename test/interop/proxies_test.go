@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// eachProxy runs the test with the templates of each proxy.
+// eachProxy runs the test with each proxy.
 func eachProxy(t *testing.T, test func(t *testing.T, name string)) {
 	t.Helper()
 	for _, p := range proxies {
@@ -22,8 +22,7 @@ func eachProxy(t *testing.T, test func(t *testing.T, name string)) {
 	}
 }
 
-// upstream stands for the gateway where what counts is what the proxy sends to it.
-// Requests for /q wait for release.
+// upstream stands in for the gateway in tests of what the proxy sends. Requests for /q wait for release.
 type upstream struct {
 	host    string
 	got     chan http.Header
@@ -51,7 +50,7 @@ func newUpstream(t *testing.T) *upstream {
 	return u
 }
 
-// reply is an answer, its body read.
+// reply is a response whose body was read.
 type reply struct {
 	status int
 	header http.Header
@@ -68,12 +67,12 @@ func (s *proxySite) do(t *testing.T, r *http.Request) reply {
 	return reply{response.StatusCode, response.Header, string(b)}
 }
 
-func TestAProxyAsksWhoCalls(t *testing.T) {
+func TestProxyAuthenticatesCallers(t *testing.T) {
 	eachProxy(t, func(t *testing.T, name string) {
 		pacs := newHeldPACS(t)
 		s := startProxy(t, name, newGuarded(t).host())
 		for caller, set := range map[string]func(*http.Request){
-			"nobody":           func(r *http.Request) { r.Header.Del("Authorization") },
+			"no credentials":   func(r *http.Request) { r.Header.Del("Authorization") },
 			"a wrong password": func(r *http.Request) { r.SetBasicAuth(proxyUser, "wrong") },
 			"a wrong user":     func(r *http.Request) { r.SetBasicAuth("bob", proxyPassword) },
 			"an API key":       func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+proxyKey) },
@@ -104,7 +103,7 @@ func TestAProxyAsksWhoCalls(t *testing.T) {
 	})
 }
 
-func TestAProxyTellsTheGatewayWhoCalls(t *testing.T) {
+func TestProxyPassesTheCallerToTheGateway(t *testing.T) {
 	eachProxy(t, func(t *testing.T, name string) {
 		u := newUpstream(t)
 		s := startProxy(t, name, u.host)
@@ -123,7 +122,7 @@ func TestAProxyTellsTheGatewayWhoCalls(t *testing.T) {
 		assert.Equal(t, []string{proxyUser}, passed.Values("X-Forwarded-User"))
 		assert.Equal(t, []string{"127.0.0.1"}, passed.Values("X-Forwarded-For"))
 		assert.Equal(t, []string{"asked-by-me"}, passed.Values("X-Correlation-ID"))
-		assert.Equal(t, []string{"Bearer " + proxyKey}, passed.Values("Authorization"), "the password stays with the proxy")
+		assert.Equal(t, []string{"Bearer " + proxyKey}, passed.Values("Authorization"), "the proxy must not pass on the password")
 
 		r = s.request(t.Context(), t, "/echo", strings.NewReader("{}"))
 		got = s.do(t, r)
@@ -153,11 +152,11 @@ func TestAProxyTellsTheGatewayWhoCalls(t *testing.T) {
 		r.Method = http.MethodGet
 		got = s.do(t, r)
 		assert.Equal(t, http.StatusNotFound, got.status)
-		assert.Empty(t, u.got, "refused callers do not reach the gateway")
+		assert.Empty(t, u.got, "refused requests must not reach the gateway")
 	})
 }
 
-func TestAProxyRefusesWhatIsTooMuch(t *testing.T) {
+func TestProxyLimitsRequests(t *testing.T) {
 	eachProxy(t, func(t *testing.T, name string) {
 		u := newUpstream(t)
 		s := startProxy(t, name, u.host)
@@ -175,13 +174,13 @@ func TestAProxyRefusesWhatIsTooMuch(t *testing.T) {
 			assert.Equal(t, got.status == http.StatusTooManyRequests, got.header.Get("Retry-After") != "")
 		}
 		assert.GreaterOrEqual(t, count[http.StatusOK], 15)
-		assert.GreaterOrEqual(t, count[http.StatusTooManyRequests], 1, "50 requests at once where 10 a second may come")
+		assert.GreaterOrEqual(t, count[http.StatusTooManyRequests], 1, "50 requests where 10 a second are allowed")
 		assert.Len(t, count, 2)
 	})
 	t.Run("caddy/at once", func(t *testing.T) {
 		u := newUpstream(t)
 		s := startProxy(t, "caddy", u.host)
-		// Caddy remembers a password that was right: to check 64 at once takes it long.
+		// Caddy caches a correct password. Without this request it would check the password 64 times, which takes long.
 		s.do(t, s.request(t.Context(), t, "/echo", strings.NewReader("{}")))
 		<-u.got
 		answers := make(chan int)
@@ -208,8 +207,8 @@ func TestAProxyRefusesWhatIsTooMuch(t *testing.T) {
 	})
 }
 
-// Each event has to arrive before the PACS gets its turn for the next.
-func TestEventsComeOneByOneThroughAProxy(t *testing.T) {
+// The PACS moves the next instance only when the event for the previous one has arrived.
+func TestEventsPassAProxyOneByOne(t *testing.T) {
 	eachProxy(t, func(t *testing.T, name string) {
 		pacs := newHeldPACS(t)
 		s := startProxy(t, name, newGuarded(t).host())
@@ -226,13 +225,13 @@ func TestEventsComeOneByOneThroughAProxy(t *testing.T) {
 	})
 }
 
-func TestACallerThatLeavesAProxyCancelsTheRetrieve(t *testing.T) {
+func TestDisconnectFromAProxyCancelsTheRetrieve(t *testing.T) {
 	eachProxy(t, func(t *testing.T, name string) {
 		pacs := newHeldPACS(t)
 		s := startProxy(t, name, newGuarded(t).host())
 		ctx, leave := context.WithCancel(t.Context())
 		_, err := events(t, s.client, s.request(ctx, t, "/qr", pacs.body(t, heldDestination)), pacs.midway(leave))
 		require.ErrorIs(t, err, context.Canceled)
-		soon(t, pacs.left, "the PACS goes on moving for a caller that has left")
+		soon(t, pacs.left, "the PACS goes on moving after the caller disconnected")
 	})
 }

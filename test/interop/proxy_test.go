@@ -28,8 +28,7 @@ const (
 	proxyKey                 = "the-key-of-the-proxy"
 )
 
-// proxySite is a template of samples/proxies, running on two ports: for people, and
-// for programs with keys.
+// proxySite is a proxy configured by the templates of samples/proxies, with two ports: for people, and for programs with keys.
 type proxySite struct {
 	*rig.Process
 	people, keys string // base URLs
@@ -37,17 +36,17 @@ type proxySite struct {
 	again        func() (*rig.Process, error)
 }
 
-// proxies run the templates of samples/proxies before a gateway.
+// proxies are the proxies of samples/proxies.
 var proxies = []struct {
 	name string
-	// start writes the files; the function that it gives runs the proxy.
+	// start writes the files and returns a function that runs the proxy.
 	start func(t *testing.T, dir string, settings map[string]string) func() (*rig.Process, error)
 }{
 	{"nginx", nginxSample},
 	{"caddy", caddySample},
 }
 
-// startProxy runs a proxy before the gateway at host:port and waits for it.
+// startProxy runs a proxy in front of the gateway at host:port and waits until it works.
 func startProxy(t *testing.T, name, gateway string) *proxySite {
 	t.Helper()
 	ca := newAuthority(t)
@@ -78,7 +77,7 @@ func startProxy(t *testing.T, name, gateway string) *proxySite {
 	return s
 }
 
-// start runs the proxy, for the second time too.
+// start starts the proxy, for the first time or again.
 func (s *proxySite) start(t *testing.T) {
 	t.Helper()
 	p, err := s.again()
@@ -87,7 +86,7 @@ func (s *proxySite) start(t *testing.T) {
 	s.await(t, http.StatusOK)
 }
 
-// await waits until the gateway's readiness shows through the proxy with that status.
+// await waits until the proxy answers /ready with this status.
 func (s *proxySite) await(t *testing.T, status int) {
 	t.Helper()
 	require.NoError(t, s.Ready(func() error {
@@ -103,7 +102,7 @@ func (s *proxySite) await(t *testing.T, status int) {
 	}))
 }
 
-// request is a POST of JSON to the site for people, by the user who may.
+// request returns a POST of JSON to the port for people, with the credentials of the user.
 func (s *proxySite) request(ctx context.Context, t *testing.T, path string, body io.Reader) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.people+path, body)
@@ -142,8 +141,7 @@ func nginxSample(t *testing.T, dir string, settings map[string]string) func() (*
 	return func() (*rig.Process, error) { return startNginx(dir, "include gateway.conf; include keys.conf;") }
 }
 
-// startNginx runs nginx in the foreground with all its files in dir; conf goes into
-// the http context.
+// startNginx runs nginx in the foreground with all its files in dir; conf is the http context.
 func startNginx(dir, conf string) (*rig.Process, error) {
 	path, err := lookup("nginx")
 	if err != nil {
@@ -151,7 +149,7 @@ func startNginx(dir, conf string) (*rig.Process, error) {
 	}
 	text := "daemon off; pid nginx.pid; worker_processes 1; error_log stderr notice;\n"
 	if os.Geteuid() == 0 {
-		text += "user root;\n" // or the workers could not write into dir
+		text += "user root;\n" // else the workers cannot write to dir
 	}
 	text += `events {}
 http {
@@ -169,7 +167,7 @@ scgi_temp_path scgi;
 	return rig.Start(rig.Command{Path: path, Dir: dir, Args: []string{"-e", "stderr", "-p", dir, "-c", file}})
 }
 
-// caddyHash takes Caddy a second of work.
+// caddyHash is computed once, because it takes Caddy a second.
 var caddyHash = sync.OnceValues(func() (string, error) {
 	path, err := lookup("caddy")
 	if err != nil {
@@ -199,5 +197,5 @@ func caddySample(t *testing.T, dir string, settings map[string]string) func() (*
 	}
 }
 
-// patience is how long anything may take that is not to take long.
+// patience limits steps that are expected to be quick.
 const patience = 20 * time.Second

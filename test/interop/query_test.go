@@ -15,7 +15,7 @@ import (
 	"dicom-qr-gateway/internal/demo"
 )
 
-// ask calls /q and wants an answer of the kind the contract gives for 200.
+// ask calls /q and requires a response with status 200.
 func ask(t *testing.T, r goclient.QueryRequest) *goclient.QueryResponse {
 	t.Helper()
 	reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, r)
@@ -26,12 +26,12 @@ func ask(t *testing.T, r goclient.QueryRequest) *goclient.QueryResponse {
 	return reply.JSON200
 }
 
-func TestQueryReturnsTheStudiesThatFindscuReturns(t *testing.T) {
+func TestQueryReturnsWhatFindscuReturns(t *testing.T) {
 	cases := []struct {
 		name   string
 		filter filter
-		// studies is how many of the demonstration patient's seven there are: a
-		// reference that finds nothing would agree with a gateway that does not.
+		// studies is the number of the demonstration patient's seven studies that match, so that a reference that finds
+		// nothing does not agree with a gateway that finds nothing.
 		studies int
 	}{
 		{"no filter", filter{}, 7},
@@ -40,7 +40,7 @@ func TestQueryReturnsTheStudiesThatFindscuReturns(t *testing.T) {
 		{"a modality of a study with several", filter{modalities: []string{"SR"}}, 1},
 		{"an age", filter{maxYearsOld: 10}, 5},
 		{"a result limit", filter{maxResults: 2}, 2},
-		{"all of them", filter{modalities: []string{"CT", "MR"}, maxYearsOld: 10, maxResults: 1}, 1},
+		{"all filters", filter{modalities: []string{"CT", "MR"}, maxYearsOld: 10, maxResults: 1}, 1},
 	}
 	for _, src := range theSite.sources {
 		for _, tc := range cases {
@@ -53,8 +53,8 @@ func TestQueryReturnsTheStudiesThatFindscuReturns(t *testing.T) {
 				assert.Equal(t, goclient.QueryResponseStatusOk, got.Status)
 				assert.Equal(t, demo.PatientID, got.PatientID)
 				assert.Empty(t, got.Warnings)
-				// dcmqrscp does not tell Modalities in Study. The gateway asks for those
-				// of the series where a filter needs them, and only there.
+				// dcmqrscp does not return Modalities in Study. The gateway asks for the modalities of the series only if a
+				// filter needs them.
 				if src.name == "dcmqrscp" && tc.filter.modalities == nil {
 					for i := range want {
 						want[i].ModalitiesInStudy = []string{}
@@ -83,9 +83,8 @@ func sortedModalities(studies []goclient.Study) []goclient.Study {
 	return sorted
 }
 
-// The premise of the fallback: were it ever otherwise, the cases with modalities
-// would prove less than they seem to.
-func TestOnlyOrthancTellsModalitiesInStudy(t *testing.T) {
+// The cases with modalities depend on this: one PACS needs the fallback, and the other does not.
+func TestOnlyOrthancReturnsModalitiesInStudy(t *testing.T) {
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
 			for _, ds := range src.findscu(t, "STUDY", "PatientID="+demo.PatientID, "StudyInstanceUID", "ModalitiesInStudy") {
@@ -95,7 +94,7 @@ func TestOnlyOrthancTellsModalitiesInStudy(t *testing.T) {
 	}
 }
 
-func TestQueryDecodesNamesOfAnyCharacterSet(t *testing.T) {
+func TestQueryDecodesEveryCharacterSet(t *testing.T) {
 	for _, src := range theSite.sources {
 		for _, study := range demo.Studies() {
 			t.Run(src.name+"/"+study.AccessionNumber, func(t *testing.T) {
@@ -125,7 +124,7 @@ func TestQueryNeverReturnsAnotherPatient(t *testing.T) {
 func TestQueryWithoutAMatchIsNotFound(t *testing.T) {
 	for _, src := range theSite.sources {
 		for name, r := range map[string]goclient.QueryRequest{
-			"unknown patient":  src.query("nobody", filter{}),
+			"unknown patient":  src.query("UNKNOWN", filter{}),
 			"unknown modality": src.query(demo.PatientID, filter{modalities: []string{"PT"}}),
 		} {
 			t.Run(src.name+"/"+name, func(t *testing.T) {

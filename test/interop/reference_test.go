@@ -14,15 +14,15 @@ import (
 	"dicom-qr-gateway/internal/demo"
 )
 
-// filter is what a test asks of the gateway and of the reference alike.
+// filter is the filter of a test, for the gateway and for the reference.
 type filter struct {
 	modalities  []string
 	maxYearsOld int
 	maxResults  int
 }
 
-// reference is what findscu gets from the source for a patient, with the filter
-// applied to it as the contract says: the truth that the gateway must tell.
+// reference returns what the gateway must return: what findscu gets from the source for a patient, with the filter applied as
+// the contract defines it.
 func (s source) reference(t *testing.T, patientID string, f filter) []goclient.Study {
 	t.Helper()
 	keys := []string{
@@ -59,8 +59,8 @@ func (s source) reference(t *testing.T, patientID string, f filter) []goclient.S
 	return studies
 }
 
-// modalities are those of the series of a study, which every PACS can tell. They
-// do not change, and findscu takes a tenth of a second, so it is asked once.
+// modalities returns the modalities of a study's series, which every PACS returns. They do not change, and findscu takes a tenth
+// of a second, so the result is cached.
 func (s source) modalities(t *testing.T, studyInstanceUID string) []string {
 	t.Helper()
 	asked := [2]string{s.name, studyInstanceUID}
@@ -84,7 +84,7 @@ func (f filter) allows(modalities []string) bool {
 	})
 }
 
-// instances are the SOP Instance UIDs of a study as they were loaded, sorted.
+// instances returns the SOP Instance UIDs of a study as they were loaded, sorted.
 func instances(studyInstanceUID string) []string {
 	var uids []string
 	for _, s := range demo.Studies() {
@@ -99,7 +99,7 @@ func instances(studyInstanceUID string) []string {
 	return uids
 }
 
-// query is the request for a patient's studies.
+// query returns a request for a patient's studies.
 func (s source) query(patientID string, f filter) goclient.QueryRequest {
 	r := goclient.QueryRequest{
 		PACSIP: "127.0.0.1", PACSPort: s.port, PACSAETitle: s.aeTitle,
@@ -117,7 +117,7 @@ func (s source) query(patientID string, f filter) goclient.QueryRequest {
 	return r
 }
 
-// retrieve is the same request with a move destination.
+// retrieve returns the same request with a move destination.
 func (s source) retrieve(patientID string, f filter, destination string) goclient.RetrieveRequest {
 	q := s.query(patientID, f)
 	return goclient.RetrieveRequest{

@@ -24,15 +24,14 @@ import (
 	"dicom-qr-gateway/test/rig"
 )
 
-// replicas are gateways behind one nginx that takes them in turn, as a Service of
-// Kubernetes has them.
+// replicas are gateways behind an nginx that distributes requests, as a Kubernetes Service does.
 type replicas struct {
 	url      string
 	nginx    *rig.Process
-	dir      string // nginx's
+	dir      string // of nginx
 	gateways []*gateway
 	settings []string
-	serving  []bool // whom nginx may ask
+	serving  []bool // the gateways to which nginx sends requests
 	reloads  int
 }
 
@@ -56,7 +55,7 @@ func startReplicas(t *testing.T, n int, settings ...string) *replicas {
 	return r
 }
 
-// start runs a replica, for the second time too.
+// start starts a replica, for the first time or again.
 func (r *replicas) start(t *testing.T, i, port int) {
 	t.Helper()
 	r.gateways[i] = runGateway(t, t.TempDir(), port, r.settings...)
@@ -73,8 +72,8 @@ func (r *replicas) writeUpstream(t *testing.T) {
 	writeFile(t, filepath.Join(r.dir, "upstream.conf"), "upstream gateways {\n"+servers.String()+"}\n")
 }
 
-// serve puts a replica among those that nginx asks, or takes it out of them, and
-// returns when nginx acts by that and nothing that came before is under way.
+// serve adds a replica to those to which nginx sends requests, or removes it. It returns when nginx has the new configuration and
+// requests under the former one have ended.
 func (r *replicas) serve(t *testing.T, i int, serving bool) {
 	t.Helper()
 	r.serving[i] = serving
@@ -89,8 +88,7 @@ func (r *replicas) serve(t *testing.T, i int, serving bool) {
 	}))
 }
 
-// queries sends queries from so many callers at once; each has to be answered, and
-// wholly.
+// queries sends queries of several callers and returns the time for all. Each must return all studies.
 func (r *replicas) queries(t *testing.T, s source, callers, count int) (took time.Duration) {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: callers}
@@ -115,9 +113,8 @@ func (r *replicas) queries(t *testing.T, s source, callers, count int) (took tim
 	return time.Since(begin)
 }
 
-// Where a PACS takes time for an answer, what it gets done is a matter of the
-// associations that it takes, and not of who has them.
-func TestReplicasTogetherOpenWhatEachMayOpen(t *testing.T) {
+// If a PACS needs time for a response, the throughput depends on the number of its associations, not on which gateway has them.
+func TestReplicasOfASlowPACS(t *testing.T) {
 	const think, callers, count = 50 * time.Millisecond, 48, 144
 	inMemory := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "MEMORY"})
 	require.NoError(t, inMemory.AddStudies(demo.Studies()...))
@@ -131,16 +128,16 @@ func TestReplicasTogetherOpenWhatEachMayOpen(t *testing.T) {
 				r := startReplicas(t, test.replicas, "QUEUE_TIMEOUT=60", "MAX_ASSOCIATIONS_PER_PACS="+strconv.Itoa(test.each))
 				took := r.queries(t, pacs.source, callers, count)
 				most, rejected := pacs.seen()
-				assert.Equal(t, test.replicas*test.each, most, "the places of each replica, no less and no more")
-				// dcmqrscp takes 16 and counts some that are over; the gateway asks again.
+				assert.Equal(t, test.replicas*test.each, most, "the limit of each replica")
+				// dcmqrscp accepts 16 and counts some that have ended; the gateway retries.
 				t.Logf("%.0f queries/s, %d associations at once, %d rejected; %s", count/took.Seconds(), most, rejected, r.cost(t, count))
 			})
 		}
 	}
 }
 
-// Where a PACS takes no time, the machine's CPUs are what counts.
-func TestReplicasOfAPACSThatTakesNoTime(t *testing.T) {
+// If a PACS responds at once, the CPUs of the machine limit the throughput.
+func TestReplicasOfAFastPACS(t *testing.T) {
 	const callers, count = 48, 1000
 	pacs := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "MEMORY"})
 	require.NoError(t, pacs.AddStudies(demo.Studies()...))
@@ -158,7 +155,7 @@ func TestReplicasOfAPACSThatTakesNoTime(t *testing.T) {
 	}
 }
 
-// cost tells what the gateways took for so many queries.
+// cost describes the CPU time and the memory that the gateways needed.
 func (r *replicas) cost(t *testing.T, queries int) string {
 	t.Helper()
 	var cpu time.Duration

@@ -15,7 +15,7 @@ import (
 	"dicom-qr-gateway/internal/demo"
 )
 
-// move calls /qr and returns the reply, whatever its status.
+// move calls /qr and returns the response with any status.
 func move(t *testing.T, r goclient.RetrieveRequest) *goclient.RetrieveReply {
 	t.Helper()
 	reply, err := theSite.gateway.client.RetrieveWithResponse(t.Context(), nil, r)
@@ -56,8 +56,8 @@ func TestRetrieveMovesEveryInstanceOfEveryMatchingStudy(t *testing.T) {
 	}
 }
 
-// assertMoved wants what the retrievals say and what arrived to be the same, and
-// to be all instances of these studies and no others.
+// assertMoved requires that all instances of the studies of the retrievals arrived, and nothing else, and that the retrievals
+// report it.
 func assertMoved(t *testing.T, retrievals []goclient.Retrieval, received map[string][]string) {
 	t.Helper()
 	assert.Len(t, received, len(retrievals), "studies that arrived")
@@ -73,7 +73,7 @@ func assertMoved(t *testing.T, retrievals []goclient.Retrieval, received map[str
 	}
 }
 
-func TestRetrieveOfOnePatientLeavesTheOthersWhereTheyAre(t *testing.T) {
+func TestRetrieveMovesNoOtherPatient(t *testing.T) {
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
 			dst := theSite.destinations[0]
@@ -88,9 +88,8 @@ func TestRetrieveOfOnePatientLeavesTheOthersWhereTheyAre(t *testing.T) {
 	}
 }
 
-// A PACS that takes every key but the unique one for a wish: nothing of another
-// patient may get past the gateway, though the PACS offers it.
-func TestAStudyOfAnotherPatientThatThePACSOffersIsNeitherReturnedNorMoved(t *testing.T) {
+// The gateway must drop studies of other patients even if the PACS returns them.
+func TestStudyOfAnotherPatientIsNeitherReturnedNorMoved(t *testing.T) {
 	dst := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "DEST"})
 	require.NoError(t, dst.Listen("127.0.0.1:0"))
 	defer func() { assert.NoError(t, dst.Close()) }()

@@ -23,7 +23,7 @@ import (
 	"dicom-qr-gateway/test/rig"
 )
 
-// reusing is a gateway that keeps associations for half a minute.
+// reusing runs a gateway that keeps idle associations for half a minute.
 func reusing(t *testing.T, settings ...string) *gateway {
 	t.Helper()
 	ports, err := freePorts(1)
@@ -31,7 +31,7 @@ func reusing(t *testing.T, settings ...string) *gateway {
 	return runGateway(t, t.TempDir(), ports[0], append([]string{"ASSOCIATION_IDLE=30"}, settings...)...)
 }
 
-// answer is the status and the body, byte for byte.
+// answer sends a request and returns the status and the body.
 func (g *gateway) answer(t *testing.T, path string, request any) string {
 	t.Helper()
 	body, err := json.Marshal(request)
@@ -48,7 +48,7 @@ func (g *gateway) answer(t *testing.T, path string, request any) string {
 	return fmt.Sprintf("%d %s", reply.StatusCode, text)
 }
 
-// figure is the value of a series of /metrics; 0 where there is none.
+// figure returns the value of a series of /metrics, 0 if it is missing.
 func (g *gateway) figure(t *testing.T, series string) int {
 	t.Helper()
 	reply, err := http.Get(g.URL + "/metrics")
@@ -70,7 +70,7 @@ const (
 	reusedSeries = `dicomqr_step_duration_seconds_count{outcome="ok",step="reuse"}`
 )
 
-func TestReuseChangesNoAnswer(t *testing.T) {
+func TestReuseDoesNotChangeResponses(t *testing.T) {
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
 			g := reusing(t)
@@ -82,9 +82,9 @@ func TestReuseChangesNoAnswer(t *testing.T) {
 				"no filter":        {"/q", src.query(demo.PatientID, filter{})},
 				"modalities":       {"/q", src.query(demo.PatientID, filter{modalities: []string{"CT", "SR"}})},
 				"an age":           {"/q", src.query(demo.PatientID, filter{maxYearsOld: 10, maxResults: 3})},
-				"nobody":           {"/q", src.query("NOBODY", filter{})},
+				"unknown patient":  {"/q", src.query("UNKNOWN", filter{})},
 				"retrieve":         {"/qr", src.retrieve(demo.PatientID, filter{maxResults: 1}, theSite.destinations[0].title())},
-				"retrieve of none": {"/qr", src.retrieve("NOBODY", filter{}, theSite.destinations[0].title())},
+				"retrieve of none": {"/qr", src.retrieve("UNKNOWN", filter{}, theSite.destinations[0].title())},
 				"unknown destination": {"/qr", src.retrieve(
 					demo.PatientID, filter{maxResults: 1}, "NOWHERE")},
 			}
@@ -103,7 +103,7 @@ func TestReuseChangesNoAnswer(t *testing.T) {
 	}
 }
 
-func TestAPACSThatIsRestartedBetweenTwoRequests(t *testing.T) {
+func TestPACSRestartsBetweenTwoRequests(t *testing.T) {
 	ports, err := freePorts(3)
 	require.NoError(t, err)
 	dir := t.TempDir()
@@ -115,7 +115,7 @@ func TestAPACSThatIsRestartedBetweenTwoRequests(t *testing.T) {
 		start func() (*rig.Process, error)
 	}{
 		"dcmqrscp": {qrscp, func() (*rig.Process, error) {
-			n++ // it begins with an empty storage area
+			n++ // startQRSCP needs a folder without a storage area
 			return startQRSCP(subdir(dir, strconv.Itoa(n)), qrscp, nil)
 		}},
 		"Orthanc": {peer.source, func() (*rig.Process, error) { return startOrthanc(subdir(dir, "orthanc"), peer, nil, nil) }},
@@ -135,17 +135,17 @@ func TestAPACSThatIsRestartedBetweenTwoRequests(t *testing.T) {
 					}
 					assert.Equal(t, want, got)
 				}
-				assert.Equal(t, round+1, g.figure(t, reusedSeries), "the second request of a round only")
+				assert.Equal(t, round+1, g.figure(t, reusedSeries), "only the second request of a round")
 				assert.Equal(t, 1, g.figure(t, idleSeries))
 				if p.Kill(); round == 1 {
-					require.NoError(t, g.Ready(func() error { return g.idle(t, 0) }), "the gateway sees it go")
+					require.NoError(t, g.Ready(func() error { return g.idle(t, 0) }), "the gateway must notice the end")
 				}
 			}
 		})
 	}
 }
 
-// idle is a readiness check: so many associations are kept.
+// idle returns an error unless the gateway has this number of idle associations.
 func (g *gateway) idle(t *testing.T, want int) error {
 	if got := g.figure(t, idleSeries); got != want {
 		return fmt.Errorf("%d idle associations, want %d", got, want)
@@ -154,7 +154,7 @@ func (g *gateway) idle(t *testing.T, want int) error {
 }
 
 // Orthanc ends associations that are idle for DicomScpTimeout.
-func TestAPACSThatEndsIdleAssociations(t *testing.T) {
+func TestPACSEndsIdleAssociations(t *testing.T) {
 	ports, err := freePorts(2)
 	require.NoError(t, err)
 	peer := orthanc{source{"Orthanc", "IMPATIENT", ports[0]}, ports[1]}
@@ -172,7 +172,7 @@ func TestAPACSThatEndsIdleAssociations(t *testing.T) {
 	assert.Zero(t, g.figure(t, reusedSeries))
 }
 
-func TestManyCallersOfTwoKindsShareTheAssociationsOfAPACS(t *testing.T) {
+func TestCallersWithTwoAETitlesShareTheAssociationsOfAPACS(t *testing.T) {
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
 			g := reusing(t, "MAX_ASSOCIATIONS_PER_PACS=4", "QUEUE_TIMEOUT=60")
@@ -190,8 +190,8 @@ func TestManyCallersOfTwoKindsShareTheAssociationsOfAPACS(t *testing.T) {
 	}
 }
 
-// What is kept is released when the gateway ends, and does not hold it up.
-func TestAGatewayThatEndsReleasesWhatItKeeps(t *testing.T) {
+// Idle associations do not delay the end of the gateway.
+func TestShutdownReleasesIdleAssociations(t *testing.T) {
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
 			g := reusing(t)
@@ -203,7 +203,7 @@ func TestAGatewayThatEndsReleasesWhatItKeeps(t *testing.T) {
 			select {
 			case <-g.Ended():
 			case <-ctx.Done():
-				t.Error("the gateway does not end")
+				t.Error("the gateway does not stop")
 			}
 			assert.Contains(t, g.String(), `"outcome":"released"`)
 			assert.Contains(t, g.String(), `"clean":true`)

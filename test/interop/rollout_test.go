@@ -17,7 +17,7 @@ import (
 	"dicom-qr-gateway/test/rig"
 )
 
-// callers that ask for as long as they are let, over a new connection each time.
+// callers send queries until they are stopped, each on a new connection.
 type callers struct {
 	statuses map[int]int
 	mu       sync.Mutex
@@ -48,7 +48,7 @@ func startCallers(t *testing.T, n int, url string, s source) *callers {
 	return c
 }
 
-// more waits until so many more are answered.
+// more waits for n further responses.
 func (c *callers) more(t *testing.T, p *rig.Process, n int64) {
 	t.Helper()
 	want := c.answered.Load() + n
@@ -60,16 +60,16 @@ func (c *callers) more(t *testing.T, p *rig.Process, n int64) {
 	}))
 }
 
-// stop tells how often each status was answered.
+// stop stops the callers and returns the number of responses by status.
 func (c *callers) stop() map[int]int {
 	c.leave.Store(true)
 	c.wait.Wait()
 	return c.statuses
 }
 
-// As samples/kubernetes has it: a replica is first taken out of those that are
-// asked, and then told to end; what runs there comes to its end, an event stream too.
-func TestARolloutIsNotNoticed(t *testing.T) {
+// As in samples/kubernetes, a replica first gets no more requests and then SIGTERM. Requests that run there, an event stream too,
+// are completed.
+func TestRolloutDisturbsNoCaller(t *testing.T) {
 	pacs, r := newHeldPACS(t), startReplicas(t, 3, "DRAIN_TIMEOUT=60", "MOVE_TIMEOUT=60")
 	asking := startCallers(t, 4, r.url, pacs.source)
 	for i, old := range r.gateways {
@@ -97,7 +97,7 @@ func TestARolloutIsNotNoticed(t *testing.T) {
 		asking.more(t, r.nginx, 20)
 		close(drained)
 		assert.Equal(t, whole, <-ended)
-		soon(t, old.Ended(), "the gateway does not end, though nothing runs there")
+		soon(t, old.Ended(), "the gateway does not stop, although nothing runs there")
 		assert.Contains(t, old.String(), `"clean":true`)
 
 		r.start(t, i, portOf(t, old.URL))
@@ -107,5 +107,5 @@ func TestARolloutIsNotNoticed(t *testing.T) {
 	statuses := asking.stop()
 	assert.Len(t, statuses, 1)
 	assert.Positive(t, statuses[http.StatusOK])
-	t.Logf("%v, one of three replicas after another replaced", statuses)
+	t.Logf("%v while three replicas were replaced one after the other", statuses)
 }

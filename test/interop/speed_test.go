@@ -14,11 +14,10 @@ import (
 	"dicom-qr-gateway/internal/demo"
 )
 
-// A wait for a delayed acknowledgement costs 40 ms a message (TCP_QUICKACK is
-// what prevents it), so the limit lies far from both that and the usual 1-2 ms.
-func TestTheMedianOfAQueryHasNoDelayedAcknowledgementInIt(t *testing.T) {
+// Without TCP_QUICKACK a delayed acknowledgement costs 40 ms a message. The limit is far from that and from the usual 1 to 2 ms.
+func TestQueriesDoNotWaitForDelayedAcknowledgements(t *testing.T) {
 	const requests, limit = 200, 20 * time.Millisecond
-	// Without the check against the contract, which takes its own time.
+	// Without the check against the contract, which takes time.
 	unchecked, err := goclient.NewClientWithResponses(theSite.gateway.URL)
 	require.NoError(t, err)
 	for _, src := range theSite.sources {

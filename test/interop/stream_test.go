@@ -22,7 +22,7 @@ import (
 // event is a server-sent event of /qr.
 type event struct{ name, data string }
 
-// stream calls /qr for server-sent events and gives each to f.
+// stream calls /qr for server-sent events and calls f for each.
 func stream(ctx context.Context, t *testing.T, r goclient.RetrieveRequest, correlationID string, f func(event)) error {
 	t.Helper()
 	body, err := json.Marshal(r)
@@ -39,7 +39,7 @@ func stream(ctx context.Context, t *testing.T, r goclient.RetrieveRequest, corre
 	return readEvents(response.Body, f)
 }
 
-// readEvents gives each event to f as it comes.
+// readEvents calls f for each event when it arrives.
 func readEvents(r io.Reader, f func(event)) error {
 	var e event
 	lines := bufio.NewScanner(r)
@@ -61,7 +61,7 @@ func readEvents(r io.Reader, f func(event)) error {
 	return lines.Err()
 }
 
-func TestARetrieveTellsItsProgress(t *testing.T) {
+func TestRetrieveReportsProgress(t *testing.T) {
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
 			count := map[string]int{}
@@ -70,7 +70,7 @@ func TestARetrieveTellsItsProgress(t *testing.T) {
 			dst.clear(t)
 			err := stream(t.Context(), t, src.retrieve(demo.PatientID, filter{maxResults: 2}, dst.title()), "progress", func(e event) {
 				if count[e.name]++; count[e.name] == 1 && e.name != "matched" {
-					assert.Equal(t, 1, count["matched"], "the studies come before what happens to them")
+					assert.Equal(t, 1, count["matched"], "the studies come before their progress")
 				}
 				last = e
 			})
@@ -87,8 +87,7 @@ func TestARetrieveTellsItsProgress(t *testing.T) {
 	}
 }
 
-// A caller that goes away after the first study stops the retrieve of the others.
-func TestACallerThatGoesAwayCancelsTheRetrieve(t *testing.T) {
+func TestDisconnectCancelsTheRetrieve(t *testing.T) {
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
 			dst := theSite.destinations[0]
@@ -105,12 +104,12 @@ func TestACallerThatGoesAwayCancelsTheRetrieve(t *testing.T) {
 			assert.Equal(t, "released", outcome(t, correlationID), "C-CANCEL ended the operation, A-RELEASE the association")
 			moved := len(dst.received(t))
 			assert.GreaterOrEqual(t, moved, 1)
-			assert.LessOrEqual(t, moved, 2, "studies of seven")
+			assert.LessOrEqual(t, moved, 2, "of seven studies")
 		})
 	}
 }
 
-// outcome is how the association of a request ended, by the gateway's log.
+// outcome returns the outcome of a request's association in the log.
 func outcome(t *testing.T, correlationID string) string {
 	t.Helper()
 	return theSite.gateway.associationLines(t, correlationID)[0].Outcome

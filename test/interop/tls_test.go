@@ -32,7 +32,7 @@ import (
 	"dicom-qr-gateway/test/rig"
 )
 
-// authority issues certificates and keeps them in PEM files.
+// authority issues certificates as PEM files.
 type authority struct {
 	dir  string
 	cert *x509.Certificate
@@ -50,7 +50,7 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-// file is the path of a PEM file: "ca.crt", or NAME.crt and NAME.key of what was issued.
+// file returns the path of a PEM file: ca.crt, or NAME.crt and NAME.key of a certificate that was issued.
 func (a *authority) file(name string) string { return filepath.Join(a.dir, name) }
 
 func (a *authority) issue(t *testing.T, name string) {
@@ -85,7 +85,7 @@ func (a *authority) sign(t *testing.T, name string, template, parent *x509.Certi
 	return cert, key
 }
 
-// started fails the test where a peer does not start, and stops the peer with it.
+// started requires that a peer has started, and stops it at the end of the test.
 func started(t *testing.T, p *rig.Process, err error) {
 	t.Helper()
 	if p != nil {
@@ -94,7 +94,7 @@ func started(t *testing.T, p *rig.Process, err error) {
 	require.NoError(t, err)
 }
 
-// tlsGateway runs another gateway with the DICOM TLS settings given.
+// tlsGateway runs another gateway with these DICOM TLS settings.
 func tlsGateway(t *testing.T, settings ...string) *gateway {
 	t.Helper()
 	ports, err := freePorts(1)
@@ -102,7 +102,7 @@ func tlsGateway(t *testing.T, settings ...string) *gateway {
 	return runGateway(t, t.TempDir(), ports[0], settings...)
 }
 
-// terminate makes a TLS port in front of a plain one, as a proxy would.
+// terminate forwards a TLS port to a plain one, as a proxy does.
 func terminate(t *testing.T, cfg *tls.Config, plain int) (port int) {
 	t.Helper()
 	l, err := tls.Listen("tcp", "127.0.0.1:0", cfg)
@@ -188,7 +188,7 @@ func TestDICOMTLS(t *testing.T) {
 		require.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body))
 		assert.Len(t, files.received(t)[study.UID()], len(study.Instances()))
 	})
-	t.Run("by another name", func(t *testing.T) {
+	t.Run("with a server name", func(t *testing.T) {
 		g := tlsGateway(t, append(ours, "DICOM_TLS_SERVER_NAME=pacs")...)
 		r := secure.query(study.PatientID, filter{})
 		r.PACSTLS = &overTLS
@@ -217,7 +217,7 @@ func TestDICOMTLS(t *testing.T) {
 			reply, err := tlsGateway(t, test.settings...).client.QueryWithResponse(t.Context(), nil, r)
 			require.NoError(t, err)
 			if test.name == "plain port" {
-				// A DCMTK peer waits for an A-ASSOCIATE-RQ and says nothing to a handshake.
+				// A DCMTK peer waits for an A-ASSOCIATE-RQ and does not answer the handshake.
 				require.Equal(t, http.StatusBadGateway, reply.StatusCode(), string(reply.Body))
 				return
 			}
@@ -231,8 +231,7 @@ func TestDICOMTLS(t *testing.T) {
 	})
 }
 
-// DCMTK's storescp takes C-ECHO, over every TLS profile that its version has and
-// Go's crypto/tls speaks.
+// TestDICOMTLSWithStoreSCP covers the TLS profiles that both this version of DCMTK and crypto/tls support.
 func TestDICOMTLSWithStoreSCP(t *testing.T) {
 	ca := newAuthority(t)
 	ca.issue(t, "pacs")

@@ -14,17 +14,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// turnstile stands before a PACS, counts the associations that are open there at
-// once, and makes it take time for each first answer.
+// turnstile forwards a port to a PACS, counts the associations that are open at the same time, and delays the first response of
+// each.
 type turnstile struct {
-	source // as the gateway is to call it
+	source // with the port of the turnstile
 	think  time.Duration
 
 	mu             sync.Mutex
 	open, most, rj int
 }
 
-// The types of PDUs that matter here (PS3.8 section 9.3).
+// PDU types (PS3.8 section 9.3).
 const (
 	associateRJ = 3
 	pDataTF     = 4
@@ -54,7 +54,7 @@ func newTurnstile(t *testing.T, pacs source, think time.Duration) *turnstile {
 	return s
 }
 
-// seen is the greatest number of associations at once, and how many were rejected.
+// seen returns the largest number of associations at the same time, and the number of rejections.
 func (s *turnstile) seen() (most, rejected int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,7 +71,7 @@ func (s *turnstile) count(n int) {
 func (s *turnstile) pass(outer net.Conn, pacs string) {
 	defer outer.Close()
 	s.count(1)
-	// Counted out before the gateway learns of the end: its next association may come at once.
+	// Counted before the gateway sees the end, after which it may open the next association at once.
 	left := sync.OnceFunc(func() { s.count(-1) })
 	defer left()
 	inner, err := net.Dial("tcp", pacs)

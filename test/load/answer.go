@@ -9,7 +9,7 @@ import (
 	"net/http"
 )
 
-// check asks the process once, wants the right answer, and gives the size of its body.
+// check sends one query, requires the right answer and returns the size of its body.
 func (b *bench) check(ctx context.Context, p *process, studies int) (size int, err error) {
 	body, err := b.ask(ctx, p, studies)
 	if err != nil {
@@ -23,7 +23,7 @@ func (b *bench) check(ctx context.Context, p *process, studies int) (size int, e
 	return len(body), nil
 }
 
-// ask asks the process once.
+// ask sends one query and returns the body of the answer.
 func (b *bench) ask(ctx context.Context, p *process, studies int) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+p.address+"/q", bytes.NewReader(b.query(studies)))
 	if err != nil {
@@ -42,7 +42,7 @@ func (b *bench) ask(ctx context.Context, p *process, studies int) ([]byte, error
 	return body, err
 }
 
-// checkAnswer wants so many studies of the patient, each once and with all its attributes, and nothing to warn of.
+// checkAnswer requires the number of different studies of the patient, with all attributes, and no warnings.
 func checkAnswer(body []byte, patientID string, studies int) error {
 	var answer struct {
 		Status   string           `json:"status"`
@@ -72,7 +72,7 @@ func checkAnswer(body []byte, patientID string, studies int) error {
 		}
 	}
 	if len(answer.Studies) != studies || len(seen) != studies {
-		return fmt.Errorf("%d studies, %d of them different, in place of %d", len(answer.Studies), len(seen), studies)
+		return fmt.Errorf("%d studies, %d of them different, want %d", len(answer.Studies), len(seen), studies)
 	}
 	return nil
 }

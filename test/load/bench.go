@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-// The AE title is the PACS's in the queries; it takes any.
+// pacsAETitle is the called AE title of the queries; the PACS accepts any.
 const pacsAETitle = "PACS"
 
-// bench is what a part measures with.
+// bench is the setup that the parts measure with.
 type bench struct {
 	options
 	dir      string
@@ -28,7 +28,7 @@ type bench struct {
 	report   report
 }
 
-// newBench builds what is needed and starts the PACS.
+// newBench builds the programs and starts the PACS.
 func newBench(ctx context.Context, o options) (b *bench, err error) {
 	b = &bench{options: o}
 	if b.wrk, err = exec.LookPath("wrk"); err != nil {
@@ -77,13 +77,13 @@ func (b *bench) close() {
 	_ = os.RemoveAll(b.dir)
 }
 
-// build builds a program of this module; it runs where the module is.
+// build builds a program of this module, which is the working directory.
 func (b *bench) build(ctx context.Context, name, pkg string) (string, error) {
 	path := filepath.Join(b.dir, name)
 	return path, command(ctx, "go", "build", "-o", path, pkg)
 }
 
-// buildGateway has the Makefile build the gateway as it is released.
+// buildGateway builds the gateway by the Makefile, as for a release.
 func (b *bench) buildGateway(ctx context.Context) (string, error) {
 	if err := command(ctx, "make", "-s", "-C", "../..", "build"); err != nil {
 		return "", err
@@ -122,7 +122,7 @@ func (b *bench) startFloor(ctx context.Context, keep bool) (*process, error) {
 	return p, p.listening(ctx)
 }
 
-// startGateway starts a gateway as an operator would: with its defaults, but for the settings given, and its log in a file.
+// startGateway starts a gateway as operators do: with defaults except for the settings, and with its log in a file.
 func (b *bench) startGateway(ctx context.Context, name, path string, settings ...string) (*process, error) {
 	address, _, err := freeAddress()
 	if err != nil {
@@ -136,7 +136,7 @@ func (b *bench) startGateway(ctx context.Context, name, path string, settings ..
 	return p, p.listening(ctx)
 }
 
-// stopAll stops what a part has started.
+// stopAll stops the processes of a part.
 func (b *bench) stopAll() {
 	for _, p := range b.running {
 		p.stop()

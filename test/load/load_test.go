@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-func TestFiguresAreReadFromWhatWrkSays(t *testing.T) {
+func TestParseFigures(t *testing.T) {
 	f, err := parseFigures("Running 1s test\n  1 threads\nfigures 2000 1000500 4194304 1 2 480 9000\n")
 	want := figures{
 		requests: 2000, took: 1000500 * time.Microsecond, bytes: 4 << 20, failed: 1, refused: 2,
@@ -26,12 +26,12 @@ func TestFiguresAreReadFromWhatWrkSays(t *testing.T) {
 	}
 	for _, out := range []string{"", "unable to connect", "figures 1 2 3\n", "figures 1 2 3 4 5 6 x\n"} {
 		if _, err := parseFigures(out); err == nil {
-			t.Errorf("%q is no figures", out)
+			t.Errorf("no error for %q", out)
 		}
 	}
 }
 
-func TestARunWithOneWrongAnswerFails(t *testing.T) {
+func TestCheckFailsForOneWrongAnswer(t *testing.T) {
 	const callers, size = 32, 4000
 	right := figures{requests: 1000, bytes: 1000 * (size + 300)}
 	if err := right.check("gateway", callers, size); err != nil {
@@ -50,7 +50,7 @@ func TestARunWithOneWrongAnswerFails(t *testing.T) {
 	}
 }
 
-// answer is one of two studies, which change may spoil.
+// answer returns an answer with two studies after change.
 func answer(t *testing.T, change func(answer, study map[string]any)) []byte {
 	t.Helper()
 	study := map[string]any{"PatientID": "BENCH-2", "StudyInstanceUID": "1.1", "ModalitiesInStudy": []string{"CT"}}
@@ -69,20 +69,20 @@ func answer(t *testing.T, change func(answer, study map[string]any)) []byte {
 	return b
 }
 
-func TestAnAnswerIsRightOrNot(t *testing.T) {
+func TestCheckAnswer(t *testing.T) {
 	if err := checkAnswer(answer(t, func(_, _ map[string]any) {}), "BENCH-2", 2); err != nil {
 		t.Error(err)
 	}
 	for name, change := range map[string]func(answer, study map[string]any){
-		"not ok":            func(a, _ map[string]any) { a["status"] = "partial" },
-		"with a warning":    func(a, _ map[string]any) { a["warnings"] = []any{"x"} },
-		"one too few":       func(a, _ map[string]any) { a["study_details"] = a["study_details"].([]any)[:1] },
-		"one twice":         func(_, s map[string]any) { s["StudyInstanceUID"] = "1.1" },
-		"another's study":   func(_, s map[string]any) { s["PatientID"] = "BENCH-20" },
-		"an empty value":    func(_, s map[string]any) { s["StudyDate"] = "" },
-		"no modality":       func(_, s map[string]any) { s["ModalitiesInStudy"] = []any{} },
-		"a value too few":   func(_, s map[string]any) { delete(s, "StudyTime") },
-		"a list of nothing": func(a, _ map[string]any) { a["study_details"] = nil },
+		"not ok":              func(a, _ map[string]any) { a["status"] = "partial" },
+		"with a warning":      func(a, _ map[string]any) { a["warnings"] = []any{"x"} },
+		"one study missing":   func(a, _ map[string]any) { a["study_details"] = a["study_details"].([]any)[:1] },
+		"a study twice":       func(_, s map[string]any) { s["StudyInstanceUID"] = "1.1" },
+		"another patient":     func(_, s map[string]any) { s["PatientID"] = "BENCH-20" },
+		"an empty value":      func(_, s map[string]any) { s["StudyDate"] = "" },
+		"no modality":         func(_, s map[string]any) { s["ModalitiesInStudy"] = []any{} },
+		"a missing attribute": func(_, s map[string]any) { delete(s, "StudyTime") },
+		"no list":             func(a, _ map[string]any) { a["study_details"] = nil },
 	} {
 		if checkAnswer(answer(t, change), "BENCH-2", 2) == nil {
 			t.Error(name)
@@ -93,7 +93,7 @@ func TestAnAnswerIsRightOrNot(t *testing.T) {
 	}
 }
 
-func TestWhatTheKernelTellsOfAProcess(t *testing.T) {
+func TestParseProcFiles(t *testing.T) {
 	cpu, err := parseCPU([]byte("4711 (a (b) c) S 1 2 3 4 5 6 7 8 9 10 150 25 0 0 20 0 7 0 99"))
 	if err != nil || cpu != 1750*time.Millisecond {
 		t.Error(cpu, err)
@@ -108,11 +108,11 @@ func TestWhatTheKernelTellsOfAProcess(t *testing.T) {
 		t.Error(memory, err)
 	}
 	if _, err := parseMemory([]byte("Name:\tx\n"), "VmHWM"); err == nil {
-		t.Error("there is none")
+		t.Error("no error for a missing line")
 	}
 }
 
-func TestMediansAndHowTheyAreWritten(t *testing.T) {
+func TestMedianAndShort(t *testing.T) {
 	same := func(v *float64) float64 { return *v }
 	if got := median([]float64{9, 1, 5}, same); got != 5 {
 		t.Error(got)
@@ -130,7 +130,7 @@ func TestMediansAndHowTheyAreWritten(t *testing.T) {
 	}
 }
 
-func TestTheReportIsTables(t *testing.T) {
+func TestMarkdown(t *testing.T) {
 	var r report
 	r.add(row{what: "10 matches", who: "floor", value: "3000 requests/s", cpu: 100 * time.Microsecond})
 	r.add(row{
@@ -142,20 +142,20 @@ func TestTheReportIsTables(t *testing.T) {
 	r.others = append(r.others, row{what: counted(1, "caller", "callers"), who: "findscu", value: "67 ms"})
 	const want = `2026-01-31, 2 cores.
 
-| What | Who | Figure | Ratio | CPU of the process, a request | Faster than what it replaces |
+| What | Who | Figure | Ratio | CPU per request | Faster than the Python gateway |
 |---|---|---|---|---|---|
 | 10 matches | floor | 3000 requests/s |  | 100 µs |  |
-| 10 matches | gateway | 2000 requests/s | 0.67 of the floor | 300 µs, 30 µs a match | 29 times |
+| 10 matches | gateway | 2000 requests/s | 0.67 of the floor | 300 µs, 30 µs per match | 29 times |
 
 | What | Figure |
 |---|---|
 | size of the binary | 22.6 MB |
 
-| Matches | Who | Time of a request | CPU of a request | Time a match | CPU a match |
+| Matches | Who | Time per request | CPU per request | Time per match | CPU per match |
 |---|---|---|---|---|---|
 | 10 | gateway | 1 ms | 500 µs | 100 µs | 50 µs |
 
-| Others, at the same PACS | Who | Figure |
+| Other clients of the same PACS | Who | Figure |
 |---|---|---|
 | 1 caller | findscu | 67 ms |
 `
@@ -164,7 +164,7 @@ func TestTheReportIsTables(t *testing.T) {
 	}
 }
 
-func TestADocumentKeepsAllButItsTables(t *testing.T) {
+func TestUpdateReplacesOnlyTheTables(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "performance.md")
 	write := func(text string) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -183,11 +183,11 @@ func TestADocumentKeepsAllButItsTables(t *testing.T) {
 	}
 	write("# Title\n")
 	if update(path, "new\n") == nil {
-		t.Error("there is no place for it")
+		t.Error("no error for a document without marks")
 	}
 }
 
-func TestRepeatCountsWhatWasDoneAndStopsAtAFailure(t *testing.T) {
+func TestRepeatReturnsTimesAndStopsAtAnError(t *testing.T) {
 	done := make(chan struct{}, 1000)
 	times, _, err := repeat(4, time.Millisecond, func() error {
 		select {
@@ -206,7 +206,7 @@ func TestRepeatCountsWhatWasDoneAndStopsAtAFailure(t *testing.T) {
 	}
 }
 
-func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
+func TestRunRefusesInvalidFlags(t *testing.T) {
 	for _, o := range []options{
 		{only: "nonsense", rounds: 1, seconds: 1},
 		{rounds: 0, seconds: 1},

@@ -1,7 +1,7 @@
-// Command load measures the built gateway as a process on loopback: beside a floor, which is the least work that POST /q
-// can be, and against a PACS that is faster than both. Load comes from wrk, whose own share of the machine is small. What is
-// compared runs by turns, round after round; what is told are medians of the rounds, as a table in Markdown. Every answer
-// must be the right one, or the whole fails.
+// Command load measures the built gateway as a process on loopback: beside a floor, which is the least work that POST /q can be,
+// and with a PACS that is faster than both. The load comes from wrk, whose own share of the machine is small. Processes that are
+// compared get the load in turns, round after round. The result are the medians of the rounds, as tables in Markdown. One wrong
+// answer fails the run.
 //
 //	go run -C test/load . -only throughput,latency -rounds 3 -seconds 2
 package main
@@ -31,11 +31,11 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.only, "only", "", "parts to run, with commas between: "+strings.Join(partNames(), ", ")+"; all where empty")
+	flag.StringVar(&o.only, "only", "", "parts to run, separated by commas: "+strings.Join(partNames(), ", ")+" (default all)")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of which the median is taken")
 	flag.IntVar(&o.seconds, "seconds", 3, "seconds of load for each figure of a round")
-	flag.StringVar(&o.gateway, "gateway", "", "gateway to measure; built from this tree where empty")
-	flag.StringVar(&o.before, "before", "", "a second gateway, to be measured by turns with the first")
+	flag.StringVar(&o.gateway, "gateway", "", "gateway to measure (default one built from this tree)")
+	flag.StringVar(&o.before, "before", "", "second gateway, measured in turns with the first")
 	flag.StringVar(&o.floor, "floor", "", "another floor that takes -pacs, -http and -reuse")
 	flag.StringVar(&o.update, "update", "", "document in which the tables are replaced")
 	flag.Parse()
@@ -49,7 +49,7 @@ func main() {
 	}
 }
 
-// part is one figure, or a few that belong together.
+// part is a figure, or several that belong together.
 type part struct {
 	name string
 	run  func(context.Context, *bench) error
@@ -86,7 +86,7 @@ func run(ctx context.Context, o options) (err error) {
 		}
 	}
 	if o.rounds < 1 || o.seconds < 1 {
-		return errors.New("at least one round, of one second")
+		return errors.New("want at least one round of one second")
 	}
 	b, err := newBench(ctx, o)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// others is how fast others get the same answers out of the same PACS, where they are installed: Orthanc's HTTP interface,
-// and a findscu process a query.
+// others measures how fast other clients get the same answers from the same PACS, if they are installed: Orthanc by its HTTP API,
+// and a findscu process per query.
 func others(ctx context.Context, b *bench) error {
 	for _, other := range []struct {
 		program string
@@ -36,7 +36,7 @@ func others(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// lookup finds a program; Debian puts Orthanc where only root's PATH looks.
+// lookup returns the path of a program. Debian installs Orthanc in a folder that only the PATH of root has.
 func lookup(program string) (string, error) {
 	path, err := exec.LookPath(program)
 	if err != nil {
@@ -47,7 +47,7 @@ func lookup(program string) (string, error) {
 	return path, err
 }
 
-// loads are those of the parts above.
+// loads are those of throughput, latency and matches.
 var loads = []struct{ callers, studies int }{{manyCallers, 10}, {1, 1}, {1, 1000}}
 
 func (b *bench) other(who string, callers, studies int, rate float64, took time.Duration) {
@@ -60,8 +60,8 @@ func (b *bench) other(who string, callers, studies int, rate float64, took time.
 	b.report.others = append(b.report.others, row{what: what, who: who, value: value})
 }
 
-// orthanc has Orthanc ask the PACS: POST /modalities/pacs/query. What was found is then a second request, which is not
-// counted.
+// orthanc measures queries of Orthanc to the PACS: POST /modalities/pacs/query. The request for the matches, a second one, is not
+// included.
 func orthanc(ctx context.Context, b *bench, path string) error {
 	const who = "Orthanc, POST /modalities/{id}/query"
 	address, port, err := freeAddress()
@@ -104,7 +104,7 @@ func orthanc(ctx context.Context, b *bench, path string) error {
 	return nil
 }
 
-// orthancQuery is the body of a query, after one has found all studies.
+// orthancQuery returns the body of a query, which it has tried once: it must find all studies.
 func orthancQuery(ctx context.Context, p *process, patientID string, studies int) ([]byte, error) {
 	body, err := json.Marshal(map[string]any{"Level": "Study", "Query": map[string]string{
 		"PatientID": patientID, "PatientName": "", "PatientBirthDate": "", "StudyInstanceUID": "", "StudyDate": "", "StudyTime": "",
@@ -122,7 +122,7 @@ func orthancQuery(ctx context.Context, p *process, patientID string, studies int
 		return nil, err
 	}
 	if len(found) != studies {
-		return nil, fmt.Errorf("%d studies in place of %d", len(found), studies)
+		return nil, fmt.Errorf("%d studies, want %d", len(found), studies)
 	}
 	return body, nil
 }
@@ -147,9 +147,9 @@ func call(ctx context.Context, method, url string, body []byte, result any) erro
 	return json.Unmarshal(answer, result)
 }
 
-// findscu runs a process for each query.
+// findscu measures queries of findscu, a process each.
 func findscu(ctx context.Context, b *bench, path string) error {
-	const who = "findscu, a process a query"
+	const who = "findscu, one process per query"
 	for _, l := range loads {
 		query := []string{"-S", "-aec", pacsAETitle}
 		for _, key := range []string{
@@ -159,12 +159,12 @@ func findscu(ctx context.Context, b *bench, path string) error {
 			query = append(query, "-k", key)
 		}
 		query = append(query, "127.0.0.1", strconv.Itoa(b.pacsPort))
-		told, err := exec.CommandContext(ctx, path, append([]string{"-v"}, query...)...).CombinedOutput()
+		output, err := exec.CommandContext(ctx, path, append([]string{"-v"}, query...)...).CombinedOutput()
 		if err != nil {
-			return fmt.Errorf("%w\n%s", err, told)
+			return fmt.Errorf("%w\n%s", err, output)
 		}
-		if n := bytes.Count(told, []byte("(Pending)")); n != l.studies {
-			return fmt.Errorf("%d studies in place of %d", n, l.studies)
+		if n := bytes.Count(output, []byte("(Pending)")); n != l.studies {
+			return fmt.Errorf("%d studies, want %d", n, l.studies)
 		}
 		times, took, err := repeat(l.callers, time.Duration(b.seconds)*time.Second, func() error {
 			return exec.CommandContext(ctx, path, query...).Run()
@@ -178,7 +178,7 @@ func findscu(ctx context.Context, b *bench, path string) error {
 	return nil
 }
 
-// repeat has callers do something again and again, and tells the time of each.
+// repeat calls do from several goroutines for the duration d, or until an error. It returns the time of each call.
 func repeat(callers int, d time.Duration, do func() error) (times []time.Duration, took time.Duration, err error) {
 	var mu sync.Mutex
 	var wait sync.WaitGroup

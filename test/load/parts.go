@@ -8,24 +8,24 @@ import (
 	"time"
 )
 
-// Callers of POST /q, as many as a busy worklist has.
+// manyCallers is the number of callers of a busy worklist.
 const manyCallers = 32
 
-// What the gateway replaces, measured on two cores: requests a second of 32 callers with ten matches, the time of one
-// request, and of a match. It is the yardstick for "tens of times".
+// The figures of the Python gateway on two cores: requests per second of 32 callers with ten matches, the time of a request and
+// the time per match.
 const (
 	pythonPerSecond = 68.0
 	pythonRequest   = 64 * time.Millisecond
 	pythonMatch     = 800 * time.Microsecond
 )
 
-// sample is what one process did in one round.
+// sample is the result of a process in a round.
 type sample struct {
 	figures
-	cpu time.Duration // of the process, a request
+	cpu time.Duration // of the process, per request
 }
 
-// compare puts the processes under the same load by turns, and gives the samples of each. A round that is not told goes first.
+// compare puts the same load on the processes in turns and returns the samples of each. The first round is not among them.
 func (b *bench) compare(ctx context.Context, callers, studies int, processes ...*process) ([][]sample, error) {
 	samples := make([][]sample, len(processes))
 	for _, p := range processes {
@@ -49,7 +49,7 @@ func (b *bench) compare(ctx context.Context, callers, studies int, processes ...
 			}
 			s := sample{figures: f, cpu: (after - before) / time.Duration(f.requests)}
 			samples[i] = append(samples[i], s)
-			fmt.Fprintf(os.Stderr, "   round %d  %-22s %8.0f/s  median %8v  99 %%: %8v  CPU %8v a request\n",
+			fmt.Fprintf(os.Stderr, "   round %d  %-22s %8.0f/s  median %8v  99 %%: %8v  CPU %8v per request\n",
 				round+1, p.name, s.perSecond(), s.median, s.p99, s.cpu)
 		}
 	}
@@ -68,8 +68,7 @@ func cpuTime(samples []sample) time.Duration {
 	return time.Duration(median(samples, func(s *sample) float64 { return float64(s.cpu) }))
 }
 
-// gateways starts the gateway, and beside it the one it is compared with, if there is one. Both must give the same answers,
-// byte for byte.
+// gateways starts the gateway and, if there is one, the gateway to compare with. Both must give the same answers byte for byte.
 func (b *bench) gateways(ctx context.Context, name string, settings ...string) ([]*process, error) {
 	p, err := b.startGateway(ctx, name, b.gateway, settings...)
 	if err != nil || b.before == "" {
@@ -80,35 +79,35 @@ func (b *bench) gateways(ctx context.Context, name string, settings ...string) (
 		return nil, err
 	}
 	for _, studies := range []int{1, 10, 1000} {
-		then, err := b.ask(ctx, before, studies)
+		want, err := b.ask(ctx, before, studies)
 		if err != nil {
 			return nil, err
 		}
-		now, err := b.ask(ctx, p, studies)
+		got, err := b.ask(ctx, p, studies)
 		if err != nil {
 			return nil, err
 		}
-		if !bytes.Equal(then, now) {
-			return nil, fmt.Errorf("not the same answer as before:\n%s\n%s", then, now)
+		if !bytes.Equal(want, got) {
+			return nil, fmt.Errorf("the answers differ:\n%s\n%s", want, got)
 		}
 	}
 	return []*process{p, before}, nil
 }
 
-// crowded is a PACS that may be asked by all callers at once. By default it is asked by ten, and the others wait.
-const crowded = "MAX_ASSOCIATIONS_PER_PACS=64"
+// noQueue lets all callers use an association at the same time. By default ten do, and the others wait.
+const noQueue = "MAX_ASSOCIATIONS_PER_PACS=64"
 
-// throughput is 32 callers with ten matches, each on an association of its own.
+// throughput measures 32 callers with ten matches on new associations.
 func throughput(ctx context.Context, b *bench) error {
 	return b.rates(ctx, "new association", false)
 }
 
-// reuse is the same on associations that are kept.
+// reuse measures the same on associations that are reused.
 func reuse(ctx context.Context, b *bench) error {
 	return b.rates(ctx, "association reused", true, "ASSOCIATION_IDLE=30")
 }
 
-// pdus is both, at a PACS that writes each PDU by itself.
+// pdus measures both with a PACS that writes each PDU separately.
 func pdus(ctx context.Context, b *bench) error {
 	b.pduByPDU = true
 	defer func() { b.pduByPDU = false }()
@@ -129,7 +128,7 @@ func (b *bench) rates(ctx context.Context, title string, keep bool, settings ...
 	for _, more := range []struct {
 		name     string
 		settings []string
-	}{{"gateway", nil}, {"gateway, 64 at once", []string{crowded}}} {
+	}{{"gateway", nil}, {"gateway, 64 at once", []string{noQueue}}} {
 		gateways, err := b.gateways(ctx, more.name, append(more.settings, settings...)...)
 		if err != nil {
 			return err
@@ -156,13 +155,13 @@ func (b *bench) rates(ctx context.Context, title string, keep bool, settings ...
 	return nil
 }
 
-// matches is one caller whose answers are long.
+// matches measures one caller with 1000 matches.
 func matches(ctx context.Context, b *bench) error {
 	const studies = 1000
 	return b.times(ctx, studies, func(s []sample) float64 { return float64(pythonMatch) * studies / float64(medianTime(s)) })
 }
 
-// latency is one caller with one match.
+// latency measures one caller with one match.
 func latency(ctx context.Context, b *bench) error {
 	return b.times(ctx, 1, func(s []sample) float64 { return float64(pythonRequest) / float64(medianTime(s)) })
 }

@@ -18,13 +18,13 @@ import (
 type process struct {
 	name    string
 	address string
-	answers bool // it gives real answers, which can be checked
+	answers bool // its answers are real and can be checked
 	cmd     *exec.Cmd
 	ended   chan struct{}
 	log     string
 }
 
-// startProcess starts a program with no environment but PATH, HOME and what is given. Its output goes to a file.
+// startProcess starts a program with an environment of PATH, HOME and env. Its output goes to a file.
 func (b *bench) startProcess(ctx context.Context, name, address string, env []string, path string, args ...string) (*process, error) {
 	p := &process{name: name, address: address, log: filepath.Join(b.dir, fmt.Sprintf("%s-%d.log", name, len(b.running))), ended: make(chan struct{})}
 	log, err := os.Create(p.log)
@@ -49,7 +49,7 @@ func (b *bench) startProcess(ctx context.Context, name, address string, env []st
 	return p, nil
 }
 
-// listening waits until the process takes connections.
+// listening waits until the process accepts connections.
 func (p *process) listening(ctx context.Context) error {
 	deadline := time.Now().Add(30 * time.Second)
 	for {
@@ -70,7 +70,7 @@ func (p *process) listening(ctx context.Context) error {
 	}
 }
 
-// stop ends the process, by force where it takes its time.
+// stop ends the process by SIGTERM, and by SIGKILL after ten seconds.
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -81,7 +81,7 @@ func (p *process) stop() {
 	}
 }
 
-// cpu is the processor time that the process has used.
+// cpu returns the CPU time that the process has used.
 func (p *process) cpu() (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
@@ -90,8 +90,8 @@ func (p *process) cpu() (time.Duration, error) {
 	return parseCPU(stat)
 }
 
-// parseCPU reads utime and stime of /proc/PID/stat, in ticks of 10 ms. The name of the program, in parentheses, may hold
-// anything.
+// parseCPU returns the sum of utime and stime in /proc/PID/stat, which are in ticks of 10 ms. The name of the program, in
+// parentheses, may contain any characters.
 func parseCPU(stat []byte) (time.Duration, error) {
 	const tick = 10 * time.Millisecond
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
@@ -109,7 +109,7 @@ func parseCPU(stat []byte) (time.Duration, error) {
 	return sum, nil
 }
 
-// memory is a figure of /proc/PID/status, such as VmHWM, in bytes.
+// memory returns a figure of /proc/PID/status, such as VmHWM, in bytes.
 func (p *process) memory(name string) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {

@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// row is a figure that is compared with the floor's.
+// row is a figure that is compared with that of the floor.
 type row struct {
 	what, who     string
 	value, ratio  string
 	cpu, perMatch time.Duration
-	python        float64 // times the figure of what the gateway replaces
+	python        float64 // as a multiple of the figure of the Python gateway
 }
 
-// report is what came out.
+// report is the result.
 type report struct {
 	rows   []row
 	notes  [][2]string
@@ -31,16 +31,16 @@ func (r *report) add(row row) { r.rows = append(r.rows, row) }
 
 func (r *report) note(name, value string) { r.notes = append(r.notes, [2]string{name, value}) }
 
-// markdown is the whole as tables.
+// markdown returns the report as tables.
 func (r *report) markdown(machine string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", machine)
 	if len(r.rows) > 0 {
-		b.WriteString("\n| What | Who | Figure | Ratio | CPU of the process, a request | Faster than what it replaces |\n|---|---|---|---|---|---|\n")
+		b.WriteString("\n| What | Who | Figure | Ratio | CPU per request | Faster than the Python gateway |\n|---|---|---|---|---|---|\n")
 		for _, row := range r.rows {
 			cpu := short(row.cpu)
 			if row.perMatch > 0 {
-				cpu += ", " + short(row.perMatch) + " a match"
+				cpu += ", " + short(row.perMatch) + " per match"
 			}
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", row.what, row.who, row.value, row.ratio, cpu, times(row.python))
 		}
@@ -52,14 +52,14 @@ func (r *report) markdown(machine string) string {
 		}
 	}
 	if len(r.growth) > 0 {
-		b.WriteString("\n| Matches | Who | Time of a request | CPU of a request | Time a match | CPU a match |\n|---|---|---|---|---|---|\n")
+		b.WriteString("\n| Matches | Who | Time per request | CPU per request | Time per match | CPU per match |\n|---|---|---|---|---|---|\n")
 		for _, g := range r.growth {
 			n := time.Duration(g.studies)
 			fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s |\n", g.studies, g.who, short(g.took), short(g.cpu), short(g.took/n), short(g.cpu/n))
 		}
 	}
 	if len(r.others) > 0 {
-		b.WriteString("\n| Others, at the same PACS | Who | Figure |\n|---|---|---|\n")
+		b.WriteString("\n| Other clients of the same PACS | Who | Figure |\n|---|---|---|\n")
 		for _, row := range r.others {
 			fmt.Fprintf(&b, "| %s | %s | %s |\n", row.what, row.who, row.value)
 		}
@@ -83,7 +83,7 @@ func counted(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// short is a time in three digits.
+// short returns a duration with three digits.
 func short(d time.Duration) string {
 	switch {
 	case d >= time.Second:
@@ -94,7 +94,7 @@ func short(d time.Duration) string {
 	return fmt.Sprintf("%.3g µs", float64(d)/1e3)
 }
 
-// median is the middle of what value says of each; of an even number, the upper one of the two.
+// median returns the median of the values, of an even number the larger of the two in the middle.
 func median[T any](of []T, value func(*T) float64) float64 {
 	values := make([]float64, 0, len(of))
 	for i := range of {
@@ -104,7 +104,7 @@ func median[T any](of []T, value func(*T) float64) float64 {
 	return values[len(values)/2]
 }
 
-// machine tells where and when it was measured, and what.
+// machine describes the machine, the date and the version of the gateway.
 func machine(ctx context.Context, gateway string) string {
 	processor := runtime.GOARCH
 	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
@@ -116,16 +116,16 @@ func machine(ctx context.Context, gateway string) string {
 		}
 	}
 	version := "of unknown version"
-	if told, err := exec.CommandContext(ctx, gateway, "version").Output(); err == nil {
-		if fields := strings.Fields(string(told)); len(fields) > 1 {
-			version = fields[1] // after the name; commit and date follow
+	if output, err := exec.CommandContext(ctx, gateway, "version").Output(); err == nil {
+		if fields := strings.Fields(string(output)); len(fields) > 1 {
+			version = fields[1] // of: name, version, commit, date
 		}
 	}
 	return fmt.Sprintf("%s, %d cores of %s, %s: dicom-qr-gateway %s.", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), processor,
 		runtime.Version(), version)
 }
 
-// The marks between which a document has the tables.
+// The marks around the tables in a document.
 const (
 	beginMark = "<!-- make bench-load: begin -->\n"
 	endMark   = "<!-- end -->\n"
@@ -140,7 +140,7 @@ func update(path, report string) error {
 	before, rest, begun := strings.Cut(string(text), beginMark)
 	_, after, ended := strings.Cut(rest, endMark)
 	if !begun || !ended {
-		return fmt.Errorf("%s has no place for the tables", path)
+		return fmt.Errorf("%s has no marks for the tables", path)
 	}
 	return os.WriteFile(path, []byte(before+beginMark+"\n"+report+"\n"+endMark+after), 0o644)
 }

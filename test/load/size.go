@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// memory is what a gateway that has just been started takes, and then at most with many callers at once, or with answers as
-// long as can be.
+// memory measures what a gateway uses after its start, and at most with many callers or with the longest answers.
 func memory(ctx context.Context, b *bench) error {
 	info, err := os.Stat(b.gateway)
 	if err != nil {
@@ -25,9 +24,9 @@ func memory(ctx context.Context, b *bench) error {
 	}{
 		{callers, 100, "", nil},
 		{callers, 1000, "", nil},
-		{callers, 100, ", 64 associations at once", []string{crowded}},
-		{callers, 1000, ", 64 associations at once", []string{crowded}},
-		{10, 10_000, "", nil}, // no more callers than places: nobody waits for too long on a slow machine
+		{callers, 100, ", 64 associations at once", []string{noQueue}},
+		{callers, 1000, ", 64 associations at once", []string{noQueue}},
+		{10, 10_000, "", nil}, // no more callers than associations, so that none waits too long on a slow machine
 	} {
 		gateways, err := b.gateways(ctx, "gateway", v.settings...)
 		if err != nil {
@@ -39,14 +38,14 @@ func memory(ctx context.Context, b *bench) error {
 				return err
 			}
 			b.report.note(fmt.Sprintf("memory of the %s, %d callers with %d matches each%s", p.name, v.callers, v.studies, v.name),
-				fmt.Sprintf("%s at its peak, %s idle before", megabytes(peak), megabytes(idle)))
+				fmt.Sprintf("%s at the peak, %s idle", megabytes(peak), megabytes(idle)))
 			p.stop()
 		}
 	}
 	return nil
 }
 
-// peak is the memory before and at the height of a load.
+// peak returns the memory before a load, and the largest during it.
 func (b *bench) peak(ctx context.Context, p *process, callers, studies int) (idle, peak int64, err error) {
 	time.Sleep(time.Second)
 	if idle, err = p.memory("VmRSS"); err != nil {
@@ -59,7 +58,7 @@ func (b *bench) peak(ctx context.Context, p *process, callers, studies int) (idl
 	return idle, peak, err
 }
 
-// start is the time from the start of the process to its first answer, to /health and to /q.
+// start measures the time from the start of the process to its first answer to /health and to /q.
 func start(ctx context.Context, b *bench) error {
 	for _, what := range []struct {
 		name string
@@ -110,7 +109,7 @@ func health(ctx context.Context, p *process) error {
 	return err
 }
 
-// growth is what a match costs in answers of one to ten thousand of them, to one caller.
+// growth measures the cost per match in answers of one to ten thousand matches, with one caller.
 func growth(ctx context.Context, b *bench) error {
 	gateways, err := b.gateways(ctx, "gateway")
 	if err != nil {
@@ -128,7 +127,7 @@ func growth(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// grown is one size of answer.
+// grown is the result for one size of answer.
 type grown struct {
 	who       string
 	studies   int

@@ -18,7 +18,7 @@ var script string
 
 func (b *bench) script() string { return filepath.Join(b.dir, "wrk.lua") }
 
-// figures are what wrk tells of one run.
+// figures are the results of a run of wrk.
 type figures struct {
 	requests, bytes int64
 	took            time.Duration
@@ -26,10 +26,10 @@ type figures struct {
 	median, p99     time.Duration
 }
 
-// perSecond is the rate of requests.
+// perSecond returns the rate of requests.
 func (f *figures) perSecond() float64 { return float64(f.requests) / f.took.Seconds() }
 
-// parseFigures reads the line that wrk.lua prints.
+// parseFigures parses the line that wrk.lua prints.
 func parseFigures(out string) (figures, error) {
 	for line := range strings.Lines(out) {
 		values, ok := strings.CutPrefix(line, "figures ")
@@ -47,7 +47,7 @@ func parseFigures(out string) (figures, error) {
 	return figures{}, fmt.Errorf("no figures in %q", out)
 }
 
-// query is the body of POST /q for a patient of so many studies.
+// query returns the body of POST /q for a patient with this number of studies.
 func (b *bench) query(studies int) []byte {
 	body, err := json.Marshal(map[string]any{
 		"pacs_ip": "127.0.0.1", "pacs_port": b.pacsPort, "pacs_ae_title": pacsAETitle, "c_find_ae_title": "GATEWAY",
@@ -59,8 +59,8 @@ func (b *bench) query(studies int) []byte {
 	return body
 }
 
-// patientID is of a patient with so many studies, for whom the PACS writes all of its answer at once or, with pduByPDU, each
-// PDU by itself.
+// patientID returns a patient with this number of studies. The PACS writes the answer at once or, with pduByPDU, each PDU
+// separately.
 func (b *bench) patientID(studies int) string {
 	prefix := "BENCH-"
 	if b.pduByPDU {
@@ -69,7 +69,7 @@ func (b *bench) patientID(studies int) string {
 	return prefix + strconv.Itoa(studies)
 }
 
-// load has callers ask the process as fast as they can, and fails where one answer was not the right one.
+// load sends queries of the callers as fast as possible. One wrong answer is an error.
 func (b *bench) load(ctx context.Context, p *process, callers, studies int, d time.Duration) (figures, error) {
 	size, err := b.check(ctx, p, studies)
 	if err != nil {
@@ -82,7 +82,7 @@ func (b *bench) load(ctx context.Context, p *process, callers, studies int, d ti
 	return f, f.check(p.name, callers, size)
 }
 
-// generate is one run of wrk.
+// generate runs wrk.
 func (b *bench) generate(ctx context.Context, url string, body []byte, callers int, d time.Duration) (figures, error) {
 	file := filepath.Join(b.dir, "body.json")
 	if err := os.WriteFile(file, body, 0o600); err != nil {
@@ -96,17 +96,17 @@ func (b *bench) generate(ctx context.Context, url string, body []byte, callers i
 	return parseFigures(string(out))
 }
 
-// check holds a run against an answer that is known to be right, whose body has size bytes. All answers are equally long;
-// headers come on top, and so do answers that had begun at the end.
+// check compares a run with an answer that was checked, whose body has size bytes. All bodies have this size; headers, and
+// answers that were incomplete at the end, add to the total.
 func (f *figures) check(name string, callers, size int) error {
 	const headers = 1024
 	switch least, most := f.requests*int64(size), (f.requests+int64(callers))*int64(size+headers); {
 	case f.requests == 0:
 		return fmt.Errorf("%s: no answer", name)
 	case f.failed > 0 || f.refused > 0:
-		return fmt.Errorf("%s: of %d requests %d failed and %d had a status of 400 or more", name, f.requests, f.failed, f.refused)
+		return fmt.Errorf("%s: of %d requests %d failed and %d had a status of 400 or above", name, f.requests, f.failed, f.refused)
 	case f.bytes < least || f.bytes > most:
-		return fmt.Errorf("%s: %d answers of %d bytes make %d", name, f.requests, size, f.bytes)
+		return fmt.Errorf("%s: %d answers of %d bytes, but %d bytes in total", name, f.requests, size, f.bytes)
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
--- Arguments: path of the file with the body. Prints one line of figures that are
--- not rounded.
+-- Argument: the path of the file with the body. Prints a line of figures that are not
+-- rounded.
 function init(args)
   local file = assert(io.open(args[1], "rb"))
   wrk.method = "POST"

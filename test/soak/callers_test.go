@@ -23,22 +23,22 @@ import (
 
 const (
 	callers = 64
-	// pace bounds what comes of a caller, however fast the answers are.
+	// pace is the shortest time between two requests of a caller.
 	pace = 250 * time.Millisecond
-	// patience bounds one request; no answer needs so long.
+	// patience limits one request; no response takes that long.
 	patience = queueTimeout + time.Minute
 
 	called, calling = "PACS", "SOAK"
 )
 
-// load is all callers, and the account of what they asked and were answered.
+// load is all callers, with their requests and the responses counted.
 type load struct {
 	gateway *gateway
 	peers   []*peer
 	sent    atomic.Int64
 
 	mu sync.Mutex
-	// answers counts them by "peer operation" and answer, wants has the right one.
+	// answers counts responses by "peer operation" and text; wants has the only right text.
 	answers map[string]map[string]int
 	wants   map[string]string
 	audits  map[string]string // what the audit log must have, by correlation ID
@@ -48,7 +48,7 @@ func newLoad(g *gateway, peers []*peer) *load {
 	return &load{gateway: g, peers: peers, answers: map[string]map[string]int{}, wants: map[string]string{}, audits: map[string]string{}}
 }
 
-// run keeps all callers at it for a time and waits for their last answers.
+// run sends requests of all callers for the time d and waits for the last responses.
 func (l *load) run(ctx context.Context, phase string, d time.Duration) {
 	over, stop := context.WithTimeout(ctx, d)
 	defer stop()
@@ -70,11 +70,11 @@ func (l *load) run(ctx context.Context, phase string, d time.Duration) {
 	wait.Wait()
 }
 
-// call does one request of those that there are and books its answer.
+// call sends a random request and counts its response.
 func (l *load) call(ctx context.Context, random *rand.Rand, id string) {
 	switch p := random.IntN(50); p {
 	case 0:
-		l.do(ctx, request{id, "nobody", query, []byte("{}"), "wrong", nil}, want{"401 " + string(goclient.ProblemCodeUnauthorized), alert})
+		l.do(ctx, request{id, "no key", query, []byte("{}"), "wrong", nil}, want{"401 " + string(goclient.ProblemCodeUnauthorized), alert})
 	case 1:
 		l.do(ctx, request{id, "no peer", query, []byte(`{"pacs_ip":"127.0.0.1"}`), apiKey, nil}, want{"400 invalid_request", notAudited})
 	default:
@@ -102,7 +102,7 @@ type request struct {
 	id, peer, operation string
 	body                []byte
 	key                 string
-	leave               <-chan struct{} // when the caller does; nil: never
+	leave               <-chan struct{} // closed when the caller disconnects; nil: never
 }
 
 func (l *load) requestTo(p *peer, operation, id string) request {
@@ -118,7 +118,7 @@ func (l *load) requestTo(p *peer, operation, id string) request {
 	if operation == retrieve || operation == stream {
 		fields["c_move_ae_title"] = p.moveTo
 	}
-	r.body, _ = json.Marshal(fields) // strings and numbers
+	r.body, _ = json.Marshal(fields) // strings and numbers: no error
 	return r
 }
 
@@ -147,7 +147,7 @@ func (l *load) do(ctx context.Context, r request, w want) {
 	l.answers[kind][answer]++
 }
 
-// answer sends the request and puts what comes of it into a few words.
+// answer sends the request and returns a short text for the response or the error.
 func (l *load) answer(ctx context.Context, r request) string {
 	path, _, _ := strings.Cut(r.operation, ",")
 	q, err := http.NewRequestWithContext(ctx, http.MethodPost, l.gateway.URL+path, bytes.NewReader(r.body))
@@ -189,7 +189,7 @@ func ended(ctx context.Context, err error) string {
 	return err.Error()
 }
 
-// codeOf is that of a problem document, "" of another answer.
+// codeOf returns the code of a problem document, "" for another body.
 func codeOf(body []byte) string {
 	var problem struct{ Code string }
 	if err := json.Unmarshal(body, &problem); err != nil {
@@ -198,7 +198,7 @@ func codeOf(body []byte) string {
 	return problem.Code
 }
 
-// lastEvent is what a stream ends with: nothing else says that it is complete.
+// lastEvent returns the last event of a stream, which alone shows that the stream is complete.
 func lastEvent(r io.Reader) (string, error) {
 	var name, data string
 	lines := bufio.NewScanner(r)

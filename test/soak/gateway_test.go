@@ -20,15 +20,15 @@ import (
 	"dicom-qr-gateway/test/rig"
 )
 
-// Timeouts of the gateway towards peers, long enough for a good peer on a busy machine.
+// Settings of the gateway.
 const (
-	timeout = 2 * time.Second
-	// Every caller gets his turn at a peer, however many wait for a slow one.
+	timeout = 2 * time.Second // long enough for a good peer on a busy machine
+	// No request times out in the queue of a slow peer.
 	queueTimeout = 2 * time.Minute
 	maxMatches   = 200
 	perPACS      = 8
 
-	// Of loopback too, should it be dialled all the same.
+	// Both are loopback, in case the gateway dials the second too.
 	allowed, notAllowed = "127.0.0.1/32", "::1"
 
 	apiKey = "the-key-of-all-callers"
@@ -59,7 +59,7 @@ func startGateway(t *testing.T) *gateway {
 	}
 }
 
-// eventually polls for up to a minute.
+// eventually polls the condition for up to a minute and reports whether it became true.
 func (g *gateway) eventually(condition func() bool) bool {
 	deadline := time.Now().Add(time.Minute)
 	for !condition() {
@@ -71,8 +71,8 @@ func (g *gateway) eventually(condition func() bool) bool {
 	return true
 }
 
-// size is what a process holds.
-type size struct{ rss, descriptors, threads, goroutines int } // rss in KiB; goroutines 0: not told
+// size is what a process holds: memory in KiB, and the goroutines that /metrics reports.
+type size struct{ rss, descriptors, threads, goroutines int }
 
 func (s size) String() string {
 	return fmt.Sprintf("RSS %d KiB, %d descriptors, %d threads, %d goroutines", s.rss, s.descriptors, s.threads, s.goroutines)
@@ -99,7 +99,7 @@ func (g *gateway) size(t *testing.T) size {
 	return s
 }
 
-// goroutines is what /metrics tells, 0 where it does not.
+// goroutines returns go_goroutines of /metrics, 0 if it is missing.
 func (g *gateway) goroutines(t *testing.T) int {
 	t.Helper()
 	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, g.URL+"/metrics", http.NoBody)

@@ -20,7 +20,7 @@ import (
 	"dicom-qr-gateway/internal/demo"
 )
 
-// What callers do.
+// The operations of callers.
 const (
 	query    = "/q"
 	retrieve = "/qr"
@@ -28,10 +28,10 @@ const (
 	echo     = "/echo"
 )
 
-// operations are what a caller may do at any peer.
+// operations are sent to every peer.
 var operations = []string{query, retrieve, stream, echo}
 
-// want is the one answer that a request must have, and what the audit log must tell.
+// want is the only right response to a request, and the event IDs of its audit records.
 type want struct{ answer, audit string }
 
 const (
@@ -42,26 +42,26 @@ const (
 	notAudited  = ""
 	noMatch     = "404 no_study_matched"
 	left        = "left"
-	unknown     = "NOBODY"
+	unknown     = "UNKNOWN"
 	destination = "DEST"
 	broken      = "BROKEN"
 	pauseOfSlow = 20 * time.Millisecond
-	manyMore    = 4 // shares of the requests, where a bad peer has one or two
+	manyMore    = 4 // shares of the requests; a bad peer has one or two
 )
 
-// peer is what a request goes to.
+// peer is a PACS, or something else on its port, with the responses that the gateway must give.
 type peer struct {
 	name      string
 	port      int
 	patientID string
 	moveTo    string
 	wants     map[string]want
-	share     int // of the requests
-	// waiting and host are of one peer each.
-	waiting *waiting
-	host    string // "": 127.0.0.1
+	share     int      // of the requests
+	waiting   *waiting // nil except for the peer whose callers disconnect
+	host      string   // "": 127.0.0.1
 }
 
+// ok is for peers at which everything succeeds; a retrieve has this status.
 func ok(status int) map[string]want {
 	return map[string]want{
 		query: {"200", queried}, retrieve: {strconv.Itoa(status), moved},
@@ -69,18 +69,18 @@ func ok(status int) map[string]want {
 	}
 }
 
-// failing is for peers at which everything ends in one way.
+// failing is for peers at which every operation fails with this problem.
 func failing(code string) map[string]want {
 	answer := "502 " + code
 	return map[string]want{query: {answer, queried}, retrieve: {answer, queried}, stream: {answer, queried}, echo: {answer, echoed}}
 }
 
-// finding is for peers that answer C-ECHO and C-FIND.
+// finding is for peers that respond to C-ECHO, and at which every query ends like this.
 func finding(answer string) map[string]want {
 	return map[string]want{query: {answer, queried}, retrieve: {answer, queried}, stream: {answer, queried}, echo: {"200", echoed}}
 }
 
-// peers starts them all.
+// peers starts all peers.
 func peers(t *testing.T) []*peer {
 	t.Helper()
 	good, partial, slow := archives(t)
@@ -89,9 +89,13 @@ func peers(t *testing.T) []*peer {
 	for name, play := range map[string]func(*dicomtest.Peer){
 		"silent": silent, "mute": mute, "rejecting": rejecting, "full": full, "aborting": aborting,
 		"vanishing": vanishing, "babbling": babbling, "lying": lying,
-		"flooding": serving(flooding), "foreign": serving(foreign), "dying": serving(dying), "waiting": w.play(),
 	} {
-		ports[name] = listen(t, play)
+		ports[name] = listen(t, &dicomtest.Script{Play: play})
+	}
+	for name, p := range map[string]*dicomtest.ScriptedPACS{
+		"flooding": flooding(), "foreign": foreign(), "dying": dying(), "waiting": w.pacs(),
+	} {
+		ports[name] = listen(t, p)
 	}
 	const patient = demo.PatientID
 	dies := finding("")
@@ -123,22 +127,26 @@ func peers(t *testing.T) []*peer {
 	}
 }
 
-// listen plays a script for every connection. A script's error is the other side's
-// not doing what it should.
-func listen(t *testing.T, play func(*dicomtest.Peer)) (port int) {
+// listener is a scripted peer.
+type listener interface {
+	Listen() (address string, stop func(), err error)
+	Err() error
+}
+
+// listen runs a scripted peer until the end of the test. An error of the script means that the gateway did something else than
+// it should.
+func listen(t *testing.T, p listener) (port int) {
 	t.Helper()
-	script := dicomtest.Script{Play: play}
-	address, stop, err := script.Listen()
+	address, stop, err := p.Listen()
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		stop()
-		assert.NoError(t, script.Err())
+		assert.NoError(t, p.Err())
 	})
 	return portOf(t, address)
 }
 
-// archives are PACS in memory: a good one, one whose destination refuses an instance,
-// and a slow one.
+// archives starts three PACS in memory: a good one, one whose destination refuses an instance, and a slow one.
 func archives(t *testing.T) (good, partial, slow int) {
 	t.Helper()
 	refused := newestInstance()
@@ -174,7 +182,7 @@ func archive(t *testing.T, c dicomtest.PACSConfig) (address string) {
 	return p.Addr()
 }
 
-// newestInstance is one of the study that all retrieves are about.
+// newestInstance returns an instance of the study that all retrieves ask for.
 func newestInstance() string {
 	studies := slices.DeleteFunc(demo.Studies(), func(s dicomtest.Study) bool { return s.PatientID != demo.PatientID })
 	newest := slices.MaxFunc(studies, func(a, b dicomtest.Study) int {
@@ -192,8 +200,7 @@ func portOf(t *testing.T, address string) int {
 	return port
 }
 
-// closedPort is one that is held without being listened on, so that nothing else
-// comes to listen there.
+// closedPort returns a port without a listener. A connection holds it, so that no other program can listen there.
 func closedPort(t *testing.T) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

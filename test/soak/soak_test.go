@@ -18,8 +18,8 @@ import (
 	"dicom-qr-gateway/test/rig"
 )
 
-// What may be left over that is no leak: a heap is as large as its last garbage
-// collection left it, and a connection may be about to go.
+// What may remain without being a leak: the heap has the size of its last garbage collection, and a connection may be about
+// to close.
 const (
 	moreMemory      = 16 << 10 // KiB
 	moreDescriptors = 2
@@ -41,7 +41,7 @@ func TestSoak(t *testing.T) {
 	atStart := g.size(t)
 	t.Logf("at the start: %v", atStart)
 
-	// Memory counts from here on: the heap has grown to what this load takes.
+	// Memory is compared from here on, when the heap has the size that this load needs.
 	l.run(t.Context(), "warm-up", max(duration/6, 5*time.Second))
 	warm := l.rest(t, atStart)
 	t.Logf("after the warm-up and %d requests: %v", l.sent.Load(), warm)
@@ -60,18 +60,18 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// rest waits until the gateway holds no more than at its start, memory aside.
+// rest waits until the gateway holds no more than at its start, except for memory, and returns what it holds.
 func (l *load) rest(t *testing.T, start size) size {
 	t.Helper()
 	var now size
 	assert.True(t, l.gateway.eventually(func() bool {
 		now = l.gateway.size(t)
 		return now.descriptors <= start.descriptors+moreDescriptors && now.goroutines <= start.goroutines+moreGoroutines
-	}), "left over from %v: %v", start, now)
+	}), "more than at the start, which was %v: %v", start, now)
 	return now
 }
 
-// account wants each request to have had the one answer that it must have.
+// account requires for each request the one response that its kind must have.
 func (l *load) account(t *testing.T) {
 	t.Helper()
 	total := 0
@@ -82,15 +82,15 @@ func (l *load) account(t *testing.T) {
 			t.Logf("%6d %-32s %s", n, kind, answer)
 		}
 	}
-	assert.EqualValues(t, l.sent.Load(), total, "requests with an answer")
+	assert.EqualValues(t, l.sent.Load(), total, "requests with a response")
 	for _, p := range l.peers {
 		for _, operation := range operations {
-			assert.Contains(t, l.answers, p.name+" "+operation, "the load was to have some of everything")
+			assert.Contains(t, l.answers, p.name+" "+operation, "the load must have every kind of request")
 		}
 	}
 }
 
-// auditTrail wants the audit log to have the records of each request and no others.
+// auditTrail requires the records of each request in the audit log, and no others.
 func (l *load) auditTrail(t *testing.T) {
 	t.Helper()
 	file, err := os.Open(l.gateway.audit)
@@ -124,6 +124,6 @@ func (l *load) auditTrail(t *testing.T) {
 	}
 	assert.Zero(t, wrong, "requests with too many or too few audit records")
 	delete(found, "")
-	assert.Empty(t, found, "audit records of requests that nobody sent")
+	assert.Empty(t, found, "audit records of requests that were not sent")
 	t.Logf("%d audit records of %d requests", records, len(l.audits))
 }

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Finds the studies of a patient, or has them moved. README.md beside the folder
-# tells the command line and the exit statuses. Needs curl and jq.
+# Finds the studies of a patient, or moves them. README.md in the parent folder describes
+# the command line and the exit statuses. Requires curl and jq.
 set -u
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'echo stopped >&2; exit 130' INT
 
-# In a file, for everybody may read the arguments of a process.
+# In a file, because other users can read the arguments of a process.
 printf '%s' "${GATEWAY_API_KEY:+Authorization: Bearer $GATEWAY_API_KEY}" >"$work/key"
 
 complain() {
@@ -20,20 +20,21 @@ usage() {
     exit 2
 }
 
-# post ROUTE ACCEPT sends $work/request; the answer goes to standard output, its
-# header to $work/header. Without one, curl has said why.
+# post ROUTE ACCEPT sends $work/request. It writes the response to standard output and its
+# header to $work/header. If there is no response, $work/error says why.
 post() {
     : >"$work/header"
     curl -sSN "$gateway/$1" -D "$work/header" --suppress-connect-headers -H 'Content-Type: application/json' -H "Accept: $2" \
         -H "@$work/key" --data-binary "@$work/request" 2>"$work/error" || { [ $? != 3 ] || : >"$work/malformed"; return 8; }
 }
 
-header() { # NAME
+# header NAME prints a header of the response.
+header() {
     tr -d '\r' <"$work/header" | awk -v name="$1:" 'tolower($1) == name { $1 = ""; print substr($0, 2) }'
 }
 
-# is tells whether $work/answer is such JSON: one document, and neither broken nor empty.
-is() { # CONDITION
+# is CONDITION succeeds if $work/answer is one JSON document that meets the condition.
+is() {
     [ "$(jq "$1" "$work/answer" 2>/dev/null)" = true ]
 }
 
@@ -42,7 +43,7 @@ not_the_gateway() {
     return 1
 }
 
-# problem tells what $work/answer says that went wrong, and returns the exit status of it.
+# problem prints the problem document in $work/answer and returns its exit status.
 problem() {
     is '.code | type == "string"' || { not_the_gateway; return; }
     jq -r '"\(.detail) (\(.code))",
@@ -51,7 +52,7 @@ problem() {
         (.dicom // empty | "  " + ([.step, .status, .meaning, .result, .source, .reason | values] | join(" "))),
         (.correlation_id // empty | "  correlation ID " + .)' "$work/answer" >&2
     case $(jq -r '"\(.status) \(.code)"' "$work/answer") in
-    *' no_study_matched') return 4 ;; # the other 404 is of a wrong path
+    *' no_study_matched') return 4 ;; # another 404 is a wrong path
     400* | 401* | 403*) return 5 ;;
     429* | 503*) return 7 ;;
     502*) return 6 ;;
@@ -59,8 +60,9 @@ problem() {
     return 1
 }
 
-# failed tells what stands in place of an answer of the type wanted; 0 where that is there.
-failed() { # TYPE
+# failed TYPE succeeds if the response has this content type. Otherwise it prints the error
+# and returns its exit status.
+failed() {
     [ ! -e "$work/malformed" ] || usage
     [ -s "$work/header" ] || { cat "$work/error" >&2 && return 8; }
     case "$(awk 'NR == 1 { print $2 }' "$work/header") $(header content-type)" in
@@ -70,14 +72,14 @@ failed() { # TYPE
     esac
 }
 
-# patiently tries three times where the gateway has its hands full.
-patiently() {
+# with_retries COMMAND... makes up to three attempts while the gateway is busy.
+with_retries() {
     "$@" && return 0
     status=$?
     for _ in 1 2; do
         [ $status = 7 ] || break
-        wait=$(header retry-after) # a stream does not tell
-        complain "again in ${wait:-5}s"
+        wait=$(header retry-after) # events have none
+        complain "retrying in ${wait:-5}s"
         sleep "${wait:-5}"
         "$@" && return 0
         status=$?
@@ -85,7 +87,7 @@ patiently() {
     return $status
 }
 
-about='"\(.StudyDate) \(.ModalitiesInStudy | join(",")) \(.StudyDescription)"'
+describe='"\(.StudyDate) \(.ModalitiesInStudy | join(",")) \(.StudyDescription)"'
 
 warn() {
     jq -r '.warnings[] | "warning: \(.message) (\(.code))"' >&2
@@ -96,18 +98,17 @@ find_studies() {
     failed application/json || return
     is '[.study_details, .warnings | type == "array"] | all' || { not_the_gateway; return; }
     warn <"$work/answer"
-    jq -r ".study_details[] | \"\\(.StudyInstanceUID)  \\($about)\"" "$work/answer" || not_the_gateway
+    jq -r ".study_details[] | \"\\(.StudyInstanceUID)  \\($describe)\"" "$work/answer" || not_the_gateway
 }
 
-# retrieve shows the progress of each study as it comes. The last event tells the
-# outcome, and $work/again has the studies to ask for again.
+# retrieve prints the progress of each study and writes the studies to retry to $work/retry.
 retrieve() {
     post qr text/event-stream | tee "$work/answer" | jq --unbuffered -Rnrj 'foreach (inputs | select(startswith("data: ")) | .[6:] | fromjson) as $data (
         {};
         if $data | has("study_details") and (has("message") | not) then
-            .studies = ($data.study_details | map({(.StudyInstanceUID): '"$about"'}) | add) | .line = ""
+            .studies = ($data.study_details | map({(.StudyInstanceUID): '"$describe"'}) | add) | .line = ""
         elif $data | has("study_index") then
-            # Each counter may be null: the PACS need not count.
+            # Each counter may be null, because a PACS need not send it.
             ([$data.completed, $data.failed, $data.warning] | add // 0) as $done
             | .line = "\r\(.studies[$data.StudyInstanceUID]): \($done)\(if $data.remaining then " of \($done + $data.remaining)" else "" end)"
         elif $data | has("dicom_status") then
@@ -126,7 +127,7 @@ retrieve() {
     head -n 1 "$work/events" | warn || { not_the_gateway; return; }
     case $(sed -n 's/^event: //p' "$work/answer" | tail -n 1) in
     result)
-        tail -n 1 "$work/events" | jq '[.retrievals[] | select(.status != "ok") | .StudyInstanceUID]' >"$work/again" || not_the_gateway
+        tail -n 1 "$work/events" | jq '[.retrievals[] | select(.status != "ok") | .StudyInstanceUID]' >"$work/retry" || not_the_gateway
         ;;
     error)
         tail -n 1 "$work/events" >"$work/answer"
@@ -139,15 +140,15 @@ retrieve() {
     esac
 }
 
-# retrieve_twice asks once more for the studies that did not arrive as a whole.
+# retrieve_twice retries the studies that did not arrive completely, once.
 retrieve_twice() {
-    patiently retrieve || return
-    [ "$(jq length "$work/again")" != 0 ] || return 0
-    complain "once more: $(jq length "$work/again")"
-    jq --slurpfile again "$work/again" '.study_instance_uids = $again[0]' "$work/request" >"$work/narrower"
+    with_retries retrieve || return
+    [ "$(jq length "$work/retry")" != 0 ] || return 0
+    complain "studies to retry: $(jq length "$work/retry")"
+    jq --slurpfile retry "$work/retry" '.study_instance_uids = $retry[0]' "$work/request" >"$work/narrower"
     mv "$work/narrower" "$work/request"
-    patiently retrieve || return
-    [ "$(jq length "$work/again")" != 0 ] || return 0
+    with_retries retrieve || return
+    [ "$(jq length "$work/retry")" != 0 ] || return 0
     complain 'not everything was moved'
     return 3
 }
@@ -170,7 +171,7 @@ jq -n --arg host "$host" --argjson port "$port" --arg called "$called" --arg cal
   + if $ARGS.positional[2] then {study_instance_uids: $ARGS.positional[2:]} else {} end' --args "$@" >"$work/request" 2>/dev/null || usage
 
 if [ "$command" = find ]; then
-    patiently find_studies
+    with_retries find_studies
 else
     retrieve_twice
 fi

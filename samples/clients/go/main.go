@@ -1,5 +1,5 @@
-// Command go finds the studies of a patient, or has them moved. README.md beside
-// the folder tells the command line and the exit statuses.
+// Command go finds the studies of a patient, or moves them. README.md in the parent folder describes the command line and
+// the exit statuses.
 package main
 
 import (
@@ -27,7 +27,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
-	os.Exit(tell(os.Stderr, err))
+	os.Exit(report(os.Stderr, err))
 }
 
 var (
@@ -35,7 +35,7 @@ var (
 	errPartial = errors.New("not everything was moved")
 )
 
-// program is what a run works with.
+// program is one run of the command.
 type program struct {
 	gateway     *client.Gateway
 	out, errors io.Writer
@@ -68,7 +68,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	}
 	p := program{gateway: gateway, out: out, errors: errs}
 	if args[0] == "find" {
-		return p.patiently(ctx, func() error {
+		return p.withRetries(ctx, func() error {
 			return p.find(ctx, client.QueryRequest{
 				PACSIP: host, PACSPort: port, PACSAETitle: called, CFindAETitle: calling, PatientID: args[3],
 			})
@@ -83,8 +83,8 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	return p.retrieveTwice(ctx, request)
 }
 
-// patiently tries three times where the gateway has its hands full.
-func (p *program) patiently(ctx context.Context, try func() error) error {
+// withRetries makes up to three attempts while the gateway is busy.
+func (p *program) withRetries(ctx context.Context, try func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := try()
 		problem, ok := errors.AsType[*client.ProblemError](err)
@@ -93,9 +93,9 @@ func (p *program) patiently(ctx context.Context, try func() error) error {
 		}
 		wait := problem.RetryAfter
 		if wait == 0 {
-			wait = 5 * time.Second // of a stream
+			wait = 5 * time.Second // events have no Retry-After
 		}
-		_, _ = fmt.Fprintf(p.errors, "%v; again in %v\n", err, wait)
+		_, _ = fmt.Fprintf(p.errors, "%v; retrying in %v\n", err, wait)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
@@ -111,12 +111,12 @@ func (p *program) find(ctx context.Context, request client.QueryRequest) error {
 	}
 	p.warn(found.Warnings)
 	for i := range found.StudyDetails {
-		_, _ = fmt.Fprintf(p.out, "%s  %s\n", found.StudyDetails[i].StudyInstanceUID, about(&found.StudyDetails[i]))
+		_, _ = fmt.Fprintf(p.out, "%s  %s\n", found.StudyDetails[i].StudyInstanceUID, describe(&found.StudyDetails[i]))
 	}
 	return nil
 }
 
-func about(s *client.Study) string {
+func describe(s *client.Study) string {
 	return strings.Join([]string{s.StudyDate, strings.Join(s.ModalitiesInStudy, ","), s.StudyDescription}, " ")
 }
 
@@ -126,27 +126,27 @@ func (p *program) warn(warnings []client.Warning) {
 	}
 }
 
-// retrieveTwice asks once more for the studies that did not arrive as a whole.
+// retrieveTwice retries the studies that did not arrive completely, once.
 func (p *program) retrieveTwice(ctx context.Context, request client.RetrieveRequest) error {
 	for attempt := 1; ; attempt++ {
-		var again []string
-		err := p.patiently(ctx, func() (err error) {
-			again, err = p.retrieve(ctx, request)
+		var retry []string
+		err := p.withRetries(ctx, func() (err error) {
+			retry, err = p.retrieve(ctx, request)
 			return err
 		})
-		if err != nil || len(again) == 0 {
+		if err != nil || len(retry) == 0 {
 			return err
 		}
 		if attempt == 2 {
 			return errPartial
 		}
-		_, _ = fmt.Fprintf(p.errors, "once more: %d\n", len(again))
-		request.StudyInstanceUIDs = &again
+		_, _ = fmt.Fprintf(p.errors, "studies to retry: %d\n", len(retry))
+		request.StudyInstanceUIDs = &retry
 	}
 }
 
-// retrieve shows the progress of each study, and tells those to ask for again.
-func (p *program) retrieve(ctx context.Context, request client.RetrieveRequest) (again []string, err error) {
+// retrieve prints the progress of each study and returns the studies to retry.
+func (p *program) retrieve(ctx context.Context, request client.RetrieveRequest) (retry []string, err error) {
 	studies := map[string]string{}
 	var bar *progressbar.ProgressBar
 	for event, err := range p.gateway.Follow(ctx, request) {
@@ -157,7 +157,7 @@ func (p *program) retrieve(ctx context.Context, request client.RetrieveRequest) 
 		case *client.MatchedEvent:
 			p.warn(e.Warnings)
 			for i := range e.StudyDetails {
-				studies[e.StudyDetails[i].StudyInstanceUID] = about(&e.StudyDetails[i])
+				studies[e.StudyDetails[i].StudyInstanceUID] = describe(&e.StudyDetails[i])
 			}
 		case *client.ProgressEvent:
 			done := value(e.Completed) + value(e.Failed) + value(e.Warning)
@@ -172,16 +172,16 @@ func (p *program) retrieve(ctx context.Context, request client.RetrieveRequest) 
 			}
 			_, _ = fmt.Fprintf(p.out, "%s: %s\n", studies[e.StudyInstanceUID], e.Status)
 			if e.Status != client.RetrievalStatusOk {
-				again = append(again, e.StudyInstanceUID)
+				retry = append(retry, e.StudyInstanceUID)
 			}
 		case *client.ResultEvent:
 			_, _ = fmt.Fprintln(p.out, e.Message)
 		}
 	}
-	return again, nil
+	return retry, nil
 }
 
-// bar is a spinner where the PACS does not count what remains.
+// bar returns a progress bar. It is a spinner if the PACS does not count the remaining instances.
 func (p *program) bar(description string, done int, remaining *int) *progressbar.ProgressBar {
 	all := -1
 	if remaining != nil {
@@ -200,8 +200,8 @@ func value(n *int) int {
 	return *n
 }
 
-// tell says what went wrong, and the exit status of it.
-func tell(out io.Writer, err error) (status int) {
+// report prints err and returns its exit status.
+func report(out io.Writer, err error) (status int) {
 	problem, isProblem := errors.AsType[*client.ProblemError](err)
 	_, isReply := errors.AsType[*client.ReplyError](err)
 	switch {
@@ -225,7 +225,7 @@ func tell(out io.Writer, err error) (status int) {
 	case isReply:
 		return 1
 	}
-	return 8 // cut off, or no connection
+	return 8 // the stream was cut off, or the connection failed
 }
 
 func explain(out io.Writer, p *client.ProblemError) {
@@ -251,7 +251,7 @@ func explain(out io.Writer, p *client.ProblemError) {
 
 func statusOf(p *client.ProblemError) int {
 	if p.Code == client.ProblemCodeNoStudyMatched {
-		return 4 // the other 404 is of a wrong path
+		return 4 // another 404 is a wrong path
 	}
 	switch p.Status {
 	case 400, 401, 403:

@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""Finds the studies of a patient, or has them moved. README.md beside the folder
-tells the command line and the exit statuses. Needs Python 3.10 and nothing else."""
+"""Finds the studies of a patient, or moves them. README.md in the parent folder describes the command line and the
+exit statuses. Requires Python 3.10 and the client in client/python."""
 
 import http.client
-import json
 import os
+import pathlib
 import re
 import sys
 import time
-import urllib.error
-import urllib.request
+
+# In a copy of this program, put dicom_qr_gateway.py beside it instead.
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[3] / "client/python"))
+
+from dicom_qr_gateway import CutOffError, Gateway, ProblemError, ReplyError  # noqa: E402
 
 USAGE = """\
 usage: find     http[s]://GATEWAY AETITLE@HOST:PORT PATIENT
@@ -18,77 +21,31 @@ usage: find     http[s]://GATEWAY AETITLE@HOST:PORT PATIENT
 EXIT_STATUS = {400: 5, 401: 5, 403: 5, 429: 7, 502: 6, 503: 7}
 
 
-class Problem(Exception):
-    """A problem document of the gateway."""
-
-    def __init__(self, document, retry_after=None):
-        super().__init__(f"{document['detail']} ({document['code']})")
-        self.document = document
-        self.status = document["status"]
-        self.retry_after = int(retry_after or 5)
-
-
-class NotTheGateway(Exception):
-    """An answer of something else, a proxy for example."""
-
-
-class CutOff(Exception):
-    """The stream ended without its last event."""
-
-
-class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """urllib would hand the API key on to whatever host a redirect names."""
-
-    def redirect_request(self, *_):
-        return None
-
-
-open_directly = urllib.request.build_opener(NoRedirect).open
-
-
 def complain(*words):
     print(*words, file=sys.stderr, flush=True)
 
 
-def post(url, request, accept="application/json"):
-    headers = {"Content-Type": "application/json", "Accept": accept}
-    if key := os.environ.get("GATEWAY_API_KEY"):
-        headers["Authorization"] = f"Bearer {key}"
-    try:
-        response = open_directly(urllib.request.Request(url, json.dumps(request).encode(), headers))
-    except urllib.error.HTTPError as error:
-        response = error
-    content_type = response.headers.get_content_type()
-    if content_type == "application/problem+json":
-        with response:
-            raise Problem(json.load(response), response.headers["Retry-After"])
-    if response.status >= 300 or content_type != accept:
-        response.close()
-        raise NotTheGateway(f"status {response.status}, {content_type}")
-    return response
-
-
-def patiently(attempt):
-    """Tries three times where the gateway has its hands full."""
+def with_retries(attempt):
+    """Makes up to three attempts while the gateway is busy."""
     for last in (False, False, True):
         try:
             return attempt()
-        except Problem as problem:
+        except ProblemError as problem:
             if problem.status not in (429, 503) or last:
                 raise
-            complain(f"{problem}; again in {problem.retry_after}s")
-            time.sleep(problem.retry_after)
+            wait = problem.retry_after or 5  # events have no Retry-After
+            complain(f"{problem}; retrying in {wait}s")
+            time.sleep(wait)
 
 
 def find(gateway, request):
-    with post(gateway + "/q", request) as response:
-        found = json.load(response)
+    found = gateway.query(request)
     warn(found["warnings"])
     for study in found["study_details"]:
-        print(f"{study['StudyInstanceUID']}  {about(study)}")
+        print(f"{study['StudyInstanceUID']}  {describe(study)}")
 
 
-def about(study):
+def describe(study):
     return " ".join([study["StudyDate"], ",".join(study["ModalitiesInStudy"]), study["StudyDescription"]])
 
 
@@ -97,55 +54,36 @@ def warn(warnings):
         complain(f"warning: {warning['message']} ({warning['code']})")
 
 
-def events(stream):
-    """Reads server-sent events as the gateway writes them: one line of data each."""
-    name = data = ""
-    for line in stream:
-        line = line.decode().rstrip("\r\n")
-        field, _, value = line.partition(":")
-        if field == "event":
-            name = value.removeprefix(" ")
-        elif field == "data":
-            data = value.removeprefix(" ")
-        elif not line and data:
-            yield name, json.loads(data)
-            name = data = ""
-
-
 def retrieve(gateway, request):
-    """Shows the progress of each study; returns those to ask for again."""
-    studies, again = {}, []
-    with post(gateway + "/qr", request, "text/event-stream") as stream:
-        for name, data in events(stream):
-            match name:
-                case "matched":
-                    warn(data["warnings"])
-                    studies = {study["StudyInstanceUID"]: about(study) for study in data["study_details"]}
-                case "progress":
-                    # Each counter may be null: the PACS need not count.
-                    done = sum(data[counter] or 0 for counter in ("completed", "failed", "warning"))
-                    total = "" if data["remaining"] is None else f" of {done + data['remaining']}"
-                    print(f"\r{studies[data['StudyInstanceUID']]}: {done}{total}", end="", flush=True)
-                case "retrieved":
-                    print(f"\r{studies[data['StudyInstanceUID']]}: {data['status']}    ", flush=True)
-                    if data["status"] != "ok":
-                        again.append(data["StudyInstanceUID"])
-                case "result":
-                    print(data["message"])
-                    return again
-                case "error":
-                    raise Problem(data)
-    raise CutOff
+    """Prints the progress of each study and returns the studies to retry."""
+    studies, retry = {}, []
+    for name, data in gateway.follow(request):
+        match name:
+            case "matched":
+                warn(data["warnings"])
+                studies = {study["StudyInstanceUID"]: describe(study) for study in data["study_details"]}
+            case "progress":
+                # Each counter may be null, because a PACS need not send it.
+                done = sum(data[counter] or 0 for counter in ("completed", "failed", "warning"))
+                total = "" if data["remaining"] is None else f" of {done + data['remaining']}"
+                print(f"\r{studies[data['StudyInstanceUID']]}: {done}{total}", end="", flush=True)
+            case "retrieved":
+                print(f"\r{studies[data['StudyInstanceUID']]}: {data['status']}    ", flush=True)
+                if data["status"] != "ok":
+                    retry.append(data["StudyInstanceUID"])
+            case "result":
+                print(data["message"])
+    return retry
 
 
 def retrieve_twice(gateway, request):
-    """Asks once more for the studies that did not arrive as a whole."""
-    again = patiently(lambda: retrieve(gateway, request))
-    if not again:
+    """Retries the studies that did not arrive completely, once."""
+    retry = with_retries(lambda: retrieve(gateway, request))
+    if not retry:
         return 0
-    complain("once more:", len(again))
-    again = patiently(lambda: retrieve(gateway, request | {"study_instance_uids": again}))
-    if not again:
+    complain("studies to retry:", len(retry))
+    retry = with_retries(lambda: retrieve(gateway, request | {"study_instance_uids": retry}))
+    if not retry:
         return 0
     complain("not everything was moved")
     return 3
@@ -166,13 +104,19 @@ def explain(problem):
 
 def main(arguments):
     match arguments:
-        case ["find", gateway, pacs, patient]:
+        case ["find", url, pacs, patient]:
             destination, studies = None, []
-        case ["retrieve", gateway, pacs, patient, destination, *studies]:
+        case ["retrieve", url, pacs, patient, destination, *studies]:
             pass
         case _:
-            gateway = pacs = ""
-    if not re.match(r"https?://[^/]", gateway) or not (peer := re.fullmatch(r"(.+)@(.+):(\d+)", pacs)):
+            complain(USAGE)
+            return 2
+    peer = re.fullmatch(r"(.+)@(.+):(\d+)", pacs)
+    try:
+        gateway = Gateway(url, os.environ.get("GATEWAY_API_KEY") or None)
+    except ValueError:
+        gateway = None
+    if not gateway or not peer:
         complain(USAGE)
         return 2
     request = {
@@ -182,32 +126,28 @@ def main(arguments):
         "c_find_ae_title": os.environ.get("CALLING_AE_TITLE", "GATEWAY"),
         "patient_id": patient,
     }
-    gateway = gateway.rstrip("/")
     try:
         if destination is None:
-            return patiently(lambda: find(gateway, request)) or 0
+            return with_retries(lambda: find(gateway, request)) or 0
         request["c_move_ae_title"] = destination
         if studies:
             request["study_instance_uids"] = studies
         return retrieve_twice(gateway, request)
-    except Problem as problem:
+    except ProblemError as problem:
         explain(problem)
-        if problem.document["code"] == "no_study_matched":
-            return 4  # the other 404 is of a wrong path
+        if problem.code == "no_study_matched":
+            return 4  # another 404 is a wrong path
         return EXIT_STATUS.get(problem.status, 1)
-    except NotTheGateway as error:
-        complain("the reply is not from the gateway:", error)
+    except ReplyError as error:
+        complain(error)
         return 1
     except http.client.InvalidURL:
         complain(USAGE)
         return 2
-    except (CutOff, http.client.HTTPException):
-        complain("the stream was cut off: the outcome is unknown")
-        return 8
-    except OSError as error:
+    except (CutOffError, OSError, http.client.HTTPException) as error:
         complain(error)
         return 8
-    except (ValueError, LookupError, TypeError) as error:  # of JSON that is broken, or lacks what the contract requires
+    except (LookupError, TypeError) as error:  # the response lacks required fields
         complain("the reply is not from the gateway:", repr(error))
         return 1
     except KeyboardInterrupt:

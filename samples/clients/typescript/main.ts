@@ -1,5 +1,5 @@
-// Finds the studies of a patient, or has them moved. README.md beside the folder
-// tells the command line and the exit statuses.
+// Finds the studies of a patient, or moves them. README.md in the parent folder describes the command line and the exit
+// statuses.
 import {
   createGateway,
   CutOffError,
@@ -35,24 +35,24 @@ async function main([command = '', baseUrl = '', pacs = '', patient_id, destinat
   const gateway = createGateway({ baseUrl, ...(apiKey && { apiKey }) });
   const request = { pacs_ip, pacs_port: Number(port), pacs_ae_title, c_find_ae_title, patient_id };
   try {
-    if (destination === undefined) return await patiently(() => find(gateway, request));
+    if (destination === undefined) return await withRetries(() => find(gateway, request));
     const retrieval = { ...request, c_move_ae_title: destination };
     return await retrieveTwice(gateway, studies.length ? { ...retrieval, study_instance_uids: studies } : retrieval);
   } catch (error) {
-    return tell(error);
+    return report(error);
   }
 }
 
-/** Tries three times where the gateway has its hands full. */
-async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
+/** Makes up to three attempts while the gateway is busy. */
+async function withRetries<T>(attempt: () => Promise<T>): Promise<T> {
   for (let n = 1; ; n++) {
     try {
       return await attempt();
     } catch (error) {
       const busy = error instanceof ProblemError && [429, 503].includes(error.problem.status);
       if (!busy || n === 3) throw error;
-      const { retryAfter = 5 } = error; // a stream does not tell
-      console.error(`${error.message}; again in ${retryAfter}s`);
+      const { retryAfter = 5 } = error; // events have no Retry-After
+      console.error(`${error.message}; retrying in ${retryAfter}s`);
       await setTimeout(retryAfter * 1000, undefined, { signal });
     }
   }
@@ -61,11 +61,11 @@ async function patiently<T>(attempt: () => Promise<T>): Promise<T> {
 async function find(gateway: Gateway, request: QueryRequest) {
   const { study_details, warnings } = await gateway.query(request, { signal });
   warn(warnings);
-  for (const study of study_details) console.log(`${study.StudyInstanceUID}  ${about(study)}`);
+  for (const study of study_details) console.log(`${study.StudyInstanceUID}  ${describe(study)}`);
   return 0;
 }
 
-function about({ StudyDate, ModalitiesInStudy, StudyDescription }: Study) {
+function describe({ StudyDate, ModalitiesInStudy, StudyDescription }: Study) {
   return `${StudyDate} ${ModalitiesInStudy.join()} ${StudyDescription}`;
 }
 
@@ -73,42 +73,42 @@ function warn(warnings: Warning[]) {
   for (const { message, code } of warnings) console.error(`warning: ${message} (${code})`);
 }
 
-/** Shows the progress of each study; returns those to ask for again. */
+/** Prints the progress of each study and returns the studies to retry. */
 async function retrieve(gateway: Gateway, request: RetrieveRequest) {
   let studies = new Map<string, string>();
-  const again: string[] = [];
+  const retry: string[] = [];
   for await (const { type, data } of gateway.follow(request, { signal })) {
     if (type === 'matched') {
       warn(data.warnings);
-      studies = new Map(data.study_details.map((study) => [study.StudyInstanceUID, about(study)]));
+      studies = new Map(data.study_details.map((study) => [study.StudyInstanceUID, describe(study)]));
     } else if (type === 'progress') {
-      // Each counter may be null: the PACS need not count.
+      // Each counter may be null, because a PACS need not send it.
       const done = (data.completed ?? 0) + (data.failed ?? 0) + (data.warning ?? 0);
       const total = data.remaining === null ? '' : ` of ${done + data.remaining}`;
       process.stdout.write(`\r${studies.get(data.StudyInstanceUID)}: ${done}${total}`);
     } else if (type === 'retrieved') {
       console.log(`\r${studies.get(data.StudyInstanceUID)}: ${data.status}    `);
-      if (data.status !== 'ok') again.push(data.StudyInstanceUID);
+      if (data.status !== 'ok') retry.push(data.StudyInstanceUID);
     } else {
       console.log(data.message);
     }
   }
-  return again;
+  return retry;
 }
 
-/** Asks once more for the studies that did not arrive as a whole. */
+/** Retries the studies that did not arrive completely, once. */
 async function retrieveTwice(gateway: Gateway, request: RetrieveRequest) {
-  const again = await patiently(() => retrieve(gateway, request));
-  if (again.length === 0) return 0;
-  console.error('once more:', again.length);
-  const left = await patiently(() => retrieve(gateway, { ...request, study_instance_uids: again }));
+  const retry = await withRetries(() => retrieve(gateway, request));
+  if (retry.length === 0) return 0;
+  console.error('studies to retry:', retry.length);
+  const left = await withRetries(() => retrieve(gateway, { ...request, study_instance_uids: retry }));
   if (left.length === 0) return 0;
   console.error('not everything was moved');
   return 3;
 }
 
-/** Says what went wrong, and the exit status of it. */
-function tell(error: unknown): number {
+/** Prints the error and returns its exit status. */
+function report(error: unknown): number {
   if (signal.aborted) {
     console.error('stopped');
     return 130;
@@ -116,7 +116,7 @@ function tell(error: unknown): number {
   if (error instanceof ProblemError) {
     console.error(error.message);
     explain(error.problem);
-    if (error.problem.code === 'no_study_matched') return 4; // the other 404 is of a wrong path
+    if (error.problem.code === 'no_study_matched') return 4; // another 404 is a wrong path
     return exitStatus[error.problem.status] ?? 1;
   }
   if (error instanceof CutOffError) {
@@ -128,7 +128,7 @@ function tell(error: unknown): number {
     return 1;
   }
   if (error instanceof TypeError && error.cause instanceof Error) {
-    console.error(error.message, error.cause.message); // fetch's own
+    console.error(error.message, error.cause.message); // of fetch
     return 8;
   }
   throw error;

@@ -14,7 +14,7 @@ import (
 
 const contextID = 1
 
-// What never changes is recorded once.
+// What is the same in all requests.
 var (
 	associateRQ = recordAssociateRQ()
 	releaseRQ   = wire.PDU(wire.ReleaseRQ, make([]byte, 4))
@@ -43,7 +43,7 @@ func recordAssociateRQ() []byte {
 	)
 }
 
-// findRQ is the C-FIND-RQ for one patient, command and identifier.
+// findRQ returns the C-FIND-RQ for a patient, command and identifier.
 func findRQ(patientID string) []byte {
 	return slices.Concat(findCommand, wire.PDV(contextID, wire.Last, slices.Concat(
 		wire.Element(0x0008, 0x0020, "", nil),
@@ -55,7 +55,7 @@ func findRQ(patientID string) []byte {
 	)))
 }
 
-// floor asks the PACS. Associations that wait to be used again are in idle.
+// floor sends queries to the PACS. idle holds the associations that can be reused.
 type floor struct {
 	pacs  string
 	reuse bool
@@ -67,7 +67,7 @@ type association struct {
 	reader *bufio.Reader
 }
 
-// find runs one C-FIND to its end.
+// find runs a C-FIND.
 func (f *floor) find(patientID string) error {
 	a, err := f.associate()
 	if err != nil {
@@ -94,7 +94,7 @@ func (f *floor) associate() (*association, error) {
 		return a, nil
 	default:
 	}
-	conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", f.pacs) // one that can be cancelled costs more
+	conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", f.pacs) // a context that can be cancelled costs time
 	if err != nil {
 		return nil, err
 	}
@@ -130,13 +130,13 @@ func (a *association) find(patientID string) error {
 	}
 }
 
-// final tells whether a PDU is the success that ends a C-FIND, by what the PACS here sends: a PDU for each command set,
-// and the status at its end.
+// final reports whether a PDU is the final response of a C-FIND. The PACS here sends each command set in a PDU, with the status at
+// its end.
 func final(body []byte) bool {
 	return body[5]&wire.Command != 0 && binary.LittleEndian.Uint16(body[len(body)-2:]) == wire.Success
 }
 
-// next gives the next PDU; its body is good until the next call. All PDUs are smaller than the buffer.
+// next returns the next PDU; its body is valid until the next call. All PDUs are smaller than the buffer.
 func (a *association) next() (kind byte, body []byte, err error) {
 	header, err := a.reader.Peek(wire.HeaderLength)
 	if err != nil {
@@ -152,7 +152,7 @@ func (a *association) next() (kind byte, body []byte, err error) {
 	return kind, whole[wire.HeaderLength:], err
 }
 
-// release is what happens behind the answer.
+// release ends the association after the answer.
 func (a *association) release() {
 	if _, err := a.Write(releaseRQ); err == nil {
 		_, _, _ = a.next()

@@ -14,16 +14,16 @@ import (
 	"dicom-qr-gateway/test/load/wire"
 )
 
-// peer answers each query with two matches, and notes what kinds of PDU came.
+// peer responds to each query with two matches and records the types of the PDUs that it receives.
 type peer struct {
 	accept   byte // the PDU that answers A-ASSOCIATE-RQ
-	silent   bool // closes in place of an answer
+	silent   bool // closes the connection instead of responding
 	mu       sync.Mutex
 	received []byte
 	wait     sync.WaitGroup
 }
 
-// listen gives the address. At the end of the test it waits until all connections are closed.
+// listen returns the address. At the end of the test it waits until all connections are closed.
 func (p *peer) listen(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -94,7 +94,7 @@ func ask(f *floor, body string) *httptest.ResponseRecorder {
 	return w
 }
 
-func TestEachRequestHasAnAssociationOfItsOwn(t *testing.T) {
+func TestNewAssociationPerRequest(t *testing.T) {
 	p := &peer{accept: wire.AssociateAC}
 	f := &floor{pacs: p.listen(t)}
 	for range 3 {
@@ -107,7 +107,7 @@ func TestEachRequestHasAnAssociationOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestAnAssociationIsReused(t *testing.T) {
+func TestAssociationIsReused(t *testing.T) {
 	p := &peer{accept: wire.AssociateAC}
 	f := &floor{pacs: p.listen(t), reuse: true, idle: make(chan *association, 1)}
 	for range 3 {
@@ -125,7 +125,7 @@ func TestAnAssociationIsReused(t *testing.T) {
 	}
 }
 
-func TestAFailureIsNoAnswer(t *testing.T) {
+func TestFailureIsBadGateway(t *testing.T) {
 	const rejected = 0x03
 	for name, f := range map[string]*floor{
 		"rejected": {pacs: (&peer{accept: rejected}).listen(t)},
@@ -141,8 +141,8 @@ func TestAFailureIsNoAnswer(t *testing.T) {
 	}
 }
 
-// The sum of the inner lengths is checked by nobody who reads the recording on its way.
-func TestWhatIsRecordedIsWhole(t *testing.T) {
+// The PACS here does not check the inner lengths.
+func TestRecordingsHaveConsistentLengths(t *testing.T) {
 	for name, recording := range map[string][]byte{"A-ASSOCIATE-RQ": associateRQ, "A-RELEASE-RQ": releaseRQ, "C-FIND-RQ": findRQ("BENCH-10")} {
 		rest := recording
 		for len(rest) > 0 {

@@ -1,7 +1,7 @@
-// Command floor is the least work that POST /q can be: one TCP connection, a recorded A-ASSOCIATE-RQ, C-FIND-RQ and
-// A-RELEASE-RQ a request; what comes back is read up to the final response, and a recorded answer goes out. No data set
-// is decoded, nothing is checked. What validates, decodes and encodes cannot be faster, so that the gateway's figures are
-// given as ratios to this. With -reuse associations are kept and used again.
+// Command floor does the least work that POST /q can be: for each request a TCP connection with a recorded A-ASSOCIATE-RQ, C-FIND-RQ
+// and A-RELEASE-RQ. It reads the responses to the final one and sends a recorded answer. It decodes no data set and checks nothing.
+// A program that validates, decodes and encodes cannot be faster, so the figures of the gateway are given as ratios to it. With
+// -reuse it keeps and reuses associations.
 package main
 
 import (
@@ -27,7 +27,7 @@ func main() {
 	}
 }
 
-// recorded is what the answer of ten studies weighs.
+// recorded is an answer of the size of one with ten studies.
 var recorded = []byte(`{"operation":"C-FIND","status":"ok","study_details":[]}` + strings.Repeat(" ", 3000))
 
 func (f *floor) handler() http.Handler {

@@ -11,46 +11,46 @@ import (
 	"dicom-qr-gateway/test/load/wire"
 )
 
-// These begin the Patient IDs that have studies; their number follows. The answer for the first leaves in one write. For the
-// second each PDU leaves by itself, which is how the common PACS write.
+// The beginnings of the Patient IDs that have studies; the number of studies follows. The responses for the first are sent in one
+// write. For the second each PDU is sent separately, as common PACS do.
 const (
 	atOnce   = "BENCH-"
 	pduByPDU = "PDUS-"
 )
 
-// most bounds the studies of one patient, and with them the memory for his answer.
-const most = 100_000
+// maxStudies limits the studies of a patient, and so the memory of a recording.
+const maxStudies = 100_000
 
-// patient tells a patient's studies, and how the answer is written.
+// patient returns the number of studies of a patient, and the prefix, which decides how the responses are sent.
 func patient(patientID string) (studies int, prefix string) {
 	for _, prefix := range []string{atOnce, pduByPDU} {
 		digits, ok := strings.CutPrefix(patientID, prefix)
-		if n, err := strconv.Atoi(digits); ok && err == nil && n >= 0 && n <= most {
+		if n, err := strconv.Atoi(digits); ok && err == nil && n >= 0 && n <= maxStudies {
 			return n, prefix
 		}
 	}
 	return 0, atOnce
 }
 
-// recording is the answer to one question: which patient, in which encoding. Whoever sends it takes a copy of it for a
-// while, because message and context ID are written into it.
+// recording identifies the recorded responses for a patient in a transfer syntax. A sender takes one of several copies, because
+// message ID and context ID are written into it.
 type recording struct {
 	prefix   string
 	studies  int
 	explicit bool
 }
 
-// answer is all responses of a C-FIND, as they go out. The IDs that stand in it are what they were at its last use.
+// answer is a copy of all responses to a C-FIND, encoded, with the IDs of its last use.
 type answer struct {
 	bytes                []byte
 	messageID            uint16
 	contextID            byte
-	messageIDs, contexts []int // where they stand
+	messageIDs, contexts []int // their offsets
 }
 
 var answers sync.Map // of *sync.Pool, by recording
 
-// take gives an answer that bears the IDs. It is given back, with put, when it is sent.
+// take returns an answer with these IDs. After it is sent, put returns it to the pool.
 func (r recording) take(messageID uint16, contextID byte) *answer {
 	pool, ok := answers.Load(r)
 	if !ok {
@@ -88,7 +88,7 @@ func (r recording) record() *answer {
 	return a
 }
 
-// command adds a command set in a PDU of its own. Its status stands at its very end, where the floor looks for it.
+// command adds a command set in a separate PDU. The status is at its end, where the floor reads it.
 func (a *answer) command(status, dataSetType uint16) {
 	beforeID := slices.Concat(
 		wire.CommandElement(0x0002, wire.Even(wire.StudyRootFind, 0)),
@@ -109,7 +109,7 @@ func (a *answer) pdv(control byte, fragment []byte) {
 	a.bytes = append(a.bytes, wire.PDV(0, control, fragment)...)
 }
 
-// match is the identifier of study i: all that the gateway asks for, as a PACS of a hospital fills it in, in Latin-1.
+// match returns the identifier of study i, in Latin-1: all attributes that the gateway asks for, with typical values.
 func (r recording) match(i int) []byte {
 	var b []byte
 	add := func(group, element uint16, vr, value string) {

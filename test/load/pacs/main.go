@@ -1,6 +1,6 @@
-// Command pacs is a PACS that is faster than whoever asks it: it has put its answers together beforehand. It accepts every
-// association and answers each C-FIND for the patients BENCH-n and PDUS-n with n studies, and for any other with none. It looks at
-// nothing else that is asked, knows no other operation, and keeps nothing.
+// Command pacs is a PACS that is faster than its clients, because it encodes its responses beforehand. It accepts every association.
+// C-FIND finds n studies for the patients BENCH-n and PDUS-n and none for others; other keys are ignored. There are no other
+// operations.
 package main
 
 import (

@@ -13,7 +13,7 @@ import (
 	"dicom-qr-gateway/test/load/wire"
 )
 
-// caller is the other side of an association.
+// caller is the requestor.
 type caller struct {
 	t *testing.T
 	net.Conn
@@ -55,7 +55,7 @@ func (c *caller) receive() (kind byte, body []byte) {
 	return header[0], body
 }
 
-// associate proposes one context with these transfer syntaxes, and gives what became of it.
+// associate proposes a presentation context with these transfer syntaxes and returns its result.
 func (c *caller) associate(contextID byte, syntaxes ...string) (result byte, syntax string) {
 	c.t.Helper()
 	proposed := wire.Item(wire.ItemAbstractSyntax, []byte(wire.StudyRootFind))
@@ -93,7 +93,7 @@ func (c *caller) identifier(patientID string) []byte {
 	return append(wire.Element(0x0008, 0x0052, cs, []byte("STUDY ")), wire.Element(0x0010, 0x0020, lo, wire.Even(patientID, ' '))...)
 }
 
-// find asks and reads all responses; it gives the identifiers.
+// find sends a C-FIND-RQ, reads all responses and returns the identifiers.
 func (c *caller) find(contextID byte, messageID uint16, patientID string) [][]byte {
 	c.t.Helper()
 	c.send(
@@ -135,7 +135,7 @@ func (c *caller) responses(contextID byte, messageID uint16) (identifiers [][]by
 	}
 }
 
-func TestEachPatientHasAsManyStudiesAsHisIDSays(t *testing.T) {
+func TestPatientIDDeterminesTheNumberOfStudies(t *testing.T) {
 	for _, syntax := range []string{wire.ImplicitLittleEndian, wire.ExplicitLittleEndian} {
 		for patientID, want := range map[string]int{
 			"BENCH-1": 1, "BENCH-25": 25, "BENCH-0": 0, "BENCH-": 0, "BENCH-x": 0, "BENCH-9999999": 0, "PDUS-3": 3, "PDUS-": 0, "DOE": 0, "": 0,
@@ -165,7 +165,7 @@ func TestEachPatientHasAsManyStudiesAsHisIDSays(t *testing.T) {
 	}
 }
 
-func TestOneAssociationTakesManyQueries(t *testing.T) {
+func TestAssociationServesSeveralQueries(t *testing.T) {
 	c := dial(t)
 	c.associate(5, wire.ImplicitLittleEndian)
 	for _, messageID := range []uint16{1, 2, 300, 65535, 1} {
@@ -177,7 +177,7 @@ func TestOneAssociationTakesManyQueries(t *testing.T) {
 	}
 }
 
-func TestARequestMayComeInPieces(t *testing.T) {
+func TestFragmentedRequest(t *testing.T) {
 	c := dial(t)
 	c.associate(1, wire.ExplicitLittleEndian)
 	command, identifier := findCommand(7), c.identifier("BENCH-2")
@@ -190,7 +190,7 @@ func TestARequestMayComeInPieces(t *testing.T) {
 	}
 }
 
-func TestTheFirstKnownTransferSyntaxIsAccepted(t *testing.T) {
+func TestFirstSupportedTransferSyntaxIsAccepted(t *testing.T) {
 	const deflated = "1.2.840.10008.1.2.1.99"
 	for _, v := range []struct {
 		proposed []string
@@ -208,7 +208,7 @@ func TestTheFirstKnownTransferSyntaxIsAccepted(t *testing.T) {
 	}
 }
 
-func TestAReleaseIsAnsweredAndTheConnectionClosed(t *testing.T) {
+func TestReleaseClosesTheConnection(t *testing.T) {
 	c := dial(t)
 	c.associate(1, wire.ImplicitLittleEndian)
 	c.send(wire.PDU(wire.ReleaseRQ, make([]byte, 4)))
@@ -220,7 +220,7 @@ func TestAReleaseIsAnsweredAndTheConnectionClosed(t *testing.T) {
 	}
 }
 
-func TestWhatItDoesNotKnowEndsTheConnection(t *testing.T) {
+func TestUnexpectedPDUClosesTheConnection(t *testing.T) {
 	echo := wire.CommandSet(wire.CommandElement(0x0100, wire.Uint16(0x0030)), wire.CommandElement(0x0110, wire.Uint16(1)))
 	for name, sent := range map[string][]byte{
 		"another operation": append(wire.PDV(1, wire.Command|wire.Last, echo), wire.PDV(1, wire.Last, nil)...),
@@ -239,7 +239,7 @@ func TestWhatItDoesNotKnowEndsTheConnection(t *testing.T) {
 	}
 }
 
-func TestFindStopsAtALengthThatDoesNotFit(t *testing.T) {
+func TestFindReturnsNilForALengthBeyondTheEnd(t *testing.T) {
 	b := wire.Element(0x0010, 0x0020, "", []byte("AB"))
 	b[4] = 200
 	if find(b, false, 0x0010, 0x0020) != nil {

@@ -11,22 +11,22 @@ import (
 	"dicom-qr-gateway/test/load/wire"
 )
 
-// longest bounds a PDU that is read.
-const longest = 1 << 20
+// maxPDU limits the PDUs that are read.
+const maxPDU = 1 << 20
 
 var errUnexpected = errors.New("unexpected PDU")
 
-// association is one, acceptor's side.
+// association is the acceptor's side of an association.
 type association struct {
 	conn     net.Conn
 	reader   *bufio.Reader
-	explicit map[byte]bool // by context ID: the accepted transfer syntax
+	explicit map[byte]bool // by context ID: whether Explicit VR was accepted
 
-	command, identifier []byte // of the request that is being read
+	command, identifier []byte // of the current request
 	body                []byte
 }
 
-// serve serves one connection until its end.
+// serve serves a connection until its end.
 func serve(conn net.Conn) {
 	defer func() { _ = conn.Close() }()
 	a := &association{conn: conn, reader: bufio.NewReaderSize(conn, 4<<10), explicit: map[byte]bool{}}
@@ -41,8 +41,8 @@ func serve(conn net.Conn) {
 		case wire.PDataTF:
 			err = a.data(body)
 		case wire.ReleaseRQ:
-			// Whoever closes first keeps the connection for a minute (TIME_WAIT). Were it the other side, it would soon have no port
-			// left to call from.
+			// The side that closes first keeps the connection for a minute (TIME_WAIT). If the other side did, it would run out of
+			// ports.
 			_, _ = conn.Write(wire.PDU(wire.ReleaseRP, make([]byte, 4)))
 			return
 		default:
@@ -54,14 +54,14 @@ func serve(conn net.Conn) {
 	}
 }
 
-// next gives the next PDU; its body is good until the next call.
+// next returns the next PDU; its body is valid until the next call.
 func (a *association) next() (kind byte, body []byte, err error) {
 	var header [wire.HeaderLength]byte
 	if _, err := io.ReadFull(a.reader, header[:]); err != nil {
 		return 0, nil, err
 	}
 	n := int(binary.BigEndian.Uint32(header[2:]))
-	if n > longest {
+	if n > maxPDU {
 		return 0, nil, errUnexpected
 	}
 	if n > cap(a.body) {
@@ -83,7 +83,7 @@ func items(b []byte, each func(kind byte, body []byte)) {
 	}
 }
 
-// accept accepts each context that has one of the two transfer syntaxes, the first of them.
+// accept accepts each presentation context with a supported transfer syntax, the first of those proposed.
 func (a *association) accept(rq []byte) error {
 	const fixed = 68
 	if len(rq) < fixed {
@@ -119,7 +119,7 @@ func (a *association) accept(rq []byte) error {
 	return err
 }
 
-// data takes the PDVs of one PDU, and answers when the identifier is there as a whole.
+// data handles the PDVs of a PDU and responds when the identifier is complete.
 func (a *association) data(body []byte) error {
 	const header = 6
 	for len(body) >= header {
@@ -169,13 +169,13 @@ func (a *association) answer(contextID byte) error {
 	return nil
 }
 
-// find is the value of an element in a data set without sequences, nil where there is none.
+// find returns the value of an element in a data set without sequences, or nil.
 func find(b []byte, explicit bool, group, element uint16) []byte {
 	const header = 8
 	for len(b) >= header {
 		n := uint64(binary.LittleEndian.Uint32(b[4:]))
 		if explicit {
-			n = uint64(binary.LittleEndian.Uint16(b[6:])) // the VRs with four bytes for it are not asked for
+			n = uint64(binary.LittleEndian.Uint16(b[6:])) // no query has a VR with a length field of four bytes
 		}
 		if n > uint64(len(b)-header) {
 			return nil

@@ -1,5 +1,5 @@
-// Package wire puts DICOM messages together for the canned PACS and the floor. It shares no code with the gateway, so
-// that the two ends of a measurement cannot be wrong in the same way, and needs nothing but the standard library.
+// Package wire encodes DICOM messages for the recorded PACS and the floor. It shares no code with the gateway, so that the two ends
+// of a measurement cannot have the same fault, and needs only the standard library.
 package wire
 
 import (
@@ -58,42 +58,42 @@ const (
 	Last    byte = 2
 )
 
-// PDU is a whole PDU.
+// PDU returns a PDU.
 func PDU(kind byte, body ...[]byte) []byte {
 	joined := slices.Concat(body...)
 	b := binary.BigEndian.AppendUint32([]byte{kind, 0}, uint32(len(joined)))
 	return append(b, joined...)
 }
 
-// Item is an item, or sub-item, of an association PDU.
+// Item returns an item or sub-item of an association PDU.
 func Item(kind byte, body ...[]byte) []byte {
 	joined := slices.Concat(body...)
 	b := binary.BigEndian.AppendUint16([]byte{kind, 0}, uint16(len(joined)))
 	return append(b, joined...)
 }
 
-// PDV is a P-DATA-TF of one PDV, whose fragment is data.
+// PDV returns a P-DATA-TF with one PDV, whose fragment is data.
 func PDV(contextID, control byte, data []byte) []byte {
 	b := binary.BigEndian.AppendUint32(nil, uint32(len(data)+2))
 	return PDU(PDataTF, append(b, contextID, control), data)
 }
 
-// CommandElement is an element of a command set, group 0000.
+// CommandElement returns an element of a command set, group 0000.
 func CommandElement(element uint16, value []byte) []byte {
 	return Element(0, element, "", value)
 }
 
-// Uint16 is the value of an element of VR US.
+// Uint16 returns the value of an element of VR US.
 func Uint16(v uint16) []byte { return binary.LittleEndian.AppendUint16(nil, v) }
 
-// CommandSet is a whole command set: the group length, and the elements.
+// CommandSet returns a command set: the group length and the elements.
 func CommandSet(elements ...[]byte) []byte {
 	joined := slices.Concat(elements...)
 	return append(CommandElement(0, binary.LittleEndian.AppendUint32(nil, uint32(len(joined)))), joined...)
 }
 
-// Element is an element of a data set in Explicit VR Little Endian, or in Implicit VR where vr is empty. Explicit ones have
-// a VR whose length field takes two bytes.
+// Element returns an element of a data set in Explicit VR Little Endian, or in Implicit VR if vr is empty. The VR must be one with
+// a length field of two bytes.
 func Element(group, element uint16, vr string, value []byte) []byte {
 	b := binary.LittleEndian.AppendUint16(nil, group)
 	b = binary.LittleEndian.AppendUint16(b, element)
@@ -105,7 +105,7 @@ func Element(group, element uint16, vr string, value []byte) []byte {
 	return append(b, value...)
 }
 
-// Even pads a value to even length: a UID with NUL, other text with a space (PS3.5 section 6.2).
+// Even returns s padded to even length. PS3.5 section 6.2 requires NUL for UIDs and a space for other text.
 func Even(s string, pad byte) []byte {
 	b := []byte(s)
 	if len(b)%2 == 1 {

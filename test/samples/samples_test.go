@@ -1,0 +1,82 @@
+//go:build samples
+
+// Package samples tests what samples holds for users: the programs of samples/clients, client/python, the examples of its README and of client/typescript, and
+// the alert rules and the dashboard of samples/grafana. Its scripts are in testdata; package script documents their commands.
+package samples
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"dicom-qr-gateway/test/rig"
+	"dicom-qr-gateway/test/script"
+)
+
+func TestMain(m *testing.M) { os.Exit(rig.Main(m)) }
+
+// readme has the commands that build and run the programs.
+const readme = "samples/clients/README.md"
+
+// clients holds the command line of each program, in samples/clients.
+var clients = map[string]string{
+	"curl":       "curl/gateway.sh",
+	"go":         "go/gateway",
+	"typescript": "node typescript/main.js",
+	"python":     "python/gateway.py",
+}
+
+func TestSamples(t *testing.T) {
+	root, err := rig.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	build(t, root)
+	script.Run(t, "testdata", nil, nil)
+	for name, command := range clients {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			script.Run(t, filepath.Join("testdata", "clients"), map[string]script.Command{"foreign": startForeign}, func(env *testscript.Env) error {
+				return install(env, root, command)
+			})
+		})
+	}
+}
+
+// build runs the build commands of the README, twice if the first run fails: npm downloads packages.
+func build(t *testing.T, root string) {
+	t.Helper()
+	commands, err := script.Block(root, readme, "go build")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for attempt := 1; ; attempt++ {
+		shell := exec.CommandContext(t.Context(), "bash", "-ec", commands)
+		shell.Dir = root
+		out, err := shell.CombinedOutput()
+		if err == nil {
+			return
+		}
+		if attempt == 2 {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+}
+
+// install makes the program available to the script as the command "client".
+func install(env *testscript.Env, root, command string) error {
+	folder := filepath.Join(env.WorkDir, ".bin")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return err
+	}
+	wrapper := fmt.Sprintf("#!/bin/sh\ncd '%s' && exec %s \"$@\"\n", filepath.Join(root, "samples", "clients"), command)
+	if err := os.WriteFile(filepath.Join(folder, "client"), []byte(wrapper), 0o700); err != nil {
+		return err
+	}
+	env.Setenv("PATH", folder+string(os.PathListSeparator)+env.Getenv("PATH"))
+	return nil
+}

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/suyashkumar/dicom/pkg/tag"
+	"dicom-qr-gateway/dicomnet/dataset"
 )
 
 // Level is a level of the Query/Retrieve information models (PS3.4 section C.6): the value of Query/Retrieve Level.
@@ -30,7 +30,7 @@ const (
 // Attribute is one row of the table of attributes. The keys of a C-FIND, the decoding of a match, the merging of duplicates
 // and the members of an answer follow from it; a test compares it with the dictionary of PS3.6.
 type Attribute struct {
-	Tag     tag.Tag
+	Tag     dataset.Tag
 	VR      string
 	VM      Multiplicity
 	Keyword string
@@ -59,32 +59,32 @@ const (
 
 // attributes is in the order of the members of an answer.
 var attributes = []Attribute{
-	{tag.PatientName, "PN", Single, "PatientName", "PatientName", LevelPatient,
+	{dataset.PatientName, "PN", Single, "PatientName", "PatientName", LevelPatient,
 		func(s *Study) *string { return &s.PatientName }, nil, nil, fillIn},
-	{tag.PatientID, "LO", Single, "PatientID", "PatientID", LevelPatient,
+	{dataset.PatientID, "LO", Single, "PatientID", "PatientID", LevelPatient,
 		func(s *Study) *string { return &s.PatientID }, nil, nil, identity},
-	{tag.PatientBirthDate, "DA", Single, "PatientBirthDate", "DateOfBirth", LevelPatient,
+	{dataset.PatientBirthDate, "DA", Single, "PatientBirthDate", "DateOfBirth", LevelPatient,
 		func(s *Study) *string { return &s.DateOfBirth }, nil, normalDate, fillIn},
-	{tag.StudyInstanceUID, "UI", Single, "StudyInstanceUID", "StudyInstanceUID", LevelStudy,
+	{dataset.StudyInstanceUID, "UI", Single, "StudyInstanceUID", "StudyInstanceUID", LevelStudy,
 		func(s *Study) *string { return &s.StudyInstanceUID }, nil, nil, identity},
-	{tag.StudyDescription, "LO", Single, "StudyDescription", "StudyDescription", LevelStudy,
+	{dataset.StudyDescription, "LO", Single, "StudyDescription", "StudyDescription", LevelStudy,
 		func(s *Study) *string { return &s.StudyDescription }, nil, nil, fillIn},
-	{tag.ModalitiesInStudy, "CS", Many, "ModalitiesInStudy", "ModalitiesInStudy", LevelStudy,
+	{dataset.ModalitiesInStudy, "CS", Many, "ModalitiesInStudy", "ModalitiesInStudy", LevelStudy,
 		nil, func(s *Study) *[]string { return &s.ModalitiesInStudy }, nil, union},
-	{tag.StudyDate, "DA", Single, "StudyDate", "StudyDate", LevelStudy,
+	{dataset.StudyDate, "DA", Single, "StudyDate", "StudyDate", LevelStudy,
 		func(s *Study) *string { return &s.StudyDate }, nil, normalDate, dated},
-	{tag.StudyTime, "TM", Single, "StudyTime", "StudyTime", LevelStudy,
+	{dataset.StudyTime, "TM", Single, "StudyTime", "StudyTime", LevelStudy,
 		func(s *Study) *string { return &s.StudyTime }, nil, normalTime, dated},
-	{tag.AccessionNumber, "SH", Single, "AccessionNumber", "AccessionNumber", LevelStudy,
+	{dataset.AccessionNumber, "SH", Single, "AccessionNumber", "AccessionNumber", LevelStudy,
 		func(s *Study) *string { return &s.AccessionNumber }, nil, nil, fillIn},
-	{tag.ReferringPhysicianName, "PN", Single, "ReferringPhysicianName", "ReferringPhysicianName", LevelStudy,
+	{dataset.ReferringPhysicianName, "PN", Single, "ReferringPhysicianName", "ReferringPhysicianName", LevelStudy,
 		func(s *Study) *string { return &s.ReferringPhysicianName }, nil, nil, fillIn},
-	{tag.PerformingPhysicianName, "PN", Many, "PerformingPhysicianName", "PerformingPhysicianName", LevelStudy,
+	{dataset.PerformingPhysicianName, "PN", Many, "PerformingPhysicianName", "PerformingPhysicianName", LevelStudy,
 		func(s *Study) *string { return &s.PerformingPhysicianName }, nil, nil, fillIn},
-	{tag.InstitutionName, "LO", Single, "InstitutionName", "InstitutionName", LevelStudy,
+	{dataset.InstitutionName, "LO", Single, "InstitutionName", "InstitutionName", LevelStudy,
 		func(s *Study) *string { return &s.InstitutionName }, nil, nil, fillIn},
-	{tag.Modality, "CS", Single, "Modality", "", LevelSeries, nil, nil, nil, fillIn},
-	{tag.SeriesInstanceUID, "UI", Single, "SeriesInstanceUID", "", LevelSeries, nil, nil, nil, identity},
+	{dataset.Modality, "CS", Single, "Modality", "", LevelSeries, nil, nil, nil, fillIn},
+	{dataset.SeriesInstanceUID, "UI", Single, "SeriesInstanceUID", "", LevelSeries, nil, nil, nil, identity},
 }
 
 // StudyAttributes returns the attributes that an answer has for each study, in the order of its members. The caller must not
@@ -104,6 +104,6 @@ func byTag() []Attribute {
 	return sorted
 }
 
-func compareTags(a, b tag.Tag) int {
+func compareTags(a, b dataset.Tag) int {
 	return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Element, b.Element))
 }

@@ -3,8 +3,6 @@ package qr
 import (
 	"slices"
 
-	"github.com/suyashkumar/dicom/pkg/tag"
-
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
@@ -26,7 +24,7 @@ func (c *candidate) read(set *dataset.Set) {
 		}
 		*a.Text(&c.Study) = value
 	}
-	c.accessionAbsent = c.AccessionNumber == "" && !set.Has(tag.AccessionNumber)
+	c.accessionAbsent = c.AccessionNumber == "" && !set.Has(dataset.AccessionNumber)
 	c.date, _ = parseDate(c.StudyDate)
 }
 

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/suyashkumar/dicom/pkg/tag"
-
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
@@ -33,7 +31,7 @@ const indexFrom = 32
 
 // add checks one match, its patient first, and keeps its study.
 func (c *collector) add(set *dataset.Set) {
-	patientID, uid := single(set, tag.PatientID), single(set, tag.StudyInstanceUID)
+	patientID, uid := single(set, dataset.PatientID), single(set, dataset.StudyInstanceUID)
 	switch patientID {
 	case c.plan.patientID:
 	case "":
@@ -107,8 +105,8 @@ type modalitiesValue struct {
 const maxKeptModalities = 16
 
 func (c *collector) readModalities(set *dataset.Set) []string {
-	raw, _ := set.Bytes(tag.ModalitiesInStudy)
-	isCS := set.HasVR(tag.ModalitiesInStudy, "CS") // the same bytes may mean something else in another VR
+	raw, _ := set.Bytes(dataset.ModalitiesInStudy)
+	isCS := set.HasVR(dataset.ModalitiesInStudy, "CS") // the same bytes may mean something else in another VR
 	if isCS {
 		for i := range c.modalities {
 			if kept := &c.modalities[i]; kept.raw == string(raw) {
@@ -116,7 +114,7 @@ func (c *collector) readModalities(set *dataset.Set) []string {
 			}
 		}
 	}
-	c.list = set.AppendStrings(c.list[:0], tag.ModalitiesInStudy)
+	c.list = set.AppendStrings(c.list[:0], dataset.ModalitiesInStudy)
 	c.list = addModalities(c.list[:0], c.list)
 	list := append(make([]string, 0, len(c.list)), c.list...)
 	// A value with a warning is decoded each time so that each is counted; other text depends on the character set.
@@ -240,7 +238,7 @@ func (p *plan) hasModality(modalities []string) bool {
 }
 
 // single returns the value of an attribute of VM 1; "" if it is absent or has more than one value that is not empty.
-func single(set *dataset.Set, t tag.Tag) string {
+func single(set *dataset.Set, t dataset.Tag) string {
 	if !mayBeList(set, t) {
 		return trim(set.String(t))
 	}
@@ -259,7 +257,7 @@ func single(set *dataset.Set, t tag.Tag) string {
 
 // mayBeList reports whether the attribute may have more than one value: without the byte of a backslash it has not, in any
 // character set.
-func mayBeList(set *dataset.Set, t tag.Tag) bool {
+func mayBeList(set *dataset.Set, t dataset.Tag) bool {
 	raw, _ := set.Bytes(t)
 	return bytes.IndexByte(raw, '\\') >= 0
 }

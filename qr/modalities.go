@@ -3,9 +3,8 @@ package qr
 import (
 	"context"
 
-	"github.com/suyashkumar/dicom/pkg/tag"
-
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
 )
 
 // pick applies the last two filters, modalities and max_results, to studies in order. It calls ask for a study whose match
@@ -60,15 +59,15 @@ func (o *operation) seriesModalities(ctx context.Context, c *collector, studyIns
 			unreadable = true
 			return
 		}
-		if uid := single(m.Set, tag.StudyInstanceUID); uid != studyInstanceUID && (uid != "" || m.Has(tag.StudyInstanceUID)) {
+		if uid := single(m.Set, dataset.StudyInstanceUID); uid != studyInstanceUID && (uid != "" || m.Has(dataset.StudyInstanceUID)) {
 			return
 		}
-		if m.String(tag.PatientID) != "" && single(m.Set, tag.PatientID) != c.plan.patientID {
+		if m.String(dataset.PatientID) != "" && single(m.Set, dataset.PatientID) != c.plan.patientID {
 			c.drop(m.Set, otherPatient)
 			c.distrust(studyInstanceUID)
 			return
 		}
-		list = addModalities(list, m.Strings(tag.Modality))
+		list = addModalities(list, m.Strings(dataset.Modality))
 	})
 	if err != nil {
 		return nil, err

@@ -3,8 +3,6 @@ package qr
 import (
 	"context"
 
-	"github.com/suyashkumar/dicom"
-
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/principal"
@@ -46,7 +44,7 @@ type Identifier struct {
 	SOPClassUID    string
 	Level          Level
 	TransferSyntax dataset.TransferSyntax // negotiated for the association
-	query          *dicom.Dataset
+	query          *dataset.Dataset
 }
 
 // Encode returns the bytes of the identifier in its transfer syntax, the same as are sent.

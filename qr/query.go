@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"github.com/suyashkumar/dicom"
-
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/internal/pool"
 )
 
@@ -65,13 +64,13 @@ func (o *operation) query(ctx context.Context, c *collector) ([]Study, error) {
 
 // find runs one C-FIND and calls each for every match, with an error in place of a match that cannot be decoded.
 func (o *operation) find(
-	ctx context.Context, level Level, query *dicom.Dataset, each func(m dicomnet.Match, undecoded error),
+	ctx context.Context, level Level, query *dataset.Dataset, each func(m dicomnet.Match, undecoded error),
 ) error {
 	return o.Repeatable(ctx, dicomnet.StudyRoot.Find, func() error { return o.findOnce(ctx, level, query, each) })
 }
 
 func (o *operation) findOnce(
-	ctx context.Context, level Level, query *dicom.Dataset, each func(m dicomnet.Match, undecoded error),
+	ctx context.Context, level Level, query *dataset.Dataset, each func(m dicomnet.Match, undecoded error),
 ) (err error) {
 	ctx, end := o.Observe(ctx, dicomnet.StepFind)
 	defer func() { end(err) }()

@@ -99,15 +99,36 @@ func TestAQueryLeavesItsRecordBeforeTheAnswer(t *testing.T) {
 			search := q.Objects[0]
 			assert.Equal(t, "1.2.840.10008.5.1.4.1.2.2.1", search.ID)
 			assert.Equal(t, "110181", search.IDTypeCode.Code)
-			assert.Equal(t, "1.2.840.10008.1.2.1", q.details(search.ID)["TransferSyntax"])
-			asked, err := dataset.Parse(search.Query, dataset.ExplicitVRLittleEndian, dataset.Limits{})
-			require.NoError(t, err)
-			assert.Equal(t, patientID, asked.String(tag.PatientID))
+			assert.Empty(t, search.Query, "the fake gateway sent nothing")
+			assert.Empty(t, search.Details)
+			assert.Equal(t, "C-FIND", search.Name)
 		})
 	}
 	logged := r.logs.String()
 	for _, secret := range []string{patientID, patientName, studyUID, "ACC-9", viewerKey} {
 		assert.NotContains(t, logged, secret)
+	}
+}
+
+func TestRecordOfAQueryHoldsTheIdentifierThatWasSent(t *testing.T) {
+	var sent []byte
+	p := &pacs{find: func(a *association) {
+		sent = a.rq.Data
+		a.done(dicomnet.StatusSuccess)
+	}}
+	r, of := startAudited(t, p.gateway(t, gatewayOptions{}))
+	for i, call := range []struct{ path, body string }{{"/q", queryBody}, {"/qr", retrieveBody}} {
+		status, _, _ := r.post(t, call.path, call.body)
+		require.Equal(t, http.StatusNotFound, status)
+		all := of(t)
+		require.Len(t, all, i+1)
+		search := all[i].Objects[0]
+		assert.Equal(t, sent, search.Query)
+		assert.Equal(t, string(dataset.ImplicitVRLittleEndian), all[i].details(search.ID)["TransferSyntax"])
+		identifier, err := dataset.Parse(search.Query, dataset.ImplicitVRLittleEndian, dataset.Limits{})
+		require.NoError(t, err)
+		assert.Equal(t, patientID, identifier.String(tag.PatientID))
+		assert.Empty(t, search.Name)
 	}
 }
 

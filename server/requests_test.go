@@ -305,7 +305,7 @@ func TestABodyThatBreaksOffIsA400(t *testing.T) {
 	answer, err := io.ReadAll(connection)
 	require.NoError(t, err)
 	assert.Contains(t, string(answer), "HTTP/1.1 400")
-	assert.Contains(t, string(answer), "did not arrive whole or in time")
+	assert.Contains(t, string(answer), "did not arrive completely and in time")
 }
 
 func TestAccept(t *testing.T) {

@@ -116,7 +116,7 @@ func Of(ctx context.Context, err error) *Problem {
 	case http.StatusServiceUnavailable:
 		p.RetryAfter = retryAfter
 	case http.StatusBadRequest:
-		p.Faults = []api.Fault{{Detail: "holds a filter that cannot be asked for"}}
+		p.Faults = []api.Fault{{Detail: "has a filter that cannot be sent to the PACS"}}
 	}
 	return p
 }

@@ -1,9 +1,9 @@
-# The gateway alone, in an image of scratch. From a clone:
+# The image of the gateway, without a distribution. Build it from a clone:
 #
 #     docker build -t dicom-qr-gateway:local .
 #
-# `make image` does the same and says in the labels too what it is. Another BUILDER
-# must have Go, git, make, a shell and CA certificates.
+# `make image` also sets the labels of version, revision and date. Another BUILDER must have
+# Go, git, make, a shell and CA certificates.
 ARG BUILDER=golang:1.26.8-bookworm
 
 FROM --platform=$BUILDPLATFORM ${BUILDER} AS build
@@ -14,7 +14,7 @@ ARG TARGETARCH
 ARG VERSION
 ARG COMMIT
 ARG DATE
-# Most of a clone stays out of the context, so git describe would call it dirty.
+# git describe without --dirty: most files of the clone are not in the build context.
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     export GOMODCACHE=/go/pkg/mod GOCACHE=/root/.cache/go-build GOOS=$TARGETOS GOARCH=$TARGETARCH \
         VERSION="${VERSION:-$(git describe --tags --always 2>/dev/null || echo dev)}" \
@@ -28,7 +28,7 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
 
 FROM scratch
 LABEL org.opencontainers.image.title="dicom-qr-gateway" \
-    org.opencontainers.image.description="Finds a patient's studies on a PACS and has them moved, by JSON over HTTP" \
+    org.opencontainers.image.description="HTTP and JSON in front of a PACS: finds a patient's studies (C-FIND) and moves them (C-MOVE)" \
     org.opencontainers.image.licenses="MIT"
 COPY --from=build /out/ /
 USER 10001:10001

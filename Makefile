@@ -1,5 +1,4 @@
-# `make` alone lists the targets. Everything but interop, typescript, browser and
-# vendor needs Go alone.
+# `make` without a target lists the targets. Unless a target says what else it needs, it needs only Go.
 
 GO          ?= go
 LISTEN_ADDR ?= 127.0.0.1:8888
@@ -20,29 +19,32 @@ FUZZTIME    ?= 60s
 COVERAGE    ?= 90
 SOAK_TIME   ?= 10m
 
-.PHONY: help run build licences image generate typescript test interop samples recipes soak browser bench bench-load fuzz lint workflows vulnerabilities \
-	format cov vendor release-check clean
+# Go modules besides the gateway's.
+MODULES := samples/clients/go test/compose test/kubernetes test/load tools
+
+.PHONY: help run build licences image generate typescript test modules interop samples recipes test-image soak browser bench bench-load \
+	fuzz lint workflows vulnerabilities format cov vendor release-check clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 19
 
-run: build ## the gateway on port 8888 with two demonstration PACS beside it
+run: build ## run the gateway on port 8888 with two demonstration PACS
 	LISTEN_ADDR=$(LISTEN_ADDR) $(BINARY) demo
 
-# Without -buildvcs: the same commit gives the same bytes, also where .git is not.
-build: ## bin/dicom-qr-gateway, static, with its version inside
+# -buildvcs=false: the same commit gives the same bytes with and without .git.
+build: ## build bin/dicom-qr-gateway, a static binary with its version
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BINARY) .
 
-licences: ## bin/THIRD_PARTY_LICENSES.txt: the licences of all code in the binary
+licences: ## write bin/THIRD_PARTY_LICENSES.txt: the licences of all code in the binary
 	@mkdir -p $(dir $(BINARY))
 	CGO_ENABLED=0 GO=$(GO) sh tools/licences.sh >$(dir $(BINARY))THIRD_PARTY_LICENSES.txt
 
-image: ## the image dicom-qr-gateway:local with its version inside (needs Docker)
+image: ## build the image dicom-qr-gateway:local with its version (needs Docker)
 	$(IMAGEBUILD) --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) --build-arg DATE=$(DATE) \
 		--label org.opencontainers.image.version=$(VERSION) --label org.opencontainers.image.revision=$(COMMIT) \
 		--label org.opencontainers.image.created=$(DATE) -t $(IMAGE) .
 
-generate: bin/oapi-codegen bin/openapijson ## generate the Go code of gen/ and server/docs/openapi.json from openapi.yaml
+generate: bin/oapi-codegen bin/openapijson ## generate gen/api, gen/goclient and server/docs/openapi.json from openapi.yaml
 	bin/oapi-codegen -config tools/generate/server.yaml openapi.yaml
 	bin/oapi-codegen -config tools/generate/spec.yaml openapi.yaml
 	bin/oapi-codegen -config tools/generate/goclient.yaml openapi.yaml
@@ -51,70 +53,75 @@ generate: bin/oapi-codegen bin/openapijson ## generate the Go code of gen/ and s
 typescript: ## generate gen/typescript from openapi.yaml, build and test client/typescript (needs node, npm)
 	cd client/typescript && npm ci --no-audit --no-fund && npm run -s generate && npm test
 
-test: ## all tests that need Go alone
+test: ## run all tests of the gateway that need only Go
 	$(GOTEST) $(RACEFLAG) $(TESTFLAGS) ./...
 
-interop: ## the built gateway against DCMTK and Orthanc (Debian: dcmtk dicom3tools orthanc nginx caddy curl)
+modules: ## run the tests of the other modules: tools, load test, compose file, Kubernetes manifests (needs openssl)
+	@for module in $(MODULES); do \
+		(cd $$module && $(GOTEST) $(RACEFLAG) $(TESTFLAGS) ./...) || status=1; \
+	done; exit $${status:-0}
+
+interop: ## test the built gateway against DCMTK and Orthanc (Debian: dcmtk dicom3tools orthanc nginx caddy curl)
 	$(GOTEST) $(RACEFLAG) -count=1 $(TESTFLAGS) -tags interop ./test/interop/...
 
-samples: ## test what samples holds for users (needs node, npm, Python 3; Debian: curl jq prometheus)
+samples: ## test samples and client/typescript (needs node, npm, Python 3; Debian: curl jq prometheus)
 	$(GOTEST) -count=1 $(TESTFLAGS) -parallel 8 -tags samples ./test/samples
 
-recipes: ## run commands of the documents, after release-check (needs curl, jq; Debian: caddy gettext-base nginx openssl)
+recipes: ## run commands of the documents, after release-check (Debian: caddy curl gettext-base jq nginx openssl)
 	$(GOTEST) -count=1 $(TESTFLAGS) -tags recipes ./test/recipes
 
-# Without the race detector: it would slow down the callers, not the gateway.
-soak: ## the built gateway under mixed load for SOAK_TIME, with nothing unaccounted for
+test-image: ## build the image without Docker and test it (needs root; Debian: buildah dcmtk curl jq)
+	$(GOTEST) -count=1 $(TESTFLAGS) -timeout 20m -tags image ./test/image
+
+# Without the race detector, which would slow down the callers and not the gateway.
+soak: ## test the built gateway under mixed load for SOAK_TIME
 	SOAK_TIME=$(SOAK_TIME) $(GOTEST) -count=1 $(TESTFLAGS) -timeout 0 -tags soak -v ./test/soak
 
-browser: build ## the documents in headless Chromium (needs node, npm, chromium)
+browser: build ## test the API documents in headless Chromium (needs node, npm, chromium)
 	cd test/browser && npm ci --no-audit --no-fund && npm test
 
-bench: ## benchmarks
+bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 
-bench-load: ## the built gateway under load, beside the least work there can be (Debian: wrk)
+bench-load: ## measure the built gateway under load, next to a server with the least work possible (Debian: wrk)
 	$(GO) run -C test/load . $(LOAD)
 
-# Coverage varies from run to run where goroutines are at work; left alone, the
-# fuzzer would spend its time on making such inputs smaller.
-fuzz: ## each fuzz target for FUZZTIME
+# Goroutines make coverage vary from run to run; without the limit, the fuzzer spends its time minimizing such inputs.
+fuzz: ## run each fuzz target for FUZZTIME
 	@grep -rE --include='*_test.go' -o '^func Fuzz\w+' . | sed -E 's|/[^/]+:func | |' | while read -r dir target; do \
 		echo "== $$dir $$target"; \
 		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x "$$dir" || exit 1; \
 	done
 
-lint: bin/golangci-lint ## all linters of .golangci.yml
-	bin/golangci-lint run
-	cd samples/clients/go && ../../../bin/golangci-lint run
-	cd test/compose && ../../bin/golangci-lint run
-	cd test/kubernetes && ../../bin/golangci-lint run
-	cd test/load && ../../bin/golangci-lint run
+lint: bin/golangci-lint ## run all linters of .golangci.yml
+	@for module in . $(MODULES); do \
+		echo "== $$module"; (cd $$module && $(CURDIR)/bin/golangci-lint run) || status=1; \
+	done; exit $${status:-0}
 
-workflows: bin/actionlint ## actionlint over the workflows, and that what they use is pinned
+workflows: bin/actionlint ## check the GitHub workflows, and that their actions are pinned
 	bin/actionlint -shellcheck= -pyflakes=
 	sh tools/release/pinned.sh
 
-vulnerabilities: bin/govulncheck ## known vulnerabilities in code that is called (needs the Go vulnerability database)
+vulnerabilities: bin/govulncheck ## list known vulnerabilities in code that is called (needs the Go vulnerability database)
 	bin/govulncheck ./...
 
-format: bin/golangci-lint ## gofumpt, and imports in their groups
+format: bin/golangci-lint ## format the code and group the imports
 	bin/golangci-lint fmt
 
-# The report is of what people wrote: gen/ runs in the tests but does not count.
-cov: ## coverage over all packages; fails under COVERAGE percent
+# gen/ runs in the tests but does not count.
+cov: ## run the tests and fail below COVERAGE percent of the hand-written code
 	$(GOTEST) $(RACEFLAG) $(TESTFLAGS) -covermode atomic -coverprofile coverage.out \
-		-coverpkg "$$($(GO) list ./... | grep -v /gen | paste -sd, -)" ./...
+		-coverpkg "$$($(GO) list ./... | grep -v /gen/ | paste -sd, -)" ./...
 	@$(GO) tool cover -func coverage.out | awk -v least=$(COVERAGE) '$$1 == "total:" { \
 		printf "coverage of hand-written code: %s (at least %s %%)\n", $$3, least; exit ($$3 + 0 < least) }'
 
-vendor: ## fetch the browser code of /docs and /redoc anew (needs npm)
+vendor: ## download the browser code of /docs and /redoc (needs npm)
 	sh server/docs/static/vendor.sh
 
-release-check: bin/cyclonedx-gomod ## dist/: what a release has, checked (needs GNU tar, zip, unzip, jq)
+release-check: bin/cyclonedx-gomod ## build and check dist/, the contents of a release (needs GNU tar, zip, unzip, jq)
 	GO=$(GO) VERSION=$(VERSION) COMMIT=$(COMMIT) DATE=$(DATE) bash tools/release/release.sh
 
-clean: ## remove what the targets above made
+clean: ## remove what the targets above create
 	rm -rf bin dist coverage.out test/browser/node_modules test/browser/screenshots client/typescript/node_modules client/typescript/dist client/typescript/build \
 		client/typescript/LICENSE samples/clients/go/gateway samples/clients/typescript/node_modules samples/clients/typescript/main.js
 
@@ -136,6 +143,6 @@ bin/actionlint: tools/release/go.mod tools/release/go.sum
 bin/govulncheck: tools/release/go.mod tools/release/go.sum
 	$(GO) -C tools/release build -o ../../$@ golang.org/x/vuln/cmd/govulncheck
 
-# -trimpath: an SBOM has the digest of the program that made it.
+# -trimpath: an SBOM contains the digest of the program that created it.
 bin/cyclonedx-gomod: tools/release/go.mod tools/release/go.sum
 	$(GO) -C tools/release build -trimpath -o ../../$@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod

@@ -1,16 +1,15 @@
 #!/bin/sh
-# Prints the licences and notices of all code in the binary for GOOS and GOARCH:
-# the Go standard library, each module that is compiled in, and the browser code
-# of /docs and /redoc. Fails where a module has none.
+# Prints the licences and notices of all code in the binary for GOOS and GOARCH: the Go standard library, each module that is
+# compiled in, and the browser code of /docs and /redoc. Fails if a module has no licence file.
 set -eu
 cd "${0%/*}/.."
 go=${GO:-go}
 
-# texts FOLDER prints the names of the licence files in it.
+# texts FOLDER prints the names of the licence files in the folder.
 texts() {
     for file in "$1"/LICEN[CS]E* "$1"/License* "$1"/COPYING* "$1"/COPYRIGHT* "$1"/NOTICE* "$1"/PATENTS*; do
         case $file in
-        *.go) ;; # code that is called so
+        *.go) ;; # source code with such a name
         *) [ ! -f "$file" ] || printf '%s\n' "$file" ;;
         esac
     done
@@ -22,7 +21,7 @@ section() { # title file
     cat "$2"
 }
 
-# "module@version path" of each licence file beside or above a package that is compiled in.
+# modules prints "module@version path" for each licence file in or above the folder of a package that is compiled in.
 modules() {
     packages=$("$go" list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}}@{{.Version}} {{.Dir}} {{$.Dir}}{{end}}{{end}}' .)
     printf '%s\n' "$packages" |
@@ -37,7 +36,7 @@ modules() {
         done
 }
 
-echo 'dicom-qr-gateway is under the MIT licence, which is in LICENSE. It contains code of others, under these terms.'
+echo 'dicom-qr-gateway is licensed under the MIT licence; see LICENSE. It contains third-party code under the following licences.'
 section "Go $("$go" env GOVERSION), standard library" "$("$go" env GOROOT)/LICENSE"
 list=$(modules)
 printf '%s\n' "$list" | LC_ALL=C sort -u | while read -r module file; do

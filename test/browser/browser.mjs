@@ -1,4 +1,4 @@
-// Debian's (or anyone's) Chromium, driven headless, and what to watch on a page.
+// Runs an installed Chromium headless and measures pages in it.
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,15 +15,15 @@ function executable() {
         accessSync(join(dir, name), constants.X_OK);
         return join(dir, name);
       } catch {
-        // try the next
+        // not in this folder
       }
     }
   }
-  throw new Error('no Chromium on the PATH; name one in CHROMIUM (Debian: apt-get install chromium)');
+  throw new Error('no Chromium on the PATH; set CHROMIUM (Debian: apt-get install chromium)');
 }
 
-// launch starts Chromium with everything off that would reach for the network by
-// itself. Its sandbox does not start for root, as whom CI runs.
+// launch starts Chromium without its own use of the network. Its sandbox does not
+// start for root, which CI uses.
 export function launch() {
   return chromium.launch({
     executablePath: executable(),
@@ -35,9 +35,9 @@ export function launch() {
   });
 }
 
-// open loads path in a fresh profile and collects what must not happen: requests
-// to another host (refused, so that none gets out), errors of the console and of
-// scripts, answers of 400 and above, failed loads.
+// open loads path in a new profile and collects faults: requests to another host,
+// which it blocks, errors of the console and of scripts, responses with a status
+// of 400 or above, and failed loads.
 export async function open(browser, base, path, { width = 1280, height = 900, colorScheme = 'light' } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme, reducedMotion: 'reduce' });
   const page = await context.newPage();
@@ -66,17 +66,17 @@ export async function open(browser, base, path, { width = 1280, height = 900, co
   return { page, faults, close: () => context.close() };
 }
 
-// shoot keeps a picture for a person to look at.
+// shoot saves a screenshot.
 export function shoot(page, name, fullPage = false) {
   return page.screenshot({ path: join(shots, `${name}.png`), fullPage });
 }
 
-// overflow is by how many pixels the page is wider than its window.
+// overflow returns by how many pixels the page is wider than its window.
 export function overflow(page) {
   return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 }
 
-// background is the brightness (0 to 255) of what is painted behind the page.
+// background returns the brightness (0 to 255) of the background of the page.
 export function background(page) {
   return page.evaluate(() => {
     const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number);
@@ -84,8 +84,8 @@ export function background(page) {
   });
 }
 
-// faint lists the texts on the page whose contrast with what is painted behind
-// them is under least to 1 (WCAG 2.2 asks for 4.5, and for 3 of large text).
+// faint returns the texts of the page whose contrast with their background is
+// under least to 1 (WCAG 2.2 requires 4.5, for large text 3).
 export function faint(page, least) {
   return page.evaluate((least) => {
     const parse = (colour) => {

@@ -33,24 +33,24 @@ after(async () => {
 
 async function assertReadable(page) {
   assert.equal(await overflow(page), 0, 'pixels wider than the window');
-  assert.deepEqual(await faint(page, 4.5), [], 'texts that are hard to read');
+  assert.deepEqual(await faint(page, 4.5), [], 'texts with too little contrast');
 }
 
-// visit opens a page, hands it to see and wants nothing to have gone wrong but
-// what see says may: the answers that it asked for.
+// visit opens a page, calls see with it and requires that there are no faults,
+// except for responses with a status that see returns.
 async function visit(path, look, see, base = gateway.url) {
   const { page, faults, close } = await open(browser, base, path, look);
   const expected = await see(page) ?? [];
-  const surprises = faults.filter((fault) => !expected.some((status) =>
+  const unexpected = faults.filter((fault) => !expected.some((status) =>
     fault.startsWith(`${status}: `) || fault.includes(`responded with a status of ${status} `)));
-  assert.deepEqual(surprises, []);
+  assert.deepEqual(unexpected, []);
   await close();
 }
 
 for (const [name, { path, drawn, text }] of Object.entries(pages)) {
   describe(path, () => {
     for (const look of looks) {
-      test(`renders from this host alone and without an error (${look.name})`, () => visit(path, look, async (page) => {
+      test(`renders without an error and without requests to other hosts (${look.name})`, () => visit(path, look, async (page) => {
         await page.locator(drawn).first().waitFor();
         await page.getByText(text, { exact: true }).first().waitFor({ state: 'attached' });
         await page.waitForLoadState('networkidle');
@@ -65,19 +65,19 @@ for (const [name, { path, drawn, text }] of Object.entries(pages)) {
       }));
     }
 
-    test('follows the colour scheme while it is open', () => visit(path, {}, async (page) => {
+    test('follows a change of the colour scheme', () => visit(path, {}, async (page) => {
       await page.locator(drawn).first().waitFor();
       await page.emulateMedia({ colorScheme: 'dark' });
       await page.locator(drawn).first().waitFor();
       assert.ok(await background(page) < 64);
     }));
 
-    test('teaches what AE titles and move destinations are', () => visit(path, {}, async (page) => {
+    test('explains AE titles and move destinations', () => visit(path, {}, async (page) => {
       await page.locator(drawn).first().waitFor();
       for (const heading of ['DICOM in three minutes', 'A first request', 'A PACS of your own']) {
         await page.getByRole('heading', { name: heading }).first().waitFor();
       }
-      await page.getByText('C-MOVE brings nothing to the caller').first().waitFor();
+      await page.getByText('C-MOVE sends nothing to the caller').first().waitFor();
     }));
 
     test('works under a path of a proxy', async () => {
@@ -92,7 +92,7 @@ for (const [name, { path, drawn, text }] of Object.entries(pages)) {
 }
 
 for (const look of looks) {
-  test(`"Try it out" of /echo, /q and /qr works with the examples as they are (${look.name})`, () => visit('/docs', look, async (page) => {
+  test(`"Try it out" of /echo, /q and /qr works with the examples (${look.name})`, () => visit('/docs', look, async (page) => {
     for (const [path, expected] of [
       ['/echo', /"C-ECHO"[^]*"ok"/], ['/q', /"StudyDescription": "CT ABDOMEN"/], ['/qr', /"message": "The study was moved."/],
     ]) {
@@ -108,7 +108,7 @@ for (const look of looks) {
   }));
 }
 
-test('a choice of examples shows each kind of answer', () => visit('/docs', {}, async (page) => {
+test('each example leads to its kind of response', () => visit('/docs', {}, async (page) => {
   for (const [path, example, status, expected] of [
     ['/q', 'all', 200, /"MR LUMBAR SPINE"/],
     ['/q', 'other_characters', 200, /山田\^太郎/],
@@ -128,7 +128,7 @@ test('a choice of examples shows each kind of answer', () => visit('/docs', {}, 
   return [404, 502];
 }));
 
-test('the event stream of /qr is shown to its end', () => visit('/docs', {}, async (page) => {
+test('the event stream of /qr is shown completely', () => visit('/docs', {}, async (page) => {
   const operation = await tryItOut(page, '/qr');
   await operation.locator('tr.response[data-code="200"] .response-controls select').first().selectOption('text/event-stream');
   await execute(operation, gateway.pacsPort);
@@ -139,7 +139,7 @@ test('the event stream of /qr is shown to its end', () => visit('/docs', {}, asy
 }));
 
 for (const look of looks.filter(({ name }) => name === 'dark-desk' || name === 'light-phone')) {
-  test(`each problem has its example under its status (${look.name})`, () => visit('/docs', look, async (page) => {
+  test(`each problem has an example under its status (${look.name})`, () => visit('/docs', look, async (page) => {
     const operation = await operationAt(page, '/qr');
     let shown = 0;
     for (const row of await operation.locator('tr.response').all()) {
@@ -160,7 +160,7 @@ for (const look of looks.filter(({ name }) => name === 'dark-desk' || name === '
   }));
 }
 
-test('under a path of a proxy, "Try it out" asks under that path, and the root leads to the page', async () => {
+test('under a path of a proxy, "Try it out" uses that path, and the root redirects to the page', async () => {
   const proxy = await behind(gateway.url, '/dicom');
   await visit('/', {}, async (page) => {
     assert.equal(page.url(), `${proxy.url}/docs`);
@@ -173,7 +173,7 @@ test('under a path of a proxy, "Try it out" asks under that path, and the root l
   await proxy.stop();
 });
 
-test('"Authorize" takes an API key where the gateway asks for one', async () => {
+test('"Authorize" sets the API key', async () => {
   const key = 'browser-test-key';
   const dir = await mkdtemp(join(tmpdir(), 'keys-'));
   await writeFile(join(dir, 'keys'), `browser:${createHash('sha256').update(key).digest('hex')}\n`);
@@ -198,7 +198,7 @@ test('"Authorize" takes an API key where the gateway asks for one', async () => 
   await rm(dir, { recursive: true });
 });
 
-test('the keyboard reaches the routes, and shows where it is', () => visit('/docs', {}, async (page) => {
+test('the keyboard reaches the routes, with a visible focus', () => visit('/docs', {}, async (page) => {
   await page.locator('.opblock').first().waitFor();
   await page.keyboard.press('Tab'); // the name
   await page.keyboard.press('Tab');
@@ -229,7 +229,7 @@ test('the search of /redoc finds an operation', () => visit('/redoc', {}, async 
   await shoot(page, 'redoc-search');
 }));
 
-test('an operation has an address of its own', () => visit('/docs', {}, async (page) => {
+test('an operation has a URL', () => visit('/docs', {}, async (page) => {
   await page.locator('[data-path="/q"]').first().click();
   await page.waitForURL(/#\/.+\/.+/);
   await page.reload();

@@ -1,5 +1,5 @@
-// A gateway to test against: the one at BASE_URL where that is set, else the
-// built one with its demonstration PACS, on free ports of the loopback.
+// Runs the gateway under test: the one at BASE_URL if that is set, else the built
+// one with its demonstration PACS, on free ports of loopback.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 const binary = fileURLToPath(new URL('../../bin/dicom-qr-gateway', import.meta.url));
 
 async function freePorts(n) {
-  // All are held until the last is found, else one could be handed out twice.
+  // All are open at the same time, so that they differ.
   const servers = await Promise.all(Array.from({ length: n }, async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -34,8 +34,8 @@ async function untilReady(url, gone) {
   }
 }
 
-// start resolves to the gateway's address, the port of PACS ORTHANCA beside it,
-// and stop(). Settings are those that are unlike a plain one's, which is always built.
+// start resolves to the URL of a gateway, the port of its PACS ORTHANCA and stop().
+// With settings it always runs the built gateway.
 export async function start(settings) {
   if (process.env.BASE_URL && !settings) {
     return { url: process.env.BASE_URL.replace(/\/$/, ''), pacsPort: Number(process.env.PACS_PORT ?? 4242), stop: async () => {} };
@@ -64,7 +64,7 @@ export async function start(settings) {
   };
 }
 
-// behind starts a proxy that has url under path, and nothing else.
+// behind starts a proxy that serves url under path, and nothing else.
 export async function behind(url, path) {
   const proxy = http.createServer((request, response) => {
     if (!request.url.startsWith(`${path}/`)) {

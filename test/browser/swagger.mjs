@@ -1,6 +1,6 @@
-// What a person does on Swagger UI's page.
+// Actions on the page of Swagger UI.
 
-// operationAt opens the operation of a path.
+// operationAt opens the operation of a path and returns it.
 export async function operationAt(page, path) {
   const operation = page.locator('.opblock', { has: page.locator(`[data-path="${path}"]`) }).first();
   await operation.locator('.opblock-summary-control').click();
@@ -8,7 +8,7 @@ export async function operationAt(page, path) {
   return operation;
 }
 
-// tryItOut opens it for a request.
+// tryItOut opens the operation of a path, ready for a request.
 export async function tryItOut(page, path) {
   const operation = await operationAt(page, path);
   const begin = operation.getByRole('button', { name: 'Try it out' });
@@ -21,15 +21,15 @@ export async function chooseExample(section, key) {
   await section.locator('.examples-select-element').selectOption(key);
 }
 
-// execute sends the request as it stands there, but for the port: the examples
-// are for the usual one, and the tests' PACS is on another.
+// execute sends the request of the page, with the port of the test's PACS instead
+// of the usual one.
 export async function execute(operation, pacsPort) {
   const body = operation.locator('textarea.body-param__text');
   await body.fill((await body.inputValue()).replace('4242', pacsPort));
   await operation.getByRole('button', { name: 'Execute' }).click();
 }
 
-// answerOf is what the page shows of the answer.
+// answerOf returns the status and the text that the page shows of the response.
 export async function answerOf(operation) {
   const answer = operation.locator('.live-responses-table .response');
   await answer.waitFor();

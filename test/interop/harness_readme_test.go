@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	ownPACS    = "A PACS of yours in place of ORTHANCA"
+	ownPACS    = "Use your own PACS"
 	withDocker = "With Docker"
 )
 

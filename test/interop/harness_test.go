@@ -67,8 +67,8 @@ func TestHarnessReportsWhyItDoesNotStart(t *testing.T) {
 	_, port, err := net.SplitHostPort(taken.Addr().String())
 	require.NoError(t, err)
 	for command, want := range map[string]string{
-		"GATEWAY_PORT=" + port + " ../../samples/pacs/start":          "port " + port + " is taken",
-		"PACS_AE_TITLE=MYPACS PACS_PORT=104 ../../samples/pacs/start": "with PACS_AE_TITLE go PACS_HOST and PACS_PORT",
+		"GATEWAY_PORT=" + port + " ../../samples/pacs/start":          "port " + port + " is in use",
+		"PACS_AE_TITLE=MYPACS PACS_PORT=104 ../../samples/pacs/start": "PACS_AE_TITLE also needs PACS_HOST and PACS_PORT",
 	} {
 		_, err := run("bash", "-c", command)
 		require.ErrorContains(t, err, "exit status 1")

@@ -1,14 +1,12 @@
 package kubernetes
 
 import (
-	"bufio"
 	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"io"
 	"math/big"
@@ -18,28 +16,25 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+
+	"dicom-qr-gateway/test/rig"
 )
+
+func TestMain(m *testing.M) { os.Exit(rig.Main(m)) }
 
 // The built gateway runs with the environment of the manifests and with the Secrets that
 // the commands of README.md create, and answers the probes and Prometheus.
 func TestGatewayAnswersProbesAndPrometheus(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "gateway")
-	build := exec.Command("go", "build", "-o", binary, ".")
-	build.Dir = "../.."
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, string(out))
 	secrets := makeSecrets(t)
 
 	each(t, func(t *testing.T, m *manifests) {
-		address := startGateway(t, binary, m.environment(), m.mount(t, secrets))
+		address := startGateway(t, m.environment(), m.mount(t, secrets))
 		for name, probe := range m.probes() {
 			// The kubelet does not check certificates.
 			kubelet := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
@@ -171,9 +166,9 @@ func certify(t *testing.T, dir string) {
 // startGateway runs the gateway until the test ends and returns its address; the port differs
 // from that of a pod. The gateway must exit cleanly, and must log no warnings or errors except
 // the one about missing API keys when no component sets them.
-func startGateway(t *testing.T, binary string, environment, mounts map[string]string) (address string) {
+func startGateway(t *testing.T, environment, mounts map[string]string) (address string) {
 	t.Helper()
-	gateway := exec.Command(binary)
+	var env []string
 	for name, value := range environment {
 		for path, dir := range mounts {
 			if file, below := strings.CutPrefix(value, path+"/"); below {
@@ -183,46 +178,24 @@ func startGateway(t *testing.T, binary string, environment, mounts map[string]st
 		if name == "LISTEN_ADDR" {
 			value = "127.0.0.1:0"
 		}
-		gateway.Env = append(gateway.Env, name+"="+value)
+		env = append(env, name+"="+value)
 	}
-	stdout, err := gateway.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, gateway.Start())
-	listening := make(chan string, 1)
-	var log []string
-	var reading sync.WaitGroup
-	reading.Go(func() {
-		defer close(listening)
-		for lines := bufio.NewScanner(stdout); lines.Scan(); {
-			log = append(log, lines.Text())
-			var line struct{ Level, Message, Address string }
-			_ = json.Unmarshal(lines.Bytes(), &line) // errors in settings are printed as plain text
-			if line.Message == "listening" {
-				listening <- line.Address
-			}
-		}
-		_, _ = io.Copy(io.Discard, stdout)
-	})
-	t.Cleanup(func() {
-		assert.NoError(t, gateway.Process.Signal(syscall.SIGTERM))
-		reading.Wait()
-		assert.NoError(t, gateway.Wait())
-		warnings := 0
-		for _, line := range log {
-			if strings.Contains(line, `"level":"warn"`) || strings.Contains(line, `"level":"error"`) {
-				warnings++
-			}
+	var g *rig.Gateway
+	t.Cleanup(func() { // after the end of the gateway
+		if g == nil {
+			return
 		}
 		want := 0
 		if environment["API_KEYS_FILE"] == "" {
 			want = 1 // no API keys: anyone who reaches the gateway may use it
 		}
-		assert.Equal(t, want, warnings, strings.Join(log, "\n"))
+		assert.Len(t, g.Lines(warning), want, g.String())
 	})
-	address, ok := <-listening
-	if !ok {
-		reading.Wait()
-		require.Fail(t, "the gateway did not start", strings.Join(log, "\n"))
-	}
+	g = rig.RunGateway(t, rig.Command{Env: env, OnlyEnv: true})
+	_, address, _ = strings.Cut(g.URL, "://")
 	return address
+}
+
+func warning(l rig.Line) bool {
+	return strings.Contains(l.Text, `"level":"warn"`) || strings.Contains(l.Text, `"level":"error"`)
 }

@@ -260,16 +260,16 @@ func TestAllPodsTogetherStayWithinTheLimitOfThePACS(t *testing.T) {
 	m := render(t, nil)
 	text, err := os.ReadFile(filepath.Join(samples, "settings.env"))
 	require.NoError(t, err)
-	said := regexp.MustCompile(`# The PACS takes (\d+) associations\. Of (\d+) replicas, (\d+) pods can be there`).FindStringSubmatch(string(text))
-	require.NotNil(t, said, "settings.env shows the calculation")
-	takes, err := strconv.Atoi(said[1])
+	stated := regexp.MustCompile(`# The PACS accepts (\d+) associations\. With (\d+) replicas, up to (\d+) pods run`).FindStringSubmatch(string(text))
+	require.NotNil(t, stated, "settings.env shows the calculation")
+	accepted, err := strconv.Atoi(stated[1])
 	require.NoError(t, err)
 	replicas := int(m.autoscaler.Spec.MaxReplicas)
-	assert.Equal(t, strconv.Itoa(replicas), said[2])
+	assert.Equal(t, strconv.Itoa(replicas), stated[2])
 	pods := replicas + m.deployment.Spec.Strategy.RollingUpdate.MaxSurge.IntValue() + 1 // the one that drains
-	assert.Equal(t, strconv.Itoa(pods), said[3])
-	assert.LessOrEqual(t, pods*m.number(t, "MAX_ASSOCIATIONS_PER_PACS"), takes)
-	assert.Greater(t, pods*(m.number(t, "MAX_ASSOCIATIONS_PER_PACS")+1), takes, "the limit is the largest possible")
+	assert.Equal(t, strconv.Itoa(pods), stated[3])
+	assert.LessOrEqual(t, pods*m.number(t, "MAX_ASSOCIATIONS_PER_PACS"), accepted)
+	assert.Greater(t, pods*(m.number(t, "MAX_ASSOCIATIONS_PER_PACS")+1), accepted, "the limit is the largest possible")
 }
 
 func TestNetworkPolicyAllowsOnlyTheAllowlistAndNameServers(t *testing.T) {

@@ -7,7 +7,7 @@
 //	    Starts the built gateway with that command on a free port and sets $NAME_url and $NAME_address.
 //	    With the command demo, it also sets $NAME_pacs to ORTHANCA@HOST:PORT, and $NAME_pacs_port.
 //	listening NAME
-//	    Waits until the program NAME logs that it listens, and sets the same variables.
+//	    Waits until the program NAME logs that it listens, and sets the same variables and $NAME_pid.
 //	start NAME PROGRAM [ARGUMENT...]
 //	    Starts a program in the background, in a process group of its own. Of the variables that the script has set, it gets
 //	    only those that exist when the script starts, such as PATH.
@@ -19,6 +19,8 @@
 //	    Waits for a background program, requires its exit status, and makes its output available to stdout.
 //	exits STATUS PROGRAM [ARGUMENT...]
 //	    Runs a program like exec, and requires its exit status.
+//	capture NAME
+//	    Sets the variable to the standard output of the last program, without white space around it.
 //	block DOCUMENTS TEXT FILE
 //	    Writes to the file the one code block of the documents, a list of glob patterns, that contains the text.
 //	replace FILE OLD NEW [OLD NEW...]
@@ -65,7 +67,7 @@ func Run(t *testing.T, dir string, more map[string]Command, setup func(*testscri
 	}
 	commands := map[string]Command{
 		"gateway": startGateway, "listening": listening, "start": start, "waitfor": waitFor, "signal": signal,
-		"ends": ends, "exits": exits, "block": block, "replace": replace, "status": status, "ports": ports,
+		"ends": ends, "exits": exits, "capture": capture, "block": block, "replace": replace, "status": status, "ports": ports,
 	}
 	maps.Copy(commands, more)
 	testscript.Run(t, testscript.Params{
@@ -157,6 +159,7 @@ func listening(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	var at struct{ Address string }
 	ts.Check(line.Decode(&at))
+	ts.Setenv(args[0]+"_pid", strconv.Itoa(p.PID()))
 	ts.Setenv(args[0]+"_address", at.Address)
 	ts.Setenv(args[0]+"_url", "http://"+at.Address)
 	for lines := bufio.NewScanner(strings.NewReader(p.String())); lines.Scan(); {
@@ -245,6 +248,11 @@ func checkStatus(ts *testscript.TestScript, name, want string, got int) {
 	if want != strconv.Itoa(got) {
 		ts.Fatalf("%s: exit status %d, want %s", name, got, want)
 	}
+}
+
+func capture(ts *testscript.TestScript, neg bool, args []string) {
+	require(ts, neg, args, 1)
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
 }
 
 func replace(ts *testscript.TestScript, neg bool, args []string) {

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Builds what a release has into dist/: an archive and an SBOM for each platform, and
-# their checksums; and checks them. VERSION, COMMIT and DATE come from the Makefile.
-# The same commit gives the same bytes, given the same Go.
+# Builds the contents of a release in dist/: for each platform an archive and an SBOM, and the checksums of all; then checks
+# them. The Makefile sets VERSION, COMMIT and DATE. The same commit gives the same bytes, with the same version of Go.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export VERSION COMMIT DATE LC_ALL=C TZ=UTC
@@ -19,17 +18,17 @@ mkdir dist
 fail() { printf 'release.sh: %s\n' "$*" >&2; exit 1; }
 
 [[ $(jq -r .version client/typescript/package.json) == "$(awk '$1 == "version:" { print $2; exit }' openapi.yaml)" ]] ||
-    fail 'client/typescript is of another version than openapi.yaml'
-[[ -n $COMMIT && -n $DATE ]] || fail 'a release is made of a commit'
+    fail 'client/typescript and openapi.yaml differ in version'
+[[ -n $COMMIT && -n $DATE ]] || fail 'COMMIT and DATE are empty: a release needs a git commit'
 
-# Go knows nothing of the browser code; name, version and digest are in vendor.sh.
+# The SBOM of the Go modules lacks the browser code. vendor.sh has its names, versions and digests.
 browser_code() {
     awk '$1 == "fetch" && NF == 4 { gsub("\047", ""); print $2, $3, $4 }' server/docs/static/vendor.sh |
         while read -r name version digest; do
             case $name in
             swagger-ui-dist) licence=Apache-2.0 ;;
             redoc) licence=MIT ;;
-            *) fail "which licence has $name?" ;;
+            *) fail "no licence known for $name" ;;
             esac
             digest=$(base64 -d <<<"$digest" | od -An -v -tx1 | tr -d ' \n')
             jq -n --arg name "$name" --arg version "$version" --arg digest "$digest" --arg licence "$licence" \
@@ -39,9 +38,9 @@ browser_code() {
         done
 }
 browser_code | jq -s . >"$work/browser.json"
-(($(jq length "$work/browser.json") == 2)) || fail 'vendor.sh does not name two packages'
+(($(jq length "$work/browser.json") == 2)) || fail 'vendor.sh must name two packages'
 
-sbom() { # binary, into the standard output
+sbom() { # BINARY: writes to standard output
     bin/cyclonedx-gomod bin -json -std -noserial -notimestamp -version "$VERSION" "$1" |
         jq --slurpfile browser "$work/browser.json" \
             '.metadata.component.licenses = [{license: {id: "MIT"}}]
@@ -50,14 +49,14 @@ sbom() { # binary, into the standard output
             --arg main "pkg:golang/dicom-qr-gateway@$VERSION?type=module"
 }
 
-# Every module that the binary says it has is in the SBOM, and its licence in the text.
-complete() { # binary sbom licences
-    local module lacking
+# complete checks that the SBOM and the licences cover every module of the binary.
+complete() { # BINARY SBOM LICENCES
+    local module missing
     "$go" version -m "$1" | awk '$1 == "dep" { print $2 "@" $3 }' | sort >"$work/modules"
-    (($(wc -l <"$work/modules") >= 20)) || fail "$1 names few modules"
+    (($(wc -l <"$work/modules") >= 20)) || fail "$1 lists fewer than 20 modules"
     jq -r '.components[] | "\(.name)@\(.version)"' "$2" | sort >"$work/components"
-    lacking=$(comm -23 "$work/modules" "$work/components")
-    [[ -z $lacking ]] || fail "the SBOM lacks $lacking"
+    missing=$(comm -23 "$work/modules" "$work/components")
+    [[ -z $missing ]] || fail "the SBOM lacks $missing"
     while read -r module; do
         grep -qF "$module: " "$3" || fail "the licence of $module is missing"
     done <"$work/modules"
@@ -73,7 +72,7 @@ for platform in "${platforms[@]}"; do
     cp --parents "${texts[@]}" "$folder"
     "$go" version -m "$binary" >"$work/build"
     for setting in "GOOS=$GOOS" "GOARCH=$GOARCH" CGO_ENABLED=0; do
-        grep -q "build[[:space:]]$setting\$" "$work/build" || fail "$name was not built with $setting"
+        grep -q "build[[:space:]]$setting\$" "$work/build" || fail "$name is not built with $setting"
     done
     find "$folder" -exec touch -h -d "$DATE" {} +
     if [[ $GOOS == windows ]]; then
@@ -92,9 +91,9 @@ for platform in "${platforms[@]}"; do
 done
 
 (cd dist && sha256sum -- *.tar.gz *.zip *.json >SHA256SUMS && sha256sum --quiet --check SHA256SUMS)
-(($(wc -l <dist/SHA256SUMS) == 2 * ${#platforms[@]})) || fail 'something is missing in dist'
+(($(wc -l <dist/SHA256SUMS) == 2 * ${#platforms[@]})) || fail 'files are missing in dist'
 
-# What runs here is asked who it is.
-said=$("$work/unpacked/dicom-qr-gateway_${VERSION#v}_$host/dicom-qr-gateway" version)
-[[ $said == "dicom-qr-gateway $VERSION $COMMIT $DATE $("$go" env GOVERSION)" ]] || fail "the binary says that it is $said"
-echo "$said"
+# The binary of this platform reports its version.
+reported=$("$work/unpacked/dicom-qr-gateway_${VERSION#v}_$host/dicom-qr-gateway" version)
+[[ $reported == "dicom-qr-gateway $VERSION $COMMIT $DATE $("$go" env GOVERSION)" ]] || fail "the version of the binary is $reported"
+echo "$reported"

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { CutOffError, readEvents } from 'dicom-qr-gateway-client';
 
-/** A stream of these pieces that notes whether it was cancelled. */
+/** Returns a stream of the pieces and records whether it was cancelled. */
 function streamOf(...pieces: Uint8Array[]) {
   const stream = {
     cancelled: false,
@@ -44,7 +44,7 @@ const wanted = [
   { type: 'result', data: { http_status: 200 } },
 ];
 
-test('events come as they are, wherever the bytes are split and however lines end', async () => {
+test('readEvents parses events at every split and with every line ending', async () => {
   for (const end of ['\n', '\r\n', '\r']) {
     const bytes = new TextEncoder().encode(all.replaceAll('\n', end));
     for (let split = 0; split <= bytes.length; split++) {
@@ -54,37 +54,37 @@ test('events come as they are, wherever the bytes are split and however lines en
   }
 });
 
-test('comments and events of other names are left out', async () => {
+test('readEvents skips comments and unknown events', async () => {
   const other = 'event: news\ndata: ?\n\n' + 'event: progress\n\n' + 'data: without a name\n\n' + 'id: 1\nretry: 5\n\n';
   assert.deepEqual(await eventsOf(': alive\n\n' + matched + ':\n\n' + progress + other + retrieved + ': \n' + result), wanted);
 });
 
-test('a space behind the colon is not needed, and data may be in several lines', async () => {
+test('readEvents accepts fields without a space and data in several lines', async () => {
   assert.deepEqual(await eventsOf('event:progress\ndata:{"completed":\ndata: 1}\n\n'), [{ type: 'progress', data: { completed: 1 } }]);
 });
 
-test('an event that is not complete is none', async () => {
+test('readEvents ignores an incomplete event at the end', async () => {
   assert.deepEqual(await eventsOf(matched + result.slice(0, -1)), wanted.slice(0, 1));
   assert.deepEqual(await eventsOf(''), []);
 });
 
-test('an error is a problem document', async () => {
+test('an error event has a problem document', async () => {
   const [event] = await eventsOf('event: error\ndata: {"code":"move_failed","status":502,"dicom":{"step":"move","status":"A702"}}\n\n');
   assert.equal(event?.type, 'error');
   assert.equal(event.data.code === 'move_failed' && event.data.dicom?.status, 'A702');
 });
 
-test('data that is not JSON is an error', async () => {
+test('readEvents throws SyntaxError for invalid JSON', async () => {
   await assert.rejects(eventsOf('event: progress\ndata: ?\n\n'), SyntaxError);
 });
 
-test('a stream that fails was cut off', async () => {
+test('readEvents throws CutOffError if the stream fails', async () => {
   const cause = new Error('reset');
   const body = new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(cause) });
   await assert.rejects(arrayOf(readEvents(body)), (error) => error instanceof CutOffError && error.cause === cause);
 });
 
-test('to leave the loop cancels the stream', async () => {
+test('leaving the loop cancels the stream', async () => {
   const stream = streamOf(new TextEncoder().encode(matched), new TextEncoder().encode(result));
   for await (const event of readEvents(stream.body)) {
     assert.equal(event.type, 'matched');
@@ -93,7 +93,7 @@ test('to leave the loop cancels the stream', async () => {
   assert.equal(stream.cancelled, true);
 });
 
-test('20 MB may be in one line', async () => {
+test('readEvents accepts a line of 20 MB', async () => {
   const name = 'x'.repeat(1000);
   const pieces = Array.from({ length: 20_000 }, () => name);
   const [event] = await eventsOf('event: matched\ndata: {"patient_id":"', ...pieces, '"}\n\n');

@@ -23,7 +23,7 @@ const request: RetrieveRequest = {
   c_move_ae_title: 'ORTHANCB',
 };
 
-/** Runs use against a server that answers so. */
+/** Calls use with a gateway client for a server with this handler. */
 async function answering(answer: RequestListener, use: (gateway: Gateway) => Promise<void>) {
   const server = createServer(answer).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -63,7 +63,7 @@ const matched = event('matched', { total_count: 1, ...studies });
 const result = event('result', { http_status: 207, status: 'partial', ...moved });
 const stream = { 'Content-Type': 'text/event-stream' };
 
-test('a call sends what it is given and returns what it gets', async () => {
+test('calls send the request and return the response', async () => {
   const seen: unknown[] = [];
   const answers: Record<string, unknown> = { '/q': studies, '/qr': moved, '/echo': { steps: [] } };
   await answering(
@@ -86,7 +86,7 @@ test('a call sends what it is given and returns what it gets', async () => {
   ]);
 });
 
-test('every problem is thrown, whichever way it is asked', async () => {
+test('every call throws every problem', async () => {
   for (const [code, status] of Object.entries(statusOf)) {
     const problem = { type: `urn:dicom-qr-gateway:problem:${code}`, title: 'Title', status, detail: 'What happened.', code };
     const retry: Record<string, string> = status === 503 || status === 429 ? { 'Retry-After': '7' } : {};
@@ -106,7 +106,7 @@ test('every problem is thrown, whichever way it is asked', async () => {
   }
 });
 
-test('what is not of the gateway is told apart', async () => {
+test('calls throw ReplyError for replies of other servers', async () => {
   for (const [status, type, body] of [
     [502, 'text/html', '<h1>Bad gateway</h1>'],
     [200, 'text/html', '<h1>Log in</h1>'],
@@ -130,7 +130,7 @@ test('what is not of the gateway is told apart', async () => {
   }
 });
 
-test('an answer that cannot be read, or is of another kind, is not of the gateway', async () => {
+test('calls throw ReplyError for invalid or incomplete JSON', async () => {
   for (const [body, cause] of [
     ['{"study_details":[', SyntaxError],
     ['[]', Error],
@@ -152,7 +152,7 @@ test('an answer that cannot be read, or is of another kind, is not of the gatewa
   }
 });
 
-test('so is such an event', async () => {
+test('follow throws ReplyError for invalid or incomplete events', async () => {
   for (const [last, cause] of [
     ['event: progress\ndata: {"completed":\n\n', SyntaxError],
     [event('progress', null), Error],
@@ -172,7 +172,7 @@ test('so is such an event', async () => {
   }
 });
 
-test('a redirect is not followed: key and patient are for one address alone', async () => {
+test('redirects are not followed', async () => {
   let followed = 0;
   const elsewhere = createServer(() => followed++).listen(0, '127.0.0.1');
   await once(elsewhere, 'listening');
@@ -189,7 +189,7 @@ test('a redirect is not followed: key and patient are for one address alone', as
   assert.equal(followed, 0);
 });
 
-test('events are followed to the result', async () => {
+test('follow yields the events up to the result', async () => {
   await answering(
     async (message, response) => {
       assert.equal(message.headers.accept, 'text/event-stream');
@@ -208,7 +208,7 @@ test('events are followed to the result', async () => {
   );
 });
 
-test('an error in the stream is thrown', async () => {
+test('follow throws the problem of an error event', async () => {
   await answering(
     (_, response) => response.writeHead(200, stream).end(`${matched}event: error\ndata: {"code":"move_failed","detail":"Nothing was moved."}\n\n`),
     async (gateway) => {
@@ -219,7 +219,7 @@ test('an error in the stream is thrown', async () => {
   );
 });
 
-test('a stream without its end was cut off, whether it ends or breaks', async () => {
+test('follow throws CutOffError if the stream ends or breaks early', async () => {
   for (const end of ['end', 'destroy'] as const) {
     await answering(
       (_, response) => response.writeHead(200, stream).write(matched, () => response[end]()),
@@ -232,13 +232,13 @@ test('a stream without its end was cut off, whether it ends or breaks', async ()
   }
 });
 
-/** A promise and what fulfils it. */
+/** Returns a promise and the function that fulfils it. */
 function signalling() {
   let fulfil!: () => void;
   return { promise: new Promise<void>((resolve) => (fulfil = resolve)), fulfil };
 }
 
-test('to leave the loop closes the connection', async () => {
+test('leaving the loop closes the connection', async () => {
   const closed = signalling();
   await answering(
     (_, response) => response.on('close', closed.fulfil).writeHead(200, stream).write(matched),
@@ -252,11 +252,11 @@ test('to leave the loop closes the connection', async () => {
   );
 });
 
-test('a signal ends a call before its answer', async () => {
+test('a signal aborts a call before its response', async () => {
   for (const call of ['query', 'retrieve', 'echo', 'follow'] as const) {
     const closed = signalling();
     const controller = new AbortController();
-    const reason = new Error('the user left');
+    const reason = new Error('the user cancelled');
     await answering(
       (_, response) => {
         response.on('close', closed.fulfil);
@@ -271,10 +271,10 @@ test('a signal ends a call before its answer', async () => {
   }
 });
 
-test('a signal ends a stream in the middle', async () => {
+test('a signal aborts a stream', async () => {
   const closed = signalling();
   const controller = new AbortController();
-  const reason = new Error('the user left');
+  const reason = new Error('the user cancelled');
   await answering(
     (_, response) => response.on('close', closed.fulfil).writeHead(200, stream).write(matched),
     async (gateway) => {
@@ -287,7 +287,7 @@ test('a signal ends a stream in the middle', async () => {
   );
 });
 
-test('a gateway that is not there is a TypeError of fetch', async () => {
+test('calls throw the TypeError of fetch if the connection fails', async () => {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;

@@ -4,13 +4,13 @@ import { test } from 'node:test';
 
 import { ProblemError, statusOf, type CodeOf, type Problem, type ProblemCode } from 'dicom-qr-gateway-client';
 
-test('each code has the status that the contract says', () => {
+test('statusOf matches the contract', () => {
   const contract = readFileSync(new URL('../../../openapi.yaml', import.meta.url), 'utf8');
   const rows = [...contract.matchAll(/^ +\| `(\w+)` \| ([45]\d\d) \|/gm)].map(([, code, status]) => [code, Number(status)]);
   assert.deepEqual(Object.fromEntries(rows), statusOf);
 });
 
-/** What a caller does with each kind; that it compiles is the test. */
+/** Handles each kind of problem. The compiler checks that the type narrows. */
 function advice(problem: Problem): string {
   switch (problem.code) {
     case 'invalid_request':
@@ -19,11 +19,11 @@ function advice(problem: Problem): string {
       return `${problem.warnings?.length ?? 0} warnings`;
     case 'association_rejected':
     case 'move_destination_unknown':
-      // @ts-expect-error: only an invalid request has them
+      // @ts-expect-error: only an invalid request has errors
       problem.errors;
       return problem.dicom?.reason ?? problem.dicom?.meaning ?? '';
     default:
-      // @ts-expect-error: what is left has none
+      // @ts-expect-error: the remaining kinds have no warnings
       problem.warnings;
       return problem.detail;
   }
@@ -31,7 +31,7 @@ function advice(problem: Problem): string {
 
 const common = { type: 'urn:dicom-qr-gateway:problem', title: 'Title', detail: 'What happened.' };
 
-test('the code tells the kind', () => {
+test('the code narrows the type of a problem', () => {
   assert.equal(
     advice({ ...common, code: 'invalid_request', status: 400, errors: [{ pointer: '/patient_id', detail: 'is required' }] }),
     '/patient_id is required',
@@ -44,15 +44,15 @@ test('the code tells the kind', () => {
   assert.equal(advice({ ...common, code: 'draining', status: 503 }), 'What happened.');
 });
 
-test('no code is without a kind, and a status has its own codes', () => {
+test('every code has a kind, and CodeOf has the codes of a status', () => {
   const every: [ProblemCode] extends [Problem['code']] ? true : false = true;
   const busy: CodeOf<503>[] = ['audit_unavailable', 'draining', 'pacs_busy', 'too_many_operations'];
-  // @ts-expect-error: of 502
+  // @ts-expect-error: move_failed is a 502
   busy.push('move_failed');
   assert.equal(every && busy.length, 5);
 });
 
-test('a problem is an error that tells what happened', () => {
+test('a ProblemError shows detail and code', () => {
   const error = new ProblemError({ ...common, code: 'pacs_busy', status: 503 }, 5);
   assert.equal(String(error), 'ProblemError: What happened. (pacs_busy)');
   assert.equal(error.retryAfter, 5);

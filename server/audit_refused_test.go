@@ -14,7 +14,7 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-func TestRefusedCallersAreRecorded(t *testing.T) {
+func TestRefusedCallerLeavesAnAlert(t *testing.T) {
 	r, of := startAudited(t, &fakeGateway{}, "API_KEYS_FILE", keysFile(t, keyLine("viewer", viewerKey)))
 	r.post(t, "/qr", retrieveBody, "Authorization", "Bearer SECRET-KEY-wrong", "X-Correlation-ID", "order-4711")
 	r.post(t, "/q", queryBody)
@@ -34,7 +34,7 @@ func TestRefusedCallersAreRecorded(t *testing.T) {
 	assert.Empty(t, all[0].objectIDs("2"), "the body was not read")
 }
 
-func TestAPACSThatIsNotAllowedIsRecordedAsAnAlert(t *testing.T) {
+func TestForbiddenPACSLeavesAnAlert(t *testing.T) {
 	refusal := &dicomnet.OpError{Step: dicomnet.StepConnect, Err: &pool.NotAllowedError{}}
 	r, of := startAudited(t, &fakeGateway{
 		query:    func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) { return nil, refusal },

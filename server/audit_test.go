@@ -18,7 +18,7 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-// Codes of events.
+// Codes of events (PS3.16 annex D).
 const (
 	activityEvent    = "110100"
 	beginEvent       = "110102"
@@ -28,8 +28,7 @@ const (
 	alertEvent       = "110113"
 )
 
-// startAudited is start with an audit log; the records of the start and of the
-// stop are not among those that of gives.
+// startAudited is start with an audit log. The function of returns the records after that of the start.
 func startAudited(t *testing.T, gateway backend, variables ...string) (r *running, of func(t *testing.T) []record) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "audit.log")
@@ -44,7 +43,7 @@ func startAudited(t *testing.T, gateway backend, variables ...string) (r *runnin
 	}
 }
 
-func TestAQueryLeavesItsRecordBeforeTheAnswer(t *testing.T) {
+func TestQueryIsRecordedBeforeTheAnswer(t *testing.T) {
 	found := study(studyUID)
 	found.AccessionNumber = "ACC-9"
 	gateway := &fakeGateway{}
@@ -59,7 +58,7 @@ func TestAQueryLeavesItsRecordBeforeTheAnswer(t *testing.T) {
 		"found":    {[]qr.Study{found, study(studyUID + ".7")}, nil, 200, "0", "ok"},
 		"no match": {nil, nil, 404, "0", "no_study_matched"},
 		"failed":   {nil, &dicomnet.OpError{Step: dicomnet.StepFind, Err: dicomnet.ErrConnectionLost}, 502, "8", "connection_lost"},
-		"refused by the PACS": {
+		"rejected": {
 			nil, &dicomnet.OpError{Step: dicomnet.StepAssociate, Err: &dicomnet.RejectError{Result: 1, Source: 1, Reason: 7}},
 			502, "8", "association_rejected",
 		},
@@ -110,7 +109,7 @@ func TestAQueryLeavesItsRecordBeforeTheAnswer(t *testing.T) {
 	}
 }
 
-func TestRecordOfAQueryHoldsTheIdentifierThatWasSent(t *testing.T) {
+func TestRecordHoldsTheIdentifierThatWasSent(t *testing.T) {
 	var sent []byte
 	p := &pacs{find: func(a *association) {
 		sent = a.rq.Data
@@ -132,7 +131,7 @@ func TestRecordOfAQueryHoldsTheIdentifierThatWasSent(t *testing.T) {
 	}
 }
 
-func TestARetrieveIsRecordedBeforeItsFirstMoveAndBeforeItsAnswer(t *testing.T) {
+func TestRetrieveIsRecordedBeforeTheFirstMoveAndBeforeTheAnswer(t *testing.T) {
 	failed := qr.Retrieval{Status: qr.RetrievalFailed, DICOMStatus: "A801"}
 	cancelled := qr.Retrieval{Status: qr.RetrievalCancelled, Completed: new(3)}
 	lost := &dicomnet.OpError{Step: dicomnet.StepMove, Err: dicomnet.ErrConnectionLost}
@@ -192,7 +191,7 @@ func TestARetrieveIsRecordedBeforeItsFirstMoveAndBeforeItsAnswer(t *testing.T) {
 	}
 }
 
-// matchedObserver calls after once Matched has returned.
+// matchedObserver calls after when Matched has returned.
 type matchedObserver struct {
 	qr.Observer
 	after func()
@@ -204,7 +203,7 @@ func (o matchedObserver) Matched(studies []qr.Study, warnings []qr.Warning) erro
 	return err
 }
 
-func TestARetrieveThatComesToNoMoveIsRecordedAsTheQueryItWas(t *testing.T) {
+func TestRetrieveWithoutAMoveIsRecordedAsAQuery(t *testing.T) {
 	gateway := &fakeGateway{}
 	r, of := startAudited(t, gateway)
 	*gateway = *narrating(&qr.RetrieveResult{}, nil)
@@ -217,7 +216,7 @@ func TestARetrieveThatComesToNoMoveIsRecordedAsTheQueryItWas(t *testing.T) {
 	assert.Equal(t, []string{queryEvent, "8", "connection_lost"}, []string{all[1].Event.ID.Code, all[1].Event.Outcome, all[1].Event.Description})
 }
 
-func TestAnEchoIsRecorded(t *testing.T) {
+func TestEchoIsRecorded(t *testing.T) {
 	gateway := &fakeGateway{}
 	r, of := startAudited(t, gateway)
 	body := `{"pacs_ip":"pacs.example","pacs_port":104,"pacs_ae_title":"PACS","c_find_ae_title":"GATEWAY"}`
@@ -232,11 +231,11 @@ func TestAnEchoIsRecorded(t *testing.T) {
 		assert.Equal(t, want, all[i].Event.Outcome+" "+all[i].Event.Description)
 		assert.Equal(t, "110124", all[i].Event.Types[0].Code)
 		assert.Equal(t, map[string]string{"110153": "GATEWAY", "110152": "PACS"}, all[i].aeTitles())
-		assert.Equal(t, "1", all[i].Participants[1].NetworkAccessPointTypeCode, "a name")
+		assert.Equal(t, "1", all[i].Participants[1].NetworkAccessPointTypeCode, "a host name")
 	}
 }
 
-func TestAPanicIsRecordedToo(t *testing.T) {
+func TestPanicIsRecorded(t *testing.T) {
 	panics := func() { panic(patientName) }
 	r, of := startAudited(t, &fakeGateway{
 		query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) { panics(); return nil, nil },
@@ -261,7 +260,7 @@ func TestAPanicIsRecordedToo(t *testing.T) {
 	assert.NotContains(t, r.logs.String(), patientName)
 }
 
-func TestTheStartAndTheStopAreRecorded(t *testing.T) {
+func TestStartAndStopAreRecorded(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "audit.log")
 	r := start(t, &fakeGateway{}, "AUDIT_LOG", file)
 	r.do(t, http.MethodGet, "/health", nil)
@@ -274,7 +273,7 @@ func TestTheStartAndTheStopAreRecorded(t *testing.T) {
 	assert.Equal(t, []string{activityEvent, "110121"}, []string{all[1].Event.ID.Code, all[1].Event.Types[0].Code})
 }
 
-func TestSixtyFourCallersAtOnceLeaveSixtyFourWholeRecords(t *testing.T) {
+func TestConcurrentOperationsLeaveWholeRecords(t *testing.T) {
 	var arrived sync.WaitGroup
 	arrived.Add(64)
 	r, of := startAudited(t, &fakeGateway{query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
@@ -301,7 +300,7 @@ func TestSixtyFourCallersAtOnceLeaveSixtyFourWholeRecords(t *testing.T) {
 	}
 }
 
-func TestRecordsAndLogsShareStandardOutput(t *testing.T) {
+func TestRecordsAndLogShareStandardOutput(t *testing.T) {
 	r := start(t, foundOne(), "AUDIT_LOG", "stdout")
 	r.post(t, "/q", queryBody)
 	all := records(t, r.logs.String())
@@ -311,7 +310,7 @@ func TestRecordsAndLogsShareStandardOutput(t *testing.T) {
 	waitForLine(t, r, "audit log reopened")
 }
 
-func TestACallerWhoLeavesIsRecorded(t *testing.T) {
+func TestRetrieveOfADisconnectedCallerIsRecorded(t *testing.T) {
 	begun, ended := make(chan struct{}), make(chan struct{})
 	r, of := startAudited(t, &fakeGateway{retrieve: func(ctx context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
 		_ = c.Observer.Matched([]qr.Study{study(studyUID)}, nil)
@@ -336,7 +335,7 @@ func TestACallerWhoLeavesIsRecorded(t *testing.T) {
 	assert.Equal(t, "cancelled", all[1].details(studyUID)["status"])
 }
 
-// waitForLineWithRoute waits for the end of a request, which may come after its caller has left.
+// waitForLineWithRoute waits for the log line of a request, which may be written after its caller has disconnected.
 func waitForLineWithRoute(t *testing.T, r *running, route string) {
 	t.Helper()
 	require.Eventually(t, func() bool {

@@ -10,8 +10,8 @@ import (
 	"dicom-qr-gateway/dicomnet/dicomtest"
 )
 
-// memory is a listener without a network, for testing/synctest: what waits for
-// one of its connections lets the fake clock go on.
+// memory is a listener without a network, for testing/synctest: the fake clock advances while a goroutine waits for one of its
+// connections.
 type memory struct {
 	conns  chan net.Conn
 	closed chan struct{}

@@ -22,12 +22,11 @@ import (
 )
 
 const (
-	cancelWithin = 200 * time.Millisecond // from the caller's leaving to the C-CANCEL-RQ
-	goneWithin   = 2 * time.Second        // from there to the end of the association
+	cancelWithin = 200 * time.Millisecond // from the disconnect to the C-CANCEL-RQ
+	goneWithin   = 2 * time.Second        // from the C-CANCEL-RQ to the end of the association
 )
 
-// endless is a PACS that goes on with a match, or an instance, every 2 s until it
-// is told to stop, and then stops or takes no notice.
+// endless is a PACS that sends a match, or moves an instance, every 2 s until it gets a C-CANCEL-RQ, which it obeys or ignores.
 func endless(obeys bool) *pacs {
 	p := &pacs{studies: 1}
 	work := func(a *association, pending dicomtest.Message) {
@@ -46,7 +45,7 @@ func endless(obeys bool) *pacs {
 	return p
 }
 
-// endlessFind is the same for C-FIND.
+// endlessFind is endless for C-FIND.
 func endlessFind(obeys bool) *pacs {
 	p := endless(obeys)
 	move := p.move
@@ -57,7 +56,7 @@ func endlessFind(obeys bool) *pacs {
 	return p
 }
 
-// leaver is a call by a caller that leaves when ctx is done.
+// leaver is a call whose caller disconnects when ctx is done.
 type leaver struct {
 	name string
 	pacs func(obeys bool) *pacs
@@ -95,7 +94,7 @@ var leavers = []leaver{
 	}},
 }
 
-func TestACallerThatLeavesStopsThePACS(t *testing.T) {
+func TestDisconnectCancelsAtThePACS(t *testing.T) {
 	for _, c := range leavers {
 		for _, obeys := range []bool{true, false} {
 			t.Run(c.name+map[bool]string{true: "", false: ", of a PACS that goes on"}[obeys], func(t *testing.T) {
@@ -111,16 +110,15 @@ func TestACallerThatLeavesStopsThePACS(t *testing.T) {
 					assert.GreaterOrEqual(t, p.when("cancel").Sub(left), time.Duration(0))
 					assert.LessOrEqual(t, gone.Sub(left), cancelWithin+goneWithin)
 					settle(t)
-					assert.Equal(t, obeys, slices.Contains(p.seen(), "release"), "released, or aborted where the PACS goes on")
+					assert.Equal(t, obeys, slices.Contains(p.seen(), "release"), "released, or aborted if the PACS ignores the cancel")
 				})
 			})
 		}
 	}
 }
 
-// The same over sockets and on the real clock, as no one asserts that a fake one
-// is on time.
-func TestACallerThatLeavesStopsThePACSAtOnceOverTCP(t *testing.T) {
+// The same over sockets and with the real clock, because the fake clock cannot show that the cancel is on time.
+func TestDisconnectCancelsAtThePACSOverTCP(t *testing.T) {
 	files := writeCertificate(t)
 	secure := func(t *testing.T, g backend) *running {
 		t.Helper()
@@ -183,8 +181,7 @@ func leaveAtOnce(t *testing.T, c leaver, start func(*testing.T, backend) *runnin
 
 const drainTimeout = 20 * time.Second
 
-// draining calls /qr and begins the shutdown 5 s later; the server must stop
-// cleanly, with nothing left at the PACS.
+// draining calls /qr and begins the shutdown 5 s later. The server must stop cleanly, with no association left at the PACS.
 func draining(t *testing.T, p *pacs, accept string) (status int, retryAfter string, all []event) {
 	t.Helper()
 	r := startInMemory(t, p.gateway(t, gatewayOptions{}), "DRAIN_TIMEOUT", strconv.Itoa(int(drainTimeout.Seconds())))
@@ -232,7 +229,7 @@ func refusesWork(t *testing.T, r *running) {
 	}
 }
 
-func TestAShutdownWaitsForARetrieve(t *testing.T) {
+func TestShutdownWaitsForARetrieve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pacs{studies: 1, move: slowly(10, 2*time.Second)}
 		status, _, _ := draining(t, p, jsonType)
@@ -241,8 +238,8 @@ func TestAShutdownWaitsForARetrieve(t *testing.T) {
 	})
 }
 
-func TestAShutdownCancelsARetrieveThatTakesTooLong(t *testing.T) {
-	// slow moves its first studies whole and never ends the last one.
+func TestShutdownCancelsARetrieveAfterTheDrainTimeout(t *testing.T) {
+	// slow moves its first studies completely and never ends the last one.
 	slow := func(studies int, obeys bool, sofar counters) *pacs {
 		return &pacs{studies: studies + 1, move: func(a *association, n int) {
 			if n <= studies {

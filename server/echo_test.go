@@ -30,7 +30,7 @@ func echoRequest(port int) goclient.EchoRequest {
 	return goclient.EchoRequest{PACSIP: "127.0.0.1", PACSPort: port, PACSAETitle: "PACS", CFindAETitle: "GATEWAY"}
 }
 
-func TestEchoAnswersInTheOrderAndWithTheFieldsOfTheContract(t *testing.T) {
+func TestEchoAnswerHasTheFieldsOfTheContractInOrder(t *testing.T) {
 	var asked qr.Peer
 	r := start(t, &fakeGateway{echo: func(_ context.Context, _ qr.Call, p qr.Peer) *qr.EchoReport {
 		asked = p
@@ -76,7 +76,7 @@ func TestEchoAnswersInTheOrderAndWithTheFieldsOfTheContract(t *testing.T) {
 	assert.Equal(t, "pacs.example:104", line["peer"])
 }
 
-func TestEveryStepThatFailsIsA502WithTheStepsSoFar(t *testing.T) {
+func TestFailedEchoStepAnswers502WithTheSteps(t *testing.T) {
 	for step, test := range map[goclient.DICOMFaultStep]struct {
 		err  error
 		code goclient.ProblemCode
@@ -110,13 +110,13 @@ func TestEveryStepThatFailsIsA502WithTheStepsSoFar(t *testing.T) {
 			assert.NotEmpty(t, *p.Steps[1].Hint)
 			assert.Equal(t, "CN=secret", *p.Steps[1].CertificateSubject)
 			waitForLine(t, r, "request")
-			assert.NotContains(t, r.logs.String(), "192.0.2.77", "what was learnt is for the caller")
+			assert.NotContains(t, r.logs.String(), "192.0.2.77", "the details of the steps are for the caller only")
 			assert.NotContains(t, r.logs.String(), "secret")
 		})
 	}
 }
 
-func TestAnEchoThatEndsWithTheGatewayIsA503WithoutSteps(t *testing.T) {
+func TestEchoDuringShutdownAnswers503WithoutSteps(t *testing.T) {
 	begun := make(chan struct{})
 	r := start(t, &fakeGateway{echo: func(ctx context.Context, _ qr.Call, _ qr.Peer) *qr.EchoReport {
 		close(begun)

@@ -17,12 +17,12 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-func TestACallerThatLeavesBeforeTheAssociationStandsStopsIt(t *testing.T) {
+func TestDisconnectAbortsAnAssociationThatIsBeingOpened(t *testing.T) {
 	for _, c := range leavers {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &pacs{greet: func(a *association) bool {
-					a.ReadPDU() // which is A-ABORT
+					a.ReadPDU() // an A-ABORT
 					return false
 				}}
 				r := startInMemory(t, p.gateway(t, gatewayOptions{}))
@@ -36,7 +36,7 @@ func TestACallerThatLeavesBeforeTheAssociationStandsStopsIt(t *testing.T) {
 	}
 }
 
-func TestTheOperationTimeoutCancelsAtThePACS(t *testing.T) {
+func TestOperationTimeoutCancelsAtThePACS(t *testing.T) {
 	const timeout = 30 * time.Second
 	busy := func(studies int) *pacs {
 		return &pacs{studies: studies + 2, move: func(a *association, n int) {
@@ -74,9 +74,8 @@ func TestTheOperationTimeoutCancelsAtThePACS(t *testing.T) {
 	})
 }
 
-// A PACS that finds and does not move is told of before anything is moved, and so
-// in an ordinary answer.
-func TestAPACSThatDoesNotMoveIsAnOrdinary502(t *testing.T) {
+// A PACS that accepts C-FIND and refuses C-MOVE is detected before the first event.
+func TestPACSWithoutMoveAnswers502BeforeAnyEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pacs{studies: 1}
 		p.greet = func(a *association) bool {
@@ -103,8 +102,8 @@ func TestAPACSThatDoesNotMoveIsAnOrdinary502(t *testing.T) {
 	})
 }
 
-// Deadlines of one request on a connection do not reach into the next.
-func TestAConnectionServesALongRetrieveAfterALongPause(t *testing.T) {
+// The deadlines of one request must not affect the next request on the connection.
+func TestConnectionServesALongRetrieveAfterALongPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pacs{studies: 1, move: slowly(45, 2*time.Second)}
 		r := startInMemory(t, p.gateway(t, gatewayOptions{}))

@@ -22,10 +22,10 @@ import (
 	"dicom-qr-gateway/server/problem"
 )
 
-// exampleID is the correlation ID that the contract's examples have.
+// exampleID is the correlation ID in the examples of the contract.
 const exampleID = "order-4711"
 
-// eachContent visits the media types of all responses of all operations.
+// eachContent calls f for each media type of each response of each operation.
 func eachContent(t *testing.T, visit func(operation, status, mediaType string, content *openapi3.MediaType)) {
 	t.Helper()
 	for path, item := range embeddedContract(t).Paths.Map() {
@@ -39,7 +39,7 @@ func eachContent(t *testing.T, visit func(operation, status, mediaType string, c
 	}
 }
 
-func TestEveryAnswerOfTheContractHasAnExample(t *testing.T) {
+func TestEveryResponseOfTheContractHasAnExample(t *testing.T) {
 	eachContent(t, func(operation, status, mediaType string, content *openapi3.MediaType) {
 		assert.True(t, content.Example != nil || len(content.Examples) > 0, "%s %s %s", operation, status, mediaType)
 	})
@@ -50,7 +50,7 @@ func TestEveryAnswerOfTheContractHasAnExample(t *testing.T) {
 	}
 }
 
-func TestEveryProblemCodeHasAnExampleUnderItsStatusAndNoOther(t *testing.T) {
+func TestEveryProblemCodeHasExamplesUnderItsStatusOnly(t *testing.T) {
 	shown := map[any]bool{}
 	eachContent(t, func(operation, status, mediaType string, content *openapi3.MediaType) {
 		if mediaType != "application/problem+json" {
@@ -70,7 +70,7 @@ func TestEveryProblemCodeHasAnExampleUnderItsStatusAndNoOther(t *testing.T) {
 	}
 }
 
-// example is the value of a component, as a decoder of JSON gives it.
+// example returns the decoded value of an example of the contract.
 func example(t *testing.T, name string) any {
 	t.Helper()
 	component := embeddedContract(t).Components.Examples[name]
@@ -85,7 +85,7 @@ func asExample(t *testing.T, body string) any {
 	return value
 }
 
-// failing answers every operation with err.
+// failing returns a gateway whose operations fail with err.
 func failing(err error) *fakeGateway {
 	return &fakeGateway{
 		query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) { return nil, err },
@@ -95,7 +95,7 @@ func failing(err error) *fakeGateway {
 	}
 }
 
-// failuresOfExamples are what goes wrong in an operation, by the component that shows the answer.
+// failuresOfExamples returns the errors of operations by the example that shows the answer.
 func failuresOfExamples() map[string]error {
 	at := func(step dicomnet.Step, err error) error { return &dicomnet.OpError{Step: step, Err: err} }
 	timeout := func(timer dicomnet.Timer) error { return &dicomnet.TimeoutError{Timer: timer} }
@@ -140,7 +140,7 @@ func failuresOfExamples() map[string]error {
 	}
 }
 
-// otherProblems are the answers to what is wrong before or behind an operation.
+// otherProblems returns answers to faults before or after an operation, by example.
 func otherProblems(t *testing.T) map[string]string {
 	t.Helper()
 	none := func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
@@ -172,10 +172,10 @@ func otherProblems(t *testing.T) map[string]string {
 	}
 }
 
-func TestExamplesOfProblemsAreWhatTheGatewayAnswers(t *testing.T) {
+func TestExamplesOfProblemsEqualTheAnswers(t *testing.T) {
 	shown := map[string]bool{
-		"TooManyRequests":       true, // which this version never answers
-		"NoStudyMatchedDropped": true, // by TestExamplesThatAPACSMustMisbehaveFor
+		"TooManyRequests":       true, // this version never answers it
+		"NoStudyMatchedDropped": true, // by TestExamplesOfMisbehavingPACSEqualTheAnswers
 	}
 	gateway := &fakeGateway{}
 	r := start(t, gateway)
@@ -195,12 +195,12 @@ func TestExamplesOfProblemsAreWhatTheGatewayAnswers(t *testing.T) {
 	}
 	for name := range embeddedContract(t).Components.Examples {
 		if problem, ok := strings.CutPrefix(name, "Problem"); ok {
-			assert.True(t, shown[problem], "%s is not held against anything", name)
+			assert.True(t, shown[problem], "no test covers %s", name)
 		}
 	}
 }
 
-// matchOf is a study of an example as the PACS sends it.
+// matchOf returns the match for a study of an example.
 func matchOf(study map[string]any) attributes {
 	m := attributes{}
 	for name, t := range map[string]tag.Tag{
@@ -219,8 +219,8 @@ func matchOf(study map[string]any) attributes {
 	return m
 }
 
-// TestExamplesThatAPACSMustMisbehaveFor is for those that the demonstration cannot show.
-func TestExamplesThatAPACSMustMisbehaveFor(t *testing.T) {
+// These are examples that the demo PACS cannot produce.
+func TestExamplesOfMisbehavingPACSEqualTheAnswers(t *testing.T) {
 	const query = `{"pacs_ip":"127.0.0.1","pacs_port":104,"pacs_ae_title":"PACS","c_find_ae_title":"GATEWAY","patient_id":"1112223333"`
 	studies := func(name string) []any { return example(t, name).(map[string]any)["study_details"].([]any) }
 	first := func() attributes { return matchOf(studies("FoundNewestCT")[0].(map[string]any)) }
@@ -278,7 +278,7 @@ func TestExamplesThatAPACSMustMisbehaveFor(t *testing.T) {
 	}
 }
 
-func TestExamplesOfTheServiceAreWhatItAnswers(t *testing.T) {
+func TestExamplesOfServiceRoutesEqualTheAnswers(t *testing.T) {
 	r := start(t, &fakeGateway{})
 	contentOf := func(path, mediaType string) *openapi3.MediaType {
 		return embeddedContract(t).Paths.Find(path).Get.Responses.Status(http.StatusOK).Value.Content.Get(mediaType)
@@ -294,7 +294,7 @@ func TestExamplesOfTheServiceAreWhatItAnswers(t *testing.T) {
 	_, _, spec := r.do(t, http.MethodGet, "/openapi.json", nil)
 	served := asExample(t, spec).(map[string]any)
 	for name, value := range contentOf("/openapi.json", jsonType).Example.(map[string]any) {
-		assert.Equal(t, value, served[name], "the example is a part of it")
+		assert.Equal(t, value, served[name], "the example is an excerpt")
 	}
 	for path, mediaType := range map[string]string{"/openapi.yaml": "application/yaml", "/docs": "text/html", "/redoc": "text/html"} {
 		_, _, body := r.do(t, http.MethodGet, path, nil)

@@ -13,7 +13,7 @@ import (
 	"dicom-qr-gateway/internal/telemetry"
 )
 
-// logged is a running server before a real gateway that both log, at info or at debug.
+// logged runs a retrieve on a server with a real gateway that log at info or debug.
 func logged(t *testing.T, debug string) *running {
 	t.Helper()
 	p := &pacs{studies: 2, move: func(a *association, n int) {
@@ -34,7 +34,7 @@ func logged(t *testing.T, debug string) *running {
 	return r
 }
 
-func TestARequestIsOneLineAndAnAssociationIsOneWithoutPatientData(t *testing.T) {
+func TestRequestAndAssociationAreOneLogLineEachWithoutPatientData(t *testing.T) {
 	r := logged(t, "false")
 	requests, associations := r.logs.lines(t, "request"), r.logs.lines(t, "association")
 	require.Len(t, requests, 1)
@@ -47,7 +47,7 @@ func TestARequestIsOneLineAndAnAssociationIsOneWithoutPatientData(t *testing.T) 
 	}
 }
 
-func TestTheDebugLogShowsPDUsCommandsAndReadableIdentifiers(t *testing.T) {
+func TestDebugLogShowsPDUsCommandsAndIdentifiers(t *testing.T) {
 	r := logged(t, "true")
 	pdus := map[any]bool{}
 	for _, line := range r.logs.lines(t, "pdu") {

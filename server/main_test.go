@@ -34,7 +34,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// backend is what a server runs on.
+// backend is a gateway with its associations.
 type backend interface {
 	Gateway
 	Associations
@@ -44,7 +44,7 @@ type backend interface {
 type realGateway struct {
 	*qr.Gateway
 	*pool.Pool
-	telemetry *telemetry.Telemetry // which the trace of the pool reports to; nil: none
+	telemetry *telemetry.Telemetry // to which the pool reports; nil: none
 }
 
 // gatewayOptions are the options of a real gateway and of its pool.
@@ -85,8 +85,7 @@ func (g *fakeGateway) Drain() { g.drained.Store(true) }
 
 func (g *fakeGateway) Wait(context.Context) error { return g.waitErr }
 
-// running is a server on a real listener with a client that checks each answer
-// against the contract.
+// running is a server on a listener, with a client that validates each answer against the contract.
 type running struct {
 	url    string
 	api    *goclient.ClientWithResponses
@@ -97,7 +96,7 @@ type running struct {
 	done   chan error
 }
 
-// settings returns the settings that the variables, name, value pairs, make.
+// settings returns the settings of the variables, which are name, value pairs.
 func settings(t testing.TB, variables ...string) config.Config {
 	t.Helper()
 	c, err := config.Load(environment(variables...))
@@ -121,7 +120,7 @@ func start(t testing.TB, gateway backend, variables ...string) *running {
 	return startOn(t, listener, &http.Transport{}, gateway, variables...)
 }
 
-// startOn is start on a listener that transport reaches.
+// startOn is start on a listener, to which transport connects.
 func startOn(t testing.TB, listener net.Listener, transport *http.Transport, gateway backend, variables ...string) *running {
 	t.Helper()
 	return serveOn(t, listener, transport, gateway, preparation{}, variables...)
@@ -180,13 +179,13 @@ func serveOn(
 		select {
 		case <-r.done:
 		case <-time.After(20 * time.Second):
-			t.Error("the server does not stop")
+			t.Error("the server did not stop")
 		}
 	})
 	return r
 }
 
-// optionsOf returns the options that main makes of the settings, with out in place of the standard output.
+// optionsOf returns the options that main makes of the settings. out stands for standard output.
 func optionsOf(t testing.TB, c *config.Config, gateway backend, out io.Writer) Options {
 	t.Helper()
 	logger := telemetry.NewLogger(c.Log(), out)
@@ -210,7 +209,7 @@ var embeddedContract = func() func(t testing.TB) *openapi3.T {
 	}
 }()
 
-// checkingTransport holds each answer against the contract.
+// checkingTransport validates each answer against the contract.
 type checkingTransport struct {
 	t        testing.TB
 	next     http.RoundTripper
@@ -250,7 +249,7 @@ func (c checkingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, c.check(r, response, body)
 }
 
-// check is for the operations of the contract; others it does not know.
+// check validates answers to operations of the contract; it ignores other routes.
 func (c checkingTransport) check(r *http.Request, response *http.Response, body []byte) error {
 	item := c.contract.Paths.Find(r.URL.Path)
 	if item == nil || item.GetOperation(r.Method) == nil {
@@ -283,7 +282,7 @@ func (c checkingTransport) check(r *http.Request, response *http.Response, body 
 	return nil
 }
 
-// post sends body as it is and gives status, header and body of the answer.
+// post sends body unchanged and returns status, header and body of the answer.
 func (r *running) post(t *testing.T, path, body string, header ...string) (int, http.Header, string) {
 	t.Helper()
 	return r.do(t, http.MethodPost, path, strings.NewReader(body), header...)
@@ -314,7 +313,7 @@ func problemIn(t *testing.T, body string) goclient.Problem {
 	return p
 }
 
-// safeBuffer is what several goroutines log to.
+// safeBuffer is a buffer that several goroutines can write to.
 type safeBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -332,7 +331,7 @@ func (s *safeBuffer) String() string {
 	return s.b.String()
 }
 
-// lines are the log lines with this message.
+// lines returns the log lines with this message.
 func (s *safeBuffer) lines(t *testing.T, message string) []map[string]any {
 	t.Helper()
 	var found []map[string]any
@@ -346,13 +345,13 @@ func (s *safeBuffer) lines(t *testing.T, message string) []map[string]any {
 	return found
 }
 
-// waitForLine is the first log line with this message; it may come after the answer.
+// waitForLine returns the first log line with this message, which may be written after the answer.
 func waitForLine(t *testing.T, r *running, message string) map[string]any {
 	t.Helper()
 	return waitForLineOf(t, r, message, "")
 }
 
-// waitForLineOf is the same for the request with this correlation ID, any where it is "".
+// waitForLineOf is waitForLine for the request with this correlation ID; "": any.
 func waitForLineOf(t *testing.T, r *running, message, correlationID string) map[string]any {
 	t.Helper()
 	var found map[string]any
@@ -368,7 +367,7 @@ func waitForLineOf(t *testing.T, r *running, message, correlationID string) map[
 	return found
 }
 
-// Values of a patient that must not show where they do not belong.
+// Values of a patient that must not appear in logs, metrics or errors.
 const (
 	patientID   = "PID-7788-SECRET"
 	patientName = "SECRETNAME^PLANTED"

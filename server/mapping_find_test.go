@@ -16,13 +16,12 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-// findRow is what a PACS does before anything is moved, and what callers of /q
-// and of /qr, plain and streaming, are all told of it.
+// findRow is a behaviour of a PACS before anything is moved, and the answer of /q and /qr, plain and streaming.
 type findRow struct {
 	name  string
 	find  func(a *association)
 	greet func(a *association) bool
-	max   int // MAX_MATCHES; 0: that of the settings
+	max   int // MAX_MATCHES; 0: no limit
 
 	status   int
 	studies  []string // of a 200, by number
@@ -33,7 +32,7 @@ type findRow struct {
 	dicomStatus string
 }
 
-// answers is a C-FIND with these matches and then the status.
+// answers plays a C-FIND with these matches and then the status.
 func answers(status dicomnet.Status, matches ...attributes) func(*association) {
 	return func(a *association) {
 		for _, m := range matches {
@@ -54,11 +53,11 @@ func findRows() []findRow {
 			warnings: []goclient.WarningCode{goclient.OtherPatientDropped},
 		},
 		{
-			name: "nothing but another patient", find: answers(0, another(1)), status: 404,
+			name: "matches of another patient only", find: answers(0, another(1)), status: 404,
 			warnings: []goclient.WarningCode{goclient.OtherPatientDropped},
 		},
 		{
-			name: "a study that is another patient's, too", find: answers(0, match(1), another(1), match(2)), status: 200, studies: []string{"2"},
+			name: "study shared with another patient", find: answers(0, match(1), another(1), match(2)), status: 200, studies: []string{"2"},
 			warnings: []goclient.WarningCode{goclient.OtherPatientDropped, goclient.OtherPatientDropped},
 		},
 		{
@@ -77,7 +76,7 @@ func findRows() []findRow {
 			status: 200, studies: []string{"1"}, warnings: []goclient.WarningCode{goclient.OptionalKeysUnsupported},
 		},
 		{
-			name: "an undecodable match among others", find: func(a *association) {
+			name: "one undecodable match", find: func(a *association) {
 				a.pending(undecodable)
 				a.match(match(2))
 				a.done(0)
@@ -85,7 +84,7 @@ func findRows() []findRow {
 			status: 200, studies: []string{"2"}, warnings: []goclient.WarningCode{goclient.MatchUndecodable},
 		},
 		{
-			name: "nothing but an undecodable match", find: func(a *association) {
+			name: "undecodable matches only", find: func(a *association) {
 				a.pending(undecodable)
 				a.done(0)
 			},
@@ -96,7 +95,7 @@ func findRows() []findRow {
 			status: 200, studies: []string{"1"}, warnings: []goclient.WarningCode{goclient.CharacterSetAssumed},
 		},
 		{
-			name: "a transfer syntax other than negotiated", find: func(a *association) {
+			name: "other transfer syntax than negotiated", find: func(a *association) {
 				a.pending(match(1).explicit())
 				a.done(0)
 			},
@@ -104,37 +103,37 @@ func findRows() []findRow {
 		},
 
 		{
-			name: "a failure after matches", find: answers(0xA700, match(1), match(2)),
+			name: "failure after matches", find: answers(0xA700, match(1), match(2)),
 			status: 502, code: goclient.ProblemCodeFindFailed, step: goclient.DICOMFaultStepFind, dicomStatus: "A700",
 		},
 		{
-			name: "a failure at once", find: answers(0xA900),
+			name: "failure without matches", find: answers(0xA900),
 			status: 502, code: goclient.ProblemCodeFindFailed, step: goclient.DICOMFaultStepFind, dicomStatus: "A900",
 		},
 		{
-			name: "a warning after matches", find: answers(0xB001, match(1)),
+			name: "warning after matches", find: answers(0xB001, match(1)),
 			status: 502, code: goclient.ProblemCodeFindFailed, step: goclient.DICOMFaultStepFind, dicomStatus: "B001",
 		},
 		{
-			name: "FE00 that nobody asked for", find: answers(0xFE00, match(1)),
+			name: "unrequested FE00", find: answers(0xFE00, match(1)),
 			status: 502, code: goclient.ProblemCodeFindFailed, step: goclient.DICOMFaultStepFind, dicomStatus: "FE00",
 		},
 		{
-			name: "an abort after matches", find: func(a *association) {
+			name: "abort after matches", find: func(a *association) {
 				a.match(match(1))
 				a.abort()
 			},
 			status: 502, code: goclient.ProblemCodeAssociationAborted, step: goclient.DICOMFaultStepFind,
 		},
 		{
-			name: "a closed connection after matches", find: func(a *association) {
+			name: "closed connection after matches", find: func(a *association) {
 				a.match(match(1))
 				_ = a.Conn.Close()
 			},
 			status: 502, code: goclient.ProblemCodeConnectionLost, step: goclient.DICOMFaultStepFind,
 		},
 		{
-			name: "a silence after matches", find: func(a *association) { a.match(match(1)) },
+			name: "timeout after matches", find: func(a *association) { a.match(match(1)) },
 			status: 502, code: goclient.ProblemCodeDIMSETimeout, step: goclient.DICOMFaultStepFind,
 		},
 		{
@@ -148,16 +147,16 @@ func findRows() []findRow {
 			status: 502, code: goclient.ProblemCodeTooManyMatches, step: goclient.DICOMFaultStepFind,
 		},
 		{
-			name: "as many matches as are read", max: 2, find: answers(0, match(1), match(2)), status: 200, studies: []string{"1", "2"},
+			name: "exactly MAX_MATCHES matches", max: 2, find: answers(0, match(1), match(2)), status: 200, studies: []string{"1", "2"},
 		},
 		{
-			name: "a rejection", greet: (*association).reject,
+			name: "rejection", greet: (*association).reject,
 			status: 502, code: goclient.ProblemCodeAssociationRejected, step: goclient.DICOMFaultStepAssociate,
 		},
 	}
 }
 
-func TestOutcomesOfACFind(t *testing.T) {
+func TestFindOutcomes(t *testing.T) {
 	for _, row := range findRows() {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -168,7 +167,7 @@ func TestOutcomesOfACFind(t *testing.T) {
 				row.stream(t, r)
 				settle(t)
 				moves := strings.Count(strings.Join(p.seen(), " "), "move")
-				assert.Equal(t, 2*len(row.studies), moves, "a study that is not in an answer is not moved")
+				assert.Equal(t, 2*len(row.studies), moves, "studies outside the answer are not moved")
 			})
 		})
 	}
@@ -200,7 +199,7 @@ func (row *findRow) retrieve(t *testing.T, r *running) {
 	assert.Equal(t, row.warnings, codesOf(reply.JSON200.Warnings))
 }
 
-// stream wants what fails before the first study is moved to be an ordinary answer.
+// stream checks that a failure before the first move is an ordinary answer.
 func (row *findRow) stream(t *testing.T, r *running) {
 	t.Helper()
 	response := r.stream(t, t.Context())
@@ -220,7 +219,7 @@ func (row *findRow) stream(t *testing.T, r *running) {
 	assert.Equal(t, "result", all[len(all)-1].name)
 }
 
-// check is of the problem document, the whole body: there is no partial list.
+// check checks the problem document, which is the whole body: there is no partial list.
 func (row *findRow) check(t *testing.T, body []byte) {
 	t.Helper()
 	assert.NotContains(t, string(body), studyUID)

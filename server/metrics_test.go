@@ -46,7 +46,7 @@ func watch(t *testing.T, p *pacs, o gatewayOptions, variables ...string) realGat
 	return w
 }
 
-// figures are the samples of /metrics by name and labels, once all associations are over.
+// figures returns the samples of /metrics by name and labels, after all associations have ended.
 func figures(t *testing.T, r *running, w realGateway) map[string]float64 {
 	t.Helper()
 	require.NoError(t, w.Wait(t.Context()))
@@ -65,7 +65,7 @@ func figures(t *testing.T, r *running, w realGateway) map[string]float64 {
 	return samples
 }
 
-func TestOperationsInFigures(t *testing.T) {
+func TestMetricsOfOperations(t *testing.T) {
 	const peer = `peer="127.0.0.1:104"`
 	for name, test := range map[string]struct {
 		pacs    *pacs
@@ -123,7 +123,7 @@ func TestOperationsInFigures(t *testing.T) {
 			`dicomqr_associations_open{` + peer + `}`:                                                                                          0,
 			`dicomqr_step_duration_seconds_count{outcome="failed",step="associate"}`:                                                           1,
 		}},
-		"a rejection in numbers that the standard does not know": {&pacs{greet: func(a *association) bool {
+		"rejection with reserved numbers": {&pacs{greet: func(a *association) bool {
 			if a.nth == 2 {
 				a.SendPDU(&pdu.AssociateRJ{Result: 77, Source: 78, Reason: 79})
 			}
@@ -131,7 +131,7 @@ func TestOperationsInFigures(t *testing.T) {
 		}}, gatewayOptions{}, "/q", 502, map[string]float64{
 			`dicomqr_rejections_total{` + peer + `,reason="reserved",result="reserved",source="reserved"}`: 1,
 		}},
-		"an abort of the PACS": {&pacs{find: func(a *association) {
+		"abort by the PACS": {&pacs{find: func(a *association) {
 			if a.nth == 2 {
 				a.SendPDU(&pdu.Abort{Source: pdu.SourceProvider, Reason: pdu.ReasonUnexpectedPDU})
 				return
@@ -143,7 +143,7 @@ func TestOperationsInFigures(t *testing.T) {
 			`dicomqr_associations_total{outcome="aborted",` + peer + `}`:                                     1,
 			`dicomqr_associations_open{` + peer + `}`:                                                        0,
 		}},
-		"an abort of the gateway's, for what breaks the protocol": {&pacs{find: func(a *association) {
+		"abort by the gateway after a protocol error": {&pacs{find: func(a *association) {
 			if a.nth == 2 {
 				a.SendPDU(&pdu.ReleaseRP{})
 				return
@@ -161,7 +161,7 @@ func TestOperationsInFigures(t *testing.T) {
 			`dicomqr_operations_total{operation="find",outcome="operation_timeout",` + peer + `}`: 1,
 			`dicomqr_step_duration_seconds_count{outcome="failed",step="find"}`:                   1,
 		}},
-		"a status of failure": {&pacs{find: func(a *association) {
+		"failure status": {&pacs{find: func(a *association) {
 			if a.nth == 2 {
 				a.done(dicomnet.StatusUnableToProcess)
 				return
@@ -199,7 +199,7 @@ func TestOperationsInFigures(t *testing.T) {
 	}
 }
 
-func TestAPeerThatNeverAcceptedIsNotNamed(t *testing.T) {
+func TestPeerThatNeverAcceptedHasNoLabel(t *testing.T) {
 	p := &pacs{}
 	w := watch(t, p, gatewayOptions{pool: pool.Options{DialContext: func(context.Context, string, string) (net.Conn, error) {
 		return nil, io.ErrUnexpectedEOF
@@ -214,7 +214,7 @@ func TestAPeerThatNeverAcceptedIsNotNamed(t *testing.T) {
 	}
 }
 
-func TestAnEchoAndAPeerInMemoryInFigures(t *testing.T) {
+func TestMetricsOfAnEcho(t *testing.T) {
 	memory := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "PACS"})
 	require.NoError(t, memory.Listen("127.0.0.1:0"))
 	defer func() { require.NoError(t, memory.Close()) }()
@@ -236,7 +236,7 @@ func TestAnEchoAndAPeerInMemoryInFigures(t *testing.T) {
 	assert.Positive(t, got["process_open_fds"])
 }
 
-func TestAStreamIsCountedByItsOutcomeAndACutConnectionToo(t *testing.T) {
+func TestMetricsOfAStreamAndOfACutConnection(t *testing.T) {
 	p := &pacs{studies: 1, move: func(a *association, _ int) { a.final(dicomnet.StatusMoveDestination, noCounters) }}
 	w := watch(t, p, gatewayOptions{})
 	r := start(t, w)
@@ -252,14 +252,14 @@ func TestAStreamIsCountedByItsOutcomeAndACutConnectionToo(t *testing.T) {
 	cut := start(t, &fakeGateway{query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
 		panic(http.ErrAbortHandler)
 	}})
-	_, err = http.Post(cut.url+"/q", "application/json", strings.NewReader(queryBody)) //nolint:bodyclose // there is no answer
+	_, err = http.Post(cut.url+"/q", "application/json", strings.NewReader(queryBody)) //nolint:bodyclose // There is no answer.
 	require.Error(t, err)
 	_, _, body := cut.do(t, http.MethodGet, "/metrics", nil)
 	assert.Contains(t, body, `dicomqr_http_requests_total{method="POST",route="/q",status="none"} 1`)
 	assert.Contains(t, body, `dicomqr_http_requests_in_flight 1`)
 }
 
-func TestLabelsStayBoundedWhateverIsAskedFor(t *testing.T) {
+func TestLabelsAreBounded(t *testing.T) {
 	p := &pacs{}
 	w := watch(t, p, gatewayOptions{})
 	const peers = 1000
@@ -296,7 +296,7 @@ func TestLabelsStayBoundedWhateverIsAskedFor(t *testing.T) {
 	assert.Less(t, len(got), 3000, "series")
 }
 
-func TestMetricsAsTheContractSays(t *testing.T) {
+func TestMetricsConformToTheContract(t *testing.T) {
 	r := start(t, &fakeGateway{})
 	reply, err := r.api.GetMetricsWithResponse(t.Context(), nil)
 	require.NoError(t, err)
@@ -304,8 +304,8 @@ func TestMetricsAsTheContractSays(t *testing.T) {
 	assert.Contains(t, string(reply.Body), "# TYPE dicomqr_http_requests_in_flight gauge")
 }
 
-// An alert on the increase of faults must see the first one, too.
-func TestFaultsAreCountedFromZero(t *testing.T) {
+// An alert on an increase must detect the first error.
+func TestErrorSeriesStartAtZero(t *testing.T) {
 	fault := `dicomqr_http_requests_total{method="POST",route="/q",status="500"}`
 	w := watch(t, &pacs{}, gatewayOptions{})
 	got := figures(t, start(t, w), w)
@@ -313,7 +313,7 @@ func TestFaultsAreCountedFromZero(t *testing.T) {
 	assert.Zero(t, got[fault])
 }
 
-func TestTheQueueInFigures(t *testing.T) {
+func TestMetricsOfTheQueue(t *testing.T) {
 	begun, finish := make(chan struct{}), make(chan struct{})
 	p := &pacs{find: func(a *association) {
 		close(begun)

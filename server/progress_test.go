@@ -24,7 +24,7 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-// slowly moves n instances, one every pause.
+// slowly moves n instances, one after each pause.
 func slowly(n int, pause time.Duration) func(*association, int) {
 	return func(a *association, _ int) {
 		for i := range n {
@@ -35,7 +35,7 @@ func slowly(n int, pause time.Duration) func(*association, int) {
 	}
 }
 
-func TestAMoveThatTakesThreeTimesTheTimeoutsSucceeds(t *testing.T) {
+func TestMoveLongerThanTheTimeoutsSucceeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pacs{studies: 1, move: slowly(15, 2*time.Second)}
 		r := startInMemory(t, p.gateway(t, gatewayOptions{}))
@@ -48,13 +48,13 @@ func TestAMoveThatTakesThreeTimesTheTimeoutsSucceeds(t *testing.T) {
 	})
 }
 
-func TestProgressComesAsItIsMade(t *testing.T) {
+func TestProgressEventsAreSentAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pacs{studies: 2, move: slowly(15, 2*time.Second)}
 		r := startInMemory(t, p.gateway(t, gatewayOptions{}))
 		response := r.stream(t, t.Context())
 		defer response.Body.Close()
-		begin, told := time.Now(), 0
+		begin, received := time.Now(), 0
 		var last event
 		require.NoError(t, follow(t, response.Body, func(e event) {
 			if last = e; e.name != "progress" {
@@ -63,19 +63,19 @@ func TestProgressComesAsItIsMade(t *testing.T) {
 			e.valid(t, "ProgressEvent")
 			var progress goclient.ProgressEvent
 			require.NoError(t, json.Unmarshal([]byte(e.data), &progress))
-			told++
-			assert.Equal(t, time.Duration(told)*2*time.Second, time.Since(begin), "at once, not when a buffer is full")
-			assert.Equal(t, told, progress.CompletedTotal)
-			assert.Equal(t, (told+14)/15, progress.StudyIndex)
+			received++
+			assert.Equal(t, time.Duration(received)*2*time.Second, time.Since(begin), "immediately, not when a buffer is full")
+			assert.Equal(t, received, progress.CompletedTotal)
+			assert.Equal(t, (received+14)/15, progress.StudyIndex)
 			assert.Equal(t, 2, progress.StudyCount)
 		}))
-		assert.Equal(t, 30, told)
+		assert.Equal(t, 30, received)
 		assert.Equal(t, "result", last.name)
 		last.valid(t, "ResultEvent")
 	})
 }
 
-func TestAStreamIsNeverSilentFor15Seconds(t *testing.T) {
+func TestStreamIsNeverSilentFor15Seconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const silence = 5 * time.Minute
 		p := &pacs{studies: 1, move: slowly(1, silence)}
@@ -96,8 +96,8 @@ func TestAStreamIsNeverSilentFor15Seconds(t *testing.T) {
 	})
 }
 
-// A heartbeat that is due at the very moment of the end does not come behind it.
-func TestNothingComesBehindTheLastEvent(t *testing.T) {
+// A heartbeat that is due at the moment of the end must not follow the last event.
+func TestNothingFollowsTheLastEvent(t *testing.T) {
 	for range 100 {
 		synctest.Test(t, func(t *testing.T) {
 			w := httptest.NewRecorder()
@@ -112,7 +112,7 @@ func TestNothingComesBehindTheLastEvent(t *testing.T) {
 	}
 }
 
-// heap is what is in use now.
+// heap returns the size of the live heap.
 func heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -120,8 +120,8 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// through makes a gateway whose connection to the PACS has buffers as small as a
-// socket's, so that what the PACS sends is not what grows.
+// through returns a gateway whose connection to the PACS has buffers as small as those of a socket, so that data that the PACS has
+// sent does not count as growth.
 func (p *pacs) through(t *testing.T, o gatewayOptions) realGateway {
 	t.Helper()
 	o.pool.DialContext = func(context.Context, string, string) (net.Conn, error) {
@@ -150,7 +150,7 @@ func TestMemoryDoesNotGrowWithProgress(t *testing.T) {
 	defer response.Body.Close()
 	n, err := io.Copy(io.Discard, response.Body)
 	require.NoError(t, err)
-	assert.Greater(t, n, int64(late*150), "each of them was streamed")
+	assert.Greater(t, n, int64(late*150), "all events were streamed")
 	t.Logf("heap after %d events %d KiB, after %d %d KiB; %d MiB streamed", early, before>>10, late, after>>10, n>>20)
 	assert.Less(t, after-before, int64(most))
 }

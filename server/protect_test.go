@@ -24,19 +24,19 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-// crowded is a PACS on loopback that accepts ten associations and rejects any other for now.
-type crowded struct {
-	find func() // called in each C-FIND; nil: nothing
+// limited is a PACS on loopback that accepts ten associations at once and rejects others as transient.
+type limited struct {
+	find func() // called in each C-FIND; may be nil
 
 	script           dicomtest.Script
 	mu               sync.Mutex
 	open, most, over int
 }
 
-const crowdedTakes = 10
+const limitedTo = 10
 
-// listen gives its port.
-func (c *crowded) listen(t testing.TB) int {
+// listen starts the PACS and returns its port.
+func (c *limited) listen(t testing.TB) int {
 	t.Helper()
 	c.script.Play = c.play
 	address, stop, err := c.script.Listen()
@@ -57,7 +57,7 @@ func portOf(t testing.TB, address string) int {
 	return port
 }
 
-func (c *crowded) play(p *dicomtest.Peer) {
+func (c *limited) play(p *dicomtest.Peer) {
 	p.ReadAssociateRQ()
 	left := sync.OnceFunc(func() {
 		c.mu.Lock()
@@ -81,12 +81,12 @@ func (c *crowded) play(p *dicomtest.Peer) {
 	p.SendPDU(&pdu.ReleaseRP{})
 }
 
-func (c *crowded) admit() bool {
+func (c *limited) admit() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open++
 	c.most = max(c.most, c.open)
-	if c.open > crowdedTakes {
+	if c.open > limitedTo {
 		c.over++
 		return false
 	}
@@ -107,8 +107,8 @@ func queryAt(host string, port int) string {
 	return strings.Replace(strings.Replace(queryBody, "127.0.0.1", host, 1), `:104,`, ":"+strconv.Itoa(port)+",", 1)
 }
 
-// callers send that many queries in all, from so many goroutines, and count the answers by status. The time is from when all
-// of them are connected.
+// callers sends a number of queries in total from a number of goroutines and counts the answers by status. The time starts when
+// all goroutines are connected.
 func (r *running) callers(t testing.TB, callers, queries int, body string) (statuses map[int]int, took time.Duration) {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: callers}
@@ -149,8 +149,8 @@ func (r *running) callers(t testing.TB, callers, queries int, body string) (stat
 	return statuses, time.Since(start)
 }
 
-func TestAPACSThatTakesTenAssociationsNeverSeesAnEleventh(t *testing.T) {
-	var peer crowded
+func TestAssociationsWithAPACSAreLimited(t *testing.T) {
+	var peer limited
 	body := queryAt("127.0.0.1", peer.listen(t))
 	gateway := fromSettings(t, pool.Options{}, "QUEUE_TIMEOUT", "30")
 	r := start(t, gateway)
@@ -159,15 +159,15 @@ func TestAPACSThatTakesTenAssociationsNeverSeesAnEleventh(t *testing.T) {
 	require.NoError(t, gateway.Wait(t.Context()))
 	assert.Equal(t, map[int]int{http.StatusOK: queries}, many)
 	assert.Zero(t, peer.over)
-	assert.Equal(t, crowdedTakes, peer.most, "all places are used")
+	assert.Equal(t, limitedTo, peer.most, "all slots are used")
 }
 
-// BenchmarkCallers is what a PACS that takes ten associations, and 20 ms for a C-FIND, gets done for ten callers and for many
-// more: 500 queries a second at the very most.
+// BenchmarkCallers measures ten callers and many more with a PACS that accepts ten associations and takes 20 ms for a C-FIND. The
+// maximum is 500 queries a second.
 func BenchmarkCallers(b *testing.B) {
-	for _, callers := range []int{crowdedTakes, 256} {
+	for _, callers := range []int{limitedTo, 256} {
 		b.Run(strconv.Itoa(callers), func(b *testing.B) {
-			peer := crowded{find: func() { dicomtest.Wait(20 * time.Millisecond) }}
+			peer := limited{find: func() { dicomtest.Wait(20 * time.Millisecond) }}
 			body := queryAt("127.0.0.1", peer.listen(b))
 			gateway := fromSettings(b, pool.Options{}, "QUEUE_TIMEOUT", "60")
 			r := start(b, gateway)
@@ -182,18 +182,18 @@ func BenchmarkCallers(b *testing.B) {
 	}
 }
 
-func TestWhoeverWaitsForAPACSForTooLongIsToldSo(t *testing.T) {
-	served, gone := make(chan struct{}, crowdedTakes), make(chan struct{})
-	peer := crowded{find: func() { served <- struct{}{}; <-gone }}
+func TestQueueTimeoutAnswers503(t *testing.T) {
+	served, gone := make(chan struct{}, limitedTo), make(chan struct{})
+	peer := limited{find: func() { served <- struct{}{}; <-gone }}
 	port := peer.listen(t)
 	gateway := fromSettings(t, pool.Options{}, "QUEUE_TIMEOUT", "0.2")
 	r := start(t, gateway)
 	holding := make(chan map[int]int)
 	go func() {
-		statuses, _ := r.callers(t, crowdedTakes, crowdedTakes, queryAt("127.0.0.1", port))
+		statuses, _ := r.callers(t, limitedTo, limitedTo, queryAt("127.0.0.1", port))
 		holding <- statuses
 	}()
-	for range crowdedTakes {
+	for range limitedTo {
 		<-served
 	}
 	refused, took := r.callers(t, 246, 246, queryAt("127.0.0.1", port))
@@ -207,17 +207,17 @@ func TestWhoeverWaitsForAPACSForTooLongIsToldSo(t *testing.T) {
 	echo := echoRequest(port)
 	reply, err := r.api.EchoWithResponse(t.Context(), nil, echo)
 	require.NoError(t, err)
-	require.Equal(t, http.StatusServiceUnavailable, reply.StatusCode(), "/echo waits in the same line")
+	require.Equal(t, http.StatusServiceUnavailable, reply.StatusCode(), "/echo waits in the same queue")
 	assert.Empty(t, reply.ApplicationProblemJSON503.Steps)
 	status, _, answer = r.post(t, "/qr", strings.Replace(retrieveBody, ":104,", ":"+strconv.Itoa(port)+",", 1))
 	assert.Equal(t, http.StatusServiceUnavailable, status, answer)
 	close(gone)
-	assert.Equal(t, map[int]int{http.StatusOK: crowdedTakes}, <-holding)
+	assert.Equal(t, map[int]int{http.StatusOK: limitedTo}, <-holding)
 	require.NoError(t, gateway.Wait(t.Context()))
 	assert.Zero(t, peer.over)
 }
 
-func TestOperationsAreBounded(t *testing.T) {
+func TestOperationsAreLimited(t *testing.T) {
 	begun, finish := make(chan struct{}), make(chan struct{})
 	r := start(t, &fakeGateway{query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
 		begun <- struct{}{}
@@ -243,7 +243,7 @@ func TestOperationsAreBounded(t *testing.T) {
 		assert.Equal(t, "5", header.Get("Retry-After"))
 	}
 	status, _, _ := r.post(t, "/q", `{}`)
-	assert.Equal(t, http.StatusBadRequest, status, "what is wrong does not get better by waiting")
+	assert.Equal(t, http.StatusBadRequest, status, "an invalid request is refused first")
 	status, _, _ = r.do(t, http.MethodGet, "/health", nil)
 	assert.Equal(t, http.StatusOK, status)
 
@@ -256,8 +256,8 @@ func TestOperationsAreBounded(t *testing.T) {
 	assert.Equal(t, http.StatusOK, <-statuses)
 }
 
-// A request that arrives slowly keeps nobody out.
-func TestRequestsThatAreBeingReadAreNoOperationsYet(t *testing.T) {
+// A request that arrives slowly must not take the slot of another.
+func TestRequestsThatAreBeingReadDoNotCountAsOperations(t *testing.T) {
 	r := start(t, answering(&qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil), "MAX_OPERATIONS", "1")
 	slow, trickle := io.Pipe()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/q", slow)

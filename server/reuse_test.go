@@ -11,7 +11,7 @@ import (
 	"dicom-qr-gateway/internal/pool"
 )
 
-func TestReuseInFigures(t *testing.T) {
+func TestMetricsOfReuse(t *testing.T) {
 	p := &pacs{studies: 3}
 	w := watch(t, p, gatewayOptions{pool: pool.Options{AssociationIdle: time.Minute}})
 	w.telemetry.CountIdle(w.Idle)
@@ -47,8 +47,8 @@ func TestReuseInFigures(t *testing.T) {
 	assert.Equal(t, 1.0, got[`dicomqr_associations_total{outcome="released",`+peer+`}`])
 }
 
-// From the beginning of the shutdown, not from its end, what is kept is let go of.
-func TestAServerThatDrainsLetsGoOfWhatIsKept(t *testing.T) {
+// Idle associations are released at the beginning of the shutdown, not at its end.
+func TestDrainReleasesIdleAssociations(t *testing.T) {
 	p := &pacs{studies: 1}
 	g := p.gateway(t, gatewayOptions{pool: pool.Options{AssociationIdle: time.Minute}})
 	r := start(t, g)
@@ -57,7 +57,7 @@ func TestAServerThatDrainsLetsGoOfWhatIsKept(t *testing.T) {
 	require.Equal(t, 1, g.Idle())
 	r.stop()
 	require.NoError(t, <-r.done)
-	r.done <- nil // for the end of the test
+	r.done <- nil // for the cleanup
 	assert.Zero(t, g.Idle())
 	assert.Contains(t, p.seen(), "release")
 }

@@ -18,7 +18,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 )
 
-// receiver takes OTLP over HTTP.
+// receiver is an OTLP collector over HTTP.
 type receiver struct {
 	mu    sync.Mutex
 	spans []*tracepb.Span
@@ -54,7 +54,7 @@ func attributesOf(s *tracepb.Span) map[string]any {
 	return found
 }
 
-func TestARequestIsATraceWithASpanAStep(t *testing.T) {
+func TestRequestIsATraceWithOneSpanPerStep(t *testing.T) {
 	collector := &receiver{}
 	server := httptest.NewServer(collector)
 	defer server.Close()
@@ -108,7 +108,7 @@ func TestARequestIsATraceWithASpanAStep(t *testing.T) {
 	}
 }
 
-func TestATraceOfAFailureNamesTheProblem(t *testing.T) {
+func TestTraceOfAFailureHasTheProblemCode(t *testing.T) {
 	collector := &receiver{}
 	server := httptest.NewServer(collector)
 	defer server.Close()

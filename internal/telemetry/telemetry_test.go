@@ -29,7 +29,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// collector is an OTLP receiver that answers with its statuses in turn, and 200 after them.
+// collector is an OTLP receiver that answers with each of its statuses in turn, and then with 200.
 type collector struct {
 	*httptest.Server
 	mu       sync.Mutex

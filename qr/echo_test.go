@@ -1,6 +1,10 @@
-package qr
+package qr_test
 
 import (
+	"dicom-qr-gateway/qr/qrtest"
+	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/internal/pool"
+
 	"context"
 	"errors"
 	"net"
@@ -19,9 +23,9 @@ import (
 )
 
 // echoing makes a Gateway for which every name has these addresses and every connection leads to play.
-func echoing(play func(p *dicomtest.Peer), addresses ...string) (*Gateway, *dicomtest.Script) {
+func echoing(play func(p *dicomtest.Peer), addresses ...string) (*qrtest.Gateway, *dicomtest.Script) {
 	script := &dicomtest.Script{Play: play}
-	return New(Options{
+	return qrtest.New(qrtest.Options{
 		Timeouts: dicomnet.Timeouts{
 			Connection: 10 * time.Second, ACSE: 11 * time.Second, DIMSE: 12 * time.Second, Network: 13 * time.Second,
 		},
@@ -31,7 +35,7 @@ func echoing(play func(p *dicomtest.Peer), addresses ...string) (*Gateway, *dico
 }
 
 // outcomes are the steps of a report as "step status".
-func outcomes(r *EchoReport) []string {
+func qrtest.Outcomes(r *qr.EchoReport) []string {
 	list := make([]string, 0, len(r.Steps))
 	for i := range r.Steps {
 		list = append(list, string(r.Steps[i].Step)+" "+string(r.Steps[i].Status))
@@ -40,16 +44,16 @@ func outcomes(r *EchoReport) []string {
 }
 
 // failing is the last step of a report, which must be the one that failed and the only one with a fault.
-func failing(t *testing.T, r *EchoReport) *EchoStep {
+func qrtest.FailedStep(t *testing.T, r *qr.EchoReport) *qr.EchoStep {
 	t.Helper()
 	require.Error(t, r.Err)
 	require.NotEmpty(t, r.Steps)
 	last := &r.Steps[len(r.Steps)-1]
-	assert.Equal(t, EchoFailed, last.Status)
-	assert.Equal(t, last.Step, stepOf(t, r.Err), "the error names the same step")
+	assert.Equal(t, qr.EchoFailed, last.Status)
+	assert.Equal(t, last.Step, qrtest.StepOf(t, r.Err), "the error names the same step")
 	assert.NotEmpty(t, last.Hint)
 	for i := range r.Steps[:len(r.Steps)-1] {
-		assert.NotEqual(t, EchoFailed, r.Steps[i].Status)
+		assert.NotEqual(t, qr.EchoFailed, r.Steps[i].Status)
 		assert.Empty(t, r.Steps[i].Hint)
 	}
 	return last
@@ -81,29 +85,29 @@ func TestEchoTellsWhatIsLearntAtEachStep(t *testing.T) {
 		}
 
 		start := time.Now()
-		report := g.Echo(t.Context(), thePACS)
+		report := g.Echo(t.Context(), qr.Call{}, qrtest.PACS)
 
 		require.NoError(t, report.Err)
 		assert.Equal(t, 6*time.Second, time.Since(start), "the release goes on behind the answer")
-		accepted := func(id byte, service, sopClass string) EchoContext {
-			return EchoContext{service, dicomnet.NegotiatedContext{
+		accepted := func(id byte, service, sopClass string) qr.EchoContext {
+			return qr.EchoContext{service, dicomnet.NegotiatedContext{
 				ID: id, AbstractSyntax: sopClass, TransferSyntax: dataset.ExplicitVRLittleEndian,
 			}}
 		}
-		assert.Equal(t, []EchoStep{
-			{Step: StepResolve, Status: EchoOK, Duration: time.Second, Addresses: []string{"192.0.2.10", "192.0.2.11"}},
-			{Step: dicomnet.StepConnect, Status: EchoOK, Address: "192.0.2.10:104"},
-			{Step: dicomnet.StepTLS, Status: EchoSkipped},
+		assert.Equal(t, []qr.EchoStep{
+			{Step: pool.StepResolve, Status: qr.EchoOK, Duration: time.Second, Addresses: []string{"192.0.2.10", "192.0.2.11"}},
+			{Step: dicomnet.StepConnect, Status: qr.EchoOK, Address: "192.0.2.10:104"},
+			{Step: dicomnet.StepTLS, Status: qr.EchoSkipped},
 			{
-				Step: dicomnet.StepAssociate, Status: EchoOK, Duration: 2 * time.Second,
+				Step: dicomnet.StepAssociate, Status: qr.EchoOK, Duration: 2 * time.Second,
 				Peer: &dicomnet.PeerInfo{ImplementationClassUID: "2.25.1", ImplementationVersionName: "SCRIPT", MaxPDULength: 16384},
-				Contexts: []EchoContext{
+				Contexts: []qr.EchoContext{
 					accepted(1, "C-ECHO", dicomnet.VerificationSOPClass),
 					accepted(3, "C-FIND", dicomnet.StudyRoot.Find),
 					accepted(5, "C-MOVE", dicomnet.StudyRoot.Move),
 				},
 			},
-			{Step: dicomnet.StepEcho, Status: EchoOK, Duration: 3 * time.Second},
+			{Step: dicomnet.StepEcho, Status: qr.EchoOK, Duration: 3 * time.Second},
 		}, report.Steps)
 		require.NoError(t, g.Wait(t.Context()))
 		require.NoError(t, script.Err(), "the association was released")
@@ -114,7 +118,7 @@ func TestEchoTellsTheTraceToo(t *testing.T) {
 	g, script := echoing(passes)
 	ended := make(chan dicomnet.Summary, 1)
 	g.options.Trace = &dicomnet.Trace{Ended: func(_ context.Context, s dicomnet.Summary) { ended <- s }}
-	report := g.Echo(t.Context(), Peer{Host: "192.0.2.10", Port: 104, CalledAETitle: "PACS", CallingAETitle: "GATEWAY"})
+	report := g.Echo(t.Context(), qr.Call{}, qr.Peer{Host: "192.0.2.10", Port: 104, CalledAETitle: "PACS", CallingAETitle: "GATEWAY"})
 	require.NoError(t, report.Err)
 	require.NoError(t, g.Wait(t.Context()))
 	require.NoError(t, script.Err())
@@ -128,7 +132,7 @@ func TestEchoOfAnAddressAsksNoNameServer(t *testing.T) {
 			t.Error("a name server is asked")
 			return nil, nil
 		}
-		report := g.Echo(t.Context(), Peer{Host: address, Port: 104, CalledAETitle: "PACS", CallingAETitle: "GATEWAY"})
+		report := g.Echo(t.Context(), qr.Call{}, qr.Peer{Host: address, Port: 104, CalledAETitle: "PACS", CallingAETitle: "GATEWAY"})
 		require.NoError(t, report.Err)
 		assert.Equal(t, []string{address}, report.Steps[0].Addresses)
 		assert.Equal(t, net.JoinHostPort(address, "104"), report.Steps[1].Address)
@@ -138,30 +142,30 @@ func TestEchoOfAnAddressAsksNoNameServer(t *testing.T) {
 }
 
 func TestEchoOverTheNetwork(t *testing.T) {
-	pacs, peer := archive(t, dicomtest.PACSConfig{AETitle: "PACS"})
-	g := New(Options{})
+	pacs, peer := qrtest.Archive(t, dicomtest.PACSConfig{AETitle: "PACS"})
+	g := qrtest.New(qrtest.Options{})
 	peer.Host = "localhost"
-	report := g.Echo(t.Context(), peer)
+	report := g.Echo(t.Context(), qr.Call{}, peer)
 	require.NoError(t, report.Err)
 	assert.Contains(t, report.Steps[0].Addresses, "127.0.0.1")
 	assert.Equal(t, pacs.Addr(), report.Steps[1].Address)
 	assert.Equal(t, 1, pacs.Operations(dicomnet.StepEcho))
 
 	peer.CalledAETitle = "OTHER"
-	report = g.Echo(t.Context(), peer)
-	assert.Contains(t, failing(t, report).Hint, "does not answer to this called AE title")
+	report = g.Echo(t.Context(), qr.Call{}, peer)
+	assert.Contains(t, qrtest.FailedStep(t, report).Hint, "does not answer to this called AE title")
 	require.NoError(t, g.Wait(t.Context()))
 	require.NoError(t, pacs.Close())
 
-	report = g.Echo(t.Context(), peer)
-	assert.Equal(t, []string{"resolve ok", "connect failed"}, outcomes(report))
-	assert.Contains(t, failing(t, report).Hint, "nothing takes connections on this port")
+	report = g.Echo(t.Context(), qr.Call{}, peer)
+	assert.Equal(t, []string{"resolve ok", "connect failed"}, qrtest.Outcomes(report))
+	assert.Contains(t, qrtest.FailedStep(t, report).Hint, "nothing takes connections on this port")
 	assert.EqualError(t, report.Err, "connect: cannot connect", "without the address")
 }
 
 func TestEchoWithATitleThatIsNoneDoesNotBegin(t *testing.T) {
 	g, _ := echoing(nil)
-	report := g.Echo(t.Context(), Peer{Host: "192.0.2.10", Port: 104, CalledAETitle: "PACS", CallingAETitle: `\`})
+	report := g.Echo(t.Context(), qr.Call{}, qr.Peer{Host: "192.0.2.10", Port: 104, CalledAETitle: "PACS", CallingAETitle: `\`})
 	assert.Empty(t, report.Steps)
 	var config *dicomnet.ConfigError
 	assert.ErrorAs(t, report.Err, &config)
@@ -198,11 +202,11 @@ func TestEchoTriesEachAddress(t *testing.T) {
 				g.options.DialContext = func(ctx context.Context, _, address string) (net.Conn, error) {
 					return behaviours[address](ctx, script)
 				}
-				report := g.Echo(t.Context(), thePACS)
+				report := g.Echo(t.Context(), qr.Call{}, qrtest.PACS)
 				assert.Equal(t, test.took, report.Steps[1].Duration)
 				assert.Equal(t, test.connected, report.Steps[1].Address)
 				if test.connected == "" {
-					failing(t, report)
+					qrtest.FailedStep(t, report)
 				}
 				require.NoError(t, g.Wait(t.Context()))
 				require.NoError(t, script.Err())
@@ -222,11 +226,11 @@ func TestResolveConnectAndTLSShareTheConnectionTimeout(t *testing.T) {
 			dicomtest.Wait(4 * time.Second)
 			return script.DialContext(ctx, n, a)
 		}
-		peer := thePACS
+		peer := qrtest.PACS
 		peer.TLS = true
-		report := g.Echo(t.Context(), peer)
-		assert.Equal(t, []string{"resolve ok", "connect ok", "tls failed"}, outcomes(report))
-		assert.Equal(t, 3*time.Second, failing(t, report).Duration, "what is left of 10 s")
+		report := g.Echo(t.Context(), qr.Call{}, peer)
+		assert.Equal(t, []string{"resolve ok", "connect ok", "tls failed"}, qrtest.Outcomes(report))
+		assert.Equal(t, 3*time.Second, qrtest.FailedStep(t, report).Duration, "what is left of 10 s")
 		assert.Contains(t, report.Steps[2].Hint, "no TLS handshake came about within CONNECTION_TIMEOUT")
 		_ = script.Err() // the peer reads no PDU
 	})
@@ -240,9 +244,9 @@ func TestEchoEndsWithItsCallerAndWithTheOperationTimeout(t *testing.T) {
 			gone := errors.New("gone")
 			ctx, leave := context.WithCancelCause(t.Context())
 			time.AfterFunc(time.Second, func() { leave(gone) })
-			report := g.Echo(ctx, thePACS)
-			assert.Equal(t, []string{"resolve ok", "connect ok", "tls skipped", "associate failed"}, outcomes(report))
-			assert.Contains(t, failing(t, report).Hint, "cancelled")
+			report := g.Echo(ctx, qr.Call{}, qrtest.PACS)
+			assert.Equal(t, []string{"resolve ok", "connect ok", "tls skipped", "associate failed"}, qrtest.Outcomes(report))
+			assert.Contains(t, qrtest.FailedStep(t, report).Hint, "cancelled")
 			assert.ErrorIs(t, report.Err, context.Canceled)
 			assert.ErrorIs(t, report.Err, gone)
 			require.NoError(t, script.Err())
@@ -253,7 +257,7 @@ func TestEchoEndsWithItsCallerAndWithTheOperationTimeout(t *testing.T) {
 			g, script := echoing(silent, "192.0.2.1")
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			assert.Contains(t, failing(t, g.Echo(ctx, thePACS)).Hint, "time for the whole check")
+			assert.Contains(t, qrtest.FailedStep(t, g.Echo(ctx, qr.Call{}, qrtest.PACS)).Hint, "time for the whole check")
 			require.NoError(t, script.Err())
 		})
 	})
@@ -265,9 +269,9 @@ func TestEchoEndsWithItsCallerAndWithTheOperationTimeout(t *testing.T) {
 				<-ctx.Done()
 				return nil, &net.DNSError{Err: "canceled", Name: "pacs.example"}
 			}
-			report := g.Echo(t.Context(), thePACS)
-			assert.Contains(t, failing(t, report).Hint, "OPERATION_TIMEOUT")
-			assert.Equal(t, StepResolve, report.Steps[0].Step)
+			report := g.Echo(t.Context(), qr.Call{}, qrtest.PACS)
+			assert.Contains(t, qrtest.FailedStep(t, report).Hint, "OPERATION_TIMEOUT")
+			assert.Equal(t, pool.StepResolve, report.Steps[0].Step)
 			assert.EqualError(t, report.Err, "resolve: operation timeout")
 		})
 	})

@@ -1,6 +1,10 @@
-package qr
+package qr_test
 
 import (
+	"dicom-qr-gateway/qr/qrtest"
+	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/internal/pool"
+
 	"context"
 	"errors"
 	"strings"
@@ -14,69 +18,69 @@ import (
 	"dicom-qr-gateway/dicomnet"
 )
 
-func fiveStudies() []attributes {
+func fiveStudies() []dicomtest.Attributes {
 	return append(threeStudies(), study("P1", "1.4"), study("P1", "1.5"))
 }
 
 func TestAnAssociationThatEndsCostsItsStudyAndIsReplacedOnce(t *testing.T) {
-	ok := func(a *association) { a.final(dicomnet.StatusSuccess, count(1, 0, 0, -1)) }
-	half := func(a *association, end func()) { a.pending(count(2, 1, 0, 5)); end() }
-	abort := func(a *association) { half(a, a.abort) }
-	closed := func(a *association) { half(a, func() { _ = a.Conn.Close() }) }
+	ok := func(a *dicomtest.ScriptedAssociation) { a.Moved(dicomnet.StatusSuccess, dicomtest.Count(1, 0, 0, -1)) }
+	half := func(a *dicomtest.ScriptedAssociation, end func()) { a.Moving(dicomtest.Count(2, 1, 0, 5)); end() }
+	abort := func(a *dicomtest.ScriptedAssociation) { half(a, a.Abort) }
+	closed := func(a *dicomtest.ScriptedAssociation) { half(a, func() { a.Close() }) }
 	tests := []struct {
 		name    string
-		on      map[string]func(*association) // by study; ok where missing
+		on      map[string]func(*dicomtest.ScriptedAssociation) // by study; ok where missing
 		rejects func(nth int) bool
 		want    []string
 		events  []string
 	}{
 		{
 			"an abort in the second of five",
-			map[string]func(*association){"1.2": abort},
+			map[string]func(*dicomtest.ScriptedAssociation){"1.2": abort},
 			nil,
 			[]string{"1.1 ok 0000 1/0/0", "1.2 failed  2/1/0", "1.3 ok 0000 1/0/0", "1.4 ok 0000 1/0/0", "1.5 ok 0000 1/0/0"},
 			[]string{
-				"associate FIND MOVE", "find STUDY ", "move 1.1 to DEST", "move 1.2 to DEST",
+				"associate FIND MOVE", "find STUDY", "move 1.1 to DEST", "move 1.2 to DEST",
 				"associate MOVE", "move 1.3 to DEST", "move 1.4 to DEST", "move 1.5 to DEST", "release",
 			},
 		},
 		{
 			"a closed connection in the second of five",
-			map[string]func(*association){"1.2": closed},
+			map[string]func(*dicomtest.ScriptedAssociation){"1.2": closed},
 			nil,
 			[]string{"1.1 ok 0000 1/0/0", "1.2 failed  2/1/0", "1.3 ok 0000 1/0/0", "1.4 ok 0000 1/0/0", "1.5 ok 0000 1/0/0"},
 			[]string{
-				"associate FIND MOVE", "find STUDY ", "move 1.1 to DEST", "move 1.2 to DEST",
+				"associate FIND MOVE", "find STUDY", "move 1.1 to DEST", "move 1.2 to DEST",
 				"associate MOVE", "move 1.3 to DEST", "move 1.4 to DEST", "move 1.5 to DEST", "release",
 			},
 		},
 		{
 			"a second end",
-			map[string]func(*association){"1.1": abort, "1.3": abort},
+			map[string]func(*dicomtest.ScriptedAssociation){"1.1": abort, "1.3": abort},
 			nil,
 			[]string{"1.1 failed  2/1/0", "1.2 ok 0000 1/0/0", "1.3 failed  2/1/0", "1.4 not_attempted  -/-/-", "1.5 not_attempted  -/-/-"},
 			[]string{
-				"associate FIND MOVE", "find STUDY ", "move 1.1 to DEST",
+				"associate FIND MOVE", "find STUDY", "move 1.1 to DEST",
 				"associate MOVE", "move 1.2 to DEST", "move 1.3 to DEST",
 			},
 		},
 		{
 			"an end that lets nobody in again",
-			map[string]func(*association){"1.3": abort},
+			map[string]func(*dicomtest.ScriptedAssociation){"1.3": abort},
 			func(nth int) bool { return nth > 1 },
 			[]string{"1.1 ok 0000 1/0/0", "1.2 ok 0000 1/0/0", "1.3 failed  2/1/0", "1.4 not_attempted  -/-/-", "1.5 not_attempted  -/-/-"},
 			[]string{
-				"associate FIND MOVE", "find STUDY ", "move 1.1 to DEST", "move 1.2 to DEST", "move 1.3 to DEST",
+				"associate FIND MOVE", "find STUDY", "move 1.1 to DEST", "move 1.2 to DEST", "move 1.3 to DEST",
 				"associate MOVE",
 			},
 		},
 		{
 			"an end in the last one",
-			map[string]func(*association){"1.5": abort},
+			map[string]func(*dicomtest.ScriptedAssociation){"1.5": abort},
 			nil,
 			[]string{"1.1 ok 0000 1/0/0", "1.2 ok 0000 1/0/0", "1.3 ok 0000 1/0/0", "1.4 ok 0000 1/0/0", "1.5 failed  2/1/0"},
 			[]string{
-				"associate FIND MOVE", "find STUDY ", "move 1.1 to DEST", "move 1.2 to DEST", "move 1.3 to DEST", "move 1.4 to DEST",
+				"associate FIND MOVE", "find STUDY", "move 1.1 to DEST", "move 1.2 to DEST", "move 1.3 to DEST", "move 1.4 to DEST",
 				"move 1.5 to DEST",
 			},
 		},
@@ -84,17 +88,17 @@ func TestAnAssociationThatEndsCostsItsStudyAndIsReplacedOnce(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var trail []string
-			p := &pacs{studies: fiveStudies(), rejects: test.rejects, move: func(a *association, uid string) {
+			p := &dicomtest.ScriptedPACS{Studies: fiveStudies(), rejects: test.rejects, Move: func(a *dicomtest.ScriptedAssociation, uid string) {
 				if answer, set := test.on[uid]; set {
 					answer(a)
 					return
 				}
 				ok(a)
 			}}
-			result := retrieve(t, p, Filter{}, follow(&trail))
+			result := retrieve(t, p, qr.Filter{}, follow(&trail))
 			assert.Equal(t, test.want, lines(result.Retrievals))
-			assert.Equal(t, test.events, p.events)
-			assert.Equal(t, dicomnet.StepMove, stepOf(t, result.Err))
+			assert.Equal(t, test.events, qrtest.Lines(p))
+			assert.Equal(t, dicomnet.StepMove, qrtest.StepOf(t, result.Err))
 			assert.True(t, result.Moved())
 			var told []string
 			for _, line := range trail {
@@ -109,16 +113,16 @@ func TestAnAssociationThatEndsCostsItsStudyAndIsReplacedOnce(t *testing.T) {
 
 func TestAMoveThatFallsSilentIsAnEndOfTheAssociation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &pacs{studies: threeStudies(), move: func(a *association, uid string) {
+		p := &dicomtest.ScriptedPACS{Studies: threeStudies(), Move: func(a *dicomtest.ScriptedAssociation, uid string) {
 			if uid == "1.1" {
-				a.pending(count(1, 0, 0, 5))
+				a.Moving(dicomtest.Count(1, 0, 0, 5))
 				return
 			}
-			a.final(dicomnet.StatusSuccess, count(1, 0, 0, -1))
+			a.Moved(dicomnet.StatusSuccess, dicomtest.Count(1, 0, 0, -1))
 		}}
-		g := p.gateway(t, Options{Timeouts: dicomnet.Timeouts{ACSE: time.Second, DIMSE: time.Second, Move: time.Minute, Network: time.Second}})
+		g := qrtest.For(p, qrtest.Options{Timeouts: dicomnet.Timeouts{ACSE: time.Second, DIMSE: time.Second, Move: time.Minute, Network: time.Second}})
 		start := time.Now()
-		result, err := g.Retrieve(t.Context(), thePACS, Filter{PatientID: "P1"}, "DEST", Progress{})
+		result, err := g.Retrieve(t.Context(), qr.Call{}, qrtest.PACS, qr.Filter{PatientID: "P1"}, "DEST")
 		require.NoError(t, err)
 		assert.Equal(t, time.Minute, time.Since(start))
 		assert.Equal(t, []string{"1.1 failed  1/0/0", "1.2 ok 0000 1/0/0", "1.3 ok 0000 1/0/0"}, lines(result.Retrievals))
@@ -126,103 +130,103 @@ func TestAMoveThatFallsSilentIsAnEndOfTheAssociation(t *testing.T) {
 		require.ErrorAs(t, result.Err, &timeout)
 		assert.Equal(t, dicomnet.TimerMove, timeout.Timer)
 		assert.ElementsMatch(t, []string{
-			"associate FIND MOVE", "find STUDY ", "move 1.1 to DEST", "abort", "associate MOVE", "move 1.2 to DEST", "move 1.3 to DEST", "release",
-		}, p.seen(t, g), "in this order but for the abort, which the peer may see late")
+			"associate FIND MOVE", "find STUDY", "move 1.1 to DEST", "abort", "associate MOVE", "move 1.2 to DEST", "move 1.3 to DEST", "release",
+		}, qrtest.Events(t, p, g), "in this order but for the abort, which the peer may see late")
 	})
 }
 
 func TestAMoveMayTakeLongAsLongAsItGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const steps = 15
-		p := &pacs{studies: []attributes{study("P1", "1.1")}, move: func(a *association, _ string) {
+		p := &dicomtest.ScriptedPACS{Studies: []dicomtest.Attributes{study("P1", "1.1")}, Move: func(a *dicomtest.ScriptedAssociation, _ string) {
 			for i := range steps {
 				time.Sleep(2 * time.Second)
-				a.pending(count(i+1, 0, 0, steps-i-1))
+				a.Moving(dicomtest.Count(i+1, 0, 0, steps-i-1))
 			}
-			a.final(dicomnet.StatusSuccess, count(steps, 0, 0, -1))
+			a.Moved(dicomnet.StatusSuccess, dicomtest.Count(steps, 0, 0, -1))
 		}}
-		g := p.gateway(t, Options{})
+		g := qrtest.For(p, qrtest.Options{})
 		told := 0
-		result, err := g.Retrieve(t.Context(), thePACS, Filter{PatientID: "P1"}, "DEST", Progress{
-			Moving: func(SubOperations) { told++ },
+		result, err := g.Retrieve(t.Context(), qr.Call{}, qrtest.PACS, qr.Filter{PatientID: "P1"}, "DEST", Progress{
+			Moving: func(qr.SubOperations) { told++ },
 		})
 		require.NoError(t, err)
 		assert.Equal(t, []string{"1.1 ok 0000 15/0/0"}, lines(result.Retrievals))
 		assert.Equal(t, steps, told)
-		p.seen(t, g)
+		qrtest.Events(t, p, g)
 	})
 }
 
 func TestACallerThatGoesAwayCancelsTheMove(t *testing.T) {
 	gone := errors.New("gone")
 	ctx, leave := context.WithCancelCause(t.Context())
-	p := &pacs{studies: threeStudies(), move: func(a *association, uid string) {
+	p := &dicomtest.ScriptedPACS{Studies: threeStudies(), Move: func(a *dicomtest.ScriptedAssociation, uid string) {
 		if uid != "1.2" {
-			a.final(dicomnet.StatusSuccess, count(1, 0, 0, -1))
+			a.Moved(dicomnet.StatusSuccess, dicomtest.Count(1, 0, 0, -1))
 			return
 		}
-		a.pending(count(2, 0, 0, 5))
-		a.awaitCancel()
-		a.final(dicomnet.StatusCancel, count(2, 0, 0, 5))
+		a.Moving(dicomtest.Count(2, 0, 0, 5))
+		a.AwaitCancel()
+		a.Moved(dicomnet.StatusCancel, dicomtest.Count(2, 0, 0, 5))
 	}}
-	g := p.gateway(t, Options{})
+	g := qrtest.For(p, qrtest.Options{})
 	var trail []string
 	progress := follow(&trail)
 	moving := progress.Moving
-	progress.Moving = func(p SubOperations) { moving(p); leave(gone) }
-	result, err := g.Retrieve(ctx, thePACS, Filter{PatientID: "P1"}, "DEST", progress)
+	progress.Moving = func(p qr.SubOperations) { moving(p); leave(gone) }
+	result, err := g.Retrieve(ctx, qr.Call{}, qrtest.PACS, qr.Filter{PatientID: "P1"}, "DEST", progress)
 	require.NoError(t, err)
 	require.Len(t, result.Retrievals, 3)
-	assert.Equal(t, RetrievalOK, result.Retrievals[0].Status)
-	assert.Equal(t, RetrievalCancelled, result.Retrievals[1].Status)
+	assert.Equal(t, qr.RetrievalOK, result.Retrievals[0].Status)
+	assert.Equal(t, qr.RetrievalCancelled, result.Retrievals[1].Status)
 	assert.Equal(t, 2, *result.Retrievals[1].Completed)
-	assert.Equal(t, RetrievalNotAttempted, result.Retrievals[2].Status)
+	assert.Equal(t, qr.RetrievalNotAttempted, result.Retrievals[2].Status)
 	assert.ErrorIs(t, result.Err, context.Canceled)
 	assert.ErrorIs(t, result.Err, gone)
-	assert.Equal(t, dicomnet.StepMove, stepOf(t, result.Err))
+	assert.Equal(t, dicomnet.StepMove, qrtest.StepOf(t, result.Err))
 	assert.Equal(t, []string{
-		"associate FIND MOVE", "find STUDY ", "move 1.1 to DEST", "move 1.2 to DEST", "cancel", "release",
-	}, p.seen(t, g))
+		"associate FIND MOVE", "find STUDY", "move 1.1 to DEST", "move 1.2 to DEST", "cancel", "release",
+	}, qrtest.Events(t, p, g))
 	assert.Len(t, trail, 5)
 }
 
 func TestACallerThatGoesAwayBetweenStudiesLeavesTheRestUnattempted(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
-	p := &pacs{studies: threeStudies()}
-	g := p.gateway(t, Options{})
-	result, err := g.Retrieve(ctx, thePACS, Filter{PatientID: "P1"}, "DEST", Progress{Retrieved: func(Retrieval) { leave() }})
+	p := &dicomtest.ScriptedPACS{Studies: threeStudies()}
+	g := qrtest.For(p, qrtest.Options{})
+	result, err := g.Retrieve(ctx, qr.Call{}, qrtest.PACS, qr.Filter{PatientID: "P1"}, "DEST", Progress{Retrieved: func(qr.Retrieval) { leave() }})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"1.1 ok 0000 1/0/0", "1.2 not_attempted  -/-/-", "1.3 not_attempted  -/-/-"}, lines(result.Retrievals))
 	assert.ErrorIs(t, result.Err, context.Canceled)
-	assert.Equal(t, []string{"associate FIND MOVE", "find STUDY ", "move 1.1 to DEST", "release"}, p.seen(t, g))
+	assert.Equal(t, []string{"associate FIND MOVE", "find STUDY", "move 1.1 to DEST", "release"}, qrtest.Events(t, p, g))
 }
 
 func TestTheOperationTimeoutEndsARetrieveWithWhatItDid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &pacs{studies: threeStudies(), move: func(a *association, uid string) {
+		p := &dicomtest.ScriptedPACS{Studies: threeStudies(), Move: func(a *dicomtest.ScriptedAssociation, uid string) {
 			if uid == "1.1" {
-				a.final(dicomnet.StatusSuccess, count(1, 0, 0, -1))
+				a.Moved(dicomnet.StatusSuccess, dicomtest.Count(1, 0, 0, -1))
 				return
 			}
 			for range 12 {
-				a.pending(count(2, 0, 0, 5))
+				a.Moving(dicomtest.Count(2, 0, 0, 5))
 				time.Sleep(5 * time.Second)
 			}
-			a.awaitCancel()
-			a.final(dicomnet.StatusCancel, count(2, 0, 0, 5))
+			a.AwaitCancel()
+			a.Moved(dicomnet.StatusCancel, dicomtest.Count(2, 0, 0, 5))
 		}}
-		g := p.gateway(t, Options{OperationTimeout: 59 * time.Second})
+		g := qrtest.For(p, qrtest.Options{OperationTimeout: 59 * time.Second})
 		start := time.Now()
-		result, err := g.Retrieve(t.Context(), thePACS, Filter{PatientID: "P1"}, "DEST", Progress{})
+		result, err := g.Retrieve(t.Context(), qr.Call{}, qrtest.PACS, qr.Filter{PatientID: "P1"}, "DEST")
 		require.NoError(t, err)
 		assert.LessOrEqual(t, time.Since(start), 61*time.Second)
 		require.Len(t, result.Retrievals, 3)
-		assert.Equal(t, RetrievalCancelled, result.Retrievals[1].Status)
-		assert.Equal(t, RetrievalNotAttempted, result.Retrievals[2].Status)
-		var timeout *OperationTimeoutError
+		assert.Equal(t, qr.RetrievalCancelled, result.Retrievals[1].Status)
+		assert.Equal(t, qr.RetrievalNotAttempted, result.Retrievals[2].Status)
+		var timeout *qr.OperationTimeoutError
 		assert.ErrorAs(t, result.Err, &timeout)
-		assert.Equal(t, dicomnet.StepMove, stepOf(t, result.Err))
+		assert.Equal(t, dicomnet.StepMove, qrtest.StepOf(t, result.Err))
 		assert.True(t, result.Moved())
-		p.seen(t, g)
+		qrtest.Events(t, p, g)
 	})
 }

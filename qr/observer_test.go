@@ -1,4 +1,4 @@
-package qr
+package qr_test
 
 import (
 	"testing"
@@ -13,7 +13,7 @@ import (
 
 func TestTheIdentifierOfAFilterIsWhatTheCFindAsks(t *testing.T) {
 	today := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	encoded, err := Identifier(Filter{PatientID: "PID-1", AccessionNumber: "ACC", MaxYearsOld: 2}, today)
+	encoded, err := Identifier(qr.Filter{PatientID: "PID-1", AccessionNumber: "ACC", MaxYearsOld: 2}, today)
 	require.NoError(t, err)
 	set, err := dataset.Parse(encoded, dataset.ExplicitVRLittleEndian, dataset.Limits{})
 	require.NoError(t, err)
@@ -22,6 +22,6 @@ func TestTheIdentifierOfAFilterIsWhatTheCFindAsks(t *testing.T) {
 	assert.Equal(t, "STUDY", set.String(tag.QueryRetrieveLevel))
 	assert.Equal(t, "20240301-", set.String(tag.StudyDate))
 
-	_, err = Identifier(Filter{}, today)
-	assert.ErrorAs(t, err, new(*FilterError))
+	_, err = Identifier(qr.Filter{}, today)
+	assert.ErrorAs(t, err, new(*qr.FilterError))
 }

@@ -1,6 +1,10 @@
-package qr
+package qr_test
 
 import (
+	"dicom-qr-gateway/qr/qrtest"
+	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/internal/pool"
+
 	"net"
 	"slices"
 	"strconv"
@@ -17,7 +21,7 @@ import (
 )
 
 // archive starts a PACS on loopback.
-func archive(t *testing.T, cfg dicomtest.PACSConfig, studies ...dicomtest.Study) (*dicomtest.PACS, Peer) {
+func qrtest.Archive(t *testing.T, cfg dicomtest.PACSConfig, studies ...dicomtest.Study) (*dicomtest.PACS, qr.Peer) {
 	t.Helper()
 	p := dicomtest.NewPACS(cfg)
 	require.NoError(t, p.AddStudies(studies...))
@@ -27,11 +31,11 @@ func archive(t *testing.T, cfg dicomtest.PACSConfig, studies ...dicomtest.Study)
 	require.NoError(t, err)
 	n, err := strconv.Atoi(port)
 	require.NoError(t, err)
-	return p, Peer{Host: host, Port: n, CalledAETitle: cfg.AETitle, CallingAETitle: "GATEWAY"}
+	return p, qr.Peer{Host: host, Port: n, CalledAETitle: cfg.AETitle, CallingAETitle: "GATEWAY"}
 }
 
 // expected is what a filter means, said as plainly as can be.
-func expected(studies []dicomtest.Study, f Filter) []string {
+func expected(studies []dicomtest.Study, f qr.Filter) []string {
 	studies = slices.DeleteFunc(slices.Clone(studies), func(s dicomtest.Study) bool {
 		shares := func(m string) bool { return slices.Contains(f.Modalities, m) }
 		return s.PatientID != f.PatientID ||
@@ -60,14 +64,14 @@ func expected(studies []dicomtest.Study, f Filter) []string {
 func TestAnAnswerDoesNotDependOnWhatThePACSSupports(t *testing.T) {
 	studies := demo.Studies()
 	everyKey := []tag.Tag{tag.PatientID, tag.StudyInstanceUID, tag.StudyDate, tag.AccessionNumber}
-	var peers []Peer
+	var peers []qr.Peer
 	for _, cfg := range []dicomtest.PACSConfig{
 		{AETitle: "FAITHFUL"},
 		{AETitle: "NOMODALITIES", OmitModalitiesInStudy: true},
 		{AETitle: "IGNORANT", IgnoreKeys: everyKey},
 		{AETitle: "BOTH", IgnoreKeys: everyKey, OmitModalitiesInStudy: true},
 	} {
-		_, peer := archive(t, cfg, studies...)
+		_, peer := qrtest.Archive(t, cfg, studies...)
 		peers = append(peers, peer)
 	}
 	var patients, uids, accessions, dates []string
@@ -77,12 +81,12 @@ func TestAnAnswerDoesNotDependOnWhatThePACSSupports(t *testing.T) {
 		accessions = append(accessions, studies[i].AccessionNumber)
 		dates = append(dates, studies[i].StudyDate)
 	}
-	g := New(Options{})
+	g := qrtest.New(qrtest.Options{})
 	rapid.Check(t, func(rt *rapid.T) {
 		sometimes := func(values []string, name string) string {
 			return rapid.SampledFrom(append(make([]string, len(values)), values...)).Draw(rt, name)
 		}
-		f := Filter{
+		f := qr.Filter{
 			PatientID:         rapid.SampledFrom(append(slices.Repeat([]string{demo.PatientID}, len(patients)), patients...)).Draw(rt, "patient"),
 			Modalities:        rapid.SliceOfN(rapid.SampledFrom([]string{"CT", "MR", "US", "SR", "XX"}), 0, 2).Draw(rt, "modalities"),
 			StudyInstanceUIDs: rapid.SliceOfN(rapid.SampledFrom(uids), 0, 4).Draw(rt, "UIDs"),
@@ -93,11 +97,11 @@ func TestAnAnswerDoesNotDependOnWhatThePACSSupports(t *testing.T) {
 		}
 		want := expected(studies, f)
 		for _, peer := range peers {
-			result, err := g.Query(t.Context(), peer, f)
+			result, err := g.Query(t.Context(), qr.Call{}, peer, f)
 			if err != nil {
 				rt.Fatalf("%s: %v", peer.CalledAETitle, err)
 			}
-			if got := picked(result.Studies); !slices.Equal(got, want) {
+			if got := qrtest.UIDs(result.Studies); !slices.Equal(got, want) {
 				rt.Fatalf("%s: %v, want %v; %v", peer.CalledAETitle, got, want, result.Warnings)
 			}
 		}
@@ -107,12 +111,12 @@ func TestAnAnswerDoesNotDependOnWhatThePACSSupports(t *testing.T) {
 
 func TestWhatIsRetrievedArrives(t *testing.T) {
 	studies := demo.Studies()
-	destination, at := archive(t, dicomtest.PACSConfig{AETitle: "DEST"})
-	source, peer := archive(t, dicomtest.PACSConfig{
+	destination, at := qrtest.Archive(t, dicomtest.PACSConfig{AETitle: "DEST"})
+	source, peer := qrtest.Archive(t, dicomtest.PACSConfig{
 		AETitle: "SOURCE", Destinations: map[string]string{"DEST": net.JoinHostPort(at.Host, strconv.Itoa(at.Port))},
 	}, studies...)
-	g := New(Options{})
-	result, err := g.Retrieve(t.Context(), peer, Filter{PatientID: demo.PatientID}, "DEST", Progress{})
+	g := qrtest.New(qrtest.Options{})
+	result, err := g.Retrieve(t.Context(), qr.Call{}, peer, qr.Filter{PatientID: demo.PatientID}, "DEST")
 	require.NoError(t, err)
 	require.NoError(t, result.Err)
 	assert.Equal(t, len(result.Studies), result.Succeeded())
@@ -131,12 +135,12 @@ func TestWhatIsRetrievedArrives(t *testing.T) {
 }
 
 func TestAnUnknownDestinationIsTold(t *testing.T) {
-	source, peer := archive(t, dicomtest.PACSConfig{AETitle: "SOURCE"}, demo.Studies()...)
-	g := New(Options{})
-	result, err := g.Retrieve(t.Context(), peer, Filter{PatientID: demo.PatientID, MaxResults: 2}, "NOWHERE", Progress{})
+	source, peer := qrtest.Archive(t, dicomtest.PACSConfig{AETitle: "SOURCE"}, demo.Studies()...)
+	g := qrtest.New(qrtest.Options{})
+	result, err := g.Retrieve(t.Context(), qr.Call{}, peer, qr.Filter{PatientID: demo.PatientID, MaxResults: 2}, "NOWHERE")
 	require.NoError(t, err)
 	assert.False(t, result.Moved())
-	assert.Equal(t, []RetrievalStatus{RetrievalFailed, RetrievalFailed}, []RetrievalStatus{result.Retrievals[0].Status, result.Retrievals[1].Status})
+	assert.Equal(t, []qr.RetrievalStatus{qr.RetrievalFailed, qr.RetrievalFailed}, []qr.RetrievalStatus{result.Retrievals[0].Status, result.Retrievals[1].Status})
 	assert.Equal(t, "A801", result.Retrievals[0].DICOMStatus)
 	assert.EqualError(t, result.Err, "move: status A801: refused: move destination unknown")
 	assert.Equal(t, 2, source.Operations(dicomnet.StepMove))
@@ -150,10 +154,10 @@ func BenchmarkQuery(b *testing.B) {
 	defer func() { require.NoError(b, p.Close()) }()
 	addr, err := net.ResolveTCPAddr("tcp", p.Addr())
 	require.NoError(b, err)
-	peer := Peer{Host: addr.IP.String(), Port: addr.Port, CalledAETitle: "PACS", CallingAETitle: "GATEWAY"}
-	g := New(Options{})
+	peer := qr.Peer{Host: addr.IP.String(), Port: addr.Port, CalledAETitle: "PACS", CallingAETitle: "GATEWAY"}
+	g := qrtest.New(qrtest.Options{})
 	for b.Loop() {
-		result, err := g.Query(b.Context(), peer, Filter{PatientID: demo.PatientID})
+		result, err := g.Query(b.Context(), qr.Call{}, peer, qr.Filter{PatientID: demo.PatientID})
 		if err != nil || len(result.Studies) == 0 {
 			b.Fatal(len(result.Studies), err)
 		}

@@ -14,8 +14,8 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// sent is what a peer reads of an identifier.
-func sent(t *testing.T, ds *dicom.Dataset) *dataset.Set {
+// received returns the identifier as a peer decodes it.
+func received(t *testing.T, ds *dicom.Dataset) *dataset.Set {
 	t.Helper()
 	b, err := dataset.Encode(ds, dataset.ExplicitVRLittleEndian)
 	require.NoError(t, err)
@@ -32,10 +32,10 @@ func tagsOf(ds *dicom.Dataset) []tag.Tag {
 	return tags
 }
 
-func TestTheStudyQueryAsksForWhatTheAnswerShows(t *testing.T) {
-	ds := newKeys().studies(planFor(t, Filter{PatientID: "P1"}))
+func TestStudyQueryHasAKeyForEachMemberOfAStudy(t *testing.T) {
+	ds := newKeys().study(planFor(t, Filter{PatientID: "P1"}))
 	assert.True(t, slices.IsSortedFunc(tagsOf(ds), func(a, b tag.Tag) int { return a.Compare(b) }))
-	set := sent(t, ds)
+	set := received(t, ds)
 	assert.Equal(t, "ISO_IR 192", set.String(tag.SpecificCharacterSet))
 	assert.Equal(t, "STUDY", set.String(tag.QueryRetrieveLevel))
 	assert.Equal(t, "P1", set.String(tag.PatientID))
@@ -51,23 +51,23 @@ func TestTheStudyQueryAsksForWhatTheAnswerShows(t *testing.T) {
 	assert.Equal(t, 14, set.Len())
 }
 
-func TestModalitiesAreNeverAMatchingValue(t *testing.T) {
-	set := sent(t, newKeys().studies(planFor(t, Filter{Modalities: []string{"CT"}})))
+func TestModalitiesInStudyIsAUniversalKey(t *testing.T) {
+	set := received(t, newKeys().study(planFor(t, Filter{Modalities: []string{"CT"}})))
 	value, ok := set.Bytes(tag.ModalitiesInStudy)
 	assert.True(t, ok)
 	assert.Empty(t, value)
 }
 
-func TestTextBeyondASCIIGoesOutAsUTF8(t *testing.T) {
+func TestIdentifierTextIsUTF8(t *testing.T) {
 	for _, filter := range []Filter{{PatientID: "Müller-1"}, {PatientID: "P1", AccessionNumber: "Ä1"}} {
-		set := sent(t, newKeys().studies(planFor(t, filter)))
+		set := received(t, newKeys().study(planFor(t, filter)))
 		assert.Equal(t, "ISO_IR 192", set.String(tag.SpecificCharacterSet))
 		assert.Equal(t, filter.PatientID, set.String(tag.PatientID))
 		assert.Equal(t, filter.AccessionNumber, set.String(tag.AccessionNumber))
 	}
 }
 
-func TestDatesAreARange(t *testing.T) {
+func TestStudyDateIsARange(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		filter Filter
@@ -77,38 +77,38 @@ func TestDatesAreARange(t *testing.T) {
 		{"to", Filter{StudyDateTo: "20240101"}, "-20240101"},
 		{"from and to", Filter{StudyDateFrom: "20240101", StudyDateTo: "20240131"}, "20240101-20240131"},
 		{"one day", Filter{StudyDateFrom: "20240101", StudyDateTo: "20240101"}, "20240101"},
-		{"an age", Filter{MaxYearsOld: 5}, "20190615-"},
-		{"an age and to", Filter{MaxYearsOld: 5, StudyDateTo: "20200101"}, "20190615-20200101"},
-		{"an age of two centuries", Filter{MaxYearsOld: 200}, "18240615-"},
+		{"maximum age", Filter{MaxYearsOld: 5}, "20190615-"},
+		{"maximum age and to", Filter{MaxYearsOld: 5, StudyDateTo: "20200101"}, "20190615-20200101"},
+		{"maximum age of two centuries", Filter{MaxYearsOld: 200}, "18240615-"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			value, ok := sent(t, newKeys().studies(planFor(t, test.filter))).Bytes(tag.StudyDate)
+			value, ok := received(t, newKeys().study(planFor(t, test.filter))).Bytes(tag.StudyDate)
 			assert.True(t, ok)
-			assert.Equal(t, test.want, strings.TrimRight(string(value), " "), "padded with nothing but spaces")
+			assert.Equal(t, test.want, strings.TrimRight(string(value), " "), "the padding is not a space")
 			assert.Zero(t, len(value)%2)
 		})
 	}
 }
 
-func TestAFewUIDsAreAListAndManyAreNot(t *testing.T) {
+func TestOnlyShortUIDListsAreSent(t *testing.T) {
 	uids := make([]string, 1000)
 	for i := range uids {
 		uids[i] = fmt.Sprintf("1.2.%060d", i)
 	}
-	set := sent(t, newKeys().studies(planFor(t, Filter{StudyInstanceUIDs: []string{"1.2", "1.3", "1.2"}})))
+	set := received(t, newKeys().study(planFor(t, Filter{StudyInstanceUIDs: []string{"1.2", "1.3", "1.2"}})))
 	assert.Equal(t, []string{"1.2", "1.3"}, set.Strings(tag.StudyInstanceUID))
 
-	set = sent(t, newKeys().studies(planFor(t, Filter{StudyInstanceUIDs: uids[:maxListedUIDs]})))
+	set = received(t, newKeys().study(planFor(t, Filter{StudyInstanceUIDs: uids[:maxListedUIDs]})))
 	assert.Equal(t, uids[:maxListedUIDs], set.Strings(tag.StudyInstanceUID))
 
-	set = sent(t, newKeys().studies(planFor(t, Filter{StudyInstanceUIDs: uids})))
+	set = received(t, newKeys().study(planFor(t, Filter{StudyInstanceUIDs: uids})))
 	value, ok := set.Bytes(tag.StudyInstanceUID)
 	assert.True(t, ok)
 	assert.Empty(t, value)
 }
 
-func TestTheSeriesQueryNamesItsStudy(t *testing.T) {
-	set := sent(t, newKeys().series("1.2.3"))
+func TestSeriesQueryNamesTheStudy(t *testing.T) {
+	set := received(t, newKeys().series("1.2.3"))
 	assert.Equal(t, "ISO_IR 192", set.String(tag.SpecificCharacterSet))
 	assert.Equal(t, "SERIES", set.String(tag.QueryRetrieveLevel))
 	assert.Equal(t, "1.2.3", set.String(tag.StudyInstanceUID))
@@ -117,8 +117,8 @@ func TestTheSeriesQueryNamesItsStudy(t *testing.T) {
 	assert.Equal(t, 5, set.Len())
 }
 
-func TestAMoveNamesLevelAndStudyAlone(t *testing.T) {
-	set := sent(t, newKeys().move("1.2.3"))
+func TestMoveNamesOnlyLevelAndStudy(t *testing.T) {
+	set := received(t, newKeys().move("1.2.3"))
 	assert.Equal(t, "STUDY", set.String(tag.QueryRetrieveLevel))
 	assert.Equal(t, "1.2.3", set.String(tag.StudyInstanceUID))
 	assert.Equal(t, 2, set.Len())

@@ -59,30 +59,54 @@ const (
 
 // attributes is in the order of the members of an answer.
 var attributes = []Attribute{
-	{dataset.PatientName, "PN", Single, "PatientName", "PatientName", LevelPatient,
-		func(s *Study) *string { return &s.PatientName }, nil, nil, fillIn},
-	{dataset.PatientID, "LO", Single, "PatientID", "PatientID", LevelPatient,
-		func(s *Study) *string { return &s.PatientID }, nil, nil, identity},
-	{dataset.PatientBirthDate, "DA", Single, "PatientBirthDate", "DateOfBirth", LevelPatient,
-		func(s *Study) *string { return &s.DateOfBirth }, nil, normalDate, fillIn},
-	{dataset.StudyInstanceUID, "UI", Single, "StudyInstanceUID", "StudyInstanceUID", LevelStudy,
-		func(s *Study) *string { return &s.StudyInstanceUID }, nil, nil, identity},
-	{dataset.StudyDescription, "LO", Single, "StudyDescription", "StudyDescription", LevelStudy,
-		func(s *Study) *string { return &s.StudyDescription }, nil, nil, fillIn},
-	{dataset.ModalitiesInStudy, "CS", Many, "ModalitiesInStudy", "ModalitiesInStudy", LevelStudy,
-		nil, func(s *Study) *[]string { return &s.ModalitiesInStudy }, nil, union},
-	{dataset.StudyDate, "DA", Single, "StudyDate", "StudyDate", LevelStudy,
-		func(s *Study) *string { return &s.StudyDate }, nil, normalDate, dated},
-	{dataset.StudyTime, "TM", Single, "StudyTime", "StudyTime", LevelStudy,
-		func(s *Study) *string { return &s.StudyTime }, nil, normalTime, dated},
-	{dataset.AccessionNumber, "SH", Single, "AccessionNumber", "AccessionNumber", LevelStudy,
-		func(s *Study) *string { return &s.AccessionNumber }, nil, nil, fillIn},
-	{dataset.ReferringPhysicianName, "PN", Single, "ReferringPhysicianName", "ReferringPhysicianName", LevelStudy,
-		func(s *Study) *string { return &s.ReferringPhysicianName }, nil, nil, fillIn},
-	{dataset.PerformingPhysicianName, "PN", Many, "PerformingPhysicianName", "PerformingPhysicianName", LevelStudy,
-		func(s *Study) *string { return &s.PerformingPhysicianName }, nil, nil, fillIn},
-	{dataset.InstitutionName, "LO", Single, "InstitutionName", "InstitutionName", LevelStudy,
-		func(s *Study) *string { return &s.InstitutionName }, nil, nil, fillIn},
+	{
+		dataset.PatientName, "PN", Single, "PatientName", "PatientName", LevelPatient,
+		func(s *Study) *string { return &s.PatientName }, nil, nil, fillIn,
+	},
+	{
+		dataset.PatientID, "LO", Single, "PatientID", "PatientID", LevelPatient,
+		func(s *Study) *string { return &s.PatientID }, nil, nil, identity,
+	},
+	{
+		dataset.PatientBirthDate, "DA", Single, "PatientBirthDate", "DateOfBirth", LevelPatient,
+		func(s *Study) *string { return &s.DateOfBirth }, nil, normalDate, fillIn,
+	},
+	{
+		dataset.StudyInstanceUID, "UI", Single, "StudyInstanceUID", "StudyInstanceUID", LevelStudy,
+		func(s *Study) *string { return &s.StudyInstanceUID }, nil, nil, identity,
+	},
+	{
+		dataset.StudyDescription, "LO", Single, "StudyDescription", "StudyDescription", LevelStudy,
+		func(s *Study) *string { return &s.StudyDescription }, nil, nil, fillIn,
+	},
+	{
+		dataset.ModalitiesInStudy, "CS", Many, "ModalitiesInStudy", "ModalitiesInStudy", LevelStudy,
+		nil, func(s *Study) *[]string { return &s.ModalitiesInStudy }, nil, union,
+	},
+	{
+		dataset.StudyDate, "DA", Single, "StudyDate", "StudyDate", LevelStudy,
+		func(s *Study) *string { return &s.StudyDate }, nil, normalDate, dated,
+	},
+	{
+		dataset.StudyTime, "TM", Single, "StudyTime", "StudyTime", LevelStudy,
+		func(s *Study) *string { return &s.StudyTime }, nil, normalTime, dated,
+	},
+	{
+		dataset.AccessionNumber, "SH", Single, "AccessionNumber", "AccessionNumber", LevelStudy,
+		func(s *Study) *string { return &s.AccessionNumber }, nil, nil, fillIn,
+	},
+	{
+		dataset.ReferringPhysicianName, "PN", Single, "ReferringPhysicianName", "ReferringPhysicianName", LevelStudy,
+		func(s *Study) *string { return &s.ReferringPhysicianName }, nil, nil, fillIn,
+	},
+	{
+		dataset.PerformingPhysicianName, "PN", Many, "PerformingPhysicianName", "PerformingPhysicianName", LevelStudy,
+		func(s *Study) *string { return &s.PerformingPhysicianName }, nil, nil, fillIn,
+	},
+	{
+		dataset.InstitutionName, "LO", Single, "InstitutionName", "InstitutionName", LevelStudy,
+		func(s *Study) *string { return &s.InstitutionName }, nil, nil, fillIn,
+	},
 	{dataset.Modality, "CS", Single, "Modality", "", LevelSeries, nil, nil, nil, fillIn},
 	{dataset.SeriesInstanceUID, "UI", Single, "SeriesInstanceUID", "", LevelSeries, nil, nil, nil, identity},
 }

@@ -72,7 +72,7 @@ func (a *Authority) Issue(from, until time.Duration, changes ...func(*x509.Certi
 
 // Server returns the configuration of a server with a valid certificate of the authority.
 func (a *Authority) Server() *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{a.Issue(-time.Hour, time.Hour)}} //nolint:gosec // Clients set the version.
+	return &tls.Config{Certificates: []tls.Certificate{a.Issue(-time.Hour, time.Hour)}}
 }
 
 // Client returns the configuration of a client that trusts the authority.
@@ -91,7 +91,7 @@ func (a *Authority) Pool() *x509.CertPool {
 // be called with TLS in either case.
 func Listen(t *testing.T, c *tls.Config, play func(*dicomtest.Peer)) qr.Peer {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	peer := At(t, l.Addr().String())
 	peer.TLS = true

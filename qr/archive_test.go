@@ -6,10 +6,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"github.com/suyashkumar/dicom/pkg/tag"
 	"pgregory.net/rapid"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/internal/demo"
 	"dicom-qr-gateway/qr"
@@ -45,7 +45,7 @@ func expected(studies []dicomtest.Study, f qr.Filter) []string {
 
 func TestAnswerDoesNotDependOnTheKeysThatThePACSSupports(t *testing.T) {
 	studies := demo.Studies()
-	everyKey := []tag.Tag{tag.PatientID, tag.StudyInstanceUID, tag.StudyDate, tag.AccessionNumber}
+	everyKey := []dataset.Tag{dataset.PatientID, dataset.StudyInstanceUID, dataset.StudyDate, dataset.AccessionNumber}
 	var peers []qr.Peer
 	for _, cfg := range []dicomtest.PACSConfig{
 		{AETitle: "EVERYKEY"},

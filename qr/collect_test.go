@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"github.com/suyashkumar/dicom/pkg/tag"
 	"pgregory.net/rapid"
 
 	"dicom-qr-gateway/dicomnet/dataset"
@@ -37,10 +36,10 @@ func TestMatchesAreCheckedAgainstTheFilter(t *testing.T) {
 	const malformed = WarningValueMalformed
 	own := study("P1", "1.2.3")
 	date := func(s string) dicomtest.Attributes {
-		return study("P1", "1.2.3", dicomtest.Attributes{tag.StudyDate: s})
+		return study("P1", "1.2.3", dicomtest.Attributes{dataset.StudyDate: s})
 	}
 	accession := func(s string) dicomtest.Attributes {
-		return study("P1", "1.2.3", dicomtest.Attributes{tag.AccessionNumber: s})
+		return study("P1", "1.2.3", dicomtest.Attributes{dataset.AccessionNumber: s})
 	}
 	since := Filter{StudyDateFrom: "20240101"}
 	until := Filter{StudyDateTo: "20240131"}
@@ -60,10 +59,10 @@ func TestMatchesAreCheckedAgainstTheFilter(t *testing.T) {
 		{"another patient without a Study Instance UID", Filter{}, study("P2", ""), false, []WarningCode{other}},
 		{"an empty second Patient ID", Filter{}, study(`P1\`, "1.2.3"), true, nil},
 		{"an empty Patient ID", Filter{}, study("", "1.2.3"), false, []WarningCode{other}},
-		{"no Patient ID", Filter{}, dicomtest.Attributes{tag.StudyInstanceUID: "1.2.3"}, false, []WarningCode{other}},
+		{"no Patient ID", Filter{}, dicomtest.Attributes{dataset.StudyInstanceUID: "1.2.3"}, false, []WarningCode{other}},
 		{"an empty match", Filter{}, dicomtest.Attributes{}, false, []WarningCode{other}},
 
-		{"no Study Instance UID", Filter{}, dicomtest.Attributes{tag.PatientID: "P1"}, false, []WarningCode{noUID}},
+		{"no Study Instance UID", Filter{}, dicomtest.Attributes{dataset.PatientID: "P1"}, false, []WarningCode{noUID}},
 		{"an empty Study Instance UID", Filter{}, study("P1", ""), false, []WarningCode{noUID}},
 		{"two Study Instance UIDs", Filter{}, study("P1", `1.2\1.3`), false, []WarningCode{noUID}},
 		{"a Study Instance UID of 65 characters", Filter{}, study("P1", strings.Repeat("1", 65)), false, []WarningCode{noUID, malformed}},
@@ -100,30 +99,30 @@ func TestMatchesAreCheckedAgainstTheFilter(t *testing.T) {
 }
 
 func TestUnreadableDateIsReturnedAsWritten(t *testing.T) {
-	c := collect(t, planFor(t, Filter{}), study("P1", "1.2", dicomtest.Attributes{tag.StudyDate: "20241399"}))
+	c := collect(t, planFor(t, Filter{}), study("P1", "1.2", dicomtest.Attributes{dataset.StudyDate: "20241399"}))
 	remaining := c.remaining()
 	require.Len(t, remaining, 1)
 	assert.Equal(t, "20241399", remaining[0].StudyDate)
 	assert.Equal(t, []WarningCode{WarningValueMalformed}, codesOf(c))
 
-	c = collect(t, planFor(t, Filter{MaxYearsOld: 1}), study("P1", "1.2", dicomtest.Attributes{tag.StudyDate: "20241399"}))
+	c = collect(t, planFor(t, Filter{MaxYearsOld: 1}), study("P1", "1.2", dicomtest.Attributes{dataset.StudyDate: "20241399"}))
 	assert.Empty(t, c.remaining())
 	assert.Equal(t, []WarningCode{WarningUndatedDropped, WarningValueMalformed}, codesOf(c))
 }
 
 func TestStudyHasTheAttributesOfItsMatch(t *testing.T) {
 	c := collect(t, planFor(t, Filter{}), study("P1", "1.2.3.4", dicomtest.Attributes{
-		tag.SpecificCharacterSet:    "ISO_IR 192",
-		tag.PatientName:             "DÖE^JOHN ",
-		tag.PatientBirthDate:        "1970.01.01",
-		tag.StudyDescription:        "CT ABDOMEN",
-		tag.ModalitiesInStudy:       `CT \SR\\CT`,
-		tag.StudyDate:               "2024.01.01",
-		tag.StudyTime:               "12:00:00",
-		tag.AccessionNumber:         "ACC-1",
-		tag.ReferringPhysicianName:  "REF^MD",
-		tag.PerformingPhysicianName: "PERF^MD",
-		tag.InstitutionName:         "Hospital",
+		dataset.SpecificCharacterSet:    "ISO_IR 192",
+		dataset.PatientName:             "DÖE^JOHN ",
+		dataset.PatientBirthDate:        "1970.01.01",
+		dataset.StudyDescription:        "CT ABDOMEN",
+		dataset.ModalitiesInStudy:       `CT \SR\\CT`,
+		dataset.StudyDate:               "2024.01.01",
+		dataset.StudyTime:               "12:00:00",
+		dataset.AccessionNumber:         "ACC-1",
+		dataset.ReferringPhysicianName:  "REF^MD",
+		dataset.PerformingPhysicianName: "PERF^MD",
+		dataset.InstitutionName:         "Hospital",
 	}))
 	assert.Equal(t, []*candidate{{
 		Study: Study{
@@ -144,10 +143,10 @@ func TestMissingAttributesAreEmpty(t *testing.T) {
 
 func TestMatchesOfOneStudyAreMerged(t *testing.T) {
 	c := collect(t, planFor(t, Filter{AccessionNumber: "A1", StudyDateFrom: "20200101"}),
-		study("P1", "1.2", dicomtest.Attributes{tag.ModalitiesInStudy: "CT", tag.StudyTime: "070000", tag.StudyDescription: "first"}),
-		study("P1", "1.3", dicomtest.Attributes{tag.AccessionNumber: "A1", tag.StudyDate: "20230101"}),
-		study("P1", "1.2", dicomtest.Attributes{tag.ModalitiesInStudy: `MR\CT`, tag.StudyDate: "20240101", tag.StudyTime: "080000", tag.StudyDescription: "second"}),
-		study("P1", "1.2", dicomtest.Attributes{tag.AccessionNumber: "A1", tag.StudyDate: "20220101", tag.InstitutionName: "Hospital"}))
+		study("P1", "1.2", dicomtest.Attributes{dataset.ModalitiesInStudy: "CT", dataset.StudyTime: "070000", dataset.StudyDescription: "first"}),
+		study("P1", "1.3", dicomtest.Attributes{dataset.AccessionNumber: "A1", dataset.StudyDate: "20230101"}),
+		study("P1", "1.2", dicomtest.Attributes{dataset.ModalitiesInStudy: `MR\CT`, dataset.StudyDate: "20240101", dataset.StudyTime: "080000", dataset.StudyDescription: "second"}),
+		study("P1", "1.2", dicomtest.Attributes{dataset.AccessionNumber: "A1", dataset.StudyDate: "20220101", dataset.InstitutionName: "Hospital"}))
 	remaining := c.remaining()
 	assert.Equal(t, []string{"1.2", "1.3"}, uidsOf(remaining))
 	assert.Equal(t, Study{
@@ -196,15 +195,15 @@ func TestModalitiesAreDecodedByTheirVR(t *testing.T) {
 	read := func(vrs ...string) (lists [][]string) {
 		c := &collector{plan: planFor(t, Filter{})}
 		for i, vr := range vrs {
-			explicit := func(t tag.Tag, vr, value string) string {
+			explicit := func(t dataset.Tag, vr, value string) string {
 				head := string([]byte{byte(t.Group), byte(t.Group >> 8), byte(t.Element), byte(t.Element >> 8)}) + vr
 				if vr == "OB" {
 					return head + "\x00\x00" + string([]byte{byte(len(value)), 0, 0, 0}) + value
 				}
 				return head + string([]byte{byte(len(value)), 0}) + value
 			}
-			set, err := dataset.Parse([]byte(explicit(tag.ModalitiesInStudy, vr, "CT")+explicit(tag.PatientID, "LO", "P1")+
-				explicit(tag.StudyInstanceUID, "UI", fmt.Sprintf("1.%02d", i))), dataset.ExplicitVRLittleEndian, dataset.Limits{})
+			set, err := dataset.Parse([]byte(explicit(dataset.ModalitiesInStudy, vr, "CT")+explicit(dataset.PatientID, "LO", "P1")+
+				explicit(dataset.StudyInstanceUID, "UI", fmt.Sprintf("1.%02d", i))), dataset.ExplicitVRLittleEndian, dataset.Limits{})
 			require.NoError(t, err)
 			c.add(set)
 		}
@@ -232,8 +231,8 @@ func TestModalitiesOfAStudyAreBounded(t *testing.T) {
 }
 
 func TestTextWarningsAreCountedOnceAMatch(t *testing.T) {
-	latin1 := dicomtest.Attributes{tag.PatientName: "M\xfcller"}
-	unknown := dicomtest.Attributes{tag.SpecificCharacterSet: "ISO_IR 999", tag.PatientName: "M\xfcller"}
+	latin1 := dicomtest.Attributes{dataset.PatientName: "M\xfcller"}
+	unknown := dicomtest.Attributes{dataset.SpecificCharacterSet: "ISO_IR 999", dataset.PatientName: "M\xfcller"}
 	c := collect(t, planFor(t, Filter{}), study("P1", "1.1", latin1), study("P1", "1.2", latin1), study("P1", "1.3", unknown))
 	assert.Len(t, c.remaining(), 3)
 	assert.Contains(t, c.counts.warnings(), Warning{WarningCharacterSetAssumed, "3 matches have text without a character set; one was assumed"})
@@ -282,8 +281,8 @@ func BenchmarkCollectTenMatches(b *testing.B) {
 	matches := make([]*dataset.Set, 10)
 	for i := range matches {
 		m := study("P1", fmt.Sprintf("1.2.%d", i), dicomtest.Attributes{
-			tag.PatientName: "DOE^JOHN", tag.StudyDate: "20240101", tag.StudyTime: "120000", tag.ModalitiesInStudy: `CT\SR`,
-			tag.StudyDescription: "CT ABDOMEN", tag.ReferringPhysicianName: "REF^MD", tag.AccessionNumber: "ACC-1",
+			dataset.PatientName: "DOE^JOHN", dataset.StudyDate: "20240101", dataset.StudyTime: "120000", dataset.ModalitiesInStudy: `CT\SR`,
+			dataset.StudyDescription: "CT ABDOMEN", dataset.ReferringPhysicianName: "REF^MD", dataset.AccessionNumber: "ACC-1",
 		})
 		var err error
 		matches[i], err = dataset.Parse(m.Encode(dataset.ImplicitVRLittleEndian), dataset.ImplicitVRLittleEndian, dataset.Limits{})

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"github.com/suyashkumar/dicom/pkg/tag"
 
+	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/qr/qrtest"
@@ -18,9 +18,11 @@ type association = dicomtest.ScriptedAssociation
 
 var study = dicomtest.StudyMatch
 
-func date(s string) dicomtest.Attributes { return dicomtest.Attributes{tag.StudyDate: s} }
+func date(s string) dicomtest.Attributes { return dicomtest.Attributes{dataset.StudyDate: s} }
 
-func modalities(s string) dicomtest.Attributes { return dicomtest.Attributes{tag.ModalitiesInStudy: s} }
+func modalities(s string) dicomtest.Attributes {
+	return dicomtest.Attributes{dataset.ModalitiesInStudy: s}
+}
 
 // threeStudies returns the studies 1.1, 1.2 and 1.3 of P1, which are moved in this order.
 func threeStudies() []dicomtest.Attributes {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
@@ -59,9 +58,9 @@ func TestSentReceivesTheIdentifiersThatThePACSReceives(t *testing.T) {
 				Find: func(a *association, level string) {
 					received = append(received, a.Request.Data)
 					if level == "STUDY" {
-						a.Match(study("PID-Ä", "1.1", date("20240101"), dicomtest.Attributes{tag.AccessionNumber: "ACC"}))
+						a.Match(study("PID-Ä", "1.1", date("20240101"), dicomtest.Attributes{dataset.AccessionNumber: "ACC"}))
 					} else {
-						a.Match(dicomtest.Attributes{tag.Modality: "CT"})
+						a.Match(dicomtest.Attributes{dataset.Modality: "CT"})
 					}
 					a.Finish(dicomnet.StatusSuccess)
 				},
@@ -83,10 +82,10 @@ func TestSentReceivesTheIdentifiersThatThePACSReceives(t *testing.T) {
 			}
 			set, err := dataset.Parse(received[0], syntax, dataset.Limits{})
 			require.NoError(t, err)
-			assert.Equal(t, "STUDY", set.String(tag.QueryRetrieveLevel))
-			assert.Equal(t, "PID-Ä", set.String(tag.PatientID))
-			assert.Equal(t, "ACC", set.String(tag.AccessionNumber))
-			assert.Equal(t, "20220615-", set.String(tag.StudyDate))
+			assert.Equal(t, "STUDY", set.String(dataset.QueryRetrieveLevel))
+			assert.Equal(t, "PID-Ä", set.String(dataset.PatientID))
+			assert.Equal(t, "ACC", set.String(dataset.AccessionNumber))
+			assert.Equal(t, "20220615-", set.String(dataset.StudyDate))
 		})
 	}
 }

@@ -65,7 +65,7 @@ func TestPaddingOfAFilterIsRemoved(t *testing.T) {
 	assert.Equal(t, []string{"CT"}, p.modalities)
 }
 
-func TestTheLaterOfTwoEarliestDaysApplies(t *testing.T) {
+func TestLaterOfTwoEarliestDaysApplies(t *testing.T) {
 	assert.Equal(t, 20220615, planFor(t, Filter{MaxYearsOld: 2}).earliest)
 	assert.Equal(t, 20220615, planFor(t, Filter{MaxYearsOld: 2, StudyDateFrom: "20200101"}).earliest)
 	assert.Equal(t, 20240101, planFor(t, Filter{MaxYearsOld: 2, StudyDateFrom: "20240101"}).earliest)

@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
@@ -18,7 +17,7 @@ import (
 
 func TestMissingModalitiesAreQueriedAtSeriesLevel(t *testing.T) {
 	modality := func(uid, m string) dicomtest.Attributes {
-		return dicomtest.Attributes{tag.StudyInstanceUID: uid, tag.Modality: m}
+		return dicomtest.Attributes{dataset.StudyInstanceUID: uid, dataset.Modality: m}
 	}
 	p := &dicomtest.ScriptedPACS{
 		Studies: []dicomtest.Attributes{
@@ -31,7 +30,7 @@ func TestMissingModalitiesAreQueriedAtSeriesLevel(t *testing.T) {
 			study("P1", "1.7", date("20240101"), modalities(`CT\SR`)), // known
 		},
 		Series: map[string][]dicomtest.Attributes{
-			"1.1": {modality("1.1", "SR"), {tag.Modality: "CT "}},
+			"1.1": {modality("1.1", "SR"), {dataset.Modality: "CT "}},
 			"1.3": {modality("1.3", "US")},
 			"1.6": {modality("1.9", "CT"), modality("", "CT")},
 		},
@@ -53,7 +52,7 @@ func TestUndecodableSeriesLeavesModalitiesUnknown(t *testing.T) {
 			a.Match(study("P1", "1.1"), study("P1", "1.2"))
 		} else {
 			a.Pending(dicomtest.Undecodable)
-			a.Match(dicomtest.Attributes{tag.Modality: map[string]string{"1.1": "CT", "1.2": "MR"}[a.Keys().String(tag.StudyInstanceUID)]})
+			a.Match(dicomtest.Attributes{dataset.Modality: map[string]string{"1.1": "CT", "1.2": "MR"}[a.Keys().String(dataset.StudyInstanceUID)]})
 		}
 		a.Finish(dicomnet.StatusSuccess)
 	}}
@@ -96,7 +95,7 @@ func TestQueryFailsIfASeriesQueryFails(t *testing.T) {
 
 func TestSeriesMatchesAreCheckedLikeStudyMatches(t *testing.T) {
 	series := func(more dicomtest.Attributes) dicomtest.Attributes {
-		a := dicomtest.Attributes{tag.StudyInstanceUID: "1.1", tag.Modality: "CT"}
+		a := dicomtest.Attributes{dataset.StudyInstanceUID: "1.1", dataset.Modality: "CT"}
 		maps.Copy(a, more)
 		return a
 	}
@@ -112,11 +111,11 @@ func TestSeriesMatchesAreCheckedLikeStudyMatches(t *testing.T) {
 			studies: []string{"1.1"}, codes: []qr.WarningCode{qr.WarningOptionalKeysUnsupported},
 		},
 		"series of the patient": {
-			answer:  func(a *association) { a.Match(series(dicomtest.Attributes{tag.PatientID: "P1"})) },
+			answer:  func(a *association) { a.Match(series(dicomtest.Attributes{dataset.PatientID: "P1"})) },
 			studies: []string{"1.1"}, codes: []qr.WarningCode{},
 		},
 		"one series of another patient": {
-			answer:  func(a *association) { a.Match(series(nil), series(dicomtest.Attributes{tag.PatientID: "P2"})) },
+			answer:  func(a *association) { a.Match(series(nil), series(dicomtest.Attributes{dataset.PatientID: "P2"})) },
 			studies: []string{}, codes: []qr.WarningCode{qr.WarningOtherPatientDropped, qr.WarningOtherPatientDropped},
 		},
 	} {

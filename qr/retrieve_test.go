@@ -8,9 +8,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/qr/qrtest"
@@ -90,7 +90,7 @@ func TestRetrieveMovesNothingIfTheQueryFails(t *testing.T) {
 func TestModalitiesAreQueriedBeforeTheFirstMove(t *testing.T) {
 	p := &dicomtest.ScriptedPACS{
 		Studies: threeStudies(),
-		Series:  map[string][]dicomtest.Attributes{"1.2": {{tag.Modality: "CT"}}},
+		Series:  map[string][]dicomtest.Attributes{"1.2": {{dataset.Modality: "CT"}}},
 	}
 	result := retrieve(t, p, qr.Filter{Modalities: []string{"CT"}}, nil)
 	assert.Equal(t, []string{"1.2 ok 0000 1/0/0"}, lines(result.Retrievals))

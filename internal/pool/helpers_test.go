@@ -7,9 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/suyashkumar/dicom/pkg/tag"
-
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/qr/qrtest"
@@ -22,9 +21,9 @@ var study = dicomtest.StudyMatch
 // threeStudies returns the studies 1.1, 1.2 and 1.3 of P1, which are moved in this order.
 func threeStudies() []dicomtest.Attributes {
 	return []dicomtest.Attributes{
-		study("P1", "1.3", dicomtest.Attributes{tag.StudyDate: "20220101"}),
-		study("P1", "1.1", dicomtest.Attributes{tag.StudyDate: "20240101"}),
-		study("P1", "1.2", dicomtest.Attributes{tag.StudyDate: "20230101"}),
+		study("P1", "1.3", dicomtest.Attributes{dataset.StudyDate: "20220101"}),
+		study("P1", "1.1", dicomtest.Attributes{dataset.StudyDate: "20240101"}),
+		study("P1", "1.2", dicomtest.Attributes{dataset.StudyDate: "20230101"}),
 	}
 }
 

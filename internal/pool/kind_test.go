@@ -10,8 +10,8 @@ import (
 	"dicom-qr-gateway/dicomnet"
 )
 
-// Associations of one kind are interchangeable, so the kind must tell TLS, its configuration and the name of the certificate
-// apart.
+// Associations of one kind are interchangeable, so the kind includes TLS, its configuration and the host name,
+// against which the certificate is checked.
 func TestKindIncludesTLSAndTheHostName(t *testing.T) {
 	peer := Peer{Host: "pacs.example", Port: 104, CalledAETitle: "PACS", CallingAETitle: "GATEWAY"}
 	p := New(Options{AssociationIdle: time.Minute, TLS: &tls.Config{MinVersion: tls.VersionTLS12}})

@@ -92,7 +92,7 @@ func TestZeroQueueTimeoutFailsAtOnce(t *testing.T) {
 	})
 }
 
-func TestASlotIsHeldUntilTheAssociationIsClosed(t *testing.T) {
+func TestSlotIsHeldUntilTheAssociationIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
 			a.Finish(dicomnet.StatusSuccess)
@@ -113,7 +113,7 @@ func TestASlotIsHeldUntilTheAssociationIsClosed(t *testing.T) {
 }
 
 // One slot, and a PACS that accepts C-FIND and C-MOVE on different associations and aborts one of them.
-func TestAnOperationKeepsItsSlotFromAssociationToAssociation(t *testing.T) {
+func TestOperationKeepsItsSlotFromAssociationToAssociation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var open openCounter
 		p := &dicomtest.ScriptedPACS{
@@ -165,7 +165,7 @@ func (o matchedObserver) Matched([]qr.Study, []qr.Warning) error {
 
 func onMatched(f func()) qr.Observer { return matchedObserver{f: f} }
 
-func TestACallerThatDisconnectsLeavesTheQueue(t *testing.T) {
+func TestCallerThatDisconnectsLeavesTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &dicomtest.ScriptedPACS{Find: findAfter(2 * time.Second)}
 		g := qrtest.For(p, qrtest.Options{MaxAssociationsPerPeer: 1, QueueTimeout: 3 * time.Second})

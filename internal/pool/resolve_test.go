@@ -27,7 +27,7 @@ func parseAllowlist(t *testing.T, list string) *pool.Allowlist {
 }
 
 // The name server returns an address that is permitted and then one that is not.
-func TestANameIsResolvedOnceAnOperation(t *testing.T) {
+func TestNameIsResolvedOnceAnOperation(t *testing.T) {
 	var dialled []string
 	lookups := 0
 	p := &dicomtest.ScriptedPACS{
@@ -57,7 +57,7 @@ func TestANameIsResolvedOnceAnOperation(t *testing.T) {
 	qrtest.Events(t, p, g)
 }
 
-func TestAPeerThatIsNotAllowedFailsTheSameWhetherOrNotItsNameExists(t *testing.T) {
+func TestPeerThatIsNotAllowedFailsTheSameWhetherOrNotItsNameExists(t *testing.T) {
 	unknown := func(context.Context, string) ([]string, error) {
 		return nil, &net.DNSError{Err: "no such host", IsNotFound: true}
 	}
@@ -110,7 +110,7 @@ func TestAPeerThatIsNotAllowedFailsTheSameWhetherOrNotItsNameExists(t *testing.T
 	})
 }
 
-func TestTheNumberOfAddressesDialledIsBounded(t *testing.T) {
+func TestNumberOfAddressesDialledIsBounded(t *testing.T) {
 	addresses := []string{"not an address", "::ffff:198.51.100.0"}
 	for i := range 100 {
 		addresses = append(addresses, netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}).String())

@@ -117,7 +117,7 @@ func TestRetriesEndWithTheCallersTime(t *testing.T) {
 	})
 }
 
-func TestTheSlotIsHeldDuringTheBackoff(t *testing.T) {
+func TestSlotIsHeldDuringTheBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := rejecting(congestion, 1)
 		g := qrtest.For(p, qrtest.Options{MaxAssociationsPerPeer: 1, QueueTimeout: time.Minute})

@@ -12,10 +12,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"github.com/suyashkumar/dicom/pkg/tag"
 	"pgregory.net/rapid"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/dicomnet/pdu"
 	"dicom-qr-gateway/internal/demo"
@@ -49,7 +49,7 @@ func TestCallersGetTheirOwnAnswersWhileThePACSEndsAssociations(t *testing.T) {
 			var n atomic.Int32
 			p := &dicomtest.ScriptedPACS{}
 			p.Find = func(a *association, _ string) {
-				patient := a.Keys().String(tag.PatientID)
+				patient := a.Keys().String(dataset.PatientID)
 				dicomtest.Wait(10 * time.Millisecond)
 				assert.Equal(t, a.RQ.CalledAETitle, patient[:1], "the association is of another kind")
 				a.Match(study(patient, "1."+patient[1:]))

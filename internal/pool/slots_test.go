@@ -93,7 +93,7 @@ func TestAcquireWaitsUntilItsTimeoutOrTheEndOfItsContext(t *testing.T) {
 }
 
 // The slot is handed over at the moment in which its waiter gives up.
-func TestASlotHandedToAWaiterThatGivesUpIsReleased(t *testing.T) {
+func TestSlotHandedToAWaiterThatGivesUpIsReleased(t *testing.T) {
 	for range 200 {
 		synctest.Test(t, func(t *testing.T) {
 			s := newSlots(1)
@@ -112,7 +112,7 @@ func TestASlotHandedToAWaiterThatGivesUpIsReleased(t *testing.T) {
 	}
 }
 
-func TestTheNumberOfPeersIsBounded(t *testing.T) {
+func TestNumberOfPeersIsBounded(t *testing.T) {
 	s := newSlots(10)
 	acquired := make([]*slot, 0, maxPeers)
 	at := func(i int) netip.AddrPort { return netip.AddrPortFrom(peerA.Addr(), uint16(i+1)) }

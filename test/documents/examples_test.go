@@ -27,10 +27,10 @@ import (
 
 // elsewhere lists the commands that these tests do not run, by a part of each, and says why.
 var elsewhere = map[string]string{
-	"make run\n":               "builds with make; .ci runs it on free ports",
-	"docker build ":            "needs Docker; .ci builds the image with buildah and runs it with demo",
-	"key=$(openssl rand -hex ": "needs openssl; .ci runs it and calls a gateway with the key",
-	"make bench-load ":         "takes minutes; .ci runs it for a second",
+	"make run\n":               "test/recipes runs it on free ports",
+	"docker build ":            "needs Docker; test/image builds the image with buildah and runs it with demo",
+	"key=$(openssl rand -hex ": "needs openssl; test/recipes runs it and calls a gateway with the key",
+	"make bench-load ":         "takes minutes; .ci/run runs it for a second",
 }
 
 const apiKey = "a long random value"

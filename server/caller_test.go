@@ -6,15 +6,15 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestATrustedProxyTellsWhomItSpeaksFor(t *testing.T) {
+func TestTrustedProxyNamesTheUserAndTheClient(t *testing.T) {
 	r := start(t, foundOne(), "TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8", "FORWARDED_USER_HEADER", "X-Forwarded-User")
 	r.post(t, "/q", queryBody, "X-Forwarded-User", "alice", "X-Forwarded-For", "203.0.113.9, 192.0.2.7, 10.1.2.3", "X-Correlation-ID", "one")
 	line := waitForLineOf(t, r, "request", "one")
 	assert.Equal(t, "alice", line["caller"])
-	assert.Equal(t, "192.0.2.7", line["client"], "the last one that is no trusted proxy")
+	assert.Equal(t, "192.0.2.7", line["client"], "the last address that is not a trusted proxy")
 }
 
-func TestOnlyATrustedProxyIsBelieved(t *testing.T) {
+func TestHeadersOfOtherProxiesAreIgnored(t *testing.T) {
 	for name, settings := range map[string][]string{
 		"no setting":    {},
 		"another proxy": {"TRUSTED_PROXIES", "192.0.2.1", "FORWARDED_USER_HEADER", "X-Forwarded-User"},

@@ -10,7 +10,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"dicom-qr-gateway/dicomnet"
-	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/internal/pool"
 )
 
 // errFormat has no details: the answer shows the rule of the format, never the value.
@@ -21,7 +21,7 @@ func stringFormats() map[string]openapi3.StringFormatValidator {
 	formats := map[string]openapi3.StringFormatValidator{}
 	for name, valid := range map[string]func(string) bool{
 		"ae-title":         dicomnet.ValidAETitle,
-		"host":             qr.ValidHost,
+		"host":             pool.ValidHost,
 		"patient-id":       validText,
 		"accession-number": validText,
 		"date":             validDate,

@@ -19,7 +19,7 @@ func (h *handlers) Query(ctx context.Context, request api.QueryRequestObject) (a
 	peer := peerOf(body.PACSIP, body.PACSPort, body.PACSAETitle, body.CFindAETitle, body.PACSTLS)
 	filter := filterOf(body)
 
-	result, err := h.gateway.Query(ctx, peer, filter)
+	result, err := h.task(ctx, peer, filter.PatientID).find(ctx, filter)
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,9 @@ import (
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/internal/config"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/access"
@@ -32,34 +34,58 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fakeGateway answers with what its functions say; those that are nil are not
-// to be called.
+// backend is a gateway with its associations.
+type backend interface {
+	Gateway
+	Associations
+}
+
+// realGateway is a gateway with its pool.
+type realGateway struct {
+	*qr.Gateway
+	*pool.Pool
+	telemetry *telemetry.Telemetry // to which the pool reports; nil: none
+}
+
+// gatewayOptions are the options of a real gateway and of its pool.
+type gatewayOptions struct {
+	pool pool.Options
+	qr   qr.Options
+}
+
+func newGateway(o gatewayOptions) realGateway {
+	o.qr.Pool = pool.New(o.pool)
+	return realGateway{Gateway: qr.New(o.qr), Pool: o.qr.Pool}
+}
+
+// fakeGateway answers with the results of its functions. A function that is nil must not be called.
 type fakeGateway struct {
-	query    func(ctx context.Context, p qr.Peer, f qr.Filter) (*qr.QueryResult, error)
-	retrieve func(ctx context.Context, p qr.Peer, f qr.Filter, destination string, progress qr.Progress) (*qr.RetrieveResult, error)
-	echo     func(ctx context.Context, p qr.Peer) *qr.EchoReport
+	query    func(ctx context.Context, _ qr.Call, p qr.Peer, f qr.Filter) (*qr.QueryResult, error)
+	retrieve func(ctx context.Context, c qr.Call, p qr.Peer, f qr.Filter, destination string) (*qr.RetrieveResult, error)
+	echo     func(ctx context.Context, _ qr.Call, p qr.Peer) *qr.EchoReport
 	waitErr  error
 	drained  atomic.Bool
 }
 
-func (g *fakeGateway) Query(ctx context.Context, p qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
-	return g.query(ctx, p, f)
+func (g *fakeGateway) Query(ctx context.Context, c qr.Call, p qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
+	return g.query(ctx, c, p, f)
 }
 
 func (g *fakeGateway) Retrieve(
-	ctx context.Context, p qr.Peer, f qr.Filter, destination string, progress qr.Progress,
+	ctx context.Context, c qr.Call, p qr.Peer, f qr.Filter, destination string,
 ) (*qr.RetrieveResult, error) {
-	return g.retrieve(ctx, p, f, destination, progress)
+	return g.retrieve(ctx, c, p, f, destination)
 }
 
-func (g *fakeGateway) Echo(ctx context.Context, p qr.Peer) *qr.EchoReport { return g.echo(ctx, p) }
+func (g *fakeGateway) Echo(ctx context.Context, c qr.Call, p qr.Peer) *qr.EchoReport {
+	return g.echo(ctx, c, p)
+}
 
 func (g *fakeGateway) Drain() { g.drained.Store(true) }
 
 func (g *fakeGateway) Wait(context.Context) error { return g.waitErr }
 
-// running is a server on a real listener with a client that checks each answer
-// against the contract.
+// running is a server on a listener, with a client that validates each answer against the contract.
 type running struct {
 	url    string
 	api    *goclient.ClientWithResponses
@@ -70,7 +96,7 @@ type running struct {
 	done   chan error
 }
 
-// settings returns the settings that the variables, name, value pairs, make.
+// settings returns the settings of the variables, which are name, value pairs.
 func settings(t testing.TB, variables ...string) config.Config {
 	t.Helper()
 	c, err := config.Load(environment(variables...))
@@ -87,15 +113,15 @@ func environment(variables ...string) func(string) string {
 	return func(name string) string { return values[name] }
 }
 
-func start(t testing.TB, gateway Gateway, variables ...string) *running {
+func start(t testing.TB, gateway backend, variables ...string) *running {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	return startOn(t, listener, &http.Transport{}, gateway, variables...)
 }
 
-// startOn is start on a listener that transport reaches.
-func startOn(t testing.TB, listener net.Listener, transport *http.Transport, gateway Gateway, variables ...string) *running {
+// startOn is start on a listener, to which transport connects.
+func startOn(t testing.TB, listener net.Listener, transport *http.Transport, gateway backend, variables ...string) *running {
 	t.Helper()
 	return serveOn(t, listener, transport, gateway, preparation{}, variables...)
 }
@@ -108,7 +134,7 @@ type preparation struct {
 }
 
 // startWith is start with a preparation.
-func startWith(t *testing.T, gateway Gateway, prepare preparation, variables ...string) *running {
+func startWith(t *testing.T, gateway backend, prepare preparation, variables ...string) *running {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -116,7 +142,7 @@ func startWith(t *testing.T, gateway Gateway, prepare preparation, variables ...
 }
 
 func serveOn(
-	t testing.TB, listener net.Listener, transport *http.Transport, gateway Gateway, prepare preparation, variables ...string,
+	t testing.TB, listener net.Listener, transport *http.Transport, gateway backend, prepare preparation, variables ...string,
 ) *running {
 	t.Helper()
 	contract, err := os.ReadFile("../openapi.yaml")
@@ -153,21 +179,21 @@ func serveOn(
 		select {
 		case <-r.done:
 		case <-time.After(20 * time.Second):
-			t.Error("the server does not stop")
+			t.Error("the server did not stop")
 		}
 	})
 	return r
 }
 
-// optionsOf returns the options that main makes of the settings, with out in place of the standard output.
-func optionsOf(t testing.TB, c *config.Config, gateway Gateway, out io.Writer) Options {
+// optionsOf returns the options that main makes of the settings. out stands for standard output.
+func optionsOf(t testing.TB, c *config.Config, gateway backend, out io.Writer) Options {
 	t.Helper()
 	logger := telemetry.NewLogger(c.Log(), out)
 	c.LogReloads(logger)
 	records, err := c.OpenAuditLog(out)
 	require.NoError(t, err)
 	return Options{
-		Gateway: gateway, Logger: logger, Audit: records, Telemetry: telemetryOf(gateway),
+		Gateway: gateway, Associations: gateway, Logger: logger, Audit: audit.NewTrail(records), Telemetry: telemetryOf(gateway),
 		Access: c.Access(), TLS: c.ServerTLS(), MaxOperations: c.MaxOperations, DrainTimeout: c.DrainTimeout.Duration(),
 		Build: BuildInfo{Version: "v1.2.3", Commit: "abc", Date: "2024-01-31T12:00:00Z", GoVersion: "go1.26"},
 	}
@@ -183,7 +209,7 @@ var embeddedContract = func() func(t testing.TB) *openapi3.T {
 	}
 }()
 
-// checkingTransport holds each answer against the contract.
+// checkingTransport validates each answer against the contract.
 type checkingTransport struct {
 	t        testing.TB
 	next     http.RoundTripper
@@ -223,7 +249,7 @@ func (c checkingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, c.check(r, response, body)
 }
 
-// check is for the operations of the contract; others it does not know.
+// check validates answers to operations of the contract; it ignores other routes.
 func (c checkingTransport) check(r *http.Request, response *http.Response, body []byte) error {
 	item := c.contract.Paths.Find(r.URL.Path)
 	if item == nil || item.GetOperation(r.Method) == nil {
@@ -256,7 +282,7 @@ func (c checkingTransport) check(r *http.Request, response *http.Response, body 
 	return nil
 }
 
-// post sends body as it is and gives status, header and body of the answer.
+// post sends body unchanged and returns status, header and body of the answer.
 func (r *running) post(t *testing.T, path, body string, header ...string) (int, http.Header, string) {
 	t.Helper()
 	return r.do(t, http.MethodPost, path, strings.NewReader(body), header...)
@@ -287,7 +313,7 @@ func problemIn(t *testing.T, body string) goclient.Problem {
 	return p
 }
 
-// safeBuffer is what several goroutines log to.
+// safeBuffer is a buffer that several goroutines can write to.
 type safeBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -305,7 +331,7 @@ func (s *safeBuffer) String() string {
 	return s.b.String()
 }
 
-// lines are the log lines with this message.
+// lines returns the log lines with this message.
 func (s *safeBuffer) lines(t *testing.T, message string) []map[string]any {
 	t.Helper()
 	var found []map[string]any
@@ -319,13 +345,13 @@ func (s *safeBuffer) lines(t *testing.T, message string) []map[string]any {
 	return found
 }
 
-// waitForLine is the first log line with this message; it may come after the answer.
+// waitForLine returns the first log line with this message, which may be written after the answer.
 func waitForLine(t *testing.T, r *running, message string) map[string]any {
 	t.Helper()
 	return waitForLineOf(t, r, message, "")
 }
 
-// waitForLineOf is the same for the request with this correlation ID, any where it is "".
+// waitForLineOf is waitForLine for the request with this correlation ID; "": any.
 func waitForLineOf(t *testing.T, r *running, message, correlationID string) map[string]any {
 	t.Helper()
 	var found map[string]any
@@ -341,7 +367,7 @@ func waitForLineOf(t *testing.T, r *running, message, correlationID string) map[
 	return found
 }
 
-// Values of a patient that must not show where they do not belong.
+// Values of a patient that must not appear in logs, metrics or errors.
 const (
 	patientID   = "PID-7788-SECRET"
 	patientName = "SECRETNAME^PLANTED"

@@ -171,7 +171,7 @@ func ExampleProblemError_retryAfter() {
 		w.Header().Set("Retry-After", "5")
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprint(w, `{"type":"urn:dicom-qr-gateway:problem:pacs_busy","title":"PACS busy","status":503,`+
-			`"detail":"No association with this PACS became free in time; try again later.","code":"pacs_busy"}`)
+			`"detail":"No association with this PACS became free in time. Try again later.","code":"pacs_busy"}`)
 	}))
 	gateway, err := client.NewGateway(busy.URL)
 	if err != nil {
@@ -220,5 +220,5 @@ func ExampleGateway_Echo() {
 	// connect ok
 	// tls skipped
 	// associate failed
-	// The PACS does not answer to this called AE title: the PACS must know it as its own. Check pacs_ae_title against the PACS's configuration; case counts.
+	// The PACS does not answer to this called AE title. Check pacs_ae_title against the configuration of the PACS; case counts.
 }

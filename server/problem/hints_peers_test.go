@@ -78,7 +78,7 @@ func TestEachFaultOfAPeerHasItsHint(t *testing.T) {
 		"silence":                    {func(p *dicomtest.Peer) { p.ReadAssociateRQ(); awaitAbort(p) }, dicomnet.StepAssociate, "no answer to the association request came in time (ACSE_TIMEOUT"},
 		"silence within a PDU":       {func(p *dicomtest.Peer) { answerWith(2, 0, 0)(p); awaitAbort(p) }, dicomnet.StepAssociate, "NETWORK_TIMEOUT"},
 		"no context accepted":        {qrtest.AcceptContexts(awaitAbort), dicomnet.StepAssociate, "none of C-ECHO, C-FIND and C-MOVE"},
-		"malformed A-ASSOCIATE-AC":   {answerWith(2, 0, 0, 0, 0, 1, 0), dicomnet.StepAssociate, "broke the DICOM protocol during the negotiation"},
+		"malformed A-ASSOCIATE-AC":   {answerWith(2, 0, 0, 0, 0, 1, 0), dicomnet.StepAssociate, "violated the DICOM protocol during the negotiation"},
 		"C-FIND accepted only":       {qrtest.AcceptContexts((*dicomtest.Peer).Release, 3), dicomnet.StepEcho, "refuses C-ECHO from this caller but accepts C-FIND, so queries may work"},
 		"C-MOVE accepted only":       {qrtest.AcceptContexts((*dicomtest.Peer).Release, 5), dicomnet.StepEcho, "neither C-ECHO nor C-FIND"},
 		"failure status":             {acceptAll(answerEchoWith(dicomnet.StatusSOPClassNotSupported)), dicomnet.StepEcho, "answered C-ECHO with a failure"},
@@ -94,7 +94,7 @@ func TestEachFaultOfAPeerHasItsHint(t *testing.T) {
 				p.SendPDU(&pdu.ReleaseRP{})
 				p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnexpectedPDU)
 			}),
-			dicomnet.StepEcho, "broke the DICOM protocol",
+			dicomnet.StepEcho, "violated the DICOM protocol",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -59,8 +59,11 @@ export function createGateway({ baseUrl, apiKey, fetch }: GatewayOptions): Gatew
     ...(apiKey !== undefined && { headers: { Authorization: `Bearer ${apiKey}` } }),
     ...(fetch && { fetch }),
   });
+  // Keeps each request as long as its response: Node stops passing on the signal of a request that it has collected.
+  const requests = new WeakMap<Response, Request>();
   client.use({
-    async onResponse({ response, options }) {
+    async onResponse({ request, response, options }) {
+      requests.set(response, request);
       if (!response.ok) throw await failure(response);
       if (options.parseAs !== 'json') return;
       if (mediaType(response) !== 'application/json') throw await failure(response);

@@ -112,7 +112,7 @@ func TestRetrievedStudiesArriveAtTheDestination(t *testing.T) {
 			moved += len(studies[i].Instances())
 		}
 	}
-	assert.Equal(t, moved, destination.Instances(), "instances of other patients arrived too")
+	assert.Equal(t, moved, destination.Instances(), "only the instances of the patient arrive")
 	require.NoError(t, g.Wait(t.Context()))
 }
 

@@ -17,7 +17,7 @@ func TestAttributesAgreeWithTheDictionary(t *testing.T) {
 		assert.Equal(t, []string{a.VR}, info.VRs, a.Keyword)
 		assert.Equal(t, string(a.VM), info.VM, a.Keyword)
 		assert.Equal(t, a.Keyword, info.Keyword)
-		assert.False(t, seen[a.Tag], "%s is listed twice", a.Keyword)
+		assert.False(t, seen[a.Tag], "%s is listed once", a.Keyword)
 		seen[a.Tag] = true
 	}
 }
@@ -38,12 +38,12 @@ func TestEachFieldOfAStudyIsOneAttribute(t *testing.T) {
 		} else {
 			field = a.List(&study)
 		}
-		require.Contains(t, fields, field, "%s is in no field, or in that of another attribute", a.Keyword)
+		require.Contains(t, fields, field, "%s has a field of its own", a.Keyword)
 		inOrder = append(inOrder, fields[field])
 		assert.Equal(t, fields[field], a.JSON, a.Keyword)
 		delete(fields, field)
 	}
-	assert.Empty(t, fields, "fields without an attribute")
+	assert.Empty(t, fields, "each field has an attribute")
 
 	var declared []string
 	for i := range v.NumField() {

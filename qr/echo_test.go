@@ -64,7 +64,7 @@ func TestEchoReportsWhatItLearnsAtEachStep(t *testing.T) {
 		report := g.Echo(t.Context(), qr.Call{}, qrtest.PACS)
 
 		require.NoError(t, report.Err)
-		assert.Equal(t, 6*time.Second, time.Since(start), "Echo waits for the release")
+		assert.Equal(t, 6*time.Second, time.Since(start), "Echo does not wait for the release")
 		accepted := func(id byte, service, sopClass string) qr.EchoContext {
 			return qr.EchoContext{Service: service, NegotiatedContext: dicomnet.NegotiatedContext{
 				ID: id, AbstractSyntax: sopClass, TransferSyntax: dataset.ExplicitVRLittleEndian,
@@ -86,7 +86,7 @@ func TestEchoReportsWhatItLearnsAtEachStep(t *testing.T) {
 			{Step: dicomnet.StepEcho, Status: qr.EchoOK, Duration: 3 * time.Second},
 		}, report.Steps)
 		require.NoError(t, g.Wait(t.Context()))
-		require.NoError(t, script.Err(), "the association is not released")
+		require.NoError(t, script.Err(), "the association is released")
 	})
 }
 
@@ -137,7 +137,7 @@ func TestEchoOverTCP(t *testing.T) {
 	report = g.Echo(t.Context(), qr.Call{}, peer)
 	assert.Equal(t, []string{"resolve ok", "connect failed"}, qrtest.Outcomes(report))
 	assert.Contains(t, hintOf(t, report, false), "nothing accepts connections on this port")
-	assert.EqualError(t, report.Err, "connect: cannot connect", "the error holds the address")
+	assert.EqualError(t, report.Err, "connect: cannot connect", "without the address")
 }
 
 func TestEchoWithAnInvalidAETitleBeginsNoStep(t *testing.T) {
@@ -301,5 +301,5 @@ func TestEchoReportsTheTLSConnection(t *testing.T) {
 		}, s.Certificate)
 		require.NoError(t, g.Wait(t.Context()))
 	}
-	assert.True(t, secured, "the trace does not see the handshake")
+	assert.True(t, secured, "the trace sees the handshake too")
 }

@@ -82,7 +82,7 @@ func TestStudyDateIsARange(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			value, ok := received(t, newKeys().study(planFor(t, test.filter))).Bytes(dataset.StudyDate)
 			assert.True(t, ok)
-			assert.Equal(t, test.want, strings.TrimRight(string(value), " "), "the padding is not a space")
+			assert.Equal(t, test.want, strings.TrimRight(string(value), " "), "spaces pad the value")
 			assert.Zero(t, len(value)%2)
 		})
 	}

@@ -15,6 +15,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/qr"
 )
 
@@ -111,11 +112,11 @@ func TestQueryIsRecordedBeforeTheAnswer(t *testing.T) {
 
 func TestRecordHoldsTheIdentifierThatWasSent(t *testing.T) {
 	var sent []byte
-	p := &pacs{find: func(a *association) {
-		sent = a.rq.Data
-		a.done(dicomnet.StatusSuccess)
+	p := &dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
+		sent = a.Request.Data
+		a.Finish(dicomnet.StatusSuccess)
 	}}
-	r, of := startAudited(t, p.gateway(t, gatewayOptions{}))
+	r, of := startAudited(t, gatewayTo(t, p, gatewayOptions{}))
 	for i, call := range []struct{ path, body string }{{"/q", queryBody}, {"/qr", retrieveBody}} {
 		status, _, _ := r.post(t, call.path, call.body)
 		require.Equal(t, http.StatusNotFound, status)

@@ -156,7 +156,7 @@ func ready(matches int) func(p *dicomtest.Peer) {
 			tag.StudyDate: s.StudyDate, tag.StudyTime: s.StudyTime, tag.AccessionNumber: s.AccessionNumber,
 			tag.ReferringPhysicianName: s.ReferringPhysicianName, tag.PerformingPhysicianName: s.PerformingPhysicianName,
 			tag.InstitutionName: s.InstitutionName,
-		}.encoded()).Append(out)
+		}.Encode(dataset.ImplicitVRLittleEndian)).Append(out)
 	}
 	out = dicomtest.Response(firstFind, dicomnet.StatusSuccess, nil).Append(out)
 	return func(p *dicomtest.Peer) {

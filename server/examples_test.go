@@ -17,6 +17,7 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/problem"
@@ -225,53 +226,53 @@ func TestExamplesOfMisbehavingPACSEqualTheAnswers(t *testing.T) {
 	studies := func(name string) []any { return example(t, name).(map[string]any)["study_details"].([]any) }
 	first := func() attributes { return matchOf(studies("FoundNewestCT")[0].(map[string]any)) }
 	others := func(a *association) {
-		a.match(first().with(tag.PatientID, "11122233334").with(tag.StudyInstanceUID, uidOf(2)))
-		a.match(first().with(tag.PatientID, "1112223334").with(tag.StudyInstanceUID, uidOf(3)))
+		a.Match(first().With(tag.PatientID, "11122233334").With(tag.StudyInstanceUID, uidOf(2)))
+		a.Match(first().With(tag.PatientID, "1112223334").With(tag.StudyInstanceUID, uidOf(3)))
 	}
 	sent := 0
 	for name, test := range map[string]struct {
-		pacs       *pacs
+		pacs       *dicomtest.ScriptedPACS
 		path, body string
 	}{
 		"FoundWithWarnings": {
-			&pacs{find: func(a *association) {
+			&dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
 				others(a)
-				a.match(first())
-				a.match(first().with(tag.StudyInstanceUID, uidOf(1)).with(tag.StudyDate, ""))
-				a.done(dicomnet.StatusSuccess)
+				a.Match(first())
+				a.Match(first().With(tag.StudyInstanceUID, uidOf(1)).With(tag.StudyDate, ""))
+				a.Finish(dicomnet.StatusSuccess)
 			}},
 			"/q", query + `,"study_date_from":"2024-01-01"}`,
 		},
 		"ProblemNoStudyMatchedDropped": {
-			&pacs{find: func(a *association) {
+			&dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
 				others(a)
-				a.done(dicomnet.StatusSuccess)
+				a.Finish(dicomnet.StatusSuccess)
 			}},
 			"/q", query + "}",
 		},
 		"MovedUntilCutShort": {
-			&pacs{
-				greet: onlyFirst,
-				find: func(a *association) {
+			&dicomtest.ScriptedPACS{
+				Negotiate: onlyFirst,
+				Find: func(a *association, _ string) {
 					for _, study := range studies("MovedUntilCutShort") {
-						a.match(matchOf(study.(map[string]any)))
+						a.Match(matchOf(study.(map[string]any)))
 					}
-					a.done(dicomnet.StatusSuccess)
+					a.Finish(dicomnet.StatusSuccess)
 				},
-				moveAny: func(a *association) {
+				Move: func(a *association, _ string) {
 					if sent++; sent == 1 {
-						a.moved(7)
+						movedAll(a, 7)
 						return
 					}
-					a.moving(counters{2, 0, 0, 4})
-					a.abort()
+					a.Moving(count(2, 0, 0, 4))
+					a.Abort()
 				},
 			},
 			"/qr", query + `,"c_move_ae_title":"DEST"}`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, test.pacs.gateway(t, gatewayOptions{}))
+			r := start(t, gatewayTo(t, test.pacs, gatewayOptions{}))
 			_, _, body := r.post(t, test.path, test.body)
 			assert.Equal(t, example(t, name), asExample(t, body))
 		})

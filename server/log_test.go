@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/telemetry"
 )
@@ -16,16 +17,16 @@ import (
 // logged runs a retrieve on a server with a real gateway that log at info or debug.
 func logged(t *testing.T, debug string) *running {
 	t.Helper()
-	p := &pacs{studies: 2, move: func(a *association, n int) {
+	p := pacsWith(2, func(a *association, n int) {
 		if n == 2 {
-			a.final(dicomnet.StatusCannotPerform, noCounters, uidOf(9))
+			a.Moved(dicomnet.StatusCannotPerform, dicomtest.NoCounters, uidOf(9))
 			return
 		}
-		a.moving(counters{1, 0, 0, 1})
-		a.moved(2)
-	}}
+		a.Moving(count(1, 0, 0, 1))
+		movedAll(a, 2)
+	})
 	trace := telemetry.NewLogTrace(debug == "true")
-	w := p.gateway(t, gatewayOptions{pool: pool.Options{Trace: func(pool.Peer) *dicomnet.Trace { return trace }}})
+	w := gatewayTo(t, p, gatewayOptions{pool: pool.Options{Trace: func(pool.Peer) *dicomnet.Trace { return trace }}})
 	r := start(t, w, "DICOM_DEBUG", debug)
 	status, _, _ := r.post(t, "/qr", retrieveBody)
 	require.Equal(t, http.StatusMultiStatus, status)

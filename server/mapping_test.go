@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/dicomnet/pdu"
 	"dicom-qr-gateway/gen/goclient"
 )
@@ -39,22 +40,22 @@ type outcomeRow struct {
 
 // finally plays a C-MOVE with a final response only.
 func finally(status dicomnet.Status, c counters, failedUIDs ...string) func(*association, int) {
-	return func(a *association, _ int) { a.final(status, c, failedUIDs...) }
+	return func(a *association, _ int) { a.Moved(status, c, failedUIDs...) }
 }
 
 // inSecond plays f for the second study and moves the others.
 func inSecond(end func(a *association)) func(*association, int) {
 	return func(a *association, n int) {
 		if n != 2 {
-			a.moved(1)
+			movedAll(a, 1)
 			return
 		}
-		a.moving(counters{2, 1, 0, 5})
+		a.Moving(count(2, 1, 0, 5))
 		end(a)
 	}
 }
 
-func onlyFirst(a *association) bool { return a.nth == 1 || a.reject() }
+func onlyFirst(a *association) bool { return a.Number == 1 || reject(a) }
 
 const (
 	abortedAndReplaced  = "associate, find, move 1, move 2, associate, move 3, move 4, move 5, release"
@@ -72,93 +73,93 @@ func outcomeRows() []outcomeRow {
 				first(a, n)
 				return
 			}
-			a.moved(4)
+			movedAll(a, 4)
 		}
 	}
 	return []outcomeRow{
 		{
-			name: "everything moved", studies: 2, move: finally(0x0000, counters{3, 0, 0, -1}),
+			name: "everything moved", studies: 2, move: finally(0x0000, count(3, 0, 0, -1)),
 			status: 200, message: "All 2 studies were moved.", retrievals: []string{"1 ok 0000 3/0/0", "2 ok 0000 3/0/0"},
 		},
 		{
-			name: "success without counters is ok on the word of the PACS", studies: 1, move: finally(0x0000, noCounters),
+			name: "success without counters is ok on the word of the PACS", studies: 1, move: finally(0x0000, dicomtest.NoCounters),
 			status: 200, message: "The study was moved.", retrievals: []string{"1 ok 0000 -/-/-"},
 		},
 		{
-			name: "success with the completed counter only", studies: 1, move: finally(0x0000, counters{3, -1, -1, -1}),
+			name: "success with the completed counter only", studies: 1, move: finally(0x0000, count(3, -1, -1, -1)),
 			status: 200, message: "The study was moved.", retrievals: []string{"1 ok 0000 3/-/-"},
 		},
 		{
-			name: "B000 although everything arrived, with warnings", studies: 1, move: finally(0xB000, counters{2, 0, 1, -1}),
+			name: "B000 although everything arrived, with warnings", studies: 1, move: finally(0xB000, count(2, 0, 1, -1)),
 			status: 200, message: "The study was moved.", retrievals: []string{"1 ok B000 2/0/1"},
 		},
 		{
-			name: "final 0000 with failures", studies: 1, move: finally(0x0000, counters{3, 2, 0, -1}, "1.2.3", "1.2.4"),
+			name: "final 0000 with failures", studies: 1, move: finally(0x0000, count(3, 2, 0, -1), "1.2.3", "1.2.4"),
 			status: 207, message: "The study was moved in part.", retrievals: []string{"1 partial 0000 3/2/0 1.2.3 1.2.4"},
 		},
 		{
-			name: "final 0000 with zero completed, of two studies", studies: 2, move: oneOfTwo(finally(0x0000, counters{0, 0, 0, -1})),
+			name: "final 0000 with zero completed, of two studies", studies: 2, move: oneOfTwo(finally(0x0000, count(0, 0, 0, -1))),
 			status: 207, message: "Not everything was moved: of 2 studies 1 completely, 1 failed.",
 			retrievals: []string{"1 failed 0000 0/0/0", "2 ok 0000 4/0/0"},
 		},
 		{
-			name: "final 0000 with zero completed", studies: 1, move: finally(0x0000, counters{0, 0, 0, -1}),
+			name: "final 0000 with zero completed", studies: 1, move: finally(0x0000, count(0, 0, 0, -1)),
 			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "0000", retrievals: []string{"1 failed 0000 0/0/0"},
 		},
 		{
-			name: "final 0000 with failures only", studies: 1, move: finally(0x0000, counters{0, 5, 0, -1}),
+			name: "final 0000 with failures only", studies: 1, move: finally(0x0000, count(0, 5, 0, -1)),
 			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "0000", retrievals: []string{"1 failed 0000 0/5/0"},
 		},
 		{
-			name: "B000 with some failed", studies: 1, move: finally(0xB000, counters{3, 1, 0, -1}, "1.2.3", "no UID"),
+			name: "B000 with some failed", studies: 1, move: finally(0xB000, count(3, 1, 0, -1), "1.2.3", "no UID"),
 			status: 207, message: "The study was moved in part.", retrievals: []string{"1 partial B000 3/1/0 1.2.3"},
 			warnings: []goclient.WarningCode{goclient.ValueMalformed},
 		},
 		{
-			name: "B000 with everything failed", studies: 1, move: finally(0xB000, counters{0, 5, 0, -1}, "1.2.3"),
+			name: "B000 with everything failed", studies: 1, move: finally(0xB000, count(0, 5, 0, -1), "1.2.3"),
 			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "B000", retrievals: []string{"1 failed B000 0/5/0 1.2.3"},
 		},
 		{
-			name: "B000 without counters", studies: 1, move: finally(0xB000, noCounters),
+			name: "B000 without counters", studies: 1, move: finally(0xB000, dicomtest.NoCounters),
 			status: 207, message: "The study was moved in part.", retrievals: []string{"1 partial B000 -/-/-"},
 		},
 		{
-			name: "unrequested FE00", studies: 2, move: oneOfTwo(finally(0xFE00, counters{2, 0, 0, 3})),
+			name: "unrequested FE00", studies: 2, move: oneOfTwo(finally(0xFE00, count(2, 0, 0, 3))),
 			status: 207, message: "Not everything was moved: of 2 studies 1 completely, 1 cancelled.",
 			retrievals: []string{"1 cancelled FE00 2/0/0", "2 ok 0000 4/0/0"},
 		},
 		{
-			name: "unrequested FE00 before anything was moved", studies: 1, move: finally(0xFE00, noCounters),
+			name: "unrequested FE00 before anything was moved", studies: 1, move: finally(0xFE00, dicomtest.NoCounters),
 			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "FE00", retrievals: []string{"1 cancelled FE00 -/-/-"},
 		},
 		{
-			name: "A801", studies: 2, move: finally(0xA801, noCounters),
+			name: "A801", studies: 2, move: finally(0xA801, dicomtest.NoCounters),
 			status: 502, code: goclient.ProblemCodeMoveDestinationUnknown, dicomStatus: "A801",
 			retrievals: []string{"1 failed A801 -/-/-", "2 failed A801 -/-/-"},
 		},
 		{
-			name: "A702 with the list of failed instances", studies: 1, move: finally(0xA702, counters{0, 2, 0, -1}, "1.2.3", "1.2.4"),
+			name: "A702 with the list of failed instances", studies: 1, move: finally(0xA702, count(0, 2, 0, -1), "1.2.3", "1.2.4"),
 			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "A702", retrievals: []string{"1 failed A702 0/2/0 1.2.3 1.2.4"},
 		},
 		{
-			name: "A702 in one of two studies", studies: 2, move: oneOfTwo(finally(0xA702, counters{0, 2, 0, -1}, "1.2.3")),
+			name: "A702 in one of two studies", studies: 2, move: oneOfTwo(finally(0xA702, count(0, 2, 0, -1), "1.2.3")),
 			status: 207, message: "Not everything was moved: of 2 studies 1 completely, 1 failed.",
 			retrievals: []string{"1 failed A702 0/2/0 1.2.3", "2 ok 0000 4/0/0"},
 		},
 		{
-			name: "A702 after some arrived", studies: 1, move: finally(0xA702, counters{1, 2, 0, -1}),
+			name: "A702 after some arrived", studies: 1, move: finally(0xA702, count(1, 2, 0, -1)),
 			status: 207, message: "The study was moved in part.", retrievals: []string{"1 partial A702 1/2/0"},
 		},
 		{
-			name: "C000", studies: 1, move: finally(0xC000, counters{0, 0, 0, -1}),
+			name: "C000", studies: 1, move: finally(0xC000, count(0, 0, 0, -1)),
 			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "C000", retrievals: []string{"1 failed C000 0/0/0"},
 		},
 		{
-			name: "status without a class", studies: 1, move: finally(0xFF77, noCounters),
+			name: "status without a class", studies: 1, move: finally(0xFF77, dicomtest.NoCounters),
 			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "FF77", retrievals: []string{"1 failed FF77 -/-/-"},
 		},
 		{
-			name: "abort in the second of five", studies: 5, move: inSecond((*association).abort),
+			name: "abort in the second of five", studies: 5, move: inSecond((*association).Abort),
 			status: 207, message: closedSecondMessage, retrievals: othersMoved("2 failed  2/1/0"), seen: strings.Split(abortedAndReplaced, ", "),
 		},
 		{
@@ -171,7 +172,7 @@ func outcomeRows() []outcomeRow {
 			status: 207, message: closedSecondMessage, retrievals: othersMoved("2 failed  2/1/0"), seen: strings.Split(silentAndReplaced, ", "),
 		},
 		{
-			name: "abort in the second of five, then only rejections", studies: 5, move: inSecond((*association).abort), greet: onlyFirst,
+			name: "abort in the second of five, then only rejections", studies: 5, move: inSecond((*association).Abort), greet: onlyFirst,
 			status: 207, message: "Not everything was moved: of 5 studies 1 completely, 1 failed, 3 not attempted.",
 			retrievals: []string{
 				"1 ok 0000 1/0/0", "2 failed  2/1/0", "3 not_attempted  -/-/-", "4 not_attempted  -/-/-", "5 not_attempted  -/-/-",
@@ -181,10 +182,10 @@ func outcomeRows() []outcomeRow {
 		{
 			name: "aborts in the second and the fourth of five", studies: 5, move: func(a *association, n int) {
 				if n%2 == 0 {
-					a.abort()
+					a.Abort()
 					return
 				}
-				a.moved(1)
+				movedAll(a, 1)
 			},
 			status: 207, message: "Not everything was moved: of 5 studies 2 completely, 2 failed, 1 not attempted.",
 			retrievals: []string{
@@ -194,7 +195,7 @@ func outcomeRows() []outcomeRow {
 		},
 		{
 			name: "abort before anything was moved, then only rejections", studies: 2,
-			move: func(a *association, _ int) { a.abort() }, greet: onlyFirst,
+			move: func(a *association, _ int) { a.Abort() }, greet: onlyFirst,
 			status: 502, code: goclient.ProblemCodeAssociationAborted, retrievals: []string{"1 failed  -/-/-", "2 not_attempted  -/-/-"},
 		},
 		{
@@ -219,10 +220,11 @@ func TestMoveOutcomes(t *testing.T) {
 	for _, row := range outcomeRows() {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := &pacs{studies: row.studies, move: row.move, greet: row.greet}
-				r := startInMemory(t, p.gateway(t, gatewayOptions{}))
+				p := pacsWith(row.studies, row.move)
+				p.Negotiate = row.greet
+				r := startInMemory(t, gatewayTo(t, p, gatewayOptions{}))
 				plain := row.plain(t, p, r)
-				p.forget()
+				p.Forget()
 				row.streamed(t, r, plain)
 			})
 		})
@@ -230,7 +232,7 @@ func TestMoveOutcomes(t *testing.T) {
 }
 
 // plain checks the plain answer.
-func (row *outcomeRow) plain(t *testing.T, p *pacs, r *running) []byte {
+func (row *outcomeRow) plain(t *testing.T, p *dicomtest.ScriptedPACS, r *running) []byte {
 	t.Helper()
 	reply, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
 	require.NoError(t, err)
@@ -245,7 +247,7 @@ func (row *outcomeRow) plain(t *testing.T, p *pacs, r *running) []byte {
 	}
 	settle(t)
 	if row.seen != nil {
-		assert.ElementsMatch(t, row.seen, p.seen(), "the PACS may see an abort late")
+		assert.ElementsMatch(t, row.seen, seen(p), "the PACS may see an abort late")
 	}
 	assert.NotContains(t, r.logs.String(), patientName)
 	assert.NotContains(t, r.logs.String(), patientID)

@@ -33,7 +33,7 @@ func telemetryOf(g backend) *telemetry.Telemetry {
 }
 
 // watch returns a gateway whose steps and associations are measured.
-func watch(t *testing.T, p *pacs, o gatewayOptions, variables ...string) realGateway {
+func watch(t *testing.T, p *dicomtest.ScriptedPACS, o gatewayOptions, variables ...string) realGateway {
 	t.Helper()
 	tel, err := telemetry.New(telemetry.Options{
 		Version: "v1.2.3", GoVersion: "go1.26", Logger: zerolog.Nop(), Tracing: settings(t, variables...).Tracing, Code: problem.CodeOf,
@@ -41,7 +41,7 @@ func watch(t *testing.T, p *pacs, o gatewayOptions, variables ...string) realGat
 	require.NoError(t, err)
 	logged := telemetry.NewLogTrace(false)
 	o.pool.Trace = func(p pool.Peer) *dicomnet.Trace { return tel.Trace(p.Address(), logged) }
-	w := p.gateway(t, o)
+	w := gatewayTo(t, p, o)
 	w.telemetry = tel
 	return w
 }
@@ -68,13 +68,13 @@ func figures(t *testing.T, r *running, w realGateway) map[string]float64 {
 func TestMetricsOfOperations(t *testing.T) {
 	const peer = `peer="127.0.0.1:104"`
 	for name, test := range map[string]struct {
-		pacs    *pacs
+		pacs    *dicomtest.ScriptedPACS
 		options gatewayOptions
 		path    string // of the second operation; the first is a query that succeeds
 		status  int
 		want    map[string]float64
 	}{
-		"success": {&pacs{studies: 3}, gatewayOptions{}, "/q", 200, map[string]float64{
+		"success": {pacsWith(3, nil), gatewayOptions{}, "/q", 200, map[string]float64{
 			`dicomqr_operations_total{operation="find",outcome="ok",` + peer + `}`:          2,
 			`dicomqr_operation_duration_seconds_count{operation="find",` + peer + `}`:       2,
 			`dicomqr_first_response_seconds_count{operation="find",` + peer + `}`:           2,
@@ -93,16 +93,16 @@ func TestMetricsOfOperations(t *testing.T) {
 			`dicomqr_build_info{commit="",go_version="go1.26",version="v1.2.3"}`:            1,
 			`dicomqr_http_request_duration_seconds_bucket{method="POST",route="/q",le="5"}`: 2,
 		}},
-		"partial": {&pacs{studies: 3, move: func(a *association, n int) {
+		"partial": {pacsWith(3, func(a *association, n int) {
 			switch n {
 			case 1:
-				a.moved(4)
+				movedAll(a, 4)
 			case 2:
-				a.final(dicomnet.StatusWarning, counters{2, 1, 3, -1})
+				a.Moved(dicomnet.StatusWarning, count(2, 1, 3, -1))
 			default:
-				a.final(dicomnet.StatusCannotPerform, counters{0, 5, 0, -1})
+				a.Moved(dicomnet.StatusCannotPerform, count(0, 5, 0, -1))
 			}
-		}}, gatewayOptions{}, "/qr", 207, map[string]float64{
+		}), gatewayOptions{}, "/qr", 207, map[string]float64{
 			`dicomqr_operations_total{operation="move",outcome="partial",` + peer + `}`: 1,
 			`dicomqr_suboperations_total{outcome="completed",` + peer + `}`:             6,
 			`dicomqr_suboperations_total{outcome="failed",` + peer + `}`:                6,
@@ -111,11 +111,11 @@ func TestMetricsOfOperations(t *testing.T) {
 			`dicomqr_step_duration_seconds_count{outcome="ok",step="move"}`:             1,
 			`dicomqr_step_duration_seconds_count{outcome="failed",step="move"}`:         2,
 		}},
-		"rejection": {&pacs{greet: func(a *association) bool {
-			if a.nth == 2 {
+		"rejection": {&dicomtest.ScriptedPACS{Negotiate: func(a *association) bool {
+			if a.Number == 2 {
 				a.SendPDU(&pdu.AssociateRJ{Result: 1, Source: 1, Reason: 7})
 			}
-			return a.nth != 2
+			return a.Number != 2
 		}}, gatewayOptions{}, "/q", 502, map[string]float64{
 			`dicomqr_operations_total{operation="find",outcome="association_rejected",` + peer + `}`:                                           1,
 			`dicomqr_rejections_total{` + peer + `,reason="called-AE-title-not-recognized",result="rejected-permanent",source="service-user"}`: 1,
@@ -123,50 +123,50 @@ func TestMetricsOfOperations(t *testing.T) {
 			`dicomqr_associations_open{` + peer + `}`:                                                                                          0,
 			`dicomqr_step_duration_seconds_count{outcome="failed",step="associate"}`:                                                           1,
 		}},
-		"rejection with reserved numbers": {&pacs{greet: func(a *association) bool {
-			if a.nth == 2 {
+		"rejection with reserved numbers": {&dicomtest.ScriptedPACS{Negotiate: func(a *association) bool {
+			if a.Number == 2 {
 				a.SendPDU(&pdu.AssociateRJ{Result: 77, Source: 78, Reason: 79})
 			}
-			return a.nth != 2
+			return a.Number != 2
 		}}, gatewayOptions{}, "/q", 502, map[string]float64{
 			`dicomqr_rejections_total{` + peer + `,reason="reserved",result="reserved",source="reserved"}`: 1,
 		}},
-		"abort by the PACS": {&pacs{find: func(a *association) {
-			if a.nth == 2 {
+		"abort by the PACS": {&dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
+			if a.Number == 2 {
 				a.SendPDU(&pdu.Abort{Source: pdu.SourceProvider, Reason: pdu.ReasonUnexpectedPDU})
 				return
 			}
-			a.done(dicomnet.StatusSuccess)
+			a.Finish(dicomnet.StatusSuccess)
 		}}, gatewayOptions{}, "/q", 502, map[string]float64{
 			`dicomqr_operations_total{operation="find",outcome="association_aborted",` + peer + `}`:          1,
 			`dicomqr_aborts_total{by="peer",` + peer + `,reason="unexpected-PDU",source="service-provider"}`: 1,
 			`dicomqr_associations_total{outcome="aborted",` + peer + `}`:                                     1,
 			`dicomqr_associations_open{` + peer + `}`:                                                        0,
 		}},
-		"abort by the gateway after a protocol error": {&pacs{find: func(a *association) {
-			if a.nth == 2 {
+		"abort by the gateway after a protocol error": {&dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
+			if a.Number == 2 {
 				a.SendPDU(&pdu.ReleaseRP{})
 				return
 			}
-			a.done(dicomnet.StatusSuccess)
+			a.Finish(dicomnet.StatusSuccess)
 		}}, gatewayOptions{}, "/q", 502, map[string]float64{
 			`dicomqr_operations_total{operation="find",outcome="protocol_error",` + peer + `}`:                  1,
 			`dicomqr_aborts_total{by="gateway",` + peer + `,reason="unexpected-PDU",source="service-provider"}`: 1,
 		}},
-		"timeout": {&pacs{find: func(a *association) {
-			if a.nth != 2 {
-				a.done(dicomnet.StatusSuccess)
+		"timeout": {&dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
+			if a.Number != 2 {
+				a.Finish(dicomnet.StatusSuccess)
 			}
 		}}, gatewayOptions{qr: qr.Options{OperationTimeout: 50 * time.Millisecond}}, "/q", 502, map[string]float64{
 			`dicomqr_operations_total{operation="find",outcome="operation_timeout",` + peer + `}`: 1,
 			`dicomqr_step_duration_seconds_count{outcome="failed",step="find"}`:                   1,
 		}},
-		"failure status": {&pacs{find: func(a *association) {
-			if a.nth == 2 {
-				a.done(dicomnet.StatusUnableToProcess)
+		"failure status": {&dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
+			if a.Number == 2 {
+				a.Finish(dicomnet.StatusUnableToProcess)
 				return
 			}
-			a.done(dicomnet.StatusSuccess)
+			a.Finish(dicomnet.StatusSuccess)
 		}}, gatewayOptions{}, "/q", 502, map[string]float64{
 			`dicomqr_operations_total{operation="find",outcome="find_failed",` + peer + `}`:      1,
 			`dicomqr_operations_total{operation="find",outcome="no_study_matched",` + peer + `}`: 1,
@@ -200,7 +200,7 @@ func TestMetricsOfOperations(t *testing.T) {
 }
 
 func TestPeerThatNeverAcceptedHasNoLabel(t *testing.T) {
-	p := &pacs{}
+	p := &dicomtest.ScriptedPACS{}
 	w := watch(t, p, gatewayOptions{pool: pool.Options{DialContext: func(context.Context, string, string) (net.Conn, error) {
 		return nil, io.ErrUnexpectedEOF
 	}}})
@@ -222,7 +222,7 @@ func TestMetricsOfAnEcho(t *testing.T) {
 	require.NoError(t, err)
 	port, err := strconv.Atoi(service)
 	require.NoError(t, err)
-	p := &pacs{}
+	p := &dicomtest.ScriptedPACS{}
 	w := watch(t, p, gatewayOptions{pool: pool.Options{DialContext: (&net.Dialer{}).DialContext}})
 	r := start(t, w)
 	reply, err := r.api.EchoWithResponse(t.Context(), nil, echoRequest(port))
@@ -237,7 +237,7 @@ func TestMetricsOfAnEcho(t *testing.T) {
 }
 
 func TestMetricsOfAStreamAndOfACutConnection(t *testing.T) {
-	p := &pacs{studies: 1, move: func(a *association, _ int) { a.final(dicomnet.StatusMoveDestination, noCounters) }}
+	p := pacsWith(1, func(a *association, _ int) { a.Moved(dicomnet.StatusMoveDestination, dicomtest.NoCounters) })
 	w := watch(t, p, gatewayOptions{})
 	r := start(t, w)
 	response := r.stream(t, t.Context())
@@ -260,10 +260,9 @@ func TestMetricsOfAStreamAndOfACutConnection(t *testing.T) {
 }
 
 func TestLabelsAreBounded(t *testing.T) {
-	p := &pacs{}
+	p := &dicomtest.ScriptedPACS{}
 	w := watch(t, p, gatewayOptions{})
 	const peers = 1000
-	p.ended = make(chan time.Time, peers)
 	r := start(t, w)
 	for n := range peers {
 		request := queryRequest()
@@ -307,7 +306,7 @@ func TestMetricsConformToTheContract(t *testing.T) {
 // An alert on an increase must detect the first error.
 func TestErrorSeriesStartAtZero(t *testing.T) {
 	fault := `dicomqr_http_requests_total{method="POST",route="/q",status="500"}`
-	w := watch(t, &pacs{}, gatewayOptions{})
+	w := watch(t, &dicomtest.ScriptedPACS{}, gatewayOptions{})
 	got := figures(t, start(t, w), w)
 	assert.Contains(t, got, fault)
 	assert.Zero(t, got[fault])
@@ -315,10 +314,10 @@ func TestErrorSeriesStartAtZero(t *testing.T) {
 
 func TestMetricsOfTheQueue(t *testing.T) {
 	begun, finish := make(chan struct{}), make(chan struct{})
-	p := &pacs{find: func(a *association) {
+	p := &dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
 		close(begun)
 		<-finish
-		a.done(dicomnet.StatusSuccess)
+		a.Finish(dicomnet.StatusSuccess)
 	}}
 	w := watch(t, p, gatewayOptions{pool: pool.Options{MaxAssociationsPerPeer: 1, QueueTimeout: time.Millisecond}})
 	r := start(t, w)

@@ -29,16 +29,16 @@ func slowly(n int, pause time.Duration) func(*association, int) {
 	return func(a *association, _ int) {
 		for i := range n {
 			dicomtest.Wait(pause)
-			a.moving(counters{i + 1, 0, 0, n - i - 1})
+			a.Moving(count(i+1, 0, 0, n-i-1))
 		}
-		a.moved(n)
+		movedAll(a, n)
 	}
 }
 
 func TestMoveLongerThanTheTimeoutsSucceeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &pacs{studies: 1, move: slowly(15, 2*time.Second)}
-		r := startInMemory(t, p.gateway(t, gatewayOptions{}))
+		p := pacsWith(1, slowly(15, 2*time.Second))
+		r := startInMemory(t, gatewayTo(t, p, gatewayOptions{}))
 		begin := time.Now()
 		reply, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
 		require.NoError(t, err)
@@ -50,8 +50,8 @@ func TestMoveLongerThanTheTimeoutsSucceeds(t *testing.T) {
 
 func TestProgressEventsAreSentAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &pacs{studies: 2, move: slowly(15, 2*time.Second)}
-		r := startInMemory(t, p.gateway(t, gatewayOptions{}))
+		p := pacsWith(2, slowly(15, 2*time.Second))
+		r := startInMemory(t, gatewayTo(t, p, gatewayOptions{}))
 		response := r.stream(t, t.Context())
 		defer response.Body.Close()
 		begin, received := time.Now(), 0
@@ -78,8 +78,8 @@ func TestProgressEventsAreSentAtOnce(t *testing.T) {
 func TestStreamIsNeverSilentFor15Seconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const silence = 5 * time.Minute
-		p := &pacs{studies: 1, move: slowly(1, silence)}
-		r := startInMemory(t, p.gateway(t, gatewayOptions{pool: pool.Options{Timeouts: dicomnet.Timeouts{Move: time.Hour}}}))
+		p := pacsWith(1, slowly(1, silence))
+		r := startInMemory(t, gatewayTo(t, p, gatewayOptions{pool: pool.Options{Timeouts: dicomnet.Timeouts{Move: time.Hour}}}))
 		response := r.stream(t, t.Context())
 		defer response.Body.Close()
 		latest, comments := time.Now(), 0
@@ -122,30 +122,30 @@ func heap() int64 {
 
 // through returns a gateway whose connection to the PACS has buffers as small as those of a socket, so that data that the PACS has
 // sent does not count as growth.
-func (p *pacs) through(t *testing.T, o gatewayOptions) realGateway {
+func through(t *testing.T, p *dicomtest.ScriptedPACS, o gatewayOptions) realGateway {
 	t.Helper()
 	o.pool.DialContext = func(context.Context, string, string) (net.Conn, error) {
 		ours, theirs := dicomtest.Pipe(64 << 10)
-		p.script.Go(theirs)
+		p.Go(theirs)
 		return ours, nil
 	}
-	return p.gateway(t, o)
+	return gatewayTo(t, p, o)
 }
 
 func TestMemoryDoesNotGrowWithProgress(t *testing.T) {
 	const early, late, most = 1_000, 100_000, 1 << 20
 	var before, after int64
-	p := &pacs{studies: 1, move: func(a *association, _ int) {
+	p := pacsWith(1, func(a *association, _ int) {
 		for i := range late {
-			a.moving(counters{i % 60000, 0, 0, 1})
+			a.Moving(count(i%60000, 0, 0, 1))
 			if i == early {
 				before = heap()
 			}
 		}
 		after = heap()
-		a.moved(1)
-	}}
-	r := start(t, p.through(t, gatewayOptions{}))
+		movedAll(a, 1)
+	})
+	r := start(t, through(t, p, gatewayOptions{}))
 	response := r.stream(t, t.Context())
 	defer response.Body.Close()
 	n, err := io.Copy(io.Discard, response.Body)
@@ -158,18 +158,18 @@ func TestMemoryDoesNotGrowWithProgress(t *testing.T) {
 func TestMemoryDoesNotGrowWithMatchesBeyondTheAnswer(t *testing.T) {
 	const early, late, most = 1_000, 50_000, 1 << 20
 	var before, after int64
-	p := &pacs{find: func(a *association) {
-		a.match(match(1))
+	p := &dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
+		a.Match(match(1))
 		for i := range late {
-			a.match(match(2).with(tag.StudyInstanceUID, "1.2."+strconv.Itoa(i)))
+			a.Match(match(2).With(tag.StudyInstanceUID, "1.2."+strconv.Itoa(i)))
 			if i == early {
 				before = heap()
 			}
 		}
 		after = heap()
-		a.done(dicomnet.StatusSuccess)
+		a.Finish(dicomnet.StatusSuccess)
 	}}
-	r := start(t, p.through(t, gatewayOptions{qr: qr.Options{MaxMatches: 2 * late}}))
+	r := start(t, through(t, p, gatewayOptions{qr: qr.Options{MaxMatches: 2 * late}}))
 	query := queryRequest()
 	query.StudyInstanceUIDs = &goclient.StudyInstanceUIDs{uidOf(1)}
 	reply, err := r.api.QueryWithResponse(t.Context(), nil, query)

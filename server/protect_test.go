@@ -16,9 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet"
-	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/dicomnet/pdu"
 	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
@@ -26,24 +24,34 @@ import (
 
 // limited is a PACS on loopback that accepts ten associations at once and rejects others as transient.
 type limited struct {
-	find func() // called in each C-FIND; may be nil
-
-	script           dicomtest.Script
-	mu               sync.Mutex
-	open, most, over int
+	dicomtest.ScriptedPACS
+	over atomic.Int64 // associations that were rejected
 }
 
 const limitedTo = 10
 
-// listen starts the PACS and returns its port.
-func (c *limited) listen(t testing.TB) int {
+// listen starts the PACS and returns its port. find is called in each C-FIND; it may be nil.
+func (c *limited) listen(t testing.TB, find func()) int {
 	t.Helper()
-	c.script.Play = c.play
-	address, stop, err := c.script.Listen()
+	c.Negotiate = func(a *association) bool {
+		if a.Open > limitedTo {
+			c.over.Add(1)
+			return a.Reject(dicomtest.LocalLimitExceeded)
+		}
+		return true
+	}
+	c.Find = func(a *association, _ string) {
+		if find != nil {
+			find()
+		}
+		a.Match(match(1))
+		a.Finish(dicomnet.StatusSuccess)
+	}
+	address, stop, err := c.Listen()
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		stop()
-		assert.NoError(t, c.script.Err())
+		assert.NoError(t, c.Err())
 	})
 	return portOf(t, address)
 }
@@ -55,42 +63,6 @@ func portOf(t testing.TB, address string) int {
 	port, err := strconv.Atoi(service)
 	require.NoError(t, err)
 	return port
-}
-
-func (c *limited) play(p *dicomtest.Peer) {
-	p.ReadAssociateRQ()
-	left := sync.OnceFunc(func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.open--
-	})
-	defer left()
-	if !c.admit() {
-		p.SendPDU(&pdu.AssociateRJ{Result: 2, Source: 3, Reason: 2})
-		return
-	}
-	p.SendPDU(p.AC(dataset.ImplicitVRLittleEndian))
-	a := &association{Peer: p, rq: p.ReadRequest(dicomnet.CFindRQ)}
-	if c.find != nil {
-		c.find()
-	}
-	a.match(match(1))
-	a.done(dicomnet.StatusSuccess)
-	p.Expect(pdu.TypeReleaseRQ)
-	left()
-	p.SendPDU(&pdu.ReleaseRP{})
-}
-
-func (c *limited) admit() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.open++
-	c.most = max(c.most, c.open)
-	if c.open > limitedTo {
-		c.over++
-		return false
-	}
-	return true
 }
 
 // fromSettings returns the gateway that main makes of the settings, with LookupHost of o.
@@ -151,15 +123,15 @@ func (r *running) callers(t testing.TB, callers, queries int, body string) (stat
 
 func TestAssociationsWithAPACSAreLimited(t *testing.T) {
 	var peer limited
-	body := queryAt("127.0.0.1", peer.listen(t))
+	body := queryAt("127.0.0.1", peer.listen(t, nil))
 	gateway := fromSettings(t, pool.Options{}, "QUEUE_TIMEOUT", "30")
 	r := start(t, gateway)
 	const queries = 1024
 	many, _ := r.callers(t, 256, queries, body)
 	require.NoError(t, gateway.Wait(t.Context()))
 	assert.Equal(t, map[int]int{http.StatusOK: queries}, many)
-	assert.Zero(t, peer.over)
-	assert.Equal(t, limitedTo, peer.most, "all slots are used")
+	assert.Zero(t, peer.over.Load())
+	assert.Equal(t, limitedTo, peer.MostOpen(), "all slots are used")
 }
 
 // BenchmarkCallers measures ten callers and many more with a PACS that accepts ten associations and takes 20 ms for a C-FIND. The
@@ -167,15 +139,15 @@ func TestAssociationsWithAPACSAreLimited(t *testing.T) {
 func BenchmarkCallers(b *testing.B) {
 	for _, callers := range []int{limitedTo, 256} {
 		b.Run(strconv.Itoa(callers), func(b *testing.B) {
-			peer := limited{find: func() { dicomtest.Wait(20 * time.Millisecond) }}
-			body := queryAt("127.0.0.1", peer.listen(b))
+			var peer limited
+			body := queryAt("127.0.0.1", peer.listen(b, func() { dicomtest.Wait(20 * time.Millisecond) }))
 			gateway := fromSettings(b, pool.Options{}, "QUEUE_TIMEOUT", "60")
 			r := start(b, gateway)
 			b.ResetTimer()
 			statuses, took := r.callers(b, callers, b.N, body)
 			b.ReportMetric(float64(b.N)/took.Seconds(), "queries/s")
-			if statuses[http.StatusOK] != b.N || peer.over > 0 {
-				b.Error(statuses, peer.over)
+			if statuses[http.StatusOK] != b.N || peer.over.Load() > 0 {
+				b.Error(statuses, peer.over.Load())
 			}
 			require.NoError(b, gateway.Wait(b.Context()))
 		})
@@ -184,8 +156,8 @@ func BenchmarkCallers(b *testing.B) {
 
 func TestQueueTimeoutAnswers503(t *testing.T) {
 	served, gone := make(chan struct{}, limitedTo), make(chan struct{})
-	peer := limited{find: func() { served <- struct{}{}; <-gone }}
-	port := peer.listen(t)
+	var peer limited
+	port := peer.listen(t, func() { served <- struct{}{}; <-gone })
 	gateway := fromSettings(t, pool.Options{}, "QUEUE_TIMEOUT", "0.2")
 	r := start(t, gateway)
 	holding := make(chan map[int]int)
@@ -214,7 +186,7 @@ func TestQueueTimeoutAnswers503(t *testing.T) {
 	close(gone)
 	assert.Equal(t, map[int]int{http.StatusOK: limitedTo}, <-holding)
 	require.NoError(t, gateway.Wait(t.Context()))
-	assert.Zero(t, peer.over)
+	assert.Zero(t, peer.over.Load())
 }
 
 func TestOperationsAreLimited(t *testing.T) {

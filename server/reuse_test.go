@@ -12,7 +12,7 @@ import (
 )
 
 func TestMetricsOfReuse(t *testing.T) {
-	p := &pacs{studies: 3}
+	p := pacsWith(3, nil)
 	w := watch(t, p, gatewayOptions{pool: pool.Options{AssociationIdle: time.Minute}})
 	w.telemetry.CountIdle(w.Idle)
 	r := start(t, w)
@@ -49,8 +49,8 @@ func TestMetricsOfReuse(t *testing.T) {
 
 // Idle associations are released at the beginning of the shutdown, not at its end.
 func TestDrainReleasesIdleAssociations(t *testing.T) {
-	p := &pacs{studies: 1}
-	g := p.gateway(t, gatewayOptions{pool: pool.Options{AssociationIdle: time.Minute}})
+	p := pacsWith(1, nil)
+	g := gatewayTo(t, p, gatewayOptions{pool: pool.Options{AssociationIdle: time.Minute}})
 	r := start(t, g)
 	status, _, answer := r.post(t, "/q", queryBody)
 	require.Equal(t, http.StatusOK, status, answer)
@@ -59,5 +59,5 @@ func TestDrainReleasesIdleAssociations(t *testing.T) {
 	require.NoError(t, <-r.done)
 	r.done <- nil // for the cleanup
 	assert.Zero(t, g.Idle())
-	assert.Contains(t, p.seen(), "release")
+	assert.Contains(t, seen(p), "release")
 }

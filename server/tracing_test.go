@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dicomtest"
 )
 
 // receiver is an OTLP collector over HTTP.
@@ -58,13 +59,13 @@ func TestRequestIsATraceWithOneSpanPerStep(t *testing.T) {
 	collector := &receiver{}
 	server := httptest.NewServer(collector)
 	defer server.Close()
-	p := &pacs{studies: 2, move: func(a *association, n int) {
+	p := pacsWith(2, func(a *association, n int) {
 		if n == 1 {
-			a.moved(3)
+			movedAll(a, 3)
 			return
 		}
-		a.final(dicomnet.StatusMoveDestination, noCounters)
-	}}
+		a.Moved(dicomnet.StatusMoveDestination, dicomtest.NoCounters)
+	})
 	w := watch(t, p, gatewayOptions{}, "OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
 	r := start(t, w)
 	const trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -112,7 +113,7 @@ func TestTraceOfAFailureHasTheProblemCode(t *testing.T) {
 	collector := &receiver{}
 	server := httptest.NewServer(collector)
 	defer server.Close()
-	p := &pacs{find: func(a *association) { a.abort() }}
+	p := &dicomtest.ScriptedPACS{Find: func(a *association, _ string) { a.Abort() }}
 	w := watch(t, p, gatewayOptions{}, "OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
 	r := start(t, w)
 	r.post(t, "/q", queryBody)

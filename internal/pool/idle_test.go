@@ -168,7 +168,7 @@ func TestAssociationIsNotKeptAfterAFaultyFind(t *testing.T) {
 				assert.Zero(t, g.Idle(), first)
 				require.NoError(t, qrtest.Query(t.Context(), g))
 				qrtest.Drain(t, p, g)
-				assert.Len(t, p.Requests(), 2, "the next operation reused the association")
+				assert.Len(t, p.Requests(), 2, "the next operation opens an association of its own")
 			})
 		})
 	}
@@ -227,7 +227,7 @@ func TestIdleAssociationAtAnyAddressOfTheNameIsReused(t *testing.T) {
 		require.NoError(t, qrtest.Query(t.Context(), g))
 		start := time.Now()
 		require.NoError(t, qrtest.Query(t.Context(), g))
-		assert.Zero(t, time.Since(start), "the silent address was tried first")
+		assert.Zero(t, time.Since(start), "the silent address is not tried again")
 		qrtest.Drain(t, p, g)
 	})
 }
@@ -267,12 +267,12 @@ func TestNumberOfIdleAssociationsIsBounded(t *testing.T) {
 			_, err := g.Query(t.Context(), qr.Call{}, at(kept), qr.Filter{PatientID: "P1"})
 			require.NoError(t, err)
 		}
-		assert.Equal(t, opened, len(p.Requests()), "associations other than the oldest were evicted")
+		assert.Equal(t, opened, len(p.Requests()), "the oldest associations were evicted")
 		qrtest.Drain(t, p, g)
 	})
 }
 
-// stepObserver calls a function at the begin of each step.
+// stepObserver calls a function at the start of each step.
 type stepObserver struct {
 	qr.Unobserved
 	f func(context.Context, pool.Step)

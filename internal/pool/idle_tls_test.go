@@ -53,11 +53,11 @@ func TestIdleAssociationOverTLSIsReusedAndWatched(t *testing.T) {
 	watched := func() bool { return g.Watched() == 1 }
 	find()
 	find()
-	eventually(t, watched, "the idle association is not watched")
+	eventually(t, watched, "the idle association is watched")
 	find() // takes the association from its watch
-	eventually(t, watched, "the association is not watched again")
+	eventually(t, watched, "the association is watched again")
 	close(ends)
-	eventually(t, func() bool { return g.Idle() == 0 }, "the release by the peer is not noticed")
+	eventually(t, func() bool { return g.Idle() == 0 }, "the release by the peer is noticed")
 	for range 3 {
 		find()
 	}

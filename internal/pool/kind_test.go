@@ -24,5 +24,5 @@ func TestKindIncludesTLSAndTheHostName(t *testing.T) {
 	p.options.TLS = p.options.TLS.Clone() // as if the certificates were read again
 	assert.False(t, before == kindOf(secure))
 	assert.Equal(t, kindOf(peer), kindOf(peer))
-	assert.Zero(t, p.Session(peer, nil).kindOf([]string{dicomnet.StudyRoot.Move}), "an association without C-FIND has a kind")
+	assert.Zero(t, p.Session(peer, nil).kindOf([]string{dicomnet.StudyRoot.Move}), "an association without C-FIND has no kind")
 }

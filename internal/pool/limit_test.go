@@ -67,7 +67,7 @@ func TestZeroLimitAllowsAnyNumberOfAssociations(t *testing.T) {
 			wait.Go(func() { assert.NoError(t, qrtest.Query(t.Context(), g)) })
 		}
 		wait.Wait()
-		assert.Equal(t, time.Second, time.Since(start), "an operation waited for another")
+		assert.Equal(t, time.Second, time.Since(start), "no operation waits for another")
 		qrtest.Events(t, p, g)
 		assert.Equal(t, 50, open.most)
 		assert.Zero(t, g.InUse())
@@ -103,7 +103,7 @@ func TestSlotIsHeldUntilTheAssociationIsClosed(t *testing.T) {
 		g := qrtest.For(p, qrtest.Options{MaxAssociationsPerPeer: 1, QueueTimeout: time.Minute})
 		start := time.Now()
 		require.NoError(t, qrtest.Query(t.Context(), g))
-		assert.Zero(t, time.Since(start), "the answer waits for the release")
+		assert.Zero(t, time.Since(start), "the answer does not wait for the release")
 		report := g.Echo(t.Context(), qr.Call{}, qrtest.PACS)
 		require.NoError(t, report.Err)
 		assert.Equal(t, 3*time.Second, time.Since(start), "the next operation waits for the release")

@@ -50,8 +50,8 @@ func (r *stepRecorder) all(t *testing.T, g *qrtest.Gateway) []string {
 	require.NoError(t, g.Wait(t.Context()))
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	assert.Zero(t, r.running, "steps without an end")
-	assert.False(t, r.overlap, "steps overlap")
+	assert.Zero(t, r.running, "each step has an end")
+	assert.False(t, r.overlap, "steps do not overlap")
 	return r.lines
 }
 

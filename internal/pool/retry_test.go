@@ -87,7 +87,7 @@ func TestBackoffIsRandom(t *testing.T) {
 	for range 20 {
 		seen[pool.Backoff(2)] = true
 	}
-	assert.Greater(t, len(seen), 10, "operations that are rejected together come back together")
+	assert.Greater(t, len(seen), 10, "operations that are rejected together come back at different times")
 }
 
 func TestRetriesEndWithTheCallersTime(t *testing.T) {
@@ -130,7 +130,7 @@ func TestSlotIsHeldDuringTheBackoff(t *testing.T) {
 			})
 			synctest.Wait()
 		}
-		assert.Len(t, p.Requests(), 1, "the second operation meets the same rejection")
+		assert.Len(t, p.Requests(), 1, "the second operation waits for the slot")
 		wait.Wait()
 		assert.Equal(t, []int{0, 1}, []int{<-order, <-order})
 		qrtest.Events(t, p, g)

@@ -51,7 +51,7 @@ func TestCallersGetTheirOwnAnswersWhileThePACSEndsAssociations(t *testing.T) {
 			p.Find = func(a *association, _ string) {
 				patient := a.Keys().String(dataset.PatientID)
 				dicomtest.Wait(10 * time.Millisecond)
-				assert.Equal(t, a.RQ.CalledAETitle, patient[:1], "the association is of another kind")
+				assert.Equal(t, a.RQ.CalledAETitle, patient[:1], "the association is of the kind of the operation")
 				a.Match(study(patient, "1."+patient[1:]))
 				a.Finish(dicomnet.StatusSuccess)
 				if a.RQ.Contexts[len(a.RQ.Contexts)-1].AbstractSyntax == dicomnet.StudyRoot.Move {

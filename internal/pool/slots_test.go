@@ -42,7 +42,7 @@ func TestWaitersGetSlotsInTheOrderInWhichTheyAsked(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		assert.Nil(t, s.tryAcquire(peerA), "tryAcquire overtakes waiters")
+		assert.Nil(t, s.tryAcquire(peerA), "tryAcquire does not overtake waiters")
 		start := time.Now()
 		first.release()
 		second.release()
@@ -58,7 +58,7 @@ func TestWaitersGetSlotsInTheOrderInWhichTheyAsked(t *testing.T) {
 		assert.Equal(t, want, order)
 		assert.Equal(t, time.Minute, time.Since(start))
 		other.release()
-		assert.Empty(t, s.peers, "a peer without slots in use is kept")
+		assert.Empty(t, s.peers, "a peer without slots in use is forgotten")
 	})
 }
 
@@ -86,7 +86,7 @@ func TestAcquireWaitsUntilItsTimeoutOrTheEndOfItsContext(t *testing.T) {
 		_, err = s.acquire(ctx, peerA, kind{}, 5*time.Second)
 		require.ErrorIs(t, err, cause, "a context that has ended does not queue")
 
-		assert.Zero(t, s.peers[peerA].waiting.Len(), "waiters that gave up are still queued")
+		assert.Zero(t, s.peers[peerA].waiting.Len(), "waiters that gave up are not queued")
 		held.release()
 		assert.Empty(t, s.peers)
 	})
@@ -125,7 +125,7 @@ func TestNumberOfPeersIsBounded(t *testing.T) {
 	_, err := s.acquire(t.Context(), at(maxPeers), kind{}, time.Minute)
 	assert.ErrorAs(t, err, &busy, "a new peer beyond the bound is refused at once")
 	again, err := s.acquire(t.Context(), at(0), kind{}, time.Minute)
-	require.NoError(t, err, "a known peer is refused")
+	require.NoError(t, err, "a known peer is served")
 	again.release()
 	acquired[7].release()
 	acquired[7], err = s.acquire(t.Context(), at(maxPeers), kind{}, time.Minute)

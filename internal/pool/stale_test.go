@@ -51,7 +51,7 @@ func TestStaleAssociationIsReplaced(t *testing.T) {
 						dicomtest.Wait(after)
 						synctest.Wait()
 						if i == 0 && after > pool.WatchAfter {
-							assert.Zero(t, g.Idle(), "the watch did not see the end")
+							assert.Zero(t, g.Idle(), "the watch sees the end")
 							assert.Zero(t, g.InUse())
 						}
 					}

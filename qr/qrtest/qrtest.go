@@ -142,7 +142,7 @@ func Drain(t *testing.T, p *dicomtest.ScriptedPACS, g *Gateway) []string {
 	g.Drain()
 	events := Events(t, p, g)
 	assert.Zero(t, g.Idle())
-	assert.Zero(t, g.InUse(), "a slot is lost")
+	assert.Zero(t, g.InUse(), "no slot is lost")
 	return events
 }
 
@@ -185,7 +185,7 @@ func FailedStep(t *testing.T, r *qr.EchoReport) *qr.EchoStep {
 	require.NotEmpty(t, r.Steps)
 	last := &r.Steps[len(r.Steps)-1]
 	assert.Equal(t, qr.EchoFailed, last.Status)
-	assert.Equal(t, last.Step, StepOf(t, r.Err), "the error names another step")
+	assert.Equal(t, last.Step, StepOf(t, r.Err), "the error names the same step")
 	assert.Error(t, last.Err)
 	for i := range r.Steps[:len(r.Steps)-1] {
 		assert.NotEqual(t, qr.EchoFailed, r.Steps[i].Status)

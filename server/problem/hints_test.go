@@ -28,7 +28,7 @@ func TestEachAlertHasItsHint(t *testing.T) {
 		assert.Contains(t, hintFor(dicomnet.StepTLS, remoteAlert(a)), want, strconv.Itoa(int(a)))
 	}
 	local := &stepFault{err: &net.OpError{Op: "local error", Err: tls.AlertError(48)}}
-	assert.Contains(t, hintFor(dicomnet.StepTLS, local), "could not agree on TLS", "an alert of the gateway is taken for one of the PACS")
+	assert.Contains(t, hintFor(dicomnet.StepTLS, local), "could not agree on TLS", "an alert of the gateway says nothing about its certificate")
 }
 
 func TestUnknownStepHasAHint(t *testing.T) {

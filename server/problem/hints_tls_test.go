@@ -87,7 +87,7 @@ func TestEachFaultOfTLSHasItsHint(t *testing.T) {
 			assert.Equal(t, []string{"resolve ok", "connect ok", "tls failed"}, qrtest.Outcomes(report))
 			assert.Contains(t, hintOf(t, report, true), test.hint)
 			assert.Equal(t, test.shown, qrtest.FailedStep(t, report).Certificate != nil)
-			assert.EqualError(t, report.Err, "tls: TLS handshake failed", "the error holds a name")
+			assert.EqualError(t, report.Err, "tls: TLS handshake failed", "without a name")
 		})
 	}
 }

@@ -63,6 +63,31 @@ func TestExamplesGiveTheAnswersShown(t *testing.T) {
 	for part := range elsewhere {
 		assert.True(t, listed[part], "no document has the command %q", part)
 	}
+	requireLogIsDocumented(t, open)
+	requireLogIsDocumented(t, guarded)
+}
+
+// requireLogIsDocumented compares the info lines of the log with the table in docs/operations.md.
+func requireLogIsDocumented(t *testing.T, d demonstration) {
+	t.Helper()
+	rows := table(t, read(t, "docs/operations.md"), "Logs")
+	lines := d.Lines(nil)
+	require.Greater(t, len(lines), 3)
+	for _, line := range lines {
+		var fields map[string]any
+		require.NoError(t, line.Decode(&fields))
+		if fields["level"] != "info" {
+			continue
+		}
+		cells, ok := rows[line.Message]
+		if !assert.True(t, ok, line.Text) {
+			continue
+		}
+		documented := append(names(cells[2]), "level", "time", "message", "correlation_id")
+		for name := range fields {
+			assert.Contains(t, documented, name, "a field of %q", line.Message)
+		}
+	}
 }
 
 func listedElsewhere(command string) string {

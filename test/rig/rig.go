@@ -28,7 +28,8 @@ func Root() (string, error) {
 		return "", err
 	}
 	for {
-		if content, err := os.ReadFile(filepath.Join(dir, "go.mod")); err == nil && bytes.HasPrefix(content, []byte(module)) { //nolint:gosec // a folder above the test
+		content, err := os.ReadFile(filepath.Join(dir, "go.mod")) //nolint:gosec // a folder above the test
+		if err == nil && bytes.HasPrefix(content, []byte(module)) {
 			return dir, nil
 		}
 		parent := filepath.Dir(dir)

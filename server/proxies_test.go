@@ -26,3 +26,14 @@ func TestHeadersOfOtherProxiesAreIgnored(t *testing.T) {
 		assert.Equal(t, "127.0.0.1", line["client"], name)
 	}
 }
+
+func TestForwardedAddressWithAPortNamesTheClientInLogAndAudit(t *testing.T) {
+	for forwarded, client := range map[string]string{
+		"203.0.113.7:4711": "203.0.113.7", "[2001:db8::1]:4711": "2001:db8::1", "2001:db8::1": "2001:db8::1", "unknown": "127.0.0.1",
+	} {
+		r := start(t, foundOne(), "TRUSTED_PROXIES", "127.0.0.1", "AUDIT_LOG", "stdout")
+		r.post(t, "/q", queryBody, "X-Forwarded-For", forwarded, "X-Correlation-ID", "one")
+		assert.Equal(t, client, waitForLineOf(t, r, "request", "one")["client"], forwarded)
+		assert.Contains(t, r.logs.String(), `"NetworkAccessPointID":"`+client+`"`, forwarded)
+	}
+}

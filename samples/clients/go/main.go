@@ -60,7 +60,9 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	}
 	options := []client.Option{client.WithRetry(client.Retry{
 		Attempts: 3, MaxWait: time.Minute,
-		Notify: func(refusal error, wait time.Duration) { _, _ = fmt.Fprintf(errs, "%v; retrying in %v\n", refusal, wait) },
+		Notify: func(refusal error, wait time.Duration) {
+			_, _ = fmt.Fprintf(errs, "%v; retrying in %v\n", refusal, wait)
+		},
 	})}
 	if key := os.Getenv("GATEWAY_API_KEY"); key != "" {
 		options = append(options, client.WithAPIKey(key))

@@ -191,8 +191,8 @@ func ExampleWithRetry() {
 	}
 	fmt.Println(found.Status)
 	// Output:
-	// No association with this PACS became free in time; try again later. (pacs_busy) Next attempt in 0s
-	// No association with this PACS became free in time; try again later. (pacs_busy) Next attempt in 0s
+	// No association with this PACS became free in time. Try again later. (pacs_busy) Next attempt in 0s
+	// No association with this PACS became free in time. Try again later. (pacs_busy) Next attempt in 0s
 	// ok
 }
 

@@ -123,7 +123,7 @@ done
 # A project can install and load the TypeScript client, with its types and licence.
 mkdir "$work/project"
 echo '{"private": true}' >"$work/project/package.json"
-npm --prefix "$work/project" install --ignore-scripts --no-audit --no-fund --loglevel=error "dist/$tgz"
+npm --prefix "$work/project" install --ignore-scripts --no-audit --no-fund --loglevel=error "$PWD/dist/$tgz"
 for file in dist/index.d.ts dist/contract.d.ts LICENSE; do
     [[ -s $work/project/node_modules/dicom-qr-gateway-client/$file ]] || fail "$tgz lacks $file"
 done

@@ -132,7 +132,7 @@ done
     createGateway({ baseUrl: 'http://localhost:8888', retry: { attempts: 3, maxWait: 60 } });") || fail "$tgz cannot be loaded"
 
 # So can an environment of Python, with the marker for type checkers and the licence.
-"$python" -m pip --disable-pip-version-check install --quiet --no-deps --no-index --target "$work/site" "dist/$wheel"
+"$python" -m pip --disable-pip-version-check install --root-user-action=ignore --quiet --no-deps --no-index --target "$work/site" "dist/$wheel"
 [[ -f $work/site/dicom_qr_gateway/py.typed ]] || fail "$wheel lacks py.typed"
 [[ -n $(find "$work/site/dicom_qr_gateway_client-$contract.dist-info" -name LICENSE -size +0) ]] || fail "$wheel lacks the licence"
 (cd "$work" && PYTHONPATH=$work/site "$python" -c "

@@ -90,8 +90,8 @@ func (e event) wording() wording {
 		},
 		withoutIssuer: {
 			WarningPatientAmbiguous,
-			" match was dropped because the PACS does not return its Issuer of Patient ID",
-			" matches were dropped because the PACS does not return their Issuer of Patient ID",
+			" match whose Patient ID has no issuer was dropped",
+			" matches whose Patient IDs have no issuer were dropped",
 		},
 		withoutStudyUID: {
 			WarningNoStudyUIDDropped,

@@ -133,8 +133,8 @@ func (e event) wording() wording {
 		},
 		dataSetMissing: {
 			WarningDataSetMissing,
-			" final response announced a data set that did not arrive; all matches before it are complete",
-			" final responses announced a data set that did not arrive; all matches before them are complete",
+			" final response announced a data set that did not arrive; what came before it is complete",
+			" final responses announced a data set that did not arrive; what came before them is complete",
 		},
 		syntaxAssumed: {
 			WarningTransferSyntaxAssumed,

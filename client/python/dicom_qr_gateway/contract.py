@@ -9,6 +9,7 @@ from typing import Literal, TypedDict
 
 WarningCode = Literal[
     "other_patient_dropped",
+    "patient_identity_ambiguous",
     "no_study_instance_uid_dropped",
     "optional_keys_unsupported",
     "character_set_assumed",
@@ -21,6 +22,7 @@ WarningCode = Literal[
     "undated_dropped",
     "accession_number_unknown",
     "transfer_syntax_assumed",
+    "data_set_missing",
 ]
 
 ProblemCode = Literal[
@@ -78,14 +80,15 @@ class _Patient(_Peer):
 
 
 class _Filters(TypedDict, total=False):
-    modalities: list[str]
-    max_years_old: int
-    max_results: int
-    study_instance_uids: list[str]
-    accession_number: str
-    study_date_from: str
-    study_date_to: str
-    pacs_tls: bool
+    issuer_of_patient_id: str | None
+    modalities: list[str] | None
+    max_years_old: int | None
+    max_results: int | None
+    study_instance_uids: list[str] | None
+    accession_number: str | None
+    study_date_from: str | None
+    study_date_to: str | None
+    pacs_tls: bool | None
 
 
 class _Destination(TypedDict):
@@ -93,7 +96,7 @@ class _Destination(TypedDict):
 
 
 class QueryRequest(_Patient, _Filters):
-    """PACS, patient and filters. A study must match all filters; a filter that is left out restricts nothing."""
+    """PACS, patient and filters. A study must match all filters; a filter that is left out or None restricts nothing."""
 
 
 class RetrieveRequest(_Patient, _Destination, _Filters):
@@ -103,7 +106,7 @@ class RetrieveRequest(_Patient, _Destination, _Filters):
 class EchoRequest(_Peer, total=False):
     """PACS and the AE titles for the association."""
 
-    pacs_tls: bool
+    pacs_tls: bool | None
 
 
 class Study(TypedDict):

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -48,6 +49,11 @@ func (v *validator) check(next echo.HandlerFunc) echo.HandlerFunc {
 		if !declaresJSON(r.Header) {
 			return &problem.Problem{Code: api.ProblemCodeUnsupportedMediaType}
 		}
+		if isEncoded(r.Header) {
+			return &problem.Problem{
+				Code: api.ProblemCodeUnsupportedMediaType, Detail: "Send the body without a content encoding, and without the header Content-Encoding.",
+			}
+		}
 		body, err := readBody(c)
 		if err != nil {
 			return err
@@ -56,6 +62,7 @@ func (v *validator) check(next echo.HandlerFunc) echo.HandlerFunc {
 		if value == nil && len(faults) > 0 {
 			return problem.Invalid(faults)
 		}
+		v.dropNulls(value)
 		if err := v.schema.VisitJSON(value, v.options...); err != nil {
 			faults = append(faults, schemaFaults(err)...)
 		}
@@ -65,6 +72,16 @@ func (v *validator) check(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		r.Body = checkedBody{http.NoBody, value}
 		return next(c)
+	}
+}
+
+// dropNulls removes the optional fields whose value is null, which means that they are not given.
+func (v *validator) dropNulls(body any) {
+	fields, _ := body.(map[string]any)
+	for name, value := range fields {
+		if value == nil && v.schema.Properties[name] != nil && !slices.Contains(v.schema.Required, name) {
+			delete(fields, name)
+		}
 	}
 }
 

@@ -171,7 +171,7 @@ func TestMemoryDoesNotGrowWithMatchesBeyondTheAnswer(t *testing.T) {
 	}}
 	r := start(t, through(t, p, gatewayOptions{qr: qr.Options{MaxMatches: 2 * late}}))
 	query := queryRequest()
-	query.StudyInstanceUIDs = &goclient.StudyInstanceUIDs{uidOf(1)}
+	query.StudyInstanceUIDs = goclient.StudyInstanceUIDs{uidOf(1)}
 	reply, err := r.api.QueryWithResponse(t.Context(), nil, query)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, reply.StatusCode(), "%s", reply.Body)

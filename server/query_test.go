@@ -62,8 +62,8 @@ func TestQueryPassesAllFiltersWithoutPadding(t *testing.T) {
 
 	reply, err := r.api.QueryWithResponse(t.Context(), nil, goclient.QueryRequest{
 		PACSIP: "pacs.example", PACSPort: 11112, PACSAETitle: " PACS ", CFindAETitle: "GATEWAY ", PatientID: " Ä 1 ",
-		Modalities: &goclient.Modalities{"CT ", "MR"}, MaxYearsOld: new(5), MaxResults: new(7),
-		StudyInstanceUIDs: &goclient.StudyInstanceUIDs{"1.2", "1.3"}, AccessionNumber: new(" ACC 1 "),
+		Modalities: goclient.Modalities{"CT ", "MR"}, MaxYearsOld: new(5), MaxResults: new(7),
+		StudyInstanceUIDs: goclient.StudyInstanceUIDs{"1.2", "1.3"}, AccessionNumber: new(" ACC 1 "),
 		StudyDateFrom: day("2024-01-31"), StudyDateTo: day("2024-02-29"), PACSTLS: new(true),
 	})
 

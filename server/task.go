@@ -79,7 +79,7 @@ func (t *task) Sent(i qr.Identifier) {
 // Matched records that the studies are about to be moved, and ends the retrieve if that fails.
 func (t *task) Matched(studies []qr.Study, warnings []qr.Warning) error {
 	t.announced = studies
-	if err := t.trail.Begun(&t.record, t.destination, recorded(studies, nil)); err != nil {
+	if err := t.trail.Begun(&t.record, t.destination, t.recorded(studies, nil)); err != nil {
 		t.veto = notRecorded(t.log, api.ProblemCodeAuditUnavailable, err)
 		return t.veto
 	}
@@ -212,7 +212,7 @@ func (t *task) recordQuery(ctx context.Context, studies []qr.Study, err error) e
 	if err == nil && len(studies) == 0 {
 		result.Description = string(api.ProblemCodeNoStudyMatched)
 	}
-	return t.trail.Queried(&t.record, t.query, recorded(studies, nil), result)
+	return t.trail.Queried(&t.record, t.query, t.recorded(studies, nil), result)
 }
 
 func (t *task) recordEcho(ctx context.Context, err error) error {
@@ -243,11 +243,15 @@ func (t *task) recordTransfer(ctx context.Context, result *qr.RetrieveResult, er
 			})
 		}
 	}
-	return t.trail.Transferred(&t.record, t.destination, recorded(t.announced, retrievals), outcome)
+	return t.trail.Transferred(&t.record, t.destination, t.recorded(t.announced, retrievals), outcome)
 }
 
-// recorded returns studies for an audit record, with the outcome of each if retrievals, which may be shorter, has it.
-func recorded(studies []qr.Study, retrievals []qr.Retrieval) []audit.Study {
+// recorded returns studies for an audit record, with the outcome of each if retrievals, which may be shorter, has it. It returns
+// nil if audit is off.
+func (t *task) recorded(studies []qr.Study, retrievals []qr.Retrieval) []audit.Study {
+	if t.trail == nil {
+		return nil
+	}
 	out := make([]audit.Study, len(studies))
 	for i := range studies {
 		s := &studies[i]

@@ -973,7 +973,7 @@ type QueryRequest struct {
 	//
 	//
 	// Example: ["CT","MR"]
-	Modalities *Modalities `json:"modalities,omitempty"`
+	Modalities Modalities `json:"modalities,omitzero"`
 
 	// PACSAETitle Called AE title: the name of the PACS in its own configuration, case-sensitive. Printable ASCII without
 	// backslash, not only spaces (PS3.5, AE). Leading and trailing spaces are insignificant.
@@ -1024,7 +1024,7 @@ type QueryRequest struct {
 	//
 	//
 	// Example: ["2.25.271033796554027947730860844069689557838"]
-	StudyInstanceUIDs *StudyInstanceUIDs `json:"study_instance_uids,omitempty"`
+	StudyInstanceUIDs StudyInstanceUIDs `json:"study_instance_uids,omitzero"`
 }
 
 // QueryResponse All studies that match, at least one. If none matches, the response is a 404.
@@ -1215,7 +1215,7 @@ type RetrieveRequest struct {
 	//
 	//
 	// Example: ["CT","MR"]
-	Modalities *Modalities `json:"modalities,omitempty"`
+	Modalities Modalities `json:"modalities,omitzero"`
 
 	// PACSAETitle Called AE title: the name of the PACS in its own configuration, case-sensitive. Printable ASCII without
 	// backslash, not only spaces (PS3.5, AE). Leading and trailing spaces are insignificant.
@@ -1266,7 +1266,7 @@ type RetrieveRequest struct {
 	//
 	//
 	// Example: ["2.25.271033796554027947730860844069689557838"]
-	StudyInstanceUIDs *StudyInstanceUIDs `json:"study_instance_uids,omitempty"`
+	StudyInstanceUIDs StudyInstanceUIDs `json:"study_instance_uids,omitzero"`
 }
 
 // RetrieveResponse What was moved and what was not. If nothing was moved, the response is a problem.

@@ -185,12 +185,10 @@ func TestSettingsAreLoggedUnderTheNamesOfTheirVariables(t *testing.T) {
 }
 
 func TestLogOptions(t *testing.T) {
-	assert.Equal(t, telemetry.LogOptions{On: true}, ptr(load(t)).Log())
+	assert.Equal(t, telemetry.LogOptions{On: true}, new(load(t)).Log())
 	assert.Equal(t, telemetry.LogOptions{Debug: true, Console: true},
-		ptr(load(t, "LOG_TO_CONSOLE", "false", "DICOM_DEBUG", "true", "LOG_FORMAT", "console")).Log())
+		new(load(t, "LOG_TO_CONSOLE", "false", "DICOM_DEBUG", "true", "LOG_FORMAT", "console")).Log())
 }
-
-func ptr[T any](v T) *T { return &v }
 
 func load(t *testing.T, variables ...string) Config {
 	t.Helper()

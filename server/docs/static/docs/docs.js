@@ -1,13 +1,13 @@
 'use strict';
 
-// Swagger UI has a dark style and leaves it to the page to ask for it.
+// Swagger UI has dark styles, which the page must switch on.
 const dark = matchMedia('(prefers-color-scheme: dark)');
 const paint = () => document.documentElement.classList.toggle('dark-mode', dark.matches);
 dark.addEventListener('change', paint);
 paint();
 
-// The contract teaches before it lists; who has read it goes on to the routes.
-function addWayToRoutes() {
+// The contract begins with a long introduction. The link skips it.
+function addLinkToRoutes() {
   const first = document.querySelector('.opblock-tag-section');
   const nav = document.querySelector('.masthead nav');
   if (!first || nav.querySelector('[href^="#"]')) return;
@@ -15,7 +15,7 @@ function addWayToRoutes() {
   routes.id = 'routes';
   routes.tabIndex = -1;
   nav.insertAdjacentHTML('afterbegin', '<a href="#routes">Routes</a>');
-  // Swagger UI keeps the fragment for operations, so the browser does not follow it.
+  // Swagger UI uses fragments for operations, so the browser does not scroll to this one.
   nav.firstElementChild.addEventListener('click', (event) => {
     event.preventDefault();
     routes.focus();
@@ -26,11 +26,11 @@ function addWayToRoutes() {
 SwaggerUIBundle({
   domNode: document.getElementById('page'),
   url: 'openapi.yaml',
-  validatorUrl: null, // the default sends the contract's address to another host
+  validatorUrl: null, // the default sends the URL of the contract to another host
   presets: [SwaggerUIBundle.presets.apis],
   layout: 'BaseLayout',
   deepLinking: true,
   displayRequestDuration: true,
   defaultModelsExpandDepth: 0,
-  onComplete: addWayToRoutes,
+  onComplete: addLinkToRoutes,
 });

@@ -55,13 +55,13 @@ const dark = {
   fab: { backgroundColor: '#2d353b', color: '#5eead4' },
 };
 
-// Redoc reads its colours once, so another scheme is another drawing.
+// Redoc reads its colours once, so a change of the colour scheme renders the page again.
 const scheme = matchMedia('(prefers-color-scheme: dark)');
-function draw() {
+function render() {
   const place = document.createElement('div');
   document.getElementById('page').replaceChildren(place);
   const theme = scheme.matches ? dark : light;
   Redoc.init('openapi.yaml', { theme, expandResponses: '200', hideDownloadButtons: true }, place);
 }
-scheme.addEventListener('change', draw);
-draw();
+scheme.addEventListener('change', render);
+render();

@@ -1,12 +1,20 @@
-"""Run with: python3 -m unittest discover client/python"""
-
 import contextlib
 import http.server
 import json
 import threading
 import unittest
 
-from dicom_qr_gateway import CutOffError, Gateway, ProblemError, ReplyError
+from dicom_qr_gateway import (
+    CutOffError,
+    Gateway,
+    GatewayError,
+    Matched,
+    ProblemError,
+    Progress,
+    ReplyError,
+    Result,
+    Retrieved,
+)
 
 REQUEST = {"pacs_ip": "127.0.0.1", "patient_id": "1112223333"}
 STUDIES = {"study_details": [], "warnings": []}
@@ -69,6 +77,7 @@ class GatewayTest(unittest.TestCase):
                 for call in calls(gateway):
                     with self.assertRaises(ProblemError) as caught:
                         call()
+                    self.assertIsInstance(caught.exception, GatewayError)
                     self.assertEqual(str(caught.exception), "The PACS is busy. (pacs_busy)")
                     self.assertEqual((caught.exception.document, caught.exception.retry_after), (PROBLEM, retry_after))
 
@@ -106,19 +115,20 @@ class GatewayTest(unittest.TestCase):
 class FollowTest(unittest.TestCase):
     def follow(self, stream):
         with serving(stream, content_type="text/event-stream") as (gateway, requests):
-            yield from gateway.follow(REQUEST)
+            with gateway.follow(REQUEST) as events:
+                yield from events
             self.assertEqual(requests[0][1]["Accept"], "text/event-stream")
 
     def test_events_up_to_the_result(self):
         stream = event("matched", STUDIES) + ": alive\n\n" + event("news", {}) + event("progress", {"completed": 1})
         stream += event("retrieved", {"status": "ok"}) + event("result", MOVED) + "event: progress\ndata: ?\n\n"
-        want = [("matched", STUDIES), ("progress", {"completed": 1}), ("retrieved", {"status": "ok"}), ("result", MOVED)]
+        want = [Matched(STUDIES), Progress({"completed": 1}), Retrieved({"status": "ok"}), Result(MOVED)]
         for text in (stream, stream.replace("\n", "\r\n"), stream.replace(": ", ":")):
             self.assertEqual(list(self.follow(text)), want)
 
     def test_error_event_raises_problem_error(self):
         events = self.follow(event("matched", STUDIES) + event("error", PROBLEM))
-        self.assertEqual(next(events), ("matched", STUDIES))
+        self.assertEqual(next(events), Matched(STUDIES))
         with self.assertRaises(ProblemError) as caught:
             next(events)
         self.assertEqual(caught.exception.code, "pacs_busy")
@@ -132,6 +142,89 @@ class FollowTest(unittest.TestCase):
         for stream in ("", event("matched", STUDIES), event("result", MOVED)[:-1]):
             with self.subTest(stream=stream):
                 self.assertRaises(CutOffError, list, self.follow(stream))
+
+
+class CloseTest(unittest.TestCase):
+    """Each test has a server that sends one event, then waits for the client to close the connection."""
+
+    def setUp(self):
+        test, self.disconnected = self, threading.Event()
+        self.asked = threading.Event()
+        self.stream = event("matched", STUDIES)
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                test.asked.set()
+                if test.stream:
+                    self.send_response(200)
+                    self.send_header("Content-Type", "text/event-stream")
+                    self.end_headers()
+                    self.wfile.write(test.stream.encode())
+                self.rfile.read()
+                test.disconnected.set()
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        self.gateway = Gateway(f"http://127.0.0.1:{server.server_port}")
+
+    def assert_disconnected(self):
+        self.assertTrue(self.disconnected.wait(10))
+
+    def test_leaving_the_with_statement_closes_the_connection(self):
+        with self.gateway.follow(REQUEST) as events:
+            for event in events:
+                self.assertEqual(event, Matched(STUDIES))
+                break
+        self.assert_disconnected()
+        self.assertRaises(CutOffError, next, events)
+
+    def test_leaving_a_loop_closes_the_connection(self):
+        for _ in self.gateway.follow(REQUEST):
+            break
+        self.assert_disconnected()
+
+    def test_close_ends_the_wait_of_another_thread(self):
+        for self.stream, expected in ((event("matched", STUDIES), CutOffError), ("", OSError)):
+            self.asked.clear()
+            self.disconnected.clear()
+            events, raised = self.gateway.follow(REQUEST), []
+
+            def consume():
+                try:
+                    list(events)
+                except Exception as error:
+                    raised.append(type(error))
+
+            thread = threading.Thread(target=consume)
+            thread.start()
+            self.assertTrue(self.asked.wait(10))
+            events.close()
+            thread.join(10)
+            self.assertFalse(thread.is_alive())
+            self.assertTrue(raised and issubclass(raised[0], (expected, OSError)), raised)
+            self.assert_disconnected()
+
+    def test_a_stream_that_is_closed_before_its_first_step_sends_nothing(self):
+        events = self.gateway.follow(REQUEST)
+        events.close()
+        events.close()
+        self.assertRaises(CutOffError, next, events)
+        self.assertFalse(self.asked.is_set())
+
+
+class CompleteTest(unittest.TestCase):
+    def test_a_complete_stream_ends(self):
+        with serving(event("result", MOVED), content_type="text/event-stream") as (gateway, _):
+            events = gateway.follow(REQUEST)
+            self.assertEqual(list(events), [Result(MOVED)])
+            events.close()
+            self.assertEqual(list(events), [])
 
 
 if __name__ == "__main__":

@@ -31,9 +31,6 @@ func note(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
 			c.Set(operationKey, o)
 		}
 		response, err := next(c, request)
-		if faults, ok := c.Get(faultsKey).([]api.Fault); ok {
-			f.pointers = loggedPointers(faults)
-		}
 		if stream, ok := response.(*eventStream); ok {
 			c.Set(streamKey, stream)
 		}
@@ -68,6 +65,9 @@ func factsOf(c echo.Context) facts {
 		f.operation = *o
 	}
 	f.code, _ = c.Get(codeKey).(api.ProblemCode)
+	if faults, ok := c.Get(faultsKey).([]api.Fault); ok {
+		f.pointers = loggedPointers(faults)
+	}
 	if stream, ok := c.Get(streamKey).(*eventStream); ok && stream.outcome != 0 {
 		f.code, f.outcome = stream.code, stream.outcome
 	}

@@ -53,6 +53,7 @@ func filterOf(body *api.QueryRequest) qr.Filter {
 		MaxResults:        valueOf(body.MaxResults),
 		StudyInstanceUIDs: valueOf(body.StudyInstanceUIDs),
 		AccessionNumber:   trimPadding(valueOf(body.AccessionNumber)),
+		IssuerOfPatientID: trimPadding(valueOf(body.IssuerOfPatientID)),
 		StudyDateFrom:     dicomDate(body.StudyDateFrom),
 		StudyDateTo:       dicomDate(body.StudyDateTo),
 	}

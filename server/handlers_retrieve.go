@@ -47,6 +47,7 @@ func (h *handlers) retrieval(ctx context.Context, body *api.RetrieveRequest) ret
 			MaxResults:        body.MaxResults,
 			StudyInstanceUIDs: body.StudyInstanceUIDs,
 			AccessionNumber:   body.AccessionNumber,
+			IssuerOfPatientID: body.IssuerOfPatientID,
 			StudyDateFrom:     body.StudyDateFrom,
 			StudyDateTo:       body.StudyDateTo,
 		}),

@@ -14,7 +14,7 @@ var otherNames = map[string]string{
 	"callingaet": "c_find_ae_title", "callingaetitle": "c_find_ae_title", "cfindaet": "c_find_ae_title",
 	"destination": "c_move_ae_title", "movedestination": "c_move_ae_title", "moveaetitle": "c_move_ae_title", "cmoveaet": "c_move_ae_title",
 	"destinationaetitle": "c_move_ae_title", "modality": "modalities", "modalitiesinstudy": "modalities", "tls": "pacs_tls",
-	"studyuids": "study_instance_uids", "studyuid": "study_instance_uids", "accession": "accession_number", "limit": "max_results",
+	"studyuids": "study_instance_uids", "studyuid": "study_instance_uids", "accession": "accession_number", "issuer": "issuer_of_patient_id", "limit": "max_results",
 }
 
 // nearest returns the field that was probably meant by name, which is not a field; "" if none is near.

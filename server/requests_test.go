@@ -174,6 +174,7 @@ func TestValuesAtTheirLimitsAreAccepted(t *testing.T) {
 		{"modalities", `[]`},
 		{
 			"modalities", `null`, "max_results", `null`, "max_years_old", `null`, "study_instance_uids", `null`, "accession_number", `null`,
+			"issuer_of_patient_id", `null`,
 			"study_date_from", `null`, "study_date_to", `null`, "pacs_tls", `null`,
 		},
 		{"modalities", `["CT","MR","A_1 B"]`},
@@ -251,7 +252,7 @@ func TestUnknownFieldNearAKnownOneNamesIt(t *testing.T) {
 		"pacsip": "pacs_ip", "pacs_prot": "pacs_port", "called_ae_title": "pacs_ae_title", "calling_ae_title": "c_find_ae_title",
 		"cfind_ae_title": "c_find_ae_title", "study_date_form": "study_date_from", "studyDateTo": "study_date_to",
 		"study_instance_uid": "study_instance_uids", "StudyInstanceUID": "study_instance_uids", "accessionNumber": "accession_number",
-		"tls": "pacs_tls",
+		"tls": "pacs_tls", "issuer": "issuer_of_patient_id", "issuer_of_patientid": "issuer_of_patient_id",
 
 		"x": "", "name": "", "": "", "zzzzzzzzzz": "", "c_move_ae_title": "", strings.Repeat("modalities", 9): "", "móðalities": "",
 	} {

@@ -53,7 +53,9 @@ export interface paths {
          *     studies without a date last.
          *
          *     The query takes one association and, as a rule, one C-FIND at the STUDY level. The gateway checks every match
-         *     against the filters again, because a PACS may ignore them.
+         *     against the filters again, because a PACS may ignore them. If the PACS refuses the query or finds nothing, the
+         *     gateway asks again with fewer keys and applies the filters alone, so that a key that a PACS handles badly does
+         *     not look like a patient without studies.
          */
         post: operations["query"];
         delete?: never;
@@ -74,8 +76,11 @@ export interface paths {
         /**
          * Find the studies of one patient and move them to a destination
          * @description Runs the query of `/q`, then one C-MOVE for each matching study, on the same association if the PACS accepts
-         *     it. A failure of one study does not stop the others. If the caller disconnects, or closes its sending side,
-         *     the operation is cancelled (C-CANCEL); instances that have arrived stay at the destination.
+         *     it. If the PACS ends the association between two operations, the gateway opens another one, as often as needed.
+         *     If the association is lost during a C-MOVE, that study has failed and the next one is attempted on a new
+         *     association; after two losses in a row with nothing moved between them, the rest is `not_attempted`. A failure
+         *     of one study does not stop the others. If the caller disconnects, or closes its sending side, the operation is
+         *     cancelled (C-CANCEL); instances that have arrived stay at the destination.
          *
          *     | Status | Meaning |
          *     |---|---|
@@ -331,10 +336,18 @@ export interface components {
          * Format: patient-id
          * @description Patient ID (0010,0020): the patient's number at that hospital, matched as a whole. Leading zeros count. No
          *     wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant. It
-         *     is sent in ISO_IR 192.
+         *     is sent in ISO_IR 192. Characters are compared in Unicode normalization form C.
          * @example 1112223333
          */
         PatientID: string;
+        /**
+         * Format: issuer
+         * @description Only studies whose Patient ID has exactly this issuer: the value of Issuer of Patient ID (0010,0021), or the
+         *     Universal Entity ID of its qualifiers (0010,0024). Give it if one number may belong to several patients. Studies
+         *     for which the PACS returns no issuer are dropped. Same format as the Patient ID.
+         * @example HOSPITAL-A
+         */
+        IssuerOfPatientID: string | null;
         /**
          * Format: code-string
          * @description Kind of device or document as a DICOM code string, for example CT, MR, US, CR, DX, MG, NM, PT, XA, SR. Upper
@@ -350,11 +363,12 @@ export interface components {
         UID: string;
         /**
          * Format: accession-number
-         * @description Only studies with this accession number (0008,0050), the number under which the examination was ordered. No
+         * @description Only studies with this accession number (0008,0050), the number under which the examination was ordered. DICOM
+         *     allows 16 characters, but some archives hold longer ones. If a study has several, one of them must match. No
          *     wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant.
          * @example ACC-1004
          */
-        AccessionNumber: string;
+        AccessionNumber: string | null;
         /**
          * @description Only studies with at least one of these modalities. The modalities of a study are those of all its series. An
          *     empty list is no restriction.
@@ -363,17 +377,17 @@ export interface components {
          *       "MR"
          *     ]
          */
-        Modalities: components["schemas"]["Modality"][];
+        Modalities: components["schemas"]["Modality"][] | null;
         /**
          * @description Drops studies older than this many years, by date. Studies without a readable date are dropped too.
          * @example 5
          */
-        MaxYearsOld: number;
+        MaxYearsOld: number | null;
         /**
          * @description At most this many studies: the most recent ones that match all other filters.
          * @example 10
          */
-        MaxResults: number;
+        MaxResults: number | null;
         /**
          * @description Only these studies, for example those that failed last time. They must be studies of this patient. An empty
          *     list is refused, so that a list that is empty by mistake does not select every study.
@@ -381,33 +395,34 @@ export interface components {
          *       "2.25.271033796554027947730860844069689557838"
          *     ]
          */
-        StudyInstanceUIDs: components["schemas"]["UID"][];
+        StudyInstanceUIDs: components["schemas"]["UID"][] | null;
         /**
          * Format: date
          * @description Only studies of this day or later. Studies without a readable date are dropped.
          * @example 2024-01-31
          */
-        StudyDateFrom: string;
+        StudyDateFrom: string | null;
         /**
          * Format: date
          * @description Only studies of this day or earlier; not before `study_date_from`.
          * @example 2024-12-31
          */
-        StudyDateTo: string;
+        StudyDateTo: string | null;
         /**
          * @description Connect to the PACS with DICOM over TLS, using the certificates and authorities of the gateway (DICOM_TLS_…
          *     settings). The PACS usually has another port for it.
          * @default false
          * @example false
          */
-        PACSTLS: boolean;
-        /** @description PACS, patient and filters. A study must match all filters; a filter that is left out restricts nothing. */
+        PACSTLS: boolean | null;
+        /** @description PACS, patient and filters. A study must match all filters; a filter that is left out or null restricts nothing. */
         QueryRequest: {
             pacs_ip: components["schemas"]["PACSHost"];
             pacs_port: components["schemas"]["PACSPort"];
             pacs_ae_title: components["schemas"]["CalledAETitle"];
             c_find_ae_title: components["schemas"]["CallingAETitle"];
             patient_id: components["schemas"]["PatientID"];
+            issuer_of_patient_id?: components["schemas"]["IssuerOfPatientID"];
             modalities?: components["schemas"]["Modalities"];
             max_years_old?: components["schemas"]["MaxYearsOld"];
             max_results?: components["schemas"]["MaxResults"];
@@ -425,6 +440,7 @@ export interface components {
             c_find_ae_title: components["schemas"]["CallingAETitle"];
             c_move_ae_title: components["schemas"]["MoveDestination"];
             patient_id: components["schemas"]["PatientID"];
+            issuer_of_patient_id?: components["schemas"]["IssuerOfPatientID"];
             modalities?: components["schemas"]["Modalities"];
             max_years_old?: components["schemas"]["MaxYearsOld"];
             max_results?: components["schemas"]["MaxResults"];
@@ -434,14 +450,29 @@ export interface components {
             study_date_to?: components["schemas"]["StudyDateTo"];
             pacs_tls?: components["schemas"]["PACSTLS"];
         };
-        /** @description PACS and the AE titles for the association. */
+        /**
+         * @description PACS and the AE titles for the association. The other fields of `/q` and `/qr` may be present, so that the
+         *     body of a request that fails can be sent as it is; they are ignored, whatever their values are.
+         */
         EchoRequest: {
             pacs_ip: components["schemas"]["PACSHost"];
             pacs_port: components["schemas"]["PACSPort"];
             pacs_ae_title: components["schemas"]["CalledAETitle"];
             c_find_ae_title: components["schemas"]["CallingAETitle"];
             pacs_tls?: components["schemas"]["PACSTLS"];
+            c_move_ae_title?: components["schemas"]["Ignored"];
+            patient_id?: components["schemas"]["Ignored"];
+            issuer_of_patient_id?: components["schemas"]["Ignored"];
+            modalities?: components["schemas"]["Ignored"];
+            max_years_old?: components["schemas"]["Ignored"];
+            max_results?: components["schemas"]["Ignored"];
+            study_instance_uids?: components["schemas"]["Ignored"];
+            accession_number?: components["schemas"]["Ignored"];
+            study_date_from?: components["schemas"]["Ignored"];
+            study_date_to?: components["schemas"]["Ignored"];
         };
+        /** @description A field of `/q` or `/qr`, which `/echo` ignores. */
+        Ignored: unknown;
         /**
          * @description One study with its DICOM attributes. Dates and times have the DICOM format (`20240101`, `120000`), text is
          *     UTF-8. A value that the PACS did not return is an empty string or an empty array, never absent.
@@ -584,7 +615,7 @@ export interface components {
              *     |---|---|
              *     | `ok` | every instance arrived, as far as the PACS reports |
              *     | `partial` | some instances arrived, others did not |
-             *     | `failed` | the PACS reported a failure, or the association was lost; `completed` has the last count |
+             *     | `failed` | the PACS reported a failure, or the association was lost during this C-MOVE; `completed` has the last count |
              *     | `cancelled` | the PACS ended the C-MOVE as cancelled: the caller disconnected, a time limit expired or somebody else cancelled it |
              *     | `not_attempted` | the C-MOVE of this study was not sent |
              *
@@ -636,20 +667,22 @@ export interface components {
          *     |---|---|
          *     | `other_patient_dropped` | the PACS returned studies of other patients; they were dropped |
          *     | `no_study_instance_uid_dropped` | matches without a Study Instance UID were dropped |
-         *     | `optional_keys_unsupported` | the PACS does not support some optional keys (FF01) |
+         *     | `patient_identity_ambiguous` | the Patient ID may belong to several patients: matches have different issuers, or different names and birth dates; or the issuer that the request names was not returned, and matches were dropped |
+         *     | `optional_keys_unsupported` | the PACS does not support some optional keys (FF01), or refused a query that was then repeated with fewer keys; attributes may be empty |
          *     | `character_set_assumed` | text had no character set; one was assumed |
          *     | `character_set_unknown` | the PACS named an unknown character set |
          *     | `text_undecodable` | text had bytes that are invalid in its character set; U+FFFD replaces them |
-         *     | `value_malformed` | a value violated its value representation |
+         *     | `value_malformed` | a value violated its value representation or multiplicity; it is returned as it is |
          *     | `match_undecodable` | a match could not be read and is missing |
          *     | `duplicates_merged` | the PACS returned a study more than once |
          *     | `modalities_unknown` | the modalities of a study could not be determined |
          *     | `undated_dropped` | a date filter dropped studies without a readable date |
          *     | `accession_number_unknown` | the PACS did not return the accession number of a study; it was dropped |
          *     | `transfer_syntax_assumed` | a match was evidently encoded in a transfer syntax other than the negotiated one, and was read in that one |
+         *     | `data_set_missing` | the PACS announced a data set with its last response and did not send it; all responses before it are complete |
          * @enum {string}
          */
-        WarningCode: "other_patient_dropped" | "no_study_instance_uid_dropped" | "optional_keys_unsupported" | "character_set_assumed" | "character_set_unknown" | "text_undecodable" | "value_malformed" | "match_undecodable" | "duplicates_merged" | "modalities_unknown" | "undated_dropped" | "accession_number_unknown" | "transfer_syntax_assumed";
+        WarningCode: "other_patient_dropped" | "patient_identity_ambiguous" | "no_study_instance_uid_dropped" | "optional_keys_unsupported" | "character_set_assumed" | "character_set_unknown" | "text_undecodable" | "value_malformed" | "match_undecodable" | "duplicates_merged" | "modalities_unknown" | "undated_dropped" | "accession_number_unknown" | "transfer_syntax_assumed" | "data_set_missing";
         /** @description Data of the event `matched`: the studies to move. The fields are those of RetrieveResponse. */
         MatchedEvent: {
             /** @enum {string} */
@@ -857,8 +890,8 @@ export interface components {
             go_version: string;
         };
         /**
-         * @description Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-         *     `/echo`, the `hint` of the last step.
+         * @description Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+         *     there is one: every 502 has it.
          */
         Problem: {
             /**
@@ -879,6 +912,12 @@ export interface components {
             status: number;
             /** @description Sentence for people. */
             detail: string;
+            /**
+             * @description What to check, in plain words: fields of the request, settings of the gateway, the configuration of the
+             *     PACS. Present in every 502. It is the hint that `/echo` gives for the same fault.
+             * @example The PACS does not answer to this called AE title. Check pacs_ae_title against the configuration of the PACS; case counts.
+             */
+            hint?: string;
             code: components["schemas"]["ProblemCode"];
             /**
              * @description The ID in the header X-Correlation-ID. Present in every problem except a 404. The log has details under
@@ -911,7 +950,8 @@ export interface components {
          *     | `internal_error` | 500 | unexpected error of the gateway |
          *     | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
          *     | `name_resolution_failed` | 502 | the host name of the PACS has no address |
-         *     | `pacs_unreachable` | 502 | could not connect to the PACS |
+         *     | `connection_refused` | 502 | nothing accepts connections at this host and port |
+         *     | `pacs_unreachable` | 502 | could not connect to the PACS: no route to its host or network, or another fault |
          *     | `connection_timeout` | 502 | could not connect to the PACS within CONNECTION_TIMEOUT |
          *     | `connection_lost` | 502 | the PACS closed the connection without releasing or aborting the association |
          *     | `tls_failed` | 502 | the TLS handshake with the PACS failed |
@@ -940,7 +980,7 @@ export interface components {
          *     | `too_many_operations` | 503 | the number of running operations has reached MAX_OPERATIONS |
          * @enum {string}
          */
-        ProblemCode: "invalid_request" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "route_not_found" | "method_not_allowed" | "payload_too_large" | "unsupported_media_type" | "too_many_requests" | "internal_error" | "audit_failed" | "name_resolution_failed" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "draining" | "pacs_busy" | "too_many_operations";
+        ProblemCode: "invalid_request" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "route_not_found" | "method_not_allowed" | "payload_too_large" | "unsupported_media_type" | "too_many_requests" | "internal_error" | "audit_failed" | "name_resolution_failed" | "connection_refused" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "draining" | "pacs_busy" | "too_many_operations";
         /** @description One fault of the request. */
         Fault: {
             /**
@@ -949,7 +989,8 @@ export interface components {
              */
             pointer: string;
             /**
-             * @description The rule that was violated, never the submitted value.
+             * @description The rule that was violated, never the submitted value. For an unknown field it names the field that was
+             *     probably meant.
              * @example is required
              */
             detail: string;
@@ -1046,7 +1087,7 @@ export interface components {
             };
             content?: never;
         };
-        /** @description The route does not support this method. An unknown route is a 404 with the code `route_not_found`. */
+        /** @description The route does not support this method; `detail` says which one to use. An unknown route is a 404 with the code `route_not_found`. */
         MethodNotAllowed: {
             headers: {
                 "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -1115,7 +1156,7 @@ export interface components {
             };
         };
         /**
-         * @description The query failed or could not start; `code` and `dicom` say why. Matches that arrived before the failure are
+         * @description The query failed or could not start; `code` and `dicom` say why, and `hint` what to check. Matches that arrived before the failure are
          *     not returned, because they are incomplete.
          */
         QueryFailed: {
@@ -1128,8 +1169,8 @@ export interface components {
             };
         };
         /**
-         * @description Nothing was moved: the DICOM operation failed or could not start; `code` and `dicom` say why. `dicom.step`
-         *     says whether it failed in the query (`find`) or after it (`move`).
+         * @description Nothing was moved: the DICOM operation failed or could not start; `code` and `dicom` say why, and `hint` what
+         *     to check. `dicom.step` says whether it failed in the query (`find`) or after it (`move`).
          */
         DICOMFailed: {
             headers: {
@@ -1141,7 +1182,7 @@ export interface components {
             };
         };
         /**
-         * @description A step failed: the last of `steps`, whose `hint` says what to check. `code` and `dicom` are the same as for
+         * @description A step failed: the last of `steps`. `hint` says what to check. `code`, `hint` and `dicom` are the same as for
          *     the other operations.
          */
         EchoFailed: {
@@ -1228,7 +1269,7 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        /** @description The PACS and the AE titles. */
+        /** @description The PACS and the AE titles; also the body of `/q` or `/qr`. */
         requestBody: {
             content: {
                 "application/json": components["schemas"]["EchoRequest"];

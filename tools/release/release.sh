@@ -123,7 +123,7 @@ done
 # A project can install and load the TypeScript client, with its types and licence.
 mkdir "$work/project"
 echo '{"private": true}' >"$work/project/package.json"
-npm --prefix "$work/project" install --ignore-scripts --no-audit --no-fund --loglevel=error "dist/$tgz"
+npm --prefix "$work/project" install --ignore-scripts --no-audit --no-fund --loglevel=error "$PWD/dist/$tgz"
 for file in dist/index.d.ts dist/contract.d.ts LICENSE; do
     [[ -s $work/project/node_modules/dicom-qr-gateway-client/$file ]] || fail "$tgz lacks $file"
 done
@@ -132,7 +132,7 @@ done
     createGateway({ baseUrl: 'http://localhost:8888', retry: { attempts: 3, maxWait: 60 } });") || fail "$tgz cannot be loaded"
 
 # So can an environment of Python, with the marker for type checkers and the licence.
-"$python" -m pip --disable-pip-version-check install --quiet --no-deps --no-index --target "$work/site" "dist/$wheel"
+"$python" -m pip --disable-pip-version-check install --root-user-action=ignore --quiet --no-deps --no-index --target "$work/site" "dist/$wheel"
 [[ -f $work/site/dicom_qr_gateway/py.typed ]] || fail "$wheel lacks py.typed"
 [[ -n $(find "$work/site/dicom_qr_gateway_client-$contract.dist-info" -name LICENSE -size +0) ]] || fail "$wheel lacks the licence"
 (cd "$work" && PYTHONPATH=$work/site "$python" -c "

@@ -9,6 +9,7 @@ from typing import Literal, TypedDict
 
 WarningCode = Literal[
     "other_patient_dropped",
+    "patient_identity_ambiguous",
     "no_study_instance_uid_dropped",
     "optional_keys_unsupported",
     "character_set_assumed",
@@ -21,6 +22,7 @@ WarningCode = Literal[
     "undated_dropped",
     "accession_number_unknown",
     "transfer_syntax_assumed",
+    "data_set_missing",
 ]
 
 ProblemCode = Literal[
@@ -36,6 +38,7 @@ ProblemCode = Literal[
     "internal_error",
     "audit_failed",
     "name_resolution_failed",
+    "connection_refused",
     "pacs_unreachable",
     "connection_timeout",
     "connection_lost",
@@ -78,14 +81,15 @@ class _Patient(_Peer):
 
 
 class _Filters(TypedDict, total=False):
-    modalities: list[str]
-    max_years_old: int
-    max_results: int
-    study_instance_uids: list[str]
-    accession_number: str
-    study_date_from: str
-    study_date_to: str
-    pacs_tls: bool
+    issuer_of_patient_id: str | None
+    modalities: list[str] | None
+    max_years_old: int | None
+    max_results: int | None
+    study_instance_uids: list[str] | None
+    accession_number: str | None
+    study_date_from: str | None
+    study_date_to: str | None
+    pacs_tls: bool | None
 
 
 class _Destination(TypedDict):
@@ -93,7 +97,7 @@ class _Destination(TypedDict):
 
 
 class QueryRequest(_Patient, _Filters):
-    """PACS, patient and filters. A study must match all filters; a filter that is left out restricts nothing."""
+    """PACS, patient and filters. A study must match all filters; a filter that is left out or None restricts nothing."""
 
 
 class RetrieveRequest(_Patient, _Destination, _Filters):
@@ -101,9 +105,19 @@ class RetrieveRequest(_Patient, _Destination, _Filters):
 
 
 class EchoRequest(_Peer, total=False):
-    """PACS and the AE titles for the association."""
+    """PACS and the AE titles for the association. The other fields may be those of QueryRequest and RetrieveRequest."""
 
-    pacs_tls: bool
+    pacs_tls: bool | None
+    c_move_ae_title: object
+    patient_id: object
+    issuer_of_patient_id: object
+    modalities: object
+    max_years_old: object
+    max_results: object
+    study_instance_uids: object
+    accession_number: object
+    study_date_from: object
+    study_date_to: object
 
 
 class Study(TypedDict):
@@ -268,6 +282,7 @@ class _Problem(TypedDict):
 class Problem(_Problem, total=False):
     """A problem document (RFC 9457). It contains neither submitted values nor patient data."""
 
+    hint: str
     correlation_id: str
     errors: list[Fault]
     dicom: DICOMFault

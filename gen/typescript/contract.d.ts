@@ -1181,9 +1181,9 @@ export interface components {
     };
     parameters: {
         /**
-         * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-         *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-         * @example order-4711
+         * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+         *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+         *     patient data.
          */
         CorrelationID: string;
     };
@@ -1219,9 +1219,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };
@@ -1262,9 +1262,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };
@@ -1306,9 +1306,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };
@@ -1361,9 +1361,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };
@@ -1396,9 +1396,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };
@@ -1432,9 +1432,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };
@@ -1471,9 +1471,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };

@@ -1,13 +1,13 @@
 'use strict';
 
-// Swagger UI has a dark style and leaves it to the page to ask for it.
+// Swagger UI has a dark style; the page has to select it.
 const dark = matchMedia('(prefers-color-scheme: dark)');
 const paint = () => document.documentElement.classList.toggle('dark-mode', dark.matches);
 dark.addEventListener('change', paint);
 paint();
 
-// The contract teaches before it lists; who has read it goes on to the routes.
-function addWayToRoutes() {
+// The contract explains before it lists the operations. The link skips the explanation.
+function addLinkToRoutes() {
   const first = document.querySelector('.opblock-tag-section');
   const nav = document.querySelector('.masthead nav');
   if (!first || nav.querySelector('[href^="#"]')) return;
@@ -15,7 +15,7 @@ function addWayToRoutes() {
   routes.id = 'routes';
   routes.tabIndex = -1;
   nav.insertAdjacentHTML('afterbegin', '<a href="#routes">Routes</a>');
-  // Swagger UI keeps the fragment for operations, so the browser does not follow it.
+  // Swagger UI uses the fragment for operations, so the browser does not follow it.
   nav.firstElementChild.addEventListener('click', (event) => {
     event.preventDefault();
     routes.focus();
@@ -23,14 +23,41 @@ function addWayToRoutes() {
   });
 }
 
+// Responses of 400 and above are folded: a row with the status and the first sentence, which opens the whole response.
+const foldErrors = (Response, { React, getComponent }) => function FoldedResponse(props) {
+  const h = React.createElement;
+  const [open, setOpen] = React.useState(false);
+  const { code, response } = props;
+  if (code < '400') return h(Response, props); // "default" is after the numbers
+  const description = (response.get('description') ?? '').trim();
+  const first = description.split(/(?<=\.)\s|[:;]\s/)[0].replace(/\.?$/, '.');
+  const id = `response-${props.path}-${props.method}-${code}`;
+  return h(React.Fragment, null,
+    h('tr', { className: 'response-fold', 'data-fold': code },
+      h('td', { className: 'response-col_status' },
+        h('button', { type: 'button', 'aria-expanded': open, 'aria-describedby': id, onClick: () => setOpen(!open) }, code)),
+      h('td', { id, className: 'response-col_description' },
+        h(getComponent('Markdown', true), { source: open ? description : first }))),
+    open && h(Response, props));
+};
+
+const plugin = () => ({
+  statePlugins: {
+    spec: { wrapActions: { updateJsonSpec: (update) => (contract) => update(shownContract(contract)) } },
+  },
+  wrapComponents: { response: foldErrors, ...EventStreams.wrapComponents },
+});
+
 SwaggerUIBundle({
   domNode: document.getElementById('page'),
   url: 'openapi.yaml',
-  validatorUrl: null, // the default sends the contract's address to another host
+  validatorUrl: null, // the default sends the URL of the contract to another host
   presets: [SwaggerUIBundle.presets.apis],
+  plugins: [plugin],
+  requestInterceptor: EventStreams.requestInterceptor,
   layout: 'BaseLayout',
   deepLinking: true,
   displayRequestDuration: true,
   defaultModelsExpandDepth: 0,
-  onComplete: addWayToRoutes,
+  onComplete: addLinkToRoutes,
 });

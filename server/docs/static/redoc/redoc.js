@@ -55,13 +55,16 @@ const dark = {
   fab: { backgroundColor: '#2d353b', color: '#5eead4' },
 };
 
-// Redoc reads its colours once, so another scheme is another drawing.
+const contract = fetch('openapi.json').then((response) => response.json());
+
+// Redoc reads its colours once, so each scheme needs a new drawing.
 const scheme = matchMedia('(prefers-color-scheme: dark)');
-function draw() {
+async function draw() {
   const place = document.createElement('div');
+  const shown = structuredClone(shownContract(await contract)); // Redoc changes it
   document.getElementById('page').replaceChildren(place);
   const theme = scheme.matches ? dark : light;
-  Redoc.init('openapi.yaml', { theme, expandResponses: '200', hideDownloadButtons: true }, place);
+  Redoc.init(shown, { theme, expandResponses: '200,207', hideDownloadButtons: true }, place);
 }
 scheme.addEventListener('change', draw);
 draw();

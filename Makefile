@@ -1,6 +1,7 @@
 # `make` without a target lists the targets. Unless a target says what else it needs, it needs only Go.
 
 GO          ?= go
+PYTHON      ?= python3
 LISTEN_ADDR ?= 127.0.0.1:8888
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT      ?= $(shell git rev-parse HEAD 2>/dev/null)
@@ -64,7 +65,7 @@ modules: ## run the tests of the other modules: tools, load test, compose file, 
 interop: ## test the built gateway against DCMTK and Orthanc (Debian: dcmtk dicom3tools orthanc nginx caddy curl)
 	$(GOTEST) $(RACEFLAG) -count=1 $(TESTFLAGS) -tags interop ./test/interop/...
 
-samples: ## test samples and client/typescript (needs node, npm, Python 3; Debian: curl jq prometheus)
+samples: ## test samples and client/typescript (needs node, npm, Python 3; Debian: curl jq mypy prometheus systemd)
 	$(GOTEST) -count=1 $(TESTFLAGS) -parallel 8 -tags samples ./test/samples
 
 recipes: ## run commands of the documents, after release-check (Debian: caddy curl gettext-base jq nginx openssl)
@@ -121,13 +122,14 @@ cov: ## run the tests and fail below COVERAGE percent of the hand-written code
 vendor: ## download the browser code of /docs and /redoc (needs npm)
 	sh server/docs/static/vendor.sh
 
-release-check: bin/cyclonedx-gomod ## build and check dist/, the contents of a release (needs GNU tar, zip, unzip, jq)
-	GO=$(GO) VERSION=$(VERSION) COMMIT=$(COMMIT) DATE=$(DATE) bash tools/release/release.sh
+release-check: bin/cyclonedx-gomod ## build and check dist/, the contents of a release (needs GNU tar, zip, unzip, jq, npm, pip)
+	GO=$(GO) PYTHON=$(PYTHON) VERSION=$(VERSION) COMMIT=$(COMMIT) DATE=$(DATE) bash tools/release/release.sh
 
 clean: ## remove what the targets above create
 	rm -rf bin dist coverage.out test/browser/node_modules test/browser/screenshots test/generators/node_modules test/generators/generated \
-		test/generators/build client/typescript/node_modules client/typescript/dist client/typescript/build \
-		client/typescript/LICENSE samples/clients/go/gateway samples/clients/typescript/node_modules samples/clients/typescript/main.js
+		test/generators/build client/typescript/node_modules client/typescript/dist client/typescript/build client/typescript/LICENSE \
+		client/python/build client/python/*.egg-info samples/clients/go/gateway samples/clients/typescript/node_modules \
+		samples/clients/typescript/main.js
 
 bin/golangci-lint: tools/go.mod tools/go.sum
 	$(GO) -C tools build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -25,7 +25,7 @@ func onHangup(f func()) (stop func()) {
 	}
 }
 
-// lockedWriter serializes writes: the log and the audit records can share one output.
+// lockedWriter serialises writes: the log and the audit records can share one output.
 type lockedWriter struct {
 	mu sync.Mutex
 	w  io.Writer

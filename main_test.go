@@ -70,7 +70,9 @@ func TestCommands(t *testing.T) {
 		"unknown": {[]string{"find"}, nil, 1, "", "unknown command"},
 		"two":     {[]string{"serve", "now"}, nil, 1, "", "at most one command"},
 		"faulty settings": {
-			nil, map[string]string{"ACSE_TIMEOUT": "soon", "MAX_MATCHES": "0"}, 1,
+			nil,
+			map[string]string{"ACSE_TIMEOUT": "soon", "MAX_MATCHES": "0"},
+			1,
 			"", "ACSE_TIMEOUT: want seconds, 0 to 1000000; MAX_MATCHES",
 		},
 		"healthcheck with faulty settings": {[]string{"healthcheck"}, map[string]string{"LISTEN_ADDR": "x"}, 1, "", "LISTEN_ADDR"},

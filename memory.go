@@ -13,4 +13,5 @@ func releaseMemory(getenv func(string) string) {
 		debug.SetGCPercent(collectAt)
 	}
 	debug.FreeOSMemory()
+	releaseProgramPages()
 }

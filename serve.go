@@ -9,10 +9,14 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/internal/config"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server"
+	"dicom-qr-gateway/server/problem"
 )
 
 // companion starts something that runs beside the gateway at baseURL, until stop is called.
@@ -30,7 +34,10 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 	logger.Info().Stringer("build", build).Object("settings", settings).Msg("starting")
 	warn(&settings, logger)
 	settings.LogReloads(logger)
-	watch, err := server.NewTelemetry(settings.Tracing, build, logger)
+	watch, err := telemetry.New(telemetry.Options{
+		Version: build.Version, Commit: build.Commit, GoVersion: build.GoVersion,
+		Logger: logger, Tracing: settings.Tracing, Code: problem.CodeOf,
+	})
 	if err != nil {
 		return err
 	}
@@ -39,22 +46,15 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 	if err != nil {
 		return err
 	}
-	gateway := qr.New(qr.Options{
-		Timeouts:               settings.Timeouts(),
-		OperationTimeout:       settings.OperationTimeout.Duration(),
-		MaxMatches:             settings.MaxMatches,
-		Allow:                  settings.AllowedPACS(),
-		MaxAssociationsPerPeer: settings.MaxAssociationsPerPACS,
-		QueueTimeout:           settings.QueueLimit(),
-		AssociationIdle:        settings.AssociationIdle.Duration(),
-		Background:             logger.WithContext(context.Background()),
-		TLS:                    settings.DICOMTLS(),
-		Trace:                  watch.Trace(telemetry.NewLogTrace(settings.DICOMDebug)),
-		Observe:                watch.Step,
-	})
-	watch.CountIdle(gateway.Idle)
+	associations := pool.New(poolOptions(&settings, watch, logger))
+	watch.CountIdle(associations.Idle)
 	s, err := server.New(server.Options{
-		Gateway:       gateway,
+		Gateway: qr.New(qr.Options{
+			Pool:             associations,
+			OperationTimeout: settings.OperationTimeout.Duration(),
+			MaxMatches:       settings.MaxMatches,
+		}),
+		Associations:  associations,
 		Contract:      contract,
 		Logger:        logger,
 		Build:         build,
@@ -62,7 +62,7 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 		TLS:           settings.ServerTLS(),
 		MaxOperations: settings.MaxOperations,
 		DrainTimeout:  settings.DrainTimeout.Duration(),
-		Audit:         records,
+		Audit:         audit.NewTrail(records),
 		Telemetry:     watch,
 	})
 	if err != nil {
@@ -85,9 +85,18 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 	return s.Serve(ctx, listener)
 }
 
+// poolOptions returns the options of the pool, whose associations are measured and logged.
+func poolOptions(settings *config.Config, watch *telemetry.Telemetry, logger zerolog.Logger) pool.Options {
+	o := settings.Pool()
+	o.Background = logger.WithContext(context.Background())
+	logged := telemetry.NewLogTrace(settings.DICOMDebug)
+	o.Trace = func(p pool.Peer) *dicomnet.Trace { return watch.Trace(p.Address(), logged) }
+	return o
+}
+
 // warn logs the settings that leave the gateway open.
 func warn(settings *config.Config, logger zerolog.Logger) {
-	if settings.AllowedPACS() == nil {
+	if settings.AllowsAnyPACS() {
 		logger.Warn().Msg("PACS_ALLOWLIST is empty: callers can make the gateway connect to any address that it can reach")
 	}
 	if !settings.RequiresCredentials() {

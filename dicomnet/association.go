@@ -31,10 +31,8 @@ type Association struct {
 	peer      PeerInfo
 	maxLength uint32 // of the P-DATA-TF PDUs to send
 	lastID    uint16
-	// finishedID is the message ID of the operation that ended last; 0 before the first.
-	finishedID uint16
-	busy       bool
-	unclean    bool // see Clean
+	busy      bool
+	unclean   bool // see Clean
 
 	ctx         context.Context // passed to the trace
 	address     string

@@ -48,8 +48,7 @@ func (a *Association) Find(ctx context.Context, model Model, query *dataset.Data
 				return
 			}
 			status := m.command.Status
-			if m.dataMissing {
-				op.running = true // the data set may still arrive: end aborts the association
+			if m.dataMissing && status == StatusSuccess {
 				yield(Match{Final: true, DataSetMissing: true}, nil)
 				return
 			}

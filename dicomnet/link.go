@@ -89,21 +89,38 @@ func (l *link) watch(ctx context.Context) (stop func()) {
 // unacknowledged reports whether the peer's system has yet to acknowledge bytes that were sent.
 func (l *link) unacknowledged() bool { return unacknowledged(l.transport) }
 
-// resetWait bounds the wait for the end of a connection after A-ABORT.
+// resetWait bounds the wait for the reset of a connection that the peer ends.
 const resetWait = 20 * time.Millisecond
 
-// resetFollows reports whether the peer's system resets the connection after what it has sent last: it does so if the peer
-// closes the connection without having read everything.
+// resetFollows reports whether the peer's system resets the connection after what the peer has sent
+// last, such as A-ABORT or the end of TLS: it does so if the peer closes the connection without
+// having read everything. The connection cannot be used afterwards.
 func (l *link) resetFollows() bool {
-	if _, ok := l.transport.(*net.TCPConn); !ok || l.r != l.w {
+	if _, ok := l.transport.(*net.TCPConn); !ok {
 		return false
 	}
-	if l.setDeadline(l.transport.SetReadDeadline, time.Now().Add(resetWait)) != nil {
+	end := time.Now().Add(resetWait)
+	if l.setDeadline(l.transport.SetReadDeadline, end) != nil {
 		return false
 	}
-	var b [1]byte
-	_, err := l.transport.Read(b[:])
-	return isReset(err)
+	var rest [256]byte // what remains of TLS
+	for range 64 {
+		if _, err := l.transport.Read(rest[:]); err != nil {
+			return isReset(err) || errors.Is(err, io.EOF) && l.resetBy(end)
+		}
+	}
+	return false
+}
+
+// resetBy reports whether the connection, of which everything has been read, is reset until end.
+func (l *link) resetBy(end time.Time) bool {
+	for !reset(l.transport) {
+		if !time.Now().Before(end) {
+			return false
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return true
 }
 
 // interrupt makes reads and writes fail with errInterrupted.

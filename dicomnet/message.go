@@ -87,14 +87,14 @@ func (s *assembler) next(until *deadline) (*message, error) {
 	}
 }
 
-// dataSetGrace bounds the wait for a data set that some peers announce with the final success of a
-// C-FIND and never send.
+// dataSetGrace bounds the wait for a data set that some peers announce with the final response to a
+// C-FIND or C-MOVE and never send.
 const dataSetGrace = 2 * time.Second
 
 // dataMayBeMissing reports whether the message is such a response, without any of its data set.
 func (s *assembler) dataMayBeMissing() bool {
 	c := &s.message.command
-	return s.phase == awaitData && c.CommandField == CFindRSP && c.Status == StatusSuccess
+	return s.phase == awaitData && (c.CommandField == CFindRSP || c.CommandField == CMoveRSP) && !c.Status.Pending()
 }
 
 // dataDeadline returns until, or the end of dataSetGrace if that is earlier and applies.

@@ -16,7 +16,10 @@ type MoveReport struct {
 	Remaining, Completed, Failed, Warning *uint16
 	// FailedSOPInstanceUIDs is the list in (0008,0058) of a final response.
 	FailedSOPInstanceUIDs []string
-	Detail                StatusDetail
+	// DataSetMissing reports that the final response announced a data set, the list of the instances
+	// that failed, that did not arrive. The counters are complete, and the association ends.
+	DataSetMissing bool
+	Detail         StatusDetail
 }
 
 // Move performs C-MOVE (PS3.7 section 9.1.4, PS3.4 section C.4.2) to the AE title destination. It
@@ -63,7 +66,7 @@ func (op *operation) report() (MoveReport, error) {
 	}
 	c := &m.command
 	r := MoveReport{
-		Status: c.Status, Final: !c.Status.Pending(), Detail: c.Detail,
+		Status: c.Status, Final: !c.Status.Pending(), Detail: c.Detail, DataSetMissing: m.dataMissing,
 		Remaining: c.Remaining, Completed: c.Completed, Failed: c.Failed, Warning: c.Warning,
 	}
 	if !r.Final {

@@ -57,6 +57,7 @@ func (a *Association) begin(ctx context.Context, step Step, sopClass string, c C
 	op.stopWatch = a.upper.link.watch(ctx)
 	if err := a.upper.sendMessage(pc.ID, &c, data, a.maxLength); err != nil {
 		// Part of the message may have been sent, so nothing else can follow on the association.
+		a.upper.requestUnread = errors.Is(err, ErrConnectionLost)
 		err = op.notReceived(a.fail(ctx, err))
 		op.end()
 		return nil, err
@@ -115,7 +116,6 @@ var parsers = sync.Pool{New: func() any { return new(dataset.Parser) }}
 // running: its outstanding response would be taken for one to the next operation.
 func (op *operation) end() {
 	op.stopWatch()
-	op.a.finishedID = op.id
 	if op.running {
 		op.running = false
 		op.a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, nil)
@@ -155,16 +155,21 @@ func (op *operation) response() (m *message, err error) {
 	}
 	op.a.upper.idle = false
 	if !m.command.Status.Pending() {
-		op.running = false
+		op.running = m.dataMissing // the data set may still arrive: end aborts the association
 		op.success = m.command.Status == StatusSuccess
 	}
 	return m, nil
 }
 
+// crossing is how long a request and the end of the association by the peer may take to cross. A
+// peer that ends the association later has had the request.
+const crossing = 2 * time.Second
+
 // notReceived wraps err in a NotReceivedError if the peer ended the association before it received
 // the request.
 func (op *operation) notReceived(err error) error {
-	if op.a.upper.requestUnread && op.summary.FirstResponse < 0 && op.ctx.Err() == nil {
+	late := !op.sent.IsZero() && time.Since(op.sent) > crossing
+	if op.a.upper.requestUnread && op.summary.FirstResponse < 0 && op.ctx.Err() == nil && !late {
 		return &NotReceivedError{Err: err}
 	}
 	return err
@@ -191,6 +196,7 @@ func (op *operation) firstResponse(until *deadline) (*message, error) {
 	case !ok || timeout.Timer != op.timer:
 		return m, err
 	case op.a.upper.link.unacknowledged():
+		op.a.upper.requestUnread = true
 		return nil, op.a.upper.connectionLost(errNotAcknowledged)
 	}
 	return op.next(until)
@@ -201,15 +207,15 @@ var errNotAcknowledged = errors.New("the peer does not acknowledge the request")
 // maxStrays bounds the stray responses that one call of next ignores.
 const maxStrays = 16
 
-// isStray reports whether m is one more final response to the operation before this one. Some peers
+// isStray reports whether m is one more final response to an operation before this one. Some peers
 // send it twice.
 func (op *operation) isStray(m *message) bool {
 	const response = 0x8000
-	return m.command.CommandField&response != 0 && !m.command.Status.Pending() &&
-		op.a.finishedID != 0 && m.command.MessageIDBeingRespondedTo == op.a.finishedID
+	id := m.command.MessageIDBeingRespondedTo
+	return m.command.CommandField&response != 0 && !m.command.Status.Pending() && id > 0 && id < op.id
 }
 
-// next returns the next response of the operation. It ignores stray responses to the operation
+// next returns the next response of the operation. It ignores stray responses to operations
 // before. It refuses sub-operations in between, which restart the deadline.
 func (op *operation) next(until *deadline) (*message, error) {
 	strays := 0

@@ -32,6 +32,22 @@ func unread(conn net.Conn) bool {
 	return err == nil && waiting
 }
 
+// reset reports whether the peer's system has reset the connection. It is false if the kernel cannot
+// say.
+func reset(conn net.Conn) bool {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return false
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return false
+	}
+	pending := 0
+	err = raw.Control(func(fd uintptr) { pending, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR) })
+	return err == nil && pending != 0
+}
+
 // queueNotEmpty reports whether the socket queue whose length request returns holds bytes.
 func queueNotEmpty(conn net.Conn, request uint) bool {
 	tcp, ok := conn.(*net.TCPConn)

@@ -23,8 +23,8 @@ type upperLayer struct {
 	trace    *Trace
 	ctx      context.Context // passed to the trace
 	idle     bool            // no operation has had a response since the association was rebound
-	// requestUnread reports that the peer ended the association without having received what was
-	// sent last. Only the reading goroutine uses it.
+	// requestUnread reports that the peer ended the association, as far as can be seen, without
+	// having read what was sent last. Only the reading goroutine uses it.
 	requestUnread bool
 
 	mu      sync.Mutex
@@ -205,7 +205,7 @@ func (u *upperLayer) apply(e event, p pdu.PDU, data []byte) (indication, error) 
 		return indication{}, err
 	case aa2, aa3:
 		abort := p.(*pdu.Abort)
-		u.requestUnread = u.link.unacknowledged() || u.link.resetFollows()
+		u.requestUnread = !u.acceptor && before == sta6 && (u.link.unacknowledged() || u.link.resetFollows())
 		err := &AbortError{Remote: true, Source: byte(abort.Source), Reason: byte(abort.Reason)}
 		u.finish("aborted", err)
 		return indication{}, err
@@ -240,7 +240,14 @@ func (u *upperLayer) receiveFailed(t pdu.Type, err error) error {
 	case u.currentState() == sta5 && isTLSAlert(err):
 		return u.refusedByTLS(err)
 	}
+	u.requestUnread = u.endedUnread(err)
 	return u.connectionLost(err)
+}
+
+// endedUnread reports whether the peer, whose end of the connection has the error err, has not read what was sent last. Only
+// the requestor asks.
+func (u *upperLayer) endedUnread(err error) bool {
+	return !u.acceptor && u.currentState() == sta6 && (isReset(err) || u.link.unacknowledged() || u.link.resetFollows())
 }
 
 // invalidPDU aborts because of a PDU that is not acceptable. If it is the first one and of no known
@@ -286,7 +293,6 @@ func (u *upperLayer) connectionLost(err error) error {
 		u.finish("released", nil)
 		return lost
 	}
-	u.requestUnread = isReset(err) || u.link.unacknowledged()
 	_, _ = u.step(evtClosed)
 	outcome := "lost"
 	if u.idle {

@@ -70,33 +70,59 @@ const (
 
 // attributes is in the order of the members of an answer.
 var attributes = []Attribute{
-	{dataset.PatientName, "PN", Single, "PatientName", "PatientName", LevelPatient, Required,
-		func(s *Study) *string { return &s.PatientName }, nil, nil, fillIn},
-	{dataset.PatientID, "LO", Single, "PatientID", "PatientID", LevelPatient, Unique,
-		func(s *Study) *string { return &s.PatientID }, nil, nil, identity},
-	{dataset.PatientBirthDate, "DA", Single, "PatientBirthDate", "DateOfBirth", LevelPatient, Optional,
-		func(s *Study) *string { return &s.DateOfBirth }, nil, normalDate, fillIn},
-	{dataset.StudyInstanceUID, "UI", Single, "StudyInstanceUID", "StudyInstanceUID", LevelStudy, Unique,
-		func(s *Study) *string { return &s.StudyInstanceUID }, nil, nil, identity},
-	{dataset.StudyDescription, "LO", Single, "StudyDescription", "StudyDescription", LevelStudy, Optional,
-		func(s *Study) *string { return &s.StudyDescription }, nil, nil, fillIn},
-	{dataset.ModalitiesInStudy, "CS", Many, "ModalitiesInStudy", "ModalitiesInStudy", LevelStudy, Optional,
-		nil, func(s *Study) *[]string { return &s.ModalitiesInStudy }, nil, union},
-	{dataset.StudyDate, "DA", Single, "StudyDate", "StudyDate", LevelStudy, Required,
-		func(s *Study) *string { return &s.StudyDate }, nil, normalDate, dated},
-	{dataset.StudyTime, "TM", Single, "StudyTime", "StudyTime", LevelStudy, Required,
-		func(s *Study) *string { return &s.StudyTime }, nil, normalTime, dated},
-	{dataset.AccessionNumber, "SH", Single, "AccessionNumber", "AccessionNumber", LevelStudy, Required,
-		func(s *Study) *string { return &s.AccessionNumber }, nil, nil, fillIn},
-	{dataset.ReferringPhysicianName, "PN", Single, "ReferringPhysicianName", "ReferringPhysicianName", LevelStudy, Optional,
-		func(s *Study) *string { return &s.ReferringPhysicianName }, nil, nil, fillIn},
-	{dataset.PerformingPhysicianName, "PN", Many, "PerformingPhysicianName", "PerformingPhysicianName", LevelStudy, Optional,
-		func(s *Study) *string { return &s.PerformingPhysicianName }, nil, nil, fillIn},
-	{dataset.InstitutionName, "LO", Single, "InstitutionName", "InstitutionName", LevelStudy, Optional,
-		func(s *Study) *string { return &s.InstitutionName }, nil, nil, fillIn},
+	{
+		dataset.PatientName, "PN", Single, "PatientName", "PatientName", LevelPatient, Required,
+		func(s *Study) *string { return &s.PatientName }, nil, nil, fillIn,
+	},
+	{
+		dataset.PatientID, "LO", Single, "PatientID", "PatientID", LevelPatient, Unique,
+		func(s *Study) *string { return &s.PatientID }, nil, nil, identity,
+	},
+	{
+		dataset.PatientBirthDate, "DA", Single, "PatientBirthDate", "DateOfBirth", LevelPatient, Optional,
+		func(s *Study) *string { return &s.DateOfBirth }, nil, normalDate, fillIn,
+	},
+	{
+		dataset.StudyInstanceUID, "UI", Single, "StudyInstanceUID", "StudyInstanceUID", LevelStudy, Unique,
+		func(s *Study) *string { return &s.StudyInstanceUID }, nil, nil, identity,
+	},
+	{
+		dataset.StudyDescription, "LO", Single, "StudyDescription", "StudyDescription", LevelStudy, Optional,
+		func(s *Study) *string { return &s.StudyDescription }, nil, nil, fillIn,
+	},
+	{
+		dataset.ModalitiesInStudy, "CS", Many, "ModalitiesInStudy", "ModalitiesInStudy", LevelStudy, Optional,
+		nil, func(s *Study) *[]string { return &s.ModalitiesInStudy }, nil, union,
+	},
+	{
+		dataset.StudyDate, "DA", Single, "StudyDate", "StudyDate", LevelStudy, Required,
+		func(s *Study) *string { return &s.StudyDate }, nil, normalDate, dated,
+	},
+	{
+		dataset.StudyTime, "TM", Single, "StudyTime", "StudyTime", LevelStudy, Required,
+		func(s *Study) *string { return &s.StudyTime }, nil, normalTime, dated,
+	},
+	{
+		dataset.AccessionNumber, "SH", Single, "AccessionNumber", "AccessionNumber", LevelStudy, Required,
+		func(s *Study) *string { return &s.AccessionNumber }, nil, nil, fillIn,
+	},
+	{
+		dataset.ReferringPhysicianName, "PN", Single, "ReferringPhysicianName", "ReferringPhysicianName", LevelStudy, Optional,
+		func(s *Study) *string { return &s.ReferringPhysicianName }, nil, nil, fillIn,
+	},
+	{
+		dataset.PerformingPhysicianName, "PN", Many, "PerformingPhysicianName", "PerformingPhysicianName", LevelStudy, Optional,
+		func(s *Study) *string { return &s.PerformingPhysicianName }, nil, nil, fillIn,
+	},
+	{
+		dataset.InstitutionName, "LO", Single, "InstitutionName", "InstitutionName", LevelStudy, Optional,
+		func(s *Study) *string { return &s.InstitutionName }, nil, nil, fillIn,
+	},
 	{dataset.IssuerOfPatientID, "LO", Single, "IssuerOfPatientID", "", LevelPatient, Optional, nil, nil, nil, identity},
-	{dataset.IssuerOfPatientIDQualifiersSequence, "SQ", Single, "IssuerOfPatientIDQualifiersSequence", "", LevelPatient, Optional,
-		nil, nil, nil, identity},
+	{
+		dataset.IssuerOfPatientIDQualifiersSequence, "SQ", Single, "IssuerOfPatientIDQualifiersSequence", "", LevelPatient, Optional,
+		nil, nil, nil, identity,
+	},
 	{dataset.Modality, "CS", Single, "Modality", "", LevelSeries, Required, nil, nil, nil, fillIn},
 	{dataset.SeriesInstanceUID, "UI", Single, "SeriesInstanceUID", "", LevelSeries, Unique, nil, nil, nil, identity},
 }

@@ -10,23 +10,28 @@ import (
 // candidate is a study that the PACS lists for the patient, with what filters and sorting need beside its text.
 type candidate struct {
 	Study
-	date            int    // as 20240131; zero if unreadable
-	time            int64  // see newestFirst
-	issuer          string // Issuer of Patient ID, with its qualifiers; "" if absent
-	accessionAbsent bool   // the match has no Accession Number, not even an empty one
-	malformed       bool   // an attribute of VM 1 has several values, or a modality is no code string
-	// modalitiesMalformed reports that a value of Modalities in Study is no code string, so that a filter must not rely on it.
-	modalitiesMalformed bool
+	date            int   // as 20240131; zero if unreadable
+	time            int64 // see newestFirst
+	issuers         issuers
+	accessionAbsent bool // the match has no Accession Number, not even an empty one
+	malformed       bool // an attribute of VM 1 has several values, or a modality is no code string
+	// modalitiesDoubtful reports that a value of Modalities in Study may not be a modality, so that a filter must not rely on it.
+	modalitiesDoubtful bool
 }
 
 // read reads the text of the study from a match, except its identity and its modalities.
 func (c *candidate) read(set *dataset.Set) {
 	for i := range studyTexts {
 		a := &studyTexts[i]
-		value := trim(set.String(a.Tag))
-		if mayBeList(set, a.Tag) {
-			value = trim(strings.Join(set.Strings(a.Tag), `\`))
-			c.malformed = c.malformed || a.VM == Single && strings.Contains(value, `\`)
+		var value string
+		switch {
+		case !mayBeList(set, a.Tag):
+			value = trim(set.String(a.Tag))
+		case a.VM == Many:
+			value = strings.Join(set.Strings(a.Tag), `\`)
+		default:
+			value = trim(set.Text(a.Tag))
+			c.malformed = c.malformed || strings.Contains(value, `\`)
 		}
 		if a.read != nil {
 			value = a.read(value)
@@ -34,7 +39,7 @@ func (c *candidate) read(set *dataset.Set) {
 		*a.Text(&c.Study) = value
 	}
 	c.accessionAbsent = c.AccessionNumber == "" && !set.Has(dataset.AccessionNumber)
-	c.issuer = issuerOf(set)
+	c.issuers = issuersOf(set)
 	c.date = firstDate(c.StudyDate)
 }
 
@@ -51,7 +56,7 @@ func (c *candidate) merge(other *candidate) {
 		c.StudyDate, c.StudyTime, c.date = other.StudyDate, other.StudyTime, other.date
 	}
 	c.ModalitiesInStudy = addModalities(c.ModalitiesInStudy, other.ModalitiesInStudy)
-	c.modalitiesMalformed = c.modalitiesMalformed || other.modalitiesMalformed
+	c.modalitiesDoubtful = c.modalitiesDoubtful || other.modalitiesDoubtful
 	c.accessionAbsent = c.accessionAbsent && other.accessionAbsent
 }
 

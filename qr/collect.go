@@ -46,7 +46,7 @@ func (c *collector) addMatch(m *dicomnet.Match) {
 	if m.OptionalKeysUnsupported {
 		c.counts[optionalKeys]++
 	}
-	if m.Final && !m.Has(dataset.PatientID) && !m.Has(dataset.StudyInstanceUID) {
+	if m.Final && m.String(dataset.PatientID) == "" && m.String(dataset.StudyInstanceUID) == "" {
 		return
 	}
 	c.add(m.Set)
@@ -73,7 +73,7 @@ func (c *collector) add(set *dataset.Set) {
 		return
 	}
 	study := c.read(set, patientID, uid)
-	if c.plan.issuer != "" && study.issuer != c.plan.issuer {
+	if c.plan.issuer != "" && !study.issuers.have(c.plan.issuer) {
 		c.dropIssuer(study)
 		return
 	}
@@ -119,41 +119,47 @@ func (c *collector) read(set *dataset.Set, patientID, studyInstanceUID string) *
 	study := &c.free[0]
 	*study = candidate{Study: Study{PatientID: patientID, StudyInstanceUID: studyInstanceUID}}
 	study.read(set)
-	study.ModalitiesInStudy, study.modalitiesMalformed = c.readModalities(set)
-	study.malformed = study.malformed || study.modalitiesMalformed
+	m := c.readModalities(set)
+	study.ModalitiesInStudy, study.modalitiesDoubtful = m.list, m.doubtful
+	study.malformed = study.malformed || m.malformed
 	return study
 }
 
 // modalitiesValue is an encoded Modalities in Study and its decoded list, which studies share.
 type modalitiesValue struct {
-	raw       string
-	list      []string
-	malformed bool
+	raw                 string
+	list                []string
+	malformed, doubtful bool // see candidate
 }
 
 // maxKeptModalities exceeds the number of different values among the studies of a patient.
 const maxKeptModalities = 16
 
-// readModalities returns the modalities, and whether one of them is no code string, so that they are not known.
-func (c *collector) readModalities(set *dataset.Set) (list []string, malformed bool) {
+// readModalities decodes Modalities in Study.
+func (c *collector) readModalities(set *dataset.Set) modalitiesValue {
 	raw, _ := set.Bytes(dataset.ModalitiesInStudy)
 	isCS := set.HasVR(dataset.ModalitiesInStudy, "CS") // the same bytes may mean something else in another VR
 	if isCS {
 		for i := range c.modalities {
 			if kept := &c.modalities[i]; kept.raw == string(raw) {
-				return kept.list, kept.malformed
+				return *kept
 			}
 		}
 	}
 	c.list = set.AppendStrings(c.list[:0], dataset.ModalitiesInStudy)
 	c.list = addModalities(c.list[:0], c.list)
-	list = append(make([]string, 0, len(c.list)), c.list...)
-	malformed = slices.ContainsFunc(list, func(m string) bool { return !isCodeString(m) })
+	list := append(make([]string, 0, len(c.list)), c.list...)
+	value := modalitiesValue{
+		list:      list,
+		malformed: slices.ContainsFunc(list, func(m string) bool { return !isCodeString(m) }),
+		doubtful:  slices.ContainsFunc(list, func(m string) bool { return !isModality(m) }),
+	}
 	// A value with a warning is decoded each time so that each is counted; other text depends on the character set.
 	if len(c.modalities) < maxKeptModalities && isCS && set.Warnings() == 0 && inCSRepertoire(raw) {
-		c.modalities = append(c.modalities, modalitiesValue{string(raw), list, malformed})
+		value.raw = string(raw)
+		c.modalities = append(c.modalities, value)
 	}
-	return list, malformed
+	return value
 }
 
 // inCSRepertoire reports whether raw consists of characters of code strings and backslashes (PS3.5 section 6.2).
@@ -171,6 +177,9 @@ func isCodeString(s string) bool {
 	const maxCS = 16
 	return len(s) <= maxCS && inCSRepertoire([]byte(strings.ToUpper(s))) && !strings.Contains(s, `\`)
 }
+
+// isModality reports whether s may be one modality: a code string without a space inside, as every modality of the standard is.
+func isModality(s string) bool { return isCodeString(s) && !strings.Contains(s, " ") }
 
 // distrust notes the Study Instance UID of a match of another patient.
 func (c *collector) distrust(uid string) {
@@ -250,16 +259,25 @@ func (c *collector) keep(s *candidate) bool {
 		}
 		return false
 	}
-	if c.plan.dated() {
-		switch {
-		case s.date == 0:
-			c.counts[undated]++
-			return false
-		case s.date < c.plan.earliest, c.plan.latest != 0 && s.date > c.plan.latest:
-			return false
+	if c.plan.dated() && s.date == 0 {
+		c.counts[undated]++
+		return false
+	}
+	return c.plan.includesDate(s)
+}
+
+// includesDate reports whether the study, or one of its dates if it has several, is of a date that is asked for.
+func (p *plan) includesDate(s *candidate) bool {
+	includes := func(day int) bool { return day >= p.earliest && (p.latest == 0 || day <= p.latest) }
+	if !p.dated() || includes(s.date) {
+		return true
+	}
+	for value := range strings.SplitSeq(s.StudyDate, `\`) {
+		if day, ok := parseDate(trim(value)); ok && includes(day) {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // hasValue reports whether text is the wanted value, or has it as one of several: some PACS put several values into an

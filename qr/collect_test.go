@@ -2,48 +2,21 @@ package qr
 
 import (
 	"fmt"
-	"maps"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"github.com/suyashkumar/dicom/pkg/tag"
 	"pgregory.net/rapid"
 
 	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/dicomtest"
 )
 
-// attributes are a match: text by tag, several values split at backslashes.
-type attributes map[tag.Tag]string
-
-// encoded is the match in Implicit VR as a lax peer may send it: any value, in any order of tags.
-func (a attributes) encoded() []byte {
-	var b []byte
-	for t, value := range a {
-		if len(value)%2 != 0 {
-			value += " "
-		}
-		b = append(b,
-			byte(t.Group), byte(t.Group>>8), byte(t.Element), byte(t.Element>>8),
-			byte(len(value)), byte(len(value)>>8), 0, 0)
-		b = append(b, value...)
-	}
-	return b
-}
-
-func study(patientID, uid string, more ...attributes) attributes {
-	a := attributes{tag.PatientID: patientID, tag.StudyInstanceUID: uid}
-	for _, m := range more {
-		maps.Copy(a, m)
-	}
-	return a
-}
-
-func collect(t require.TestingT, p *plan, matches ...attributes) *collector {
+func collect(t require.TestingT, p *plan, matches ...dicomtest.Attributes) *collector {
 	c := &collector{plan: p}
 	for _, m := range matches {
-		set, err := dataset.Parse(m.encoded(), dataset.ImplicitVRLittleEndian, dataset.Limits{})
+		set, err := dataset.Parse(m.Encode(dataset.ImplicitVRLittleEndian), dataset.ImplicitVRLittleEndian, dataset.Limits{})
 		require.NoError(t, err)
 		c.add(set)
 	}
@@ -52,40 +25,44 @@ func collect(t require.TestingT, p *plan, matches ...attributes) *collector {
 
 func codesOf(c *collector) []WarningCode {
 	codes := []WarningCode{}
-	for _, w := range c.tally.warnings() {
+	for _, w := range c.counts.warnings() {
 		codes = append(codes, w.Code)
 	}
 	return codes
 }
 
-func TestAMatchIsHeldAgainstTheFilter(t *testing.T) {
+func TestMatchesAreCheckedAgainstTheFilter(t *testing.T) {
 	const other, noUID, undated = WarningOtherPatientDropped, WarningNoStudyUIDDropped, WarningUndatedDropped
 	const malformed = WarningValueMalformed
-	mine := study("P1", "1.2.3")
-	date := func(s string) attributes { return study("P1", "1.2.3", attributes{tag.StudyDate: s}) }
-	accession := func(s string) attributes { return study("P1", "1.2.3", attributes{tag.AccessionNumber: s}) }
+	own := study("P1", "1.2.3")
+	date := func(s string) dicomtest.Attributes {
+		return study("P1", "1.2.3", dicomtest.Attributes{dataset.StudyDate: s})
+	}
+	accession := func(s string) dicomtest.Attributes {
+		return study("P1", "1.2.3", dicomtest.Attributes{dataset.AccessionNumber: s})
+	}
 	since := Filter{StudyDateFrom: "20240101"}
 	until := Filter{StudyDateTo: "20240131"}
 	tests := []struct {
 		name     string
 		filter   Filter
-		match    attributes
+		match    dicomtest.Attributes
 		kept     bool
 		warnings []WarningCode
 	}{
-		{"the patient asked for", Filter{}, mine, true, nil},
-		{"outer spaces of the Patient ID", Filter{}, study(" P1 ", "1.2.3"), true, nil},
+		{"the patient of the filter", Filter{}, own, true, nil},
+		{"a Patient ID with padding", Filter{}, study(" P1 ", "1.2.3"), true, nil},
 		{"another patient", Filter{}, study("P2", "1.2.3"), false, []WarningCode{other}},
-		{"a patient whose ID only begins so", Filter{}, study("P12", "1.2.3"), false, []WarningCode{other}},
-		{"a Patient ID in other letters is another one", Filter{}, study("p1", "1.2.3"), false, []WarningCode{other}},
+		{"a Patient ID that begins with that of the filter", Filter{}, study("P12", "1.2.3"), false, []WarningCode{other}},
+		{"a Patient ID in another letter case", Filter{}, study("p1", "1.2.3"), false, []WarningCode{other}},
 		{"two Patient IDs", Filter{}, study(`P1\P2`, "1.2.3"), false, []WarningCode{other}},
-		{"another patient of no study", Filter{}, study("P2", ""), false, []WarningCode{other}},
-		{"a value that says nothing beside the Patient ID", Filter{}, study(`P1\`, "1.2.3"), true, nil},
+		{"another patient without a Study Instance UID", Filter{}, study("P2", ""), false, []WarningCode{other}},
+		{"an empty second Patient ID", Filter{}, study(`P1\`, "1.2.3"), true, nil},
 		{"an empty Patient ID", Filter{}, study("", "1.2.3"), false, []WarningCode{other}},
-		{"no Patient ID", Filter{}, attributes{tag.StudyInstanceUID: "1.2.3"}, false, []WarningCode{other}},
-		{"an empty match", Filter{}, attributes{}, false, []WarningCode{other}},
+		{"no Patient ID", Filter{}, dicomtest.Attributes{dataset.StudyInstanceUID: "1.2.3"}, false, []WarningCode{other}},
+		{"an empty match", Filter{}, dicomtest.Attributes{}, false, []WarningCode{other}},
 
-		{"no Study Instance UID", Filter{}, attributes{tag.PatientID: "P1"}, false, []WarningCode{noUID}},
+		{"no Study Instance UID", Filter{}, dicomtest.Attributes{dataset.PatientID: "P1"}, false, []WarningCode{noUID}},
 		{"an empty Study Instance UID", Filter{}, study("P1", ""), false, []WarningCode{noUID}},
 		{"two Study Instance UIDs", Filter{}, study("P1", `1.2\1.3`), false, []WarningCode{noUID}},
 		{"a Study Instance UID of 65 characters", Filter{}, study("P1", strings.Repeat("1", 65)), false, []WarningCode{noUID, malformed}},
@@ -93,59 +70,59 @@ func TestAMatchIsHeldAgainstTheFilter(t *testing.T) {
 		{"a Study Instance UID padded with NUL", Filter{}, study("P1", "1.2.3\x00"), true, nil},
 		{"a Study Instance UID of 64 characters", Filter{}, study("P1", strings.Repeat("1", 64)), true, nil},
 
-		{"a study asked for", Filter{StudyInstanceUIDs: []string{"1.2.4", "1.2.3"}}, mine, true, nil},
-		{"a study not asked for", Filter{StudyInstanceUIDs: []string{"1.2.4"}}, mine, false, nil},
+		{"a study of the filter", Filter{StudyInstanceUIDs: []string{"1.2.4", "1.2.3"}}, own, true, nil},
+		{"a study not in the filter", Filter{StudyInstanceUIDs: []string{"1.2.4"}}, own, false, nil},
 
-		{"the accession number", Filter{AccessionNumber: "A1"}, accession(" A1"), true, nil},
+		{"the accession number of the filter", Filter{AccessionNumber: "A1"}, accession(" A1"), true, nil},
 		{"another accession number", Filter{AccessionNumber: "A1"}, accession("A2"), false, nil},
-		{"an empty accession number is another one", Filter{AccessionNumber: "A1"}, accession(""), false, nil},
-		{"no accession number", Filter{AccessionNumber: "A1"}, mine, false, []WarningCode{WarningAccessionNumberUnknown}},
+		{"an empty accession number", Filter{AccessionNumber: "A1"}, accession(""), false, nil},
+		{"no accession number", Filter{AccessionNumber: "A1"}, own, false, []WarningCode{WarningAccessionNumberUnknown}},
 
-		{"the first day", since, date("20240101"), true, nil},
+		{"the first day of the range", since, date("20240101"), true, nil},
 		{"the day before", since, date("20231231"), false, nil},
-		{"the last day", until, date("20240131"), true, nil},
+		{"the last day of the range", until, date("20240131"), true, nil},
 		{"the day after", until, date("20240201"), false, nil},
-		{"the old form of the last day", until, date("2024.01.31"), true, nil},
-		{"an age", Filter{MaxYearsOld: 1}, date("20230615"), true, nil},
-		{"a day older", Filter{MaxYearsOld: 1}, date("20230614"), false, nil},
+		{"the last day in the old form", until, date("2024.01.31"), true, nil},
+		{"the day of the maximum age", Filter{MaxYearsOld: 1}, date("20230615"), true, nil},
+		{"a day older than the maximum age", Filter{MaxYearsOld: 1}, date("20230614"), false, nil},
 		{"an empty date under a date filter", since, date(""), false, []WarningCode{undated}},
-		{"no date under a date filter", until, mine, false, []WarningCode{undated}},
-		{"no date without a date filter", Filter{}, mine, true, nil},
+		{"no date under a date filter", until, own, false, []WarningCode{undated}},
+		{"no date without a date filter", Filter{}, own, true, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			c := collect(t, planFor(t, test.filter), test.match)
-			assert.Equal(t, test.kept, len(c.left()) == 1)
+			assert.Equal(t, test.kept, len(c.remaining()) == 1)
 			assert.Equal(t, append([]WarningCode{}, test.warnings...), codesOf(c))
 		})
 	}
 }
 
-func TestADateThatCannotBeReadIsToldAsWritten(t *testing.T) {
-	c := collect(t, planFor(t, Filter{}), study("P1", "1.2", attributes{tag.StudyDate: "20241399"}))
-	left := c.left()
-	require.Len(t, left, 1)
-	assert.Equal(t, "20241399", left[0].StudyDate)
+func TestUnreadableDateIsReturnedAsWritten(t *testing.T) {
+	c := collect(t, planFor(t, Filter{}), study("P1", "1.2", dicomtest.Attributes{dataset.StudyDate: "20241399"}))
+	remaining := c.remaining()
+	require.Len(t, remaining, 1)
+	assert.Equal(t, "20241399", remaining[0].StudyDate)
 	assert.Equal(t, []WarningCode{WarningValueMalformed}, codesOf(c))
 
-	c = collect(t, planFor(t, Filter{MaxYearsOld: 1}), study("P1", "1.2", attributes{tag.StudyDate: "20241399"}))
-	assert.Empty(t, c.left())
+	c = collect(t, planFor(t, Filter{MaxYearsOld: 1}), study("P1", "1.2", dicomtest.Attributes{dataset.StudyDate: "20241399"}))
+	assert.Empty(t, c.remaining())
 	assert.Equal(t, []WarningCode{WarningUndatedDropped, WarningValueMalformed}, codesOf(c))
 }
 
-func TestAStudyShowsWhatThePACSTold(t *testing.T) {
-	c := collect(t, planFor(t, Filter{}), study("P1", "1.2.3.4", attributes{
-		tag.SpecificCharacterSet:    "ISO_IR 192",
-		tag.PatientName:             "DÖE^JOHN ",
-		tag.PatientBirthDate:        "1970.01.01",
-		tag.StudyDescription:        "CT ABDOMEN",
-		tag.ModalitiesInStudy:       `CT \SR\\CT`,
-		tag.StudyDate:               "2024.01.01",
-		tag.StudyTime:               "12:00:00",
-		tag.AccessionNumber:         "ACC-1",
-		tag.ReferringPhysicianName:  "REF^MD",
-		tag.PerformingPhysicianName: "PERF^MD",
-		tag.InstitutionName:         "Hospital",
+func TestStudyHasTheAttributesOfItsMatch(t *testing.T) {
+	c := collect(t, planFor(t, Filter{}), study("P1", "1.2.3.4", dicomtest.Attributes{
+		dataset.SpecificCharacterSet:    "ISO_IR 192",
+		dataset.PatientName:             "DÖE^JOHN ",
+		dataset.PatientBirthDate:        "1970.01.01",
+		dataset.StudyDescription:        "CT ABDOMEN",
+		dataset.ModalitiesInStudy:       `CT \SR\\CT`,
+		dataset.StudyDate:               "2024.01.01",
+		dataset.StudyTime:               "12:00:00",
+		dataset.AccessionNumber:         "ACC-1",
+		dataset.ReferringPhysicianName:  "REF^MD",
+		dataset.PerformingPhysicianName: "PERF^MD",
+		dataset.InstitutionName:         "Hospital",
 	}))
 	assert.Equal(t, []*candidate{{
 		Study: Study{
@@ -155,82 +132,82 @@ func TestAStudyShowsWhatThePACSTold(t *testing.T) {
 			PerformingPhysicianName: "PERF^MD", InstitutionName: "Hospital",
 		},
 		date: 20240101, time: parseTime("120000"),
-	}}, c.left())
+	}}, c.remaining())
 }
 
-func TestWhatThePACSDidNotTellIsEmpty(t *testing.T) {
-	left := collect(t, planFor(t, Filter{}), study("P1", "1.2")).left()
-	require.Len(t, left, 1)
-	assert.Equal(t, Study{PatientID: "P1", StudyInstanceUID: "1.2", ModalitiesInStudy: []string{}}, left[0].Study)
+func TestMissingAttributesAreEmpty(t *testing.T) {
+	remaining := collect(t, planFor(t, Filter{}), study("P1", "1.2")).remaining()
+	require.Len(t, remaining, 1)
+	assert.Equal(t, Study{PatientID: "P1", StudyInstanceUID: "1.2", ModalitiesInStudy: []string{}}, remaining[0].Study)
 }
 
 func TestMatchesOfOneStudyAreMerged(t *testing.T) {
 	c := collect(t, planFor(t, Filter{AccessionNumber: "A1", StudyDateFrom: "20200101"}),
-		study("P1", "1.2", attributes{tag.ModalitiesInStudy: "CT", tag.StudyTime: "070000", tag.StudyDescription: "first"}),
-		study("P1", "1.3", attributes{tag.AccessionNumber: "A1", tag.StudyDate: "20230101"}),
-		study("P1", "1.2", attributes{tag.ModalitiesInStudy: `MR\CT`, tag.StudyDate: "20240101", tag.StudyTime: "080000", tag.StudyDescription: "second"}),
-		study("P1", "1.2", attributes{tag.AccessionNumber: "A1", tag.StudyDate: "20220101", tag.InstitutionName: "Hospital"}))
-	left := c.left()
-	assert.Equal(t, []string{"1.2", "1.3"}, uidsOf(left))
+		study("P1", "1.2", dicomtest.Attributes{dataset.ModalitiesInStudy: "CT", dataset.StudyTime: "070000", dataset.StudyDescription: "first"}),
+		study("P1", "1.3", dicomtest.Attributes{dataset.AccessionNumber: "A1", dataset.StudyDate: "20230101"}),
+		study("P1", "1.2", dicomtest.Attributes{dataset.ModalitiesInStudy: `MR\CT`, dataset.StudyDate: "20240101", dataset.StudyTime: "080000", dataset.StudyDescription: "second"}),
+		study("P1", "1.2", dicomtest.Attributes{dataset.AccessionNumber: "A1", dataset.StudyDate: "20220101", dataset.InstitutionName: "Hospital"}))
+	remaining := c.remaining()
+	assert.Equal(t, []string{"1.2", "1.3"}, uidsOf(remaining))
 	assert.Equal(t, Study{
 		PatientID: "P1", StudyInstanceUID: "1.2", StudyDescription: "first", ModalitiesInStudy: []string{"CT", "MR"},
 		StudyDate: "20240101", StudyTime: "080000", AccessionNumber: "A1", InstitutionName: "Hospital",
-	}, left[0].Study)
-	assert.Equal(t, []Warning{{WarningDuplicatesMerged, "2 matches of studies already seen were merged"}}, c.tally.warnings())
+	}, remaining[0].Study)
+	assert.Equal(t, []Warning{{WarningDuplicatesMerged, "2 matches of studies already seen were merged"}}, c.counts.warnings())
 }
 
-func TestAStudyUIDThatAnotherPatientHasTooIsNotTrusted(t *testing.T) {
-	mine, others := study("P1", "1.2"), study("P2", "1.2")
-	for name, matches := range map[string][]attributes{
-		"seen before": {others, mine, study("P1", "1.3")},
-		"seen after":  {mine, study("P1", "1.3"), others},
+func TestStudiesThatAnotherPatientSharesAreDropped(t *testing.T) {
+	own, foreign := study("P1", "1.2"), study("P2", "1.2")
+	for name, matches := range map[string][]dicomtest.Attributes{
+		"match of the other patient first": {foreign, own, study("P1", "1.3")},
+		"match of the other patient last":  {own, study("P1", "1.3"), foreign},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := collect(t, planFor(t, Filter{}), matches...)
-			assert.Equal(t, []string{"1.3"}, uidsOf(c.left()))
+			assert.Equal(t, []string{"1.3"}, uidsOf(c.remaining()))
 			assert.Equal(t, []Warning{
 				{WarningOtherPatientDropped, "1 match of another patient was dropped"},
-				{WarningOtherPatientDropped, "1 study was dropped because its Study Instance UID is another patient's, too"},
-			}, c.tally.warnings())
+				{WarningOtherPatientDropped, "1 study was dropped because its Study Instance UID belongs to another patient too"},
+			}, c.counts.warnings())
 		})
 	}
 }
 
-func TestManyMatchesAreCollectedLikeFew(t *testing.T) {
+func TestManyStudiesAreMergedLikeFew(t *testing.T) {
 	const studies = 3 * indexFrom
-	var matches []attributes
+	var matches []dicomtest.Attributes
 	for round := range 2 {
 		for i := range studies {
 			matches = append(matches, study("P1", fmt.Sprintf("1.%d", i), modalities([]string{"CT", "SR"}[round])))
 		}
 	}
 	c := collect(t, planFor(t, Filter{}), matches...)
-	left := c.left()
-	require.Len(t, left, studies)
-	for i := range left {
-		assert.Equal(t, []string{"CT", "SR"}, left[i].ModalitiesInStudy)
+	remaining := c.remaining()
+	require.Len(t, remaining, studies)
+	for i := range remaining {
+		assert.Equal(t, []string{"CT", "SR"}, remaining[i].ModalitiesInStudy)
 	}
-	assert.Equal(t, studies, c.tally[duplicate])
+	assert.Equal(t, studies, c.counts[duplicate])
 }
 
-// What one match says is no matter of the one before it, though both have the same bytes.
-func TestModalitiesAreReadByTheirOwnVR(t *testing.T) {
+// Decoded modalities are kept by their bytes. The same bytes in another VR must not give the kept list.
+func TestModalitiesAreDecodedByTheirVR(t *testing.T) {
 	read := func(vrs ...string) (lists [][]string) {
 		c := &collector{plan: planFor(t, Filter{})}
 		for i, vr := range vrs {
-			explicit := func(t tag.Tag, vr, value string) string {
+			explicit := func(t dataset.Tag, vr, value string) string {
 				head := string([]byte{byte(t.Group), byte(t.Group >> 8), byte(t.Element), byte(t.Element >> 8)}) + vr
 				if vr == "OB" {
 					return head + "\x00\x00" + string([]byte{byte(len(value)), 0, 0, 0}) + value
 				}
 				return head + string([]byte{byte(len(value)), 0}) + value
 			}
-			set, err := dataset.Parse([]byte(explicit(tag.ModalitiesInStudy, vr, "CT")+explicit(tag.PatientID, "LO", "P1")+
-				explicit(tag.StudyInstanceUID, "UI", fmt.Sprintf("1.%02d", i))), dataset.ExplicitVRLittleEndian, dataset.Limits{})
+			set, err := dataset.Parse([]byte(explicit(dataset.ModalitiesInStudy, vr, "CT")+explicit(dataset.PatientID, "LO", "P1")+
+				explicit(dataset.StudyInstanceUID, "UI", fmt.Sprintf("1.%02d", i))), dataset.ExplicitVRLittleEndian, dataset.Limits{})
 			require.NoError(t, err)
 			c.add(set)
 		}
-		for _, s := range c.left() {
+		for _, s := range c.remaining() {
 			lists = append(lists, s.ModalitiesInStudy)
 		}
 		return lists
@@ -243,29 +220,29 @@ func TestModalitiesAreReadByTheirOwnVR(t *testing.T) {
 	}
 }
 
-func TestAStudyOfImpossiblyManyModalitiesCostsLittle(t *testing.T) {
+func TestModalitiesOfAStudyAreBounded(t *testing.T) {
 	var list strings.Builder
 	for i := range 10 * maxModalities {
 		fmt.Fprintf(&list, `M%d\`, i)
 	}
-	left := collect(t, planFor(t, Filter{}), study("P1", "1.1", modalities(list.String()))).left()
-	require.Len(t, left, 1)
-	assert.Len(t, left[0].ModalitiesInStudy, maxModalities)
+	remaining := collect(t, planFor(t, Filter{}), study("P1", "1.1", modalities(list.String()))).remaining()
+	require.Len(t, remaining, 1)
+	assert.Len(t, remaining[0].ModalitiesInStudy, maxModalities)
 }
 
-func TestTextWarningsAreCountedByMatch(t *testing.T) {
-	latin1 := attributes{tag.PatientName: "M\xfcller"}
-	unknown := attributes{tag.SpecificCharacterSet: "ISO_IR 999", tag.PatientName: "M\xfcller"}
+func TestTextWarningsAreCountedOnceAMatch(t *testing.T) {
+	latin1 := dicomtest.Attributes{dataset.PatientName: "M\xfcller"}
+	unknown := dicomtest.Attributes{dataset.SpecificCharacterSet: "ISO_IR 999", dataset.PatientName: "M\xfcller"}
 	c := collect(t, planFor(t, Filter{}), study("P1", "1.1", latin1), study("P1", "1.2", latin1), study("P1", "1.3", unknown))
-	assert.Len(t, c.left(), 3)
-	assert.Contains(t, c.tally.warnings(), Warning{WarningCharacterSetAssumed, "3 matches have text without a character set; one was assumed"})
+	assert.Len(t, c.remaining(), 3)
+	assert.Contains(t, c.counts.warnings(), Warning{WarningCharacterSetAssumed, "3 matches have text without a character set; one was assumed"})
 	assert.Contains(t, codesOf(c), WarningCharacterSetUnknown)
 }
 
-func TestNoStudyOfAnotherPatientIsEverLeft(t *testing.T) {
+func TestStudiesOfOtherPatientsNeverRemain(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		owner := map[string]map[string]bool{}
-		matches := make([]attributes, rapid.IntRange(0, 80).Draw(t, "matches"))
+		matches := make([]dicomtest.Attributes, rapid.IntRange(0, 80).Draw(t, "matches"))
 		for i := range matches {
 			patient := rapid.SampledFrom([]string{"P1", "P1 ", "P2", "", "P11", `P1\P2`}).Draw(t, "patient")
 			uid := fmt.Sprintf("1.%d", rapid.IntRange(0, 60).Draw(t, "uid"))
@@ -277,38 +254,38 @@ func TestNoStudyOfAnotherPatientIsEverLeft(t *testing.T) {
 		}
 		c := collect(t, &plan{patientID: "P1"}, matches...)
 		seen := map[string]bool{}
-		left := c.left()
-		for i := range left {
-			uid := left[i].StudyInstanceUID
+		remaining := c.remaining()
+		for i := range remaining {
+			uid := remaining[i].StudyInstanceUID
 			switch {
-			case left[i].PatientID != "P1":
-				t.Fatalf("a study of %q", left[i].PatientID)
+			case remaining[i].PatientID != "P1":
+				t.Fatalf("a study of patient %q remains", remaining[i].PatientID)
 			case owner[uid]["P2"] || owner[uid]["P11"]:
-				t.Fatalf("study %s is another patient's, too", uid)
+				t.Fatalf("study %s, which another patient has too, remains", uid)
 			case !owner[uid]["P1"] && !owner[uid]["P1 "]:
-				t.Fatalf("study %s is not the patient's", uid)
+				t.Fatalf("study %s, which only another patient has, remains", uid)
 			case seen[uid]:
-				t.Fatalf("study %s is there twice", uid)
+				t.Fatalf("study %s remains twice", uid)
 			}
 			seen[uid] = true
 		}
 		for uid, owners := range owner {
 			if (owners["P1"] || owners["P1 "]) && !owners["P2"] && !owners["P11"] && !seen[uid] {
-				t.Fatalf("study %s was lost", uid)
+				t.Fatalf("study %s is missing", uid)
 			}
 		}
 	})
 }
 
-func BenchmarkTenMatches(b *testing.B) {
+func BenchmarkCollectTenMatches(b *testing.B) {
 	matches := make([]*dataset.Set, 10)
 	for i := range matches {
-		m := study("P1", fmt.Sprintf("1.2.%d", i), attributes{
-			tag.PatientName: "DOE^JOHN", tag.StudyDate: "20240101", tag.StudyTime: "120000", tag.ModalitiesInStudy: `CT\SR`,
-			tag.StudyDescription: "CT ABDOMEN", tag.ReferringPhysicianName: "REF^MD", tag.AccessionNumber: "ACC-1",
+		m := study("P1", fmt.Sprintf("1.2.%d", i), dicomtest.Attributes{
+			dataset.PatientName: "DOE^JOHN", dataset.StudyDate: "20240101", dataset.StudyTime: "120000", dataset.ModalitiesInStudy: `CT\SR`,
+			dataset.StudyDescription: "CT ABDOMEN", dataset.ReferringPhysicianName: "REF^MD", dataset.AccessionNumber: "ACC-1",
 		})
 		var err error
-		matches[i], err = dataset.Parse(m.encoded(), dataset.ImplicitVRLittleEndian, dataset.Limits{})
+		matches[i], err = dataset.Parse(m.Encode(dataset.ImplicitVRLittleEndian), dataset.ImplicitVRLittleEndian, dataset.Limits{})
 		require.NoError(b, err)
 	}
 	k := newKeys()
@@ -317,14 +294,14 @@ func BenchmarkTenMatches(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		k.studies(p)
+		k.study(p)
 		c := &collector{plan: p}
 		for _, m := range matches {
 			c.add(m)
 		}
-		if studies, _ := c.pick(c.left(), nil); len(studies) != 5 {
+		if studies, _ := c.pick(c.remaining(), nil); len(studies) != 5 {
 			b.Fatal(len(studies))
 		}
-		c.tally.warnings()
+		c.counts.warnings()
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// parseDate parses a DA value, or one of the forms 2024.01.31 and 2024-01-31, as the number 20240131; it returns false if the
+// parseDate parses a DA value, or one of the forms 2024.01.31, 2024-01-31 and 2024/01/31, as the number 20240131; it returns false if the
 // value is no day of the calendar.
 func parseDate(s string) (int, bool) {
-	if len(s) == 10 && (s[4] == '.' || s[4] == '-') && s[7] == s[4] {
+	if len(s) == 10 && (s[4] == '.' || s[4] == '-' || s[4] == '/') && s[7] == s[4] {
 		s = s[:4] + s[5:7] + s[8:]
 	}
 	if len(s) != 8 {
@@ -52,13 +52,13 @@ func firstDate(s string) int {
 	return 0
 }
 
-// normalDate removes the separators of a date such as 2024.01.31 or 2024-01-31 and returns any other value unchanged.
+// normalDate removes the separators of a date such as 2024.01.31 and returns any other value unchanged.
 func normalDate(s string) string {
-	if !strings.ContainsAny(s, ".-") {
+	if !strings.ContainsAny(s, ".-/") {
 		return s
 	}
 	if _, ok := parseDate(s); ok {
-		return strings.NewReplacer(".", "", "-", "").Replace(s)
+		return s[:4] + s[5:7] + s[8:]
 	}
 	return s
 }

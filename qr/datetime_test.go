@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestDatesAreReadInBothForms(t *testing.T) {
+func TestParseDateAcceptsBothForms(t *testing.T) {
 	for text, want := range map[string]int{
 		"20240131":   20240131,
 		"2024.01.31": 20240131,
@@ -22,7 +22,7 @@ func TestDatesAreReadInBothForms(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoDayIsNoDate(t *testing.T) {
+func TestParseDateRejectsWhatIsNoDay(t *testing.T) {
 	for _, text := range []string{
 		"", "2024", "202401", "20240132", "20241301", "20240100", "20240001", "20230229", "00000101",
 		"2024-01-31", "2024.0131", "2024.1.31", "2024013a", "20240131120000", "-2024013", "２０２４０１３１",
@@ -32,17 +32,17 @@ func TestWhatIsNoDayIsNoDate(t *testing.T) {
 	}
 }
 
-func TestEveryDayOfTheCalendarIsADate(t *testing.T) {
+func TestParseDateAcceptsEveryDay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		day := time.Date(1900, 1, 1+rapid.IntRange(0, 100000).Draw(t, "day"), 0, 0, 0, 0, time.UTC)
 		n, ok := parseDate(day.Format("20060102"))
 		if !ok || fmt.Sprintf("%08d", n) != day.Format("20060102") {
-			t.Fatalf("%v is read as %d, %v", day, n, ok)
+			t.Fatalf("parseDate of %v = %d, %v", day, n, ok)
 		}
 	})
 }
 
-func TestTimesOfAnyPrecisionAreInOrder(t *testing.T) {
+func TestParseTimeOrdersAnyPrecision(t *testing.T) {
 	previous := int64(0)
 	for _, text := range []string{
 		"00", "0000.5", "0001", "010203", "010203.000001", "010203.5", "01:02:04", "0103", "12", "120001", "235959.999999", "235960",
@@ -54,20 +54,20 @@ func TestTimesOfAnyPrecisionAreInOrder(t *testing.T) {
 	assert.Equal(t, parseTime("12"), parseTime("120000.000000"))
 }
 
-func TestWhatIsNoTimeSortsAsNone(t *testing.T) {
+func TestParseTimeReturnsZeroForWhatIsNoTime(t *testing.T) {
 	for _, text := range []string{"", "1", "123", "24", "1260", "120061", "12000a", "120000.1234567", "120000.x", "12000000"} {
 		assert.Zero(t, parseTime(text), text)
 	}
 }
 
-func TestOldFormsLoseTheirSeparators(t *testing.T) {
+func TestOldFormsAreNormalized(t *testing.T) {
 	assert.Equal(t, "20240131", normalDate("2024.01.31"))
 	assert.Equal(t, "20240131", normalDate("20240131"))
 	assert.Equal(t, "120000.5", normalTime("12:00:00.5"))
 	assert.Equal(t, "1200", normalTime("1200"))
 }
 
-func TestWhatCannotBeReadStaysAsWritten(t *testing.T) {
+func TestUnreadableDatesAndTimesAreNotNormalized(t *testing.T) {
 	assert.Equal(t, "2024.13.31", normalDate("2024.13.31"))
 	assert.Equal(t, "unknown", normalDate("unknown"))
 	assert.Equal(t, "12:99", normalTime("12:99"))

@@ -119,7 +119,7 @@ func (d *doctor) associate(ctx context.Context) error {
 	for _, service := range echoServices {
 		sopClasses = append(sopClasses, service.sopClass)
 	}
-	if err := d.operation.Probe(ctx, d, sopClasses...); err != nil {
+	if err := d.Probe(ctx, d, sopClasses...); err != nil {
 		return err
 	}
 	assoc := d.Association()

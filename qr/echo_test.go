@@ -1,7 +1,8 @@
-package qr
+package qr_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"syscall"
@@ -16,54 +17,35 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/dicomnet/pdu"
+	"dicom-qr-gateway/internal/pool"
+	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/qr/qrtest"
+	"dicom-qr-gateway/server/problem"
 )
 
-// echoing makes a Gateway for which every name has these addresses and every connection leads to play.
-func echoing(play func(p *dicomtest.Peer), addresses ...string) (*Gateway, *dicomtest.Script) {
-	script := &dicomtest.Script{Play: play}
-	return New(Options{
-		Timeouts: dicomnet.Timeouts{
-			Connection: 10 * time.Second, ACSE: 11 * time.Second, DIMSE: 12 * time.Second, Network: 13 * time.Second,
-		},
-		DialContext: script.DialContext,
-		LookupHost:  func(context.Context, string) ([]string, error) { return addresses, nil },
-	}), script
-}
-
-// outcomes are the steps of a report as "step status".
-func outcomes(r *EchoReport) []string {
-	list := make([]string, 0, len(r.Steps))
-	for i := range r.Steps {
-		list = append(list, string(r.Steps[i].Step)+" "+string(r.Steps[i].Status))
-	}
-	return list
-}
-
-// failing is the last step of a report, which must be the one that failed and the only one with a fault.
-func failing(t *testing.T, r *EchoReport) *EchoStep {
+// hintOf returns the hint about the last step of a report, which must have failed and be the only one with a hint.
+func hintOf(t *testing.T, r *qr.EchoReport, withTLS bool) string {
 	t.Helper()
-	require.Error(t, r.Err)
-	require.NotEmpty(t, r.Steps)
-	last := &r.Steps[len(r.Steps)-1]
-	assert.Equal(t, EchoFailed, last.Status)
-	assert.Equal(t, last.Step, stepOf(t, r.Err), "the error names the same step")
-	assert.NotEmpty(t, last.Hint)
-	for i := range r.Steps[:len(r.Steps)-1] {
-		assert.NotEqual(t, EchoFailed, r.Steps[i].Status)
-		assert.Empty(t, r.Steps[i].Hint)
+	qrtest.FailedStep(t, r)
+	last := len(r.Steps) - 1
+	for i := range last {
+		assert.Empty(t, problem.EchoHint(r, i, withTLS))
 	}
-	return last
+	hint := problem.EchoHint(r, last, withTLS)
+	assert.NotEmpty(t, hint)
+	return hint
 }
 
-func passes(p *dicomtest.Peer) {
-	p.Accept()
-	p.SendMessage(dicomtest.Response(p.ReadRequest(dicomnet.CEchoRQ), dicomnet.StatusSuccess, nil))
-	p.Release()
+// numbered returns the PACS under an IP address.
+func numbered(address string) qr.Peer {
+	p := qrtest.PACS
+	p.Host = address
+	return p
 }
 
-func TestEchoTellsWhatIsLearntAtEachStep(t *testing.T) {
+func TestEchoReportsWhatItLearnsAtEachStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g, script := echoing(func(p *dicomtest.Peer) {
+		g, script := qrtest.ForScript(func(p *dicomtest.Peer) {
 			p.ReadAssociateRQ()
 			dicomtest.Wait(2 * time.Second)
 			p.SendPDU(p.AC(dataset.ExplicitVRLittleEndian))
@@ -72,63 +54,62 @@ func TestEchoTellsWhatIsLearntAtEachStep(t *testing.T) {
 			p.SendMessage(dicomtest.Response(rq, dicomnet.StatusSuccess, nil))
 			dicomtest.Wait(time.Second)
 			p.Release()
-		}, "192.0.2.10", "192.0.2.11")
-		lookup := g.options.LookupHost
-		g.options.LookupHost = func(ctx context.Context, host string) ([]string, error) {
+		}, qrtest.Options{LookupHost: func(_ context.Context, host string) ([]string, error) {
 			assert.Equal(t, "pacs.example", host)
 			dicomtest.Wait(time.Second)
-			return lookup(ctx, host)
-		}
+			return []string{"192.0.2.10", "192.0.2.11"}, nil
+		}})
 
 		start := time.Now()
-		report := g.Echo(t.Context(), thePACS)
+		report := g.Echo(t.Context(), qr.Call{}, qrtest.PACS)
 
 		require.NoError(t, report.Err)
-		assert.Equal(t, 6*time.Second, time.Since(start), "the release goes on behind the answer")
-		accepted := func(id byte, service, sopClass string) EchoContext {
-			return EchoContext{service, dicomnet.NegotiatedContext{
+		assert.Equal(t, 6*time.Second, time.Since(start), "Echo does not wait for the release")
+		accepted := func(id byte, service, sopClass string) qr.EchoContext {
+			return qr.EchoContext{Service: service, NegotiatedContext: dicomnet.NegotiatedContext{
 				ID: id, AbstractSyntax: sopClass, TransferSyntax: dataset.ExplicitVRLittleEndian,
 			}}
 		}
-		assert.Equal(t, []EchoStep{
-			{Step: StepResolve, Status: EchoOK, Duration: time.Second, Addresses: []string{"192.0.2.10", "192.0.2.11"}},
-			{Step: dicomnet.StepConnect, Status: EchoOK, Address: "192.0.2.10:104"},
-			{Step: dicomnet.StepTLS, Status: EchoSkipped},
+		assert.Equal(t, []qr.EchoStep{
+			{Step: pool.StepResolve, Status: qr.EchoOK, Duration: time.Second, Addresses: []string{"192.0.2.10", "192.0.2.11"}},
+			{Step: dicomnet.StepConnect, Status: qr.EchoOK, Address: "192.0.2.10:104"},
+			{Step: dicomnet.StepTLS, Status: qr.EchoSkipped},
 			{
-				Step: dicomnet.StepAssociate, Status: EchoOK, Duration: 2 * time.Second,
+				Step: dicomnet.StepAssociate, Status: qr.EchoOK, Duration: 2 * time.Second,
 				Peer: &dicomnet.PeerInfo{ImplementationClassUID: "2.25.1", ImplementationVersionName: "SCRIPT", MaxPDULength: 16384},
-				Contexts: []EchoContext{
+				Contexts: []qr.EchoContext{
 					accepted(1, "C-ECHO", dicomnet.VerificationSOPClass),
 					accepted(3, "C-FIND", dicomnet.StudyRoot.Find),
 					accepted(5, "C-MOVE", dicomnet.StudyRoot.Move),
 				},
 			},
-			{Step: dicomnet.StepEcho, Status: EchoOK, Duration: 3 * time.Second},
+			{Step: dicomnet.StepEcho, Status: qr.EchoOK, Duration: 3 * time.Second},
 		}, report.Steps)
 		require.NoError(t, g.Wait(t.Context()))
-		require.NoError(t, script.Err(), "the association was released")
+		require.NoError(t, script.Err(), "the association is released")
 	})
 }
 
-func TestEchoTellsTheTraceToo(t *testing.T) {
-	g, script := echoing(passes)
+func TestEchoIsTraced(t *testing.T) {
 	ended := make(chan dicomnet.Summary, 1)
-	g.options.Trace = &dicomnet.Trace{Ended: func(_ context.Context, s dicomnet.Summary) { ended <- s }}
-	report := g.Echo(t.Context(), Peer{Host: "192.0.2.10", Port: 104, CalledAETitle: "PACS", CallingAETitle: "GATEWAY"})
+	trace := &dicomnet.Trace{Ended: func(_ context.Context, s dicomnet.Summary) { ended <- s }}
+	g, script := qrtest.ForScript(qrtest.AnswerEcho, qrtest.Options{Trace: func(qr.Peer) *dicomnet.Trace { return trace }})
+	report := g.Echo(t.Context(), qr.Call{}, numbered("192.0.2.10"))
 	require.NoError(t, report.Err)
 	require.NoError(t, g.Wait(t.Context()))
 	require.NoError(t, script.Err())
 	assert.Equal(t, "released", (<-ended).Outcome)
 }
 
-func TestEchoOfAnAddressAsksNoNameServer(t *testing.T) {
+func TestEchoOfAnAddressLooksNothingUp(t *testing.T) {
 	for _, address := range []string{"192.0.2.10", "2001:db8::10"} {
-		g, script := echoing(passes)
-		g.options.LookupHost = func(context.Context, string) ([]string, error) {
-			t.Error("a name server is asked")
-			return nil, nil
-		}
-		report := g.Echo(t.Context(), Peer{Host: address, Port: 104, CalledAETitle: "PACS", CallingAETitle: "GATEWAY"})
+		g, script := qrtest.ForScript(qrtest.AnswerEcho, qrtest.Options{
+			LookupHost: func(context.Context, string) ([]string, error) {
+				t.Error("an address was looked up")
+				return nil, nil
+			},
+		})
+		report := g.Echo(t.Context(), qr.Call{}, numbered(address))
 		require.NoError(t, report.Err)
 		assert.Equal(t, []string{address}, report.Steps[0].Addresses)
 		assert.Equal(t, net.JoinHostPort(address, "104"), report.Steps[1].Address)
@@ -137,38 +118,41 @@ func TestEchoOfAnAddressAsksNoNameServer(t *testing.T) {
 	}
 }
 
-func TestEchoOverTheNetwork(t *testing.T) {
-	pacs, peer := archive(t, dicomtest.PACSConfig{AETitle: "PACS"})
-	g := New(Options{})
+func TestEchoOverTCP(t *testing.T) {
+	pacs, peer := qrtest.Archive(t, dicomtest.PACSConfig{AETitle: "PACS"})
+	g := qrtest.New(qrtest.Options{})
 	peer.Host = "localhost"
-	report := g.Echo(t.Context(), peer)
+	report := g.Echo(t.Context(), qr.Call{}, peer)
 	require.NoError(t, report.Err)
 	assert.Contains(t, report.Steps[0].Addresses, "127.0.0.1")
 	assert.Equal(t, pacs.Addr(), report.Steps[1].Address)
 	assert.Equal(t, 1, pacs.Operations(dicomnet.StepEcho))
 
 	peer.CalledAETitle = "OTHER"
-	report = g.Echo(t.Context(), peer)
-	assert.Contains(t, failing(t, report).Hint, "does not answer to this called AE title")
+	report = g.Echo(t.Context(), qr.Call{}, peer)
+	assert.Contains(t, hintOf(t, report, false), "does not answer to this called AE title")
 	require.NoError(t, g.Wait(t.Context()))
 	require.NoError(t, pacs.Close())
 
-	report = g.Echo(t.Context(), peer)
-	assert.Equal(t, []string{"resolve ok", "connect failed"}, outcomes(report))
-	assert.Contains(t, failing(t, report).Hint, "nothing takes connections on this port")
+	report = g.Echo(t.Context(), qr.Call{}, peer)
+	assert.Equal(t, []string{"resolve ok", "connect failed"}, qrtest.Outcomes(report))
+	assert.Contains(t, hintOf(t, report, false), "nothing accepts connections on this port")
 	assert.EqualError(t, report.Err, "connect: cannot connect", "without the address")
 }
 
-func TestEchoWithATitleThatIsNoneDoesNotBegin(t *testing.T) {
-	g, _ := echoing(nil)
-	report := g.Echo(t.Context(), Peer{Host: "192.0.2.10", Port: 104, CalledAETitle: "PACS", CallingAETitle: `\`})
+func TestEchoWithAnInvalidAETitleBeginsNoStep(t *testing.T) {
+	g := qrtest.New(qrtest.Options{DialContext: qrtest.NoDial})
+	peer := numbered("192.0.2.10")
+	peer.CallingAETitle = `\`
+	report := g.Echo(t.Context(), qr.Call{}, peer)
 	assert.Empty(t, report.Steps)
 	var config *dicomnet.ConfigError
 	assert.ErrorAs(t, report.Err, &config)
 }
 
-// A network with addresses that refuse, that are silent, and that connect after a while.
+// Addresses refuse, are silent, or connect after a while.
 func TestEchoTriesEachAddress(t *testing.T) {
+	const attemptDelay = 300 * time.Millisecond // see pool.race
 	refused := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	behaviours := map[string]func(ctx context.Context, s *dicomtest.Script) (net.Conn, error){
 		"192.0.2.1:104": func(context.Context, *dicomtest.Script) (net.Conn, error) { return nil, refused },
@@ -177,7 +161,7 @@ func TestEchoTriesEachAddress(t *testing.T) {
 		"192.0.2.4:104": func(ctx context.Context, _ *dicomtest.Script) (net.Conn, error) {
 			<-ctx.Done()
 			ours, theirs := net.Pipe()
-			return ours, theirs.Close() // open, but too late
+			return ours, theirs.Close() // connects, but too late
 		},
 	}
 	for _, test := range []struct {
@@ -186,23 +170,26 @@ func TestEchoTriesEachAddress(t *testing.T) {
 		took      time.Duration
 		connected string
 	}{
-		{"the first", []string{"192.0.2.3", "192.0.2.2"}, 0, "192.0.2.3:104"},
-		{"the next where one refuses", []string{"192.0.2.1", "192.0.2.3"}, 0, "192.0.2.3:104"},
-		{"the next beside one that is silent", []string{"192.0.2.2", "192.0.2.4", "192.0.2.1", "192.0.2.3"}, 2 * attemptDelay, "192.0.2.3:104"},
-		{"none", []string{"192.0.2.1", "192.0.2.1"}, 0, ""},
-		{"none in time", []string{"192.0.2.1", "192.0.2.2"}, 10 * time.Second, ""},
+		{"the first connects", []string{"192.0.2.3", "192.0.2.2"}, 0, "192.0.2.3:104"},
+		{"the first refuses", []string{"192.0.2.1", "192.0.2.3"}, 0, "192.0.2.3:104"},
+		{"the first is silent", []string{"192.0.2.2", "192.0.2.4", "192.0.2.1", "192.0.2.3"}, 2 * attemptDelay, "192.0.2.3:104"},
+		{"all refuse", []string{"192.0.2.1", "192.0.2.1"}, 0, ""},
+		{"none connects in time", []string{"192.0.2.1", "192.0.2.2"}, 10 * time.Second, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				g, script := echoing(passes, test.addresses...)
-				g.options.DialContext = func(ctx context.Context, _, address string) (net.Conn, error) {
-					return behaviours[address](ctx, script)
-				}
-				report := g.Echo(t.Context(), thePACS)
+				script := &dicomtest.Script{Play: qrtest.AnswerEcho}
+				g, _ := qrtest.ForScript(nil, qrtest.Options{
+					LookupHost: qrtest.Lookup(test.addresses...),
+					DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+						return behaviours[address](ctx, script)
+					},
+				})
+				report := g.Echo(t.Context(), qr.Call{}, qrtest.PACS)
 				assert.Equal(t, test.took, report.Steps[1].Duration)
 				assert.Equal(t, test.connected, report.Steps[1].Address)
 				if test.connected == "" {
-					failing(t, report)
+					hintOf(t, report, false)
 				}
 				require.NoError(t, g.Wait(t.Context()))
 				require.NoError(t, script.Err())
@@ -213,62 +200,106 @@ func TestEchoTriesEachAddress(t *testing.T) {
 
 func TestResolveConnectAndTLSShareTheConnectionTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g, script := echoing(func(p *dicomtest.Peer) { p.ReadPDU() }, "192.0.2.1")
-		g.options.LookupHost = func(context.Context, string) ([]string, error) {
-			dicomtest.Wait(3 * time.Second)
-			return []string{"192.0.2.1"}, nil
-		}
-		g.options.DialContext = func(ctx context.Context, n, a string) (net.Conn, error) {
-			dicomtest.Wait(4 * time.Second)
-			return script.DialContext(ctx, n, a)
-		}
-		peer := thePACS
+		script := &dicomtest.Script{Play: func(p *dicomtest.Peer) { p.ReadPDU() }}
+		g, _ := qrtest.ForScript(nil, qrtest.Options{
+			LookupHost: func(context.Context, string) ([]string, error) {
+				dicomtest.Wait(3 * time.Second)
+				return []string{"192.0.2.1"}, nil
+			},
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				dicomtest.Wait(4 * time.Second)
+				return script.DialContext(ctx, network, address)
+			},
+		})
+		peer := qrtest.PACS
 		peer.TLS = true
-		report := g.Echo(t.Context(), peer)
-		assert.Equal(t, []string{"resolve ok", "connect ok", "tls failed"}, outcomes(report))
-		assert.Equal(t, 3*time.Second, failing(t, report).Duration, "what is left of 10 s")
-		assert.Contains(t, report.Steps[2].Hint, "no TLS handshake came about within CONNECTION_TIMEOUT")
+		report := g.Echo(t.Context(), qr.Call{}, peer)
+		assert.Equal(t, []string{"resolve ok", "connect ok", "tls failed"}, qrtest.Outcomes(report))
+		assert.Equal(t, 3*time.Second, qrtest.FailedStep(t, report).Duration, "resolve and connect left 3 s of 10 s")
+		assert.Contains(t, hintOf(t, report, true), "the TLS handshake did not finish within CONNECTION_TIMEOUT")
 		_ = script.Err() // the peer reads no PDU
 	})
 }
 
-func TestEchoEndsWithItsCallerAndWithTheOperationTimeout(t *testing.T) {
+func TestEchoEndsWithItsContextAndTheOperationTimeout(t *testing.T) {
 	silent := func(p *dicomtest.Peer) { p.ReadAssociateRQ(); p.ExpectAbort(pdu.SourceUser, 0) }
-	t.Run("the caller goes", func(t *testing.T) {
+	t.Run("cancelled", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			g, script := echoing(silent, "192.0.2.1")
-			gone := errors.New("gone")
-			ctx, leave := context.WithCancelCause(t.Context())
-			time.AfterFunc(time.Second, func() { leave(gone) })
-			report := g.Echo(ctx, thePACS)
-			assert.Equal(t, []string{"resolve ok", "connect ok", "tls skipped", "associate failed"}, outcomes(report))
-			assert.Contains(t, failing(t, report).Hint, "cancelled")
+			g, script := qrtest.ForScript(silent, qrtest.Options{})
+			cause := errors.New("caller disconnected")
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(time.Second, func() { cancel(cause) })
+			report := g.Echo(ctx, qr.Call{}, qrtest.PACS)
+			assert.Equal(t, []string{"resolve ok", "connect ok", "tls skipped", "associate failed"}, qrtest.Outcomes(report))
+			assert.Contains(t, hintOf(t, report, false), "cancelled")
 			assert.ErrorIs(t, report.Err, context.Canceled)
-			assert.ErrorIs(t, report.Err, gone)
+			assert.ErrorIs(t, report.Err, cause)
 			require.NoError(t, script.Err())
 		})
 	})
-	t.Run("the caller's time is over", func(t *testing.T) {
+	t.Run("deadline of the caller", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			g, script := echoing(silent, "192.0.2.1")
+			g, script := qrtest.ForScript(silent, qrtest.Options{})
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			assert.Contains(t, failing(t, g.Echo(ctx, thePACS)).Hint, "time for the whole check")
+			assert.Contains(t, hintOf(t, g.Echo(ctx, qr.Call{}, qrtest.PACS), false), "time for the whole check")
 			require.NoError(t, script.Err())
 		})
 	})
-	t.Run("the operation timeout", func(t *testing.T) {
+	t.Run("operation timeout", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			g, _ := echoing(nil)
-			g.options.OperationTimeout = time.Second
-			g.options.LookupHost = func(ctx context.Context, _ string) ([]string, error) {
-				<-ctx.Done()
-				return nil, &net.DNSError{Err: "canceled", Name: "pacs.example"}
-			}
-			report := g.Echo(t.Context(), thePACS)
-			assert.Contains(t, failing(t, report).Hint, "OPERATION_TIMEOUT")
-			assert.Equal(t, StepResolve, report.Steps[0].Step)
+			g := qrtest.New(qrtest.Options{
+				OperationTimeout: time.Second,
+				LookupHost: func(ctx context.Context, _ string) ([]string, error) {
+					<-ctx.Done()
+					return nil, &net.DNSError{Err: "canceled", Name: "pacs.example"}
+				},
+			})
+			report := g.Echo(t.Context(), qr.Call{}, qrtest.PACS)
+			assert.Contains(t, hintOf(t, report, false), "OPERATION_TIMEOUT")
+			assert.Equal(t, pool.StepResolve, report.Steps[0].Step)
 			assert.EqualError(t, report.Err, "resolve: operation timeout")
 		})
 	})
+}
+
+func TestEchoReportsWhoAcceptedTheAssociationWithoutItsContexts(t *testing.T) {
+	g, script := qrtest.ForScript(qrtest.AcceptContexts(func(p *dicomtest.Peer) { p.ExpectAbort(pdu.SourceUser, 0) }), qrtest.Options{})
+	last := qrtest.FailedStep(t, g.Echo(t.Context(), qr.Call{}, qrtest.PACS))
+	require.NoError(t, script.Err())
+	assert.Equal(t, "SCRIPT", last.Peer.ImplementationVersionName)
+	require.Len(t, last.Contexts, 3)
+	assert.Equal(t, "C-MOVE", last.Contexts[2].Service)
+	assert.Equal(t, dicomnet.ContextAbstractSyntaxNotSupported, last.Contexts[2].Result)
+}
+
+func TestEchoReportsNoPeerAfterARejection(t *testing.T) {
+	g, script := qrtest.ForScript(qrtest.Reject(1, 1, 7), qrtest.Options{})
+	last := qrtest.FailedStep(t, g.Echo(t.Context(), qr.Call{}, qrtest.PACS))
+	require.NoError(t, script.Err())
+	assert.Nil(t, last.Peer)
+	assert.Empty(t, last.Contexts)
+}
+
+func TestEchoReportsTheTLSConnection(t *testing.T) {
+	authority := qrtest.NewAuthority(t, "Test Authority")
+	cert := authority.Issue(-time.Hour, time.Hour)
+	secured := false
+	trace := &dicomnet.Trace{Secured: func(context.Context, tls.ConnectionState) { secured = true }}
+	g := qrtest.New(qrtest.Options{TLS: authority.Client(), Trace: func(qr.Peer) *dicomnet.Trace { return trace }})
+	for version, suite := range map[uint16]string{tls.VersionTLS12: "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", tls.VersionTLS13: "TLS_AES_128_GCM_SHA256"} {
+		server := &tls.Config{Certificates: []tls.Certificate{cert}, MaxVersion: version}
+		report := g.Echo(t.Context(), qr.Call{}, qrtest.Listen(t, server, qrtest.AnswerEcho))
+		require.NoError(t, report.Err)
+		assert.Equal(t, []string{"resolve ok", "connect ok", "tls ok", "associate ok", "echo ok"}, qrtest.Outcomes(report))
+		s := report.Steps[2]
+		assert.Positive(t, s.Duration)
+		assert.Equal(t, tls.VersionName(version), s.TLSVersion)
+		assert.Equal(t, suite, s.CipherSuite)
+		assert.Equal(t, &qr.Certificate{
+			Subject: "CN=pacs.example,L=Hospital", Issuer: "CN=Test Authority", Expires: cert.Leaf.NotAfter,
+		}, s.Certificate)
+		require.NoError(t, g.Wait(t.Context()))
+	}
+	assert.True(t, secured, "the trace sees the handshake too")
 }

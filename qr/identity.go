@@ -3,56 +3,77 @@ package qr
 import (
 	"strings"
 
+	"golang.org/x/text/unicode/norm"
+
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// issuerOf returns the Issuer of Patient ID of a match, or that of its qualifiers sequence (PS3.3 section C.7.1.1), which names
-// the issuer by a universal ID; "" if the match has neither.
-func issuerOf(set *dataset.Set) string {
-	if issuer := single(set, dataset.IssuerOfPatientID); issuer != "" {
-		return issuer
-	}
+// issuers identify who issued the Patient ID of a match (PS3.3 section C.7.1.1): by a name, and by the universal ID of the
+// qualifiers sequence. Each is "" if the match does not have it.
+type issuers struct{ name, universalID string }
+
+func issuersOf(set *dataset.Set) issuers {
+	i := issuers{name: trim(set.Text(dataset.IssuerOfPatientID))}
 	for _, item := range set.Items(dataset.IssuerOfPatientIDQualifiersSequence) {
-		if id := single(item, dataset.UniversalEntityID); id != "" {
-			return id
+		if i.universalID = trim(item.Text(dataset.UniversalEntityID)); i.universalID != "" {
+			break
 		}
 	}
-	return ""
+	return i
+}
+
+// have reports whether the match has the issuer, which is in Unicode normalization form C.
+func (i issuers) have(issuer string) bool {
+	return sameText(i.name, issuer) || sameText(i.universalID, issuer)
+}
+
+// sameText reports whether text is the wanted one, which is in Unicode normalization form C. Text that differs only in how
+// Unicode composes its characters is the same.
+func sameText(text, wanted string) bool {
+	return text == wanted || !isASCII(text) && norm.NFC.String(text) == wanted
 }
 
 // identityCheck compares the matches of one Patient ID: different issuers, or a different name together with a different birth
 // date, mean that the ID may be that of several people. A patient may also have two issuers, so no study is dropped.
 type identityCheck struct {
-	issuer, name, birthDate string // of the first match that has each
+	issuers         issuers
+	name, birthDate string // of the first match that has each
 }
 
 func (i *identityCheck) check(s *candidate, c *counts) {
-	name := comparableName(s.PatientName)
-	differs := func(known *string, value string) bool {
-		if *known == "" {
-			*known = value
-		}
-		return value != "" && value != *known
-	}
-	issuer, birthDate := differs(&i.issuer, s.issuer), differs(&i.birthDate, s.DateOfBirth)
-	if differs(&i.name, name) && birthDate || issuer {
+	name := differs(&i.issuers.name, s.issuers.name)
+	universalID := differs(&i.issuers.universalID, s.issuers.universalID)
+	patientName, birthDate := differs(&i.name, s.PatientName), differs(&i.birthDate, s.DateOfBirth)
+	if name || universalID || patientName && birthDate && comparableName(i.name) != comparableName(s.PatientName) {
 		c[ambiguousPatient]++
 	}
 }
 
-// comparableName returns the alphabetic group of a person name without letter case, padding and trailing separators, which
-// modalities write differently.
+// differs reports whether value is not the known one. It sets known to the first value that is not empty.
+func differs(known *string, value string) bool {
+	if *known == "" {
+		*known = value
+	}
+	return value != "" && value != *known && norm.NFC.String(value) != norm.NFC.String(*known)
+}
+
+// comparableName returns the alphabetic group of a person name without letter case, padding and empty components at the end,
+// which modalities write differently.
 func comparableName(name string) string {
 	alphabetic, _, _ := strings.Cut(name, "=")
 	if alphabetic == "" {
 		alphabetic = name
 	}
-	return strings.ToUpper(strings.TrimRight(trim(alphabetic), "^ "))
+	components := strings.Split(norm.NFC.String(alphabetic), "^")
+	for i := range components {
+		components[i] = trim(components[i])
+	}
+	return strings.ToUpper(strings.TrimRight(strings.Join(components, "^"), "^"))
 }
 
 // dropIssuer drops a match that does not have the wanted issuer. One with another issuer is another patient's.
 func (c *collector) dropIssuer(s *candidate) {
-	if s.issuer == "" {
+	if s.issuers == (issuers{}) {
 		c.counts[withoutIssuer]++
 		return
 	}

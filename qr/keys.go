@@ -15,6 +15,13 @@ type form struct {
 	patientAlone bool // no value but that of Patient ID: every other filter is applied here
 }
 
+// plainerForms are the forms for a PACS that refuses a C-FIND with every key and filter. Which of them it refuses is not known.
+var plainerForms = [...]form{
+	{requiredKeys: true},
+	{patientAlone: true},
+	{requiredKeys: true, patientAlone: true},
+}
+
 // keys builds identifiers. Elements that never change are built once; encoding reads an Element and does not change it.
 type keys struct {
 	study    []*dataset.Element // of a C-FIND at STUDY level, every key universal
@@ -108,11 +115,11 @@ func (k *keys) forSeries(m dicomnet.Model, p *plan, studyInstanceUID string) *da
 
 // forMove returns the identifier of a C-MOVE: the level and its unique keys alone (PS3.4 section C.4.2.1.4). Patient Root has
 // the Patient ID as the unique key above the study.
-func (k *keys) forMove(m dicomnet.Model, p *plan, studyInstanceUID string) *dataset.Dataset {
-	elements := []*dataset.Element{k.level, dataset.Text(dataset.StudyInstanceUID, studyInstanceUID)}
+func (k *keys) forMove(m dicomnet.Model, s *Study) *dataset.Dataset {
+	elements := []*dataset.Element{k.level, dataset.Text(dataset.StudyInstanceUID, s.StudyInstanceUID)}
 	if m == dicomnet.PatientRoot {
-		elements = slices.Insert(elements, 1, dataset.Text(dataset.PatientID, p.patientID))
-		if !isASCII(p.patientID) {
+		elements = slices.Insert(elements, 1, dataset.Text(dataset.PatientID, s.PatientID))
+		if !isASCII(s.PatientID) {
 			elements = slices.Insert(elements, 0, k.charset)
 		}
 	}

@@ -8,14 +8,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"github.com/suyashkumar/dicom"
-	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// sent is what a peer reads of an identifier.
-func sent(t *testing.T, ds *dicom.Dataset) *dataset.Set {
+// received returns the identifier as a peer decodes it.
+func received(t *testing.T, ds *dataset.Dataset) *dataset.Set {
 	t.Helper()
 	b, err := dataset.Encode(ds, dataset.ExplicitVRLittleEndian)
 	require.NoError(t, err)
@@ -24,25 +22,25 @@ func sent(t *testing.T, ds *dicom.Dataset) *dataset.Set {
 	return set
 }
 
-func tagsOf(ds *dicom.Dataset) []tag.Tag {
-	tags := make([]tag.Tag, 0, len(ds.Elements))
+func tagsOf(ds *dataset.Dataset) []dataset.Tag {
+	tags := make([]dataset.Tag, 0, len(ds.Elements))
 	for _, e := range ds.Elements {
 		tags = append(tags, e.Tag)
 	}
 	return tags
 }
 
-func TestTheStudyQueryAsksForWhatTheAnswerShows(t *testing.T) {
-	ds := newKeys().studies(planFor(t, Filter{PatientID: "P1"}))
-	assert.True(t, slices.IsSortedFunc(tagsOf(ds), func(a, b tag.Tag) int { return a.Compare(b) }))
-	set := sent(t, ds)
-	assert.Equal(t, "ISO_IR 192", set.String(tag.SpecificCharacterSet))
-	assert.Equal(t, "STUDY", set.String(tag.QueryRetrieveLevel))
-	assert.Equal(t, "P1", set.String(tag.PatientID))
-	for _, key := range []tag.Tag{
-		tag.StudyDate, tag.StudyTime, tag.AccessionNumber, tag.ModalitiesInStudy, tag.InstitutionName,
-		tag.ReferringPhysicianName, tag.StudyDescription, tag.PerformingPhysicianName, tag.PatientName,
-		tag.PatientBirthDate, tag.StudyInstanceUID,
+func TestStudyQueryHasAKeyForEachMemberOfAStudy(t *testing.T) {
+	ds := newKeys().study(planFor(t, Filter{PatientID: "P1"}))
+	assert.True(t, slices.IsSortedFunc(tagsOf(ds), func(a, b dataset.Tag) int { return a.Compare(b) }))
+	set := received(t, ds)
+	assert.Equal(t, "ISO_IR 192", set.String(dataset.SpecificCharacterSet))
+	assert.Equal(t, "STUDY", set.String(dataset.QueryRetrieveLevel))
+	assert.Equal(t, "P1", set.String(dataset.PatientID))
+	for _, key := range []dataset.Tag{
+		dataset.StudyDate, dataset.StudyTime, dataset.AccessionNumber, dataset.ModalitiesInStudy, dataset.InstitutionName,
+		dataset.ReferringPhysicianName, dataset.StudyDescription, dataset.PerformingPhysicianName, dataset.PatientName,
+		dataset.PatientBirthDate, dataset.StudyInstanceUID,
 	} {
 		value, ok := set.Bytes(key)
 		assert.True(t, ok, "%v", key)
@@ -51,23 +49,23 @@ func TestTheStudyQueryAsksForWhatTheAnswerShows(t *testing.T) {
 	assert.Equal(t, 14, set.Len())
 }
 
-func TestModalitiesAreNeverAMatchingValue(t *testing.T) {
-	set := sent(t, newKeys().studies(planFor(t, Filter{Modalities: []string{"CT"}})))
-	value, ok := set.Bytes(tag.ModalitiesInStudy)
+func TestModalitiesInStudyIsAUniversalKey(t *testing.T) {
+	set := received(t, newKeys().study(planFor(t, Filter{Modalities: []string{"CT"}})))
+	value, ok := set.Bytes(dataset.ModalitiesInStudy)
 	assert.True(t, ok)
 	assert.Empty(t, value)
 }
 
-func TestTextBeyondASCIIGoesOutAsUTF8(t *testing.T) {
+func TestIdentifierTextIsUTF8(t *testing.T) {
 	for _, filter := range []Filter{{PatientID: "Müller-1"}, {PatientID: "P1", AccessionNumber: "Ä1"}} {
-		set := sent(t, newKeys().studies(planFor(t, filter)))
-		assert.Equal(t, "ISO_IR 192", set.String(tag.SpecificCharacterSet))
-		assert.Equal(t, filter.PatientID, set.String(tag.PatientID))
-		assert.Equal(t, filter.AccessionNumber, set.String(tag.AccessionNumber))
+		set := received(t, newKeys().study(planFor(t, filter)))
+		assert.Equal(t, "ISO_IR 192", set.String(dataset.SpecificCharacterSet))
+		assert.Equal(t, filter.PatientID, set.String(dataset.PatientID))
+		assert.Equal(t, filter.AccessionNumber, set.String(dataset.AccessionNumber))
 	}
 }
 
-func TestDatesAreARange(t *testing.T) {
+func TestStudyDateIsARange(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		filter Filter
@@ -77,49 +75,49 @@ func TestDatesAreARange(t *testing.T) {
 		{"to", Filter{StudyDateTo: "20240101"}, "-20240101"},
 		{"from and to", Filter{StudyDateFrom: "20240101", StudyDateTo: "20240131"}, "20240101-20240131"},
 		{"one day", Filter{StudyDateFrom: "20240101", StudyDateTo: "20240101"}, "20240101"},
-		{"an age", Filter{MaxYearsOld: 5}, "20190615-"},
-		{"an age and to", Filter{MaxYearsOld: 5, StudyDateTo: "20200101"}, "20190615-20200101"},
-		{"an age of two centuries", Filter{MaxYearsOld: 200}, "18240615-"},
+		{"maximum age", Filter{MaxYearsOld: 5}, "20190615-"},
+		{"maximum age and to", Filter{MaxYearsOld: 5, StudyDateTo: "20200101"}, "20190615-20200101"},
+		{"maximum age of two centuries", Filter{MaxYearsOld: 200}, "18240615-"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			value, ok := sent(t, newKeys().studies(planFor(t, test.filter))).Bytes(tag.StudyDate)
+			value, ok := received(t, newKeys().study(planFor(t, test.filter))).Bytes(dataset.StudyDate)
 			assert.True(t, ok)
-			assert.Equal(t, test.want, strings.TrimRight(string(value), " "), "padded with nothing but spaces")
+			assert.Equal(t, test.want, strings.TrimRight(string(value), " "), "spaces pad the value")
 			assert.Zero(t, len(value)%2)
 		})
 	}
 }
 
-func TestAFewUIDsAreAListAndManyAreNot(t *testing.T) {
+func TestOnlyShortUIDListsAreSent(t *testing.T) {
 	uids := make([]string, 1000)
 	for i := range uids {
 		uids[i] = fmt.Sprintf("1.2.%060d", i)
 	}
-	set := sent(t, newKeys().studies(planFor(t, Filter{StudyInstanceUIDs: []string{"1.2", "1.3", "1.2"}})))
-	assert.Equal(t, []string{"1.2", "1.3"}, set.Strings(tag.StudyInstanceUID))
+	set := received(t, newKeys().study(planFor(t, Filter{StudyInstanceUIDs: []string{"1.2", "1.3", "1.2"}})))
+	assert.Equal(t, []string{"1.2", "1.3"}, set.Strings(dataset.StudyInstanceUID))
 
-	set = sent(t, newKeys().studies(planFor(t, Filter{StudyInstanceUIDs: uids[:maxListedUIDs]})))
-	assert.Equal(t, uids[:maxListedUIDs], set.Strings(tag.StudyInstanceUID))
+	set = received(t, newKeys().study(planFor(t, Filter{StudyInstanceUIDs: uids[:maxListedUIDs]})))
+	assert.Equal(t, uids[:maxListedUIDs], set.Strings(dataset.StudyInstanceUID))
 
-	set = sent(t, newKeys().studies(planFor(t, Filter{StudyInstanceUIDs: uids})))
-	value, ok := set.Bytes(tag.StudyInstanceUID)
+	set = received(t, newKeys().study(planFor(t, Filter{StudyInstanceUIDs: uids})))
+	value, ok := set.Bytes(dataset.StudyInstanceUID)
 	assert.True(t, ok)
 	assert.Empty(t, value)
 }
 
-func TestTheSeriesQueryNamesItsStudy(t *testing.T) {
-	set := sent(t, newKeys().series("1.2.3"))
-	assert.Equal(t, "ISO_IR 192", set.String(tag.SpecificCharacterSet))
-	assert.Equal(t, "SERIES", set.String(tag.QueryRetrieveLevel))
-	assert.Equal(t, "1.2.3", set.String(tag.StudyInstanceUID))
-	assert.True(t, set.Has(tag.Modality))
-	assert.True(t, set.Has(tag.SeriesInstanceUID))
+func TestSeriesQueryNamesTheStudy(t *testing.T) {
+	set := received(t, newKeys().series("1.2.3"))
+	assert.Equal(t, "ISO_IR 192", set.String(dataset.SpecificCharacterSet))
+	assert.Equal(t, "SERIES", set.String(dataset.QueryRetrieveLevel))
+	assert.Equal(t, "1.2.3", set.String(dataset.StudyInstanceUID))
+	assert.True(t, set.Has(dataset.Modality))
+	assert.True(t, set.Has(dataset.SeriesInstanceUID))
 	assert.Equal(t, 5, set.Len())
 }
 
-func TestAMoveNamesLevelAndStudyAlone(t *testing.T) {
-	set := sent(t, newKeys().move("1.2.3"))
-	assert.Equal(t, "STUDY", set.String(tag.QueryRetrieveLevel))
-	assert.Equal(t, "1.2.3", set.String(tag.StudyInstanceUID))
+func TestMoveNamesOnlyLevelAndStudy(t *testing.T) {
+	set := received(t, newKeys().move("1.2.3"))
+	assert.Equal(t, "STUDY", set.String(dataset.QueryRetrieveLevel))
+	assert.Equal(t, "1.2.3", set.String(dataset.StudyInstanceUID))
 	assert.Equal(t, 2, set.Len())
 }

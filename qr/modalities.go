@@ -22,7 +22,7 @@ func (c *collector) pick(remaining []*candidate, ask func(studyInstanceUID strin
 		}
 		study := &found.Study
 		if len(c.plan.modalities) > 0 {
-			if len(study.ModalitiesInStudy) == 0 || found.modalitiesMalformed {
+			if len(study.ModalitiesInStudy) == 0 || found.modalitiesDoubtful && !c.plan.hasModality(study.ModalitiesInStudy) {
 				modalities, err := ask(study.StudyInstanceUID)
 				if err != nil {
 					return nil, err
@@ -47,7 +47,7 @@ func (c *collector) pick(remaining []*candidate, ask func(studyInstanceUID strin
 
 // seriesModalities asks the PACS for the modalities of a study at SERIES level. It ignores a match of another study. A match
 // of another patient makes the study one that is not trusted; few PACS name the patient at this level, and none must. If a
-// series cannot be decoded, the modalities are unknown, unless another series has a wanted one.
+// series cannot be decoded or its Modality is no modality, the modalities are unknown, unless another series has a wanted one.
 func (o *operation) seriesModalities(ctx context.Context, c *collector, studyInstanceUID string) ([]string, error) {
 	var list []string
 	unreadable := false
@@ -72,7 +72,10 @@ func (o *operation) seriesModalities(ctx context.Context, c *collector, studyIns
 			c.distrust(studyInstanceUID)
 			return
 		}
-		list = addModalities(list, slices.DeleteFunc(m.Strings(dataset.Modality), func(code string) bool { return !isCodeString(trim(code)) }))
+		modalities := m.Strings(dataset.Modality)
+		known := slices.DeleteFunc(slices.Clone(modalities), func(code string) bool { return !isModality(trim(code)) })
+		unreadable = unreadable || len(known) < len(modalities)
+		list = addModalities(list, known)
 	})
 	if err != nil {
 		return nil, err

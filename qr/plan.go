@@ -13,7 +13,7 @@ import (
 type plan struct {
 	patientID        string
 	patientNFC       string // the same in Unicode normalization form C
-	issuer           string // "": any
+	issuer           string // in form C as well; "": any
 	accession        string
 	uids             []string            // wanted, each once
 	wanted           map[string]struct{} // the same; nil: any
@@ -25,7 +25,7 @@ type plan struct {
 func newPlan(f *Filter, today time.Time) (*plan, error) {
 	p := &plan{
 		patientID:  trim(f.PatientID),
-		issuer:     trim(f.IssuerOfPatientID),
+		issuer:     norm.NFC.String(trim(f.IssuerOfPatientID)),
 		accession:  trim(f.AccessionNumber),
 		maxResults: f.MaxResults,
 	}
@@ -58,11 +58,8 @@ func newPlan(f *Filter, today time.Time) (*plan, error) {
 	return p, nil
 }
 
-// isPatient reports whether id is the Patient ID that is asked for. Text that differs only in how Unicode composes its
-// characters is the same.
-func (p *plan) isPatient(id string) bool {
-	return id == p.patientID || !isASCII(id) && norm.NFC.String(id) == p.patientNFC
-}
+// isPatient reports whether id is the Patient ID that is asked for.
+func (p *plan) isPatient(id string) bool { return sameText(id, p.patientNFC) }
 
 func (p *plan) setUIDs(uids []string) error {
 	for _, uid := range uids {

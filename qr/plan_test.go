@@ -21,16 +21,16 @@ func planFor(t *testing.T, f Filter) *plan {
 	return p
 }
 
-func TestAFilterThatCannotBeAskedForNamesItsField(t *testing.T) {
+func TestInvalidFilterNamesItsField(t *testing.T) {
 	tests := []struct {
 		name   string
 		filter Filter
 		field  string
 	}{
 		{"no patient", Filter{}, "patient ID"},
-		{"a patient of spaces would be every patient", Filter{PatientID: "  "}, "patient ID"},
-		{"a wildcard for many patients", Filter{PatientID: "P*"}, "patient ID"},
-		{"a wildcard for a character", Filter{PatientID: "P?"}, "patient ID"},
+		{"a patient of spaces", Filter{PatientID: "  "}, "patient ID"},
+		{"the wildcard * in a patient", Filter{PatientID: "P*"}, "patient ID"},
+		{"the wildcard ? in a patient", Filter{PatientID: "P?"}, "patient ID"},
 		{"a list of patients", Filter{PatientID: `P1\P2`}, "patient ID"},
 		{"a control character", Filter{PatientID: "P\t1"}, "patient ID"},
 		{"65 characters", Filter{PatientID: strings.Repeat("é", 65)}, "patient ID"},
@@ -40,7 +40,7 @@ func TestAFilterThatCannotBeAskedForNamesItsField(t *testing.T) {
 		{"a wildcard in a UID", Filter{PatientID: "P", StudyInstanceUIDs: []string{"1.2", "1.*"}}, "study instance UIDs"},
 		{"an empty UID", Filter{PatientID: "P", StudyInstanceUIDs: []string{""}}, "study instance UIDs"},
 		{"a UID of 65 characters", Filter{PatientID: "P", StudyInstanceUIDs: []string{strings.Repeat("1", 65)}}, "study instance UIDs"},
-		{"a day that is none", Filter{PatientID: "P", StudyDateFrom: "20240230"}, "study date from"},
+		{"a day that does not exist", Filter{PatientID: "P", StudyDateFrom: "20240230"}, "study date from"},
 		{"a range for a day", Filter{PatientID: "P", StudyDateTo: "20240101-"}, "study date to"},
 		{"an empty modality", Filter{PatientID: "P", Modalities: []string{"CT", " "}}, "modalities"},
 		{"a wildcard modality", Filter{PatientID: "P", Modalities: []string{"C*"}}, "modalities"},
@@ -58,20 +58,20 @@ func TestAFilterThatCannotBeAskedForNamesItsField(t *testing.T) {
 	}
 }
 
-func TestOuterSpacesOfAFilterMeanNothing(t *testing.T) {
+func TestPaddingOfAFilterIsRemoved(t *testing.T) {
 	p := planFor(t, Filter{PatientID: " P 1 ", AccessionNumber: "A1 ", Modalities: []string{"CT "}})
 	assert.Equal(t, "P 1", p.patientID)
 	assert.Equal(t, "A1", p.accession)
 	assert.Equal(t, []string{"CT"}, p.modalities)
 }
 
-func TestTheLaterOfTwoEarliestDaysRules(t *testing.T) {
+func TestLaterOfTwoEarliestDaysApplies(t *testing.T) {
 	assert.Equal(t, 20220615, planFor(t, Filter{MaxYearsOld: 2}).earliest)
 	assert.Equal(t, 20220615, planFor(t, Filter{MaxYearsOld: 2, StudyDateFrom: "20200101"}).earliest)
 	assert.Equal(t, 20240101, planFor(t, Filter{MaxYearsOld: 2, StudyDateFrom: "20240101"}).earliest)
 }
 
-func TestAPlanThatNoStudyCanMeetIsImpossible(t *testing.T) {
+func TestPlanIsImpossibleIfItsDatesExcludeEachOther(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		filter Filter
@@ -79,10 +79,10 @@ func TestAPlanThatNoStudyCanMeetIsImpossible(t *testing.T) {
 	}{
 		{"no dates", Filter{}, false},
 		{"a day", Filter{StudyDateFrom: "20240101", StudyDateTo: "20240101"}, false},
-		{"an open end", Filter{StudyDateFrom: "20240101"}, false},
-		{"an open beginning", Filter{StudyDateTo: "20240101"}, false},
-		{"an end before the beginning", Filter{StudyDateFrom: "20240102", StudyDateTo: "20240101"}, true},
-		{"an end before the age", Filter{MaxYearsOld: 1, StudyDateTo: "20200101"}, true},
+		{"from only", Filter{StudyDateFrom: "20240101"}, false},
+		{"to only", Filter{StudyDateTo: "20240101"}, false},
+		{"to before from", Filter{StudyDateFrom: "20240102", StudyDateTo: "20240101"}, true},
+		{"to before the maximum age", Filter{MaxYearsOld: 1, StudyDateTo: "20200101"}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			assert.Equal(t, test.want, planFor(t, test.filter).impossible())

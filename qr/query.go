@@ -59,14 +59,11 @@ func (o *operation) query(ctx context.Context, c *collector) ([]Study, error) {
 func (o *operation) studies(ctx context.Context, c *collector) ([]*candidate, error) {
 	var f form
 	err := o.collect(ctx, c, f)
-	if refused(err) {
-		f.requiredKeys = true
-		c.restart()
-		c.counts[optionalKeysRefused]++
-		err = o.collect(ctx, c, f)
-	}
-	if refused(err) && c.plan.sendsValues() {
-		f.patientAlone = true
+	for _, plainer := range plainerForms {
+		if !refused(err) || plainer.patientAlone && !c.plan.sendsValues() {
+			break
+		}
+		f = plainer
 		c.restart()
 		c.counts[optionalKeysRefused]++
 		err = o.collect(ctx, c, f)
@@ -132,27 +129,41 @@ func (o *operation) collectOne(ctx context.Context, c *collector, f form, studyI
 }
 
 // refused reports whether the PACS ended the C-FIND with a status that says that it cannot process the identifier: A900
-// (identifier does not match SOP class) or C000 to CFFF (unable to process).
+// (identifier does not match SOP class), C000 to CFFF (unable to process) or one of PS3.7 annex C about attributes, values or
+// processing.
 func refused(err error) bool {
 	final, ok := errors.AsType[*dicomnet.StatusError](err)
-	const mismatch, unable, unableMask = 0xA900, 0xC000, 0xF000
-	return ok && (final.Status == mismatch || final.Status&unableMask == unable)
+	if !ok {
+		return false
+	}
+	const unable, unableMask = 0xC000, 0xF000
+	switch final.Status {
+	case 0xA900, 0x0105, 0x0106, 0x0107, 0x0110, 0x0115:
+		return true
+	}
+	return final.Status&unableMask == unable
 }
 
 // requireFind makes sure of an association that accepts C-FIND: in the Study Root model, or in Patient Root if the PACS does
 // not accept Study Root.
 func (o *operation) requireFind(ctx context.Context) error {
-	err := o.Require(ctx, o.findModel.Find)
-	if !noContext(err) || o.findModel == dicomnet.PatientRoot {
+	return o.requireEither(ctx, &o.findModel, func(m dicomnet.Model) string { return m.Find })
+}
+
+// requireEither makes sure of an association that accepts a SOP class of the current model, or that of Patient Root, which
+// then becomes the current model. The Patient ID, which Patient Root needs, is always known.
+func (o *operation) requireEither(ctx context.Context, current *dicomnet.Model, sopClass func(dicomnet.Model) string) error {
+	err := o.Require(ctx, sopClass(*current))
+	if !noContext(err) || *current == dicomnet.PatientRoot {
 		return err
 	}
-	if patientRootErr := o.Require(ctx, dicomnet.PatientRoot.Find); patientRootErr != nil {
-		if noContext(patientRootErr) {
-			return err
-		}
+	switch patientRootErr := o.Require(ctx, sopClass(dicomnet.PatientRoot)); {
+	case noContext(patientRootErr):
+		return err
+	case patientRootErr != nil:
 		return patientRootErr
 	}
-	o.findModel = dicomnet.PatientRoot
+	*current = dicomnet.PatientRoot
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package qr
+package qr_test
 
 import (
 	"context"
@@ -15,49 +15,51 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/qr/qrtest"
 )
 
-func TestACallerThatGoesAwayCancelsTheFind(t *testing.T) {
-	gone := errors.New("gone")
-	ctx, leave := context.WithCancelCause(t.Context())
-	p := &pacs{find: func(a *association, _ string) {
-		a.match(study("P1", "1.1"))
-		leave(gone)
-		a.awaitCancel()
-		a.done(dicomnet.StatusCancel)
+func TestCancelledQuerySendsCancel(t *testing.T) {
+	cause := errors.New("caller disconnected")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	p := &dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
+		a.Match(study("P1", "1.1"))
+		cancel(cause)
+		a.AwaitCancel()
+		a.Finish(dicomnet.StatusCancel)
 	}}
-	g := p.gateway(t, Options{OperationTimeout: time.Hour})
-	_, err := g.Query(ctx, thePACS, Filter{PatientID: "P1"})
+	g := qrtest.For(p, qrtest.Options{OperationTimeout: time.Hour})
+	_, err := g.Query(ctx, qr.Call{}, qrtest.PACS, qr.Filter{PatientID: "P1"})
 	assert.ErrorIs(t, err, context.Canceled)
-	assert.ErrorIs(t, err, gone, "the cause tells why")
-	assert.Equal(t, dicomnet.StepFind, stepOf(t, err))
-	assert.Equal(t, []string{"associate FIND", "find STUDY ", "cancel", "release"}, p.seen(t, g))
+	assert.ErrorIs(t, err, cause)
+	assert.Equal(t, dicomnet.StepFind, qrtest.StepOf(t, err))
+	assert.Equal(t, []string{"associate FIND", "find STUDY", "cancel", "release"}, qrtest.Events(t, p, g))
 }
 
-func TestACallerThatIsGoneAlreadyGetsNothing(t *testing.T) {
-	ctx, leave := context.WithCancel(t.Context())
-	leave()
-	p := &pacs{}
-	g := p.gateway(t, Options{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return nil, ctx.Err() }})
-	_, err := g.Query(ctx, thePACS, Filter{PatientID: "P1"})
+func TestQueryWithACancelledContextFails(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	p := &dicomtest.ScriptedPACS{}
+	g := qrtest.For(p, qrtest.Options{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return nil, ctx.Err() }})
+	_, err := g.Query(ctx, qr.Call{}, qrtest.PACS, qr.Filter{PatientID: "P1"})
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
-func TestAnOperationHasItsOwnTimeout(t *testing.T) {
-	t.Run("while matches trickle in", func(t *testing.T) {
+func TestOperationTimeoutEndsAQuery(t *testing.T) {
+	t.Run("during matches", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			p := &pacs{find: func(a *association, _ string) {
+			p := &dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
 				for i := range 7 {
-					a.match(study("P1", fmt.Sprintf("1.%d", i)))
+					a.Match(study("P1", fmt.Sprintf("1.%d", i)))
 					dicomtest.Wait(9 * time.Second)
 				}
-				a.awaitCancel()
-				a.done(dicomnet.StatusCancel)
+				a.AwaitCancel()
+				a.Finish(dicomnet.StatusCancel)
 			}}
-			g := p.gateway(t, Options{OperationTimeout: time.Minute})
+			g := qrtest.For(p, qrtest.Options{OperationTimeout: time.Minute})
 			start := time.Now()
-			_, err := g.Query(t.Context(), thePACS, Filter{PatientID: "P1"})
-			var timeout *OperationTimeoutError
+			_, err := g.Query(t.Context(), qr.Call{}, qrtest.PACS, qr.Filter{PatientID: "P1"})
+			var timeout *qr.OperationTimeoutError
 			require.ErrorAs(t, err, &timeout)
 			assert.True(t, timeout.Timeout())
 			assert.Equal(t, time.Minute, timeout.After)
@@ -65,66 +67,66 @@ func TestAnOperationHasItsOwnTimeout(t *testing.T) {
 			assert.EqualError(t, err, "find: operation timeout")
 			assert.LessOrEqual(t, time.Since(start), 62*time.Second)
 			require.NoError(t, g.Wait(t.Context()))
-			_ = p.script.Err() // the peer writes on where the association is gone
+			_ = p.Err() // the peer may write to an association that is closed
 		})
 	})
-	t.Run("while connecting", func(t *testing.T) {
+	t.Run("during connect", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			g := New(Options{OperationTimeout: time.Second, LookupHost: someAddress, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			g := qrtest.New(qrtest.Options{OperationTimeout: time.Second, LookupHost: qrtest.Lookup("192.0.2.1"), DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			}})
-			_, err := g.Query(t.Context(), thePACS, Filter{PatientID: "P1"})
-			var timeout *OperationTimeoutError
+			_, err := g.Query(t.Context(), qr.Call{}, qrtest.PACS, qr.Filter{PatientID: "P1"})
+			var timeout *qr.OperationTimeoutError
 			require.ErrorAs(t, err, &timeout)
-			assert.Equal(t, dicomnet.StepConnect, stepOf(t, err))
+			assert.Equal(t, dicomnet.StepConnect, qrtest.StepOf(t, err))
 		})
 	})
-	t.Run("but a deadline of the caller is the caller's", func(t *testing.T) {
+	t.Run("the deadline of the caller is no operation timeout", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			p := &pacs{find: func(a *association, _ string) { a.awaitCancel(); a.done(dicomnet.StatusCancel) }}
-			g := p.gateway(t, Options{OperationTimeout: time.Minute})
-			_, err := g.Query(ctx, thePACS, Filter{PatientID: "P1"})
+			p := &dicomtest.ScriptedPACS{Find: func(a *association, _ string) { a.AwaitCancel(); a.Finish(dicomnet.StatusCancel) }}
+			g := qrtest.For(p, qrtest.Options{OperationTimeout: time.Minute})
+			_, err := g.Query(ctx, qr.Call{}, qrtest.PACS, qr.Filter{PatientID: "P1"})
 			assert.ErrorIs(t, err, context.DeadlineExceeded)
-			var timeout *OperationTimeoutError
+			var timeout *qr.OperationTimeoutError
 			assert.NotErrorAs(t, err, &timeout)
-			p.seen(t, g)
+			qrtest.Events(t, p, g)
 		})
 	})
 }
 
-func TestTheAnswerDoesNotWaitForTheRelease(t *testing.T) {
+func TestQueryDoesNotWaitForTheRelease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &pacs{find: func(a *association, _ string) {
-			a.done(dicomnet.StatusSuccess)
-			a.ReadPDU() // the release request, which gets no answer
+		p := &dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
+			a.Finish(dicomnet.StatusSuccess)
+			a.ReadPDU() // A-RELEASE-RQ, which gets no answer
 			a.ReadPDU()
-			a.pacs.saw("given up")
+			a.PACS.Record("aborted", "")
 		}}
-		g := p.gateway(t, Options{})
+		g := qrtest.For(p, qrtest.Options{})
 		start := time.Now()
-		_, err := g.Query(t.Context(), thePACS, Filter{PatientID: "P1"})
+		_, err := g.Query(t.Context(), qr.Call{}, qrtest.PACS, qr.Filter{PatientID: "P1"})
 		require.NoError(t, err)
 		assert.Zero(t, time.Since(start))
-		assert.Contains(t, p.seen(t, g), "given up")
+		assert.Contains(t, qrtest.Events(t, p, g), "aborted")
 		assert.Equal(t, 10*time.Second, time.Since(start), "the ACSE timeout bounds the release")
 	})
 }
 
-func TestAGatewayRunsOperationsAtTheSameTime(t *testing.T) {
-	p := &pacs{studies: []attributes{study("P1", "1.1"), study("P2", "1.2")}}
-	g := p.gateway(t, Options{})
+func TestQueriesRunConcurrently(t *testing.T) {
+	p := &dicomtest.ScriptedPACS{Studies: []dicomtest.Attributes{study("P1", "1.1"), study("P2", "1.2")}}
+	g := qrtest.For(p, qrtest.Options{})
 	var wait sync.WaitGroup
 	for range 20 {
 		wait.Go(func() {
-			result, err := g.Query(t.Context(), thePACS, Filter{PatientID: "P1"})
+			result, err := g.Query(t.Context(), qr.Call{}, qrtest.PACS, qr.Filter{PatientID: "P1"})
 			if assert.NoError(t, err) {
-				assert.Equal(t, []string{"1.1"}, picked(result.Studies))
+				assert.Equal(t, []string{"1.1"}, qrtest.UIDs(result.Studies))
 			}
 		})
 	}
 	wait.Wait()
-	assert.Len(t, p.seen(t, g), 60)
+	assert.Len(t, qrtest.Events(t, p, g), 60)
 }

@@ -46,7 +46,7 @@ func (g *Gateway) Retrieve(ctx context.Context, c Call, p Peer, f Filter, destin
 	if err := o.observer.Matched(studies, matches.counts.warnings()); err != nil {
 		return nil, &dicomnet.OpError{Step: dicomnet.StepMove, Err: err}
 	}
-	r := retrieval{operation: o, plan: plan, destination: destination, counts: &matches.counts}
+	r := retrieval{operation: o, destination: destination, counts: &matches.counts}
 	r.result.Studies = studies
 	r.result.Retrievals = make([]Retrieval, 0, len(studies))
 	r.run(ctx)
@@ -58,39 +58,30 @@ func (g *Gateway) Retrieve(ctx context.Context, c Call, p Peer, f Filter, destin
 // accept Study Root.
 func (o *operation) openForRetrieve(ctx context.Context) error {
 	err := o.Open(ctx, dicomnet.StudyRoot.Find, dicomnet.StudyRoot.Move)
-	if noContext(err) {
-		if o.Open(ctx, dicomnet.PatientRoot.Find, dicomnet.PatientRoot.Move) != nil {
+	if !noContext(err) {
+		if err != nil {
 			return err
 		}
-		o.findModel, o.moveModel = dicomnet.PatientRoot, dicomnet.PatientRoot
-		err = nil
+		return o.requireFind(ctx)
 	}
-	if err != nil {
+	switch patientRootErr := o.Open(ctx, dicomnet.PatientRoot.Find, dicomnet.PatientRoot.Move); {
+	case noContext(patientRootErr):
 		return err
+	case patientRootErr != nil:
+		return patientRootErr
 	}
+	o.findModel, o.moveModel = dicomnet.PatientRoot, dicomnet.PatientRoot
 	return o.requireFind(ctx)
 }
 
 // requireMove makes sure of an association that accepts C-MOVE, in either model.
 func (o *operation) requireMove(ctx context.Context) error {
-	err := o.Require(ctx, o.moveModel.Move)
-	if !noContext(err) || o.moveModel == dicomnet.PatientRoot {
-		return err
-	}
-	if patientRootErr := o.Require(ctx, dicomnet.PatientRoot.Move); patientRootErr != nil {
-		if noContext(patientRootErr) {
-			return err
-		}
-		return patientRootErr
-	}
-	o.moveModel = dicomnet.PatientRoot
-	return nil
+	return o.requireEither(ctx, &o.moveModel, func(m dicomnet.Model) string { return m.Move })
 }
 
 // retrieval moves studies one after the other and collects the outcomes.
 type retrieval struct {
 	*operation
-	plan        *plan
 	destination string
 	counts      *counts
 	result      RetrieveResult
@@ -106,7 +97,7 @@ func (r *retrieval) run(ctx context.Context) {
 		entry := Retrieval{StudyInstanceUID: uid, Status: RetrievalNotAttempted, FailedSOPInstanceUIDs: []string{}}
 		err := r.ready(ctx)
 		if err == nil {
-			entry, err = r.move(ctx, i, uid)
+			entry, err = r.move(ctx, i)
 		}
 		if r.result.Err == nil {
 			r.result.Err = err
@@ -135,11 +126,16 @@ func (r *retrieval) ready(ctx context.Context) error {
 
 // move runs the C-MOVE of one study; the error is nil only if the study is ok. If the PACS ended the association before it
 // received the C-MOVE, that is repeated on a new one.
-func (r *retrieval) move(ctx context.Context, i int, uid string) (entry Retrieval, err error) {
+func (r *retrieval) move(ctx context.Context, i int) (entry Retrieval, err error) {
+	var outcome error // of the last C-MOVE sent
 	err = r.Once(ctx, r.moveModel.Move, func() error {
-		entry, err = r.moveOnce(ctx, i, uid)
-		return err
+		entry, outcome = r.moveOnce(ctx, i)
+		return outcome
 	})
+	if err != outcome { //nolint:errorlint // the same error or that of the new association
+		entry.Status, r.stopped = RetrievalNotAttempted, true
+		return entry, err
+	}
 	if entry.DICOMStatus != "" || valueOf(entry.Completed)+valueOf(entry.Warning) > 0 {
 		r.losses = 0
 	}
@@ -149,15 +145,17 @@ func (r *retrieval) move(ctx context.Context, i int, uid string) (entry Retrieva
 	return entry, err
 }
 
-func (r *retrieval) moveOnce(ctx context.Context, i int, uid string) (_ Retrieval, err error) {
+func (r *retrieval) moveOnce(ctx context.Context, i int) (_ Retrieval, err error) {
 	ctx, end := r.Observe(ctx, dicomnet.StepMove)
 	defer func() { end(err) }()
+	study := &r.result.Studies[i]
+	uid, identifier := study.StudyInstanceUID, r.gateway.keys.forMove(r.moveModel, study)
 	var (
 		pending counters
 		final   *dicomnet.MoveReport
 		cause   = errors.New("no final response")
 	)
-	for report, err := range r.Association().Move(ctx, r.moveModel, r.destination, r.gateway.keys.forMove(r.moveModel, r.plan, uid)) {
+	for report, err := range r.Association().Move(ctx, r.moveModel, r.destination, identifier) {
 		switch {
 		case report.Final:
 			final, cause = &report, err
@@ -180,6 +178,9 @@ func (r *retrieval) moveOnce(ctx context.Context, i int, uid string) (_ Retrieva
 		var malformed int
 		entry.FailedSOPInstanceUIDs, malformed = failedUIDs(final.FailedSOPInstanceUIDs)
 		r.counts[failedUIDMalformed] += malformed
+		if final.DataSetMissing {
+			r.counts[dataSetMissing]++
+		}
 	}
 	total := known.after(pending)
 	r.completed += total.arrived()
@@ -189,9 +190,6 @@ func (r *retrieval) moveOnce(ctx context.Context, i int, uid string) (_ Retrieva
 	}
 	if cause == nil {
 		cause = &MoveOutcomeError{Status: final.Status}
-	}
-	if _, notReceived := errors.AsType[*dicomnet.NotReceivedError](cause); notReceived {
-		entry.Status = RetrievalNotAttempted
 	}
 	return entry, pool.Failure(ctx, dicomnet.StepMove, cause)
 }

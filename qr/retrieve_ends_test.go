@@ -1,4 +1,4 @@
-package qr
+package qr_test
 
 import (
 	"context"
@@ -12,113 +12,114 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/qr/qrtest"
 )
 
-func fiveStudies() []attributes {
-	return append(threeStudies(), study("P1", "1.4"), study("P1", "1.5"))
-}
-
-func TestAnAssociationThatEndsCostsItsStudyAndIsReplacedOnce(t *testing.T) {
-	ok := func(a *association) { a.final(dicomnet.StatusSuccess, count(1, 0, 0, -1)) }
-	half := func(a *association, end func()) { a.pending(count(2, 1, 0, 5)); end() }
-	abort := func(a *association) { half(a, a.abort) }
-	closed := func(a *association) { half(a, func() { _ = a.Conn.Close() }) }
+func TestAssociationThatEndsFailsItsStudyAndIsReplacedOnce(t *testing.T) {
+	ok := func(a *association) { a.Moved(dicomnet.StatusSuccess, dicomtest.Count(1, 0, 0, -1)) }
+	half := func(a *association, end func()) { a.Moving(dicomtest.Count(2, 1, 0, 5)); end() }
+	abort := func(a *association) { half(a, a.Abort) }
+	closed := func(a *association) { half(a, func() { a.Close() }) }
 	tests := []struct {
-		name    string
-		on      map[string]func(*association) // by study; ok where missing
-		rejects func(nth int) bool
-		want    []string
-		events  []string
+		name         string
+		on           map[string]func(*association) // by study; a study that is missing is ok
+		rejectsAgain bool
+		want         []string
+		events       []string
 	}{
 		{
-			"an abort in the second of five",
+			"an abort in the second study",
 			map[string]func(*association){"1.2": abort},
-			nil,
+			false,
 			[]string{"1.1 ok 0000 1/0/0", "1.2 failed  2/1/0", "1.3 ok 0000 1/0/0", "1.4 ok 0000 1/0/0", "1.5 ok 0000 1/0/0"},
 			[]string{
-				"associate FIND MOVE", "find STUDY ", "move 1.1 to DEST", "move 1.2 to DEST",
+				"associate FIND MOVE", "find STUDY", "move 1.1 to DEST", "move 1.2 to DEST",
 				"associate MOVE", "move 1.3 to DEST", "move 1.4 to DEST", "move 1.5 to DEST", "release",
 			},
 		},
 		{
-			"a closed connection in the second of five",
+			"a closed connection in the second study",
 			map[string]func(*association){"1.2": closed},
-			nil,
+			false,
 			[]string{"1.1 ok 0000 1/0/0", "1.2 failed  2/1/0", "1.3 ok 0000 1/0/0", "1.4 ok 0000 1/0/0", "1.5 ok 0000 1/0/0"},
 			[]string{
-				"associate FIND MOVE", "find STUDY ", "move 1.1 to DEST", "move 1.2 to DEST",
+				"associate FIND MOVE", "find STUDY", "move 1.1 to DEST", "move 1.2 to DEST",
 				"associate MOVE", "move 1.3 to DEST", "move 1.4 to DEST", "move 1.5 to DEST", "release",
 			},
 		},
 		{
-			"a second end",
+			"two aborts",
 			map[string]func(*association){"1.1": abort, "1.3": abort},
-			nil,
+			false,
 			[]string{"1.1 failed  2/1/0", "1.2 ok 0000 1/0/0", "1.3 failed  2/1/0", "1.4 not_attempted  -/-/-", "1.5 not_attempted  -/-/-"},
 			[]string{
-				"associate FIND MOVE", "find STUDY ", "move 1.1 to DEST",
+				"associate FIND MOVE", "find STUDY", "move 1.1 to DEST",
 				"associate MOVE", "move 1.2 to DEST", "move 1.3 to DEST",
 			},
 		},
 		{
-			"an end that lets nobody in again",
+			"an abort, then a rejection",
 			map[string]func(*association){"1.3": abort},
-			func(nth int) bool { return nth > 1 },
+			true,
 			[]string{"1.1 ok 0000 1/0/0", "1.2 ok 0000 1/0/0", "1.3 failed  2/1/0", "1.4 not_attempted  -/-/-", "1.5 not_attempted  -/-/-"},
 			[]string{
-				"associate FIND MOVE", "find STUDY ", "move 1.1 to DEST", "move 1.2 to DEST", "move 1.3 to DEST",
+				"associate FIND MOVE", "find STUDY", "move 1.1 to DEST", "move 1.2 to DEST", "move 1.3 to DEST",
 				"associate MOVE",
 			},
 		},
 		{
-			"an end in the last one",
+			"an abort in the last study",
 			map[string]func(*association){"1.5": abort},
-			nil,
+			false,
 			[]string{"1.1 ok 0000 1/0/0", "1.2 ok 0000 1/0/0", "1.3 ok 0000 1/0/0", "1.4 ok 0000 1/0/0", "1.5 failed  2/1/0"},
 			[]string{
-				"associate FIND MOVE", "find STUDY ", "move 1.1 to DEST", "move 1.2 to DEST", "move 1.3 to DEST", "move 1.4 to DEST",
+				"associate FIND MOVE", "find STUDY", "move 1.1 to DEST", "move 1.2 to DEST", "move 1.3 to DEST", "move 1.4 to DEST",
 				"move 1.5 to DEST",
 			},
 		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			var trail []string
-			p := &pacs{studies: fiveStudies(), rejects: test.rejects, move: func(a *association, uid string) {
+			var seen recorder
+			p := &dicomtest.ScriptedPACS{Studies: fiveStudies(), Negotiate: func(a *association) bool {
+				return !test.rejectsAgain || a.Number == 1 || a.Reject(dicomtest.CalledAETitleNotRecognized)
+			}, Move: func(a *association, uid string) {
 				if answer, set := test.on[uid]; set {
 					answer(a)
 					return
 				}
 				ok(a)
 			}}
-			result := retrieve(t, p, Filter{}, follow(&trail))
+			result := retrieve(t, p, qr.Filter{}, &seen)
 			assert.Equal(t, test.want, lines(result.Retrievals))
-			assert.Equal(t, test.events, p.events)
-			assert.Equal(t, dicomnet.StepMove, stepOf(t, result.Err))
+			assert.Equal(t, test.events, qrtest.Lines(p))
+			assert.Equal(t, dicomnet.StepMove, qrtest.StepOf(t, result.Err))
 			assert.True(t, result.Moved())
-			var told []string
-			for _, line := range trail {
+			var retrieved []string
+			for _, line := range seen.lines {
 				if rest, is := strings.CutPrefix(line, "retrieved "); is {
-					told = append(told, rest)
+					retrieved = append(retrieved, rest)
 				}
 			}
-			assert.Equal(t, test.want, told, "each study is told of, also those that were not attempted")
+			assert.Equal(t, test.want, retrieved, "Retrieved is called for each study")
 		})
 	}
 }
 
-func TestAMoveThatFallsSilentIsAnEndOfTheAssociation(t *testing.T) {
+func TestMoveTimeoutAbortsTheAssociation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &pacs{studies: threeStudies(), move: func(a *association, uid string) {
+		p := &dicomtest.ScriptedPACS{Studies: threeStudies(), Move: func(a *association, uid string) {
 			if uid == "1.1" {
-				a.pending(count(1, 0, 0, 5))
+				a.Moving(dicomtest.Count(1, 0, 0, 5))
 				return
 			}
-			a.final(dicomnet.StatusSuccess, count(1, 0, 0, -1))
+			a.Moved(dicomnet.StatusSuccess, dicomtest.Count(1, 0, 0, -1))
 		}}
-		g := p.gateway(t, Options{Timeouts: dicomnet.Timeouts{ACSE: time.Second, DIMSE: time.Second, Move: time.Minute, Network: time.Second}})
+		g := qrtest.For(p, qrtest.Options{Timeouts: dicomnet.Timeouts{ACSE: time.Second, DIMSE: time.Second, Move: time.Minute, Network: time.Second}})
 		start := time.Now()
-		result, err := g.Retrieve(t.Context(), thePACS, Filter{PatientID: "P1"}, "DEST", Progress{})
+		result, err := g.Retrieve(t.Context(), qr.Call{}, qrtest.PACS, qr.Filter{PatientID: "P1"}, "DEST")
 		require.NoError(t, err)
 		assert.Equal(t, time.Minute, time.Since(start))
 		assert.Equal(t, []string{"1.1 failed  1/0/0", "1.2 ok 0000 1/0/0", "1.3 ok 0000 1/0/0"}, lines(result.Retrievals))
@@ -126,103 +127,98 @@ func TestAMoveThatFallsSilentIsAnEndOfTheAssociation(t *testing.T) {
 		require.ErrorAs(t, result.Err, &timeout)
 		assert.Equal(t, dicomnet.TimerMove, timeout.Timer)
 		assert.ElementsMatch(t, []string{
-			"associate FIND MOVE", "find STUDY ", "move 1.1 to DEST", "abort", "associate MOVE", "move 1.2 to DEST", "move 1.3 to DEST", "release",
-		}, p.seen(t, g), "in this order but for the abort, which the peer may see late")
+			"associate FIND MOVE", "find STUDY", "move 1.1 to DEST", "abort", "associate MOVE", "move 1.2 to DEST", "move 1.3 to DEST", "release",
+		}, qrtest.Events(t, p, g), "in this order, except that the PACS may see the abort late")
 	})
 }
 
-func TestAMoveMayTakeLongAsLongAsItGoesOn(t *testing.T) {
+func TestMoveMayTakeLongWhilePendingResponsesArrive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const steps = 15
-		p := &pacs{studies: []attributes{study("P1", "1.1")}, move: func(a *association, _ string) {
+		p := &dicomtest.ScriptedPACS{Studies: []dicomtest.Attributes{study("P1", "1.1")}, Move: func(a *association, _ string) {
 			for i := range steps {
 				time.Sleep(2 * time.Second)
-				a.pending(count(i+1, 0, 0, steps-i-1))
+				a.Moving(dicomtest.Count(i+1, 0, 0, steps-i-1))
 			}
-			a.final(dicomnet.StatusSuccess, count(steps, 0, 0, -1))
+			a.Moved(dicomnet.StatusSuccess, dicomtest.Count(steps, 0, 0, -1))
 		}}
-		g := p.gateway(t, Options{})
-		told := 0
-		result, err := g.Retrieve(t.Context(), thePACS, Filter{PatientID: "P1"}, "DEST", Progress{
-			Moving: func(SubOperations) { told++ },
-		})
+		g := qrtest.For(p, qrtest.Options{})
+		var seen recorder
+		result, err := g.Retrieve(t.Context(), qr.Call{Observer: &seen}, qrtest.PACS, qr.Filter{PatientID: "P1"}, "DEST")
 		require.NoError(t, err)
 		assert.Equal(t, []string{"1.1 ok 0000 15/0/0"}, lines(result.Retrievals))
-		assert.Equal(t, steps, told)
-		p.seen(t, g)
+		assert.Len(t, seen.lines, 1+steps+1, "Moving is called for each pending response")
+		qrtest.Events(t, p, g)
 	})
 }
 
-func TestACallerThatGoesAwayCancelsTheMove(t *testing.T) {
-	gone := errors.New("gone")
-	ctx, leave := context.WithCancelCause(t.Context())
-	p := &pacs{studies: threeStudies(), move: func(a *association, uid string) {
+func TestCancelledRetrieveSendsCancel(t *testing.T) {
+	cause := errors.New("caller disconnected")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	p := &dicomtest.ScriptedPACS{Studies: threeStudies(), Move: func(a *association, uid string) {
 		if uid != "1.2" {
-			a.final(dicomnet.StatusSuccess, count(1, 0, 0, -1))
+			a.Moved(dicomnet.StatusSuccess, dicomtest.Count(1, 0, 0, -1))
 			return
 		}
-		a.pending(count(2, 0, 0, 5))
-		a.awaitCancel()
-		a.final(dicomnet.StatusCancel, count(2, 0, 0, 5))
+		a.Moving(dicomtest.Count(2, 0, 0, 5))
+		a.AwaitCancel()
+		a.Moved(dicomnet.StatusCancel, dicomtest.Count(2, 0, 0, 5))
 	}}
-	g := p.gateway(t, Options{})
-	var trail []string
-	progress := follow(&trail)
-	moving := progress.Moving
-	progress.Moving = func(p SubOperations) { moving(p); leave(gone) }
-	result, err := g.Retrieve(ctx, thePACS, Filter{PatientID: "P1"}, "DEST", progress)
+	g := qrtest.For(p, qrtest.Options{})
+	seen := recorder{onMoving: func() { cancel(cause) }}
+	result, err := g.Retrieve(ctx, qr.Call{Observer: &seen}, qrtest.PACS, qr.Filter{PatientID: "P1"}, "DEST")
 	require.NoError(t, err)
 	require.Len(t, result.Retrievals, 3)
-	assert.Equal(t, RetrievalOK, result.Retrievals[0].Status)
-	assert.Equal(t, RetrievalCancelled, result.Retrievals[1].Status)
+	assert.Equal(t, qr.RetrievalOK, result.Retrievals[0].Status)
+	assert.Equal(t, qr.RetrievalCancelled, result.Retrievals[1].Status)
 	assert.Equal(t, 2, *result.Retrievals[1].Completed)
-	assert.Equal(t, RetrievalNotAttempted, result.Retrievals[2].Status)
+	assert.Equal(t, qr.RetrievalNotAttempted, result.Retrievals[2].Status)
 	assert.ErrorIs(t, result.Err, context.Canceled)
-	assert.ErrorIs(t, result.Err, gone)
-	assert.Equal(t, dicomnet.StepMove, stepOf(t, result.Err))
+	assert.ErrorIs(t, result.Err, cause)
+	assert.Equal(t, dicomnet.StepMove, qrtest.StepOf(t, result.Err))
 	assert.Equal(t, []string{
-		"associate FIND MOVE", "find STUDY ", "move 1.1 to DEST", "move 1.2 to DEST", "cancel", "release",
-	}, p.seen(t, g))
-	assert.Len(t, trail, 5)
+		"associate FIND MOVE", "find STUDY", "move 1.1 to DEST", "move 1.2 to DEST", "cancel", "release",
+	}, qrtest.Events(t, p, g))
+	assert.Len(t, seen.lines, 5)
 }
 
-func TestACallerThatGoesAwayBetweenStudiesLeavesTheRestUnattempted(t *testing.T) {
-	ctx, leave := context.WithCancel(t.Context())
-	p := &pacs{studies: threeStudies()}
-	g := p.gateway(t, Options{})
-	result, err := g.Retrieve(ctx, thePACS, Filter{PatientID: "P1"}, "DEST", Progress{Retrieved: func(Retrieval) { leave() }})
+func TestCancelBetweenStudiesLeavesTheRestUnattempted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	p := &dicomtest.ScriptedPACS{Studies: threeStudies()}
+	g := qrtest.For(p, qrtest.Options{})
+	result, err := g.Retrieve(ctx, qr.Call{Observer: &recorder{onRetrieved: cancel}}, qrtest.PACS, qr.Filter{PatientID: "P1"}, "DEST")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"1.1 ok 0000 1/0/0", "1.2 not_attempted  -/-/-", "1.3 not_attempted  -/-/-"}, lines(result.Retrievals))
 	assert.ErrorIs(t, result.Err, context.Canceled)
-	assert.Equal(t, []string{"associate FIND MOVE", "find STUDY ", "move 1.1 to DEST", "release"}, p.seen(t, g))
+	assert.Equal(t, []string{"associate FIND MOVE", "find STUDY", "move 1.1 to DEST", "release"}, qrtest.Events(t, p, g))
 }
 
-func TestTheOperationTimeoutEndsARetrieveWithWhatItDid(t *testing.T) {
+func TestOperationTimeoutEndsARetrieveWithItsOutcomesSoFar(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &pacs{studies: threeStudies(), move: func(a *association, uid string) {
+		p := &dicomtest.ScriptedPACS{Studies: threeStudies(), Move: func(a *association, uid string) {
 			if uid == "1.1" {
-				a.final(dicomnet.StatusSuccess, count(1, 0, 0, -1))
+				a.Moved(dicomnet.StatusSuccess, dicomtest.Count(1, 0, 0, -1))
 				return
 			}
 			for range 12 {
-				a.pending(count(2, 0, 0, 5))
+				a.Moving(dicomtest.Count(2, 0, 0, 5))
 				time.Sleep(5 * time.Second)
 			}
-			a.awaitCancel()
-			a.final(dicomnet.StatusCancel, count(2, 0, 0, 5))
+			a.AwaitCancel()
+			a.Moved(dicomnet.StatusCancel, dicomtest.Count(2, 0, 0, 5))
 		}}
-		g := p.gateway(t, Options{OperationTimeout: 59 * time.Second})
+		g := qrtest.For(p, qrtest.Options{OperationTimeout: 59 * time.Second})
 		start := time.Now()
-		result, err := g.Retrieve(t.Context(), thePACS, Filter{PatientID: "P1"}, "DEST", Progress{})
+		result, err := g.Retrieve(t.Context(), qr.Call{}, qrtest.PACS, qr.Filter{PatientID: "P1"}, "DEST")
 		require.NoError(t, err)
 		assert.LessOrEqual(t, time.Since(start), 61*time.Second)
 		require.Len(t, result.Retrievals, 3)
-		assert.Equal(t, RetrievalCancelled, result.Retrievals[1].Status)
-		assert.Equal(t, RetrievalNotAttempted, result.Retrievals[2].Status)
-		var timeout *OperationTimeoutError
+		assert.Equal(t, qr.RetrievalCancelled, result.Retrievals[1].Status)
+		assert.Equal(t, qr.RetrievalNotAttempted, result.Retrievals[2].Status)
+		var timeout *qr.OperationTimeoutError
 		assert.ErrorAs(t, result.Err, &timeout)
-		assert.Equal(t, dicomnet.StepMove, stepOf(t, result.Err))
+		assert.Equal(t, dicomnet.StepMove, qrtest.StepOf(t, result.Err))
 		assert.True(t, result.Moved())
-		p.seen(t, g)
+		qrtest.Events(t, p, g)
 	})
 }

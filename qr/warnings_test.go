@@ -10,36 +10,36 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-func TestEveryFactHasItsWords(t *testing.T) {
-	var one, many tally
-	for f := range one {
-		one[f], many[f] = 1, 2
+func TestEachEventHasACodeAndMessages(t *testing.T) {
+	var one, many counts
+	for e := range one {
+		one[e], many[e] = 1, 2
 	}
-	said := one.warnings()
-	more := many.warnings()
-	require.Len(t, said, int(facts))
-	require.Len(t, more, int(facts))
-	for f := range said {
-		assert.NotEmpty(t, said[f].Code)
-		assert.Equal(t, said[f].Code, more[f].Code)
-		assert.Regexp(t, `^1 [A-Za-z][^\n]+[a-z]$`, said[f].Message)
-		assert.Regexp(t, `^2 [A-Za-z][^\n]+[a-z]$`, more[f].Message)
-		assert.NotEqual(t, said[f].Message, more[f].Message)
+	ones := one.warnings()
+	twos := many.warnings()
+	require.Len(t, ones, int(events))
+	require.Len(t, twos, int(events))
+	for e := range ones {
+		assert.NotEmpty(t, ones[e].Code)
+		assert.Equal(t, ones[e].Code, twos[e].Code)
+		assert.Regexp(t, `^1 [A-Za-z][^\n]+[a-z]$`, ones[e].Message)
+		assert.Regexp(t, `^2 [A-Za-z][^\n]+[a-z]$`, twos[e].Message)
+		assert.NotEqual(t, ones[e].Message, twos[e].Message)
 	}
 }
 
-func TestNothingToTellIsAnEmptyList(t *testing.T) {
-	var none tally
+func TestNoWarningsIsAnEmptyList(t *testing.T) {
+	var none counts
 	assert.Equal(t, []Warning{}, none.warnings())
 }
 
-func TestAWarningIsToldOnceWithItsNumber(t *testing.T) {
-	var c tally
+func TestWarningHasItsNumberOfMatches(t *testing.T) {
+	var c counts
 	c[duplicate] = 12345
 	assert.Equal(t, []Warning{{WarningDuplicatesMerged, strconv.Itoa(12345) + " matches of studies already seen were merged"}}, c.warnings())
 }
 
-func TestEveryWarningOfADataSetIsTold(t *testing.T) {
+func TestEachWarningOfADataSetIsReported(t *testing.T) {
 	for flag, want := range map[dataset.Warning]WarningCode{
 		dataset.CharacterSetAssumed:   WarningCharacterSetAssumed,
 		dataset.CharacterSetUnknown:   WarningCharacterSetUnknown,
@@ -47,8 +47,8 @@ func TestEveryWarningOfADataSetIsTold(t *testing.T) {
 		dataset.ValueMalformed:        WarningValueMalformed,
 		dataset.TransferSyntaxAssumed: WarningTransferSyntaxAssumed,
 	} {
-		var c tally
-		c.text(flag)
+		var c counts
+		c.addText(flag)
 		require.Len(t, c.warnings(), 1)
 		assert.Equal(t, want, c.warnings()[0].Code)
 	}

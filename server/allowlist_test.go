@@ -16,11 +16,11 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
-	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/server/access"
 )
 
-func TestAPACSThatIsNotAllowedIsNotDialled(t *testing.T) {
+func TestForbiddenPACSIsNotDialled(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	var dialled atomic.Int64
@@ -44,7 +44,7 @@ func TestAPACSThatIsNotAllowedIsNotDialled(t *testing.T) {
 		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 	}
 	for _, allowlist := range []string{"192.0.2.0/24", "pacs.example", "127.0.0.1:1"} {
-		r := start(t, fromSettings(t, qr.Options{LookupHost: lookup}, "PACS_ALLOWLIST", allowlist))
+		r := start(t, fromSettings(t, pool.Options{LookupHost: lookup}, "PACS_ALLOWLIST", allowlist))
 		var answers []string
 		for _, host := range []string{"127.0.0.1", "::ffff:127.0.0.1", "inside.example", "nowhere.example"} {
 			for path, body := range map[string]string{
@@ -58,7 +58,7 @@ func TestAPACSThatIsNotAllowedIsNotDialled(t *testing.T) {
 			}
 		}
 		for _, answer := range answers {
-			assert.Equal(t, answers[0], answer, "whatever stands behind it")
+			assert.Equal(t, answers[0], answer, "the answer does not depend on the host")
 		}
 		p := problemIn(t, answers[0])
 		assert.Equal(t, goclient.ProblemCodePACSNotAllowed, p.Code)
@@ -70,8 +70,8 @@ func TestAPACSThatIsNotAllowedIsNotDialled(t *testing.T) {
 	assert.Zero(t, dialled.Load())
 }
 
-// A name that has an address which is allowed and then, or beside it, one which is not.
-func TestANameThatResolvesToAnAllowedAndThenToAForbiddenAddressIsRefused(t *testing.T) {
+// The name first has only a permitted address, and then a forbidden one, alone or with the permitted one.
+func TestNameWithAForbiddenAddressIsRefused(t *testing.T) {
 	allowed := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "PACS"})
 	require.NoError(t, allowed.Listen("127.0.0.1:0"))
 	defer allowed.Close()
@@ -92,7 +92,7 @@ func TestANameThatResolvesToAnAllowedAndThenToAForbiddenAddressIsRefused(t *test
 	}()
 	var mu sync.Mutex
 	var answers [][]string
-	gateway := fromSettings(t, qr.Options{LookupHost: func(context.Context, string) ([]string, error) {
+	gateway := fromSettings(t, pool.Options{LookupHost: func(context.Context, string) ([]string, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		next := answers[0]
@@ -110,7 +110,7 @@ func TestANameThatResolvesToAnAllowedAndThenToAForbiddenAddressIsRefused(t *test
 		return reply.StatusCode()
 	}
 	first, second := []string{"127.0.0.1"}, []string{"127.0.0.2"}
-	assert.Equal(t, http.StatusOK, echo(first, second), "it is resolved once, and dialled at that address")
+	assert.Equal(t, http.StatusOK, echo(first, second), "the name is resolved once, and that address is dialled")
 	assert.Equal(t, [][]string{second}, answers)
 	assert.Equal(t, http.StatusForbidden, echo(second))
 	assert.Equal(t, http.StatusForbidden, echo([]string{"127.0.0.1", "127.0.0.2"}))

@@ -13,7 +13,7 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-func TestTheAnswerToAQueryIsWhatEncodingJSONWrites(t *testing.T) {
+func TestQueryAnswerEqualsEncodingJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.OneOf(
 			rapid.SampledFrom([]string{

@@ -10,10 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 )
 
-func TestRefusedCallersAreRecorded(t *testing.T) {
+func TestRefusedCallerLeavesAnAlert(t *testing.T) {
 	r, of := startAudited(t, &fakeGateway{}, "API_KEYS_FILE", keysFile(t, keyLine("viewer", viewerKey)))
 	r.post(t, "/qr", retrieveBody, "Authorization", "Bearer SECRET-KEY-wrong", "X-Correlation-ID", "order-4711")
 	r.post(t, "/q", queryBody)
@@ -33,12 +34,12 @@ func TestRefusedCallersAreRecorded(t *testing.T) {
 	assert.Empty(t, all[0].objectIDs("2"), "the body was not read")
 }
 
-func TestAPACSThatIsNotAllowedIsRecordedAsAnAlert(t *testing.T) {
-	refusal := &dicomnet.OpError{Step: dicomnet.StepConnect, Err: &qr.NotAllowedError{}}
+func TestForbiddenPACSLeavesAnAlert(t *testing.T) {
+	refusal := &dicomnet.OpError{Step: dicomnet.StepConnect, Err: &pool.NotAllowedError{}}
 	r, of := startAudited(t, &fakeGateway{
-		query:    func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) { return nil, refusal },
+		query:    func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) { return nil, refusal },
 		retrieve: narrating(nil, refusal).retrieve,
-		echo:     func(context.Context, qr.Peer) *qr.EchoReport { return &qr.EchoReport{Err: refusal} },
+		echo:     func(context.Context, qr.Call, qr.Peer) *qr.EchoReport { return &qr.EchoReport{Err: refusal} },
 	})
 	for _, call := range []struct{ path, body, patients string }{
 		{"/q", queryBody, patientID},

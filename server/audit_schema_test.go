@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// auditSchema is the schema of PS3.15 section A.5.1 as far as the gateway uses it.
+// auditSchema is the part of the schema of PS3.15 section A.5.1 that the gateway uses.
 const auditSchema = `{
 "type": "object", "additionalProperties": false,
 "required": ["EventIdentification", "ActiveParticipant", "AuditSourceIdentification"],
@@ -89,7 +89,7 @@ const auditCodeSchema = `{
 
 var auditSourceSchema = strings.Replace(auditCodeSchema, `"csd-code", "codeSystemName", "originalText"]`, `"csd-code"]`, 1)
 
-// record is one audit record as it was written.
+// record is an audit record as it was written.
 type record struct {
 	Event struct {
 		ID struct {
@@ -128,7 +128,7 @@ type record struct {
 	CorrelationID string `json:"correlation_id"`
 }
 
-// details are those of the object with this ID.
+// details returns the details of the object with this ID.
 func (r *record) details(id string) map[string]string {
 	details := map[string]string{}
 	for _, o := range r.Objects {
@@ -141,7 +141,7 @@ func (r *record) details(id string) map[string]string {
 	return details
 }
 
-// objectIDs are those of the objects of this type.
+// objectIDs returns the IDs of the objects of this type.
 func (r *record) objectIDs(idType string) []string {
 	ids := []string{}
 	for _, o := range r.Objects {
@@ -152,7 +152,7 @@ func (r *record) objectIDs(idType string) []string {
 	return ids
 }
 
-// requestor is the one participant who asked; the others are not to say so.
+// requestor returns the only participant that is a requestor.
 func (r *record) requestor(t *testing.T) (userID, alternative, address string) {
 	t.Helper()
 	n := 0
@@ -166,7 +166,7 @@ func (r *record) requestor(t *testing.T) (userID, alternative, address string) {
 	return userID, alternative, address
 }
 
-// aeTitles are the AE titles by the code of their role.
+// aeTitles returns the AE titles by the code of their role.
 func (r *record) aeTitles() map[string]string {
 	titles := map[string]string{}
 	for _, p := range r.Participants {
@@ -177,7 +177,7 @@ func (r *record) aeTitles() map[string]string {
 	return titles
 }
 
-// records reads audit records and holds each against the schema.
+// records parses audit records and validates each against the schema.
 func records(t *testing.T, text string) []record {
 	t.Helper()
 	var schema openapi3.Schema
@@ -186,7 +186,7 @@ func records(t *testing.T, text string) []record {
 	var all []record
 	for line := range strings.Lines(text) {
 		if !strings.Contains(line, `"EventIdentification"`) {
-			continue // of the log, where both go to standard output
+			continue // a log line
 		}
 		var value any
 		require.NoError(t, json.Unmarshal([]byte(line), &value), "%s", line)

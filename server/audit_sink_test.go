@@ -14,12 +14,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/qr"
 )
 
-// disk takes what is written until it is full.
+// disk is a writer that fails while it is full.
 type disk struct {
 	safeBuffer
 	mu   sync.Mutex
@@ -42,10 +43,10 @@ func (d *disk) Write(p []byte) (int, error) {
 }
 
 // startOnDisk is start with an audit log on a disk.
-func startOnDisk(t *testing.T, gateway Gateway, variables ...string) (*running, *disk) {
+func startOnDisk(t *testing.T, gateway backend, variables ...string) (*running, *disk) {
 	t.Helper()
 	d := &disk{}
-	r := startWith(t, gateway, preparation{options: func(o *Options) { o.Audit = audit.To(d) }}, variables...)
+	r := startWith(t, gateway, preparation{options: func(o *Options) { o.Audit = audit.NewTrail(audit.To(d)) }}, variables...)
 	r.do(t, http.MethodGet, "/health", nil)
 	return r, d
 }
@@ -59,7 +60,7 @@ func assertUnaudited(t *testing.T, status int, header http.Header, body string) 
 	assert.NotContains(t, body, studyUID)
 }
 
-// assertWithheld is for work that was done.
+// assertWithheld checks the answer to an operation that ran but was not recorded.
 func assertWithheld(t *testing.T, status int, body string) {
 	t.Helper()
 	assert.Equal(t, http.StatusInternalServerError, status)
@@ -76,7 +77,7 @@ func eventsOf(all []record) string {
 	return strings.Join(ids, " ")
 }
 
-func TestAGatewayThatCannotRecordItsStartDoesNotStart(t *testing.T) {
+func TestServeFailsIfItsStartCannotBeRecorded(t *testing.T) {
 	c := settings(t, "AUDIT_LOG", "stdout")
 	s, err := New(optionsOf(t, &c, &fakeGateway{}, &disk{full: true}))
 	require.NoError(t, err)
@@ -87,11 +88,11 @@ func TestAGatewayThatCannotRecordItsStartDoesNotStart(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestNoResultLeavesThatIsNotRecorded(t *testing.T) {
+func TestUnrecordedQueryIsWithheld(t *testing.T) {
 	asked := 0
 	gateway := &fakeGateway{}
 	r, d := startOnDisk(t, gateway)
-	gateway.query = func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+	gateway.query = func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
 		asked++
 		d.fill(asked == 1)
 		return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil
@@ -100,17 +101,17 @@ func TestNoResultLeavesThatIsNotRecorded(t *testing.T) {
 	assertWithheld(t, status, body)
 	status, header, body := r.post(t, "/q", queryBody)
 	assertUnaudited(t, status, header, body)
-	assert.Equal(t, 1, asked, "the second time nothing is done")
+	assert.Equal(t, 1, asked, "the second operation is not run")
 	assert.Equal(t, "error", waitForLine(t, r, "audit record not written")["level"])
 	assert.NotContains(t, r.logs.String(), patientID)
 
 	d.fill(false)
 	status, _, _ = r.post(t, "/q", queryBody)
 	assert.Equal(t, http.StatusOK, status)
-	assert.Equal(t, activityEvent+" "+queryEvent+" "+queryEvent, eventsOf(records(t, d.String())), "one for each that was asked")
+	assert.Equal(t, activityEvent+" "+queryEvent+" "+queryEvent, eventsOf(records(t, d.String())), "one for each operation that ran")
 }
 
-func TestNoWorkIsDoneWhileRecordsWait(t *testing.T) {
+func TestOperationsAreRefusedWhileRecordsWait(t *testing.T) {
 	gateway := &fakeGateway{}
 	r, d := startOnDisk(t, gateway, "API_KEYS_FILE", keysFile(t, keyLine("viewer", viewerKey)))
 	ask := func(path, body string, id string) (int, http.Header, string) {
@@ -118,10 +119,10 @@ func TestNoWorkIsDoneWhileRecordsWait(t *testing.T) {
 	}
 	d.fill(true)
 	status, _, _ := r.post(t, "/q", queryBody)
-	assert.Equal(t, http.StatusUnauthorized, status, "a refusal is one in any case")
+	assert.Equal(t, http.StatusUnauthorized, status, "the refusal does not depend on the record")
 	echoBody := strings.Replace(queryBody, `,"patient_id":"`+patientID+`"`, "", 1)
 	for path, body := range map[string]string{"/q": queryBody, "/qr": retrieveBody, "/echo": echoBody} {
-		status, header, answer := ask(path, body, "refused") // the fake gateway would panic
+		status, header, answer := ask(path, body, "refused") // a call of the fake gateway would panic
 		assertUnaudited(t, status, header, answer)
 	}
 	status, _, _ = r.do(t, http.MethodGet, "/health", nil)
@@ -132,14 +133,14 @@ func TestNoWorkIsDoneWhileRecordsWait(t *testing.T) {
 	status, _, _ = ask("/q", queryBody, "again")
 	assert.Equal(t, http.StatusOK, status)
 	all := records(t, d.String())
-	assert.Equal(t, activityEvent+" "+alertEvent+" "+queryEvent, eventsOf(all), "nothing is missing")
+	assert.Equal(t, activityEvent+" "+alertEvent+" "+queryEvent, eventsOf(all), "no record is missing")
 	assert.Equal(t, "again", all[2].CorrelationID)
 }
 
-func TestAnEchoThatCannotBeRecordedIsWithheld(t *testing.T) {
+func TestUnrecordedEchoIsWithheld(t *testing.T) {
 	gateway := &fakeGateway{}
 	r, d := startOnDisk(t, gateway)
-	gateway.echo = func(context.Context, qr.Peer) *qr.EchoReport {
+	gateway.echo = func(context.Context, qr.Call, qr.Peer) *qr.EchoReport {
 		d.fill(true)
 		return &qr.EchoReport{}
 	}
@@ -148,37 +149,34 @@ func TestAnEchoThatCannotBeRecordedIsWithheld(t *testing.T) {
 	d.fill(false)
 }
 
-func TestNothingIsMovedThatIsNotRecorded(t *testing.T) {
+func TestUnrecordedRetrieveMovesNothing(t *testing.T) {
 	for _, accept := range []string{"application/json", "text/event-stream"} {
 		t.Run(accept, func(t *testing.T) {
 			gateway := &fakeGateway{}
 			r, d := startOnDisk(t, gateway)
-			gateway.retrieve = func(ctx context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress) (*qr.RetrieveResult, error) {
+			gateway.retrieve = func(_ context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
 				d.fill(true)
-				p.Matched([]qr.Study{study(studyUID)}, nil)
-				assert.ErrorIs(t, context.Cause(ctx), syscall.ENOSPC, "before the first move")
+				err := c.Observer.Matched([]qr.Study{study(studyUID)}, nil)
 				d.fill(false)
-				entry := qr.Retrieval{StudyInstanceUID: studyUID, Status: qr.RetrievalNotAttempted}
-				p.Moving(qr.SubOperations{})
-				p.Retrieved(entry)
-				return &qr.RetrieveResult{Studies: []qr.Study{study(studyUID)}, Retrievals: []qr.Retrieval{entry}, Err: ctx.Err()}, nil
+				require.Error(t, err, "before the first move")
+				return nil, &dicomnet.OpError{Step: dicomnet.StepMove, Err: err}
 			}
 			status, header, body := r.post(t, "/qr", retrieveBody, "Accept", accept)
 			assertUnaudited(t, status, header, body)
 			all := records(t, d.String())
-			assert.Equal(t, activityEvent+" "+beginEvent+" "+transferredEvent, eventsOf(all), "the one that waited first")
+			assert.Equal(t, activityEvent+" "+beginEvent+" "+transferredEvent, eventsOf(all), "the waiting record comes first")
 			assert.Equal(t, "not_attempted", all[2].details(studyUID)["status"])
 		})
 	}
 }
 
-func TestAnOutcomeThatCannotBeRecordedIsWithheld(t *testing.T) {
+func TestUnrecordedOutcomeOfARetrieveIsWithheld(t *testing.T) {
 	for _, accept := range []string{"application/json", "text/event-stream"} {
 		t.Run(accept, func(t *testing.T) {
 			gateway := &fakeGateway{}
 			r, d := startOnDisk(t, gateway)
-			gateway.retrieve = func(_ context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress) (*qr.RetrieveResult, error) {
-				p.Matched([]qr.Study{study(studyUID)}, nil)
+			gateway.retrieve = func(_ context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
+				_ = c.Observer.Matched([]qr.Study{study(studyUID)}, nil)
 				d.fill(true)
 				return outcome(nil, moved(1)), nil
 			}
@@ -198,10 +196,10 @@ func TestAnOutcomeThatCannotBeRecordedIsWithheld(t *testing.T) {
 	}
 }
 
-func TestAQueryOfARetrieveThatCannotBeRecordedIsWithheld(t *testing.T) {
+func TestUnrecordedQueryOfARetrieveIsWithheld(t *testing.T) {
 	gateway := &fakeGateway{}
 	r, d := startOnDisk(t, gateway)
-	gateway.retrieve = func(context.Context, qr.Peer, qr.Filter, string, qr.Progress) (*qr.RetrieveResult, error) {
+	gateway.retrieve = func(context.Context, qr.Call, qr.Peer, qr.Filter, string) (*qr.RetrieveResult, error) {
 		d.fill(true)
 		return &qr.RetrieveResult{}, nil
 	}
@@ -210,7 +208,7 @@ func TestAQueryOfARetrieveThatCannotBeRecordedIsWithheld(t *testing.T) {
 	d.fill(false)
 }
 
-func TestRecordsThatAreLostAtTheEndAreCounted(t *testing.T) {
+func TestShutdownCountsLostRecords(t *testing.T) {
 	r, d := startOnDisk(t, &fakeGateway{})
 	d.fill(true)
 	r.stop()
@@ -220,7 +218,7 @@ func TestRecordsThatAreLostAtTheEndAreCounted(t *testing.T) {
 	assert.Equal(t, false, r.logs.lines(t, "stopped")[0]["clean"])
 }
 
-func TestADirectoryThatIsRemovedStopsTheWorkUntilItIsBack(t *testing.T) {
+func TestOperationsAreRefusedWhileTheAuditDirectoryIsMissing(t *testing.T) {
 	directory := filepath.Join(t.TempDir(), "audit")
 	require.NoError(t, os.Mkdir(directory, 0o700))
 	file := filepath.Join(directory, "audit.log")
@@ -240,10 +238,10 @@ func TestADirectoryThatIsRemovedStopsTheWorkUntilItIsBack(t *testing.T) {
 	assert.Equal(t, queryEvent, eventsOf(records(t, readFile(t, file))))
 	mode, err := os.Stat(file)
 	require.NoError(t, err)
-	assert.Equal(t, os.FileMode(0o600), mode.Mode(), "for its owner alone")
+	assert.Equal(t, os.FileMode(0o600), mode.Mode(), "readable by the owner only")
 }
 
-func TestWithoutAuditThereIsNothingToReopen(t *testing.T) {
+func TestReopenWithoutAuditDoesNothing(t *testing.T) {
 	r := start(t, foundOne())
 	r.server.Reopen()
 	status, _, _ := r.post(t, "/q", queryBody)

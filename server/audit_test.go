@@ -15,10 +15,11 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/qr"
 )
 
-// Codes of events.
+// Codes of events (PS3.16 annex D).
 const (
 	activityEvent    = "110100"
 	beginEvent       = "110102"
@@ -28,9 +29,8 @@ const (
 	alertEvent       = "110113"
 )
 
-// startAudited is start with an audit log; the records of the start and of the
-// stop are not among those that of gives.
-func startAudited(t *testing.T, gateway Gateway, variables ...string) (r *running, of func(t *testing.T) []record) {
+// startAudited is start with an audit log. The function of returns the records after that of the start.
+func startAudited(t *testing.T, gateway backend, variables ...string) (r *running, of func(t *testing.T) []record) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "audit.log")
 	r = start(t, gateway, append([]string{"AUDIT_LOG", file}, variables...)...)
@@ -44,7 +44,7 @@ func startAudited(t *testing.T, gateway Gateway, variables ...string) (r *runnin
 	}
 }
 
-func TestAQueryLeavesItsRecordBeforeTheAnswer(t *testing.T) {
+func TestQueryIsRecordedBeforeTheAnswer(t *testing.T) {
 	found := study(studyUID)
 	found.AccessionNumber = "ACC-9"
 	gateway := &fakeGateway{}
@@ -59,7 +59,7 @@ func TestAQueryLeavesItsRecordBeforeTheAnswer(t *testing.T) {
 		"found":    {[]qr.Study{found, study(studyUID + ".7")}, nil, 200, "0", "ok"},
 		"no match": {nil, nil, 404, "0", "no_study_matched"},
 		"failed":   {nil, &dicomnet.OpError{Step: dicomnet.StepFind, Err: dicomnet.ErrConnectionLost}, 502, "8", "connection_lost"},
-		"refused by the PACS": {
+		"rejected": {
 			nil, &dicomnet.OpError{Step: dicomnet.StepAssociate, Err: &dicomnet.RejectError{Result: 1, Source: 1, Reason: 7}},
 			502, "8", "association_rejected",
 		},
@@ -99,10 +99,9 @@ func TestAQueryLeavesItsRecordBeforeTheAnswer(t *testing.T) {
 			search := q.Objects[0]
 			assert.Equal(t, "1.2.840.10008.5.1.4.1.2.2.1", search.ID)
 			assert.Equal(t, "110181", search.IDTypeCode.Code)
-			assert.Equal(t, "1.2.840.10008.1.2.1", q.details(search.ID)["TransferSyntax"])
-			asked, err := dataset.Parse(search.Query, dataset.ExplicitVRLittleEndian, dataset.Limits{})
-			require.NoError(t, err)
-			assert.Equal(t, patientID, asked.String(tag.PatientID))
+			assert.Empty(t, search.Query, "the fake gateway sent nothing")
+			assert.Empty(t, search.Details)
+			assert.Equal(t, "C-FIND", search.Name)
 		})
 	}
 	logged := r.logs.String()
@@ -111,7 +110,29 @@ func TestAQueryLeavesItsRecordBeforeTheAnswer(t *testing.T) {
 	}
 }
 
-func TestARetrieveIsRecordedBeforeItsFirstMoveAndBeforeItsAnswer(t *testing.T) {
+func TestRecordHoldsTheIdentifierThatWasSent(t *testing.T) {
+	var sent []byte
+	p := &dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
+		sent = a.Request.Data
+		a.Finish(dicomnet.StatusSuccess)
+	}}
+	r, of := startAudited(t, gatewayTo(t, p, gatewayOptions{}))
+	for i, call := range []struct{ path, body string }{{"/q", queryBody}, {"/qr", retrieveBody}} {
+		status, _, _ := r.post(t, call.path, call.body)
+		require.Equal(t, http.StatusNotFound, status)
+		all := of(t)
+		require.Len(t, all, i+1)
+		search := all[i].Objects[0]
+		assert.Equal(t, sent, search.Query)
+		assert.Equal(t, string(dataset.ImplicitVRLittleEndian), all[i].details(search.ID)["TransferSyntax"])
+		identifier, err := dataset.Parse(search.Query, dataset.ImplicitVRLittleEndian, dataset.Limits{})
+		require.NoError(t, err)
+		assert.Equal(t, patientID, identifier.String(tag.PatientID))
+		assert.Empty(t, search.Name)
+	}
+}
+
+func TestRetrieveIsRecordedBeforeTheFirstMoveAndBeforeTheAnswer(t *testing.T) {
 	failed := qr.Retrieval{Status: qr.RetrievalFailed, DICOMStatus: "A801"}
 	cancelled := qr.Retrieval{Status: qr.RetrievalCancelled, Completed: new(3)}
 	lost := &dicomnet.OpError{Step: dicomnet.StepMove, Err: dicomnet.ErrConnectionLost}
@@ -133,14 +154,10 @@ func TestARetrieveIsRecordedBeforeItsFirstMoveAndBeforeItsAnswer(t *testing.T) {
 				var of func(t *testing.T) []record
 				gateway := narrating(test.result, nil)
 				inner := gateway.retrieve
-				gateway.retrieve = func(ctx context.Context, p qr.Peer, f qr.Filter, d string, progress qr.Progress) (*qr.RetrieveResult, error) {
+				gateway.retrieve = func(ctx context.Context, c qr.Call, p qr.Peer, f qr.Filter, d string) (*qr.RetrieveResult, error) {
 					assert.Empty(t, of(t))
-					told := progress.Matched
-					progress.Matched = func(studies []qr.Study, warnings []qr.Warning) {
-						told(studies, warnings)
-						require.Len(t, of(t), 1, "before the first move")
-					}
-					return inner(ctx, p, f, d, progress)
+					c.Observer = matchedObserver{c.Observer, func() { require.Len(t, of(t), 1, "before the first move") }}
+					return inner(ctx, c, p, f, d)
 				}
 				var r *running
 				r, of = startAudited(t, gateway)
@@ -175,7 +192,19 @@ func TestARetrieveIsRecordedBeforeItsFirstMoveAndBeforeItsAnswer(t *testing.T) {
 	}
 }
 
-func TestARetrieveThatComesToNoMoveIsRecordedAsTheQueryItWas(t *testing.T) {
+// matchedObserver calls after when Matched has returned.
+type matchedObserver struct {
+	qr.Observer
+	after func()
+}
+
+func (o matchedObserver) Matched(studies []qr.Study, warnings []qr.Warning) error {
+	err := o.Observer.Matched(studies, warnings)
+	o.after()
+	return err
+}
+
+func TestRetrieveWithoutAMoveIsRecordedAsAQuery(t *testing.T) {
 	gateway := &fakeGateway{}
 	r, of := startAudited(t, gateway)
 	*gateway = *narrating(&qr.RetrieveResult{}, nil)
@@ -188,12 +217,12 @@ func TestARetrieveThatComesToNoMoveIsRecordedAsTheQueryItWas(t *testing.T) {
 	assert.Equal(t, []string{queryEvent, "8", "connection_lost"}, []string{all[1].Event.ID.Code, all[1].Event.Outcome, all[1].Event.Description})
 }
 
-func TestAnEchoIsRecorded(t *testing.T) {
+func TestEchoIsRecorded(t *testing.T) {
 	gateway := &fakeGateway{}
 	r, of := startAudited(t, gateway)
 	body := `{"pacs_ip":"pacs.example","pacs_port":104,"pacs_ae_title":"PACS","c_find_ae_title":"GATEWAY"}`
 	for _, err := range []error{nil, &dicomnet.OpError{Step: dicomnet.StepAssociate, Err: dicomnet.ErrConnectionLost}} {
-		gateway.echo = func(context.Context, qr.Peer) *qr.EchoReport { return &qr.EchoReport{Err: err} }
+		gateway.echo = func(context.Context, qr.Call, qr.Peer) *qr.EchoReport { return &qr.EchoReport{Err: err} }
 		r.post(t, "/echo", body)
 	}
 	all := of(t)
@@ -203,17 +232,17 @@ func TestAnEchoIsRecorded(t *testing.T) {
 		assert.Equal(t, want, all[i].Event.Outcome+" "+all[i].Event.Description)
 		assert.Equal(t, "110124", all[i].Event.Types[0].Code)
 		assert.Equal(t, map[string]string{"110153": "GATEWAY", "110152": "PACS"}, all[i].aeTitles())
-		assert.Equal(t, "1", all[i].Participants[1].NetworkAccessPointTypeCode, "a name")
+		assert.Equal(t, "1", all[i].Participants[1].NetworkAccessPointTypeCode, "a host name")
 	}
 }
 
-func TestAPanicIsRecordedToo(t *testing.T) {
+func TestPanicIsRecorded(t *testing.T) {
 	panics := func() { panic(patientName) }
 	r, of := startAudited(t, &fakeGateway{
-		query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) { panics(); return nil, nil },
-		echo:  func(context.Context, qr.Peer) *qr.EchoReport { panics(); return nil },
-		retrieve: func(_ context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress) (*qr.RetrieveResult, error) {
-			p.Matched([]qr.Study{study(studyUID)}, nil)
+		query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) { panics(); return nil, nil },
+		echo:  func(context.Context, qr.Call, qr.Peer) *qr.EchoReport { panics(); return nil },
+		retrieve: func(_ context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
+			_ = c.Observer.Matched([]qr.Study{study(studyUID)}, nil)
 			panics()
 			return nil, nil
 		},
@@ -232,7 +261,7 @@ func TestAPanicIsRecordedToo(t *testing.T) {
 	assert.NotContains(t, r.logs.String(), patientName)
 }
 
-func TestTheStartAndTheStopAreRecorded(t *testing.T) {
+func TestStartAndStopAreRecorded(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "audit.log")
 	r := start(t, &fakeGateway{}, "AUDIT_LOG", file)
 	r.do(t, http.MethodGet, "/health", nil)
@@ -245,10 +274,10 @@ func TestTheStartAndTheStopAreRecorded(t *testing.T) {
 	assert.Equal(t, []string{activityEvent, "110121"}, []string{all[1].Event.ID.Code, all[1].Event.Types[0].Code})
 }
 
-func TestSixtyFourCallersAtOnceLeaveSixtyFourWholeRecords(t *testing.T) {
+func TestConcurrentOperationsLeaveWholeRecords(t *testing.T) {
 	var arrived sync.WaitGroup
 	arrived.Add(64)
-	r, of := startAudited(t, &fakeGateway{query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+	r, of := startAudited(t, &fakeGateway{query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
 		arrived.Done()
 		arrived.Wait()
 		return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil
@@ -272,7 +301,7 @@ func TestSixtyFourCallersAtOnceLeaveSixtyFourWholeRecords(t *testing.T) {
 	}
 }
 
-func TestRecordsAndLogsShareStandardOutput(t *testing.T) {
+func TestRecordsAndLogShareStandardOutput(t *testing.T) {
 	r := start(t, foundOne(), "AUDIT_LOG", "stdout")
 	r.post(t, "/q", queryBody)
 	all := records(t, r.logs.String())
@@ -282,12 +311,10 @@ func TestRecordsAndLogsShareStandardOutput(t *testing.T) {
 	waitForLine(t, r, "audit log reopened")
 }
 
-func TestACallerWhoLeavesIsRecorded(t *testing.T) {
+func TestRetrieveOfADisconnectedCallerIsRecorded(t *testing.T) {
 	begun, ended := make(chan struct{}), make(chan struct{})
-	r, of := startAudited(t, &fakeGateway{retrieve: func(
-		ctx context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress,
-	) (*qr.RetrieveResult, error) {
-		p.Matched([]qr.Study{study(studyUID)}, nil)
+	r, of := startAudited(t, &fakeGateway{retrieve: func(ctx context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
+		_ = c.Observer.Matched([]qr.Study{study(studyUID)}, nil)
 		close(begun)
 		<-ctx.Done()
 		defer close(ended)
@@ -309,7 +336,7 @@ func TestACallerWhoLeavesIsRecorded(t *testing.T) {
 	assert.Equal(t, "cancelled", all[1].details(studyUID)["status"])
 }
 
-// waitForLineWithRoute waits for the end of a request, which may come after its caller has left.
+// waitForLineWithRoute waits for the log line of a request, which may be written after its caller has disconnected.
 func waitForLineWithRoute(t *testing.T, r *running, route string) {
 	t.Helper()
 	require.Eventually(t, func() bool {

@@ -19,10 +19,11 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 )
 
-// sizes are the matches of an answer.
+// sizes are numbers of matches.
 var sizes = []int{1, 10, 100, 1000}
 
 func perMatch(b *testing.B, matches int) {
@@ -30,9 +31,8 @@ func perMatch(b *testing.B, matches int) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*matches), "ns/match")
 }
 
-// BenchmarkQuery is what the HTTP side adds to a query: routing, checks, answer
-// and log line, without the network and the PACS. What it grows by from one size
-// to the next is the encoding of the answer.
+// BenchmarkQuery measures what the HTTP side adds to a query: routing, validation, the answer and the log line, without the
+// network and the PACS. The difference between two sizes is the encoding of the answer.
 func BenchmarkQuery(b *testing.B) {
 	contract, err := os.ReadFile("../openapi.yaml")
 	require.NoError(b, err)
@@ -62,7 +62,7 @@ func BenchmarkQuery(b *testing.B) {
 	}
 }
 
-// fullStudy has a value for each attribute.
+// fullStudy returns a study with a value for each attribute.
 func fullStudy(i int) qr.Study {
 	return qr.Study{
 		PatientName: patientName, PatientID: patientID, DateOfBirth: "19700101", StudyInstanceUID: studyUID + "." + strconv.Itoa(i),
@@ -72,7 +72,7 @@ func fullStudy(i int) qr.Study {
 	}
 }
 
-// BenchmarkRequestCheck reads a body and holds it against the contract, one that is right and one that is wrong.
+// BenchmarkRequestCheck parses and validates a valid and an invalid body.
 func BenchmarkRequestCheck(b *testing.B) {
 	spec, err := api.GetSpec()
 	require.NoError(b, err)
@@ -102,15 +102,15 @@ func BenchmarkRequestCheck(b *testing.B) {
 	}
 }
 
-// BenchmarkEndToEnd is POST /q over loopback, to a PACS on loopback that has its answer ready. Both ends share the machine with
-// the gateway, as the allocations are theirs too; make bench-load measures the gateway alone.
+// BenchmarkEndToEnd measures POST /q over loopback, with a PACS on loopback that has its answer ready. Caller and PACS share the
+// machine with the gateway, and their allocations count too; make bench-load measures the gateway alone.
 func BenchmarkEndToEnd(b *testing.B) {
 	for _, matches := range sizes {
 		b.Run(strconv.Itoa(matches), func(b *testing.B) {
 			script := &dicomtest.Script{Play: ready(matches)}
 			address, stop, err := script.Listen()
 			require.NoError(b, err)
-			gateway := fromSettings(b, qr.Options{})
+			gateway := fromSettings(b, pool.Options{})
 			r := start(b, gateway)
 			client := &http.Client{Transport: &http.Transport{}}
 			body := queryAt("127.0.0.1", portOf(b, address))
@@ -145,7 +145,7 @@ func studiesIn(b *testing.B, client *http.Client, url, body string) int {
 	return len(answer.StudyDetails)
 }
 
-// ready plays a PACS that answers with so many matches, which it puts together once.
+// ready is a PACS that answers with a number of matches, which it encodes once.
 func ready(matches int) func(p *dicomtest.Peer) {
 	var out []byte
 	for i := range matches {
@@ -156,7 +156,7 @@ func ready(matches int) func(p *dicomtest.Peer) {
 			tag.StudyDate: s.StudyDate, tag.StudyTime: s.StudyTime, tag.AccessionNumber: s.AccessionNumber,
 			tag.ReferringPhysicianName: s.ReferringPhysicianName, tag.PerformingPhysicianName: s.PerformingPhysicianName,
 			tag.InstitutionName: s.InstitutionName,
-		}.encoded()).Append(out)
+		}.Encode(dataset.ImplicitVRLittleEndian)).Append(out)
 	}
 	out = dicomtest.Response(firstFind, dicomnet.StatusSuccess, nil).Append(out)
 	return func(p *dicomtest.Peer) {
@@ -171,7 +171,7 @@ func ready(matches int) func(p *dicomtest.Peer) {
 	}
 }
 
-// firstFind is the first C-FIND of an association of a query, as far as an answer depends on it.
+// firstFind holds the values of the first C-FIND of an association on which the answer depends.
 var firstFind = dicomtest.Message{ContextID: 1, Command: dicomnet.CommandSet{
 	CommandField: dicomnet.CFindRQ, MessageID: 1, AffectedSOPClassUID: dicomnet.StudyRoot.Find,
 }}

@@ -10,8 +10,8 @@ import (
 	"dicom-qr-gateway/dicomnet/dicomtest"
 )
 
-// memory is a listener without a network, for testing/synctest: what waits for
-// one of its connections lets the fake clock go on.
+// memory is a listener without a network, for testing/synctest: the fake clock advances while a goroutine waits for one of its
+// connections.
 type memory struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -49,7 +49,7 @@ func (m *memory) DialContext(ctx context.Context, _, _ string) (net.Conn, error)
 }
 
 // startInMemory is start without a network.
-func startInMemory(t *testing.T, gateway Gateway, variables ...string) *running {
+func startInMemory(t *testing.T, gateway backend, variables ...string) *running {
 	t.Helper()
 	m := newMemory()
 	return startOn(t, m, &http.Transport{DialContext: m.DialContext}, gateway, variables...)

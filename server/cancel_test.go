@@ -18,49 +18,45 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
-	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/internal/pool"
 )
 
 const (
-	cancelWithin = 200 * time.Millisecond // from the caller's leaving to the C-CANCEL-RQ
-	goneWithin   = 2 * time.Second        // from there to the end of the association
+	cancelWithin = 200 * time.Millisecond // from the disconnect to the C-CANCEL-RQ
+	goneWithin   = 2 * time.Second        // from the C-CANCEL-RQ to the end of the association
 )
 
-// endless is a PACS that goes on with a match, or an instance, every 2 s until it
-// is told to stop, and then stops or takes no notice.
-func endless(obeys bool) *pacs {
-	p := &pacs{studies: 1}
+// endless is a PACS that sends a match, or moves an instance, every 2 s until it gets a C-CANCEL-RQ, which it obeys or ignores.
+func endless(obeys bool) *dicomtest.ScriptedPACS {
 	work := func(a *association, pending dicomtest.Message) {
 		for range 2 {
 			dicomtest.Wait(2 * time.Second)
 			a.SendMessage(pending)
 		}
-		a.awaitCancel()
+		a.AwaitCancel()
 		if !obeys {
-			a.goOn(pending)
+			a.KeepSending(pending)
 			return
 		}
-		a.final(dicomnet.StatusCancel, noCounters)
+		a.Moved(dicomnet.StatusCancel, dicomtest.NoCounters)
 	}
-	p.move = func(a *association, _ int) { work(a, a.response(dicomnet.StatusPending, counters{1, 0, 0, 9}, nil)) }
-	return p
+	return pacsWith(1, func(a *association, _ int) { work(a, a.MoveResponse(dicomnet.StatusPending, count(1, 0, 0, 9))) })
 }
 
-// endlessFind is the same for C-FIND.
-func endlessFind(obeys bool) *pacs {
+// endlessFind is endless for C-FIND.
+func endlessFind(obeys bool) *dicomtest.ScriptedPACS {
 	p := endless(obeys)
-	move := p.move
-	p.find = func(a *association) {
-		a.match(match(1))
-		move(a, 0)
+	p.Find = func(a *association, _ string) {
+		a.Match(match(1))
+		p.Move(a, uidOf(1))
 	}
 	return p
 }
 
-// leaver is a call by a caller that leaves when ctx is done.
+// leaver is a call whose caller disconnects when ctx is done.
 type leaver struct {
 	name string
-	pacs func(obeys bool) *pacs
+	pacs func(obeys bool) *dicomtest.ScriptedPACS
 	call func(t *testing.T, ctx context.Context, r *running) error
 }
 
@@ -95,34 +91,33 @@ var leavers = []leaver{
 	}},
 }
 
-func TestACallerThatLeavesStopsThePACS(t *testing.T) {
+func TestDisconnectCancelsAtThePACS(t *testing.T) {
 	for _, c := range leavers {
 		for _, obeys := range []bool{true, false} {
 			t.Run(c.name+map[bool]string{true: "", false: ", of a PACS that goes on"}[obeys], func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					p := c.pacs(obeys)
-					r := startInMemory(t, p.gateway(t, qr.Options{}))
+					r := startInMemory(t, gatewayTo(t, p, gatewayOptions{}))
 					ctx, leave := context.WithTimeout(t.Context(), 5*time.Second)
 					defer leave()
 					require.ErrorIs(t, c.call(t, ctx, r), context.DeadlineExceeded)
 					left := time.Now()
-					gone := <-p.ended
-					assert.LessOrEqual(t, p.when("cancel").Sub(left), cancelWithin)
-					assert.GreaterOrEqual(t, p.when("cancel").Sub(left), time.Duration(0))
+					gone := p.AwaitEnd()
+					assert.LessOrEqual(t, p.When("cancel").Sub(left), cancelWithin)
+					assert.GreaterOrEqual(t, p.When("cancel").Sub(left), time.Duration(0))
 					assert.LessOrEqual(t, gone.Sub(left), cancelWithin+goneWithin)
 					settle(t)
-					assert.Equal(t, obeys, slices.Contains(p.seen(), "release"), "released, or aborted where the PACS goes on")
+					assert.Equal(t, obeys, slices.Contains(seen(p), "release"), "released, or aborted if the PACS ignores the cancel")
 				})
 			})
 		}
 	}
 }
 
-// The same over sockets and on the real clock, as no one asserts that a fake one
-// is on time.
-func TestACallerThatLeavesStopsThePACSAtOnceOverTCP(t *testing.T) {
+// The same over sockets and with the real clock, because the fake clock cannot show that the cancel is on time.
+func TestDisconnectCancelsAtThePACSOverTCP(t *testing.T) {
 	files := writeCertificate(t)
-	secure := func(t *testing.T, g Gateway) *running {
+	secure := func(t *testing.T, g backend) *running {
 		t.Helper()
 		r := start(t, g, "TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key)
 		transport := &http.Transport{
@@ -139,31 +134,31 @@ func TestACallerThatLeavesStopsThePACSAtOnceOverTCP(t *testing.T) {
 		require.Equal(t, 2, health.HTTPResponse.ProtoMajor)
 		return r
 	}
-	plain := func(t *testing.T, g Gateway) *running {
+	plain := func(t *testing.T, g backend) *running {
 		t.Helper()
 		return start(t, g)
 	}
-	for protocol, start := range map[string]func(*testing.T, Gateway) *running{"HTTP/1.1": plain, "HTTP/2": secure} {
+	for protocol, start := range map[string]func(*testing.T, backend) *running{"HTTP/1.1": plain, "HTTP/2": secure} {
 		for _, c := range leavers[2:] {
 			t.Run(c.name+" over "+protocol, func(t *testing.T) { leaveAtOnce(t, c, start) })
 		}
 	}
 }
 
-func leaveAtOnce(t *testing.T, c leaver, start func(*testing.T, Gateway) *running) {
+func leaveAtOnce(t *testing.T, c leaver, start func(*testing.T, backend) *running) {
 	t.Helper()
 	busy := make(chan struct{})
-	p := &pacs{studies: 1, move: func(a *association, _ int) {
-		a.moving(counters{1, 0, 0, 9})
+	p := pacsWith(1, func(a *association, _ int) {
+		a.Moving(count(1, 0, 0, 9))
 		close(busy)
-		a.awaitCancel()
-		a.final(dicomnet.StatusCancel, noCounters)
-	}}
+		a.AwaitCancel()
+		a.Moved(dicomnet.StatusCancel, dicomtest.NoCounters)
+	})
 	var address string
-	g := p.gateway(t, qr.Options{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+	g := gatewayTo(t, p, gatewayOptions{pool: pool.Options{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, address)
-	}})
-	address, stop, err := p.script.Listen()
+	}}})
+	address, stop, err := p.Listen()
 	require.NoError(t, err)
 	defer stop()
 	r := start(t, g)
@@ -175,19 +170,18 @@ func leaveAtOnce(t *testing.T, c leaver, start func(*testing.T, Gateway) *runnin
 		leave()
 	}()
 	require.ErrorIs(t, c.call(t, ctx, r), context.Canceled)
-	gone := <-p.ended
-	t.Logf("C-CANCEL-RQ after %v, association gone after %v", p.when("cancel").Sub(left), gone.Sub(left))
-	assert.LessOrEqual(t, p.when("cancel").Sub(left), cancelWithin)
+	gone := p.AwaitEnd()
+	t.Logf("C-CANCEL-RQ after %v, association gone after %v", p.When("cancel").Sub(left), gone.Sub(left))
+	assert.LessOrEqual(t, p.When("cancel").Sub(left), cancelWithin)
 	assert.LessOrEqual(t, gone.Sub(left), cancelWithin+goneWithin)
 }
 
 const drainTimeout = 20 * time.Second
 
-// draining calls /qr and begins the shutdown 5 s later; the server must stop
-// cleanly, with nothing left at the PACS.
-func draining(t *testing.T, p *pacs, accept string) (status int, retryAfter string, all []event) {
+// draining calls /qr and begins the shutdown 5 s later. The server must stop cleanly, with no association left at the PACS.
+func draining(t *testing.T, p *dicomtest.ScriptedPACS, accept string) (status int, retryAfter string, all []event) {
 	t.Helper()
-	r := startInMemory(t, p.gateway(t, qr.Options{}), "DRAIN_TIMEOUT", strconv.Itoa(int(drainTimeout.Seconds())))
+	r := startInMemory(t, gatewayTo(t, p, gatewayOptions{}), "DRAIN_TIMEOUT", strconv.Itoa(int(drainTimeout.Seconds())))
 	var stopped time.Time
 	go func() {
 		time.Sleep(5 * time.Second)
@@ -204,8 +198,8 @@ func draining(t *testing.T, p *pacs, accept string) (status int, retryAfter stri
 	}
 	require.NoError(t, <-r.done)
 	r.done <- nil // for the cleanup
-	<-p.ended
-	if cancelled := p.when("cancel"); !cancelled.IsZero() {
+	p.AwaitEnd()
+	if cancelled := p.When("cancel"); !cancelled.IsZero() {
 		assert.LessOrEqual(t, cancelled.Sub(stopped), drainTimeout+cancelWithin)
 		assert.GreaterOrEqual(t, cancelled.Sub(stopped), drainTimeout)
 		assert.LessOrEqual(t, time.Since(stopped), drainTimeout+endTimeout)
@@ -232,48 +226,48 @@ func refusesWork(t *testing.T, r *running) {
 	}
 }
 
-func TestAShutdownWaitsForARetrieve(t *testing.T) {
+func TestShutdownWaitsForARetrieve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &pacs{studies: 1, move: slowly(10, 2*time.Second)}
+		p := pacsWith(1, slowly(10, 2*time.Second))
 		status, _, _ := draining(t, p, jsonType)
 		assert.Equal(t, http.StatusOK, status)
-		assert.Equal(t, []string{"associate", "find", "move 1", "release"}, p.seen())
+		assert.Equal(t, []string{"associate", "find", "move 1", "release"}, seen(p))
 	})
 }
 
-func TestAShutdownCancelsARetrieveThatTakesTooLong(t *testing.T) {
-	// slow moves its first studies whole and never ends the last one.
-	slow := func(studies int, obeys bool, sofar counters) *pacs {
-		return &pacs{studies: studies + 1, move: func(a *association, n int) {
+func TestShutdownCancelsARetrieveAfterTheDrainTimeout(t *testing.T) {
+	// slow moves its first studies completely and never ends the last one.
+	slow := func(studies int, obeys bool, sofar counters) *dicomtest.ScriptedPACS {
+		return pacsWith(studies+1, func(a *association, n int) {
 			if n <= studies {
-				a.moved(1)
+				movedAll(a, 1)
 				return
 			}
-			pending := a.response(dicomnet.StatusPending, sofar, nil)
+			pending := a.MoveResponse(dicomnet.StatusPending, sofar)
 			for range 12 {
 				dicomtest.Wait(2 * time.Second)
 				a.SendMessage(pending)
 			}
-			a.awaitCancel()
+			a.AwaitCancel()
 			if !obeys {
-				a.goOn(pending)
+				a.KeepSending(pending)
 				return
 			}
-			a.final(dicomnet.StatusCancel, sofar)
-		}}
+			a.Moved(dicomnet.StatusCancel, sofar)
+		})
 	}
-	none, some := counters{0, 0, 0, 9}, counters{3, 0, 0, 6}
+	none, some := count(0, 0, 0, 9), count(3, 0, 0, 6)
 	for _, test := range []struct {
 		name   string
-		pacs   func() *pacs
+		pacs   func() *dicomtest.ScriptedPACS
 		status int
 		lines  []string
 	}{
-		{"nothing moved", func() *pacs { return slow(0, true, none) }, 503, []string{"1 cancelled FE00 0/0/0"}},
-		{"nothing moved, and the PACS goes on", func() *pacs { return slow(0, false, none) }, 503, []string{"1 cancelled  0/0/0"}},
-		{"in the middle of the second", func() *pacs { return slow(1, true, some) }, 207, []string{"1 ok 0000 1/0/0", "2 cancelled FE00 3/0/0"}},
+		{"nothing moved", func() *dicomtest.ScriptedPACS { return slow(0, true, none) }, 503, []string{"1 cancelled FE00 0/0/0"}},
+		{"nothing moved, and the PACS goes on", func() *dicomtest.ScriptedPACS { return slow(0, false, none) }, 503, []string{"1 cancelled  0/0/0"}},
+		{"in the middle of the second", func() *dicomtest.ScriptedPACS { return slow(1, true, some) }, 207, []string{"1 ok 0000 1/0/0", "2 cancelled FE00 3/0/0"}},
 		{
-			"in the middle of the second, and the PACS goes on", func() *pacs { return slow(1, false, some) }, 207,
+			"in the middle of the second, and the PACS goes on", func() *dicomtest.ScriptedPACS { return slow(1, false, some) }, 207,
 			[]string{"1 ok 0000 1/0/0", "2 cancelled  3/0/0"},
 		},
 	} {

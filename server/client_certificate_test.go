@@ -24,7 +24,7 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-// authority is a CA whose certificate is in a file.
+// authority is a CA with its certificate in PEM.
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -59,7 +59,7 @@ func (a *authority) issue(t *testing.T, name string, notAfter time.Time, usage x
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// secureCaller is an HTTPS client that shows a certificate, whatever CAs the server asks for.
+// secureCaller is an HTTPS client that presents a certificate, regardless of the CAs that the server names.
 type secureCaller struct {
 	*http.Client
 	url string
@@ -111,7 +111,7 @@ func foundOne() *fakeGateway {
 	return answering(&qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil)
 }
 
-func TestOnlyCallersWithACertificateOfTheCAGetIn(t *testing.T) {
+func TestCallersNeedACertificateOfTheCA(t *testing.T) {
 	files, ca := writeCertificate(t), newAuthority(t, "Hospital CA")
 	caFile := writeFile(t, filepath.Join(t.TempDir(), "ca.pem"), ca.pem)
 	r := start(t, foundOne(), "TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key, "TLS_CLIENT_CA_FILE", caFile)
@@ -124,10 +124,10 @@ func TestOnlyCallersWithACertificateOfTheCAGetIn(t *testing.T) {
 	assert.Equal(t, "CN=viewer", waitForLineOf(t, r, "request", "good")["caller"])
 
 	for name, own := range map[string]*tls.Certificate{
-		"none":        nil,
-		"expired":     ca.issue(t, "viewer", time.Now().Add(-time.Hour), client1),
-		"foreign":     newAuthority(t, "Hospital CA").issue(t, "viewer", later, client1),
-		"for servers": ca.issue(t, "viewer", later, x509.ExtKeyUsageServerAuth),
+		"none":               nil,
+		"expired":            ca.issue(t, "viewer", time.Now().Add(-time.Hour), client1),
+		"foreign":            newAuthority(t, "Hospital CA").issue(t, "viewer", later, client1),
+		"server certificate": ca.issue(t, "viewer", later, x509.ExtKeyUsageServerAuth),
 	} {
 		caller := r.secure(t, files.pool, own)
 		refused := caller.ask(t, http.MethodPost, "/q", queryBody)
@@ -138,7 +138,7 @@ func TestOnlyCallersWithACertificateOfTheCAGetIn(t *testing.T) {
 	}
 }
 
-func TestWhereKeysAndCertificatesAreConfiguredBothAreNeeded(t *testing.T) {
+func TestCallersNeedBothKeyAndCertificateIfBothAreConfigured(t *testing.T) {
 	files, ca := writeCertificate(t), newAuthority(t, "Hospital CA")
 	caFile := writeFile(t, filepath.Join(t.TempDir(), "ca.pem"), ca.pem)
 	r := start(t, foundOne(), "TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key, "TLS_CLIENT_CA_FILE", caFile,
@@ -157,7 +157,7 @@ func TestWhereKeysAndCertificatesAreConfiguredBothAreNeeded(t *testing.T) {
 	assert.Equal(t, "ClientCertificate", refused.header.Get("WWW-Authenticate"))
 }
 
-func TestCertificatesAreReplacedWhileTheGatewayRuns(t *testing.T) {
+func TestCertificatesAreReloaded(t *testing.T) {
 	files, next := writeCertificate(t), writeCertificate(t)
 	ca, other := newAuthority(t, "Hospital CA"), newAuthority(t, "New Hospital CA")
 	caFile := writeFile(t, filepath.Join(t.TempDir(), "ca.pem"), ca.pem)
@@ -168,17 +168,17 @@ func TestCertificatesAreReplacedWhileTheGatewayRuns(t *testing.T) {
 	assert.Equal(t, http.StatusOK, connected.query(t))
 
 	writeFile(t, files.cert, readFile(t, next.cert))
-	assert.Equal(t, http.StatusOK, r.secure(t, files.pool, own).query(t), "a certificate without its key changes nothing")
+	assert.Equal(t, http.StatusOK, r.secure(t, files.pool, own).query(t), "a certificate without its key is ignored")
 	assert.Contains(t, waitForLine(t, r, "reload failed, keeping the previous version")["reason"], "the certificate does not match the key")
 	writeFile(t, files.key, readFile(t, next.key))
 	assert.Equal(t, http.StatusOK, r.secure(t, next.pool, own).query(t), "the new certificate")
 	_, err := r.secure(t, files.pool, own).Head(strings.Replace(r.url, "http:", "https:", 1) + "/health") //nolint:bodyclose // There is no response.
-	require.Error(t, err, "the old one is gone")
+	require.Error(t, err, "the old certificate is no longer used")
 
 	writeFile(t, caFile, "no certificate")
 	assert.Equal(t, http.StatusOK, connected.query(t))
 	writeFile(t, caFile, other.pem)
-	assert.Equal(t, http.StatusUnauthorized, connected.query(t), "on the connection that is open, too")
+	assert.Equal(t, http.StatusUnauthorized, connected.query(t), "on open connections too")
 	theirs := other.issue(t, "worklist", time.Now().Add(time.Hour), x509.ExtKeyUsageClientAuth)
 	assert.Equal(t, http.StatusOK, r.secure(t, next.pool, theirs).query(t))
 }

@@ -15,7 +15,7 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-// written keeps what is written, write by write.
+// written records each write.
 type written struct {
 	net.Conn
 	parts []string
@@ -27,7 +27,7 @@ func (w *written) Write(b []byte) (int, error) {
 	return len(b), w.err
 }
 
-func TestWhatIsHeldLeavesWithTheRest(t *testing.T) {
+func TestHeldBytesAreSentWithTheRest(t *testing.T) {
 	w := &written{}
 	c := &connection{Conn: w}
 	write := func(s string) {
@@ -48,7 +48,7 @@ func TestWhatIsHeldLeavesWithTheRest(t *testing.T) {
 	assert.Equal(t, []string{"next", "whole"}, w.parts)
 }
 
-func TestNoMoreIsHeldThanABuffer(t *testing.T) {
+func TestHeldBytesAreLimited(t *testing.T) {
 	w := &written{}
 	c := &connection{Conn: w}
 	c.hold(1 << 30)
@@ -59,7 +59,7 @@ func TestNoMoreIsHeldThanABuffer(t *testing.T) {
 	assert.Equal(t, maxHeld*2, len(strings.Join(w.parts, "")))
 }
 
-func TestTheWriteThatSendsWhatWasHeldTellsOfItsError(t *testing.T) {
+func TestErrorOfHeldBytesIsReturnedByTheWriteThatSendsThem(t *testing.T) {
 	w := &written{err: io.ErrClosedPipe}
 	c := &connection{Conn: w}
 	c.hold(10)
@@ -71,10 +71,10 @@ func TestTheWriteThatSendsWhatWasHeldTellsOfItsError(t *testing.T) {
 	assert.Zero(t, n)
 }
 
-// Around the size of net/http's buffer there is one write, or there are two.
-func TestAnAnswerOfAnySizeArrivesWhole(t *testing.T) {
+// Near the size of the buffer of net/http an answer is one write or two.
+func TestAnswersOfAllSizesArriveComplete(t *testing.T) {
 	describedAt := func(length int) string { return strings.Repeat("x", length) }
-	r := start(t, &fakeGateway{query: func(_ context.Context, _ qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
+	r := start(t, &fakeGateway{query: func(_ context.Context, _ qr.Call, _ qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
 		length, err := strconv.Atoi(f.AccessionNumber)
 		one := study(studyUID)
 		one.StudyDescription = describedAt(length)

@@ -13,7 +13,7 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-func TestTheContractIsValidWithItsExamplesAndTheOneThatIsEmbedded(t *testing.T) {
+func TestContractIsValidAndEqualsTheEmbeddedOne(t *testing.T) {
 	file, err := os.ReadFile("../openapi.yaml")
 	require.NoError(t, err)
 	contract, err := openapi3.NewLoader().LoadFromData(file)
@@ -27,7 +27,7 @@ func TestTheContractIsValidWithItsExamplesAndTheOneThatIsEmbedded(t *testing.T) 
 	assert.JSONEq(t, string(want), string(got))
 }
 
-func TestExamplesOfRequestsPassTheChecksOfTheServer(t *testing.T) {
+func TestExamplesOfRequestsAreValid(t *testing.T) {
 	contract := embeddedContract(t)
 	for _, path := range []string{"/echo", "/q", "/qr"} {
 		v, err := newValidator(contract, path)
@@ -47,7 +47,7 @@ func TestExamplesOfRequestsPassTheChecksOfTheServer(t *testing.T) {
 	}
 }
 
-func TestAContractWithoutTheOperationIsRefused(t *testing.T) {
+func TestValidatorNeedsTheOperationInTheContract(t *testing.T) {
 	contract := &openapi3.T{Paths: openapi3.NewPaths()}
 	_, err := newValidator(contract, "/q")
 	require.Error(t, err)
@@ -58,7 +58,7 @@ func TestAContractWithoutTheOperationIsRefused(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestEveryWarningAndOutcomeOfAQueryIsInTheContract(t *testing.T) {
+func TestWarningsAndOutcomesAreInTheContract(t *testing.T) {
 	for _, code := range []qr.WarningCode{
 		qr.WarningOtherPatientDropped, qr.WarningNoStudyUIDDropped, qr.WarningOptionalKeysUnsupported, qr.WarningCharacterSetAssumed,
 		qr.WarningCharacterSetUnknown, qr.WarningTextUndecodable, qr.WarningValueMalformed, qr.WarningMatchUndecodable,

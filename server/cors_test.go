@@ -16,7 +16,7 @@ func preflight(t *testing.T, r *running, path, origin string) (int, http.Header)
 	return status, header
 }
 
-func TestWithoutTheSettingThereIsNoCORS(t *testing.T) {
+func TestCORSIsOffByDefault(t *testing.T) {
 	r := start(t, foundOne())
 	status, header := preflight(t, r, "/q", viewerOrigin)
 	assert.Equal(t, http.StatusMethodNotAllowed, status)
@@ -26,7 +26,7 @@ func TestWithoutTheSettingThereIsNoCORS(t *testing.T) {
 	assert.Empty(t, header.Get("Vary"))
 }
 
-func TestPagesOfAllowedOriginsMayAsk(t *testing.T) {
+func TestCORSAllowsConfiguredOrigins(t *testing.T) {
 	r := start(t, foundOne(), "CORS_ALLOWED_ORIGINS", "https://Viewer.example , http://localhost:3000",
 		"API_KEYS_FILE", keysFile(t, keyLine("viewer", viewerKey)))
 	for _, origin := range []string{viewerOrigin, "http://localhost:3000"} {
@@ -41,27 +41,27 @@ func TestPagesOfAllowedOriginsMayAsk(t *testing.T) {
 	}
 	for _, authorization := range []string{"Bearer " + viewerKey, "Bearer wrong"} {
 		_, header, _ := r.post(t, "/q", queryBody, "Origin", viewerOrigin, "Authorization", authorization)
-		assert.Equal(t, viewerOrigin, header.Get("Access-Control-Allow-Origin"), "a refusal can be read, too")
+		assert.Equal(t, viewerOrigin, header.Get("Access-Control-Allow-Origin"), "pages can read a refusal")
 		assert.Contains(t, header.Get("Access-Control-Expose-Headers"), "X-Correlation-ID")
 	}
 }
 
-func TestPagesOfOtherOriginsMayNot(t *testing.T) {
+func TestCORSRefusesOtherOrigins(t *testing.T) {
 	r := start(t, foundOne(), "CORS_ALLOWED_ORIGINS", viewerOrigin)
 	for _, origin := range []string{"https://evil.example", "http://viewer.example", "https://viewer.example:8443", "null"} {
 		status, header := preflight(t, r, "/q", origin)
 		assert.Equal(t, http.StatusMethodNotAllowed, status, origin)
 		assert.Empty(t, header.Get("Access-Control-Allow-Origin"))
-		assert.Equal(t, "Origin", header.Get("Vary"), "for the caches")
+		assert.Equal(t, "Origin", header.Get("Vary"), "for caches")
 	}
 	status, header := preflight(t, r, "/nope", viewerOrigin)
 	assert.Equal(t, http.StatusNotFound, status)
 	assert.Equal(t, viewerOrigin, header.Get("Access-Control-Allow-Origin"))
 	status, _, _ = r.do(t, http.MethodOptions, "/q", nil, "Origin", viewerOrigin)
-	assert.Equal(t, http.StatusMethodNotAllowed, status, "no preflight")
+	assert.Equal(t, http.StatusMethodNotAllowed, status, "not a preflight request")
 }
 
-func TestAnyOriginIsAllowedWithoutCredentials(t *testing.T) {
+func TestCORSWithAnyOriginAllowsNoCredentials(t *testing.T) {
 	r := start(t, foundOne(), "CORS_ALLOWED_ORIGINS", "*")
 	_, header := preflight(t, r, "/q", "https://any.example")
 	assert.Equal(t, "*", header.Get("Access-Control-Allow-Origin"))

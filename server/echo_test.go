@@ -16,32 +16,33 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 )
 
 const echoBody = `{"pacs_ip":"pacs.example","pacs_port":104,"pacs_ae_title":" PACS ","c_find_ae_title":"GATEWAY","pacs_tls":true}`
 
 func echoing(report *qr.EchoReport) *fakeGateway {
-	return &fakeGateway{echo: func(context.Context, qr.Peer) *qr.EchoReport { return report }}
+	return &fakeGateway{echo: func(context.Context, qr.Call, qr.Peer) *qr.EchoReport { return report }}
 }
 
 func echoRequest(port int) goclient.EchoRequest {
 	return goclient.EchoRequest{PACSIP: "127.0.0.1", PACSPort: port, PACSAETitle: "PACS", CFindAETitle: "GATEWAY"}
 }
 
-func TestEchoAnswersInTheOrderAndWithTheFieldsOfTheContract(t *testing.T) {
+func TestEchoAnswerHasTheFieldsOfTheContractInOrder(t *testing.T) {
 	var asked qr.Peer
-	r := start(t, &fakeGateway{echo: func(_ context.Context, p qr.Peer) *qr.EchoReport {
+	r := start(t, &fakeGateway{echo: func(_ context.Context, _ qr.Call, p qr.Peer) *qr.EchoReport {
 		asked = p
 		return &qr.EchoReport{Steps: []qr.EchoStep{
-			{Step: qr.StepResolve, Status: qr.EchoOK, Duration: 1204 * time.Microsecond, Addresses: []string{"192.0.2.10", "2001:db8::10"}},
+			{Step: pool.StepResolve, Status: qr.EchoOK, Duration: 1204 * time.Microsecond, Addresses: []string{"192.0.2.10", "2001:db8::10"}},
 			{Step: dicomnet.StepConnect, Status: qr.EchoOK, Duration: time.Millisecond, Address: "192.0.2.10:104"},
 			{
 				Step: dicomnet.StepTLS, Status: qr.EchoOK, TLSVersion: "TLS 1.3", CipherSuite: "TLS_AES_128_GCM_SHA256",
 				Certificate: &qr.Certificate{Subject: "CN=pacs", Issuer: "CN=ca", Expires: time.Date(2027, 1, 31, 12, 0, 0, 0, time.UTC)},
 			},
 			{
-				Step: dicomnet.StepAssociate, Status: qr.EchoOK, Hint: "Something will not work.",
+				Step: dicomnet.StepAssociate, Status: qr.EchoOK,
 				Peer: &dicomnet.PeerInfo{ImplementationClassUID: "1.2.3"},
 				Contexts: []qr.EchoContext{
 					{Service: "C-ECHO", NegotiatedContext: dicomnet.NegotiatedContext{
@@ -65,7 +66,7 @@ func TestEchoAnswersInTheOrderAndWithTheFieldsOfTheContract(t *testing.T) {
 		`{"step":"connect","status":"ok","duration_ms":1,"address":"192.0.2.10:104"},`+
 		`{"step":"tls","status":"ok","duration_ms":0,"tls_version":"TLS 1.3","cipher_suite":"TLS_AES_128_GCM_SHA256",`+
 		`"certificate_subject":"CN=pacs","certificate_issuer":"CN=ca","certificate_expiry":"2027-01-31T12:00:00Z"},`+
-		`{"step":"associate","status":"ok","duration_ms":0,"hint":"Something will not work.",`+
+		`{"step":"associate","status":"ok","duration_ms":0,"hint":"The PACS accepts neither C-FIND nor C-MOVE from this caller: queries and retrieves will fail. Check what the PACS permits to this calling AE title (Study Root).",`+
 		`"implementation_class_uid":"1.2.3","implementation_version_name":"","max_pdu_length":0,"contexts":[`+
 		`{"service":"C-ECHO","abstract_syntax":"1.2.840.10008.1.1","transfer_syntax":"1.2.840.10008.1.2","result":"acceptance"},`+
 		`{"service":"C-FIND","abstract_syntax":"1.2.840.10008.5.1.4.1.2.2.1","transfer_syntax":"","result":"user-rejection"}]},`+
@@ -75,7 +76,7 @@ func TestEchoAnswersInTheOrderAndWithTheFieldsOfTheContract(t *testing.T) {
 	assert.Equal(t, "pacs.example:104", line["peer"])
 }
 
-func TestEveryStepThatFailsIsA502WithTheStepsSoFar(t *testing.T) {
+func TestFailedEchoStepAnswers502WithTheSteps(t *testing.T) {
 	for step, test := range map[goclient.DICOMFaultStep]struct {
 		err  error
 		code goclient.ProblemCode
@@ -91,8 +92,8 @@ func TestEveryStepThatFailsIsA502WithTheStepsSoFar(t *testing.T) {
 		t.Run(string(step), func(t *testing.T) {
 			r := start(t, echoing(&qr.EchoReport{
 				Steps: []qr.EchoStep{
-					{Step: qr.StepResolve, Status: qr.EchoOK, Addresses: []string{"192.0.2.77"}},
-					{Step: dicomnet.Step(step), Status: qr.EchoFailed, Hint: "Check this.", Certificate: &qr.Certificate{Subject: "CN=secret"}},
+					{Step: pool.StepResolve, Status: qr.EchoOK, Addresses: []string{"192.0.2.77"}},
+					{Step: dicomnet.Step(step), Status: qr.EchoFailed, Err: test.err, Certificate: &qr.Certificate{Subject: "CN=secret"}},
 				},
 				Err: &dicomnet.OpError{Step: dicomnet.Step(step), Err: test.err},
 			}))
@@ -106,23 +107,23 @@ func TestEveryStepThatFailsIsA502WithTheStepsSoFar(t *testing.T) {
 			assert.Equal(t, step, p.DICOM.Step)
 			require.Len(t, p.Steps, 2)
 			assert.Equal(t, []string{"192.0.2.77"}, p.Steps[0].Addresses)
-			assert.Equal(t, "Check this.", *p.Steps[1].Hint)
+			assert.NotEmpty(t, *p.Steps[1].Hint)
 			assert.Equal(t, "CN=secret", *p.Steps[1].CertificateSubject)
 			waitForLine(t, r, "request")
-			assert.NotContains(t, r.logs.String(), "192.0.2.77", "what was learnt is for the caller")
+			assert.NotContains(t, r.logs.String(), "192.0.2.77", "the details of the steps are for the caller only")
 			assert.NotContains(t, r.logs.String(), "secret")
 		})
 	}
 }
 
-func TestAnEchoThatEndsWithTheGatewayIsA503WithoutSteps(t *testing.T) {
+func TestEchoDuringShutdownAnswers503WithoutSteps(t *testing.T) {
 	begun := make(chan struct{})
-	r := start(t, &fakeGateway{echo: func(ctx context.Context, _ qr.Peer) *qr.EchoReport {
+	r := start(t, &fakeGateway{echo: func(ctx context.Context, _ qr.Call, _ qr.Peer) *qr.EchoReport {
 		close(begun)
 		<-ctx.Done()
 		return &qr.EchoReport{
-			Steps: []qr.EchoStep{{Step: qr.StepResolve, Status: qr.EchoFailed}},
-			Err:   &dicomnet.OpError{Step: qr.StepResolve, Err: ctx.Err()},
+			Steps: []qr.EchoStep{{Step: pool.StepResolve, Status: qr.EchoFailed}},
+			Err:   &dicomnet.OpError{Step: pool.StepResolve, Err: ctx.Err()},
 		}
 	}}, "DRAIN_TIMEOUT", "0")
 	go func() {
@@ -145,9 +146,9 @@ func TestEchoOfAPACS(t *testing.T) {
 	require.NoError(t, err)
 	port, err := strconv.Atoi(service)
 	require.NoError(t, err)
-	r := start(t, qr.New(qr.Options{LookupHost: func(_ context.Context, host string) ([]string, error) {
+	r := start(t, newGateway(gatewayOptions{pool: pool.Options{LookupHost: func(_ context.Context, host string) ([]string, error) {
 		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
-	}}))
+	}}}))
 	hintOf := func(change func(*goclient.EchoRequest)) (step goclient.EchoStepStep, hint string) {
 		t.Helper()
 		request := echoRequest(port)

@@ -11,54 +11,53 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet"
-	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
-func TestACallerThatLeavesBeforeTheAssociationStandsStopsIt(t *testing.T) {
+func TestDisconnectAbortsAnAssociationThatIsBeingOpened(t *testing.T) {
 	for _, c := range leavers {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := &pacs{greet: func(a *association) bool {
-					a.ReadPDU() // which is A-ABORT
+				p := &dicomtest.ScriptedPACS{Negotiate: func(a *association) bool {
+					a.ReadPDU() // an A-ABORT
 					return false
 				}}
-				r := startInMemory(t, p.gateway(t, qr.Options{}))
+				r := startInMemory(t, gatewayTo(t, p, gatewayOptions{}))
 				ctx, leave := context.WithTimeout(t.Context(), 5*time.Second)
 				defer leave()
 				require.ErrorIs(t, c.call(t, ctx, r), context.DeadlineExceeded)
 				left := time.Now()
-				assert.LessOrEqual(t, (<-p.ended).Sub(left), cancelWithin)
+				assert.LessOrEqual(t, p.AwaitEnd().Sub(left), cancelWithin)
 			})
 		})
 	}
 }
 
-func TestTheOperationTimeoutCancelsAtThePACS(t *testing.T) {
+func TestOperationTimeoutCancelsAtThePACS(t *testing.T) {
 	const timeout = 30 * time.Second
-	busy := func(studies int) *pacs {
-		return &pacs{studies: studies + 2, move: func(a *association, n int) {
+	busy := func(studies int) *dicomtest.ScriptedPACS {
+		return pacsWith(studies+2, func(a *association, n int) {
 			if n <= studies {
-				a.moved(1)
+				movedAll(a, 1)
 				return
 			}
 			for range 14 {
 				dicomtest.Wait(2 * time.Second)
-				a.moving(counters{0, 0, 0, 9})
+				a.Moving(count(0, 0, 0, 9))
 			}
-			a.awaitCancel()
-			a.final(dicomnet.StatusCancel, counters{0, 0, 0, 9})
-		}}
+			a.AwaitCancel()
+			a.Moved(dicomnet.StatusCancel, count(0, 0, 0, 9))
+		})
 	}
-	call := func(t *testing.T, p *pacs) *goclient.RetrieveReply {
+	call := func(t *testing.T, p *dicomtest.ScriptedPACS) *goclient.RetrieveReply {
 		t.Helper()
-		r := startInMemory(t, p.gateway(t, qr.Options{OperationTimeout: timeout}))
+		r := startInMemory(t, gatewayTo(t, p, gatewayOptions{qr: qr.Options{OperationTimeout: timeout}}))
 		begin := time.Now()
 		reply, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
 		require.NoError(t, err)
-		assert.LessOrEqual(t, p.when("cancel").Sub(begin), timeout+cancelWithin)
+		assert.LessOrEqual(t, p.When("cancel").Sub(begin), timeout+cancelWithin)
 		return reply
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -74,22 +73,14 @@ func TestTheOperationTimeoutCancelsAtThePACS(t *testing.T) {
 	})
 }
 
-// A PACS that finds and does not move is told of before anything is moved, and so
-// in an ordinary answer.
-func TestAPACSThatDoesNotMoveIsAnOrdinary502(t *testing.T) {
+// A PACS that accepts C-FIND and refuses C-MOVE is detected before the first event.
+func TestPACSWithoutMoveAnswers502BeforeAnyEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &pacs{studies: 1}
-		p.greet = func(a *association) bool {
-			ac := a.AC(dataset.ImplicitVRLittleEndian)
-			for i, pc := range a.RQ.Contexts {
-				if pc.AbstractSyntax == dicomnet.StudyRoot.Move {
-					ac.Contexts[i].Result = byte(dicomnet.ContextAbstractSyntaxNotSupported)
-				}
-			}
-			a.ac = ac
-			return true
+		p := pacsWith(1, nil)
+		p.Negotiate = func(a *association) bool {
+			return a.Refuse(dicomnet.StudyRoot.Move)
 		}
-		r := startInMemory(t, p.gateway(t, qr.Options{}))
+		r := startInMemory(t, gatewayTo(t, p, gatewayOptions{}))
 		plain, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
 		require.NoError(t, err)
 		require.Equal(t, http.StatusBadGateway, plain.StatusCode(), "%s", plain.Body)
@@ -103,11 +94,11 @@ func TestAPACSThatDoesNotMoveIsAnOrdinary502(t *testing.T) {
 	})
 }
 
-// Deadlines of one request on a connection do not reach into the next.
-func TestAConnectionServesALongRetrieveAfterALongPause(t *testing.T) {
+// The deadlines of one request must not affect the next request on the connection.
+func TestConnectionServesALongRetrieveAfterALongPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &pacs{studies: 1, move: slowly(45, 2*time.Second)}
-		r := startInMemory(t, p.gateway(t, qr.Options{}))
+		p := pacsWith(1, slowly(45, 2*time.Second))
+		r := startInMemory(t, gatewayTo(t, p, gatewayOptions{}))
 		for range 2 {
 			query, err := r.api.QueryWithResponse(t.Context(), nil, queryRequest())
 			require.NoError(t, err)

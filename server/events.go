@@ -41,7 +41,9 @@ type eventStream struct {
 var _ api.RetrieveResponseObject = (*eventStream)(nil)
 
 func newEventStream(ctx context.Context, r retrieval) *eventStream {
-	return &eventStream{ctx: ctx, retrieval: r, heartbeat: heartbeatInterval}
+	s := &eventStream{ctx: ctx, retrieval: r, heartbeat: heartbeatInterval}
+	r.task.events = s
+	return s
 }
 
 // VisitRetrieveResponse runs the retrieve. After an error nothing has been answered.
@@ -74,7 +76,7 @@ func (s *eventStream) run(ctx context.Context) (status int, answer *api.Retrieve
 			err = panicError(ctx, value)
 		}
 	}()
-	return s.retrieval.run(ctx, qr.Progress{Matched: s.matched, Moving: s.moving, Retrieved: s.retrieved})
+	return s.retrieval.run(ctx)
 }
 
 func (s *eventStream) matched(studies []qr.Study, warnings []qr.Warning) {

@@ -19,6 +19,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 )
 
@@ -26,7 +27,7 @@ type echoContext = echo.Context
 
 type event struct{ name, data string }
 
-// events reads a whole stream; comments have no name.
+// events returns all events of a stream; comments are events without a name.
 func events(t *testing.T, stream io.Reader) []event {
 	t.Helper()
 	var all []event
@@ -34,7 +35,7 @@ func events(t *testing.T, stream io.Reader) []event {
 	return all
 }
 
-// follow hands on each event as it comes, to the end of the stream.
+// follow calls f for each event when it arrives, until the end of the stream.
 func follow(t *testing.T, stream io.Reader, f func(event)) error {
 	t.Helper()
 	scanner := bufio.NewScanner(stream)
@@ -58,7 +59,7 @@ func follow(t *testing.T, stream io.Reader, f func(event)) error {
 	return scanner.Err()
 }
 
-// valid holds data against a schema of the contract.
+// valid validates the data of the event against a schema of the contract.
 func (e event) valid(t *testing.T, schema string) {
 	t.Helper()
 	var value any
@@ -66,7 +67,7 @@ func (e event) valid(t *testing.T, schema string) {
 	assert.NoError(t, embeddedContract(t).Components.Schemas[schema].Value.VisitJSON(value), "%s", e.data)
 }
 
-func (r *running) stream(t *testing.T, ctx context.Context) *http.Response { //nolint:revive // t first, as everywhere.
+func (r *running) stream(t *testing.T, ctx context.Context) *http.Response { //nolint:revive // t comes first in all helpers.
 	t.Helper()
 	response, err := r.api.Retrieve(ctx, nil, retrieveRequest(), func(_ context.Context, r *http.Request) error {
 		r.Header.Set("Accept", "text/event-stream")
@@ -76,19 +77,17 @@ func (r *running) stream(t *testing.T, ctx context.Context) *http.Response { //n
 	return response
 }
 
-// narrating moves two studies and tells of it, then ends with result.
+// narrating returns a gateway that reports each retrieval of result to the observer and returns result.
 func narrating(result *qr.RetrieveResult, err error) *fakeGateway {
-	return &fakeGateway{retrieve: func(
-		_ context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress,
-	) (*qr.RetrieveResult, error) {
+	return &fakeGateway{retrieve: func(_ context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
 		if result != nil && len(result.Studies) > 0 {
-			p.Matched(result.Studies, result.Warnings)
+			_ = c.Observer.Matched(result.Studies, result.Warnings)
 			for i, retrieval := range result.Retrievals {
-				p.Moving(qr.SubOperations{
+				c.Observer.Moving(qr.SubOperations{
 					StudyInstanceUID: retrieval.StudyInstanceUID, Index: i + 1, Total: len(result.Studies),
 					Remaining: new(1), Completed: new(1), CompletedTotal: i + 1,
 				})
-				p.Retrieved(retrieval)
+				c.Observer.Retrieved(retrieval)
 			}
 		}
 		return result, err
@@ -133,7 +132,7 @@ func TestEventsOfARetrieve(t *testing.T) {
 	assert.NotContains(t, r.logs.String(), patientName)
 }
 
-func TestTheResultOfAStreamTellsThePlainStatus(t *testing.T) {
+func TestResultEventHasTheStatusOfThePlainAnswer(t *testing.T) {
 	r := start(t, narrating(outcome(errUnknownDestination, moved(2), qr.Retrieval{Status: qr.RetrievalFailed}), nil))
 	response := r.stream(t, t.Context())
 	defer response.Body.Close()
@@ -144,7 +143,7 @@ func TestTheResultOfAStreamTellsThePlainStatus(t *testing.T) {
 	assert.Contains(t, last.data, `"http_status":207`)
 }
 
-func TestAStreamInWhichNothingWasMovedEndsWithAnError(t *testing.T) {
+func TestStreamWithNothingMovedEndsWithAnErrorEvent(t *testing.T) {
 	r := start(t, narrating(outcome(errUnknownDestination, qr.Retrieval{Status: qr.RetrievalFailed}), nil))
 	response := r.stream(t, t.Context())
 	defer response.Body.Close()
@@ -159,14 +158,14 @@ func TestAStreamInWhichNothingWasMovedEndsWithAnError(t *testing.T) {
 	assert.EqualValues(t, http.StatusBadGateway, waitForLine(t, r, "request")["outcome_status"])
 }
 
-func TestWhatFailsBeforeAMatchIsAnOrdinaryAnswer(t *testing.T) {
+func TestFailureBeforeTheFirstEventIsAnOrdinaryAnswer(t *testing.T) {
 	for name, test := range map[string]struct {
-		gateway Gateway
+		gateway backend
 		status  int
 	}{
 		"no match":     {narrating(&qr.RetrieveResult{}, nil), http.StatusNotFound},
 		"query failed": {narrating(nil, &dicomnet.OpError{Step: dicomnet.StepFind, Err: dicomnet.ErrConnectionLost}), http.StatusBadGateway},
-		"panic": {&fakeGateway{retrieve: func(context.Context, qr.Peer, qr.Filter, string, qr.Progress) (*qr.RetrieveResult, error) {
+		"panic": {&fakeGateway{retrieve: func(context.Context, qr.Call, qr.Peer, qr.Filter, string) (*qr.RetrieveResult, error) {
 			panic("x")
 		}}, http.StatusInternalServerError},
 	} {
@@ -180,11 +179,9 @@ func TestWhatFailsBeforeAMatchIsAnOrdinaryAnswer(t *testing.T) {
 	}
 }
 
-func TestAPanicInAStreamEndsItWithAnError(t *testing.T) {
-	r := start(t, &fakeGateway{retrieve: func(
-		_ context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress,
-	) (*qr.RetrieveResult, error) {
-		p.Matched([]qr.Study{study(studyUID)}, nil)
+func TestPanicInAStreamEndsItWithAnErrorEvent(t *testing.T) {
+	r := start(t, &fakeGateway{retrieve: func(_ context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
+		_ = c.Observer.Matched([]qr.Study{study(studyUID)}, nil)
 		panic(patientName)
 	}})
 	response := r.stream(t, t.Context())
@@ -197,12 +194,10 @@ func TestAPanicInAStreamEndsItWithAnError(t *testing.T) {
 	assert.NotContains(t, r.logs.String(), patientName)
 }
 
-func TestACallerThatLeavesAStreamCancels(t *testing.T) {
+func TestDisconnectFromAStreamCancels(t *testing.T) {
 	cancelled := make(chan struct{})
-	r := start(t, &fakeGateway{retrieve: func(
-		ctx context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress,
-	) (*qr.RetrieveResult, error) {
-		p.Matched([]qr.Study{study(studyUID)}, nil)
+	r := start(t, &fakeGateway{retrieve: func(ctx context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
+		_ = c.Observer.Matched([]qr.Study{study(studyUID)}, nil)
 		<-ctx.Done()
 		close(cancelled)
 		return nil, ctx.Err()
@@ -216,19 +211,22 @@ func TestACallerThatLeavesAStreamCancels(t *testing.T) {
 	_ = response.Body.Close()
 }
 
-// streaming runs a stream for a fake in place of a caller's connection.
-func streaming(ctx context.Context, w http.ResponseWriter, gateway Gateway) error {
-	return newEventStream(ctx, retrieval{gateway: gateway}).VisitRetrieveResponse(w)
+// streaming runs a stream on a gateway with w in place of a connection.
+func streaming(ctx context.Context, w http.ResponseWriter, gateway backend) error {
+	tel, err := telemetry.New(telemetry.Options{})
+	if err != nil {
+		return err
+	}
+	h := &handlers{gateway: gateway, telemetry: tel}
+	return newEventStream(ctx, retrieval{task: h.task(ctx, qr.Peer{}, patientID)}).VisitRetrieveResponse(w)
 }
 
-func TestACommentAtLeastEvery15SecondsKeepsAStreamOpen(t *testing.T) {
+func TestStreamSendsCommentsWithin15Seconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := httptest.NewRecorder()
-		err := streaming(t.Context(), w, &fakeGateway{retrieve: func(
-			_ context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress,
-		) (*qr.RetrieveResult, error) {
-			time.Sleep(time.Hour) // of the fake clock: nothing is sent before a match
-			p.Matched([]qr.Study{study(studyUID)}, nil)
+		err := streaming(t.Context(), w, &fakeGateway{retrieve: func(_ context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
+			time.Sleep(time.Hour) // on the fake clock; nothing is sent before a match
+			_ = c.Observer.Matched([]qr.Study{study(studyUID)}, nil)
 			time.Sleep(time.Minute)
 			return outcome(nil, moved(1)), nil
 		}})
@@ -245,20 +243,18 @@ func TestACommentAtLeastEvery15SecondsKeepsAStreamOpen(t *testing.T) {
 	})
 }
 
-// brokenWriter takes the head and nothing else.
+// brokenWriter accepts the head of an answer and fails on its body.
 type brokenWriter struct{ *httptest.ResponseRecorder }
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("gone") }
 
 func (brokenWriter) WriteString(string) (int, error) { return 0, errors.New("gone") }
 
-func TestAStreamThatCannotBeWrittenCancels(t *testing.T) {
-	err := streaming(t.Context(), brokenWriter{httptest.NewRecorder()}, &fakeGateway{retrieve: func(
-		ctx context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress,
-	) (*qr.RetrieveResult, error) {
-		p.Matched([]qr.Study{study(studyUID)}, nil)
+func TestStreamThatCannotBeWrittenCancels(t *testing.T) {
+	err := streaming(t.Context(), brokenWriter{httptest.NewRecorder()}, &fakeGateway{retrieve: func(ctx context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
+		_ = c.Observer.Matched([]qr.Study{study(studyUID)}, nil)
 		<-ctx.Done()
-		p.Retrieved(moved(1))
+		c.Observer.Retrieved(moved(1))
 		return outcome(ctx.Err(), qr.Retrieval{Status: qr.RetrievalCancelled}), nil
 	}})
 	require.NoError(t, err)

@@ -13,10 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/internal/demo"
-	"dicom-qr-gateway/qr"
 )
 
-// demonstration is a gateway as `make run` starts it, on other ports.
+// demonstration is a gateway like that of `make run`, on other ports.
 type demonstration struct {
 	*running
 	pacsPort string
@@ -29,10 +28,10 @@ func startDemonstration(t *testing.T) *demonstration {
 	t.Cleanup(func() { assert.NoError(t, pacs.Close()) })
 	_, port, err := net.SplitHostPort(pacs.A.Addr())
 	require.NoError(t, err)
-	return &demonstration{start(t, qr.New(qr.Options{})), port}
+	return &demonstration{start(t, newGateway(gatewayOptions{})), port}
 }
 
-// ask sends a request that is written for the usual ports; so is the answer.
+// ask sends a request after translating the ports of `make run`, and translates those in the answer back.
 func (d *demonstration) ask(t *testing.T, path, body string, header ...string) (status, contentType, answer string) {
 	t.Helper()
 	body = regexp.MustCompile(`"pacs_port":\s*4242\b`).ReplaceAllString(body, `"pacs_port":`+d.pacsPort)
@@ -41,7 +40,7 @@ func (d *demonstration) ask(t *testing.T, path, body string, header ...string) (
 	return strconv.Itoa(code), headers.Get("Content-Type"), answer
 }
 
-func TestARequestsExampleIsAnsweredWithTheExampleOfTheSameName(t *testing.T) {
+func TestExampleRequestsGetTheExampleAnswersOfTheSameName(t *testing.T) {
 	pacs := startDemonstration(t)
 	for path, item := range embeddedContract(t).Paths.Map() {
 		if item.Post == nil {
@@ -67,7 +66,7 @@ func TestARequestsExampleIsAnsweredWithTheExampleOfTheSameName(t *testing.T) {
 	}
 }
 
-func TestExamplesOfStreamsAreWhatTheDemonstrationSends(t *testing.T) {
+func TestExampleStreamsEqualThoseOfTheDemo(t *testing.T) {
 	pacs := startDemonstration(t)
 	retrieve := embeddedContract(t).Paths.Find("/qr").Post
 	streams := retrieve.Responses.Status(http.StatusOK).Value.Content.Get(eventType).Examples
@@ -84,7 +83,7 @@ func TestExamplesOfStreamsAreWhatTheDemonstrationSends(t *testing.T) {
 	}
 }
 
-func TestTheTourOfTheDescriptionGoesThrough(t *testing.T) {
+func TestTourInTheDescriptionWorks(t *testing.T) {
 	pacs := startDemonstration(t)
 	tour := regexp.MustCompile("(?s)curl http://localhost:8888(/\\w+) -H 'Content-Type: application/json' -d '(.*?)'\n").
 		FindAllStringSubmatch(embeddedContract(t).Info.Description, -1)
@@ -95,7 +94,7 @@ func TestTheTourOfTheDescriptionGoesThrough(t *testing.T) {
 		require.Equal(t, "200", status, "%s: %s", step[1], answer)
 		last = answer
 	}
-	assert.Contains(t, last, `"completed":7`, "as the description says")
+	assert.Contains(t, last, `"completed":7`, "as the description shows")
 
 	_, _, metrics := pacs.do(t, http.MethodGet, "/metrics", nil)
 	example := embeddedContract(t).Paths.Find("/metrics").Get.Responses.Status(http.StatusOK).Value.Content.Get("text/plain").Example

@@ -24,22 +24,22 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/dicomnet/pdu"
-	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/internal/pool"
 )
 
-// doctored is what a PACS does that /echo finds, and what is asked of it.
+// doctored is a fault of a PACS that /echo detects, and the request that detects it.
 type doctored struct {
-	host string // 192.0.2.10 where it is empty
+	host string // "": 192.0.2.10
 	port string
-	play func(*dicomtest.Peer) // once there is a connection, by TLS where secure is set
-	// secure is when the certificate of the PACS expires; "" is without TLS.
+	play func(*dicomtest.Peer) // plays the PACS on a connection, over TLS if secure is set
+	// secure is the expiry of the certificate of the PACS; "": no TLS.
 	secure string
-	// dial takes the place of all that.
+	// dial replaces the PACS.
 	dial func(context.Context, string, string) (net.Conn, error)
-	tls  bool // of the request; it is also where secure is set
+	tls  bool // in the request; also set if secure is set
 }
 
-// accept takes the first n of C-ECHO, C-FIND and C-MOVE, as a PACS of DCMTK.
+// accept plays a PACS of DCMTK that accepts the first n of C-ECHO, C-FIND and C-MOVE.
 func accept(p *dicomtest.Peer, n int) {
 	p.ReadAssociateRQ()
 	ac := p.AC(dataset.ExplicitVRLittleEndian)
@@ -54,7 +54,7 @@ func answerEcho(p *dicomtest.Peer, status dicomnet.Status) {
 	p.SendMessage(dicomtest.Response(p.ReadRequest(dicomnet.CEchoRQ), status, nil))
 }
 
-// whatEchoFinds is by the component that shows the answer.
+// whatEchoFinds holds the faults by the example that shows the answer.
 func whatEchoFinds() map[string]doctored {
 	sends := func(pdus ...pdu.PDU) func(*dicomtest.Peer) {
 		return func(p *dicomtest.Peer) {
@@ -109,8 +109,8 @@ func whatEchoFinds() map[string]doctored {
 	}
 }
 
-func TestExamplesOfEchoAreWhatItFinds(t *testing.T) {
-	shown := map[string]bool{"EchoPassed": true} // by the demonstration
+func TestExamplesOfEchoEqualItsAnswers(t *testing.T) {
+	shown := map[string]bool{"EchoPassed": true} // by TestExampleRequestsGetTheExampleAnswersOfTheSameName
 	ca, issue := hospitalCA(t)
 	for name, found := range whatEchoFinds() {
 		shown[name] = true
@@ -120,7 +120,7 @@ func TestExamplesOfEchoAreWhatItFinds(t *testing.T) {
 	}
 	for name := range embeddedContract(t).Components.Examples {
 		if strings.HasPrefix(name, "EchoP") {
-			assert.True(t, shown[name], "%s is not held against anything", name)
+			assert.True(t, shown[name], "no test covers %s", name)
 		}
 	}
 }
@@ -140,16 +140,16 @@ func (d *doctored) check(t *testing.T, name string, ca *x509.CertPool, issue fun
 		}
 	}
 	const timeout = 10 * time.Second
-	settings := qr.Options{
+	o := pool.Options{
 		DialContext: dial,
 		TLS:         &tls.Config{RootCAs: ca, ServerName: "pacs.example", MinVersion: tls.VersionTLS13, Time: examplesTime},
 		LookupHost: func(_ context.Context, host string) ([]string, error) {
 			return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 		},
 	}
-	settings.Timeouts.Connection, settings.Timeouts.ACSE = timeout, timeout
-	settings.Timeouts.DIMSE, settings.Timeouts.Network = timeout, timeout
-	gateway := qr.New(settings)
+	o.Timeouts.Connection, o.Timeouts.ACSE = timeout, timeout
+	o.Timeouts.DIMSE, o.Timeouts.Network = timeout, timeout
+	gateway := newGateway(gatewayOptions{pool: o})
 	r := startInMemory(t, gateway)
 	host := d.host
 	if host == "" {
@@ -167,7 +167,7 @@ func (d *doctored) check(t *testing.T, name string, ca *x509.CertPool, issue fun
 	assert.NoError(t, script.Err())
 }
 
-// untimed is the answer without the durations of its steps, which are never the same.
+// untimed removes the durations of the steps from an answer.
 func untimed(answer any) any {
 	clone := maps.Clone(answer.(map[string]any))
 	if steps, ok := clone["steps"].([]any); ok {
@@ -182,10 +182,10 @@ func untimed(answer any) any {
 	return clone
 }
 
-// examplesTime is when the examples happen.
+// examplesTime is the time of the examples.
 func examplesTime() time.Time { return time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC) }
 
-// hospitalCA is the authority of the examples, and the certificates that it gives to the PACS.
+// hospitalCA returns the authority of the examples and a function that issues certificates for the PACS.
 func hospitalCA(t *testing.T) (pool *x509.CertPool, issue func(expiry string) tls.Certificate) {
 	t.Helper()
 	sign := func(template, parent *x509.Certificate, by *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {

@@ -17,14 +17,16 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/problem"
 )
 
-// exampleID is the correlation ID that the contract's examples have.
+// exampleID is the correlation ID in the examples of the contract.
 const exampleID = "order-4711"
 
-// eachContent visits the media types of all responses of all operations.
+// eachContent calls f for each media type of each response of each operation.
 func eachContent(t *testing.T, visit func(operation, status, mediaType string, content *openapi3.MediaType)) {
 	t.Helper()
 	for path, item := range embeddedContract(t).Paths.Map() {
@@ -38,7 +40,7 @@ func eachContent(t *testing.T, visit func(operation, status, mediaType string, c
 	}
 }
 
-func TestEveryAnswerOfTheContractHasAnExample(t *testing.T) {
+func TestEveryResponseOfTheContractHasAnExample(t *testing.T) {
 	eachContent(t, func(operation, status, mediaType string, content *openapi3.MediaType) {
 		assert.True(t, content.Example != nil || len(content.Examples) > 0, "%s %s %s", operation, status, mediaType)
 	})
@@ -49,7 +51,7 @@ func TestEveryAnswerOfTheContractHasAnExample(t *testing.T) {
 	}
 }
 
-func TestEveryProblemCodeHasAnExampleUnderItsStatusAndNoOther(t *testing.T) {
+func TestEveryProblemCodeHasExamplesUnderItsStatusOnly(t *testing.T) {
 	shown := map[any]bool{}
 	eachContent(t, func(operation, status, mediaType string, content *openapi3.MediaType) {
 		if mediaType != "application/problem+json" {
@@ -71,7 +73,7 @@ func TestEveryProblemCodeHasAnExampleUnderItsStatusAndNoOther(t *testing.T) {
 	}
 }
 
-// example is the value of a component, as a decoder of JSON gives it.
+// example returns the decoded value of an example of the contract.
 func example(t *testing.T, name string) any {
 	t.Helper()
 	component := embeddedContract(t).Components.Examples[name]
@@ -86,17 +88,17 @@ func asExample(t *testing.T, body string) any {
 	return value
 }
 
-// failing answers every operation with err.
+// failing returns a gateway whose operations fail with err.
 func failing(err error) *fakeGateway {
 	return &fakeGateway{
-		query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) { return nil, err },
-		retrieve: func(context.Context, qr.Peer, qr.Filter, string, qr.Progress) (*qr.RetrieveResult, error) {
+		query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) { return nil, err },
+		retrieve: func(context.Context, qr.Call, qr.Peer, qr.Filter, string) (*qr.RetrieveResult, error) {
 			return nil, err
 		},
 	}
 }
 
-// failuresOfExamples are what goes wrong in an operation, by the component that shows the answer.
+// failuresOfExamples returns the errors of operations by the example that shows the answer.
 func failuresOfExamples() map[string]error {
 	at := func(step dicomnet.Step, err error) error { return &dicomnet.OpError{Step: step, Err: err} }
 	timeout := func(timer dicomnet.Timer) error { return &dicomnet.TimeoutError{Timer: timer} }
@@ -107,9 +109,9 @@ func failuresOfExamples() map[string]error {
 		return at(dicomnet.StepAssociate, &dicomnet.RejectError{Result: result, Source: source, Reason: reason})
 	}
 	return map[string]error{
-		"PACSNotAllowed":             &qr.NotAllowedError{},
+		"PACSNotAllowed":             &pool.NotAllowedError{},
 		"InternalError":              errUnexpected,
-		"NameResolutionFailed":       at(qr.StepResolve, &dicomnet.ConnectError{Err: &net.DNSError{}}),
+		"NameResolutionFailed":       at(pool.StepResolve, &dicomnet.ConnectError{Err: &net.DNSError{}}),
 		"PACSUnreachable":            at(dicomnet.StepConnect, &dicomnet.ConnectError{Err: errUnexpected}),
 		"ConnectionTimeout":          at(dicomnet.StepConnect, timeout(dicomnet.TimerConnection)),
 		"ConnectionLost":             at(dicomnet.StepFind, dicomnet.ErrConnectionLost),
@@ -136,20 +138,22 @@ func failuresOfExamples() map[string]error {
 		"Cancelled":                  at(dicomnet.StepFind, context.Canceled),
 		"OperationTimeout":           at(dicomnet.StepFind, &qr.OperationTimeoutError{}),
 		"Draining":                   problem.ErrDraining,
-		"PACSBusy":                   &qr.BusyError{},
+		"PACSBusy":                   &pool.BusyError{},
 		"TooManyOperations":          problem.ErrTooManyOperations,
 	}
 }
 
-// otherProblems are the answers to what is wrong before or behind an operation.
+// otherProblems returns answers to faults before or after an operation, by example.
 func otherProblems(t *testing.T) map[string]string {
 	t.Helper()
-	none := func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) { return &qr.QueryResult{}, nil }
+	none := func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+		return &qr.QueryResult{}, nil
+	}
 	open := start(t, &fakeGateway{query: none})
 	closed := start(t, &fakeGateway{}, "API_KEYS_FILE", keysFile(t, keyLine("worklist", worklistKey)))
 	gateway := &fakeGateway{}
 	audited, disk := startOnDisk(t, gateway)
-	gateway.query = func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+	gateway.query = func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
 		disk.fill(true)
 		return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil
 	}
@@ -171,10 +175,10 @@ func otherProblems(t *testing.T) map[string]string {
 	}
 }
 
-func TestExamplesOfProblemsAreWhatTheGatewayAnswers(t *testing.T) {
+func TestExamplesOfProblemsEqualTheAnswers(t *testing.T) {
 	shown := map[string]bool{
-		"TooManyRequests":       true, // which this version never answers
-		"NoStudyMatchedDropped": true, // by TestExamplesThatAPACSMustMisbehaveFor
+		"TooManyRequests":       true, // this version never answers it
+		"NoStudyMatchedDropped": true, // by TestExamplesOfMisbehavingPACSEqualTheAnswers
 	}
 	gateway := &fakeGateway{}
 	r := start(t, gateway)
@@ -194,12 +198,12 @@ func TestExamplesOfProblemsAreWhatTheGatewayAnswers(t *testing.T) {
 	}
 	for name := range embeddedContract(t).Components.Examples {
 		if problem, ok := strings.CutPrefix(name, "Problem"); ok {
-			assert.True(t, shown[problem], "%s is not held against anything", name)
+			assert.True(t, shown[problem], "no test covers %s", name)
 		}
 	}
 }
 
-// matchOf is a study of an example as the PACS sends it.
+// matchOf returns the match for a study of an example.
 func matchOf(study map[string]any) attributes {
 	m := attributes{}
 	for name, t := range map[string]tag.Tag{
@@ -218,66 +222,66 @@ func matchOf(study map[string]any) attributes {
 	return m
 }
 
-// TestExamplesThatAPACSMustMisbehaveFor is for those that the demonstration cannot show.
-func TestExamplesThatAPACSMustMisbehaveFor(t *testing.T) {
+// These are examples that the demo PACS cannot produce.
+func TestExamplesOfMisbehavingPACSEqualTheAnswers(t *testing.T) {
 	const query = `{"pacs_ip":"127.0.0.1","pacs_port":104,"pacs_ae_title":"PACS","c_find_ae_title":"GATEWAY","patient_id":"1112223333"`
 	studies := func(name string) []any { return example(t, name).(map[string]any)["study_details"].([]any) }
 	first := func() attributes { return matchOf(studies("FoundNewestCT")[0].(map[string]any)) }
 	others := func(a *association) {
-		a.match(first().with(tag.PatientID, "11122233334").with(tag.StudyInstanceUID, uidOf(2)))
-		a.match(first().with(tag.PatientID, "1112223334").with(tag.StudyInstanceUID, uidOf(3)))
+		a.Match(first().With(tag.PatientID, "11122233334").With(tag.StudyInstanceUID, uidOf(2)))
+		a.Match(first().With(tag.PatientID, "1112223334").With(tag.StudyInstanceUID, uidOf(3)))
 	}
 	sent := 0
 	for name, test := range map[string]struct {
-		pacs       *pacs
+		pacs       *dicomtest.ScriptedPACS
 		path, body string
 	}{
 		"FoundWithWarnings": {
-			&pacs{find: func(a *association) {
+			&dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
 				others(a)
-				a.match(first())
-				a.match(first().with(tag.StudyInstanceUID, uidOf(1)).with(tag.StudyDate, ""))
-				a.done(dicomnet.StatusSuccess)
+				a.Match(first())
+				a.Match(first().With(tag.StudyInstanceUID, uidOf(1)).With(tag.StudyDate, ""))
+				a.Finish(dicomnet.StatusSuccess)
 			}},
 			"/q", query + `,"study_date_from":"2024-01-01"}`,
 		},
 		"ProblemNoStudyMatchedDropped": {
-			&pacs{find: func(a *association) {
+			&dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
 				others(a)
-				a.done(dicomnet.StatusSuccess)
+				a.Finish(dicomnet.StatusSuccess)
 			}},
 			"/q", query + "}",
 		},
 		"MovedUntilCutShort": {
-			&pacs{
-				greet: onlyFirst,
-				find: func(a *association) {
+			&dicomtest.ScriptedPACS{
+				Negotiate: onlyFirst,
+				Find: func(a *association, _ string) {
 					for _, study := range studies("MovedUntilCutShort") {
-						a.match(matchOf(study.(map[string]any)))
+						a.Match(matchOf(study.(map[string]any)))
 					}
-					a.done(dicomnet.StatusSuccess)
+					a.Finish(dicomnet.StatusSuccess)
 				},
-				moveAny: func(a *association) {
+				Move: func(a *association, _ string) {
 					if sent++; sent == 1 {
-						a.moved(7)
+						movedAll(a, 7)
 						return
 					}
-					a.moving(counters{2, 0, 0, 4})
-					a.abort()
+					a.Moving(count(2, 0, 0, 4))
+					a.Abort()
 				},
 			},
 			"/qr", query + `,"c_move_ae_title":"DEST"}`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, test.pacs.gateway(t, qr.Options{}))
+			r := start(t, gatewayTo(t, test.pacs, gatewayOptions{}))
 			_, _, body := r.post(t, test.path, test.body)
 			assert.Equal(t, example(t, name), asExample(t, body))
 		})
 	}
 }
 
-func TestExamplesOfTheServiceAreWhatItAnswers(t *testing.T) {
+func TestExamplesOfServiceRoutesEqualTheAnswers(t *testing.T) {
 	r := start(t, &fakeGateway{})
 	contentOf := func(path, mediaType string) *openapi3.MediaType {
 		return embeddedContract(t).Paths.Find(path).Get.Responses.Status(http.StatusOK).Value.Content.Get(mediaType)
@@ -293,7 +297,7 @@ func TestExamplesOfTheServiceAreWhatItAnswers(t *testing.T) {
 	_, _, spec := r.do(t, http.MethodGet, "/openapi.json", nil)
 	served := asExample(t, spec).(map[string]any)
 	for name, value := range contentOf("/openapi.json", jsonType).Example.(map[string]any) {
-		assert.Equal(t, value, served[name], "the example is a part of it")
+		assert.Equal(t, value, served[name], "the example is an excerpt")
 	}
 	for path, mediaType := range map[string]string{"/openapi.yaml": "application/yaml", "/docs": "text/html", "/redoc": "text/html"} {
 		_, _, body := r.do(t, http.MethodGet, path, nil)

@@ -84,5 +84,5 @@ func rule(s *openapi3.Schema) string {
 	case s.Type.Is(openapi3.TypeObject):
 		return "must be an object"
 	}
-	return "is not what the contract says"
+	return "does not conform to the contract"
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"dicom-qr-gateway/dicomnet"
-	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/internal/pool"
 )
 
 // errFormat has no details: the answer shows the rule of the format, never the value.
@@ -21,9 +21,10 @@ func stringFormats() map[string]openapi3.StringFormatValidator {
 	formats := map[string]openapi3.StringFormatValidator{}
 	for name, valid := range map[string]func(string) bool{
 		"ae-title":         dicomnet.ValidAETitle,
-		"host":             qr.ValidHost,
+		"host":             pool.ValidHost,
 		"patient-id":       validText,
 		"accession-number": validText,
+		"issuer":           validText,
 		"date":             validDate,
 	} {
 		formats[name] = openapi3.NewCallbackValidator(func(value string) error {
@@ -41,7 +42,8 @@ var formatRules = map[string]string{
 	"ae-title":         "must be a string of 1 to 16 printable ASCII characters, without a backslash and not only spaces",
 	"host":             "must be an IPv4 address, an IPv6 address without brackets, or a host name; no scheme and no port",
 	"patient-id":       "must be a string of 1 to 64 characters, without wildcards, backslash or control characters and not only spaces",
-	"accession-number": "must be a string of 1 to 16 characters, without wildcards, backslash or control characters and not only spaces",
+	"issuer":           "must be a string of 1 to 64 characters, without wildcards, backslash or control characters and not only spaces",
+	"accession-number": "must be a string of 1 to 64 characters, without wildcards, backslash or control characters and not only spaces",
 	"code-string":      "must be a string of 1 to 16 upper-case letters, digits, spaces and underscores, not only spaces",
 	"uid":              "must be a DICOM unique identifier: groups of digits with dots between them, at most 64 characters",
 	"date":             "must be a date, written as year, month and day with hyphens",

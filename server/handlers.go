@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/server/access"
 	"dicom-qr-gateway/server/problem"
@@ -19,6 +20,7 @@ type handlers struct {
 	workload  *workload
 	build     BuildInfo
 	telemetry *telemetry.Telemetry
+	trail     *audit.Trail
 }
 
 // GetHealth answers while the process is alive.

@@ -16,11 +16,11 @@ func (h *handlers) Echo(ctx context.Context, request api.EchoRequestObject) (api
 	body := request.Body
 	peer := peerOf(body.PACSIP, body.PACSPort, body.PACSAETitle, body.CFindAETitle, body.PACSTLS)
 
-	report := h.gateway.Echo(ctx, peer)
+	report := h.task(ctx, peer, "").echo(ctx)
 	if report.Err != nil {
 		p := problem.Of(ctx, report.Err)
 		if p.Status() == http.StatusBadGateway {
-			p.Steps = echoSteps(report.Steps)
+			p.Steps = echoSteps(report, peer.TLS)
 		}
 		return nil, p
 	}
@@ -28,21 +28,21 @@ func (h *handlers) Echo(ctx context.Context, request api.EchoRequestObject) (api
 		Body: api.EchoResponse{
 			Operation: api.CECHO,
 			Status:    api.EchoResponseStatusOk,
-			Steps:     echoSteps(report.Steps),
+			Steps:     echoSteps(report, peer.TLS),
 		},
 		Headers: api.Echo200ResponseHeaders{XCorrelationID: access.From(ctx).CorrelationID},
 	}, nil
 }
 
-func echoSteps(steps []qr.EchoStep) []api.EchoStep {
-	out := make([]api.EchoStep, len(steps))
-	for i := range steps {
-		s := &steps[i]
+func echoSteps(report *qr.EchoReport, withTLS bool) []api.EchoStep {
+	out := make([]api.EchoStep, len(report.Steps))
+	for i := range report.Steps {
+		s := &report.Steps[i]
 		out[i] = api.EchoStep{
 			Step:        api.EchoStepStep(s.Step),
 			Status:      api.EchoStepStatus(s.Status),
 			DurationMs:  telemetry.Milliseconds(s.Duration),
-			Hint:        known(s.Hint),
+			Hint:        known(problem.EchoHint(report, i, withTLS)),
 			Addresses:   s.Addresses,
 			Address:     known(s.Address),
 			TLSVersion:  known(s.TLSVersion),

@@ -19,7 +19,7 @@ func (h *handlers) Query(ctx context.Context, request api.QueryRequestObject) (a
 	peer := peerOf(body.PACSIP, body.PACSPort, body.PACSAETitle, body.CFindAETitle, body.PACSTLS)
 	filter := filterOf(body)
 
-	result, err := h.gateway.Query(ctx, peer, filter)
+	result, err := h.task(ctx, peer, filter.PatientID).find(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +53,7 @@ func filterOf(body *api.QueryRequest) qr.Filter {
 		MaxResults:        valueOf(body.MaxResults),
 		StudyInstanceUIDs: valueOf(body.StudyInstanceUIDs),
 		AccessionNumber:   trimPadding(valueOf(body.AccessionNumber)),
+		IssuerOfPatientID: trimPadding(valueOf(body.IssuerOfPatientID)),
 		StudyDateFrom:     dicomDate(body.StudyDateFrom),
 		StudyDateTo:       dicomDate(body.StudyDateTo),
 	}

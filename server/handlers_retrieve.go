@@ -14,8 +14,8 @@ import (
 
 // Retrieve finds studies as Query does and moves each of them with C-MOVE. It answers when all are done.
 func (h *handlers) Retrieve(ctx context.Context, request api.RetrieveRequestObject) (api.RetrieveResponseObject, error) {
-	r := h.retrieval(request.Body)
-	status, answer, err := r.run(ctx, qr.Progress{})
+	r := h.retrieval(ctx, request.Body)
+	status, answer, err := r.run(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -33,13 +33,12 @@ func (h *handlers) Retrieve(ctx context.Context, request api.RetrieveRequestObje
 
 // RetrieveEvents is Retrieve with a stream of events as its answer.
 func (h *handlers) RetrieveEvents(ctx context.Context, request api.RetrieveRequestObject) (api.RetrieveResponseObject, error) {
-	return newEventStream(ctx, h.retrieval(request.Body)), nil
+	return newEventStream(ctx, h.retrieval(ctx, request.Body)), nil
 }
 
-func (h *handlers) retrieval(body *api.RetrieveRequest) retrieval {
-	return retrieval{
-		gateway:     h.gateway,
-		peer:        peerOf(body.PACSIP, body.PACSPort, body.PACSAETitle, body.CFindAETitle, body.PACSTLS),
+func (h *handlers) retrieval(ctx context.Context, body *api.RetrieveRequest) retrieval {
+	peer := peerOf(body.PACSIP, body.PACSPort, body.PACSAETitle, body.CFindAETitle, body.PACSTLS)
+	r := retrieval{
 		destination: trimPadding(body.CMoveAETitle),
 		filter: filterOf(&api.QueryRequest{
 			PatientID:         body.PatientID,
@@ -48,23 +47,25 @@ func (h *handlers) retrieval(body *api.RetrieveRequest) retrieval {
 			MaxResults:        body.MaxResults,
 			StudyInstanceUIDs: body.StudyInstanceUIDs,
 			AccessionNumber:   body.AccessionNumber,
+			IssuerOfPatientID: body.IssuerOfPatientID,
 			StudyDateFrom:     body.StudyDateFrom,
 			StudyDateTo:       body.StudyDateTo,
 		}),
 	}
+	r.task = h.task(ctx, peer, r.filter.PatientID)
+	return r
 }
 
 // retrieval is a request to POST /qr in the terms of package qr.
 type retrieval struct {
-	gateway     Gateway
-	peer        qr.Peer
+	task        *task
 	filter      qr.Filter
 	destination string
 }
 
 // run retrieves. It returns 200 or 207 with the answer, or an error if nothing was moved.
-func (r *retrieval) run(ctx context.Context, progress qr.Progress) (int, *api.RetrieveResponse, error) {
-	result, err := r.gateway.Retrieve(ctx, r.peer, r.filter, r.destination, progress)
+func (r *retrieval) run(ctx context.Context) (int, *api.RetrieveResponse, error) {
+	result, err := r.task.retrieve(ctx, r.filter, r.destination)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -41,10 +41,10 @@ func keysFile(t *testing.T, content string) string {
 	return writeFile(t, filepath.Join(t.TempDir(), "keys"), content)
 }
 
-// rereadAtOnce makes changed files count from the next request on.
+// rereadAtOnce makes the server read files again at each request.
 var rereadAtOnce = preparation{settings: func(c *config.Config) { c.RereadEvery(0) }}
 
-func TestOnlyCallersWithAKeyGetIn(t *testing.T) {
+func TestCallersNeedAValidKey(t *testing.T) {
 	gateway := answering(&qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil)
 	r := start(t, gateway, "API_KEYS_FILE", keysFile(t, "# keys\n\n"+keyLine("worklist", worklistKey)+keyLine("viewer", viewerKey)))
 
@@ -54,15 +54,15 @@ func TestOnlyCallersWithAKeyGetIn(t *testing.T) {
 
 	digest := sha256.Sum256([]byte(viewerKey))
 	for name, header := range map[string][]string{
-		"none":             {},
-		"wrong":            {"Authorization", "Bearer SECRET-KEY-wrong"},
-		"empty":            {"Authorization", "Bearer "},
-		"another scheme":   {"Authorization", "Basic " + viewerKey},
-		"no scheme":        {"Authorization", viewerKey},
-		"the digest":       {"Authorization", "Bearer " + hex.EncodeToString(digest[:])},
-		"the name":         {"Authorization", "Bearer viewer"},
-		"a part":           {"Authorization", "Bearer " + viewerKey[:5]},
-		"in another field": {"X-API-Key", viewerKey},
+		"none":               {},
+		"wrong":              {"Authorization", "Bearer SECRET-KEY-wrong"},
+		"empty":              {"Authorization", "Bearer "},
+		"other scheme":       {"Authorization", "Basic " + viewerKey},
+		"no scheme":          {"Authorization", viewerKey},
+		"the digest":         {"Authorization", "Bearer " + hex.EncodeToString(digest[:])},
+		"the name":           {"Authorization", "Bearer viewer"},
+		"prefix":             {"Authorization", "Bearer " + viewerKey[:5]},
+		"other header field": {"X-API-Key", viewerKey},
 	} {
 		for path, body := range map[string]string{"/q": queryBody, "/qr": retrieveBody, "/echo": "{}"} {
 			status, h, answer := r.post(t, path, body, header...)
@@ -80,7 +80,7 @@ func TestOnlyCallersWithAKeyGetIn(t *testing.T) {
 	assert.NotContains(t, r.logs.String(), hex.EncodeToString(digest[:]))
 }
 
-func TestProbesAndDocumentsAskForNoKey(t *testing.T) {
+func TestProbesAndDocumentationNeedNoKey(t *testing.T) {
 	r := start(t, &fakeGateway{}, "API_KEYS_FILE", keysFile(t, keyLine("worklist", worklistKey)))
 	for path, want := range map[string]int{
 		"/": 302, "/health": 200, "/ready": 200, "/docs": 200, "/redoc": 200, "/docs/": 301,
@@ -91,7 +91,7 @@ func TestProbesAndDocumentsAskForNoKey(t *testing.T) {
 	}
 }
 
-func TestACallerWithoutAKeyIsRefusedBeforeTheBodyIsRead(t *testing.T) {
+func TestCallerWithoutAKeyIsRefusedBeforeTheBodyIsRead(t *testing.T) {
 	r := start(t, &fakeGateway{}, "API_KEYS_FILE", keysFile(t, keyLine("worklist", worklistKey)))
 	connection, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
 	require.NoError(t, err)
@@ -101,10 +101,10 @@ func TestACallerWithoutAKeyIsRefusedBeforeTheBodyIsRead(t *testing.T) {
 	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
 	require.NoError(t, err)
 	defer response.Body.Close()
-	assert.Equal(t, http.StatusUnauthorized, response.StatusCode, "and not 100, 400, 413 or 415")
+	assert.Equal(t, http.StatusUnauthorized, response.StatusCode, "not 100, 400, 413 or 415")
 }
 
-func TestKeysAreReplacedWhileTheGatewayRuns(t *testing.T) {
+func TestKeysAreReloaded(t *testing.T) {
 	gateway := answering(&qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil)
 	file := keysFile(t, keyLine("worklist", worklistKey))
 	r := startWith(t, gateway, rereadAtOnce, "API_KEYS_FILE", file)
@@ -120,15 +120,15 @@ func TestKeysAreReplacedWhileTheGatewayRuns(t *testing.T) {
 	assert.Equal(t, http.StatusOK, statusWith(viewerKey))
 	assert.Equal(t, "API_KEYS_FILE", waitForLine(t, r, "reloaded")["setting"])
 
-	for _, faulty := range []string{"", "viewer:SECRET-KEY-in-the-clear", "# nobody\n"} {
+	for _, faulty := range []string{"", "viewer:SECRET-KEY-in-the-clear", "# no key\n"} {
 		writeFile(t, file, faulty)
-		assert.Equal(t, http.StatusOK, statusWith(viewerKey), "what was there before")
+		assert.Equal(t, http.StatusOK, statusWith(viewerKey), "the previous version")
 		assert.Equal(t, http.StatusOK, statusWith(viewerKey))
 	}
 	require.NoError(t, os.Remove(file))
 	assert.Equal(t, http.StatusOK, statusWith(viewerKey))
 	kept := r.logs.lines(t, "reload failed, keeping the previous version")
-	require.Len(t, kept, 4, "each fault once")
+	require.Len(t, kept, 4, "each fault is logged once")
 	assert.Equal(t, "error", kept[0]["level"])
 	assert.Equal(t, "the file cannot be read", kept[3]["reason"])
 

@@ -34,11 +34,11 @@ func (r *running) dial(t *testing.T, text string) net.Conn {
 	return connection
 }
 
-// rawQuery is a whole request as it stands on the wire.
+// rawQuery is a complete request as bytes.
 var rawQuery = fmt.Sprintf("POST /q HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
 	len(queryBody), queryBody)
 
-// endlessAnswer is far more than the kernel takes for a caller.
+// endlessAnswer returns a gateway whose answer is far larger than the buffers of the kernel.
 func endlessAnswer() *fakeGateway {
 	studies := make([]qr.Study, 20000)
 	for i := range studies {
@@ -48,13 +48,13 @@ func endlessAnswer() *fakeGateway {
 	return answering(&qr.QueryResult{Studies: studies}, nil)
 }
 
-func TestACallerThatNeverEndsItsHeaderIsCutOff(t *testing.T) {
+func TestSlowHeaderClosesTheConnection(t *testing.T) {
 	r := startWith(t, &fakeGateway{}, impatient)
 	connection := r.dial(t, "POST /q HTTP/1.1\r\nHost: x\r\nX-Slow: ")
 	drip := make(chan struct{})
 	go func() {
 		defer close(drip)
-		for range time.Tick(10 * time.Millisecond) { // a byte now and then is not progress
+		for range time.Tick(10 * time.Millisecond) { // single bytes do not extend the deadline
 			if _, err := io.WriteString(connection, "x"); err != nil {
 				return
 			}
@@ -66,7 +66,7 @@ func TestACallerThatNeverEndsItsHeaderIsCutOff(t *testing.T) {
 	<-drip
 }
 
-func TestACallerThatNeverEndsItsBodyIsCutOff(t *testing.T) {
+func TestSlowBodyClosesTheConnection(t *testing.T) {
 	r := startWith(t, &fakeGateway{}, impatient)
 	connection := r.dial(t, "POST /q HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{")
 	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
@@ -80,7 +80,7 @@ func TestACallerThatNeverEndsItsBodyIsCutOff(t *testing.T) {
 	assert.ErrorIs(t, err, io.EOF, "the connection is closed")
 }
 
-func TestARefusedCallerThatNeverEndsItsBodyIsCutOffToo(t *testing.T) {
+func TestSlowBodyOfARefusedCallerClosesTheConnection(t *testing.T) {
 	r := startWith(t, &fakeGateway{}, impatient, "API_KEYS_FILE", keysFile(t, keyLine("worklist", worklistKey)))
 	connection := r.dial(t, "POST /q HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{")
 	answer, err := io.ReadAll(connection)
@@ -88,8 +88,8 @@ func TestARefusedCallerThatNeverEndsItsBodyIsCutOffToo(t *testing.T) {
 	assert.Contains(t, string(answer), "HTTP/1.1 401")
 }
 
-// The limits of body and answer are the same 30 seconds.
-func TestAnAnswerToWhatNeverCameWholeArrives(t *testing.T) {
+// The time limits of body and answer are both 30 seconds.
+func TestIncompleteBodyGetsItsAnswer(t *testing.T) {
 	for status, request := range map[string]string{
 		"200": "GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n",
 		"400": "POST /q HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n",
@@ -115,22 +115,22 @@ func TestAnAnswerToWhatNeverCameWholeArrives(t *testing.T) {
 	}
 }
 
-func TestACallerThatDoesNotTakeItsAnswerIsCutOff(t *testing.T) {
+func TestSlowReaderClosesTheConnection(t *testing.T) {
 	r := startWith(t, endlessAnswer(), preparation{server: func(s *Server) { s.limits.write = 50 * time.Millisecond }})
 	connection := r.dial(t, rawQuery)
-	waitForLine(t, r, "request") // the handler is done, though nothing was read
+	waitForLine(t, r, "request") // the handler has ended although nothing was read
 	answer, _ := io.ReadAll(connection)
 	assert.Less(t, len(answer), 20000*1000)
-	assert.NotContains(t, r.logs.String(), "internal error", "it is not the gateway's fault")
+	assert.NotContains(t, r.logs.String(), "internal error", "the caller failed, not the gateway")
 }
 
-func TestHeadersHaveALimit(t *testing.T) {
+func TestHeaderSizeIsLimited(t *testing.T) {
 	r := start(t, &fakeGateway{})
 	connection := r.dial(t, "GET /health HTTP/1.1\r\nHost: x\r\nX-Big: "+strings.Repeat("x", 16<<10)+"\r\n\r\n")
 	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
 	require.NoError(t, err)
 	defer response.Body.Close()
-	assert.Equal(t, http.StatusOK, response.StatusCode, "net/http allows for 4 KiB beside")
+	assert.Equal(t, http.StatusOK, response.StatusCode, "net/http adds 4 KiB to the limit")
 
 	connection = r.dial(t, "GET /health HTTP/1.1\r\nHost: x\r\nX-Big: "+strings.Repeat("x", 32<<10)+"\r\n\r\n")
 	response, err = http.ReadResponse(bufio.NewReader(connection), nil)
@@ -139,11 +139,11 @@ func TestHeadersHaveALimit(t *testing.T) {
 	assert.Equal(t, http.StatusRequestHeaderFieldsTooLarge, response.StatusCode)
 }
 
-func TestLimitsOfSlowCallersAreWhatTheDocumentsSay(t *testing.T) {
+func TestTimeLimitsEqualTheDocumentedOnes(t *testing.T) {
 	assert.Equal(t, limits{header: 10 * time.Second, body: 30 * time.Second, write: 30 * time.Second}, defaultLimits)
 }
 
-func TestOptionsOfTheServerItselfIsARequestLikeAnyOther(t *testing.T) {
+func TestOptionsAsteriskIsAnOrdinaryRequest(t *testing.T) {
 	r := start(t, &fakeGateway{})
 	connection := r.dial(t, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	answer, err := io.ReadAll(connection)

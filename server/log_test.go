@@ -9,22 +9,24 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/telemetry"
-	"dicom-qr-gateway/qr"
 )
 
-// logged is a running server before a real gateway that both log, at info or at debug.
+// logged runs a retrieve on a server with a real gateway that log at info or debug.
 func logged(t *testing.T, debug string) *running {
 	t.Helper()
-	p := &pacs{studies: 2, move: func(a *association, n int) {
+	p := pacsWith(2, func(a *association, n int) {
 		if n == 2 {
-			a.final(dicomnet.StatusCannotPerform, noCounters, uidOf(9))
+			a.Moved(dicomnet.StatusCannotPerform, dicomtest.NoCounters, uidOf(9))
 			return
 		}
-		a.moving(counters{1, 0, 0, 1})
-		a.moved(2)
-	}}
-	w := watched{Gateway: p.gateway(t, qr.Options{Trace: telemetry.NewLogTrace(debug == "true")})}
+		a.Moving(count(1, 0, 0, 1))
+		movedAll(a, 2)
+	})
+	trace := telemetry.NewLogTrace(debug == "true")
+	w := gatewayTo(t, p, gatewayOptions{pool: pool.Options{Trace: func(pool.Peer) *dicomnet.Trace { return trace }}})
 	r := start(t, w, "DICOM_DEBUG", debug)
 	status, _, _ := r.post(t, "/qr", retrieveBody)
 	require.Equal(t, http.StatusMultiStatus, status)
@@ -33,7 +35,7 @@ func logged(t *testing.T, debug string) *running {
 	return r
 }
 
-func TestARequestIsOneLineAndAnAssociationIsOneWithoutPatientData(t *testing.T) {
+func TestRequestAndAssociationAreOneLogLineEachWithoutPatientData(t *testing.T) {
 	r := logged(t, "false")
 	requests, associations := r.logs.lines(t, "request"), r.logs.lines(t, "association")
 	require.Len(t, requests, 1)
@@ -46,7 +48,7 @@ func TestARequestIsOneLineAndAnAssociationIsOneWithoutPatientData(t *testing.T) 
 	}
 }
 
-func TestTheDebugLogShowsPDUsCommandsAndReadableIdentifiers(t *testing.T) {
+func TestDebugLogShowsPDUsCommandsAndIdentifiers(t *testing.T) {
 	r := logged(t, "true")
 	pdus := map[any]bool{}
 	for _, line := range r.logs.lines(t, "pdu") {

@@ -12,17 +12,18 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
 	"dicom-qr-gateway/qr"
 )
 
-// findRow is what a PACS does before anything is moved, and what callers of /q
-// and of /qr, plain and streaming, are all told of it.
+// findRow is a behaviour of a PACS before anything is moved, and the answer of /q and /qr, plain and streaming.
 type findRow struct {
 	name  string
-	find  func(a *association)
+	find  func(a *association, level string)
 	greet func(a *association) bool
-	max   int // MAX_MATCHES; 0: that of the settings
+	max   int // MAX_MATCHES; 0: no limit
 
 	status   int
 	studies  []string // of a 200, by number
@@ -33,18 +34,18 @@ type findRow struct {
 	dicomStatus string
 }
 
-// answers is a C-FIND with these matches and then the status.
-func answers(status dicomnet.Status, matches ...attributes) func(*association) {
-	return func(a *association) {
+// answers plays a C-FIND with these matches and then the status.
+func answers(status dicomnet.Status, matches ...attributes) func(*association, string) {
+	return func(a *association, _ string) {
 		for _, m := range matches {
-			a.match(m)
+			a.Match(m)
 		}
-		a.done(status)
+		a.Finish(status)
 	}
 }
 
 func findRows() []findRow {
-	another := func(n int) attributes { return match(n).with(tag.PatientID, "ANOTHER") }
+	another := func(n int) attributes { return match(n).With(tag.PatientID, "ANOTHER") }
 	return []findRow{
 		{name: "matches", find: answers(0, match(1), match(2)), status: 200, studies: []string{"1", "2"}},
 		{name: "no match", find: answers(0), status: 404},
@@ -54,15 +55,15 @@ func findRows() []findRow {
 			warnings: []goclient.WarningCode{goclient.OtherPatientDropped},
 		},
 		{
-			name: "nothing but another patient", find: answers(0, another(1)), status: 404,
+			name: "matches of another patient only", find: answers(0, another(1)), status: 404,
 			warnings: []goclient.WarningCode{goclient.OtherPatientDropped},
 		},
 		{
-			name: "a study that is another patient's, too", find: answers(0, match(1), another(1), match(2)), status: 200, studies: []string{"2"},
+			name: "study shared with another patient", find: answers(0, match(1), another(1), match(2)), status: 200, studies: []string{"2"},
 			warnings: []goclient.WarningCode{goclient.OtherPatientDropped, goclient.OtherPatientDropped},
 		},
 		{
-			name: "no Study Instance UID dropped", find: answers(0, match(1).with(tag.StudyInstanceUID, ""), match(2)), status: 200,
+			name: "no Study Instance UID dropped", find: answers(0, match(1).With(tag.StudyInstanceUID, ""), match(2)), status: 200,
 			studies: []string{"2"}, warnings: []goclient.WarningCode{goclient.NoStudyInstanceUIDDropped},
 		},
 		{
@@ -70,105 +71,105 @@ func findRows() []findRow {
 			warnings: []goclient.WarningCode{goclient.DuplicatesMerged},
 		},
 		{
-			name: "FF01", find: func(a *association) {
-				a.SendMessage(a.response(dicomnet.StatusPendingWarning, noCounters, match(1).encoded()))
-				a.done(0)
+			name: "FF01", find: func(a *association, _ string) {
+				a.SendMessage(dicomtest.Response(a.Request, dicomnet.StatusPendingWarning, match(1).Encode(dataset.ImplicitVRLittleEndian)))
+				a.Finish(0)
 			},
 			status: 200, studies: []string{"1"}, warnings: []goclient.WarningCode{goclient.OptionalKeysUnsupported},
 		},
 		{
-			name: "an undecodable match among others", find: func(a *association) {
-				a.pending(undecodable)
-				a.match(match(2))
-				a.done(0)
+			name: "one undecodable match", find: func(a *association, _ string) {
+				a.Pending(dicomtest.Undecodable)
+				a.Match(match(2))
+				a.Finish(0)
 			},
 			status: 200, studies: []string{"2"}, warnings: []goclient.WarningCode{goclient.MatchUndecodable},
 		},
 		{
-			name: "nothing but an undecodable match", find: func(a *association) {
-				a.pending(undecodable)
-				a.done(0)
+			name: "undecodable matches only", find: func(a *association, _ string) {
+				a.Pending(dicomtest.Undecodable)
+				a.Finish(0)
 			},
 			status: 502, code: goclient.ProblemCodeProtocolError, step: goclient.DICOMFaultStepFind,
 		},
 		{
-			name: "text without a character set", find: answers(0, match(1).with(tag.PatientName, "\xc4")),
+			name: "text without a character set", find: answers(0, match(1).With(tag.PatientName, "\xc4")),
 			status: 200, studies: []string{"1"}, warnings: []goclient.WarningCode{goclient.CharacterSetAssumed},
 		},
 		{
-			name: "a transfer syntax other than negotiated", find: func(a *association) {
-				a.pending(match(1).explicit())
-				a.done(0)
+			name: "other transfer syntax than negotiated", find: func(a *association, _ string) {
+				a.Pending(match(1).Encode(dataset.ExplicitVRLittleEndian))
+				a.Finish(0)
 			},
 			status: 200, studies: []string{"1"}, warnings: []goclient.WarningCode{goclient.TransferSyntaxAssumed},
 		},
 
 		{
-			name: "a failure after matches", find: answers(0xA700, match(1), match(2)),
+			name: "failure after matches", find: answers(0xA700, match(1), match(2)),
 			status: 502, code: goclient.ProblemCodeFindFailed, step: goclient.DICOMFaultStepFind, dicomStatus: "A700",
 		},
 		{
-			name: "a failure at once", find: answers(0xA900),
+			name: "failure without matches", find: answers(0xA900),
 			status: 502, code: goclient.ProblemCodeFindFailed, step: goclient.DICOMFaultStepFind, dicomStatus: "A900",
 		},
 		{
-			name: "a warning after matches", find: answers(0xB001, match(1)),
+			name: "warning after matches", find: answers(0xB001, match(1)),
 			status: 502, code: goclient.ProblemCodeFindFailed, step: goclient.DICOMFaultStepFind, dicomStatus: "B001",
 		},
 		{
-			name: "FE00 that nobody asked for", find: answers(0xFE00, match(1)),
+			name: "unrequested FE00", find: answers(0xFE00, match(1)),
 			status: 502, code: goclient.ProblemCodeFindFailed, step: goclient.DICOMFaultStepFind, dicomStatus: "FE00",
 		},
 		{
-			name: "an abort after matches", find: func(a *association) {
-				a.match(match(1))
-				a.abort()
+			name: "abort after matches", find: func(a *association, _ string) {
+				a.Match(match(1))
+				a.Abort()
 			},
 			status: 502, code: goclient.ProblemCodeAssociationAborted, step: goclient.DICOMFaultStepFind,
 		},
 		{
-			name: "a closed connection after matches", find: func(a *association) {
-				a.match(match(1))
+			name: "closed connection after matches", find: func(a *association, _ string) {
+				a.Match(match(1))
 				_ = a.Conn.Close()
 			},
 			status: 502, code: goclient.ProblemCodeConnectionLost, step: goclient.DICOMFaultStepFind,
 		},
 		{
-			name: "a silence after matches", find: func(a *association) { a.match(match(1)) },
+			name: "timeout after matches", find: func(a *association, _ string) { a.Match(match(1)) },
 			status: 502, code: goclient.ProblemCodeDIMSETimeout, step: goclient.DICOMFaultStepFind,
 		},
 		{
-			name: "too many matches", max: 2, find: func(a *association) {
+			name: "too many matches", max: 2, find: func(a *association, _ string) {
 				for n := range 3 {
-					a.match(match(n + 1))
+					a.Match(match(n + 1))
 				}
-				a.awaitCancel()
-				a.done(dicomnet.StatusCancel)
+				a.AwaitCancel()
+				a.Finish(dicomnet.StatusCancel)
 			},
 			status: 502, code: goclient.ProblemCodeTooManyMatches, step: goclient.DICOMFaultStepFind,
 		},
 		{
-			name: "as many matches as are read", max: 2, find: answers(0, match(1), match(2)), status: 200, studies: []string{"1", "2"},
+			name: "exactly MAX_MATCHES matches", max: 2, find: answers(0, match(1), match(2)), status: 200, studies: []string{"1", "2"},
 		},
 		{
-			name: "a rejection", greet: (*association).reject,
+			name: "rejection", greet: reject,
 			status: 502, code: goclient.ProblemCodeAssociationRejected, step: goclient.DICOMFaultStepAssociate,
 		},
 	}
 }
 
-func TestOutcomesOfACFind(t *testing.T) {
+func TestFindOutcomes(t *testing.T) {
 	for _, row := range findRows() {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := &pacs{find: row.find, greet: row.greet}
-				r := startInMemory(t, p.gateway(t, qr.Options{MaxMatches: row.max}))
+				p := &dicomtest.ScriptedPACS{Find: row.find, Negotiate: row.greet}
+				r := startInMemory(t, gatewayTo(t, p, gatewayOptions{qr: qr.Options{MaxMatches: row.max}}))
 				row.query(t, r)
 				row.retrieve(t, r)
 				row.stream(t, r)
 				settle(t)
-				moves := strings.Count(strings.Join(p.seen(), " "), "move")
-				assert.Equal(t, 2*len(row.studies), moves, "a study that is not in an answer is not moved")
+				moves := strings.Count(strings.Join(seen(p), " "), "move")
+				assert.Equal(t, 2*len(row.studies), moves, "studies outside the answer are not moved")
 			})
 		})
 	}
@@ -200,7 +201,7 @@ func (row *findRow) retrieve(t *testing.T, r *running) {
 	assert.Equal(t, row.warnings, codesOf(reply.JSON200.Warnings))
 }
 
-// stream wants what fails before the first study is moved to be an ordinary answer.
+// stream checks that a failure before the first move is an ordinary answer.
 func (row *findRow) stream(t *testing.T, r *running) {
 	t.Helper()
 	response := r.stream(t, t.Context())
@@ -220,7 +221,7 @@ func (row *findRow) stream(t *testing.T, r *running) {
 	assert.Equal(t, "result", all[len(all)-1].name)
 }
 
-// check is of the problem document, the whole body: there is no partial list.
+// check checks the problem document, which is the whole body: there is no partial list.
 func (row *findRow) check(t *testing.T, body []byte) {
 	t.Helper()
 	assert.NotContains(t, string(body), studyUID)

@@ -14,12 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/dicomnet/pdu"
 	"dicom-qr-gateway/gen/goclient"
-	"dicom-qr-gateway/qr"
 )
 
-// outcomeRow is what a PACS does and what a caller of /qr is told of it.
+// outcomeRow is a behaviour of a PACS and the answer of /qr.
 type outcomeRow struct {
 	name    string
 	studies int
@@ -27,35 +27,35 @@ type outcomeRow struct {
 	greet   func(a *association) bool
 
 	status int
-	// retrievals are study, status, DIMSE status, completed/failed/warning with a
-	// dash for null, and the instances that failed; of a 502 in the stream alone.
+	// retrievals hold study, status, DIMSE status, completed/failed/warning with a dash for null, and the failed instances. For a
+	// 502 they are in the stream only.
 	retrievals []string
 	message    string
 	warnings   []goclient.WarningCode
 	// Of a 502.
 	code        goclient.ProblemCode
 	dicomStatus string
-	seen        []string // by the PACS; nil: not looked at
+	seen        []string // by the PACS; nil: not checked
 }
 
-// finally is a C-MOVE with nothing but a final response.
+// finally plays a C-MOVE with a final response only.
 func finally(status dicomnet.Status, c counters, failedUIDs ...string) func(*association, int) {
-	return func(a *association, _ int) { a.final(status, c, failedUIDs...) }
+	return func(a *association, _ int) { a.Moved(status, c, failedUIDs...) }
 }
 
-// inSecond does so in the second study and moves the others.
+// inSecond plays f for the second study and moves the others.
 func inSecond(end func(a *association)) func(*association, int) {
 	return func(a *association, n int) {
 		if n != 2 {
-			a.moved(1)
+			movedAll(a, 1)
 			return
 		}
-		a.moving(counters{2, 1, 0, 5})
+		a.Moving(count(2, 1, 0, 5))
 		end(a)
 	}
 }
 
-func onlyFirst(a *association) bool { return a.nth == 1 || a.reject() }
+func onlyFirst(a *association) bool { return a.Number == 1 || reject(a) }
 
 const (
 	abortedAndReplaced  = "associate, find, move 1, move 2, associate, move 3, move 4, move 5, release"
@@ -73,106 +73,106 @@ func outcomeRows() []outcomeRow {
 				first(a, n)
 				return
 			}
-			a.moved(4)
+			movedAll(a, 4)
 		}
 	}
 	return []outcomeRow{
 		{
-			name: "everything moved", studies: 2, move: finally(0x0000, counters{3, 0, 0, -1}),
+			name: "everything moved", studies: 2, move: finally(0x0000, count(3, 0, 0, -1)),
 			status: 200, message: "All 2 studies were moved.", retrievals: []string{"1 ok 0000 3/0/0", "2 ok 0000 3/0/0"},
 		},
 		{
-			name: "success without counters is ok on the word of the PACS", studies: 1, move: finally(0x0000, noCounters),
+			name: "success without counters is ok on the word of the PACS", studies: 1, move: finally(0x0000, dicomtest.NoCounters),
 			status: 200, message: "The study was moved.", retrievals: []string{"1 ok 0000 -/-/-"},
 		},
 		{
-			name: "success with completed alone", studies: 1, move: finally(0x0000, counters{3, -1, -1, -1}),
+			name: "success with the completed counter only", studies: 1, move: finally(0x0000, count(3, -1, -1, -1)),
 			status: 200, message: "The study was moved.", retrievals: []string{"1 ok 0000 3/-/-"},
 		},
 		{
-			name: "B000 where everything arrived, with warnings", studies: 1, move: finally(0xB000, counters{2, 0, 1, -1}),
+			name: "B000 although everything arrived, with warnings", studies: 1, move: finally(0xB000, count(2, 0, 1, -1)),
 			status: 200, message: "The study was moved.", retrievals: []string{"1 ok B000 2/0/1"},
 		},
 		{
-			name: "final 0000 with failures", studies: 1, move: finally(0x0000, counters{3, 2, 0, -1}, "1.2.3", "1.2.4"),
+			name: "final 0000 with failures", studies: 1, move: finally(0x0000, count(3, 2, 0, -1), "1.2.3", "1.2.4"),
 			status: 207, message: "The study was moved in part.", retrievals: []string{"1 partial 0000 3/2/0 1.2.3 1.2.4"},
 		},
 		{
-			name: "final 0000 with zero completed, of two studies", studies: 2, move: oneOfTwo(finally(0x0000, counters{0, 0, 0, -1})),
+			name: "final 0000 with zero completed, of two studies", studies: 2, move: oneOfTwo(finally(0x0000, count(0, 0, 0, -1))),
 			status: 207, message: "Not everything was moved: of 2 studies 1 completely, 1 failed.",
 			retrievals: []string{"1 failed 0000 0/0/0", "2 ok 0000 4/0/0"},
 		},
 		{
-			name: "final 0000 with zero completed", studies: 1, move: finally(0x0000, counters{0, 0, 0, -1}),
+			name: "final 0000 with zero completed", studies: 1, move: finally(0x0000, count(0, 0, 0, -1)),
 			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "0000", retrievals: []string{"1 failed 0000 0/0/0"},
 		},
 		{
-			name: "final 0000 with nothing but failures", studies: 1, move: finally(0x0000, counters{0, 5, 0, -1}),
+			name: "final 0000 with failures only", studies: 1, move: finally(0x0000, count(0, 5, 0, -1)),
 			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "0000", retrievals: []string{"1 failed 0000 0/5/0"},
 		},
 		{
-			name: "B000 with some failed", studies: 1, move: finally(0xB000, counters{3, 1, 0, -1}, "1.2.3", "no UID"),
+			name: "B000 with some failed", studies: 1, move: finally(0xB000, count(3, 1, 0, -1), "1.2.3", "no UID"),
 			status: 207, message: "The study was moved in part.", retrievals: []string{"1 partial B000 3/1/0 1.2.3"},
 			warnings: []goclient.WarningCode{goclient.ValueMalformed},
 		},
 		{
-			name: "B000 with everything failed", studies: 1, move: finally(0xB000, counters{0, 5, 0, -1}, "1.2.3"),
+			name: "B000 with everything failed", studies: 1, move: finally(0xB000, count(0, 5, 0, -1), "1.2.3"),
 			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "B000", retrievals: []string{"1 failed B000 0/5/0 1.2.3"},
 		},
 		{
-			name: "B000 without counters", studies: 1, move: finally(0xB000, noCounters),
+			name: "B000 without counters", studies: 1, move: finally(0xB000, dicomtest.NoCounters),
 			status: 207, message: "The study was moved in part.", retrievals: []string{"1 partial B000 -/-/-"},
 		},
 		{
-			name: "FE00 that nobody asked for", studies: 2, move: oneOfTwo(finally(0xFE00, counters{2, 0, 0, 3})),
+			name: "unrequested FE00", studies: 2, move: oneOfTwo(finally(0xFE00, count(2, 0, 0, 3))),
 			status: 207, message: "Not everything was moved: of 2 studies 1 completely, 1 cancelled.",
 			retrievals: []string{"1 cancelled FE00 2/0/0", "2 ok 0000 4/0/0"},
 		},
 		{
-			name: "FE00 that nobody asked for, before anything was moved", studies: 1, move: finally(0xFE00, noCounters),
+			name: "unrequested FE00 before anything was moved", studies: 1, move: finally(0xFE00, dicomtest.NoCounters),
 			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "FE00", retrievals: []string{"1 cancelled FE00 -/-/-"},
 		},
 		{
-			name: "A801", studies: 2, move: finally(0xA801, noCounters),
+			name: "A801", studies: 2, move: finally(0xA801, dicomtest.NoCounters),
 			status: 502, code: goclient.ProblemCodeMoveDestinationUnknown, dicomStatus: "A801",
 			retrievals: []string{"1 failed A801 -/-/-", "2 failed A801 -/-/-"},
 		},
 		{
-			name: "A702 with the list of failed instances", studies: 1, move: finally(0xA702, counters{0, 2, 0, -1}, "1.2.3", "1.2.4"),
+			name: "A702 with the list of failed instances", studies: 1, move: finally(0xA702, count(0, 2, 0, -1), "1.2.3", "1.2.4"),
 			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "A702", retrievals: []string{"1 failed A702 0/2/0 1.2.3 1.2.4"},
 		},
 		{
-			name: "A702 in one of two studies", studies: 2, move: oneOfTwo(finally(0xA702, counters{0, 2, 0, -1}, "1.2.3")),
+			name: "A702 in one of two studies", studies: 2, move: oneOfTwo(finally(0xA702, count(0, 2, 0, -1), "1.2.3")),
 			status: 207, message: "Not everything was moved: of 2 studies 1 completely, 1 failed.",
 			retrievals: []string{"1 failed A702 0/2/0 1.2.3", "2 ok 0000 4/0/0"},
 		},
 		{
-			name: "A702 after some arrived", studies: 1, move: finally(0xA702, counters{1, 2, 0, -1}),
+			name: "A702 after some arrived", studies: 1, move: finally(0xA702, count(1, 2, 0, -1)),
 			status: 207, message: "The study was moved in part.", retrievals: []string{"1 partial A702 1/2/0"},
 		},
 		{
-			name: "C000", studies: 1, move: finally(0xC000, counters{0, 0, 0, -1}),
+			name: "C000", studies: 1, move: finally(0xC000, count(0, 0, 0, -1)),
 			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "C000", retrievals: []string{"1 failed C000 0/0/0"},
 		},
 		{
-			name: "a status that no class has", studies: 1, move: finally(0xFF77, noCounters),
+			name: "status without a class", studies: 1, move: finally(0xFF77, dicomtest.NoCounters),
 			status: 502, code: goclient.ProblemCodeMoveFailed, dicomStatus: "FF77", retrievals: []string{"1 failed FF77 -/-/-"},
 		},
 		{
-			name: "an abort in the second of five", studies: 5, move: inSecond((*association).abort),
+			name: "abort in the second of five", studies: 5, move: inSecond((*association).Abort),
 			status: 207, message: closedSecondMessage, retrievals: othersMoved("2 failed  2/1/0"), seen: strings.Split(abortedAndReplaced, ", "),
 		},
 		{
-			name: "a closed connection in the second of five", studies: 5, move: inSecond(func(a *association) { _ = a.Conn.Close() }),
+			name: "closed connection in the second of five", studies: 5, move: inSecond(func(a *association) { _ = a.Conn.Close() }),
 			status: 207, message: closedSecondMessage, retrievals: othersMoved("2 failed  2/1/0"),
 			seen: strings.Split(abortedAndReplaced, ", "),
 		},
 		{
-			name: "a silence in the second of five", studies: 5, move: inSecond(func(*association) {}),
+			name: "timeout in the second of five", studies: 5, move: inSecond(func(*association) {}),
 			status: 207, message: closedSecondMessage, retrievals: othersMoved("2 failed  2/1/0"), seen: strings.Split(silentAndReplaced, ", "),
 		},
 		{
-			name: "an abort in the second of five and nobody let in again", studies: 5, move: inSecond((*association).abort), greet: onlyFirst,
+			name: "abort in the second of five, then only rejections", studies: 5, move: inSecond((*association).Abort), greet: onlyFirst,
 			status: 207, message: "Not everything was moved: of 5 studies 1 completely, 1 failed, 3 not attempted.",
 			retrievals: []string{
 				"1 ok 0000 1/0/0", "2 failed  2/1/0", "3 not_attempted  -/-/-", "4 not_attempted  -/-/-", "5 not_attempted  -/-/-",
@@ -182,10 +182,10 @@ func outcomeRows() []outcomeRow {
 		{
 			name: "aborts in the second and the fourth of five", studies: 5, move: func(a *association, n int) {
 				if n%2 == 0 {
-					a.abort()
+					a.Abort()
 					return
 				}
-				a.moved(1)
+				movedAll(a, 1)
 			},
 			status: 207, message: "Not everything was moved: of 5 studies 2 completely, 2 failed, 1 not attempted.",
 			retrievals: []string{
@@ -194,20 +194,20 @@ func outcomeRows() []outcomeRow {
 			seen: []string{"associate", "find", "move 1", "move 2", "associate", "move 3", "move 4"},
 		},
 		{
-			name: "an abort before anything was moved, and nobody let in again", studies: 2,
-			move: func(a *association, _ int) { a.abort() }, greet: onlyFirst,
+			name: "abort before anything was moved, then only rejections", studies: 2,
+			move: func(a *association, _ int) { a.Abort() }, greet: onlyFirst,
 			status: 502, code: goclient.ProblemCodeAssociationAborted, retrievals: []string{"1 failed  -/-/-", "2 not_attempted  -/-/-"},
 		},
 		{
-			name: "a connection closed before anything was moved", studies: 1, move: func(a *association, _ int) { _ = a.Conn.Close() },
+			name: "connection closed before anything was moved", studies: 1, move: func(a *association, _ int) { _ = a.Conn.Close() },
 			status: 502, code: goclient.ProblemCodeConnectionLost, retrievals: []string{"1 failed  -/-/-"},
 		},
 		{
-			name: "a silence before anything was moved", studies: 1, move: func(*association, int) {},
+			name: "timeout before anything was moved", studies: 1, move: func(*association, int) {},
 			status: 502, code: goclient.ProblemCodeDIMSETimeout, retrievals: []string{"1 failed  -/-/-"},
 		},
 		{
-			name: "a release in mid-operation", studies: 1, move: func(a *association, _ int) {
+			name: "release during the operation", studies: 1, move: func(a *association, _ int) {
 				a.SendPDU(&pdu.ReleaseRQ{})
 				a.Expect(pdu.TypeReleaseRP)
 			},
@@ -216,22 +216,23 @@ func outcomeRows() []outcomeRow {
 	}
 }
 
-func TestOutcomesOfACMove(t *testing.T) {
+func TestMoveOutcomes(t *testing.T) {
 	for _, row := range outcomeRows() {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := &pacs{studies: row.studies, move: row.move, greet: row.greet}
-				r := startInMemory(t, p.gateway(t, qr.Options{}))
+				p := pacsWith(row.studies, row.move)
+				p.Negotiate = row.greet
+				r := startInMemory(t, gatewayTo(t, p, gatewayOptions{}))
 				plain := row.plain(t, p, r)
-				p.forget()
+				p.Forget()
 				row.streamed(t, r, plain)
 			})
 		})
 	}
 }
 
-// plain is the body of the plain answer.
-func (row *outcomeRow) plain(t *testing.T, p *pacs, r *running) []byte {
+// plain checks the plain answer.
+func (row *outcomeRow) plain(t *testing.T, p *dicomtest.ScriptedPACS, r *running) []byte {
 	t.Helper()
 	reply, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
 	require.NoError(t, err)
@@ -246,14 +247,14 @@ func (row *outcomeRow) plain(t *testing.T, p *pacs, r *running) []byte {
 	}
 	settle(t)
 	if row.seen != nil {
-		assert.ElementsMatch(t, row.seen, p.seen(), "an abort may be seen late")
+		assert.ElementsMatch(t, row.seen, seen(p), "the PACS may see an abort late")
 	}
 	assert.NotContains(t, r.logs.String(), patientName)
 	assert.NotContains(t, r.logs.String(), patientID)
 	return reply.Body
 }
 
-// settle lets what goes on behind an answer come to its end.
+// settle waits until the work after an answer has ended.
 func settle(t *testing.T) {
 	t.Helper()
 	time.Sleep(time.Second)
@@ -291,7 +292,7 @@ func (row *outcomeRow) checkProblem(t *testing.T, p *goclient.Problem) {
 	assert.NotEmpty(t, *p.DICOM.Meaning)
 }
 
-// streamed wants the events to tell what the plain answer does.
+// streamed checks that the events report the same as the plain answer.
 func (row *outcomeRow) streamed(t *testing.T, r *running, plain []byte) {
 	t.Helper()
 	response := r.stream(t, t.Context())
@@ -305,7 +306,7 @@ func (row *outcomeRow) streamed(t *testing.T, r *running, plain []byte) {
 			e.valid(t, "ProgressEvent")
 		}
 	}
-	assert.Equal(t, row.retrievals, retrievedIn(t, all), "also where the plain answer has none")
+	assert.Equal(t, row.retrievals, retrievedIn(t, all), "even if the plain answer has no retrievals")
 
 	last := all[len(all)-1]
 	var want, got map[string]any
@@ -324,10 +325,10 @@ func (row *outcomeRow) streamed(t *testing.T, r *running, plain []byte) {
 	assert.Equal(t, want, got)
 }
 
-// retrievedIn are the events of that name.
+// retrievedIn returns the retrieved events.
 func retrievedIn(t *testing.T, all []event) []string {
 	t.Helper()
-	var told []goclient.Retrieval
+	var retrievals []goclient.Retrieval
 	for _, e := range all {
 		if e.name != "retrieved" {
 			continue
@@ -335,9 +336,9 @@ func retrievedIn(t *testing.T, all []event) []string {
 		e.valid(t, "Retrieval")
 		var retrieval goclient.Retrieval
 		require.NoError(t, json.Unmarshal([]byte(e.data), &retrieval))
-		told = append(told, retrieval)
+		retrievals = append(retrievals, retrieval)
 	}
-	return linesOf(told)
+	return linesOf(retrievals)
 }
 
 func linesOf(retrievals []goclient.Retrieval) []string {

@@ -7,42 +7,11 @@ import (
 	"strconv"
 
 	"github.com/labstack/echo/v4"
-	"github.com/rs/zerolog"
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/internal/telemetry"
-	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/access"
-	"dicom-qr-gateway/server/problem"
 )
-
-// NewTelemetry returns the Telemetry for Options, and for the gateway that they name. The caller closes it after Serve has
-// returned.
-func NewTelemetry(tracing telemetry.Tracing, build BuildInfo, logger zerolog.Logger) (*telemetry.Telemetry, error) {
-	return telemetry.New(telemetry.Options{
-		Version: build.Version, Commit: build.Commit, GoVersion: build.GoVersion,
-		Logger:  logger,
-		Tracing: tracing,
-		Code:    func(ctx context.Context, err error) string { return string(problem.Of(ctx, err).Code) },
-	})
-}
-
-// counted is a gateway whose retrieves are counted.
-type counted struct {
-	Gateway
-	telemetry *telemetry.Telemetry
-}
-
-// Retrieve counts what was moved, whatever the operation came to.
-func (g counted) Retrieve(
-	ctx context.Context, p qr.Peer, f qr.Filter, destination string, progress qr.Progress,
-) (*qr.RetrieveResult, error) {
-	result, err := g.Gateway.Retrieve(ctx, p, f, destination, progress)
-	if result != nil {
-		g.telemetry.Retrieved(p, result)
-	}
-	return result, err
-}
 
 var operationLabels = map[string]string{"C-FIND": "find", "C-MOVE": "move", "C-ECHO": "echo"}
 

@@ -18,33 +18,36 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/dicomnet/pdu"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/problem"
 )
 
-// watched is a gateway whose steps and associations are observed.
-type watched struct {
-	*qr.Gateway
-	telemetry *telemetry.Telemetry
-}
-
-func telemetryOf(g Gateway) *telemetry.Telemetry {
-	if w, ok := g.(watched); ok {
+// telemetryOf returns the telemetry of a gateway that watch returned; nil for any other.
+func telemetryOf(g backend) *telemetry.Telemetry {
+	if w, ok := g.(realGateway); ok {
 		return w.telemetry
 	}
 	return nil
 }
 
-func watch(t *testing.T, p *pacs, o qr.Options, variables ...string) watched {
+// watch returns a gateway whose steps and associations are measured.
+func watch(t *testing.T, p *dicomtest.ScriptedPACS, o gatewayOptions, variables ...string) realGateway {
 	t.Helper()
-	tel, err := NewTelemetry(settings(t, variables...).Tracing, BuildInfo{Version: "v1.2.3", GoVersion: "go1.26"}, zerolog.Nop())
+	tel, err := telemetry.New(telemetry.Options{
+		Version: "v1.2.3", GoVersion: "go1.26", Logger: zerolog.Nop(), Tracing: settings(t, variables...).Tracing, Code: problem.CodeOf,
+	})
 	require.NoError(t, err)
-	o.Trace, o.Observe = tel.Trace(telemetry.NewLogTrace(false)), tel.Step
-	return watched{p.gateway(t, o), tel}
+	logged := telemetry.NewLogTrace(false)
+	o.pool.Trace = func(p pool.Peer) *dicomnet.Trace { return tel.Trace(p.Address(), logged) }
+	w := gatewayTo(t, p, o)
+	w.telemetry = tel
+	return w
 }
 
-// figures are the samples of /metrics by name and labels, once all associations are over.
-func figures(t *testing.T, r *running, w watched) map[string]float64 {
+// figures returns the samples of /metrics by name and labels, after all associations have ended.
+func figures(t *testing.T, r *running, w realGateway) map[string]float64 {
 	t.Helper()
 	require.NoError(t, w.Wait(t.Context()))
 	status, header, body := r.do(t, http.MethodGet, "/metrics", nil)
@@ -62,16 +65,16 @@ func figures(t *testing.T, r *running, w watched) map[string]float64 {
 	return samples
 }
 
-func TestOperationsInFigures(t *testing.T) {
+func TestMetricsOfOperations(t *testing.T) {
 	const peer = `peer="127.0.0.1:104"`
 	for name, test := range map[string]struct {
-		pacs    *pacs
-		options qr.Options
+		pacs    *dicomtest.ScriptedPACS
+		options gatewayOptions
 		path    string // of the second operation; the first is a query that succeeds
 		status  int
 		want    map[string]float64
 	}{
-		"success": {&pacs{studies: 3}, qr.Options{}, "/q", 200, map[string]float64{
+		"success": {pacsWith(3, nil), gatewayOptions{}, "/q", 200, map[string]float64{
 			`dicomqr_operations_total{operation="find",outcome="ok",` + peer + `}`:          2,
 			`dicomqr_operation_duration_seconds_count{operation="find",` + peer + `}`:       2,
 			`dicomqr_first_response_seconds_count{operation="find",` + peer + `}`:           2,
@@ -90,16 +93,16 @@ func TestOperationsInFigures(t *testing.T) {
 			`dicomqr_build_info{commit="",go_version="go1.26",version="v1.2.3"}`:            1,
 			`dicomqr_http_request_duration_seconds_bucket{method="POST",route="/q",le="5"}`: 2,
 		}},
-		"partial": {&pacs{studies: 3, move: func(a *association, n int) {
+		"partial": {pacsWith(3, func(a *association, n int) {
 			switch n {
 			case 1:
-				a.moved(4)
+				movedAll(a, 4)
 			case 2:
-				a.final(dicomnet.StatusWarning, counters{2, 1, 3, -1})
+				a.Moved(dicomnet.StatusWarning, count(2, 1, 3, -1))
 			default:
-				a.final(dicomnet.StatusCannotPerform, counters{0, 5, 0, -1})
+				a.Moved(dicomnet.StatusCannotPerform, count(0, 5, 0, -1))
 			}
-		}}, qr.Options{}, "/qr", 207, map[string]float64{
+		}), gatewayOptions{}, "/qr", 207, map[string]float64{
 			`dicomqr_operations_total{operation="move",outcome="partial",` + peer + `}`: 1,
 			`dicomqr_suboperations_total{outcome="completed",` + peer + `}`:             6,
 			`dicomqr_suboperations_total{outcome="failed",` + peer + `}`:                6,
@@ -108,63 +111,63 @@ func TestOperationsInFigures(t *testing.T) {
 			`dicomqr_step_duration_seconds_count{outcome="ok",step="move"}`:             1,
 			`dicomqr_step_duration_seconds_count{outcome="failed",step="move"}`:         2,
 		}},
-		"rejection": {&pacs{greet: func(a *association) bool {
-			if a.nth == 2 {
+		"rejection": {&dicomtest.ScriptedPACS{Negotiate: func(a *association) bool {
+			if a.Number == 2 {
 				a.SendPDU(&pdu.AssociateRJ{Result: 1, Source: 1, Reason: 7})
 			}
-			return a.nth != 2
-		}}, qr.Options{}, "/q", 502, map[string]float64{
+			return a.Number != 2
+		}}, gatewayOptions{}, "/q", 502, map[string]float64{
 			`dicomqr_operations_total{operation="find",outcome="association_rejected",` + peer + `}`:                                           1,
 			`dicomqr_rejections_total{` + peer + `,reason="called-AE-title-not-recognized",result="rejected-permanent",source="service-user"}`: 1,
 			`dicomqr_associations_total{outcome="rejected",` + peer + `}`:                                                                      1,
 			`dicomqr_associations_open{` + peer + `}`:                                                                                          0,
 			`dicomqr_step_duration_seconds_count{outcome="failed",step="associate"}`:                                                           1,
 		}},
-		"a rejection in numbers that the standard does not know": {&pacs{greet: func(a *association) bool {
-			if a.nth == 2 {
+		"rejection with reserved numbers": {&dicomtest.ScriptedPACS{Negotiate: func(a *association) bool {
+			if a.Number == 2 {
 				a.SendPDU(&pdu.AssociateRJ{Result: 77, Source: 78, Reason: 79})
 			}
-			return a.nth != 2
-		}}, qr.Options{}, "/q", 502, map[string]float64{
+			return a.Number != 2
+		}}, gatewayOptions{}, "/q", 502, map[string]float64{
 			`dicomqr_rejections_total{` + peer + `,reason="reserved",result="reserved",source="reserved"}`: 1,
 		}},
-		"an abort of the PACS": {&pacs{find: func(a *association) {
-			if a.nth == 2 {
+		"abort by the PACS": {&dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
+			if a.Number == 2 {
 				a.SendPDU(&pdu.Abort{Source: pdu.SourceProvider, Reason: pdu.ReasonUnexpectedPDU})
 				return
 			}
-			a.done(dicomnet.StatusSuccess)
-		}}, qr.Options{}, "/q", 502, map[string]float64{
+			a.Finish(dicomnet.StatusSuccess)
+		}}, gatewayOptions{}, "/q", 502, map[string]float64{
 			`dicomqr_operations_total{operation="find",outcome="association_aborted",` + peer + `}`:          1,
 			`dicomqr_aborts_total{by="peer",` + peer + `,reason="unexpected-PDU",source="service-provider"}`: 1,
 			`dicomqr_associations_total{outcome="aborted",` + peer + `}`:                                     1,
 			`dicomqr_associations_open{` + peer + `}`:                                                        0,
 		}},
-		"an abort of the gateway's, for what breaks the protocol": {&pacs{find: func(a *association) {
-			if a.nth == 2 {
+		"abort by the gateway after a protocol error": {&dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
+			if a.Number == 2 {
 				a.SendPDU(&pdu.ReleaseRP{})
 				return
 			}
-			a.done(dicomnet.StatusSuccess)
-		}}, qr.Options{}, "/q", 502, map[string]float64{
+			a.Finish(dicomnet.StatusSuccess)
+		}}, gatewayOptions{}, "/q", 502, map[string]float64{
 			`dicomqr_operations_total{operation="find",outcome="protocol_error",` + peer + `}`:                  1,
 			`dicomqr_aborts_total{by="gateway",` + peer + `,reason="unexpected-PDU",source="service-provider"}`: 1,
 		}},
-		"timeout": {&pacs{find: func(a *association) {
-			if a.nth != 2 {
-				a.done(dicomnet.StatusSuccess)
+		"timeout": {&dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
+			if a.Number != 2 {
+				a.Finish(dicomnet.StatusSuccess)
 			}
-		}}, qr.Options{OperationTimeout: 50 * time.Millisecond}, "/q", 502, map[string]float64{
+		}}, gatewayOptions{qr: qr.Options{OperationTimeout: 50 * time.Millisecond}}, "/q", 502, map[string]float64{
 			`dicomqr_operations_total{operation="find",outcome="operation_timeout",` + peer + `}`: 1,
 			`dicomqr_step_duration_seconds_count{outcome="failed",step="find"}`:                   1,
 		}},
-		"a status of failure": {&pacs{find: func(a *association) {
-			if a.nth == 2 {
-				a.done(dicomnet.StatusUnableToProcess)
+		"failure status": {&dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
+			if a.Number == 2 {
+				a.Finish(dicomnet.StatusUnableToProcess)
 				return
 			}
-			a.done(dicomnet.StatusSuccess)
-		}}, qr.Options{}, "/q", 502, map[string]float64{
+			a.Finish(dicomnet.StatusSuccess)
+		}}, gatewayOptions{}, "/q", 502, map[string]float64{
 			`dicomqr_operations_total{operation="find",outcome="find_failed",` + peer + `}`:      1,
 			`dicomqr_operations_total{operation="find",outcome="no_study_matched",` + peer + `}`: 1,
 			`dicomqr_http_requests_total{method="POST",route="/q",status="404"}`:                 1,
@@ -196,11 +199,11 @@ func TestOperationsInFigures(t *testing.T) {
 	}
 }
 
-func TestAPeerThatNeverAcceptedIsNotNamed(t *testing.T) {
-	p := &pacs{}
-	w := watch(t, p, qr.Options{DialContext: func(context.Context, string, string) (net.Conn, error) {
+func TestPeerThatNeverAcceptedHasNoLabel(t *testing.T) {
+	p := &dicomtest.ScriptedPACS{}
+	w := watch(t, p, gatewayOptions{pool: pool.Options{DialContext: func(context.Context, string, string) (net.Conn, error) {
 		return nil, io.ErrUnexpectedEOF
-	}})
+	}}})
 	r := start(t, w)
 	r.post(t, "/q", queryBody)
 	got := figures(t, r, w)
@@ -211,7 +214,7 @@ func TestAPeerThatNeverAcceptedIsNotNamed(t *testing.T) {
 	}
 }
 
-func TestAnEchoAndAPeerInMemoryInFigures(t *testing.T) {
+func TestMetricsOfAnEcho(t *testing.T) {
 	memory := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "PACS"})
 	require.NoError(t, memory.Listen("127.0.0.1:0"))
 	defer func() { require.NoError(t, memory.Close()) }()
@@ -219,8 +222,8 @@ func TestAnEchoAndAPeerInMemoryInFigures(t *testing.T) {
 	require.NoError(t, err)
 	port, err := strconv.Atoi(service)
 	require.NoError(t, err)
-	p := &pacs{}
-	w := watch(t, p, qr.Options{DialContext: (&net.Dialer{}).DialContext})
+	p := &dicomtest.ScriptedPACS{}
+	w := watch(t, p, gatewayOptions{pool: pool.Options{DialContext: (&net.Dialer{}).DialContext}})
 	r := start(t, w)
 	reply, err := r.api.EchoWithResponse(t.Context(), nil, echoRequest(port))
 	require.NoError(t, err)
@@ -233,9 +236,9 @@ func TestAnEchoAndAPeerInMemoryInFigures(t *testing.T) {
 	assert.Positive(t, got["process_open_fds"])
 }
 
-func TestAStreamIsCountedByItsOutcomeAndACutConnectionToo(t *testing.T) {
-	p := &pacs{studies: 1, move: func(a *association, _ int) { a.final(dicomnet.StatusMoveDestination, noCounters) }}
-	w := watch(t, p, qr.Options{})
+func TestMetricsOfAStreamAndOfACutConnection(t *testing.T) {
+	p := pacsWith(1, func(a *association, _ int) { a.Moved(dicomnet.StatusMoveDestination, dicomtest.NoCounters) })
+	w := watch(t, p, gatewayOptions{})
 	r := start(t, w)
 	response := r.stream(t, t.Context())
 	_, err := io.Copy(io.Discard, response.Body)
@@ -246,21 +249,20 @@ func TestAStreamIsCountedByItsOutcomeAndACutConnectionToo(t *testing.T) {
 		return figures(t, r, w)[`dicomqr_operations_total{operation="move",outcome="move_destination_unknown",peer="127.0.0.1:104"}`] == 1
 	}, 10*time.Second, time.Millisecond)
 
-	cut := start(t, &fakeGateway{query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+	cut := start(t, &fakeGateway{query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
 		panic(http.ErrAbortHandler)
 	}})
-	_, err = http.Post(cut.url+"/q", "application/json", strings.NewReader(queryBody)) //nolint:bodyclose // there is no answer
+	_, err = http.Post(cut.url+"/q", "application/json", strings.NewReader(queryBody)) //nolint:bodyclose // There is no answer.
 	require.Error(t, err)
 	_, _, body := cut.do(t, http.MethodGet, "/metrics", nil)
 	assert.Contains(t, body, `dicomqr_http_requests_total{method="POST",route="/q",status="none"} 1`)
 	assert.Contains(t, body, `dicomqr_http_requests_in_flight 1`)
 }
 
-func TestLabelsStayBoundedWhateverIsAskedFor(t *testing.T) {
-	p := &pacs{}
-	w := watch(t, p, qr.Options{})
+func TestLabelsAreBounded(t *testing.T) {
+	p := &dicomtest.ScriptedPACS{}
+	w := watch(t, p, gatewayOptions{})
 	const peers = 1000
-	p.ended = make(chan time.Time, peers)
 	r := start(t, w)
 	for n := range peers {
 		request := queryRequest()
@@ -293,7 +295,7 @@ func TestLabelsStayBoundedWhateverIsAskedFor(t *testing.T) {
 	assert.Less(t, len(got), 3000, "series")
 }
 
-func TestMetricsAsTheContractSays(t *testing.T) {
+func TestMetricsConformToTheContract(t *testing.T) {
 	r := start(t, &fakeGateway{})
 	reply, err := r.api.GetMetricsWithResponse(t.Context(), nil)
 	require.NoError(t, err)
@@ -301,23 +303,23 @@ func TestMetricsAsTheContractSays(t *testing.T) {
 	assert.Contains(t, string(reply.Body), "# TYPE dicomqr_http_requests_in_flight gauge")
 }
 
-// An alert on the increase of faults must see the first one, too.
-func TestFaultsAreCountedFromZero(t *testing.T) {
+// An alert on an increase must detect the first error.
+func TestErrorSeriesStartAtZero(t *testing.T) {
 	fault := `dicomqr_http_requests_total{method="POST",route="/q",status="500"}`
-	w := watch(t, &pacs{}, qr.Options{})
+	w := watch(t, &dicomtest.ScriptedPACS{}, gatewayOptions{})
 	got := figures(t, start(t, w), w)
 	assert.Contains(t, got, fault)
 	assert.Zero(t, got[fault])
 }
 
-func TestTheQueueInFigures(t *testing.T) {
+func TestMetricsOfTheQueue(t *testing.T) {
 	begun, finish := make(chan struct{}), make(chan struct{})
-	p := &pacs{find: func(a *association) {
+	p := &dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
 		close(begun)
 		<-finish
-		a.done(dicomnet.StatusSuccess)
+		a.Finish(dicomnet.StatusSuccess)
 	}}
-	w := watch(t, p, qr.Options{MaxAssociationsPerPeer: 1, QueueTimeout: time.Millisecond})
+	w := watch(t, p, gatewayOptions{pool: pool.Options{MaxAssociationsPerPeer: 1, QueueTimeout: time.Millisecond}})
 	r := start(t, w)
 	first := make(chan struct{})
 	go func() {

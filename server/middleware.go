@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/server/access"
 )
 
 // All middleware, in the order in which a request passes it. The layers of a list are ordered outermost first.
@@ -70,8 +71,22 @@ func (s *Server) gate(next echo.HandlerFunc) echo.HandlerFunc {
 // refused logs and records a request without the required credentials.
 func (s *Server) refused(c echo.Context, reason string) {
 	ctx := c.Request().Context()
-	zerolog.Ctx(ctx).Info().Str("reason", reason).Msg("refused")
-	s.auditor.refused(ctx, c.Path(), reason)
+	logger := zerolog.Ctx(ctx)
+	logger.Info().Str("reason", reason).Msg("refused")
+	// The caller gets the same answer if the record cannot be written.
+	if err := s.trail.Refused(access.From(ctx), c.Path(), reason); err != nil {
+		logger.Error().Err(err).Msg("audit record not written")
+	}
+}
+
+// requireAudit refuses operations if their records could not be written.
+func (s *Server) requireAudit(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if err := s.trail.Ready(); err != nil {
+			return notRecorded(zerolog.Ctx(c.Request().Context()), api.ProblemCodeAuditUnavailable, err)
+		}
+		return next(c)
+	}
 }
 
 // answered makes an error of a handler that returns neither a response nor an error, which would otherwise be answered with an

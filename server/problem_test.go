@@ -15,7 +15,7 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-func TestEveryFailureOfADICOMOperationHasItsCodeAndNothingOfTheCause(t *testing.T) {
+func TestFailuresHaveTheirCodesAndHideTheirCauses(t *testing.T) {
 	at := func(step dicomnet.Step, err error) error { return &dicomnet.OpError{Step: step, Err: err} }
 	secret := errors.New("dial 10.9.8.7: " + patientName)
 	gateway := &fakeGateway{}
@@ -30,7 +30,7 @@ func TestEveryFailureOfADICOMOperationHasItsCodeAndNothingOfTheCause(t *testing.
 			goclient.ProblemCodePACSUnreachable,
 			goclient.DICOMFault{Step: goclient.DICOMFaultStepConnect},
 		},
-		"no such name": {
+		"unknown name": {
 			at(dicomnet.StepConnect, &dicomnet.ConnectError{Err: &net.DNSError{Err: "no such host", Name: "10.9.8.7"}}),
 			goclient.ProblemCodeNameResolutionFailed,
 			goclient.DICOMFault{Step: goclient.DICOMFaultStepConnect},
@@ -158,7 +158,7 @@ func TestEveryFailureOfADICOMOperationHasItsCodeAndNothingOfTheCause(t *testing.
 	}
 }
 
-func TestAnErrorThatNobodyKnowsIsA500ThatTellsNothing(t *testing.T) {
+func TestUnknownErrorAnswers500AndHidesItsText(t *testing.T) {
 	r := start(t, answering(nil, errUnexpected))
 
 	reply, err := r.api.QueryWithResponse(t.Context(), &goclient.QueryParams{XCorrelationID: new("mine-1")}, queryRequest())
@@ -174,30 +174,30 @@ func TestAnErrorThatNobodyKnowsIsA500ThatTellsNothing(t *testing.T) {
 	assert.Equal(t, "*errors.errorString", lines[0]["error_type"])
 }
 
-func TestTheCauseOfA500ShowsInTheDebugLog(t *testing.T) {
+func TestDebugLogShowsTheCauseOfA500(t *testing.T) {
 	r := start(t, answering(nil, errUnexpected), "DICOM_DEBUG", "true")
 	status, _, _ := r.post(t, "/q", queryBody)
 	assert.Equal(t, http.StatusInternalServerError, status)
 	assert.Contains(t, r.logs.String(), errUnexpected.Error())
 }
 
-func TestAFilterThatCannotBeAskedForIsA400(t *testing.T) {
+func TestFilterErrorAnswers400(t *testing.T) {
 	r := start(t, answering(nil, &qr.FilterError{Field: "patient ID"}))
 	status, _, body := r.post(t, "/q", queryBody)
 	assert.Equal(t, http.StatusBadRequest, status)
 	assert.Equal(t, goclient.ProblemCodeInvalidRequest, problemIn(t, body).Code)
 }
 
-func TestAPanicIsA500WithItsPlaceInTheLog(t *testing.T) {
+func TestPanicAnswers500AndLogsTheStack(t *testing.T) {
 	for name, test := range map[string]struct {
 		panics func()
 		logged string
 	}{
-		"of the runtime": {func() { _ = []int{}[len(patientName)] }, "index out of range"},
-		"of a value":     {func() { panic(patientName) }, `"panic":"string"`},
+		"runtime error": {func() { _ = []int{}[len(patientName)] }, "index out of range"},
+		"other value":   {func() { panic(patientName) }, `"panic":"string"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, &fakeGateway{query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+			r := start(t, &fakeGateway{query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
 				test.panics()
 				return nil, nil
 			}})
@@ -215,8 +215,8 @@ func TestAPanicIsA500WithItsPlaceInTheLog(t *testing.T) {
 	}
 }
 
-func TestAnAbortedHandlerClosesTheConnection(t *testing.T) {
-	r := start(t, &fakeGateway{query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+func TestAbortedHandlerClosesTheConnection(t *testing.T) {
+	r := start(t, &fakeGateway{query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
 		panic(http.ErrAbortHandler)
 	}})
 	_, err := r.api.QueryWithResponse(t.Context(), nil, queryRequest())

@@ -20,24 +20,25 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 )
 
-// slowly moves n instances, one every pause.
+// slowly moves n instances, one after each pause.
 func slowly(n int, pause time.Duration) func(*association, int) {
 	return func(a *association, _ int) {
 		for i := range n {
 			dicomtest.Wait(pause)
-			a.moving(counters{i + 1, 0, 0, n - i - 1})
+			a.Moving(count(i+1, 0, 0, n-i-1))
 		}
-		a.moved(n)
+		movedAll(a, n)
 	}
 }
 
-func TestAMoveThatTakesThreeTimesTheTimeoutsSucceeds(t *testing.T) {
+func TestMoveLongerThanTheTimeoutsSucceeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &pacs{studies: 1, move: slowly(15, 2*time.Second)}
-		r := startInMemory(t, p.gateway(t, qr.Options{}))
+		p := pacsWith(1, slowly(15, 2*time.Second))
+		r := startInMemory(t, gatewayTo(t, p, gatewayOptions{}))
 		begin := time.Now()
 		reply, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
 		require.NoError(t, err)
@@ -47,13 +48,13 @@ func TestAMoveThatTakesThreeTimesTheTimeoutsSucceeds(t *testing.T) {
 	})
 }
 
-func TestProgressComesAsItIsMade(t *testing.T) {
+func TestProgressEventsAreSentAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &pacs{studies: 2, move: slowly(15, 2*time.Second)}
-		r := startInMemory(t, p.gateway(t, qr.Options{}))
+		p := pacsWith(2, slowly(15, 2*time.Second))
+		r := startInMemory(t, gatewayTo(t, p, gatewayOptions{}))
 		response := r.stream(t, t.Context())
 		defer response.Body.Close()
-		begin, told := time.Now(), 0
+		begin, received := time.Now(), 0
 		var last event
 		require.NoError(t, follow(t, response.Body, func(e event) {
 			if last = e; e.name != "progress" {
@@ -62,23 +63,23 @@ func TestProgressComesAsItIsMade(t *testing.T) {
 			e.valid(t, "ProgressEvent")
 			var progress goclient.ProgressEvent
 			require.NoError(t, json.Unmarshal([]byte(e.data), &progress))
-			told++
-			assert.Equal(t, time.Duration(told)*2*time.Second, time.Since(begin), "at once, not when a buffer is full")
-			assert.Equal(t, told, progress.CompletedTotal)
-			assert.Equal(t, (told+14)/15, progress.StudyIndex)
+			received++
+			assert.Equal(t, time.Duration(received)*2*time.Second, time.Since(begin), "immediately, not when a buffer is full")
+			assert.Equal(t, received, progress.CompletedTotal)
+			assert.Equal(t, (received+14)/15, progress.StudyIndex)
 			assert.Equal(t, 2, progress.StudyCount)
 		}))
-		assert.Equal(t, 30, told)
+		assert.Equal(t, 30, received)
 		assert.Equal(t, "result", last.name)
 		last.valid(t, "ResultEvent")
 	})
 }
 
-func TestAStreamIsNeverSilentFor15Seconds(t *testing.T) {
+func TestStreamIsNeverSilentFor15Seconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const silence = 5 * time.Minute
-		p := &pacs{studies: 1, move: slowly(1, silence)}
-		r := startInMemory(t, p.gateway(t, qr.Options{Timeouts: dicomnet.Timeouts{Move: time.Hour}}))
+		p := pacsWith(1, slowly(1, silence))
+		r := startInMemory(t, gatewayTo(t, p, gatewayOptions{pool: pool.Options{Timeouts: dicomnet.Timeouts{Move: time.Hour}}}))
 		response := r.stream(t, t.Context())
 		defer response.Body.Close()
 		latest, comments := time.Now(), 0
@@ -95,15 +96,13 @@ func TestAStreamIsNeverSilentFor15Seconds(t *testing.T) {
 	})
 }
 
-// A heartbeat that is due at the very moment of the end does not come behind it.
-func TestNothingComesBehindTheLastEvent(t *testing.T) {
+// A heartbeat that is due at the moment of the end must not follow the last event.
+func TestNothingFollowsTheLastEvent(t *testing.T) {
 	for range 100 {
 		synctest.Test(t, func(t *testing.T) {
 			w := httptest.NewRecorder()
-			require.NoError(t, streaming(t.Context(), w, &fakeGateway{retrieve: func(
-				_ context.Context, _ qr.Peer, _ qr.Filter, _ string, p qr.Progress,
-			) (*qr.RetrieveResult, error) {
-				p.Matched([]qr.Study{study(studyUID)}, nil)
+			require.NoError(t, streaming(t.Context(), w, &fakeGateway{retrieve: func(_ context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
+				_ = c.Observer.Matched([]qr.Study{study(studyUID)}, nil)
 				time.Sleep(heartbeatInterval)
 				return outcome(nil, moved(1)), nil
 			}}))
@@ -113,7 +112,7 @@ func TestNothingComesBehindTheLastEvent(t *testing.T) {
 	}
 }
 
-// heap is what is in use now.
+// heap returns the size of the live heap.
 func heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -121,37 +120,37 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// through makes a gateway whose connection to the PACS has buffers as small as a
-// socket's, so that what the PACS sends is not what grows.
-func (p *pacs) through(t *testing.T, o qr.Options) *qr.Gateway {
+// through returns a gateway whose connection to the PACS has buffers as small as those of a socket, so that data that the PACS has
+// sent does not count as growth.
+func through(t *testing.T, p *dicomtest.ScriptedPACS, o gatewayOptions) realGateway {
 	t.Helper()
-	o.DialContext = func(context.Context, string, string) (net.Conn, error) {
+	o.pool.DialContext = func(context.Context, string, string) (net.Conn, error) {
 		ours, theirs := dicomtest.Pipe(64 << 10)
-		p.script.Go(theirs)
+		p.Go(theirs)
 		return ours, nil
 	}
-	return p.gateway(t, o)
+	return gatewayTo(t, p, o)
 }
 
 func TestMemoryDoesNotGrowWithProgress(t *testing.T) {
 	const early, late, most = 1_000, 100_000, 1 << 20
 	var before, after int64
-	p := &pacs{studies: 1, move: func(a *association, _ int) {
+	p := pacsWith(1, func(a *association, _ int) {
 		for i := range late {
-			a.moving(counters{i % 60000, 0, 0, 1})
+			a.Moving(count(i%60000, 0, 0, 1))
 			if i == early {
 				before = heap()
 			}
 		}
 		after = heap()
-		a.moved(1)
-	}}
-	r := start(t, p.through(t, qr.Options{}))
+		movedAll(a, 1)
+	})
+	r := start(t, through(t, p, gatewayOptions{}))
 	response := r.stream(t, t.Context())
 	defer response.Body.Close()
 	n, err := io.Copy(io.Discard, response.Body)
 	require.NoError(t, err)
-	assert.Greater(t, n, int64(late*150), "each of them was streamed")
+	assert.Greater(t, n, int64(late*150), "all events were streamed")
 	t.Logf("heap after %d events %d KiB, after %d %d KiB; %d MiB streamed", early, before>>10, late, after>>10, n>>20)
 	assert.Less(t, after-before, int64(most))
 }
@@ -159,20 +158,20 @@ func TestMemoryDoesNotGrowWithProgress(t *testing.T) {
 func TestMemoryDoesNotGrowWithMatchesBeyondTheAnswer(t *testing.T) {
 	const early, late, most = 1_000, 50_000, 1 << 20
 	var before, after int64
-	p := &pacs{find: func(a *association) {
-		a.match(match(1))
+	p := &dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
+		a.Match(match(1))
 		for i := range late {
-			a.match(match(2).with(tag.StudyInstanceUID, "1.2."+strconv.Itoa(i)))
+			a.Match(match(2).With(tag.StudyInstanceUID, "1.2."+strconv.Itoa(i)))
 			if i == early {
 				before = heap()
 			}
 		}
 		after = heap()
-		a.done(dicomnet.StatusSuccess)
+		a.Finish(dicomnet.StatusSuccess)
 	}}
-	r := start(t, p.through(t, qr.Options{MaxMatches: 2 * late}))
+	r := start(t, through(t, p, gatewayOptions{qr: qr.Options{MaxMatches: 2 * late}}))
 	query := queryRequest()
-	query.StudyInstanceUIDs = &goclient.StudyInstanceUIDs{uidOf(1)}
+	query.StudyInstanceUIDs = goclient.StudyInstanceUIDs{uidOf(1)}
 	reply, err := r.api.QueryWithResponse(t.Context(), nil, query)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, reply.StatusCode(), "%s", reply.Body)

@@ -16,33 +16,42 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet"
-	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
-	"dicom-qr-gateway/dicomnet/pdu"
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 )
 
-// crowded is a PACS on loopback that accepts ten associations and rejects any other for now.
-type crowded struct {
-	find func() // called in each C-FIND; nil: nothing
-
-	script           dicomtest.Script
-	mu               sync.Mutex
-	open, most, over int
+// limited is a PACS on loopback that accepts ten associations at once and rejects others as transient.
+type limited struct {
+	dicomtest.ScriptedPACS
+	over atomic.Int64 // associations that were rejected
 }
 
-const crowdedTakes = 10
+const limitedTo = 10
 
-// listen gives its port.
-func (c *crowded) listen(t testing.TB) int {
+// listen starts the PACS and returns its port. find is called in each C-FIND; it may be nil.
+func (c *limited) listen(t testing.TB, find func()) int {
 	t.Helper()
-	c.script.Play = c.play
-	address, stop, err := c.script.Listen()
+	c.Negotiate = func(a *association) bool {
+		if a.Open > limitedTo {
+			c.over.Add(1)
+			return a.Reject(dicomtest.LocalLimitExceeded)
+		}
+		return true
+	}
+	c.Find = func(a *association, _ string) {
+		if find != nil {
+			find()
+		}
+		a.Match(match(1))
+		a.Finish(dicomnet.StatusSuccess)
+	}
+	address, stop, err := c.Listen()
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		stop()
-		assert.NoError(t, c.script.Err())
+		assert.NoError(t, c.Err())
 	})
 	return portOf(t, address)
 }
@@ -56,57 +65,22 @@ func portOf(t testing.TB, address string) int {
 	return port
 }
 
-func (c *crowded) play(p *dicomtest.Peer) {
-	p.ReadAssociateRQ()
-	left := sync.OnceFunc(func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.open--
-	})
-	defer left()
-	if !c.admit() {
-		p.SendPDU(&pdu.AssociateRJ{Result: 2, Source: 3, Reason: 2})
-		return
-	}
-	p.SendPDU(p.AC(dataset.ImplicitVRLittleEndian))
-	a := &association{Peer: p, rq: p.ReadRequest(dicomnet.CFindRQ)}
-	if c.find != nil {
-		c.find()
-	}
-	a.match(match(1))
-	a.done(dicomnet.StatusSuccess)
-	p.Expect(pdu.TypeReleaseRQ)
-	left()
-	p.SendPDU(&pdu.ReleaseRP{})
-}
-
-func (c *crowded) admit() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.open++
-	c.most = max(c.most, c.open)
-	if c.open > crowdedTakes {
-		c.over++
-		return false
-	}
-	return true
-}
-
-// fromSettings is the gateway that main makes of the settings, as far as it matters here.
-func fromSettings(t testing.TB, o qr.Options, variables ...string) *qr.Gateway {
+// fromSettings returns the gateway that main makes of the settings, with LookupHost of o.
+func fromSettings(t testing.TB, o pool.Options, variables ...string) realGateway {
 	t.Helper()
 	c := settings(t, variables...)
-	o.Timeouts, o.Allow = c.Timeouts(), c.AllowedPACS()
-	o.MaxAssociationsPerPeer, o.QueueTimeout = c.MaxAssociationsPerPACS, c.QueueLimit()
-	return qr.New(o)
+	lookup := o.LookupHost
+	o = c.Pool()
+	o.LookupHost = lookup
+	return newGateway(gatewayOptions{pool: o, qr: qr.Options{MaxMatches: c.MaxMatches}})
 }
 
 func queryAt(host string, port int) string {
 	return strings.Replace(strings.Replace(queryBody, "127.0.0.1", host, 1), `:104,`, ":"+strconv.Itoa(port)+",", 1)
 }
 
-// callers send that many queries in all, from so many goroutines, and count the answers by status. The time is from when all
-// of them are connected.
+// callers sends a number of queries in total from a number of goroutines and counts the answers by status. The time starts when
+// all goroutines are connected.
 func (r *running) callers(t testing.TB, callers, queries int, body string) (statuses map[int]int, took time.Duration) {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: callers}
@@ -147,51 +121,51 @@ func (r *running) callers(t testing.TB, callers, queries int, body string) (stat
 	return statuses, time.Since(start)
 }
 
-func TestAPACSThatTakesTenAssociationsNeverSeesAnEleventh(t *testing.T) {
-	var peer crowded
-	body := queryAt("127.0.0.1", peer.listen(t))
-	gateway := fromSettings(t, qr.Options{}, "QUEUE_TIMEOUT", "30")
+func TestAssociationsWithAPACSAreLimited(t *testing.T) {
+	var peer limited
+	body := queryAt("127.0.0.1", peer.listen(t, nil))
+	gateway := fromSettings(t, pool.Options{}, "QUEUE_TIMEOUT", "30")
 	r := start(t, gateway)
 	const queries = 1024
 	many, _ := r.callers(t, 256, queries, body)
 	require.NoError(t, gateway.Wait(t.Context()))
 	assert.Equal(t, map[int]int{http.StatusOK: queries}, many)
-	assert.Zero(t, peer.over)
-	assert.Equal(t, crowdedTakes, peer.most, "all places are used")
+	assert.Zero(t, peer.over.Load())
+	assert.Equal(t, limitedTo, peer.MostOpen(), "all slots are used")
 }
 
-// BenchmarkCallers is what a PACS that takes ten associations, and 20 ms for a C-FIND, gets done for ten callers and for many
-// more: 500 queries a second at the very most.
+// BenchmarkCallers measures ten callers and many more with a PACS that accepts ten associations and takes 20 ms for a C-FIND. The
+// maximum is 500 queries a second.
 func BenchmarkCallers(b *testing.B) {
-	for _, callers := range []int{crowdedTakes, 256} {
+	for _, callers := range []int{limitedTo, 256} {
 		b.Run(strconv.Itoa(callers), func(b *testing.B) {
-			peer := crowded{find: func() { dicomtest.Wait(20 * time.Millisecond) }}
-			body := queryAt("127.0.0.1", peer.listen(b))
-			gateway := fromSettings(b, qr.Options{}, "QUEUE_TIMEOUT", "60")
+			var peer limited
+			body := queryAt("127.0.0.1", peer.listen(b, func() { dicomtest.Wait(20 * time.Millisecond) }))
+			gateway := fromSettings(b, pool.Options{}, "QUEUE_TIMEOUT", "60")
 			r := start(b, gateway)
 			b.ResetTimer()
 			statuses, took := r.callers(b, callers, b.N, body)
 			b.ReportMetric(float64(b.N)/took.Seconds(), "queries/s")
-			if statuses[http.StatusOK] != b.N || peer.over > 0 {
-				b.Error(statuses, peer.over)
+			if statuses[http.StatusOK] != b.N || peer.over.Load() > 0 {
+				b.Error(statuses, peer.over.Load())
 			}
 			require.NoError(b, gateway.Wait(b.Context()))
 		})
 	}
 }
 
-func TestWhoeverWaitsForAPACSForTooLongIsToldSo(t *testing.T) {
-	served, gone := make(chan struct{}, crowdedTakes), make(chan struct{})
-	peer := crowded{find: func() { served <- struct{}{}; <-gone }}
-	port := peer.listen(t)
-	gateway := fromSettings(t, qr.Options{}, "QUEUE_TIMEOUT", "0.2")
+func TestQueueTimeoutAnswers503(t *testing.T) {
+	served, gone := make(chan struct{}, limitedTo), make(chan struct{})
+	var peer limited
+	port := peer.listen(t, func() { served <- struct{}{}; <-gone })
+	gateway := fromSettings(t, pool.Options{}, "QUEUE_TIMEOUT", "0.2")
 	r := start(t, gateway)
 	holding := make(chan map[int]int)
 	go func() {
-		statuses, _ := r.callers(t, crowdedTakes, crowdedTakes, queryAt("127.0.0.1", port))
+		statuses, _ := r.callers(t, limitedTo, limitedTo, queryAt("127.0.0.1", port))
 		holding <- statuses
 	}()
-	for range crowdedTakes {
+	for range limitedTo {
 		<-served
 	}
 	refused, took := r.callers(t, 246, 246, queryAt("127.0.0.1", port))
@@ -205,19 +179,19 @@ func TestWhoeverWaitsForAPACSForTooLongIsToldSo(t *testing.T) {
 	echo := echoRequest(port)
 	reply, err := r.api.EchoWithResponse(t.Context(), nil, echo)
 	require.NoError(t, err)
-	require.Equal(t, http.StatusServiceUnavailable, reply.StatusCode(), "/echo waits in the same line")
+	require.Equal(t, http.StatusServiceUnavailable, reply.StatusCode(), "/echo waits in the same queue")
 	assert.Empty(t, reply.ApplicationProblemJSON503.Steps)
 	status, _, answer = r.post(t, "/qr", strings.Replace(retrieveBody, ":104,", ":"+strconv.Itoa(port)+",", 1))
 	assert.Equal(t, http.StatusServiceUnavailable, status, answer)
 	close(gone)
-	assert.Equal(t, map[int]int{http.StatusOK: crowdedTakes}, <-holding)
+	assert.Equal(t, map[int]int{http.StatusOK: limitedTo}, <-holding)
 	require.NoError(t, gateway.Wait(t.Context()))
-	assert.Zero(t, peer.over)
+	assert.Zero(t, peer.over.Load())
 }
 
-func TestOperationsAreBounded(t *testing.T) {
+func TestOperationsAreLimited(t *testing.T) {
 	begun, finish := make(chan struct{}), make(chan struct{})
-	r := start(t, &fakeGateway{query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+	r := start(t, &fakeGateway{query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
 		begun <- struct{}{}
 		<-finish
 		return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil
@@ -241,7 +215,7 @@ func TestOperationsAreBounded(t *testing.T) {
 		assert.Equal(t, "5", header.Get("Retry-After"))
 	}
 	status, _, _ := r.post(t, "/q", `{}`)
-	assert.Equal(t, http.StatusBadRequest, status, "what is wrong does not get better by waiting")
+	assert.Equal(t, http.StatusBadRequest, status, "an invalid request is refused first")
 	status, _, _ = r.do(t, http.MethodGet, "/health", nil)
 	assert.Equal(t, http.StatusOK, status)
 
@@ -254,8 +228,8 @@ func TestOperationsAreBounded(t *testing.T) {
 	assert.Equal(t, http.StatusOK, <-statuses)
 }
 
-// A request that arrives slowly keeps nobody out.
-func TestRequestsThatAreBeingReadAreNoOperationsYet(t *testing.T) {
+// A request that arrives slowly must not take the slot of another.
+func TestRequestsThatAreBeingReadDoNotCountAsOperations(t *testing.T) {
 	r := start(t, answering(&qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil), "MAX_OPERATIONS", "1")
 	slow, trickle := io.Pipe()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/q", slow)

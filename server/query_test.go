@@ -16,10 +16,10 @@ import (
 )
 
 func answering(result *qr.QueryResult, err error) *fakeGateway {
-	return &fakeGateway{query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) { return result, err }}
+	return &fakeGateway{query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) { return result, err }}
 }
 
-func TestQueryAnswersInTheOrderAndWithTheFieldsOfTheContract(t *testing.T) {
+func TestQueryAnswerHasTheFieldsOfTheContractInOrder(t *testing.T) {
 	r := start(t, answering(&qr.QueryResult{
 		Studies: []qr.Study{
 			{
@@ -47,10 +47,10 @@ func TestQueryAnswersInTheOrderAndWithTheFieldsOfTheContract(t *testing.T) {
 		`"warnings":[{"code":"duplicates_merged","message":"2 duplicates were merged."}]}`, strings.TrimSpace(body))
 }
 
-func TestQueryHandsOnEveryFilterWithoutOuterSpaces(t *testing.T) {
+func TestQueryPassesAllFiltersWithoutPadding(t *testing.T) {
 	var peer qr.Peer
 	var filter qr.Filter
-	r := start(t, &fakeGateway{query: func(_ context.Context, p qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
+	r := start(t, &fakeGateway{query: func(_ context.Context, _ qr.Call, p qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
 		peer, filter = p, f
 		return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil
 	}})
@@ -62,8 +62,8 @@ func TestQueryHandsOnEveryFilterWithoutOuterSpaces(t *testing.T) {
 
 	reply, err := r.api.QueryWithResponse(t.Context(), nil, goclient.QueryRequest{
 		PACSIP: "pacs.example", PACSPort: 11112, PACSAETitle: " PACS ", CFindAETitle: "GATEWAY ", PatientID: " Ä 1 ",
-		Modalities: &goclient.Modalities{"CT ", "MR"}, MaxYearsOld: new(5), MaxResults: new(7),
-		StudyInstanceUIDs: &goclient.StudyInstanceUIDs{"1.2", "1.3"}, AccessionNumber: new(" ACC 1 "),
+		Modalities: goclient.Modalities{"CT ", "MR"}, MaxYearsOld: new(5), MaxResults: new(7),
+		StudyInstanceUIDs: goclient.StudyInstanceUIDs{"1.2", "1.3"}, AccessionNumber: new(" ACC 1 "),
 		StudyDateFrom: day("2024-01-31"), StudyDateTo: day("2024-02-29"), PACSTLS: new(true),
 	})
 
@@ -77,7 +77,7 @@ func TestQueryHandsOnEveryFilterWithoutOuterSpaces(t *testing.T) {
 	}, filter)
 }
 
-func TestQueryWithoutAMatchIs404WithItsWarningsAndWithoutCorrelationIDInTheBody(t *testing.T) {
+func TestQueryWithoutAMatchAnswers404WithWarnings(t *testing.T) {
 	r := start(t, answering(&qr.QueryResult{
 		Warnings: []qr.Warning{{Code: qr.WarningOtherPatientDropped, Message: "1 match of another patient was dropped."}},
 	}, nil))
@@ -92,9 +92,9 @@ func TestQueryWithoutAMatchIs404WithItsWarningsAndWithoutCorrelationIDInTheBody(
 		reply.ApplicationProblemJSON404.Warnings)
 }
 
-func TestIntegersAreWhatJSONSchemaTakesForThem(t *testing.T) {
+func TestIntegersWithFractionOrExponentAreAccepted(t *testing.T) {
 	var port, results int
-	r := start(t, &fakeGateway{query: func(_ context.Context, p qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
+	r := start(t, &fakeGateway{query: func(_ context.Context, _ qr.Call, p qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
 		port, results = p.Port, f.MaxResults
 		return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil
 	}})
@@ -106,9 +106,9 @@ func TestIntegersAreWhatJSONSchemaTakesForThem(t *testing.T) {
 	assert.Equal(t, 100, results)
 }
 
-func TestACallerThatGoesAwayCancels(t *testing.T) {
+func TestDisconnectCancelsTheQuery(t *testing.T) {
 	begun, cancelled := make(chan struct{}), make(chan struct{})
-	r := start(t, &fakeGateway{query: func(ctx context.Context, _ qr.Peer, _ qr.Filter) (*qr.QueryResult, error) {
+	r := start(t, &fakeGateway{query: func(ctx context.Context, _ qr.Call, _ qr.Peer, _ qr.Filter) (*qr.QueryResult, error) {
 		close(begun)
 		<-ctx.Done()
 		close(cancelled)

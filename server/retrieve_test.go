@@ -16,14 +16,14 @@ import (
 	"dicom-qr-gateway/server/problem"
 )
 
-// moving is a gateway whose retrieve has this outcome.
+// moving returns a gateway whose retrieve has this outcome.
 func moving(result *qr.RetrieveResult, err error) *fakeGateway {
-	return &fakeGateway{retrieve: func(context.Context, qr.Peer, qr.Filter, string, qr.Progress) (*qr.RetrieveResult, error) {
+	return &fakeGateway{retrieve: func(context.Context, qr.Call, qr.Peer, qr.Filter, string) (*qr.RetrieveResult, error) {
 		return result, err
 	}}
 }
 
-// outcome is a result with one study for each retrieval.
+// outcome returns a result with one study for each retrieval.
 func outcome(err error, retrievals ...qr.Retrieval) *qr.RetrieveResult {
 	result := &qr.RetrieveResult{Retrievals: retrievals, Err: err}
 	for i := range retrievals {
@@ -48,11 +48,9 @@ var errUnknownDestination = &dicomnet.OpError{
 	},
 }
 
-func TestRetrieveOfEverythingIs200InTheOrderOfTheContract(t *testing.T) {
+func TestRetrieveAnswerHasTheFieldsOfTheContractInOrder(t *testing.T) {
 	var destination string
-	r := start(t, &fakeGateway{retrieve: func(
-		_ context.Context, p qr.Peer, f qr.Filter, d string, _ qr.Progress,
-	) (*qr.RetrieveResult, error) {
+	r := start(t, &fakeGateway{retrieve: func(_ context.Context, _ qr.Call, p qr.Peer, f qr.Filter, d string) (*qr.RetrieveResult, error) {
 		destination = d
 		assert.Equal(t, qr.Peer{Host: "127.0.0.1", Port: 104, CalledAETitle: "PACS", CallingAETitle: "GATEWAY"}, p)
 		assert.Equal(t, qr.Filter{PatientID: patientID}, f)
@@ -71,7 +69,7 @@ func TestRetrieveOfEverythingIs200InTheOrderOfTheContract(t *testing.T) {
 		`"warning":0,"failed_sop_instance_uids":[]}]}`, strings.TrimSpace(body))
 }
 
-func TestOutcomesOfARetrieve(t *testing.T) {
+func TestRetrieveOutcomes(t *testing.T) {
 	failed := qr.Retrieval{Status: qr.RetrievalFailed, DICOMStatus: "A801"}
 	partly := qr.Retrieval{
 		Status: qr.RetrievalPartial, DICOMStatus: "B000", Completed: new(9), Failed: new(1), FailedSOPInstanceUIDs: []string{"1.2.3"},
@@ -93,31 +91,31 @@ func TestOutcomesOfARetrieve(t *testing.T) {
 		"success without counters": {
 			outcome(nil, qr.Retrieval{Status: qr.RetrievalOK, DICOMStatus: "0000"}), 200, "The study was moved.", 1, "",
 		},
-		"one in part": {outcome(errUnknownDestination, partly), 207, "The study was moved in part.", 0, ""},
+		"one partial": {outcome(errUnknownDestination, partly), 207, "The study was moved in part.", 0, ""},
 		"some": {
 			outcome(lost, moved(1), partly, failed, cancelled, notAttempted, notAttempted), 207,
 			"Not everything was moved: of 6 studies 1 completely, 1 in part, 1 failed, 1 cancelled, 2 not attempted.", 1, "",
 		},
-		"nothing, destination unknown": {outcome(errUnknownDestination, failed), 502, "", 0, goclient.ProblemCodeMoveDestinationUnknown},
-		"nothing, refused": {
+		"nothing moved: destination unknown": {outcome(errUnknownDestination, failed), 502, "", 0, goclient.ProblemCodeMoveDestinationUnknown},
+		"nothing moved: refused": {
 			outcome(&dicomnet.OpError{Step: dicomnet.StepMove, Err: &dicomnet.StatusError{
 				Op: dicomnet.StepMove, Status: dicomnet.StatusCannotPerform,
 			}}, failed),
 			502, "", 0, goclient.ProblemCodeMoveFailed,
 		},
-		"nothing, though the status is success": {
+		"nothing moved: status success": {
 			outcome(&dicomnet.OpError{Step: dicomnet.StepMove, Err: &qr.MoveOutcomeError{}}, failed), 502, "", 0, goclient.ProblemCodeMoveFailed,
 		},
-		"nothing, lost": {outcome(lost, failed, notAttempted), 502, "", 0, goclient.ProblemCodeConnectionLost},
-		"nothing, timeout": {
+		"nothing moved: connection lost": {outcome(lost, failed, notAttempted), 502, "", 0, goclient.ProblemCodeConnectionLost},
+		"nothing moved: timeout": {
 			outcome(&dicomnet.OpError{Step: dicomnet.StepMove, Err: &dicomnet.TimeoutError{Timer: dicomnet.TimerMove}}, failed),
 			502, "", 0, goclient.ProblemCodeMoveTimeout,
 		},
-		"nothing, nobody knows why":   {outcome(errUnexpected, failed), 502, "", 0, goclient.ProblemCodeMoveFailed},
-		"nothing, and nobody asks":    {outcome(nil, failed), 502, "", 0, goclient.ProblemCodeMoveFailed},
-		"nothing, cancelled in time":  {outcome(&dicomnet.OpError{Step: dicomnet.StepMove, Err: context.Canceled}, cancelled), 502, "", 0, goclient.ProblemCodeCancelled},
-		"nothing matched":             {&qr.RetrieveResult{}, 404, "", 0, goclient.ProblemCodeNoStudyMatched},
-		"failed, but something moved": {outcome(lost, qr.Retrieval{Status: qr.RetrievalFailed, Completed: new(3)}), 207, "The study was moved in part.", 0, ""},
+		"nothing moved: unknown error":     {outcome(errUnexpected, failed), 502, "", 0, goclient.ProblemCodeMoveFailed},
+		"nothing moved: no error":          {outcome(nil, failed), 502, "", 0, goclient.ProblemCodeMoveFailed},
+		"nothing moved: cancelled":         {outcome(&dicomnet.OpError{Step: dicomnet.StepMove, Err: context.Canceled}, cancelled), 502, "", 0, goclient.ProblemCodeCancelled},
+		"no match":                         {&qr.RetrieveResult{}, 404, "", 0, goclient.ProblemCodeNoStudyMatched},
+		"failed with some instances moved": {outcome(lost, qr.Retrieval{Status: qr.RetrievalFailed, Completed: new(3)}), 207, "The study was moved in part.", 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			*gateway = *moving(test.result, nil)
@@ -156,7 +154,7 @@ func TestOutcomesOfARetrieve(t *testing.T) {
 	}
 }
 
-func TestARetrieveWhoseQueryFailsIs502(t *testing.T) {
+func TestFailedQueryOfARetrieveAnswers502(t *testing.T) {
 	r := start(t, moving(nil, &dicomnet.OpError{Step: dicomnet.StepAssociate, Err: &dicomnet.RejectError{Result: 2, Source: 3, Reason: 1}}))
 	reply, err := r.api.RetrieveWithResponse(t.Context(), nil, retrieveRequest())
 	require.NoError(t, err)
@@ -164,14 +162,14 @@ func TestARetrieveWhoseQueryFailsIs502(t *testing.T) {
 	assert.Equal(t, "temporary-congestion", *reply.ApplicationProblemJSON502.DICOM.Reason)
 }
 
-func TestTheMoveDestinationIsRequiredForARetrieve(t *testing.T) {
+func TestRetrieveRequiresAMoveDestination(t *testing.T) {
 	r := start(t, &fakeGateway{})
 	status, _, body := r.post(t, "/qr", queryBody)
 	assert.Equal(t, http.StatusBadRequest, status)
 	assert.Equal(t, []goclient.Fault{{Pointer: "/c_move_ae_title", Detail: "is required"}}, problemIn(t, body).Errors)
 }
 
-func TestAHandlerThatForgetsToAnswerIsA500(t *testing.T) {
+func TestHandlerWithoutAResponseAnswers500(t *testing.T) {
 	response, err := answered(func(echoContext, any) (any, error) { return nil, nil }, "")(nil, nil)
 	assert.Nil(t, response)
 	require.ErrorIs(t, err, errNoResponse)

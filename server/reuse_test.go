@@ -8,12 +8,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/internal/pool"
 )
 
-func TestReuseInFigures(t *testing.T) {
-	p := &pacs{studies: 3}
-	w := watch(t, p, qr.Options{AssociationIdle: time.Minute})
+func TestMetricsOfReuse(t *testing.T) {
+	p := pacsWith(3, nil)
+	w := watch(t, p, gatewayOptions{pool: pool.Options{AssociationIdle: time.Minute}})
 	w.telemetry.CountIdle(w.Idle)
 	r := start(t, w)
 	for range 3 {
@@ -47,17 +47,17 @@ func TestReuseInFigures(t *testing.T) {
 	assert.Equal(t, 1.0, got[`dicomqr_associations_total{outcome="released",`+peer+`}`])
 }
 
-// From the beginning of the shutdown, not from its end, what is kept is let go of.
-func TestAServerThatDrainsLetsGoOfWhatIsKept(t *testing.T) {
-	p := &pacs{studies: 1}
-	g := p.gateway(t, qr.Options{AssociationIdle: time.Minute})
+// Idle associations are released at the beginning of the shutdown, not at its end.
+func TestDrainReleasesIdleAssociations(t *testing.T) {
+	p := pacsWith(1, nil)
+	g := gatewayTo(t, p, gatewayOptions{pool: pool.Options{AssociationIdle: time.Minute}})
 	r := start(t, g)
 	status, _, answer := r.post(t, "/q", queryBody)
 	require.Equal(t, http.StatusOK, status, answer)
 	require.Equal(t, 1, g.Idle())
 	r.stop()
 	require.NoError(t, <-r.done)
-	r.done <- nil // for the end of the test
+	r.done <- nil // for the cleanup
 	assert.Zero(t, g.Idle())
-	assert.Contains(t, p.seen(), "release")
+	assert.Contains(t, seen(p), "release")
 }

@@ -20,14 +20,19 @@ import (
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/access"
+	"dicom-qr-gateway/server/problem"
 )
 
 // Gateway runs operations; *qr.Gateway implements it. The methods are safe for concurrent use and return soon after their
 // context is done.
 type Gateway interface {
-	Query(ctx context.Context, p qr.Peer, f qr.Filter) (*qr.QueryResult, error)
-	Retrieve(ctx context.Context, p qr.Peer, f qr.Filter, destination string, progress qr.Progress) (*qr.RetrieveResult, error)
-	Echo(ctx context.Context, p qr.Peer) *qr.EchoReport
+	Query(ctx context.Context, c qr.Call, p qr.Peer, f qr.Filter) (*qr.QueryResult, error)
+	Retrieve(ctx context.Context, c qr.Call, p qr.Peer, f qr.Filter, destination string) (*qr.RetrieveResult, error)
+	Echo(ctx context.Context, c qr.Call, p qr.Peer) *qr.EchoReport
+}
+
+// Associations are the associations of the gateway, which a shutdown ends; *pool.Pool implements it.
+type Associations interface {
 	// Drain releases the associations that are kept for later operations, in the background, and keeps none from now on.
 	Drain()
 	// Wait blocks until no association is being released in the background, or until ctx is done.
@@ -50,25 +55,26 @@ func (b BuildInfo) String() string {
 
 // Options are the parts and the settings of a Server.
 type Options struct {
-	Gateway  Gateway
-	Contract []byte // openapi.yaml, served byte for byte
-	Logger   zerolog.Logger
-	Build    BuildInfo
-	Access   access.Options
-	TLS      *tls.Config // of the listener; nil: plain HTTP
+	Gateway      Gateway
+	Associations Associations
+	Contract     []byte // openapi.yaml, served byte for byte
+	Logger       zerolog.Logger
+	Build        BuildInfo
+	Access       access.Options
+	TLS          *tls.Config // of the listener; nil: plain HTTP
 	// MaxOperations is the number of operations that run at once. Requests beyond it are answered with 503.
 	MaxOperations int
 	// DrainTimeout is how long operations may continue during shutdown before they are cancelled.
 	DrainTimeout time.Duration
-	// Audit is the log of audit records; nil: audit is off.
-	Audit *audit.Log
-	// Telemetry comes from NewTelemetry; nil: metrics of HTTP only.
+	// Audit is the audit trail; nil: audit is off. Serve closes it.
+	Audit *audit.Trail
+	// Telemetry measures requests and operations. Its Options.Code should be problem.CodeOf. nil: metrics of HTTP and steps only.
 	Telemetry *telemetry.Telemetry
 }
 
 // Server answers HTTP requests. As a handler it is safe for concurrent use.
 type Server struct {
-	gateway      Gateway
+	associations Associations
 	log          zerolog.Logger
 	echo         *echo.Echo
 	handlers     *handlers
@@ -77,7 +83,7 @@ type Server struct {
 	allow        map[string]string // Allow of each path
 	workload     *workload
 	drainTimeout time.Duration
-	auditor      *auditor // nil: no audit
+	trail        *audit.Trail // nil: audit is off
 	limits       limits
 	telemetry    *telemetry.Telemetry
 }
@@ -85,17 +91,19 @@ type Server struct {
 // New returns a Server with all routes of the contract.
 func New(o Options) (*Server, error) {
 	s := &Server{
-		gateway: o.Gateway, log: o.Logger, echo: echo.New(), access: o.Access, tls: o.TLS, drainTimeout: o.DrainTimeout,
-		workload: newWorkload(o.MaxOperations), auditor: newAuditor(o.Audit), limits: defaultLimits, telemetry: o.Telemetry,
+		associations: o.Associations, log: o.Logger, echo: echo.New(), access: o.Access, tls: o.TLS, drainTimeout: o.DrainTimeout,
+		workload: newWorkload(o.MaxOperations), trail: o.Audit, limits: defaultLimits, telemetry: o.Telemetry,
 	}
 	if s.telemetry == nil {
 		var err error
-		if s.telemetry, err = NewTelemetry(telemetry.Tracing{}, o.Build, o.Logger); err != nil {
+		if s.telemetry, err = telemetry.New(telemetry.Options{
+			Version: o.Build.Version, Commit: o.Build.Commit, GoVersion: o.Build.GoVersion, Logger: o.Logger, Code: problem.CodeOf,
+		}); err != nil {
 			return nil, err
 		}
 	}
 	s.handlers = &handlers{
-		gateway: s.auditor.around(counted{o.Gateway, s.telemetry}), workload: s.workload, build: o.Build, telemetry: s.telemetry,
+		gateway: o.Gateway, workload: s.workload, build: o.Build, telemetry: s.telemetry, trail: o.Audit,
 	}
 	s.echo.IPExtractor = o.Access.Proxies.ClientAddress()
 	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.answer(c, err) }
@@ -145,8 +153,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ErrorLog:                     httpErrorLog(s.log),
 		TLSConfig:                    s.tls,
 	}
-	if err := s.auditor.activity(ctx, audit.ApplicationStart, audit.Success); err != nil {
-		return errors.Join(fmt.Errorf("audit: %w", err), l.Close())
+	if err := s.trail.Start(); err != nil {
+		return errors.Join(err, l.Close())
 	}
 	secure := s.tls != nil
 	failed := make(chan error, 1)
@@ -169,9 +177,21 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if stopped := <-failed; !errors.Is(stopped, http.ErrServerClosed) {
 		err = errors.Join(err, stopped)
 	}
-	err = errors.Join(err, s.auditor.end(context.WithoutCancel(ctx), err))
+	err = errors.Join(err, s.trail.Stop(err == nil))
 	s.log.Info().Bool("clean", err == nil).Msg("stopped")
 	return err
+}
+
+// Reopen continues the audit log in the file that AUDIT_LOG names, after the current file was renamed.
+func (s *Server) Reopen() {
+	if s.trail == nil {
+		return
+	}
+	if err := s.trail.Reopen(); err != nil {
+		s.log.Error().Err(err).Msg("audit log not reopened")
+		return
+	}
+	s.log.Info().Msg("audit log reopened")
 }
 
 // httpErrorLog returns the log for messages of net/http, such as failed handshakes.

@@ -20,7 +20,7 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-func TestTheServiceTellsOfItself(t *testing.T) {
+func TestHealthReadyAndVersion(t *testing.T) {
 	r := start(t, &fakeGateway{})
 
 	health, err := r.api.GetHealthWithResponse(t.Context(), nil)
@@ -38,7 +38,7 @@ func TestTheServiceTellsOfItself(t *testing.T) {
 	assert.Equal(t, "dicom-qr-gateway v1.2.3 abc 2024-01-31T12:00:00Z go1.26", BuildInfo{Version: "v1.2.3", Commit: "abc", Date: "2024-01-31T12:00:00Z", GoVersion: "go1.26"}.String())
 }
 
-func TestHeadAndTheRootAreServed(t *testing.T) {
+func TestHeadAndRoot(t *testing.T) {
 	r := start(t, &fakeGateway{})
 	status, header, body := r.do(t, http.MethodHead, "/health", nil)
 	assert.Equal(t, http.StatusOK, status)
@@ -47,10 +47,10 @@ func TestHeadAndTheRootAreServed(t *testing.T) {
 
 	status, header, _ = r.do(t, http.MethodGet, "/", nil)
 	assert.Equal(t, http.StatusFound, status)
-	assert.Equal(t, "docs", header.Get("Location"), "relative, for proxies that put a path in front")
+	assert.Equal(t, "docs", header.Get("Location"), "relative, for proxies that add a path prefix")
 }
 
-func TestTheContractIsServedByteForByte(t *testing.T) {
+func TestContractIsServedByteForByte(t *testing.T) {
 	r := start(t, &fakeGateway{})
 	contract, err := os.ReadFile("../openapi.yaml")
 	require.NoError(t, err)
@@ -60,9 +60,9 @@ func TestTheContractIsServedByteForByte(t *testing.T) {
 	assert.Equal(t, http.StatusOK, status)
 }
 
-func TestAShutdownLetsRunningOperationsEndAndTakesNoNewOnes(t *testing.T) {
+func TestShutdownLetsOperationsEndAndRefusesNewOnes(t *testing.T) {
 	begun, finish := make(chan struct{}), make(chan struct{})
-	r := start(t, &fakeGateway{query: func(context.Context, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+	r := start(t, &fakeGateway{query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
 		close(begun)
 		<-finish
 		return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil
@@ -87,7 +87,7 @@ func TestAShutdownLetsRunningOperationsEndAndTakesNoNewOnes(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, refused.StatusCode())
 	assert.Equal(t, goclient.ProblemCodeDraining, refused.ApplicationProblemJSON503.Code)
 	assert.Equal(t, "5", refused.HTTPResponse.Header.Get("Retry-After"))
-	assert.True(t, refused.HTTPResponse.Close, "the caller's next connection may go to another gateway")
+	assert.True(t, refused.HTTPResponse.Close, "the next connection of the caller can reach another gateway")
 
 	health, err := r.api.GetHealthWithResponse(t.Context(), nil)
 	require.NoError(t, err)
@@ -99,9 +99,9 @@ func TestAShutdownLetsRunningOperationsEndAndTakesNoNewOnes(t *testing.T) {
 	r.done <- nil // for the cleanup
 }
 
-func TestAShutdownCancelsWhatTakesTooLong(t *testing.T) {
+func TestShutdownCancelsOperationsAfterTheDrainTimeout(t *testing.T) {
 	begun := make(chan struct{})
-	r := start(t, &fakeGateway{query: func(ctx context.Context, _ qr.Peer, _ qr.Filter) (*qr.QueryResult, error) {
+	r := start(t, &fakeGateway{query: func(ctx context.Context, _ qr.Call, _ qr.Peer, _ qr.Filter) (*qr.QueryResult, error) {
 		close(begun)
 		<-ctx.Done()
 		return nil, &dicomnet.OpError{Step: dicomnet.StepFind, Err: ctx.Err()}
@@ -118,7 +118,7 @@ func TestAShutdownCancelsWhatTakesTooLong(t *testing.T) {
 	r.done <- nil
 }
 
-func TestAShutdownThatIsNotCleanSaysSo(t *testing.T) {
+func TestShutdownReportsAnUncleanEnd(t *testing.T) {
 	r := start(t, &fakeGateway{waitErr: context.DeadlineExceeded})
 	r.stop()
 	err := <-r.done
@@ -127,7 +127,7 @@ func TestAShutdownThatIsNotCleanSaysSo(t *testing.T) {
 	assert.Equal(t, false, r.logs.lines(t, "stopped")[0]["clean"])
 }
 
-func TestAListenerThatFailsEndsServe(t *testing.T) {
+func TestFailingListenerEndsServe(t *testing.T) {
 	r := start(t, &fakeGateway{})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -147,7 +147,7 @@ func TestHTTPS(t *testing.T) {
 	assert.Equal(t, http.StatusOK, response.StatusCode)
 }
 
-func TestABrokenHandshakeIsLogged(t *testing.T) {
+func TestFailedHandshakeIsLogged(t *testing.T) {
 	files := writeCertificate(t)
 	r := start(t, &fakeGateway{}, "TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key)
 	connection, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
@@ -158,7 +158,7 @@ func TestABrokenHandshakeIsLogged(t *testing.T) {
 	require.NoError(t, connection.Close())
 }
 
-func TestAssociationsAreLoggedWithTheRequestTheyServe(t *testing.T) {
+func TestAssociationLogLineHasTheCorrelationID(t *testing.T) {
 	summary := dicomnet.Summary{
 		CalledAETitle: "PACS", CallingAETitle: "GATEWAY", Remote: "192.0.2.1:104", Outcome: "rejected",
 		Duration: 1500 * time.Microsecond, PDUsSent: 1, PDUsReceived: 2, BytesSent: 3, BytesReceived: 4,
@@ -181,7 +181,7 @@ func TestAssociationsAreLoggedWithTheRequestTheyServe(t *testing.T) {
 		}
 	}
 	for _, debug := range []bool{false, true} {
-		gateway := &fakeGateway{query: func(ctx context.Context, _ qr.Peer, _ qr.Filter) (*qr.QueryResult, error) {
+		gateway := &fakeGateway{query: func(ctx context.Context, _ qr.Call, _ qr.Peer, _ qr.Filter) (*qr.QueryResult, error) {
 			trace(ctx, debug)
 			return &qr.QueryResult{}, nil
 		}}

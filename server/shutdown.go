@@ -18,7 +18,7 @@ const endTimeout = 4 * time.Second
 // proxies that this gateway takes no new operations.
 func (s *Server) drain(cancel context.CancelCauseFunc) {
 	idle := s.workload.drain()
-	s.gateway.Drain()
+	s.associations.Drain()
 	s.log.Info().Float64("drain_timeout", s.drainTimeout.Seconds()).Msg("draining")
 	timeout := time.NewTimer(s.drainTimeout)
 	defer timeout.Stop()
@@ -37,7 +37,7 @@ func (s *Server) finish(ctx context.Context, h *http.Server, fresh *freshConnect
 	defer stop()
 	fresh.close()
 	open := h.Shutdown(ctx)
-	associated := s.gateway.Wait(ctx)
+	associated := s.associations.Wait(ctx)
 	if open == nil && associated == nil {
 		return nil
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// connected serves in a bubble and has sent something on a connection of its own.
-func connected(t *testing.T, g Gateway, sent string, variables ...string) *running {
+// connected runs a server in a bubble and sends something on a connection.
+func connected(t *testing.T, g backend, sent string, variables ...string) *running {
 	t.Helper()
 	m := newMemory()
 	r := startOn(t, m, &http.Transport{DialContext: m.DialContext}, g, variables...)
@@ -31,7 +31,7 @@ func connected(t *testing.T, g Gateway, sent string, variables ...string) *runni
 	return r
 }
 
-// stopped is what Serve returned and how long that took.
+// stopped stops the server and returns how long that took and what Serve returned.
 func (r *running) stopped() (time.Duration, error) {
 	begin := time.Now()
 	r.stop()
@@ -40,9 +40,9 @@ func (r *running) stopped() (time.Duration, error) {
 	return time.Since(begin), err
 }
 
-func TestACallerThatOnlyKeepsAConnectionOpenDoesNotSpoilAShutdown(t *testing.T) {
+func TestIdleConnectionsDoNotMakeAShutdownUnclean(t *testing.T) {
 	const drain = 5 * time.Second
-	const soon = 10 * time.Millisecond // Shutdown looks again after one
+	const soon = 10 * time.Millisecond // Shutdown polls after one
 	const head = " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 	for _, test := range []struct {
 		name, sent string
@@ -66,7 +66,7 @@ func TestACallerThatOnlyKeepsAConnectionOpenDoesNotSpoilAShutdown(t *testing.T) 
 	}
 }
 
-func TestAnAnswerThatIsNotTakenSpoilsAShutdown(t *testing.T) {
+func TestUnreadAnswerMakesAShutdownUnclean(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := connected(t, endlessAnswer(), rawQuery, "DRAIN_TIMEOUT", "1")
 		took, err := r.stopped()
@@ -76,8 +76,8 @@ func TestAnAnswerThatIsNotTakenSpoilsAShutdown(t *testing.T) {
 	})
 }
 
-// Over TCP, where Close ends the handler that still writes.
-func TestAnAnswerThatIsCutOffSpoilsAShutdown(t *testing.T) {
+// Over TCP Close ends the handler that still writes.
+func TestTruncatedAnswerMakesAShutdownUnclean(t *testing.T) {
 	r := start(t, endlessAnswer(), "DRAIN_TIMEOUT", "0.1")
 	caller := r.dial(t, rawQuery)
 	_, err := io.ReadFull(caller, make([]byte, 1000))
@@ -87,7 +87,7 @@ func TestAnAnswerThatIsCutOffSpoilsAShutdown(t *testing.T) {
 	assert.Equal(t, false, r.logs.lines(t, "stopped")[0]["clean"])
 }
 
-func TestAConnectionThatComesDuringTheEndOfAShutdownIsClosed(t *testing.T) {
+func TestNewConnectionDuringShutdownIsClosed(t *testing.T) {
 	var fresh freshConnections
 	early, peer := net.Pipe()
 	fresh.follow(early, http.StateNew)
@@ -101,12 +101,12 @@ func TestAConnectionThatComesDuringTheEndOfAShutdownIsClosed(t *testing.T) {
 		_, err := closed.Read(make([]byte, 1))
 		require.ErrorIs(t, err, io.EOF)
 	}
-	require.NoError(t, busy.SetDeadline(time.Now()), "it is not closed")
+	require.NoError(t, busy.SetDeadline(time.Now()), "the connection is not closed")
 	require.NoError(t, busy.Close())
 }
 
-// In HTTP/2 the connection carries other requests, too.
-func TestATooLargeBodyOverHTTP2KeepsTheConnection(t *testing.T) {
+// In HTTP/2 the connection also carries other requests.
+func TestTooLargeBodyOverHTTP2KeepsTheConnection(t *testing.T) {
 	files := writeCertificate(t)
 	r := start(t, &fakeGateway{}, "TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key)
 	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: files.pool, ServerName: "gateway.test"}}

@@ -16,10 +16,10 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"dicom-qr-gateway/dicomnet"
-	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/dicomnet/dicomtest"
 )
 
-// receiver takes OTLP over HTTP.
+// receiver is an OTLP collector over HTTP.
 type receiver struct {
 	mu    sync.Mutex
 	spans []*tracepb.Span
@@ -55,18 +55,18 @@ func attributesOf(s *tracepb.Span) map[string]any {
 	return found
 }
 
-func TestARequestIsATraceWithASpanAStep(t *testing.T) {
+func TestRequestIsATraceWithOneSpanPerStep(t *testing.T) {
 	collector := &receiver{}
 	server := httptest.NewServer(collector)
 	defer server.Close()
-	p := &pacs{studies: 2, move: func(a *association, n int) {
+	p := pacsWith(2, func(a *association, n int) {
 		if n == 1 {
-			a.moved(3)
+			movedAll(a, 3)
 			return
 		}
-		a.final(dicomnet.StatusMoveDestination, noCounters)
-	}}
-	w := watch(t, p, qr.Options{}, "OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
+		a.Moved(dicomnet.StatusMoveDestination, dicomtest.NoCounters)
+	})
+	w := watch(t, p, gatewayOptions{}, "OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
 	r := start(t, w)
 	const trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 	status, _, _ := r.post(t, "/qr", retrieveBody, "traceparent", "00-"+trace+"-"+parent+"-01", "X-Correlation-ID", "order-4711")
@@ -109,12 +109,12 @@ func TestARequestIsATraceWithASpanAStep(t *testing.T) {
 	}
 }
 
-func TestATraceOfAFailureNamesTheProblem(t *testing.T) {
+func TestTraceOfAFailureHasTheProblemCode(t *testing.T) {
 	collector := &receiver{}
 	server := httptest.NewServer(collector)
 	defer server.Close()
-	p := &pacs{find: func(a *association) { a.abort() }}
-	w := watch(t, p, qr.Options{}, "OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
+	p := &dicomtest.ScriptedPACS{Find: func(a *association, _ string) { a.Abort() }}
+	w := watch(t, p, gatewayOptions{}, "OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
 	r := start(t, w)
 	r.post(t, "/q", queryBody)
 	r.do(t, http.MethodGet, "/"+patientID+"?name="+patientName, nil)

@@ -76,7 +76,7 @@ func readBody(c echo.Context) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
 		closeAfter(c)
-		return nil, problem.Invalid([]api.Fault{{Detail: "did not arrive whole or in time"}})
+		return nil, problem.Invalid([]api.Fault{{Detail: "did not arrive completely and in time"}})
 	}
 	if len(body) > maxBody {
 		return nil, tooLarge(c)

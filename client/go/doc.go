@@ -16,6 +16,8 @@
 //   - any other error comes from net/http: the request was not sent or its response was not received. The operation may
 //     have run.
 //
+// [WithRetry] repeats calls that a busy gateway refused.
+//
 // When the context of a call ends, the gateway cancels the operation at the PACS with a C-CANCEL. Calls have no time
 // limit of their own, because a retrieve can take hours.
 //

@@ -45,7 +45,9 @@ func (*ResultEvent) event()    {}
 func (g *Gateway) Follow(ctx context.Context, request RetrieveRequest, options ...CallOption) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		options := append(slices.Clip(options), setHeader("Accept", "text/event-stream"))
-		response, err := g.client.Retrieve(ctx, nil, request, options...)
+		response, err := g.retry.send(ctx, func() (*http.Response, error) {
+			return g.client.Retrieve(ctx, nil, request, options...)
+		})
 		if err != nil {
 			yield(nil, err)
 			return

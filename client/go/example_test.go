@@ -25,18 +25,15 @@ func pacs(patientID string) client.QueryRequest {
 
 // toORTHANCB is a request to move the studies to the second demonstration PACS.
 func toORTHANCB(patientID string, studyInstanceUIDs ...string) client.RetrieveRequest {
-	request := client.RetrieveRequest{
-		PACSIP:       "127.0.0.1",
-		PACSPort:     pacsPort,
-		PACSAETitle:  "ORTHANCA",
-		CFindAETitle: "GATEWAY",
-		PatientID:    patientID,
-		CMoveAETitle: "ORTHANCB",
+	return client.RetrieveRequest{
+		PACSIP:            "127.0.0.1",
+		PACSPort:          pacsPort,
+		PACSAETitle:       "ORTHANCA",
+		CFindAETitle:      "GATEWAY",
+		PatientID:         patientID,
+		StudyInstanceUIDs: studyInstanceUIDs,
+		CMoveAETitle:      "ORTHANCB",
 	}
-	if len(studyInstanceUIDs) > 0 {
-		request.StudyInstanceUIDs = &studyInstanceUIDs
-	}
-	return request
 }
 
 // Find the studies of a patient, newest first.
@@ -46,7 +43,7 @@ func ExampleGateway_Query() {
 		log.Fatal(err)
 	}
 	request := pacs("1112223333")
-	request.Modalities = &client.Modalities{"CT"}
+	request.Modalities = []string{"CT"}
 	request.MaxResults = new(2)
 	found, err := gateway.Query(context.Background(), request, client.WithCorrelationID("order-4711"))
 	if err != nil {
@@ -164,26 +161,39 @@ func ExampleProblemError() {
 	// failed: The PACS does not know the move destination. (move_destination_unknown)
 }
 
-// Wait as long as a busy gateway asks for.
-func ExampleProblemError_retryAfter() {
+// Repeat a call that a busy gateway refuses, after the wait that it asks for.
+func ExampleWithRetry() {
+	refusals := 2
 	busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if refusals--; refusals < 0 {
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, `{"operation":"C-FIND","status":"ok","patient_id":"1112223333","study_details":[],"warnings":[]}`)
+			return
+		}
 		w.Header().Set("Content-Type", "application/problem+json")
-		w.Header().Set("Retry-After", "5")
+		w.Header().Set("Retry-After", "0")
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprint(w, `{"type":"urn:dicom-qr-gateway:problem:pacs_busy","title":"PACS busy","status":503,`+
-			`"detail":"No association with this PACS became free in time; try again later.","code":"pacs_busy"}`)
+			`"detail":"No association with this PACS became free in time. Try again later.","code":"pacs_busy"}`)
 	}))
-	gateway, err := client.NewGateway(busy.URL)
+	defer busy.Close()
+	gateway, err := client.NewGateway(busy.URL, client.WithRetry(client.Retry{
+		Attempts: 3,
+		MaxWait:  time.Minute,
+		Notify:   func(refusal error, wait time.Duration) { fmt.Println(refusal, "Next attempt in", wait) },
+	}))
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = gateway.Query(context.Background(), pacs("1112223333"))
-	if problem, ok := errors.AsType[*client.ProblemError](err); ok && problem.RetryAfter > 0 {
-		fmt.Println("retry after", problem.RetryAfter)
+	found, err := gateway.Query(context.Background(), pacs("1112223333"))
+	if err != nil {
+		log.Fatal(err) // a ProblemError with the last refusal
 	}
-	busy.Close()
+	fmt.Println(found.Status)
 	// Output:
-	// retry after 5s
+	// No association with this PACS became free in time. Try again later. (pacs_busy) Next attempt in 0s
+	// No association with this PACS became free in time. Try again later. (pacs_busy) Next attempt in 0s
+	// ok
 }
 
 // Set a time limit. When it expires, the gateway cancels the operation at the PACS with a C-CANCEL.
@@ -220,5 +230,5 @@ func ExampleGateway_Echo() {
 	// connect ok
 	// tls skipped
 	// associate failed
-	// The PACS does not answer to this called AE title: the PACS must know it as its own. Check pacs_ae_title against the PACS's configuration; case counts.
+	// The PACS does not answer to this called AE title. Check pacs_ae_title against the configuration of the PACS; case counts.
 }

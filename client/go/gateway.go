@@ -16,10 +16,17 @@ import (
 // Gateway calls one gateway. It is safe for concurrent use.
 type Gateway struct {
 	client *goclient.Client
+	retry  Retry
 }
 
 // Option configures a [Gateway].
-type Option = goclient.ClientOption
+type Option func(*settings) error
+
+// settings collects the options of a Gateway.
+type settings struct {
+	client []goclient.ClientOption
+	retry  Retry
+}
 
 // CallOption changes the HTTP request of one call.
 type CallOption = goclient.RequestEditorFn
@@ -32,11 +39,17 @@ func NewGateway(baseURL string, options ...Option) (*Gateway, error) {
 		return nil, fmt.Errorf("the base URL %q is not of the form http://host:port or https://host:port", baseURL)
 	}
 	direct := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	c, err := goclient.NewClient(baseURL, append([]Option{WithHTTPClient(direct)}, options...)...)
+	s := settings{client: []goclient.ClientOption{goclient.WithHTTPClient(direct)}}
+	for _, option := range options {
+		if err := option(&s); err != nil {
+			return nil, err
+		}
+	}
+	c, err := goclient.NewClient(baseURL, s.client...)
 	if err != nil {
 		return nil, err
 	}
-	return &Gateway{client: c}, nil
+	return &Gateway{client: c, retry: s.retry}, nil
 }
 
 // Doer sends an HTTP request, as an [*http.Client] does.
@@ -44,11 +57,18 @@ type Doer = goclient.HttpRequestDoer
 
 // WithHTTPClient replaces the default HTTP client, for example with an [*http.Client] that presents a client certificate.
 // Set CheckRedirect to return [http.ErrUseLastResponse], as the default does.
-func WithHTTPClient(client Doer) Option { return goclient.WithHTTPClient(client) }
+func WithHTTPClient(client Doer) Option { return clientOption(goclient.WithHTTPClient(client)) }
 
 // WithAPIKey sends the API key with each request.
 func WithAPIKey(key string) Option {
-	return goclient.WithRequestEditorFn(setHeader("Authorization", "Bearer "+key))
+	return clientOption(goclient.WithRequestEditorFn(setHeader("Authorization", "Bearer "+key)))
+}
+
+func clientOption(option goclient.ClientOption) Option {
+	return func(s *settings) error {
+		s.client = append(s.client, option)
+		return nil
+	}
 }
 
 // WithCorrelationID sets the ID of the request in the gateway's log and audit trail. An ID has 1 to 128 visible ASCII
@@ -65,19 +85,25 @@ func setHeader(name, value string) CallOption {
 // Query finds the studies of a patient that match all filters, newest first. If no study matches, the error is a
 // [*ProblemError] with the code no_study_matched.
 func (g *Gateway) Query(ctx context.Context, request QueryRequest, options ...CallOption) (*QueryResponse, error) {
-	return read[QueryResponse](g.client.Query(ctx, nil, request, options...)) //nolint:bodyclose // read closes it
+	return read[QueryResponse](g.retry.send(ctx, func() (*http.Response, error) { //nolint:bodyclose // read closes it
+		return g.client.Query(ctx, nil, request, options...)
+	}))
 }
 
 // Retrieve finds the studies and asks the PACS to move them to request.CMoveAETitle. If only some of them were moved,
 // the Status of the response is partial. If none was moved, Retrieve returns an error.
 func (g *Gateway) Retrieve(ctx context.Context, request RetrieveRequest, options ...CallOption) (*RetrieveResponse, error) {
-	return read[RetrieveResponse](g.client.Retrieve(ctx, nil, request, options...)) //nolint:bodyclose // read closes it
+	return read[RetrieveResponse](g.retry.send(ctx, func() (*http.Response, error) { //nolint:bodyclose // read closes it
+		return g.client.Retrieve(ctx, nil, request, options...)
+	}))
 }
 
 // Echo tests the connection to a PACS step by step. If a step fails, the error is a [*ProblemError] whose Steps end with
 // the failed one.
 func (g *Gateway) Echo(ctx context.Context, request EchoRequest, options ...CallOption) (*EchoResponse, error) {
-	return read[EchoResponse](g.client.Echo(ctx, nil, request, options...)) //nolint:bodyclose // read closes it
+	return read[EchoResponse](g.retry.send(ctx, func() (*http.Response, error) { //nolint:bodyclose // read closes it
+		return g.client.Echo(ctx, nil, request, options...)
+	}))
 }
 
 // read decodes the body of a successful response and closes it. It returns an error for any other response.

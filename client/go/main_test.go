@@ -10,6 +10,7 @@ import (
 
 	"dicom-qr-gateway/internal/config"
 	"dicom-qr-gateway/internal/demo"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server"
 )
@@ -51,8 +52,10 @@ func withGateway(use func() int) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	associations := pool.New(settings.Pool())
 	s, err := server.New(server.Options{
-		Gateway:       qr.New(qr.Options{Timeouts: settings.Timeouts()}),
+		Gateway:       qr.New(qr.Options{Pool: associations, MaxMatches: settings.MaxMatches}),
+		Associations:  associations,
 		Contract:      contract,
 		MaxOperations: settings.MaxOperations,
 	})

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -14,7 +13,7 @@ import (
 type ProblemError struct {
 	Problem
 
-	// RetryAfter is how long to wait before the next attempt. It is 0 except for the statuses 429 and 503.
+	// RetryAfter is how long to wait before the next attempt, at most a day. It is 0 except for the statuses 429 and 503.
 	RetryAfter time.Duration
 }
 
@@ -53,9 +52,7 @@ func failure(response *http.Response) error {
 		problem := &ProblemError{}
 		err := json.NewDecoder(io.LimitReader(response.Body, maxProblem)).Decode(&problem.Problem)
 		if err == nil && problem.Code != "" {
-			if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 {
-				problem.RetryAfter = time.Duration(seconds) * time.Second
-			}
+			problem.RetryAfter, _ = retryAfter(response.Header)
 			return problem
 		}
 	}

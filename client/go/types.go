@@ -14,9 +14,10 @@ type (
 	RetrieveRequest = goclient.RetrieveRequest
 	// EchoRequest is the request of [Gateway.Echo].
 	EchoRequest = goclient.EchoRequest
-	// Modalities filters studies by modality.
+	// Modalities filters studies by modality. It is a []string.
 	Modalities = goclient.Modalities
-	// StudyInstanceUIDs filters studies by Study Instance UID.
+	// StudyInstanceUIDs filters studies by Study Instance UID. It is a []string. A nil list is no restriction; the gateway
+	// refuses an empty one that is not nil.
 	StudyInstanceUIDs = goclient.StudyInstanceUIDs
 	// Date is a date without a time, as in the filters StudyDateFrom and StudyDateTo.
 	Date = types.Date

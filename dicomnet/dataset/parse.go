@@ -9,9 +9,11 @@ import (
 //
 // Parse accepts group lengths, elements out of order, stray delimiters and zeros after the last
 // element without a warning. A malformed value affects only itself. A sequence of defined length
-// that is malformed inside loses the items from the fault on. If the first element is only possible
-// in the little endian transfer syntax other than ts, or if only that one can be parsed, Parse uses
-// it and warns with [TransferSyntaxAssumed].
+// that is malformed inside loses the items from the fault on. An element in explicit VR whose VR the
+// standard does not define (blank, for example) is read with the length that fits and is followed by
+// elements, and by the VR of the dictionary, with [ValueMalformed]. If the first element is only
+// possible in the little endian transfer syntax other than ts, or if only that one can be parsed,
+// Parse uses it and warns with [TransferSyntaxAssumed].
 //
 // The error is a *FormatError, a *LimitError or a *TransferSyntaxError.
 func Parse(b []byte, ts TransferSyntax, lim Limits) (*Set, error) {

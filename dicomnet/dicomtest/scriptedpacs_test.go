@@ -3,7 +3,7 @@ package dicomtest_test
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,7 +176,7 @@ func TestScriptedPACSAllowsALateCancelOnRequest(t *testing.T) {
 		true:  {"associate FIND", "find STUDY", "late cancel", "release"},
 		false: {"associate FIND", "find STUDY"},
 	} {
-		t.Run(fmt.Sprint(allowed), func(t *testing.T) {
+		t.Run(strconv.FormatBool(allowed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &dicomtest.ScriptedPACS{AllowLateCancel: allowed}
 				err := late(p)

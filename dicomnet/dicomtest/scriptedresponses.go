@@ -127,6 +127,15 @@ func (a *ScriptedAssociation) Close() { _ = a.Conn.Close() }
 // Attributes are the elements of a data set as text by tag, several values of one separated by backslashes.
 type Attributes map[tag.Tag]string
 
+// StudyMatch returns a match of a study. More attributes replace those of the same tag.
+func StudyMatch(patientID, studyInstanceUID string, more ...Attributes) Attributes {
+	as := Attributes{tag.PatientID: patientID, tag.StudyInstanceUID: studyInstanceUID}
+	for _, m := range more {
+		maps.Copy(as, m)
+	}
+	return as
+}
+
 // With returns a copy with one attribute set.
 func (as Attributes) With(t tag.Tag, value string) Attributes {
 	c := maps.Clone(as)

@@ -469,12 +469,14 @@ const (
 	AccessionNumberUnknown    WarningCode = "accession_number_unknown"
 	CharacterSetAssumed       WarningCode = "character_set_assumed"
 	CharacterSetUnknown       WarningCode = "character_set_unknown"
+	DataSetMissing            WarningCode = "data_set_missing"
 	DuplicatesMerged          WarningCode = "duplicates_merged"
 	MatchUndecodable          WarningCode = "match_undecodable"
 	ModalitiesUnknown         WarningCode = "modalities_unknown"
 	NoStudyInstanceUIDDropped WarningCode = "no_study_instance_uid_dropped"
 	OptionalKeysUnsupported   WarningCode = "optional_keys_unsupported"
 	OtherPatientDropped       WarningCode = "other_patient_dropped"
+	PatientIdentityAmbiguous  WarningCode = "patient_identity_ambiguous"
 	TextUndecodable           WarningCode = "text_undecodable"
 	TransferSyntaxAssumed     WarningCode = "transfer_syntax_assumed"
 	UndatedDropped            WarningCode = "undated_dropped"
@@ -490,6 +492,8 @@ func (e WarningCode) Valid() bool {
 		return true
 	case CharacterSetUnknown:
 		return true
+	case DataSetMissing:
+		return true
 	case DuplicatesMerged:
 		return true
 	case MatchUndecodable:
@@ -501,6 +505,8 @@ func (e WarningCode) Valid() bool {
 	case OptionalKeysUnsupported:
 		return true
 	case OtherPatientDropped:
+		return true
+	case PatientIdentityAmbiguous:
 		return true
 	case TextUndecodable:
 		return true
@@ -515,7 +521,8 @@ func (e WarningCode) Valid() bool {
 	}
 }
 
-// AccessionNumber Only studies with this accession number (0008,0050), the number under which the examination was ordered. No
+// AccessionNumber Only studies with this accession number (0008,0050), the number under which the examination was ordered. DICOM
+// allows 16 characters, but some archives hold longer ones. If a study has several, one of them must match. No
 // wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant.
 //
 // Example: ACC-1004
@@ -732,6 +739,13 @@ type Health struct {
 // HealthStatus Always `ok`.
 type HealthStatus string
 
+// IssuerOfPatientID Only studies whose Patient ID has exactly this issuer: the value of Issuer of Patient ID (0010,0021), or the
+// Universal Entity ID of its qualifiers (0010,0024). Give it if one number may belong to several patients. Studies
+// for which the PACS returns no issuer are dropped. Same format as the Patient ID.
+//
+// Example: HOSPITAL-A
+type IssuerOfPatientID = string
+
 // MatchedEvent Data of the event `matched`: the studies to move. The fields are those of RetrieveResponse.
 type MatchedEvent struct {
 	Operation MatchedEventOperation `json:"operation"`
@@ -804,7 +818,7 @@ type PACSTLS = bool
 
 // PatientID Patient ID (0010,0020): the patient's number at that hospital, matched as a whole. Leading zeros count. No
 // wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant. It
-// is sent in ISO_IR 192.
+// is sent in ISO_IR 192. Characters are compared in Unicode normalization form C.
 //
 // Example: 1112223333
 type PatientID = string
@@ -940,9 +954,10 @@ type ProgressEvent struct {
 	FailedTotal int `json:"failed_total"`
 }
 
-// QueryRequest PACS, patient and filters. A study must match all filters; a filter that is left out restricts nothing.
+// QueryRequest PACS, patient and filters. A study must match all filters; a filter that is left out or null restricts nothing.
 type QueryRequest struct {
-	// AccessionNumber Only studies with this accession number (0008,0050), the number under which the examination was ordered. No
+	// AccessionNumber Only studies with this accession number (0008,0050), the number under which the examination was ordered. DICOM
+	// allows 16 characters, but some archives hold longer ones. If a study has several, one of them must match. No
 	// wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant.
 	//
 	//
@@ -956,6 +971,14 @@ type QueryRequest struct {
 	//
 	// Example: GATEWAY
 	CFindAETitle CallingAETitle `json:"c_find_ae_title"`
+
+	// IssuerOfPatientID Only studies whose Patient ID has exactly this issuer: the value of Issuer of Patient ID (0010,0021), or the
+	// Universal Entity ID of its qualifiers (0010,0024). Give it if one number may belong to several patients. Studies
+	// for which the PACS returns no issuer are dropped. Same format as the Patient ID.
+	//
+	//
+	// Example: HOSPITAL-A
+	IssuerOfPatientID *IssuerOfPatientID `json:"issuer_of_patient_id,omitempty"`
 
 	// MaxResults At most this many studies: the most recent ones that match all other filters.
 	//
@@ -1002,7 +1025,7 @@ type QueryRequest struct {
 
 	// PatientID Patient ID (0010,0020): the patient's number at that hospital, matched as a whole. Leading zeros count. No
 	// wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant. It
-	// is sent in ISO_IR 192.
+	// is sent in ISO_IR 192. Characters are compared in Unicode normalization form C.
 	//
 	//
 	// Example: 1112223333
@@ -1122,7 +1145,7 @@ type Retrieval struct {
 	// |---|---|
 	// | `ok` | every instance arrived, as far as the PACS reports |
 	// | `partial` | some instances arrived, others did not |
-	// | `failed` | the PACS reported a failure, or the association was lost; `completed` has the last count |
+	// | `failed` | the PACS reported a failure, or the association was lost during this C-MOVE; `completed` has the last count |
 	// | `cancelled` | the PACS ended the C-MOVE as cancelled: the caller disconnected, a time limit expired or somebody else cancelled it |
 	// | `not_attempted` | the C-MOVE of this study was not sent |
 	//
@@ -1165,7 +1188,7 @@ type Retrieval struct {
 // |---|---|
 // | `ok` | every instance arrived, as far as the PACS reports |
 // | `partial` | some instances arrived, others did not |
-// | `failed` | the PACS reported a failure, or the association was lost; `completed` has the last count |
+// | `failed` | the PACS reported a failure, or the association was lost during this C-MOVE; `completed` has the last count |
 // | `cancelled` | the PACS ended the C-MOVE as cancelled: the caller disconnected, a time limit expired or somebody else cancelled it |
 // | `not_attempted` | the C-MOVE of this study was not sent |
 //
@@ -1176,7 +1199,8 @@ type RetrievalStatus string
 
 // RetrieveRequest QueryRequest and the AE title to which the matching studies are moved.
 type RetrieveRequest struct {
-	// AccessionNumber Only studies with this accession number (0008,0050), the number under which the examination was ordered. No
+	// AccessionNumber Only studies with this accession number (0008,0050), the number under which the examination was ordered. DICOM
+	// allows 16 characters, but some archives hold longer ones. If a study has several, one of them must match. No
 	// wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant.
 	//
 	//
@@ -1198,6 +1222,14 @@ type RetrieveRequest struct {
 	//
 	// Example: ORTHANCB
 	CMoveAETitle MoveDestination `json:"c_move_ae_title"`
+
+	// IssuerOfPatientID Only studies whose Patient ID has exactly this issuer: the value of Issuer of Patient ID (0010,0021), or the
+	// Universal Entity ID of its qualifiers (0010,0024). Give it if one number may belong to several patients. Studies
+	// for which the PACS returns no issuer are dropped. Same format as the Patient ID.
+	//
+	//
+	// Example: HOSPITAL-A
+	IssuerOfPatientID *IssuerOfPatientID `json:"issuer_of_patient_id,omitempty"`
 
 	// MaxResults At most this many studies: the most recent ones that match all other filters.
 	//
@@ -1244,7 +1276,7 @@ type RetrieveRequest struct {
 
 	// PatientID Patient ID (0010,0020): the patient's number at that hospital, matched as a whole. Leading zeros count. No
 	// wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant. It
-	// is sent in ISO_IR 192.
+	// is sent in ISO_IR 192. Characters are compared in Unicode normalization form C.
 	//
 	//
 	// Example: 1112223333
@@ -1434,17 +1466,19 @@ type Warning struct {
 // |---|---|
 // | `other_patient_dropped` | the PACS returned studies of other patients; they were dropped |
 // | `no_study_instance_uid_dropped` | matches without a Study Instance UID were dropped |
-// | `optional_keys_unsupported` | the PACS does not support some optional keys (FF01) |
+// | `patient_identity_ambiguous` | the Patient ID may belong to several patients: matches have different issuers, or different names and birth dates; or the issuer that the request names was not returned, and matches were dropped |
+// | `optional_keys_unsupported` | the PACS does not support some optional keys (FF01), or refused a query that was then repeated with fewer keys; attributes may be empty |
 // | `character_set_assumed` | text had no character set; one was assumed |
 // | `character_set_unknown` | the PACS named an unknown character set |
 // | `text_undecodable` | text had bytes that are invalid in its character set; U+FFFD replaces them |
-// | `value_malformed` | a value violated its value representation |
+// | `value_malformed` | a value violated its value representation or multiplicity; it is returned as it is |
 // | `match_undecodable` | a match could not be read and is missing |
 // | `duplicates_merged` | the PACS returned a study more than once |
 // | `modalities_unknown` | the modalities of a study could not be determined |
 // | `undated_dropped` | a date filter dropped studies without a readable date |
 // | `accession_number_unknown` | the PACS did not return the accession number of a study; it was dropped |
 // | `transfer_syntax_assumed` | a match was evidently encoded in a transfer syntax other than the negotiated one, and was read in that one |
+// | `data_set_missing` | the PACS announced a data set with its last response and did not send it; all responses before it are complete |
 type WarningCode string
 
 // CorrelationID defines model for CorrelationID.

@@ -470,12 +470,14 @@ const (
 	AccessionNumberUnknown    WarningCode = "accession_number_unknown"
 	CharacterSetAssumed       WarningCode = "character_set_assumed"
 	CharacterSetUnknown       WarningCode = "character_set_unknown"
+	DataSetMissing            WarningCode = "data_set_missing"
 	DuplicatesMerged          WarningCode = "duplicates_merged"
 	MatchUndecodable          WarningCode = "match_undecodable"
 	ModalitiesUnknown         WarningCode = "modalities_unknown"
 	NoStudyInstanceUIDDropped WarningCode = "no_study_instance_uid_dropped"
 	OptionalKeysUnsupported   WarningCode = "optional_keys_unsupported"
 	OtherPatientDropped       WarningCode = "other_patient_dropped"
+	PatientIdentityAmbiguous  WarningCode = "patient_identity_ambiguous"
 	TextUndecodable           WarningCode = "text_undecodable"
 	TransferSyntaxAssumed     WarningCode = "transfer_syntax_assumed"
 	UndatedDropped            WarningCode = "undated_dropped"
@@ -491,6 +493,8 @@ func (e WarningCode) Valid() bool {
 		return true
 	case CharacterSetUnknown:
 		return true
+	case DataSetMissing:
+		return true
 	case DuplicatesMerged:
 		return true
 	case MatchUndecodable:
@@ -502,6 +506,8 @@ func (e WarningCode) Valid() bool {
 	case OptionalKeysUnsupported:
 		return true
 	case OtherPatientDropped:
+		return true
+	case PatientIdentityAmbiguous:
 		return true
 	case TextUndecodable:
 		return true
@@ -516,7 +522,8 @@ func (e WarningCode) Valid() bool {
 	}
 }
 
-// AccessionNumber Only studies with this accession number (0008,0050), the number under which the examination was ordered. No
+// AccessionNumber Only studies with this accession number (0008,0050), the number under which the examination was ordered. DICOM
+// allows 16 characters, but some archives hold longer ones. If a study has several, one of them must match. No
 // wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant.
 //
 // Example: ACC-1004
@@ -733,6 +740,13 @@ type Health struct {
 // HealthStatus Always `ok`.
 type HealthStatus string
 
+// IssuerOfPatientID Only studies whose Patient ID has exactly this issuer: the value of Issuer of Patient ID (0010,0021), or the
+// Universal Entity ID of its qualifiers (0010,0024). Give it if one number may belong to several patients. Studies
+// for which the PACS returns no issuer are dropped. Same format as the Patient ID.
+//
+// Example: HOSPITAL-A
+type IssuerOfPatientID = string
+
 // MatchedEvent Data of the event `matched`: the studies to move. The fields are those of RetrieveResponse.
 type MatchedEvent struct {
 	Operation MatchedEventOperation `json:"operation"`
@@ -805,7 +819,7 @@ type PACSTLS = bool
 
 // PatientID Patient ID (0010,0020): the patient's number at that hospital, matched as a whole. Leading zeros count. No
 // wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant. It
-// is sent in ISO_IR 192.
+// is sent in ISO_IR 192. Characters are compared in Unicode normalization form C.
 //
 // Example: 1112223333
 type PatientID = string
@@ -941,9 +955,10 @@ type ProgressEvent struct {
 	FailedTotal int `json:"failed_total"`
 }
 
-// QueryRequest PACS, patient and filters. A study must match all filters; a filter that is left out restricts nothing.
+// QueryRequest PACS, patient and filters. A study must match all filters; a filter that is left out or null restricts nothing.
 type QueryRequest struct {
-	// AccessionNumber Only studies with this accession number (0008,0050), the number under which the examination was ordered. No
+	// AccessionNumber Only studies with this accession number (0008,0050), the number under which the examination was ordered. DICOM
+	// allows 16 characters, but some archives hold longer ones. If a study has several, one of them must match. No
 	// wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant.
 	//
 	//
@@ -957,6 +972,14 @@ type QueryRequest struct {
 	//
 	// Example: GATEWAY
 	CFindAETitle CallingAETitle `json:"c_find_ae_title"`
+
+	// IssuerOfPatientID Only studies whose Patient ID has exactly this issuer: the value of Issuer of Patient ID (0010,0021), or the
+	// Universal Entity ID of its qualifiers (0010,0024). Give it if one number may belong to several patients. Studies
+	// for which the PACS returns no issuer are dropped. Same format as the Patient ID.
+	//
+	//
+	// Example: HOSPITAL-A
+	IssuerOfPatientID *IssuerOfPatientID `json:"issuer_of_patient_id,omitempty"`
 
 	// MaxResults At most this many studies: the most recent ones that match all other filters.
 	//
@@ -973,7 +996,7 @@ type QueryRequest struct {
 	//
 	//
 	// Example: ["CT","MR"]
-	Modalities *Modalities `json:"modalities,omitempty"`
+	Modalities Modalities `json:"modalities,omitzero"`
 
 	// PACSAETitle Called AE title: the name of the PACS in its own configuration, case-sensitive. Printable ASCII without
 	// backslash, not only spaces (PS3.5, AE). Leading and trailing spaces are insignificant.
@@ -1003,7 +1026,7 @@ type QueryRequest struct {
 
 	// PatientID Patient ID (0010,0020): the patient's number at that hospital, matched as a whole. Leading zeros count. No
 	// wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant. It
-	// is sent in ISO_IR 192.
+	// is sent in ISO_IR 192. Characters are compared in Unicode normalization form C.
 	//
 	//
 	// Example: 1112223333
@@ -1024,7 +1047,7 @@ type QueryRequest struct {
 	//
 	//
 	// Example: ["2.25.271033796554027947730860844069689557838"]
-	StudyInstanceUIDs *StudyInstanceUIDs `json:"study_instance_uids,omitempty"`
+	StudyInstanceUIDs StudyInstanceUIDs `json:"study_instance_uids,omitzero"`
 }
 
 // QueryResponse All studies that match, at least one. If none matches, the response is a 404.
@@ -1123,7 +1146,7 @@ type Retrieval struct {
 	// |---|---|
 	// | `ok` | every instance arrived, as far as the PACS reports |
 	// | `partial` | some instances arrived, others did not |
-	// | `failed` | the PACS reported a failure, or the association was lost; `completed` has the last count |
+	// | `failed` | the PACS reported a failure, or the association was lost during this C-MOVE; `completed` has the last count |
 	// | `cancelled` | the PACS ended the C-MOVE as cancelled: the caller disconnected, a time limit expired or somebody else cancelled it |
 	// | `not_attempted` | the C-MOVE of this study was not sent |
 	//
@@ -1166,7 +1189,7 @@ type Retrieval struct {
 // |---|---|
 // | `ok` | every instance arrived, as far as the PACS reports |
 // | `partial` | some instances arrived, others did not |
-// | `failed` | the PACS reported a failure, or the association was lost; `completed` has the last count |
+// | `failed` | the PACS reported a failure, or the association was lost during this C-MOVE; `completed` has the last count |
 // | `cancelled` | the PACS ended the C-MOVE as cancelled: the caller disconnected, a time limit expired or somebody else cancelled it |
 // | `not_attempted` | the C-MOVE of this study was not sent |
 //
@@ -1177,7 +1200,8 @@ type RetrievalStatus string
 
 // RetrieveRequest QueryRequest and the AE title to which the matching studies are moved.
 type RetrieveRequest struct {
-	// AccessionNumber Only studies with this accession number (0008,0050), the number under which the examination was ordered. No
+	// AccessionNumber Only studies with this accession number (0008,0050), the number under which the examination was ordered. DICOM
+	// allows 16 characters, but some archives hold longer ones. If a study has several, one of them must match. No
 	// wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant.
 	//
 	//
@@ -1200,6 +1224,14 @@ type RetrieveRequest struct {
 	// Example: ORTHANCB
 	CMoveAETitle MoveDestination `json:"c_move_ae_title"`
 
+	// IssuerOfPatientID Only studies whose Patient ID has exactly this issuer: the value of Issuer of Patient ID (0010,0021), or the
+	// Universal Entity ID of its qualifiers (0010,0024). Give it if one number may belong to several patients. Studies
+	// for which the PACS returns no issuer are dropped. Same format as the Patient ID.
+	//
+	//
+	// Example: HOSPITAL-A
+	IssuerOfPatientID *IssuerOfPatientID `json:"issuer_of_patient_id,omitempty"`
+
 	// MaxResults At most this many studies: the most recent ones that match all other filters.
 	//
 	// Example: 10
@@ -1215,7 +1247,7 @@ type RetrieveRequest struct {
 	//
 	//
 	// Example: ["CT","MR"]
-	Modalities *Modalities `json:"modalities,omitempty"`
+	Modalities Modalities `json:"modalities,omitzero"`
 
 	// PACSAETitle Called AE title: the name of the PACS in its own configuration, case-sensitive. Printable ASCII without
 	// backslash, not only spaces (PS3.5, AE). Leading and trailing spaces are insignificant.
@@ -1245,7 +1277,7 @@ type RetrieveRequest struct {
 
 	// PatientID Patient ID (0010,0020): the patient's number at that hospital, matched as a whole. Leading zeros count. No
 	// wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant. It
-	// is sent in ISO_IR 192.
+	// is sent in ISO_IR 192. Characters are compared in Unicode normalization form C.
 	//
 	//
 	// Example: 1112223333
@@ -1266,7 +1298,7 @@ type RetrieveRequest struct {
 	//
 	//
 	// Example: ["2.25.271033796554027947730860844069689557838"]
-	StudyInstanceUIDs *StudyInstanceUIDs `json:"study_instance_uids,omitempty"`
+	StudyInstanceUIDs StudyInstanceUIDs `json:"study_instance_uids,omitzero"`
 }
 
 // RetrieveResponse What was moved and what was not. If nothing was moved, the response is a problem.
@@ -1435,17 +1467,19 @@ type Warning struct {
 // |---|---|
 // | `other_patient_dropped` | the PACS returned studies of other patients; they were dropped |
 // | `no_study_instance_uid_dropped` | matches without a Study Instance UID were dropped |
-// | `optional_keys_unsupported` | the PACS does not support some optional keys (FF01) |
+// | `patient_identity_ambiguous` | the Patient ID may belong to several patients: matches have different issuers, or different names and birth dates; or the issuer that the request names was not returned, and matches were dropped |
+// | `optional_keys_unsupported` | the PACS does not support some optional keys (FF01), or refused a query that was then repeated with fewer keys; attributes may be empty |
 // | `character_set_assumed` | text had no character set; one was assumed |
 // | `character_set_unknown` | the PACS named an unknown character set |
 // | `text_undecodable` | text had bytes that are invalid in its character set; U+FFFD replaces them |
-// | `value_malformed` | a value violated its value representation |
+// | `value_malformed` | a value violated its value representation or multiplicity; it is returned as it is |
 // | `match_undecodable` | a match could not be read and is missing |
 // | `duplicates_merged` | the PACS returned a study more than once |
 // | `modalities_unknown` | the modalities of a study could not be determined |
 // | `undated_dropped` | a date filter dropped studies without a readable date |
 // | `accession_number_unknown` | the PACS did not return the accession number of a study; it was dropped |
 // | `transfer_syntax_assumed` | a match was evidently encoded in a transfer syntax other than the negotiated one, and was read in that one |
+// | `data_set_missing` | the PACS announced a data set with its last response and did not send it; all responses before it are complete |
 type WarningCode string
 
 // CorrelationID defines model for CorrelationID.
@@ -1718,7 +1752,9 @@ type ClientInterface interface {
 	// studies without a date last.
 	//
 	// The query takes one association and, as a rule, one C-FIND at the STUDY level. The gateway checks every match
-	// against the filters again, because a PACS may ignore them.
+	// against the filters again, because a PACS may ignore them. If the PACS refuses the query or finds nothing, the
+	// gateway asks again with fewer keys and applies the filters alone, so that a key that a PACS handles badly does
+	// not look like a patient without studies.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1731,7 +1767,9 @@ type ClientInterface interface {
 	// studies without a date last.
 	//
 	// The query takes one association and, as a rule, one C-FIND at the STUDY level. The gateway checks every match
-	// against the filters again, because a PACS may ignore them.
+	// against the filters again, because a PACS may ignore them. If the PACS refuses the query or finds nothing, the
+	// gateway asks again with fewer keys and applies the filters alone, so that a key that a PACS handles badly does
+	// not look like a patient without studies.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1741,8 +1779,11 @@ type ClientInterface interface {
 	// RetrieveWithBody Find the studies of one patient and move them to a destination
 	//
 	// Runs the query of `/q`, then one C-MOVE for each matching study, on the same association if the PACS accepts
-	// it. A failure of one study does not stop the others. If the caller disconnects, or closes its sending side,
-	// the operation is cancelled (C-CANCEL); instances that have arrived stay at the destination.
+	// it. If the PACS ends the association between two operations, the gateway opens another one, as often as needed.
+	// If the association is lost during a C-MOVE, that study has failed and the next one is attempted on a new
+	// association; after two losses in a row with nothing moved between them, the rest is `not_attempted`. A failure
+	// of one study does not stop the others. If the caller disconnects, or closes its sending side, the operation is
+	// cancelled (C-CANCEL); instances that have arrived stay at the destination.
 	//
 	// | Status | Meaning |
 	// |---|---|
@@ -1773,8 +1814,11 @@ type ClientInterface interface {
 	// Retrieve Find the studies of one patient and move them to a destination
 	//
 	// Runs the query of `/q`, then one C-MOVE for each matching study, on the same association if the PACS accepts
-	// it. A failure of one study does not stop the others. If the caller disconnects, or closes its sending side,
-	// the operation is cancelled (C-CANCEL); instances that have arrived stay at the destination.
+	// it. If the PACS ends the association between two operations, the gateway opens another one, as often as needed.
+	// If the association is lost during a C-MOVE, that study has failed and the next one is attempted on a new
+	// association; after two losses in a row with nothing moved between them, the rest is `not_attempted`. A failure
+	// of one study does not stop the others. If the caller disconnects, or closes its sending side, the operation is
+	// cancelled (C-CANCEL); instances that have arrived stay at the destination.
 	//
 	// | Status | Meaning |
 	// |---|---|
@@ -1926,7 +1970,9 @@ func (c *Client) GetMetrics(ctx context.Context, params *GetMetricsParams, reqEd
 // studies without a date last.
 //
 // The query takes one association and, as a rule, one C-FIND at the STUDY level. The gateway checks every match
-// against the filters again, because a PACS may ignore them.
+// against the filters again, because a PACS may ignore them. If the PACS refuses the query or finds nothing, the
+// gateway asks again with fewer keys and applies the filters alone, so that a key that a PACS handles badly does
+// not look like a patient without studies.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1949,7 +1995,9 @@ func (c *Client) QueryWithBody(ctx context.Context, params *QueryParams, content
 // studies without a date last.
 //
 // The query takes one association and, as a rule, one C-FIND at the STUDY level. The gateway checks every match
-// against the filters again, because a PACS may ignore them.
+// against the filters again, because a PACS may ignore them. If the PACS refuses the query or finds nothing, the
+// gateway asks again with fewer keys and applies the filters alone, so that a key that a PACS handles badly does
+// not look like a patient without studies.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1969,8 +2017,11 @@ func (c *Client) Query(ctx context.Context, params *QueryParams, body QueryJSONR
 // RetrieveWithBody Find the studies of one patient and move them to a destination
 //
 // Runs the query of `/q`, then one C-MOVE for each matching study, on the same association if the PACS accepts
-// it. A failure of one study does not stop the others. If the caller disconnects, or closes its sending side,
-// the operation is cancelled (C-CANCEL); instances that have arrived stay at the destination.
+// it. If the PACS ends the association between two operations, the gateway opens another one, as often as needed.
+// If the association is lost during a C-MOVE, that study has failed and the next one is attempted on a new
+// association; after two losses in a row with nothing moved between them, the rest is `not_attempted`. A failure
+// of one study does not stop the others. If the caller disconnects, or closes its sending side, the operation is
+// cancelled (C-CANCEL); instances that have arrived stay at the destination.
 //
 // | Status | Meaning |
 // |---|---|
@@ -2011,8 +2062,11 @@ func (c *Client) RetrieveWithBody(ctx context.Context, params *RetrieveParams, c
 // Retrieve Find the studies of one patient and move them to a destination
 //
 // Runs the query of `/q`, then one C-MOVE for each matching study, on the same association if the PACS accepts
-// it. A failure of one study does not stop the others. If the caller disconnects, or closes its sending side,
-// the operation is cancelled (C-CANCEL); instances that have arrived stay at the destination.
+// it. If the PACS ends the association between two operations, the gateway opens another one, as often as needed.
+// If the association is lost during a C-MOVE, that study has failed and the next one is attempted on a new
+// association; after two losses in a row with nothing moved between them, the rest is `not_attempted`. A failure
+// of one study does not stop the others. If the caller disconnects, or closes its sending side, the operation is
+// cancelled (C-CANCEL); instances that have arrived stay at the destination.
 //
 // | Status | Meaning |
 // |---|---|
@@ -2534,7 +2588,9 @@ type ClientWithResponsesInterface interface {
 	// studies without a date last.
 	//
 	// The query takes one association and, as a rule, one C-FIND at the STUDY level. The gateway checks every match
-	// against the filters again, because a PACS may ignore them.
+	// against the filters again, because a PACS may ignore them. If the PACS refuses the query or finds nothing, the
+	// gateway asks again with fewer keys and applies the filters alone, so that a key that a PACS handles badly does
+	// not look like a patient without studies.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2547,7 +2603,9 @@ type ClientWithResponsesInterface interface {
 	// studies without a date last.
 	//
 	// The query takes one association and, as a rule, one C-FIND at the STUDY level. The gateway checks every match
-	// against the filters again, because a PACS may ignore them.
+	// against the filters again, because a PACS may ignore them. If the PACS refuses the query or finds nothing, the
+	// gateway asks again with fewer keys and applies the filters alone, so that a key that a PACS handles badly does
+	// not look like a patient without studies.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2557,8 +2615,11 @@ type ClientWithResponsesInterface interface {
 	// RetrieveWithBodyWithResponse Find the studies of one patient and move them to a destination
 	//
 	// Runs the query of `/q`, then one C-MOVE for each matching study, on the same association if the PACS accepts
-	// it. A failure of one study does not stop the others. If the caller disconnects, or closes its sending side,
-	// the operation is cancelled (C-CANCEL); instances that have arrived stay at the destination.
+	// it. If the PACS ends the association between two operations, the gateway opens another one, as often as needed.
+	// If the association is lost during a C-MOVE, that study has failed and the next one is attempted on a new
+	// association; after two losses in a row with nothing moved between them, the rest is `not_attempted`. A failure
+	// of one study does not stop the others. If the caller disconnects, or closes its sending side, the operation is
+	// cancelled (C-CANCEL); instances that have arrived stay at the destination.
 	//
 	// | Status | Meaning |
 	// |---|---|
@@ -2589,8 +2650,11 @@ type ClientWithResponsesInterface interface {
 	// RetrieveWithResponse Find the studies of one patient and move them to a destination
 	//
 	// Runs the query of `/q`, then one C-MOVE for each matching study, on the same association if the PACS accepts
-	// it. A failure of one study does not stop the others. If the caller disconnects, or closes its sending side,
-	// the operation is cancelled (C-CANCEL); instances that have arrived stay at the destination.
+	// it. If the PACS ends the association between two operations, the gateway opens another one, as often as needed.
+	// If the association is lost during a C-MOVE, that study has failed and the next one is attempted on a new
+	// association; after two losses in a row with nothing moved between them, the rest is `not_attempted`. A failure
+	// of one study does not stop the others. If the caller disconnects, or closes its sending side, the operation is
+	// cancelled (C-CANCEL); instances that have arrived stay at the destination.
 	//
 	// | Status | Meaning |
 	// |---|---|
@@ -3698,7 +3762,9 @@ func (c *ClientWithResponses) GetMetricsWithResponse(ctx context.Context, params
 // studies without a date last.
 //
 // The query takes one association and, as a rule, one C-FIND at the STUDY level. The gateway checks every match
-// against the filters again, because a PACS may ignore them.
+// against the filters again, because a PACS may ignore them. If the PACS refuses the query or finds nothing, the
+// gateway asks again with fewer keys and applies the filters alone, so that a key that a PACS handles badly does
+// not look like a patient without studies.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3717,7 +3783,9 @@ func (c *ClientWithResponses) QueryWithBodyWithResponse(ctx context.Context, par
 // studies without a date last.
 //
 // The query takes one association and, as a rule, one C-FIND at the STUDY level. The gateway checks every match
-// against the filters again, because a PACS may ignore them.
+// against the filters again, because a PACS may ignore them. If the PACS refuses the query or finds nothing, the
+// gateway asks again with fewer keys and applies the filters alone, so that a key that a PACS handles badly does
+// not look like a patient without studies.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3733,8 +3801,11 @@ func (c *ClientWithResponses) QueryWithResponse(ctx context.Context, params *Que
 // RetrieveWithBodyWithResponse Find the studies of one patient and move them to a destination
 //
 // Runs the query of `/q`, then one C-MOVE for each matching study, on the same association if the PACS accepts
-// it. A failure of one study does not stop the others. If the caller disconnects, or closes its sending side,
-// the operation is cancelled (C-CANCEL); instances that have arrived stay at the destination.
+// it. If the PACS ends the association between two operations, the gateway opens another one, as often as needed.
+// If the association is lost during a C-MOVE, that study has failed and the next one is attempted on a new
+// association; after two losses in a row with nothing moved between them, the rest is `not_attempted`. A failure
+// of one study does not stop the others. If the caller disconnects, or closes its sending side, the operation is
+// cancelled (C-CANCEL); instances that have arrived stay at the destination.
 //
 // | Status | Meaning |
 // |---|---|
@@ -3771,8 +3842,11 @@ func (c *ClientWithResponses) RetrieveWithBodyWithResponse(ctx context.Context, 
 // RetrieveWithResponse Find the studies of one patient and move them to a destination
 //
 // Runs the query of `/q`, then one C-MOVE for each matching study, on the same association if the PACS accepts
-// it. A failure of one study does not stop the others. If the caller disconnects, or closes its sending side,
-// the operation is cancelled (C-CANCEL); instances that have arrived stay at the destination.
+// it. If the PACS ends the association between two operations, the gateway opens another one, as often as needed.
+// If the association is lost during a C-MOVE, that study has failed and the next one is attempted on a new
+// association; after two losses in a row with nothing moved between them, the rest is `not_attempted`. A failure
+// of one study does not stop the others. If the caller disconnects, or closes its sending side, the operation is
+// cancelled (C-CANCEL); instances that have arrived stay at the destination.
 //
 // | Status | Meaning |
 // |---|---|

@@ -53,7 +53,9 @@ export interface paths {
          *     studies without a date last.
          *
          *     The query takes one association and, as a rule, one C-FIND at the STUDY level. The gateway checks every match
-         *     against the filters again, because a PACS may ignore them.
+         *     against the filters again, because a PACS may ignore them. If the PACS refuses the query or finds nothing, the
+         *     gateway asks again with fewer keys and applies the filters alone, so that a key that a PACS handles badly does
+         *     not look like a patient without studies.
          */
         post: operations["query"];
         delete?: never;
@@ -74,8 +76,11 @@ export interface paths {
         /**
          * Find the studies of one patient and move them to a destination
          * @description Runs the query of `/q`, then one C-MOVE for each matching study, on the same association if the PACS accepts
-         *     it. A failure of one study does not stop the others. If the caller disconnects, or closes its sending side,
-         *     the operation is cancelled (C-CANCEL); instances that have arrived stay at the destination.
+         *     it. If the PACS ends the association between two operations, the gateway opens another one, as often as needed.
+         *     If the association is lost during a C-MOVE, that study has failed and the next one is attempted on a new
+         *     association; after two losses in a row with nothing moved between them, the rest is `not_attempted`. A failure
+         *     of one study does not stop the others. If the caller disconnects, or closes its sending side, the operation is
+         *     cancelled (C-CANCEL); instances that have arrived stay at the destination.
          *
          *     | Status | Meaning |
          *     |---|---|
@@ -331,10 +336,18 @@ export interface components {
          * Format: patient-id
          * @description Patient ID (0010,0020): the patient's number at that hospital, matched as a whole. Leading zeros count. No
          *     wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant. It
-         *     is sent in ISO_IR 192.
+         *     is sent in ISO_IR 192. Characters are compared in Unicode normalization form C.
          * @example 1112223333
          */
         PatientID: string;
+        /**
+         * Format: issuer
+         * @description Only studies whose Patient ID has exactly this issuer: the value of Issuer of Patient ID (0010,0021), or the
+         *     Universal Entity ID of its qualifiers (0010,0024). Give it if one number may belong to several patients. Studies
+         *     for which the PACS returns no issuer are dropped. Same format as the Patient ID.
+         * @example HOSPITAL-A
+         */
+        IssuerOfPatientID: string | null;
         /**
          * Format: code-string
          * @description Kind of device or document as a DICOM code string, for example CT, MR, US, CR, DX, MG, NM, PT, XA, SR. Upper
@@ -350,11 +363,12 @@ export interface components {
         UID: string;
         /**
          * Format: accession-number
-         * @description Only studies with this accession number (0008,0050), the number under which the examination was ordered. No
+         * @description Only studies with this accession number (0008,0050), the number under which the examination was ordered. DICOM
+         *     allows 16 characters, but some archives hold longer ones. If a study has several, one of them must match. No
          *     wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant.
          * @example ACC-1004
          */
-        AccessionNumber: string;
+        AccessionNumber: string | null;
         /**
          * @description Only studies with at least one of these modalities. The modalities of a study are those of all its series. An
          *     empty list is no restriction.
@@ -363,17 +377,17 @@ export interface components {
          *       "MR"
          *     ]
          */
-        Modalities: components["schemas"]["Modality"][];
+        Modalities: components["schemas"]["Modality"][] | null;
         /**
          * @description Drops studies older than this many years, by date. Studies without a readable date are dropped too.
          * @example 5
          */
-        MaxYearsOld: number;
+        MaxYearsOld: number | null;
         /**
          * @description At most this many studies: the most recent ones that match all other filters.
          * @example 10
          */
-        MaxResults: number;
+        MaxResults: number | null;
         /**
          * @description Only these studies, for example those that failed last time. They must be studies of this patient. An empty
          *     list is refused, so that a list that is empty by mistake does not select every study.
@@ -381,33 +395,34 @@ export interface components {
          *       "2.25.271033796554027947730860844069689557838"
          *     ]
          */
-        StudyInstanceUIDs: components["schemas"]["UID"][];
+        StudyInstanceUIDs: components["schemas"]["UID"][] | null;
         /**
          * Format: date
          * @description Only studies of this day or later. Studies without a readable date are dropped.
          * @example 2024-01-31
          */
-        StudyDateFrom: string;
+        StudyDateFrom: string | null;
         /**
          * Format: date
          * @description Only studies of this day or earlier; not before `study_date_from`.
          * @example 2024-12-31
          */
-        StudyDateTo: string;
+        StudyDateTo: string | null;
         /**
          * @description Connect to the PACS with DICOM over TLS, using the certificates and authorities of the gateway (DICOM_TLS_…
          *     settings). The PACS usually has another port for it.
          * @default false
          * @example false
          */
-        PACSTLS: boolean;
-        /** @description PACS, patient and filters. A study must match all filters; a filter that is left out restricts nothing. */
+        PACSTLS: boolean | null;
+        /** @description PACS, patient and filters. A study must match all filters; a filter that is left out or null restricts nothing. */
         QueryRequest: {
             pacs_ip: components["schemas"]["PACSHost"];
             pacs_port: components["schemas"]["PACSPort"];
             pacs_ae_title: components["schemas"]["CalledAETitle"];
             c_find_ae_title: components["schemas"]["CallingAETitle"];
             patient_id: components["schemas"]["PatientID"];
+            issuer_of_patient_id?: components["schemas"]["IssuerOfPatientID"];
             modalities?: components["schemas"]["Modalities"];
             max_years_old?: components["schemas"]["MaxYearsOld"];
             max_results?: components["schemas"]["MaxResults"];
@@ -425,6 +440,7 @@ export interface components {
             c_find_ae_title: components["schemas"]["CallingAETitle"];
             c_move_ae_title: components["schemas"]["MoveDestination"];
             patient_id: components["schemas"]["PatientID"];
+            issuer_of_patient_id?: components["schemas"]["IssuerOfPatientID"];
             modalities?: components["schemas"]["Modalities"];
             max_years_old?: components["schemas"]["MaxYearsOld"];
             max_results?: components["schemas"]["MaxResults"];
@@ -584,7 +600,7 @@ export interface components {
              *     |---|---|
              *     | `ok` | every instance arrived, as far as the PACS reports |
              *     | `partial` | some instances arrived, others did not |
-             *     | `failed` | the PACS reported a failure, or the association was lost; `completed` has the last count |
+             *     | `failed` | the PACS reported a failure, or the association was lost during this C-MOVE; `completed` has the last count |
              *     | `cancelled` | the PACS ended the C-MOVE as cancelled: the caller disconnected, a time limit expired or somebody else cancelled it |
              *     | `not_attempted` | the C-MOVE of this study was not sent |
              *
@@ -636,20 +652,22 @@ export interface components {
          *     |---|---|
          *     | `other_patient_dropped` | the PACS returned studies of other patients; they were dropped |
          *     | `no_study_instance_uid_dropped` | matches without a Study Instance UID were dropped |
-         *     | `optional_keys_unsupported` | the PACS does not support some optional keys (FF01) |
+         *     | `patient_identity_ambiguous` | the Patient ID may belong to several patients: matches have different issuers, or different names and birth dates; or the issuer that the request names was not returned, and matches were dropped |
+         *     | `optional_keys_unsupported` | the PACS does not support some optional keys (FF01), or refused a query that was then repeated with fewer keys; attributes may be empty |
          *     | `character_set_assumed` | text had no character set; one was assumed |
          *     | `character_set_unknown` | the PACS named an unknown character set |
          *     | `text_undecodable` | text had bytes that are invalid in its character set; U+FFFD replaces them |
-         *     | `value_malformed` | a value violated its value representation |
+         *     | `value_malformed` | a value violated its value representation or multiplicity; it is returned as it is |
          *     | `match_undecodable` | a match could not be read and is missing |
          *     | `duplicates_merged` | the PACS returned a study more than once |
          *     | `modalities_unknown` | the modalities of a study could not be determined |
          *     | `undated_dropped` | a date filter dropped studies without a readable date |
          *     | `accession_number_unknown` | the PACS did not return the accession number of a study; it was dropped |
          *     | `transfer_syntax_assumed` | a match was evidently encoded in a transfer syntax other than the negotiated one, and was read in that one |
+         *     | `data_set_missing` | the PACS announced a data set with its last response and did not send it; all responses before it are complete |
          * @enum {string}
          */
-        WarningCode: "other_patient_dropped" | "no_study_instance_uid_dropped" | "optional_keys_unsupported" | "character_set_assumed" | "character_set_unknown" | "text_undecodable" | "value_malformed" | "match_undecodable" | "duplicates_merged" | "modalities_unknown" | "undated_dropped" | "accession_number_unknown" | "transfer_syntax_assumed";
+        WarningCode: "other_patient_dropped" | "patient_identity_ambiguous" | "no_study_instance_uid_dropped" | "optional_keys_unsupported" | "character_set_assumed" | "character_set_unknown" | "text_undecodable" | "value_malformed" | "match_undecodable" | "duplicates_merged" | "modalities_unknown" | "undated_dropped" | "accession_number_unknown" | "transfer_syntax_assumed" | "data_set_missing";
         /** @description Data of the event `matched`: the studies to move. The fields are those of RetrieveResponse. */
         MatchedEvent: {
             /** @enum {string} */

@@ -10,29 +10,26 @@ import (
 	"sync"
 )
 
-// maxPending bounds the records that wait for a sink that fails. What is admitted
-// while none wait is far less; only alerts could come to more.
+// maxPending limits the records that wait while the sink fails. Operations are refused meanwhile, so only alerts can reach it.
 const maxPending = 1000
 
-// ErrFull tells that a record was lost, because too many wait already.
+// ErrFull reports that a record was lost because too many records wait for the sink.
 var ErrFull = errors.New("too many records wait for the sink")
 
-// Log writes records to one sink: a file that it appends to, or a stream. Each
-// record is one write, so lines are whole whoever else appends to the file. A
-// record that could not be written is kept and goes first next time. It is safe
-// for concurrent use.
+// Log writes records to one sink: a file to which it appends, or a stream. Each record is one write, so that lines stay whole
+// if other processes append to the file. A record that could not be written is kept, and is written before the next one. It is
+// safe for concurrent use.
 type Log struct {
 	path string // "" of a stream
 
 	mu      sync.Mutex
 	out     io.Writer
 	file    *os.File
-	torn    bool // the last write may have left a part of a line
+	torn    bool // the last write may have left an incomplete line
 	pending [][]byte
 }
 
-// Open makes a Log that appends to the file at path, which it makes where there
-// is none, for its owner's eyes alone.
+// Open returns a Log that appends to the file at path. If there is no file, it creates one that only its owner can read.
 func Open(path string) (*Log, error) {
 	l := &Log{path: path}
 	if err := l.open(); err != nil {
@@ -41,11 +38,10 @@ func Open(path string) (*Log, error) {
 	return l, nil
 }
 
-// To makes a Log that writes to a stream that others write lines to as well.
+// To returns a Log that writes to a stream, to which others may write lines too.
 func To(w io.Writer) *Log { return &Log{out: w} }
 
-// Write appends r. Where that fails the record is kept for the next Write or
-// Ready, unless the error is ErrFull.
+// Write appends r. If that fails, the record is kept for the next Write or Ready, unless the error is ErrFull.
 func (l *Log) Write(r *Record) error {
 	var line bytes.Buffer
 	encoder := json.NewEncoder(&line)
@@ -68,16 +64,14 @@ func (l *Log) Write(r *Record) error {
 	return err
 }
 
-// Ready writes what waits and tells whether the sink can take more, as far as
-// that shows without writing.
+// Ready writes the records that wait. It returns an error if the sink cannot take more, as far as that is known without writing.
 func (l *Log) Ready() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.flush()
 }
 
-// Reopen goes on in the file that the path now names: the old one may have been
-// moved away. A stream stays what it is.
+// Reopen continues in the file that the path now names, because the old file may have been renamed. For a stream it does nothing.
 func (l *Log) Reopen() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -87,7 +81,7 @@ func (l *Log) Reopen() error {
 	return l.open()
 }
 
-// Close writes what waits and tells how many records are lost where that fails.
+// Close writes the records that wait. If that fails, the error holds the number of lost records.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -115,8 +109,7 @@ func (l *Log) flush() error {
 	return nil
 }
 
-// reach makes sure that what is written goes to the file that has the name: one
-// that was deleted takes every write, and keeps none.
+// reach makes sure that the open file is the one at the path: a deleted file accepts writes, but they are lost.
 func (l *Log) reach() error {
 	if l.path == "" {
 		return nil
@@ -138,7 +131,7 @@ func (l *Log) open() error {
 		return err
 	}
 	if l.file != nil {
-		_ = l.file.Close() // each write was heard of already
+		_ = l.file.Close() // errors of writes were returned already
 	}
 	if status, err := file.Stat(); err == nil && status.Size() == 0 {
 		l.torn = false

@@ -15,7 +15,7 @@ import (
 	"dicom-qr-gateway/internal/audit"
 )
 
-// pipe fails with err, after it took the first so many bytes of a write.
+// pipe is a writer that fails with err after the first bytes of a write.
 type pipe struct {
 	bytes.Buffer
 	takes int
@@ -32,7 +32,7 @@ func (p *pipe) Write(b []byte) (int, error) {
 
 func numbered(id string) *audit.Record { return &audit.Record{CorrelationID: id} }
 
-// ids are those of the whole records in text; other lines are no records.
+// ids returns the IDs of the complete records in text, and ignores other lines.
 func ids(text string) string {
 	var all []string
 	for line := range strings.Lines(text) {
@@ -48,7 +48,7 @@ func ids(text string) string {
 
 var errFull = errors.New("no space")
 
-func TestWhatAFailingSinkDidNotTakeGoesFirst(t *testing.T) {
+func TestRecordsThatFailedAreWrittenFirst(t *testing.T) {
 	sink := &pipe{}
 	log := audit.To(sink)
 	require.NoError(t, log.Write(numbered("1")))
@@ -63,7 +63,7 @@ func TestWhatAFailingSinkDidNotTakeGoesFirst(t *testing.T) {
 	assert.Equal(t, "1 2 3 4", ids(sink.String()))
 }
 
-func TestARecordThatWasTornIsWrittenWhole(t *testing.T) {
+func TestTruncatedRecordIsWrittenAgain(t *testing.T) {
 	sink := &pipe{takes: 7, err: errFull}
 	log := audit.To(sink)
 	require.ErrorIs(t, log.Write(numbered("1")), errFull)
@@ -75,7 +75,7 @@ func TestARecordThatWasTornIsWrittenWhole(t *testing.T) {
 	assert.Equal(t, 3, strings.Count(sink.String(), "\n"))
 }
 
-func TestWhatWaitsIsBounded(t *testing.T) {
+func TestPendingRecordsAreLimited(t *testing.T) {
 	sink := &pipe{err: errFull}
 	log := audit.To(sink)
 	lost := 0
@@ -88,7 +88,7 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 	require.ErrorContains(t, log.Close(), "1000 records lost: no space")
 }
 
-func TestAFileIsAppendedToAndFollowedByItsName(t *testing.T) {
+func TestFileIsAppendedToAndFollowedByName(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	require.NoError(t, os.WriteFile(path, []byte("before\n"), 0o600))
 	log, err := audit.Open(path)
@@ -99,7 +99,7 @@ func TestAFileIsAppendedToAndFollowedByItsName(t *testing.T) {
 	require.NoError(t, log.Reopen())
 	require.NoError(t, log.Write(numbered("2")))
 	require.NoError(t, os.Rename(path, path+".2"))
-	require.NoError(t, log.Write(numbered("3")), "nobody tells of a new file")
+	require.NoError(t, log.Write(numbered("3")), "the log notices a new file by itself")
 	require.NoError(t, log.Reopen())
 	require.NoError(t, log.Close())
 	for suffix, want := range map[string]string{".1": "1", ".2": "2", "": "3"} {
@@ -112,7 +112,7 @@ func TestAFileIsAppendedToAndFollowedByItsName(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestHTMLIsNoMatterOfRecords(t *testing.T) {
+func TestRecordsDoNotEscapeHTML(t *testing.T) {
 	sink := &pipe{}
 	require.NoError(t, audit.To(sink).Write(numbered("<&>")))
 	assert.Contains(t, sink.String(), `"<&>"`)

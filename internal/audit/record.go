@@ -1,12 +1,11 @@
-// Package audit writes the audit messages of DICOM PS3.15 section A.5, each as
-// one line of JSON. The names of elements and attributes are those of the schema
-// in section A.5.1, the codes those of PS3.16 annex D.
+// Package audit makes the audit messages of DICOM PS3.15 section A.5 and writes each as one line of JSON. The names of elements
+// and attributes are those of the schema in section A.5.1, and the codes are those of PS3.16 annex D.
 package audit
 
 import "time"
 
-// Record is an AuditMessage. CorrelationID is beside the standard's fields: it
-// leads to the request's log lines and to what the caller was answered.
+// Record is an AuditMessage. CorrelationID is not a field of the standard; it identifies the log lines and the answer of the
+// request.
 type Record struct {
 	Event        Event         `json:"EventIdentification"`
 	Participants []Participant `json:"ActiveParticipant"`
@@ -33,7 +32,7 @@ type Event struct {
 	OutcomeDescription string    `json:"EventOutcomeDescription,omitempty"`
 }
 
-// Outcome is how an event ended (table A.5.2-1).
+// Outcome says how an event ended (table A.5.2-1).
 type Outcome string
 
 // The outcomes.
@@ -43,7 +42,7 @@ const (
 	SeriousFailure Outcome = "8"
 )
 
-// What was done (table A.5.2-1).
+// The actions in use (table A.5.2-1).
 const (
 	Execute = "E"
 	Read    = "R"
@@ -60,7 +59,7 @@ type Participant struct {
 	AccessPointType   AccessPointType `json:"NetworkAccessPointTypeCode,omitempty"`
 }
 
-// AccessPointType is what NetworkAccessPointID holds.
+// AccessPointType says what NetworkAccessPointID holds.
 type AccessPointType string
 
 // The kinds of network access points in use.
@@ -69,7 +68,7 @@ const (
 	IPAddress   AccessPointType = "2"
 )
 
-// AETitles is the AlternativeUserID of a DICOM application (table A.5.2-1).
+// AETitles returns the AlternativeUserID of a DICOM application (table A.5.2-1).
 func AETitles(title string) string { return "AETITLES=" + title }
 
 // Source is an AuditSourceIdentification.
@@ -81,8 +80,8 @@ type Source struct {
 // ApplicationServer is the source type of a server process (table A.5.2-1).
 var ApplicationServer = Code{Code: "4", OriginalText: "Application Server Process or Thread"}
 
-// Object is a ParticipantObjectIdentification. Query is the data set of a query,
-// and Value of Detail likewise bytes: JSON has both in base64, as the schema.
+// Object is a ParticipantObjectIdentification. Query is the data set of a query. JSON holds it, and the Value of a Detail, in
+// base64, as the schema does.
 type Object struct {
 	ID           string       `json:"ParticipantObjectID"`
 	TypeCode     string       `json:"ParticipantObjectTypeCode"`
@@ -131,9 +130,9 @@ func dcm(code, text string) Code { return Code{Code: code, System: "DCM", Origin
 var (
 	ApplicationActivity = dcm("110100", "Application Activity")
 	BeginTransferring   = dcm("110102", "Begin Transferring DICOM Instances")
-	Transferred         = dcm("110104", "DICOM Instances Transferred")
+	TransferredEvent    = dcm("110104", "DICOM Instances Transferred")
 	NetworkEntry        = dcm("110108", "Network Entry")
-	Query               = dcm("110112", "Query")
+	QueryEvent          = dcm("110112", "Query")
 	SecurityAlert       = dcm("110113", "Security Alert")
 )
 
@@ -154,7 +153,7 @@ var (
 	RoleSource      = dcm("110153", "Source Role ID")
 )
 
-// What identifies an object.
+// Types of the IDs of objects.
 var (
 	StudyInstanceUID = dcm("110180", "Study Instance UID")
 	SOPClassUID      = dcm("110181", "SOP Class UID")

@@ -18,8 +18,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/telemetry"
-	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/access"
 )
 
@@ -67,7 +67,7 @@ type Config struct {
 	Tracing telemetry.Tracing
 
 	dicomTLS *tls.Config
-	allow    *qr.Allowlist          // nil: any PACS
+	allow    *pool.Allowlist        // nil: any PACS
 	tlsFiles *reloaded[serverTLS]   // nil: plain HTTP
 	keys     *reloaded[access.Keys] // nil: no key is required
 	origins  []string
@@ -144,7 +144,7 @@ func (c *Config) check(faults *faultyVariables, set map[string]string) {
 	}
 	if c.PACSAllowlist != "" {
 		var err error
-		if c.allow, err = qr.ParseAllowlist(c.PACSAllowlist); err != nil {
+		if c.allow, err = pool.ParseAllowlist(c.PACSAllowlist); err != nil {
 			faults.add("PACS_ALLOWLIST", "want CIDR, host or host:port, separated by commas; "+err.Error())
 		}
 	}
@@ -164,8 +164,7 @@ func validListenAddr(address string) bool {
 	return err == nil
 }
 
-// Timeouts returns the timeouts of associations.
-func (c *Config) Timeouts() dicomnet.Timeouts {
+func (c *Config) timeouts() dicomnet.Timeouts {
 	return dicomnet.Timeouts{
 		Connection: c.ConnectionTimeout.Duration(),
 		ACSE:       c.ACSETimeout.Duration(),
@@ -180,19 +179,20 @@ func (c *Config) Log() telemetry.LogOptions {
 	return telemetry.LogOptions{On: c.LogToConsole, Debug: c.DICOMDebug, Console: c.LogFormat == "console"}
 }
 
-// AllowedPACS returns the PACS that the gateway may connect to; nil: any.
-func (c *Config) AllowedPACS() *qr.Allowlist { return c.allow }
+// AllowsAnyPACS reports whether the gateway may connect to any address.
+func (c *Config) AllowsAnyPACS() bool { return c.allow == nil }
 
-// QueueLimit returns QUEUE_TIMEOUT as qr.Options has it, where zero stands for the default.
-func (c *Config) QueueLimit() time.Duration {
-	if c.QueueTimeout == 0 {
-		return -1
+// Pool returns the options of the pool of associations. The caller adds the rest: Background and Trace.
+func (c *Config) Pool() pool.Options {
+	return pool.Options{
+		Timeouts:               c.timeouts(),
+		TLS:                    c.dicomTLS,
+		Allow:                  c.allow,
+		MaxAssociationsPerPeer: c.MaxAssociationsPerPACS,
+		QueueTimeout:           c.QueueTimeout.Duration(),
+		AssociationIdle:        c.AssociationIdle.Duration(),
 	}
-	return c.QueueTimeout.Duration()
 }
-
-// DICOMTLS returns the configuration of DICOM TLS connections to PACS. Without a setting it trusts the system's authorities.
-func (c *Config) DICOMTLS() *tls.Config { return c.dicomTLS }
 
 // RereadEvery sets the age at which files are read again when their values are used. The default is one second.
 func (c *Config) RereadEvery(age time.Duration) {

@@ -39,10 +39,10 @@ func TestDefaults(t *testing.T) {
 	assert.Equal(t, 10000, c.MaxMatches)
 	assert.Equal(t, 256, c.MaxOperations)
 	assert.Equal(t, 10, c.MaxAssociationsPerPACS)
-	assert.Equal(t, 5*time.Second, c.QueueLimit())
-	assert.Nil(t, c.AllowedPACS())
+	assert.Equal(t, 5*time.Second, c.Pool().QueueTimeout)
+	assert.True(t, c.AllowsAnyPACS())
 	assert.Nil(t, c.ServerTLS())
-	assert.NotNil(t, c.DICOMTLS())
+	assert.NotNil(t, c.Pool().TLS)
 }
 
 func TestSettingsComeFromTheEnvironment(t *testing.T) {
@@ -54,7 +54,7 @@ func TestSettingsComeFromTheEnvironment(t *testing.T) {
 	assert.Equal(t, dicomnet.Timeouts{
 		Connection: 3 * time.Second, ACSE: 1500 * time.Millisecond, DIMSE: 20 * time.Second, Move: 20 * time.Second,
 		Network: 250 * time.Millisecond,
-	}, c.Timeouts())
+	}, c.Pool().Timeouts)
 	assert.Zero(t, c.OperationTimeout)
 	assert.Equal(t, 7, c.MaxMatches)
 	assert.Equal(t, "127.0.0.1:8888", c.ListenAddr)
@@ -62,11 +62,12 @@ func TestSettingsComeFromTheEnvironment(t *testing.T) {
 	assert.True(t, c.DICOMDebug)
 
 	c = load(t, "QUEUE_TIMEOUT", "0", "PACS_ALLOWLIST", "192.0.2.0/24")
-	assert.Negative(t, c.QueueLimit(), "no wait")
-	assert.NotNil(t, c.AllowedPACS())
+	assert.Zero(t, c.Pool().QueueTimeout, "no wait")
+	assert.False(t, c.AllowsAnyPACS())
+	assert.NotNil(t, c.Pool().Allow)
 
 	c = load(t, "MOVE_TIMEOUT", "300")
-	assert.Equal(t, 300*time.Second, c.Timeouts().Move)
+	assert.Equal(t, 300*time.Second, c.Pool().Timeouts.Move)
 }
 
 func TestErrorNamesEveryFaultySettingAndNoValue(t *testing.T) {
@@ -153,9 +154,9 @@ func TestTLSForPACS(t *testing.T) {
 	files := writeCertificate(t)
 	c := load(t, "DICOM_TLS_CA_FILE", files.cert, "DICOM_TLS_CERT_FILE", files.cert, "DICOM_TLS_KEY_FILE", files.key,
 		"DICOM_TLS_SERVER_NAME", "gateway.test")
-	assert.True(t, files.pool.Equal(c.DICOMTLS().RootCAs))
-	assert.Len(t, c.DICOMTLS().Certificates, 1)
-	assert.Equal(t, "gateway.test", c.DICOMTLS().ServerName)
+	assert.True(t, files.pool.Equal(c.Pool().TLS.RootCAs))
+	assert.Len(t, c.Pool().TLS.Certificates, 1)
+	assert.Equal(t, "gateway.test", c.Pool().TLS.ServerName)
 }
 
 func TestTLSFilesWithOtherContents(t *testing.T) {
@@ -184,12 +185,10 @@ func TestSettingsAreLoggedUnderTheNamesOfTheirVariables(t *testing.T) {
 }
 
 func TestLogOptions(t *testing.T) {
-	assert.Equal(t, telemetry.LogOptions{On: true}, ptr(load(t)).Log())
+	assert.Equal(t, telemetry.LogOptions{On: true}, new(load(t)).Log())
 	assert.Equal(t, telemetry.LogOptions{Debug: true, Console: true},
-		ptr(load(t, "LOG_TO_CONSOLE", "false", "DICOM_DEBUG", "true", "LOG_FORMAT", "console")).Log())
+		new(load(t, "LOG_TO_CONSOLE", "false", "DICOM_DEBUG", "true", "LOG_FORMAT", "console")).Log())
 }
-
-func ptr[T any](v T) *T { return &v }
 
 func load(t *testing.T, variables ...string) Config {
 	t.Helper()

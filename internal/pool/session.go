@@ -93,8 +93,9 @@ func settle(ctx context.Context, assoc *dicomnet.Association) {
 	}
 }
 
-// Once runs f, which sends one request on the current association. If the peer ended the association before it received the
-// request, which it may do between two operations, Once runs f again on a new association that accepts the SOP class.
+// Once runs f, which sends one request on the current association. An operation may have run on the association before. If
+// the peer then ended the association before it received the request, which it may do between two operations, Once runs f
+// again on a new association that accepts the SOP class.
 func (s *Session) Once(ctx context.Context, sopClass string, f func() error) error {
 	return s.run(ctx, sopClass, f, func(err error) bool {
 		_, notReceived := errors.AsType[*dicomnet.NotReceivedError](err)
@@ -102,20 +103,16 @@ func (s *Session) Once(ctx context.Context, sopClass string, f func() error) err
 	})
 }
 
-// Repeatable is Once for a request that does no harm if it is done twice, such as a C-FIND: it also runs f again if an
-// operation ran on the association before and the association ended without an answer to the request. Once f has called
-// Answered, it is not run again.
+// Repeatable is Once for a request that does no harm if it is done twice, such as a C-FIND: it also runs f again if the
+// association ended in any other way without an answer to the request. Once f has called Answered, it is not run again.
 func (s *Session) Repeatable(ctx context.Context, sopClass string, f func() error) error {
-	return s.run(ctx, sopClass, f, func(err error) bool {
-		_, notReceived := errors.AsType[*dicomnet.NotReceivedError](err)
-		return notReceived || s.used && ended(err)
-	})
+	return s.run(ctx, sopClass, f, ended)
 }
 
 func (s *Session) run(ctx context.Context, sopClass string, f func() error, again func(error) bool) error {
 	s.answered = false
 	err := f()
-	if err == nil || s.answered || ctx.Err() != nil || !again(err) {
+	if err == nil || !s.used || s.answered || ctx.Err() != nil || !again(err) {
 		s.used = true
 		return err
 	}

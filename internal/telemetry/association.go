@@ -8,47 +8,28 @@ import (
 	"dicom-qr-gateway/dicomnet"
 )
 
-// exchange is what is known of the PACS that a request is at. Steps and the callbacks of a trace run one after the other,
-// so that it needs no lock.
-type exchange struct {
-	peer string // host:port
-}
-
-type exchangeKey struct{}
-
-func withExchange(ctx context.Context) context.Context {
-	return context.WithValue(ctx, exchangeKey{}, &exchange{})
-}
-
-// exchangeOf is that of the request which ctx belongs to, and one that nobody reads outside of any.
-func exchangeOf(ctx context.Context) *exchange {
-	if e, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
-		return e
-	}
-	return &exchange{}
-}
-
-// Trace measures associations, and tells next what it is told; next may be nil.
-func (t *Telemetry) Trace(next *dicomnet.Trace) *dicomnet.Trace {
+// Trace returns a trace that measures the associations with a peer, host:port as the operation names it, and then calls the
+// functions of next, which may be nil.
+func (t *Telemetry) Trace(peer string, next *dicomnet.Trace) *dicomnet.Trace {
 	var trace dicomnet.Trace
 	if next != nil {
 		trace = *next
 	}
 	established, ended, operation := trace.Established, trace.Ended, trace.Operation
 	trace.Established = func(ctx context.Context, s dicomnet.Summary) {
-		t.established(ctx, s)
+		t.established(peer)
 		if established != nil {
 			established(ctx, s)
 		}
 	}
 	trace.Ended = func(ctx context.Context, s dicomnet.Summary) {
-		t.ended(ctx, s)
+		t.ended(peer, s)
 		if ended != nil {
 			ended(ctx, s)
 		}
 	}
 	trace.Operation = func(ctx context.Context, o dicomnet.OperationSummary) {
-		t.operation(ctx, o)
+		t.operation(peer, o)
 		if operation != nil {
 			operation(ctx, o)
 		}
@@ -56,22 +37,13 @@ func (t *Telemetry) Trace(next *dicomnet.Trace) *dicomnet.Trace {
 	return &trace
 }
 
-// peerOf is the address as the operation names it, which may be another than the one that was dialled.
-func peerOf(ctx context.Context, s *dicomnet.Summary) string {
-	if e := exchangeOf(ctx); e.peer != "" {
-		return e.peer
-	}
-	return s.Remote
-}
-
-func (t *Telemetry) established(ctx context.Context, s dicomnet.Summary) {
-	address := peerOf(ctx, &s)
+func (t *Telemetry) established(address string) {
 	t.peers.accepted(address)
 	t.metrics.associationsOpen.WithLabelValues(t.peers.label(address)).Inc()
 }
 
-func (t *Telemetry) ended(ctx context.Context, s dicomnet.Summary) {
-	peer := t.peers.label(peerOf(ctx, &s))
+func (t *Telemetry) ended(address string, s dicomnet.Summary) {
+	peer := t.peers.label(address)
 	if s.Established {
 		t.metrics.associationsOpen.WithLabelValues(peer).Dec()
 	}
@@ -86,7 +58,7 @@ func (t *Telemetry) ended(ctx context.Context, s dicomnet.Summary) {
 	}
 }
 
-// abortOf is the A-ABORT that ended the association and who sent it; nil where none did.
+// abortOf returns the A-ABORT that ended the association, and the side that sent it; nil if none did.
 func abortOf(s *dicomnet.Summary) (abort *dicomnet.AbortError, by string) {
 	if abort, ok := errors.AsType[*dicomnet.AbortError](s.Err); ok && abort.Remote {
 		return abort, "peer"
@@ -101,7 +73,7 @@ func abortOf(s *dicomnet.Summary) (abort *dicomnet.AbortError, by string) {
 	return &dicomnet.AbortError{}, "gateway"
 }
 
-// word is the standard's, or "reserved" for numbers that it gives none: a peer may send any.
+// word returns the text of the standard, or "reserved" for a number without one: a peer can send any number.
 func word(text string) string {
 	for _, unknown := range []string{"result ", "source ", "reason "} {
 		if strings.HasPrefix(text, unknown) {
@@ -111,8 +83,8 @@ func word(text string) string {
 	return text
 }
 
-func (t *Telemetry) operation(ctx context.Context, o dicomnet.OperationSummary) {
-	peer := t.peers.label(exchangeOf(ctx).peer)
+func (t *Telemetry) operation(address string, o dicomnet.OperationSummary) {
+	peer := t.peers.label(address)
 	if o.FirstResponse >= 0 {
 		t.metrics.firstResponse.WithLabelValues(string(o.Step), peer).Observe(o.FirstResponse.Seconds())
 	}

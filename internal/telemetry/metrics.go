@@ -10,19 +10,19 @@ import (
 	"github.com/prometheus/common/expfmt"
 )
 
-// MetricsType is the media type of what WriteMetrics writes.
+// MetricsType is the media type of the output of WriteMetrics.
 const MetricsType = "text/plain; version=0.0.4; charset=utf-8"
 
 const namespace = "dicomqr"
 
-// seconds are the buckets of all that involves a PACS: from a C-ECHO in the same room to the 3600 s that an operation may
-// take, dense below and around 10 s, at which the timeouts stand by default and beyond which answers become rare.
+// seconds are the buckets of durations that involve a PACS: from a C-ECHO on the local network to the 3600 s that an operation may
+// take. They are dense up to about 10 s, the default of the timeouts, beyond which answers become rare.
 var seconds = []float64{0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60, 300, 900, 3600}
 
-// queueSeconds end where a caller has long been refused: QUEUE_TIMEOUT is 5 s by default.
+// queueSeconds end far above the default of QUEUE_TIMEOUT, 5 s, after which a caller is refused.
 var queueSeconds = []float64{0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30}
 
-// metrics are all of the gateway's own, on a registry that nothing else registers at.
+// metrics holds all metrics of the gateway, on a registry of its own.
 type metrics struct {
 	registry *prometheus.Registry
 
@@ -40,7 +40,7 @@ type metrics struct {
 	associations       *prometheus.CounterVec
 	associationSeconds *prometheus.HistogramVec
 	associationsOpen   *prometheus.GaugeVec
-	idle               atomic.Pointer[func() int] // what counts associations that are idle
+	idle               atomic.Pointer[func() int] // counts idle associations
 	rejections         *prometheus.CounterVec
 	aborts             *prometheus.CounterVec
 
@@ -58,26 +58,26 @@ func newMetrics(version, commit, goVersion string) *metrics {
 		requestsInFlight: f.gauge("http_requests_in_flight", "HTTP requests that run.").WithLabelValues(),
 
 		operations:       f.counter("operations_total", "Operations at a PACS (find, move, echo) by outcome: ok, partial or the code of the problem.", "operation", "outcome", "peer"),
-		operationSeconds: f.histogram("operation_duration_seconds", "Time of operations at a PACS, whatever their outcome.", seconds, "operation", "peer"),
+		operationSeconds: f.histogram("operation_duration_seconds", "Time of operations at a PACS, with any outcome.", seconds, "operation", "peer"),
 		firstResponse:    f.histogram("first_response_seconds", "Time from a DIMSE request to the first response.", seconds, "operation", "peer"),
 		stepSeconds:      f.histogram("step_duration_seconds", "Time of the steps of operations: resolve, reuse, connect, tls, associate, echo, find, move, release.", seconds, "step", "outcome"),
-		matches:          f.counter("matches_total", "C-FIND matches that PACS sent, before they are checked.", "peer"),
+		matches:          f.counter("matches_total", "C-FIND matches that PACS sent, before the gateway checks them.", "peer"),
 		subOperations:    f.counter("suboperations_total", "C-MOVE sub-operations as PACS counted them: completed, failed, warning.", "outcome", "peer"),
 
 		associations:       f.counter("associations_total", "Associations that ended, attempts included, by outcome: released, aborted, rejected, lost, dropped, timeout, failed.", "outcome", "peer"),
 		associationSeconds: f.histogram("association_duration_seconds", "Time from connect to the end of an association, attempts included.", seconds, "outcome"),
 		associationsOpen:   f.gauge("associations_open", "Associations that are established.", "peer"),
-		rejections:         f.counter("rejections_total", "Associations that PACS rejected, in the words of PS3.8 section 9.3.4.", "result", "source", "reason", "peer"),
-		aborts:             f.counter("aborts_total", "Associations that ended by A-ABORT, in the words of PS3.8 section 9.3.8.", "by", "source", "reason", "peer"),
+		rejections:         f.counter("rejections_total", "Associations that PACS rejected, in the terms of PS3.8 section 9.3.4.", "result", "source", "reason", "peer"),
+		aborts:             f.counter("aborts_total", "Associations that ended by A-ABORT, in the terms of PS3.8 section 9.3.8.", "by", "source", "reason", "peer"),
 
-		queueLength:  f.gauge("queue_length", "Operations that wait for a free place at their PACS.").WithLabelValues(),
-		queueSeconds: f.histogram("queue_wait_seconds", "Time that operations waited for a free place at their PACS, by outcome: ok or the code of the problem.", queueSeconds, "outcome"),
+		queueLength:  f.gauge("queue_length", "Operations that wait for a free association with their PACS.").WithLabelValues(),
+		queueSeconds: f.histogram("queue_wait_seconds", "Time that operations waited for a free association with their PACS, by outcome: ok or the code of the problem.", queueSeconds, "outcome"),
 	}
 	f.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "associations_idle", Help: "Associations that are established, and kept for the next operation.",
+		Namespace: namespace, Name: "associations_idle", Help: "Associations that are established and kept for the next operation.",
 	}, m.countIdle))
 	for _, route := range []string{"/q", "/qr", "/echo"} {
-		m.requests.WithLabelValues("POST", route, "500") // Prometheus sees no increase in a series that begins with one
+		m.requests.WithLabelValues("POST", route, "500") // Prometheus sees no increase in a series that begins at one
 	}
 	f.gauge("build_info", "1, with the build in the labels.", "version", "commit", "go_version").
 		WithLabelValues(version, commit, goVersion).Set(1)
@@ -85,7 +85,7 @@ func newMetrics(version, commit, goVersion string) *metrics {
 	return m
 }
 
-// factory makes metrics that are registered.
+// factory makes metrics and registers them.
 type factory struct{ *prometheus.Registry }
 
 func (f factory) counter(name, help string, labels ...string) *prometheus.CounterVec {

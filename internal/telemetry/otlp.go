@@ -16,13 +16,13 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// otlpClient is OTLP over HTTP in binary protocol buffers. OpenTelemetry's own client links all of gRPC for the type of the
-// one message, which adds 5 MB to the binary: TracesData has the same fields under the same numbers.
+// otlpClient exports spans with OTLP over HTTP in binary protocol buffers. OpenTelemetry's own client links all of gRPC for the
+// type of its one message, which adds 5 MB to the binary. TracesData has the same fields under the same numbers.
 type otlpClient struct {
 	endpoint string
 	header   http.Header
-	timeout  time.Duration // of one export, its repetitions included
-	backoff  time.Duration // before the first repetition; twice as long before each other
+	timeout  time.Duration // of one export, including its retries
+	backoff  time.Duration // before the first retry; doubled before each further one
 	gzip     bool
 	http     *http.Client
 }
@@ -32,20 +32,20 @@ var _ otlptrace.Client = (*otlpClient)(nil)
 const firstBackoff = time.Second
 
 func newOTLPClient(c Tracing) *otlpClient {
-	// http.DefaultTransport's proxy and dial settings, on connections of our own.
+	// The proxy and dial settings of http.DefaultTransport, with connections of its own.
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = c.TLS
 	return &otlpClient{
 		endpoint: c.Endpoint, header: c.Header, timeout: c.Timeout, backoff: firstBackoff, gzip: c.Gzip,
 		http: &http.Client{
 			Transport: transport,
-			// The header may hold secrets that are meant for one collector.
+			// A redirect could send the secrets in the header to another host.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
 }
 
-// Start has nothing to do: connections come with the first export.
+// Start does nothing: the first export opens the connection.
 func (*otlpClient) Start(context.Context) error { return nil }
 
 // Stop closes the connections.
@@ -54,7 +54,7 @@ func (c *otlpClient) Stop(context.Context) error {
 	return nil
 }
 
-// UploadTraces sends the spans, again where the collector says that this may help.
+// UploadTraces exports the spans, and retries if the answer of the collector says that this may help.
 func (c *otlpClient) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -66,8 +66,8 @@ func (c *otlpClient) UploadTraces(ctx context.Context, spans []*tracepb.Resource
 		body = compressed(body)
 	}
 	for wait := c.backoff; ; wait *= 2 {
-		again, after, err := c.post(ctx, body)
-		if err == nil || !again {
+		retry, after, err := c.post(ctx, body)
+		if err == nil || !retry {
 			return err
 		}
 		timer := time.NewTimer(max(wait, after))
@@ -83,16 +83,16 @@ func (c *otlpClient) UploadTraces(ctx context.Context, spans []*tracepb.Resource
 func compressed(body []byte) []byte {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	_, _ = w.Write(body) // a buffer takes all
+	_, _ = w.Write(body) // a buffer does not fail
 	_ = w.Close()
 	return b.Bytes()
 }
 
-// maxReply is what is read of an answer, so that the connection can be used again.
+// maxReply limits how much of an answer is read so that the connection can be reused.
 const maxReply = 64 << 10
 
-// post is one attempt; again tells whether another may succeed, and after how long the collector wants it.
-func (c *otlpClient) post(ctx context.Context, body []byte) (again bool, after time.Duration, err error) {
+// post makes one attempt. retry says whether another may succeed, and after is how long the collector asks to wait.
+func (c *otlpClient) post(ctx context.Context, body []byte) (retry bool, after time.Duration, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint, bytes.NewReader(body))
 	if err != nil {
 		return false, 0, err
@@ -110,13 +110,13 @@ func (c *otlpClient) post(ctx context.Context, body []byte) (again bool, after t
 	_ = response.Body.Close()
 	switch response.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		again = true
+		retry = true
 	}
 	if n, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 16); err == nil {
 		after = time.Duration(n) * time.Second
 	}
 	if response.StatusCode/100 != 2 {
-		return again, after, fmt.Errorf("the collector answered %d", response.StatusCode)
+		return retry, after, fmt.Errorf("the collector answered %d", response.StatusCode)
 	}
 	return false, 0, nil
 }

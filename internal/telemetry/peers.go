@@ -1,42 +1,38 @@
 package telemetry
 
 import (
-	"net"
-	"strconv"
 	"strings"
 	"sync"
-
-	"dicom-qr-gateway/qr"
 )
 
 const (
-	// maxPeers is more PACS than a hospital has. Each costs some 150 series.
+	// maxPeers is more PACS than a hospital has. Each adds some 150 series.
 	maxPeers  = 32
 	otherPeer = "other"
 )
 
-// peers bounds the values of the label peer. A peer earns its own with the first association that it accepts: callers
-// choose host and port, and could otherwise use the places up with names that nobody answers to. None is ever taken back,
-// so that counters do not jump and what a gauge rose by it falls by again.
+// peers limits the values of the label peer. A peer gets a label of its own with the first association that it accepts: callers
+// choose host and port, and could otherwise use up all labels with names that no PACS has. A label is never removed, so that
+// counters do not jump and gauges fall by as much as they rose.
 type peers struct {
 	mu    sync.RWMutex
-	most  int
+	limit int
 	known map[string]struct{}
 }
 
-func newPeers(most int) *peers { return &peers{most: most, known: map[string]struct{}{}} }
+func newPeers(limit int) *peers { return &peers{limit: limit, known: map[string]struct{}{}} }
 
-// accepted notes that an association with the peer came about.
+// accepted notes that the peer has accepted an association.
 func (p *peers) accepted(address string) {
 	address = strings.ToLower(address)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.known) < p.most {
+	if len(p.known) < p.limit {
 		p.known[address] = struct{}{}
 	}
 }
 
-// label is the address, or "other".
+// label returns the address, or "other".
 func (p *peers) label(address string) string {
 	address = strings.ToLower(address)
 	p.mu.RLock()
@@ -46,6 +42,3 @@ func (p *peers) label(address string) string {
 	}
 	return otherPeer
 }
-
-// addressOf names a peer without its AE title: PACS that take any would make many peers of one.
-func addressOf(p qr.Peer) string { return net.JoinHostPort(p.Host, strconv.Itoa(p.Port)) }

@@ -15,7 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// registered are the metrics with their labels.
+// registered returns the labels of all metrics by name.
 func registered(t *testing.T) map[string][]string {
 	t.Helper()
 	tel, err := New(Options{})
@@ -25,7 +25,7 @@ func registered(t *testing.T) map[string][]string {
 		tel.metrics.registry.Describe(descriptions)
 		close(descriptions)
 	}()
-	found := map[string][]string{"up": nil} // Prometheus' own
+	found := map[string][]string{"up": nil} // a metric of Prometheus itself
 	pattern := regexp.MustCompile(`fqName: "(\w+)".*variableLabels: \{(.*?)\}`)
 	for d := range descriptions {
 		parts := pattern.FindStringSubmatch(d.String())
@@ -36,13 +36,13 @@ func registered(t *testing.T) map[string][]string {
 }
 
 var (
-	// selected is a metric, with what is asked of its labels.
+	// selected is a metric with its label matchers.
 	selected = regexp.MustCompile(`\b(up\b|(?:dicomqr|go|process)_\w+)(?:\{([^}]*)\})?`)
 	matcher  = regexp.MustCompile(`(\w+)\s*(?:=~|!~|!=|=)\s*"`)
 	suffix   = regexp.MustCompile(`_(bucket|count|sum)$`)
 )
 
-// known holds an expression against what is registered, and gives the names of ours in it.
+// known checks the metrics in an expression against the registered ones and returns their names.
 func known(t *testing.T, metrics map[string][]string, expression string) []string {
 	t.Helper()
 	var names []string
@@ -65,7 +65,7 @@ func known(t *testing.T, metrics map[string][]string, expression string) []strin
 	return names
 }
 
-func TestTheDashboardShowsEveryMetricAndNoOther(t *testing.T) {
+func TestDashboardShowsAllMetricsAndNoOther(t *testing.T) {
 	file, err := os.ReadFile("../../samples/grafana/dashboard.json")
 	require.NoError(t, err)
 	var dashboard struct {
@@ -89,7 +89,7 @@ func TestTheDashboardShowsEveryMetricAndNoOther(t *testing.T) {
 	}
 }
 
-func TestAlertsAreAboutMetricsThatExist(t *testing.T) {
+func TestAlertsUseExistingMetrics(t *testing.T) {
 	file, err := os.ReadFile("../../samples/grafana/alerts.yml")
 	require.NoError(t, err)
 	var rules struct {

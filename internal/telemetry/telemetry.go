@@ -1,6 +1,7 @@
-// Package telemetry is what the gateway tells of itself in figures, for Prometheus, and in spans, by OpenTelemetry. It is
-// the only package that knows either. Nothing that it tells holds patient data: the values of labels and attributes are
-// words of this program, host names, ports, AE titles and correlation IDs.
+// Package telemetry reports what the gateway does: metrics for Prometheus, spans for OpenTelemetry, and log lines of associations.
+// It is the only package that imports Prometheus and OpenTelemetry. Metrics and spans hold no patient data: the values of labels
+// and attributes are words of this program, host names, ports, AE titles and correlation IDs. The peer of a metric is host:port
+// without the AE title, because a PACS that accepts any title would otherwise be many peers.
 package telemetry
 
 import (
@@ -12,19 +13,19 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/internal/pool"
 )
 
-// Options are what New makes a Telemetry of.
+// Options are the settings of a Telemetry.
 type Options struct {
 	Version, Commit, GoVersion string
-	Logger                     zerolog.Logger // for what becomes of exports
+	Logger                     zerolog.Logger // for failed exports
 	Tracing                    Tracing        // the zero value is off
-	// Code names what an operation or a step failed of, in a bounded number of words; nil: "failed".
+	// Code returns why an operation or a step failed, as one of a limited number of words; nil: always "failed".
 	Code func(ctx context.Context, err error) string
 }
 
-// Telemetry counts, measures and traces; safe for concurrent use. Its methods Step and Trace are for qr.Options.
+// Telemetry counts, measures and traces. It is safe for concurrent use and implements pool.Observer.
 type Telemetry struct {
 	metrics *metrics
 	peers   *peers
@@ -32,7 +33,7 @@ type Telemetry struct {
 	code    func(ctx context.Context, err error) string
 }
 
-// New begins. Where tracing is on, spans are exported in the background until Close.
+// New returns a Telemetry. If tracing is on, it exports spans in the background until Close.
 func New(o Options) (*Telemetry, error) {
 	t := &Telemetry{metrics: newMetrics(o.Version, o.Commit, o.GoVersion), peers: newPeers(maxPeers), code: o.Code}
 	if t.code == nil {
@@ -47,13 +48,13 @@ func New(o Options) (*Telemetry, error) {
 	return t, nil
 }
 
-// WriteMetrics writes all metrics in the text format of MetricsType.
+// WriteMetrics writes all metrics in the format of MetricsType.
 func (t *Telemetry) WriteMetrics(w io.Writer) error { return t.metrics.write(w) }
 
-// CountIdle has count tell how many associations are idle whenever metrics are written.
+// CountIdle sets the function that returns the number of idle associations when metrics are written.
 func (t *Telemetry) CountIdle(count func() int) { t.metrics.idle.Store(&count) }
 
-// Close exports the spans that are left, until ctx is done. What comes later is not traced.
+// Close exports the remaining spans, until ctx is done. Later steps and requests are not traced.
 func (t *Telemetry) Close(ctx context.Context) error {
 	if t.tracer == nil {
 		return nil
@@ -61,18 +62,18 @@ func (t *Telemetry) Close(ctx context.Context) error {
 	return t.tracer.close(ctx)
 }
 
-// Answer is how a request ended.
+// Answer says how a request ended.
 type Answer struct {
-	Route  string // as registered; "" where none matched
-	Status int    // zero where the connection was cut instead of an answer
-	// Operation is find, move or echo; "" where nothing was done at a PACS. Outcome is ok, partial or the code of the problem,
-	// and Failed tells whether that is a failure of this side or the PACS's.
+	Route  string // as registered; "" if none matched
+	Status int    // zero if the connection was cut and there was no answer
+	// Operation is find, move or echo; "" if nothing was done at a PACS. Outcome is ok, partial or the code of the problem.
+	// Failed is true if the gateway or the PACS failed, and false if the caller did.
 	Operation, Outcome string
 	Failed             bool
 	Peer               string // host:port
 }
 
-// Request is a request that runs.
+// Request is a running request.
 type Request struct {
 	telemetry *Telemetry
 	method    string
@@ -80,19 +81,19 @@ type Request struct {
 	span      span
 }
 
-// Request begins with the arrival of a request. The context is for all that is done for it; End is to be called once.
+// Request begins to measure a request. The returned context is for everything that is done for the request. The caller must call
+// End once.
 func (t *Telemetry) Request(ctx context.Context, r *http.Request, correlationID string) (context.Context, *Request) {
 	request := &Request{telemetry: t, method: knownMethod(r.Method), began: time.Now()}
 	t.metrics.requestsInFlight.Inc()
-	ctx = withExchange(ctx)
 	ctx, request.span = t.tracer.request(ctx, r.Header, request.method, correlationID)
 	return ctx, request
 }
 
-// TraceID is that of the trace which the request belongs to; "" where it is not traced.
+// TraceID returns the ID of the trace of the request; "" if it is not traced.
 func (r *Request) TraceID() string { return r.span.traceID() }
 
-// End counts the request and the operation that was asked for.
+// End counts the request and its operation.
 func (r *Request) End(a Answer) {
 	took := time.Since(r.began).Seconds()
 	m := r.telemetry.metrics
@@ -110,16 +111,18 @@ func (r *Request) End(a Answer) {
 	r.span.endRequest(r.method, a)
 }
 
-// Retrieved counts the sub-operations of a retrieve, as far as the PACS told them.
-func (t *Telemetry) Retrieved(p qr.Peer, result *qr.RetrieveResult) {
-	peer := t.peers.label(addressOf(p))
+// SubOperations are the sub-operations of the C-MOVE of one study; nil: the PACS sent no such counter.
+type SubOperations struct{ Completed, Failed, Warning *int }
+
+// Retrieved counts the sub-operations of a retrieve at a peer, host:port.
+func (t *Telemetry) Retrieved(address string, studies []SubOperations) {
+	peer := t.peers.label(address)
 	add := func(outcome string, n *int) {
 		if n != nil {
 			t.metrics.subOperations.WithLabelValues(outcome, peer).Add(float64(max(*n, 0)))
 		}
 	}
-	for i := range result.Retrievals {
-		r := &result.Retrievals[i]
+	for _, r := range studies {
 		add("completed", r.Completed)
 		add("failed", r.Failed)
 		add("warning", r.Warning)
@@ -131,13 +134,10 @@ const (
 	outcomeFailed = "failed"
 )
 
-// Step measures a step of an operation; it is a qr.Observer.
-func (t *Telemetry) Step(ctx context.Context, s qr.Step) (during context.Context, end func(err error)) {
+// Step measures a step of an operation.
+func (t *Telemetry) Step(ctx context.Context, s pool.Step) (during context.Context, end func(err error)) {
 	began := time.Now()
-	if e := exchangeOf(ctx); e.peer == "" {
-		e.peer = addressOf(s.Peer)
-	}
-	if s.Name == qr.StepQueue {
+	if s.Name == pool.StepQueue {
 		t.metrics.queueLength.Inc()
 	}
 	during, span := t.tracer.step(ctx, s)
@@ -146,9 +146,9 @@ func (t *Telemetry) Step(ctx context.Context, s qr.Step) (during context.Context
 		if err != nil {
 			outcome, code = outcomeFailed, t.code(ctx, err)
 		}
-		if s.Name == qr.StepQueue {
+		if s.Name == pool.StepQueue {
 			t.metrics.queueLength.Dec()
-			// A caller that left the queue is not one that was refused.
+			// The code tells a caller that left the queue from one that was refused.
 			t.metrics.queueSeconds.WithLabelValues(cmp.Or(code, outcomeOK)).Observe(took)
 		} else {
 			t.metrics.stepSeconds.WithLabelValues(string(s.Name), outcome).Observe(took)
@@ -157,7 +157,7 @@ func (t *Telemetry) Step(ctx context.Context, s qr.Step) (during context.Context
 	}
 }
 
-// knownMethod keeps the label bounded: a caller may send any token.
+// knownMethod limits the values of the label: a caller can send any token.
 func knownMethod(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions, http.MethodPut, http.MethodPatch, http.MethodDelete:

@@ -24,12 +24,12 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"dicom-qr-gateway/dicomnet"
-	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/internal/pool"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// collector is an OTLP receiver that answers with its statuses in turn, and 200 after them.
+// collector is an OTLP receiver that answers with each of its statuses in turn, and then with 200.
 type collector struct {
 	*httptest.Server
 	mu       sync.Mutex
@@ -149,7 +149,7 @@ func traced(t *testing.T, log io.Writer, header http.Header, tracing Tracing) {
 	r := httptest.NewRequest(http.MethodPost, "/q", http.NoBody)
 	r.Header = header
 	ctx, request := tel.Request(t.Context(), r, "id-1")
-	_, end := tel.Step(ctx, qr.Step{Name: dicomnet.StepFind, Peer: qr.Peer{Host: "pacs", Port: 104, CalledAETitle: "PACS"}})
+	_, end := tel.Step(ctx, pool.Step{Name: dicomnet.StepFind, Peer: pool.Peer{Host: "pacs", Port: 104, CalledAETitle: "PACS"}})
 	end(errors.New("a secret"))
 	request.End(Answer{Route: "/q", Status: 200, Operation: "find", Outcome: "ok", Peer: "pacs:104"})
 	require.NoError(t, tel.Close(context.Background()))
@@ -184,7 +184,7 @@ func TestFailingCollectorIsLoggedOnceAndOnceItRecovers(t *testing.T) {
 	tr, err := newTracer(Options{Logger: logger, Tracing: exporting(c.URL)})
 	require.NoError(t, err)
 	for range 4 {
-		_, s := tr.step(t.Context(), qr.Step{Name: dicomnet.StepFind})
+		_, s := tr.step(t.Context(), pool.Step{Name: dicomnet.StepFind})
 		s.end("")
 		require.NoError(t, tr.provider.ForceFlush(t.Context()))
 	}
@@ -208,23 +208,23 @@ func TestFaultsThatTheSDKFindsAreLogged(t *testing.T) {
 func TestMetricsWithoutTracingAndWithoutRequests(t *testing.T) {
 	tel, err := New(Options{})
 	require.NoError(t, err)
-	_, end := tel.Step(t.Context(), qr.Step{Name: qr.StepQueue})
+	_, end := tel.Step(t.Context(), pool.Step{Name: pool.StepQueue})
 	var open bytes.Buffer
 	require.NoError(t, tel.WriteMetrics(&open))
 	assert.Contains(t, open.String(), "dicomqr_queue_length 1")
 	end(errors.New("full"))
-	var told []string
-	trace := tel.Trace(&dicomnet.Trace{
-		Established: func(context.Context, dicomnet.Summary) { told = append(told, "established") },
-		Ended:       func(context.Context, dicomnet.Summary) { told = append(told, "ended") },
-		Operation:   func(context.Context, dicomnet.OperationSummary) { told = append(told, "operation") },
+	var called []string
+	trace := tel.Trace("PACS:104", &dicomnet.Trace{
+		Established: func(context.Context, dicomnet.Summary) { called = append(called, "established") },
+		Ended:       func(context.Context, dicomnet.Summary) { called = append(called, "ended") },
+		Operation:   func(context.Context, dicomnet.OperationSummary) { called = append(called, "operation") },
 	})
-	s := dicomnet.Summary{Remote: "PACS:104", Outcome: "aborted", Established: true}
+	s := dicomnet.Summary{Outcome: "aborted", Established: true}
 	trace.Established(t.Context(), s)
 	trace.Operation(t.Context(), dicomnet.OperationSummary{Step: dicomnet.StepFind, FirstResponse: -1})
 	trace.Ended(t.Context(), s)
-	assert.Equal(t, []string{"established", "operation", "ended"}, told)
-	require.NotNil(t, tel.Trace(nil).Ended)
+	assert.Equal(t, []string{"established", "operation", "ended"}, called)
+	require.NotNil(t, tel.Trace("PACS:104", nil).Ended)
 
 	var b bytes.Buffer
 	require.NoError(t, tel.WriteMetrics(&b))

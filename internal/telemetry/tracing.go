@@ -18,7 +18,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
-	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/internal/pool"
 )
 
 // Tracing says where spans are exported. The zero value is off.
@@ -33,7 +33,7 @@ type Tracing struct {
 
 const serviceName = "dicom-qr-gateway"
 
-// tracer makes spans; a nil one makes none.
+// tracer makes spans; a nil *tracer makes none.
 type tracer struct {
 	provider *sdktrace.TracerProvider
 	tracer   trace.Tracer
@@ -41,11 +41,11 @@ type tracer struct {
 }
 
 func newTracer(o Options) (*tracer, error) {
-	// The SDK tells this way, and no other, of variables that it cannot read and of spans that it lost.
+	// The error handler is the only way in which the SDK reports variables that it cannot read and spans that it lost.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		o.Logger.Warn().Str("reason", err.Error()).Msg("tracing")
 	}))
-	// Of two values of an attribute the later one stands: what the variables say.
+	// A later value of an attribute replaces an earlier one, so the variables take precedence.
 	described, err := resource.New(context.Background(),
 		resource.WithTelemetrySDK(),
 		resource.WithAttributes(attribute.String("service.name", serviceName), attribute.String("service.version", o.Version)),
@@ -59,7 +59,7 @@ func newTracer(o Options) (*tracer, error) {
 	return &tracer{provider: provider, tracer: provider.Tracer(serviceName)}, nil
 }
 
-// loggedExporter tells when exports begin to fail and when they succeed again, not each time in between.
+// loggedExporter logs when exports begin to fail and when they succeed again, and nothing in between.
 type loggedExporter struct {
 	sdktrace.SpanExporter
 	log     zerolog.Logger
@@ -78,11 +78,11 @@ func (e *loggedExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadO
 
 func (t *tracer) close(ctx context.Context) error { return t.provider.Shutdown(ctx) }
 
-// span is one that runs; the zero value is none.
+// span is a running span; the zero value is none.
 type span struct{ trace.Span }
 
-// request begins the span of a request, in the caller's trace where the header names one (W3C Trace Context). The path is
-// left out: what somebody asks for may hold anything.
+// request begins the span of a request, in the caller's trace if the header names one (W3C Trace Context). The span does not hold
+// the path, which can contain anything.
 func (t *tracer) request(ctx context.Context, header http.Header, method, correlationID string) (context.Context, span) {
 	if t == nil {
 		return ctx, span{}
@@ -102,7 +102,7 @@ func (s span) traceID() string {
 	return s.SpanContext().TraceID().String()
 }
 
-// endRequest ends the span of a request. What the caller did wrong is no error of the server's.
+// endRequest ends the span of a request. A fault of the caller is not an error of the span.
 func (s span) endRequest(method string, a Answer) {
 	if s.Span == nil {
 		return
@@ -122,7 +122,7 @@ func (s span) endRequest(method string, a Answer) {
 }
 
 // step begins the span of a step.
-func (t *tracer) step(ctx context.Context, step qr.Step) (context.Context, span) {
+func (t *tracer) step(ctx context.Context, step pool.Step) (context.Context, span) {
 	if t == nil {
 		return ctx, span{}
 	}
@@ -135,7 +135,7 @@ func (t *tracer) step(ctx context.Context, step qr.Step) (context.Context, span)
 	return ctx, span{s}
 }
 
-// end ends the span of a step; code is what it failed of, or "".
+// end ends the span of a step; code says why the step failed, or is "".
 func (s span) end(code string) {
 	if s.Span == nil {
 		return

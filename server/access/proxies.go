@@ -2,9 +2,9 @@ package access
 
 import (
 	"errors"
-	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -45,27 +45,80 @@ func splitList(list string) []string {
 	return entries
 }
 
+// maxHops is more than any chain of proxies has.
+const maxHops = 64
+
 // ClientAddress returns a function that extracts the address of the caller from a request: the address of the connection
-// or, if a trusted proxy made the connection, the last address in X-Forwarded-For that is not a trusted proxy's.
+// or, if a trusted proxy made the connection, the last address in X-Forwarded-For that is not a trusted proxy's. Several
+// fields are one list. An entry that holds no address, such as "unknown", ends the search: the caller then has the address
+// of the proxy that added the entry.
 func (p *Proxies) ClientAddress() echo.IPExtractor {
+	direct := echo.ExtractIPDirect()
 	if len(p.Trusted) == 0 {
-		return echo.ExtractIPDirect()
+		return direct
 	}
-	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
-	for _, prefix := range p.Trusted {
-		options = append(options, echo.TrustIPRange(&net.IPNet{
-			IP: prefix.Addr().AsSlice(), Mask: net.CIDRMask(prefix.Bits(), prefix.Addr().BitLen()),
-		}))
+	return func(r *http.Request) string {
+		at, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err != nil {
+			return direct(r)
+		}
+		address := plain(at.Addr())
+		hops := 0
+		for _, field := range slices.Backward(r.Header.Values(echo.HeaderXForwardedFor)) {
+			for more := true; more; hops++ {
+				if hops == maxHops || !p.trusts(address) {
+					return address.String()
+				}
+				var entry string
+				comma := strings.LastIndexByte(field, ',')
+				entry, more = field[comma+1:], comma >= 0
+				field = field[:max(comma, 0)]
+				forwarded, ok := forwardedAddress(entry)
+				if !ok {
+					return address.String()
+				}
+				address = forwarded
+			}
+		}
+		return address.String()
 	}
-	return echo.ExtractIPFromXFFHeader(options...)
 }
+
+// forwardedAddress returns the address of an entry of X-Forwarded-For, in which some proxies add a port, brackets or quotation
+// marks: 203.0.113.7, 203.0.113.7:4711, 2001:db8::1, [2001:db8::1], "[2001:db8::1]:4711". It ignores the port.
+func forwardedAddress(entry string) (netip.Addr, bool) {
+	entry = strings.TrimSpace(entry)
+	if n := len(entry); n > 1 && entry[0] == '"' && entry[n-1] == '"' {
+		entry = entry[1 : n-1]
+	}
+	if rest, bracketed := strings.CutPrefix(entry, "["); bracketed {
+		host, port, closed := strings.Cut(rest, "]")
+		if !closed || port != "" && port[0] != ':' {
+			return netip.Addr{}, false
+		}
+		entry = host
+	} else if host, _, hasPort := strings.Cut(entry, ":"); hasPort && strings.Count(entry, ":") == 1 {
+		entry = host
+	}
+	address, err := netip.ParseAddr(entry)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	return plain(address), true
+}
+
+// plain returns an IPv4-mapped IPv6 address as IPv4, and any address without a zone.
+func plain(address netip.Addr) netip.Addr { return address.Unmap().WithZone("") }
 
 // maxUser is longer than any account name, in bytes.
 const maxUser = 256
 
 // user returns the user that the proxy names; "" if the connection is not a trusted proxy's or the header is not usable.
 func (p *Proxies) user(r *http.Request) string {
-	if p.UserHeader == "" || !p.trusts(r.RemoteAddr) {
+	if p.UserHeader == "" {
+		return ""
+	}
+	if at, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !p.trusts(plain(at.Addr())) {
 		return ""
 	}
 	values := r.Header.Values(p.UserHeader)
@@ -75,16 +128,7 @@ func (p *Proxies) user(r *http.Request) string {
 	return strings.TrimSpace(values[0])
 }
 
-func (p *Proxies) trusts(remote string) bool {
-	at, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return false
-	}
-	address := at.Addr().Unmap().WithZone("")
-	for _, prefix := range p.Trusted {
-		if prefix.Contains(address) {
-			return true
-		}
-	}
-	return false
+// trusts reports whether address, which must be plain, is that of a trusted proxy.
+func (p *Proxies) trusts(address netip.Addr) bool {
+	return slices.ContainsFunc(p.Trusted, func(prefix netip.Prefix) bool { return prefix.Contains(address) })
 }

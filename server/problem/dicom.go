@@ -5,11 +5,11 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/gen/api"
-	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/internal/pool"
 )
 
 var steps = map[dicomnet.Step]api.DICOMFaultStep{
-	qr.StepResolve:         api.DICOMFaultStepResolve,
+	pool.StepResolve:       api.DICOMFaultStepResolve,
 	dicomnet.StepConnect:   api.DICOMFaultStepConnect,
 	dicomnet.StepTLS:       api.DICOMFaultStepTLS,
 	dicomnet.StepAssociate: api.DICOMFaultStepAssociate,

@@ -10,6 +10,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 )
 
@@ -30,8 +31,8 @@ var causes = []struct {
 	{is(ErrTooManyOperations), api.ProblemCodeTooManyOperations},
 	{as[*qr.OperationTimeoutError], api.ProblemCodeOperationTimeout},
 	{as[*qr.FilterError], api.ProblemCodeInvalidRequest},
-	{as[*qr.NotAllowedError], api.ProblemCodePACSNotAllowed},
-	{as[*qr.BusyError], api.ProblemCodePACSBusy},
+	{as[*pool.NotAllowedError], api.ProblemCodePACSNotAllowed},
+	{as[*pool.BusyError], api.ProblemCodePACSBusy},
 	{as[*qr.TooManyMatchesError], api.ProblemCodeTooManyMatches},
 	{is(context.Canceled), api.ProblemCodeCancelled},
 	{is(context.DeadlineExceeded), api.ProblemCodeOperationTimeout},
@@ -90,6 +91,9 @@ func operation(op dicomnet.Step) func(error) bool {
 	}
 }
 
+// CodeOf returns the code of the problem for err, as the label of metrics.
+func CodeOf(ctx context.Context, err error) string { return string(Of(ctx, err).Code) }
+
 // Of returns the problem for err: err itself if it is a *Problem, or else the one that the table of errors gives it. An error
 // that is not in the table is an internal error of the gateway.
 func Of(ctx context.Context, err error) *Problem {
@@ -112,7 +116,7 @@ func Of(ctx context.Context, err error) *Problem {
 	case http.StatusServiceUnavailable:
 		p.RetryAfter = retryAfter
 	case http.StatusBadRequest:
-		p.Faults = []api.Fault{{Detail: "holds a filter that cannot be asked for"}}
+		p.Faults = []api.Fault{{Detail: "has a filter that cannot be sent to the PACS"}}
 	}
 	return p
 }

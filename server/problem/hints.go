@@ -83,7 +83,7 @@ func hintFor(step dicomnet.Step, f *stepFault) string {
 // hintsAnywhere are about faults that do not depend on the step.
 var hintsAnywhere = []hint{
 	{caused[*qr.OperationTimeoutError], "OPERATION_TIMEOUT ended the check during this step. Raise it above the time that all steps may take together."},
-	{caused[*pool.NotAllowedError], "The gateway is not allowed to connect to this PACS. Add the PACS to PACS_ALLOWLIST if it should be."},
+	{caused[*pool.NotAllowedError], "The gateway is not allowed to connect to this PACS. To permit it, add it to PACS_ALLOWLIST."},
 	{caused[*pool.BusyError], "As many associations with this PACS are open as MAX_ASSOCIATIONS_PER_PACS permits, and none ended within QUEUE_TIMEOUT. Try again later."},
 	{causedBy(context.Canceled), "The check was cancelled during this step, which says nothing about the PACS."},
 	{causedBy(context.DeadlineExceeded), "The time for the whole check ended during this step."},
@@ -135,7 +135,7 @@ var associateHints = []hint{
 	{rejected(1, 7), "The PACS does not answer to this called AE title. Check pacs_ae_title against the configuration of the PACS; case counts."},
 	{rejected(1, 3), "The PACS does not accept this calling AE title. Register c_find_ae_title at the PACS, often together with the address of the gateway, or use a title that is registered there; case counts."},
 	{rejected(3, 1), "The PACS is busy at the moment (temporary congestion). Try again later; if it stays so, raise how many associations the PACS accepts, or look for callers that leave theirs open."},
-	{rejected(3, 2), "The PACS has reached a limit of its own, mostly that of associations. Try again later, or raise that limit at the PACS."},
+	{rejected(3, 2), "The PACS has reached a limit of its own, usually the number of associations. Try again later, or raise that limit at the PACS."},
 	{rejected(2, 2), "The PACS refuses this version of the DICOM protocol, of which there is only one. Check that the port is that of a DICOM service."},
 	{rejected(1, 2), "The PACS refuses the DICOM application context, of which there is only one. Check that the port is that of a DICOM service."},
 	{transient, "The PACS refuses associations for now. Try again later, and check its log."},
@@ -145,9 +145,9 @@ var associateHints = []hint{
 	{causedBy(dicomnet.ErrNotDICOM), "The service on this port does not speak DICOM. Check pacs_port: it may belong to a web server or another service. DICOM is often on 104, 11112 or 4242."},
 	{caused[*dicomnet.AbortError], "The PACS aborted the negotiation without a reason: often it does not have the AE title or the address of the caller registered." + aeTitlesAndAddress},
 	{timedOut, "The connection is open, but no answer to the association request came in time (ACSE_TIMEOUT, or NETWORK_TIMEOUT within a message). Check that pacs_port is that of a DICOM service, that pacs_tls is right, and whether the PACS hangs or is overloaded."},
-	{closedTLS, "The PACS closed the connection without a message." + aeTitlesAndAddress + " It may also have refused the gateway's certificate."},
-	{closed, "The peer closed the connection without a message. It may expect TLS (pacs_tls) or may not be a DICOM service." + aeTitlesAndAddress},
-	{anyFault, "The service on this port broke the DICOM protocol during the negotiation. Check that pacs_port is that of a DICOM service."},
+	{closedTLS, "The PACS closed the connection without an answer." + aeTitlesAndAddress + " It may also have refused the gateway's certificate."},
+	{closed, "The peer closed the connection without an answer. It may expect TLS (pacs_tls) or may not be a DICOM service." + aeTitlesAndAddress},
+	{anyFault, "The service on this port violated the DICOM protocol during the negotiation. Check that pacs_port is that of a DICOM service."},
 }
 
 var echoHints = []hint{
@@ -156,7 +156,7 @@ var echoHints = []hint{
 	{caused[*dicomnet.StatusError], "The PACS answered C-ECHO with a failure. Check the status and the log of the PACS."},
 	{timedOut, "The PACS accepted the association and then did not answer C-ECHO in time (DIMSE_TIMEOUT, or NETWORK_TIMEOUT within a message). Check whether it hangs or is overloaded."},
 	{endedByPeer, "The PACS accepted the association and ended it instead of answering C-ECHO. Check what it permits to this calling AE title, and its log."},
-	{anyFault, "The answer to C-ECHO broke the DICOM protocol. Check that pacs_port is that of a DICOM service, and the log of the PACS."},
+	{anyFault, "The answer to C-ECHO violated the DICOM protocol. Check that pacs_port is that of a DICOM service, and the log of the PACS."},
 }
 
 func anyFault(*stepFault) bool { return true }

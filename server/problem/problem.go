@@ -11,7 +11,7 @@ import (
 )
 
 // Problem is an answer that is not a success. As an error it carries the cause, which only the log shows.
-type Problem struct {
+type Problem struct { //nolint:errname // RFC 9457 calls it a problem.
 	Code         api.ProblemCode
 	Detail       string // replaces the detail of the code; "": that of the code
 	Faults       []api.Fault

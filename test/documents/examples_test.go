@@ -27,10 +27,10 @@ import (
 
 // elsewhere lists the commands that these tests do not run, by a part of each, and says why.
 var elsewhere = map[string]string{
-	"make run\n":               "builds with make; .ci runs it on free ports",
-	"docker build ":            "needs Docker; .ci builds the image with buildah and runs it with demo",
-	"key=$(openssl rand -hex ": "needs openssl; .ci runs it and calls a gateway with the key",
-	"make bench-load ":         "takes minutes; .ci runs it for a second",
+	"make run\n":               "test/recipes runs it on free ports",
+	"docker build ":            "needs Docker; test/image builds the image with buildah and runs it with demo",
+	"key=$(openssl rand -hex ": "needs openssl; test/recipes runs it and calls a gateway with the key",
+	"make bench-load ":         "takes minutes; .ci/run runs it for a second",
 }
 
 const apiKey = "a long random value"
@@ -62,6 +62,31 @@ func TestExamplesGiveTheAnswersShown(t *testing.T) {
 	}
 	for part := range elsewhere {
 		assert.True(t, listed[part], "no document has the command %q", part)
+	}
+	requireLogIsDocumented(t, open)
+	requireLogIsDocumented(t, guarded)
+}
+
+// requireLogIsDocumented compares the info lines of the log with the table in docs/operations.md.
+func requireLogIsDocumented(t *testing.T, d demonstration) {
+	t.Helper()
+	rows := table(t, read(t, "docs/operations.md"), "Logs")
+	lines := d.Lines(nil)
+	require.Greater(t, len(lines), 3)
+	for _, line := range lines {
+		var fields map[string]any
+		require.NoError(t, line.Decode(&fields))
+		if fields["level"] != "info" {
+			continue
+		}
+		cells, ok := rows[line.Message]
+		if !assert.True(t, ok, line.Text) {
+			continue
+		}
+		documented := append(names(cells[2]), "level", "time", "message", "correlation_id")
+		for name := range fields {
+			assert.Contains(t, documented, name, "a field of %q", line.Message)
+		}
 	}
 }
 

@@ -53,7 +53,7 @@ func TestEchoDescribesAPACS(t *testing.T) {
 		})
 	}
 	closed := source{"closed port", "UNKNOWN", theSite.closedPort}
-	assertHint(t, closed.echo(t, theSite.gateway, false), goclient.EchoStepStepConnect, "nothing takes connections on this port")
+	assertHint(t, closed.echo(t, theSite.gateway, false), goclient.EchoStepStepConnect, "nothing accepts connections on this port")
 }
 
 func TestEchoReportsAPeerWithoutQueryRetrieve(t *testing.T) {
@@ -101,7 +101,7 @@ func TestEchoReportsWhatIsWrongWithTLS(t *testing.T) {
 	}{
 		"untrusted authority":          {[]string{"DICOM_TLS_CA_FILE=" + stranger.file("ca.crt")}, "does not trust"},
 		"wrong name":                   {append(ours(ca), "DICOM_TLS_SERVER_NAME=elsewhere"), "for another name"},
-		"missing client certificate":   {[]string{trust}, "wants a certificate of the gateway and got none"},
+		"missing client certificate":   {[]string{trust}, "requires a certificate from the gateway and got none"},
 		"untrusted client certificate": {ours(stranger), "the authority of the gateway's certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -121,8 +121,8 @@ func TestRecoveryFromAKilledPACS(t *testing.T) {
 	assert.Equal(t, "program", caller)
 
 	close(release)
-	p, err = startQRSCP(t.TempDir(), pacs, known)
-	started(t, p, err)
+	restarted, err := startQRSCP(t.TempDir(), pacs, known)
+	started(t, restarted, err)
 	pacs.loadDemo(t)
 	again, err := g.client.RetrieveWithResponse(t.Context(), nil,
 		pacs.retrieve(demo.PatientID, filter{maxResults: 1}, heldDestination), withKey("again"))

@@ -103,10 +103,7 @@ func instances(studyInstanceUID string) []string {
 func (s source) query(patientID string, f filter) goclient.QueryRequest {
 	r := goclient.QueryRequest{
 		PACSIP: "127.0.0.1", PACSPort: s.port, PACSAETitle: s.aeTitle,
-		CFindAETitle: "GATEWAY", PatientID: patientID,
-	}
-	if f.modalities != nil {
-		r.Modalities = &f.modalities
+		CFindAETitle: "GATEWAY", PatientID: patientID, Modalities: f.modalities,
 	}
 	if f.maxYearsOld > 0 {
 		r.MaxYearsOld = &f.maxYearsOld

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet/dicomtest"
 )
 
 // turnstile forwards a port to a PACS, counts the associations that are open at the same time, and delays the first response of
@@ -97,7 +99,7 @@ func (s *turnstile) pass(outer net.Conn, pacs string) {
 			left()
 		case pDataTF:
 			if !thought {
-				time.Sleep(s.think)
+				dicomtest.Wait(s.think)
 				thought = true
 			}
 		case releaseRP:

@@ -169,6 +169,7 @@ func (l *Log) url() (string, error) {
 
 // showOnFailure writes the end of the log into the output of a test that has failed.
 func (l *Log) showOnFailure(t testing.TB) {
+	t.Helper()
 	if t.Failed() {
 		t.Logf("the end of the log:\n%s", l.Tail())
 	}

@@ -28,7 +28,8 @@ func Root() (string, error) {
 		return "", err
 	}
 	for {
-		if content, err := os.ReadFile(filepath.Join(dir, "go.mod")); err == nil && bytes.HasPrefix(content, []byte(module)) {
+		content, err := os.ReadFile(filepath.Join(dir, "go.mod")) //nolint:gosec // a folder above the test
+		if err == nil && bytes.HasPrefix(content, []byte(module)) {
 			return dir, nil
 		}
 		parent := filepath.Dir(dir)
@@ -60,7 +61,7 @@ func build() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(folder, "dicom-qr-gateway")
-	command := exec.Command("go", "build", "-o", path, ".") //nolint:noctx // it ends with the test binary
+	command := exec.Command("go", "build", "-o", path, ".") //nolint:gosec,noctx // TestMain made the folder; it ends with the test binary
 	command.Dir = root
 	if out, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the gateway: %w\n%s", err, out)

@@ -1,8 +1,8 @@
 //go:build samples
 
-// Package samples tests what the repository has for users to copy: the programs of samples/clients, the module client/python,
-// the README examples of client/python and client/typescript, and the alert rules and the dashboard of samples/grafana. Its
-// scripts are in testdata; package script documents their commands.
+// Package samples tests what the repository has for users to copy: the programs of samples/clients, the packages
+// client/typescript and client/python, the README examples of the clients, the alert rules and the dashboard of samples/grafana,
+// and the unit of samples/systemd. Its scripts are in testdata; package script documents their commands.
 package samples
 
 import (

@@ -35,6 +35,7 @@ package script
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -286,10 +287,16 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 
 func ports(ts *testscript.TestScript, neg bool, args []string) {
 	require(ts, neg, args, 1)
+	var listeners []net.Listener
+	defer func() {
+		for _, l := range listeners { // all at the end, so that the ports differ
+			_ = l.Close()
+		}
+	}()
 	for _, name := range args {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 		ts.Check(err)
-		defer l.Close() // all at the end, so that they differ
+		listeners = append(listeners, l)
 		ts.Setenv(name, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
 	}
 }

@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# Builds the contents of a release in dist/: for each platform an archive and an SBOM, and the checksums of all; then checks
-# them. The Makefile sets VERSION, COMMIT and DATE. The same commit gives the same bytes, with the same version of Go.
+# Builds the contents of a release in dist/: for each platform an archive and an SBOM, the TypeScript client as a .tgz, the
+# Python client as a wheel, and the checksums of all; then checks them. The Makefile sets VERSION, COMMIT and DATE. The same
+# commit gives the same bytes, with the same versions of Go, node, npm, setuptools and wheel.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export VERSION COMMIT DATE LC_ALL=C TZ=UTC
 go=${GO:-go}
+python=${PYTHON:-python3}
 
 platforms=(linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64)
-texts=(README.md docs/*.md CHANGELOG.md SECURITY.md LICENSE dicomnet/CONFORMANCE.md)
+texts=(README.md docs/*.md CHANGELOG.md SECURITY.md LICENSE dicomnet/CONFORMANCE.md openapi.yaml)
+unit=samples/systemd/dicom-qr-gateway.service
 host=$("$go" env GOHOSTOS)_$("$go" env GOHOSTARCH)
 
 work=$(mktemp -d)
@@ -17,8 +20,9 @@ mkdir dist
 
 fail() { printf 'release.sh: %s\n' "$*" >&2; exit 1; }
 
-[[ $(jq -r .version client/typescript/package.json) == "$(awk '$1 == "version:" { print $2; exit }' openapi.yaml)" ]] ||
-    fail 'client/typescript and openapi.yaml differ in version'
+contract=$(awk '$1 == "version:" { print $2; exit }' openapi.yaml)
+[[ $(jq -r .version client/typescript/package.json) == "$contract" ]] || fail 'client/typescript and openapi.yaml differ in version'
+grep -qxF "version = \"$contract\"" client/python/pyproject.toml || fail 'client/python and openapi.yaml differ in version'
 [[ -n $COMMIT && -n $DATE ]] || fail 'COMMIT and DATE are empty: a release needs a git commit'
 
 # The SBOM of the Go modules lacks the browser code. vendor.sh has its names, versions and digests.
@@ -70,6 +74,7 @@ for platform in "${platforms[@]}"; do
     if [[ $GOOS == windows ]]; then binary+=.exe; fi
     make -s build licences GO="$go" BINARY="$binary"
     cp --parents "${texts[@]}" "$folder"
+    if [[ $GOOS == linux ]]; then cp --parents "$unit" "$folder"; fi
     "$go" version -m "$binary" >"$work/build"
     for setting in "GOOS=$GOOS" "GOARCH=$GOARCH" CGO_ENABLED=0; do
         grep -q "build[[:space:]]$setting\$" "$work/build" || fail "$name is not built with $setting"
@@ -90,10 +95,52 @@ for platform in "${platforms[@]}"; do
     printf '%s: %d bytes\n' "$name" "$(stat -c %s "$binary")"
 done
 
-(cd dist && sha256sum -- *.tar.gz *.zip *.json >SHA256SUMS && sha256sum --quiet --check SHA256SUMS)
-(($(wc -l <dist/SHA256SUMS) == 2 * ${#platforms[@]})) || fail 'files are missing in dist'
+# Copies of what git has are built, so that no file of an earlier build gets into a package.
+sources=$work/sources
+mkdir "$sources"
+git ls-files -z -- client/typescript client/python gen/typescript LICENSE | xargs -0 cp --parents -t "$sources"
+
+tgz=dicom-qr-gateway-client-$contract.tgz
+npm --prefix "$sources/client/typescript" ci --ignore-scripts --no-audit --no-fund --loglevel=error
+(cd "$sources/client/typescript" && npm pack --silent --pack-destination "$OLDPWD/dist" >/dev/null)
+
+# wheel takes the times of the files in the archive from SOURCE_DATE_EPOCH.
+wheel=dicom_qr_gateway_client-$contract-py3-none-any.whl
+cp LICENSE "$sources/client/python"
+SOURCE_DATE_EPOCH=$(date -d "$DATE" +%s) "$python" -m pip --disable-pip-version-check wheel --quiet --no-deps --no-index \
+    --no-build-isolation --wheel-dir dist "$sources/client/python"
+
+(cd dist && sha256sum -- *.tar.gz *.zip *.json *.tgz *.whl >SHA256SUMS && sha256sum --quiet --check SHA256SUMS)
+(($(wc -l <dist/SHA256SUMS) == 2 * ${#platforms[@]} + 2)) || fail 'files are missing in dist'
+
+# The archive of this platform has the contract, and the unit where systemd runs.
+archive=$work/unpacked/dicom-qr-gateway_${VERSION#v}_$host
+cmp openapi.yaml "$archive/openapi.yaml"
+for platform in linux_amd64 linux_arm64; do
+    cmp "$unit" "$work/unpacked/dicom-qr-gateway_${VERSION#v}_$platform/$unit"
+done
+
+# A project can install and load the TypeScript client, with its types and licence.
+mkdir "$work/project"
+echo '{"private": true}' >"$work/project/package.json"
+npm --prefix "$work/project" install --ignore-scripts --no-audit --no-fund --loglevel=error "$PWD/dist/$tgz"
+for file in dist/index.d.ts dist/contract.d.ts LICENSE; do
+    [[ -s $work/project/node_modules/dicom-qr-gateway-client/$file ]] || fail "$tgz lacks $file"
+done
+(cd "$work/project" && node --input-type=module -e "
+    import { createGateway } from 'dicom-qr-gateway-client';
+    createGateway({ baseUrl: 'http://localhost:8888', retry: { attempts: 3, maxWait: 60 } });") || fail "$tgz cannot be loaded"
+
+# So can an environment of Python, with the marker for type checkers and the licence.
+"$python" -m pip --disable-pip-version-check install --root-user-action=ignore --quiet --no-deps --no-index --target "$work/site" "dist/$wheel"
+[[ -f $work/site/dicom_qr_gateway/py.typed ]] || fail "$wheel lacks py.typed"
+[[ -n $(find "$work/site/dicom_qr_gateway_client-$contract.dist-info" -name LICENSE -size +0) ]] || fail "$wheel lacks the licence"
+(cd "$work" && PYTHONPATH=$work/site "$python" -c "
+from dicom_qr_gateway import Gateway, Retry
+Gateway('http://localhost:8888', retry=Retry(attempts=3, max_wait=60))") || fail "$wheel cannot be imported"
+printf '%s\n' "$tgz" "$wheel"
 
 # The binary of this platform reports its version.
-reported=$("$work/unpacked/dicom-qr-gateway_${VERSION#v}_$host/dicom-qr-gateway" version)
+reported=$("$archive/dicom-qr-gateway" version)
 [[ $reported == "dicom-qr-gateway $VERSION $COMMIT $DATE $("$go" env GOVERSION)" ]] || fail "the version of the binary is $reported"
 echo "$reported"

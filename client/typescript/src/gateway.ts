@@ -3,6 +3,7 @@ import createClient, { type Client } from 'openapi-fetch';
 import type { components, paths } from './contract.js';
 import { CutOffError, readEvents, type RetrieveEvent } from './events.js';
 import { failure, mediaType, ProblemError, ReplyError } from './problem.js';
+import { retrying, type Retry } from './retry.js';
 
 type Schemas = components['schemas'];
 
@@ -13,6 +14,8 @@ export interface GatewayOptions {
   apiKey?: string;
   /** Replaces the global `fetch`. */
   fetch?: (request: Request) => Promise<Response>;
+  /** Repeats calls that a busy gateway refused. Without it, each call sends one request. */
+  retry?: Retry;
 }
 
 export interface CallOptions {
@@ -52,15 +55,18 @@ export interface Gateway {
   readonly client: Client<paths>;
 }
 
-export function createGateway({ baseUrl, apiKey, fetch }: GatewayOptions): Gateway {
+export function createGateway({ baseUrl, apiKey, fetch = (request) => globalThis.fetch(request), retry }: GatewayOptions): Gateway {
   const client = createClient<paths>({
     baseUrl,
     redirect: 'manual', // API key and patient data are meant for this address only
     ...(apiKey !== undefined && { headers: { Authorization: `Bearer ${apiKey}` } }),
-    ...(fetch && { fetch }),
+    fetch: retry ? retrying(fetch, retry) : fetch,
   });
+  // Keeps each request as long as its response: Node stops passing on the signal of a request that it has collected.
+  const requests = new WeakMap<Response, Request>();
   client.use({
-    async onResponse({ response, options }) {
+    async onResponse({ request, response, options }) {
+      requests.set(response, request);
       if (!response.ok) throw await failure(response);
       if (options.parseAs !== 'json') return;
       if (mediaType(response) !== 'application/json') throw await failure(response);

@@ -14,6 +14,7 @@ export {
   type ProblemCode,
   type Unavailable,
 } from './problem.js';
+export type { Clock, Retry } from './retry.js';
 
 export type { components, paths };
 type Schemas = components['schemas'];

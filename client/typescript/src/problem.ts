@@ -93,7 +93,7 @@ export class ProblemError extends Error {
 
   constructor(
     readonly problem: Problem,
-    /** Seconds to wait before the next attempt. Set for the statuses 429 and 503. */
+    /** Seconds to wait before the next attempt, at most a day. Set for the statuses 429 and 503. */
     readonly retryAfter?: number,
   ) {
     super(`${problem.detail} (${problem.code})`);
@@ -123,16 +123,27 @@ export function problemOf(document: Problem): Problem {
   return document?.code === 'invalid_request' ? { ...document, errors: document.errors ?? [] } : document;
 }
 
-/** Reads the body of a failed response and returns the error to throw. */
-export async function failure(response: Response): Promise<ProblemError | ReplyError> {
+/** Caps what Retry-After can ask for: a day. */
+const maxRetryAfter = 24 * 60 * 60;
+
+/** Returns the seconds that the header Retry-After asks to wait (RFC 9110 section 10.2.3), if there is a valid one. */
+export function retryAfter(headers: Headers, now: number): number | undefined {
+  const value = headers.get('Retry-After')?.trim() ?? '';
+  if (/^\d+$/.test(value)) return Math.min(Number(value), maxRetryAfter);
+  // A date has a letter; Date.parse would take "-1" for one.
+  const date = /^[A-Za-z]/.test(value) ? Date.parse(value) : NaN;
+  return Number.isNaN(date) ? undefined : Math.min(Math.max((date - now) / 1000, 0), maxRetryAfter);
+}
+
+/** Reads the body of a failed response and returns the error to throw. now is the time, in milliseconds since 1970. */
+export async function failure(response: Response, now = Date.now()): Promise<ProblemError | ReplyError> {
   if (mediaType(response) !== 'application/problem+json') {
     await response.body?.cancel();
     return new ReplyError(response);
   }
   const document = parse(await response.text());
   if (typeof document?.code !== 'string') return new ReplyError(response);
-  const seconds = Number.parseInt(response.headers.get('Retry-After') ?? '', 10);
-  return new ProblemError(problemOf(document), seconds > 0 ? seconds : undefined);
+  return new ProblemError(problemOf(document), retryAfter(response.headers, now));
 }
 
 function parse(text: string): Problem | null {

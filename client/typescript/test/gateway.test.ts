@@ -3,6 +3,9 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 import {
   createGateway,
@@ -283,6 +286,26 @@ test('a signal aborts a stream', async () => {
       controller.abort(reason);
       await assert.rejects(events.next(), reason);
       await closed.promise;
+    },
+  );
+});
+
+test('a signal aborts a stream after a garbage collection', async () => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc');
+  const controller = new AbortController();
+  const reason = new Error('the user cancelled');
+  await answering(
+    (_, response) => response.writeHead(200, stream).write(matched),
+    async (gateway) => {
+      const events = gateway.follow(request, { signal: controller.signal });
+      assert.equal((await events.next()).value?.type, 'matched');
+      for (let n = 0; n < 5; n++) {
+        await setTimeout(10);
+        collectGarbage();
+      }
+      controller.abort(reason);
+      await assert.rejects(Promise.race([events.next(), setTimeout(5000)]), reason);
     },
   );
 });

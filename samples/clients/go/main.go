@@ -58,7 +58,12 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	if calling == "" {
 		calling = "GATEWAY"
 	}
-	var options []client.Option
+	options := []client.Option{client.WithRetry(client.Retry{
+		Attempts: 3, MaxWait: time.Minute,
+		Notify: func(refusal error, wait time.Duration) {
+			_, _ = fmt.Fprintf(errs, "%v; retrying in %v\n", refusal, wait)
+		},
+	})}
 	if key := os.Getenv("GATEWAY_API_KEY"); key != "" {
 		options = append(options, client.WithAPIKey(key))
 	}
@@ -68,40 +73,17 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	}
 	p := program{gateway: gateway, out: out, errors: errs}
 	if args[0] == "find" {
-		return p.withRetries(ctx, func() error {
-			return p.find(ctx, client.QueryRequest{
-				PACSIP: host, PACSPort: port, PACSAETitle: called, CFindAETitle: calling, PatientID: args[3],
-			})
+		return p.find(ctx, client.QueryRequest{
+			PACSIP: host, PACSPort: port, PACSAETitle: called, CFindAETitle: calling, PatientID: args[3],
 		})
 	}
 	request := client.RetrieveRequest{
 		PACSIP: host, PACSPort: port, PACSAETitle: called, CFindAETitle: calling, PatientID: args[3], CMoveAETitle: args[4],
 	}
-	if studies := args[5:]; len(studies) > 0 {
-		request.StudyInstanceUIDs = &studies
+	if studies := args[5:]; len(studies) > 0 { // an empty list would be refused
+		request.StudyInstanceUIDs = studies
 	}
 	return p.retrieveTwice(ctx, request)
-}
-
-// withRetries makes up to three attempts while the gateway is busy.
-func (p *program) withRetries(ctx context.Context, try func() error) error {
-	for attempt := 1; ; attempt++ {
-		err := try()
-		problem, ok := errors.AsType[*client.ProblemError](err)
-		if !ok || problem.Status != 429 && problem.Status != 503 || attempt == 3 {
-			return err
-		}
-		wait := problem.RetryAfter
-		if wait == 0 {
-			wait = 5 * time.Second // events have no Retry-After
-		}
-		_, _ = fmt.Fprintf(p.errors, "%v; retrying in %v\n", err, wait)
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 func (p *program) find(ctx context.Context, request client.QueryRequest) error {
@@ -129,11 +111,7 @@ func (p *program) warn(warnings []client.Warning) {
 // retrieveTwice retries the studies that did not arrive completely, once.
 func (p *program) retrieveTwice(ctx context.Context, request client.RetrieveRequest) error {
 	for attempt := 1; ; attempt++ {
-		var retry []string
-		err := p.withRetries(ctx, func() (err error) {
-			retry, err = p.retrieve(ctx, request)
-			return err
-		})
+		retry, err := p.retrieve(ctx, request)
 		if err != nil || len(retry) == 0 {
 			return err
 		}
@@ -141,7 +119,7 @@ func (p *program) retrieveTwice(ctx context.Context, request client.RetrieveRequ
 			return errPartial
 		}
 		_, _ = fmt.Fprintf(p.errors, "studies to retry: %d\n", len(retry))
-		request.StudyInstanceUIDs = &retry
+		request.StudyInstanceUIDs = retry
 	}
 }
 

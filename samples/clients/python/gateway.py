@@ -2,17 +2,33 @@
 """Finds the studies of a patient, or moves them. README.md in the parent folder describes the command line and the
 exit statuses. Requires Python 3.10 and the client in client/python."""
 
+from __future__ import annotations
+
 import http.client
 import os
 import pathlib
 import re
 import sys
-import time
+from typing import cast
 
-# In a copy of this program, put dicom_qr_gateway.py beside it instead.
+# A copy of this program needs no path: install the package.
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[3] / "client/python"))
 
-from dicom_qr_gateway import CutOffError, Gateway, ProblemError, ReplyError  # noqa: E402
+from dicom_qr_gateway import (  # noqa: E402
+    CutOffError,
+    Gateway,
+    GatewayWarning,
+    Matched,
+    ProblemError,
+    Progress,
+    QueryRequest,
+    ReplyError,
+    Result,
+    Retrieved,
+    RetrieveRequest,
+    Retry,
+    Study,
+)
 
 USAGE = """\
 usage: find     http[s]://GATEWAY AETITLE@HOST:PORT PATIENT
@@ -21,75 +37,67 @@ usage: find     http[s]://GATEWAY AETITLE@HOST:PORT PATIENT
 EXIT_STATUS = {400: 5, 401: 5, 403: 5, 429: 7, 502: 6, 503: 7}
 
 
-def complain(*words):
+def complain(*words: object) -> None:
     print(*words, file=sys.stderr, flush=True)
 
 
-def with_retries(attempt):
-    """Makes up to three attempts while the gateway is busy."""
-    for last in (False, False, True):
-        try:
-            return attempt()
-        except ProblemError as problem:
-            if problem.status not in (429, 503) or last:
-                raise
-            wait = problem.retry_after or 5  # events have no Retry-After
-            complain(f"{problem}; retrying in {wait}s")
-            time.sleep(wait)
-
-
-def find(gateway, request):
+def find(gateway: Gateway, request: QueryRequest) -> int:
     found = gateway.query(request)
     warn(found["warnings"])
     for study in found["study_details"]:
         print(f"{study['StudyInstanceUID']}  {describe(study)}")
+    return 0
 
 
-def describe(study):
+def describe(study: Study) -> str:
     return " ".join([study["StudyDate"], ",".join(study["ModalitiesInStudy"]), study["StudyDescription"]])
 
 
-def warn(warnings):
+def warn(warnings: list[GatewayWarning]) -> None:
     for warning in warnings:
         complain(f"warning: {warning['message']} ({warning['code']})")
 
 
-def retrieve(gateway, request):
+def retrieve(gateway: Gateway, request: RetrieveRequest) -> list[str]:
     """Prints the progress of each study and returns the studies to retry."""
-    studies, retry = {}, []
-    for name, data in gateway.follow(request):
-        match name:
-            case "matched":
-                warn(data["warnings"])
-                studies = {study["StudyInstanceUID"]: describe(study) for study in data["study_details"]}
-            case "progress":
-                # Each counter may be null, because a PACS need not send it.
-                done = sum(data[counter] or 0 for counter in ("completed", "failed", "warning"))
-                total = "" if data["remaining"] is None else f" of {done + data['remaining']}"
-                print(f"\r{studies[data['StudyInstanceUID']]}: {done}{total}", end="", flush=True)
-            case "retrieved":
-                print(f"\r{studies[data['StudyInstanceUID']]}: {data['status']}    ", flush=True)
-                if data["status"] != "ok":
-                    retry.append(data["StudyInstanceUID"])
-            case "result":
-                print(data["message"])
+    studies: dict[str, str] = {}
+    retry: list[str] = []
+    with gateway.follow(request) as events:
+        for event in events:
+            if isinstance(event, Matched):
+                warn(event.data["warnings"])
+                studies = {study["StudyInstanceUID"]: describe(study) for study in event.data["study_details"]}
+            elif isinstance(event, Progress):
+                # Each counter may be None, because a PACS need not send it.
+                done = sum(count or 0 for count in (event.data["completed"], event.data["failed"], event.data["warning"]))
+                remaining = event.data["remaining"]
+                total = "" if remaining is None else f" of {done + remaining}"
+                print(f"\r{studies[event.data['StudyInstanceUID']]}: {done}{total}", end="", flush=True)
+            elif isinstance(event, Retrieved):
+                print(f"\r{studies[event.data['StudyInstanceUID']]}: {event.data['status']}    ", flush=True)
+                if event.data["status"] != "ok":
+                    retry.append(event.data["StudyInstanceUID"])
+            elif isinstance(event, Result):
+                print(event.data["message"])
     return retry
 
 
-def retrieve_twice(gateway, request):
+def retrieve_twice(gateway: Gateway, request: RetrieveRequest) -> int:
     """Retries the studies that did not arrive completely, once."""
-    retry = with_retries(lambda: retrieve(gateway, request))
+    retry = retrieve(gateway, request)
     if not retry:
         return 0
     complain("studies to retry:", len(retry))
-    retry = with_retries(lambda: retrieve(gateway, request | {"study_instance_uids": retry}))
+    again = request.copy()
+    again["study_instance_uids"] = retry
+    retry = retrieve(gateway, again)
     if not retry:
         return 0
     complain("not everything was moved")
     return 3
 
 
-def explain(problem):
+def explain(problem: ProblemError) -> None:
     complain(problem)
     document = problem.document
     for fault in document.get("errors", []):
@@ -97,29 +105,37 @@ def explain(problem):
     for warning in document.get("warnings", []):
         complain(" ", warning["message"], f"({warning['code']})")
     if dicom := document.get("dicom"):
-        complain(" ", *(dicom[name] for name in ("step", "status", "meaning", "result", "source", "reason") if name in dicom))
+        words = (dicom["step"], *(dicom.get(name) for name in ("status", "meaning", "result", "source", "reason")))
+        complain(" ", *(word for word in words if word is not None))
     if "correlation_id" in document:
         complain("  correlation ID", document["correlation_id"])
 
 
-def main(arguments):
+def main(arguments: list[str]) -> int:
+    studies: list[str] = []
+    destination: str | None = None
     match arguments:
         case ["find", url, pacs, patient]:
-            destination, studies = None, []
+            pass
         case ["retrieve", url, pacs, patient, destination, *studies]:
             pass
         case _:
             complain(USAGE)
             return 2
+    retry = Retry(
+        attempts=3,
+        max_wait=60,
+        on_retry=lambda refusal, seconds: complain(f"{refusal}; retrying in {seconds:g}s"),
+    )
     peer = re.fullmatch(r"(.+)@(.+):(\d+)", pacs)
     try:
-        gateway = Gateway(url, os.environ.get("GATEWAY_API_KEY") or None)
+        gateway = Gateway(url, os.environ.get("GATEWAY_API_KEY") or None, retry=retry)
     except ValueError:
-        gateway = None
-    if not gateway or not peer:
+        peer = None
+    if not peer:
         complain(USAGE)
         return 2
-    request = {
+    query: QueryRequest = {
         "pacs_ip": peer[2],
         "pacs_port": int(peer[3]),
         "pacs_ae_title": peer[1],
@@ -128,8 +144,8 @@ def main(arguments):
     }
     try:
         if destination is None:
-            return with_retries(lambda: find(gateway, request)) or 0
-        request["c_move_ae_title"] = destination
+            return find(gateway, query)
+        request = cast(RetrieveRequest, {**query, "c_move_ae_title": destination})
         if studies:
             request["study_instance_uids"] = studies
         return retrieve_twice(gateway, request)

@@ -12,7 +12,6 @@ import {
   type Study,
   type Warning,
 } from 'dicom-qr-gateway-client';
-import { setTimeout } from 'node:timers/promises';
 
 const usage = `usage: find     http[s]://GATEWAY AETITLE@HOST:PORT PATIENT
        retrieve http[s]://GATEWAY AETITLE@HOST:PORT PATIENT DESTINATION [STUDY...]`;
@@ -32,29 +31,18 @@ async function main([command = '', baseUrl = '', pacs = '', patient_id, destinat
     return 2;
   }
   const { GATEWAY_API_KEY: apiKey, CALLING_AE_TITLE: c_find_ae_title = 'GATEWAY' } = process.env;
-  const gateway = createGateway({ baseUrl, ...(apiKey && { apiKey }) });
+  const gateway = createGateway({
+    baseUrl,
+    ...(apiKey && { apiKey }),
+    retry: { attempts: 3, maxWait: 60, onRetry: ({ message }, seconds) => console.error(`${message}; retrying in ${seconds}s`) },
+  });
   const request = { pacs_ip, pacs_port: Number(port), pacs_ae_title, c_find_ae_title, patient_id };
   try {
-    if (destination === undefined) return await withRetries(() => find(gateway, request));
+    if (destination === undefined) return await find(gateway, request);
     const retrieval = { ...request, c_move_ae_title: destination };
     return await retrieveTwice(gateway, studies.length ? { ...retrieval, study_instance_uids: studies } : retrieval);
   } catch (error) {
     return report(error);
-  }
-}
-
-/** Makes up to three attempts while the gateway is busy. */
-async function withRetries<T>(attempt: () => Promise<T>): Promise<T> {
-  for (let n = 1; ; n++) {
-    try {
-      return await attempt();
-    } catch (error) {
-      const busy = error instanceof ProblemError && [429, 503].includes(error.problem.status);
-      if (!busy || n === 3) throw error;
-      const { retryAfter = 5 } = error; // events have no Retry-After
-      console.error(`${error.message}; retrying in ${retryAfter}s`);
-      await setTimeout(retryAfter * 1000, undefined, { signal });
-    }
   }
 }
 
@@ -98,10 +86,10 @@ async function retrieve(gateway: Gateway, request: RetrieveRequest) {
 
 /** Retries the studies that did not arrive completely, once. */
 async function retrieveTwice(gateway: Gateway, request: RetrieveRequest) {
-  const retry = await withRetries(() => retrieve(gateway, request));
+  const retry = await retrieve(gateway, request);
   if (retry.length === 0) return 0;
   console.error('studies to retry:', retry.length);
-  const left = await withRetries(() => retrieve(gateway, { ...request, study_instance_uids: retry }));
+  const left = await retrieve(gateway, { ...request, study_instance_uids: retry });
   if (left.length === 0) return 0;
   console.error('not everything was moved');
   return 3;

@@ -1,12 +1,12 @@
 'use strict';
 
-// Swagger UI has a dark style; the page has to select it.
+// Swagger UI has dark styles, which the page must switch on.
 const dark = matchMedia('(prefers-color-scheme: dark)');
 const paint = () => document.documentElement.classList.toggle('dark-mode', dark.matches);
 dark.addEventListener('change', paint);
 paint();
 
-// The contract explains before it lists the operations. The link skips the explanation.
+// The contract begins with a long introduction. The link skips it.
 function addLinkToRoutes() {
   const first = document.querySelector('.opblock-tag-section');
   const nav = document.querySelector('.masthead nav');
@@ -15,7 +15,7 @@ function addLinkToRoutes() {
   routes.id = 'routes';
   routes.tabIndex = -1;
   nav.insertAdjacentHTML('afterbegin', '<a href="#routes">Routes</a>');
-  // Swagger UI uses the fragment for operations, so the browser does not follow it.
+  // Swagger UI uses fragments for operations, so the browser does not scroll to this one.
   nav.firstElementChild.addEventListener('click', (event) => {
     event.preventDefault();
     routes.focus();

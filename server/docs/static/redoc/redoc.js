@@ -57,14 +57,14 @@ const dark = {
 
 const contract = fetch('openapi.json').then((response) => response.json());
 
-// Redoc reads its colours once, so each scheme needs a new drawing.
+// Redoc reads its colours once, so a change of the colour scheme renders the page again.
 const scheme = matchMedia('(prefers-color-scheme: dark)');
-async function draw() {
+async function render() {
   const place = document.createElement('div');
   const shown = structuredClone(shownContract(await contract)); // Redoc changes it
   document.getElementById('page').replaceChildren(place);
   const theme = scheme.matches ? dark : light;
   Redoc.init(shown, { theme, expandResponses: '200,207', hideDownloadButtons: true }, place);
 }
-scheme.addEventListener('change', draw);
-draw();
+scheme.addEventListener('change', render);
+render();

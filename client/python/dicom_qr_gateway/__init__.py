@@ -1,0 +1,72 @@
+"""Client of a DICOM Query/Retrieve gateway. It requires Python 3.10 and no other package.
+
+Gateway has the calls. Their requests and responses are dicts with the fields of openapi.yaml, typed by the TypedDicts of
+this package. A result is complete, with one exception: a retrieve whose status is "partial". A call that fails raises one of
+these; the first three are GatewayErrors:
+
+ProblemError  the gateway refused the request, or the operation failed; branch on error.code
+ReplyError    the reply did not come from the gateway but, for example, from a proxy; redirects are not followed
+CutOffError   the stream of follow ended early: the outcome is unknown, and retrying is safe
+OSError, http.client.HTTPException
+              the connection failed: the request was not sent, or its response was not received
+"""
+
+from .contract import (
+    DICOMFault,
+    EchoContext,
+    EchoRequest,
+    EchoResponse,
+    EchoStep,
+    Fault,
+    GatewayWarning,
+    MatchedEvent,
+    Problem,
+    ProblemCode,
+    ProgressEvent,
+    QueryRequest,
+    QueryResponse,
+    ResultEvent,
+    Retrieval,
+    RetrieveRequest,
+    RetrieveResponse,
+    Study,
+    WarningCode,
+)
+from .errors import CutOffError, GatewayError, ProblemError, ReplyError
+from .events import Event, Matched, Progress, Result, Retrieved
+from .gateway import Gateway, Stream
+from .retry import Retry
+
+__all__ = [
+    "CutOffError",
+    "DICOMFault",
+    "EchoContext",
+    "EchoRequest",
+    "EchoResponse",
+    "EchoStep",
+    "Event",
+    "Fault",
+    "Gateway",
+    "GatewayError",
+    "GatewayWarning",
+    "Matched",
+    "MatchedEvent",
+    "Problem",
+    "ProblemCode",
+    "ProblemError",
+    "Progress",
+    "ProgressEvent",
+    "QueryRequest",
+    "QueryResponse",
+    "ReplyError",
+    "Result",
+    "ResultEvent",
+    "Retrieval",
+    "Retrieved",
+    "RetrieveRequest",
+    "RetrieveResponse",
+    "Retry",
+    "Stream",
+    "Study",
+    "WarningCode",
+]

@@ -1,0 +1,278 @@
+"""The requests and responses of openapi.yaml, which describes their fields. A test compares the two.
+
+A later gateway can send fields and codes that are not listed here.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+WarningCode = Literal[
+    "other_patient_dropped",
+    "patient_identity_ambiguous",
+    "no_study_instance_uid_dropped",
+    "optional_keys_unsupported",
+    "character_set_assumed",
+    "character_set_unknown",
+    "text_undecodable",
+    "value_malformed",
+    "match_undecodable",
+    "duplicates_merged",
+    "modalities_unknown",
+    "undated_dropped",
+    "accession_number_unknown",
+    "transfer_syntax_assumed",
+    "data_set_missing",
+]
+
+ProblemCode = Literal[
+    "invalid_request",
+    "unauthorized",
+    "pacs_not_allowed",
+    "no_study_matched",
+    "route_not_found",
+    "method_not_allowed",
+    "payload_too_large",
+    "unsupported_media_type",
+    "too_many_requests",
+    "internal_error",
+    "audit_failed",
+    "name_resolution_failed",
+    "pacs_unreachable",
+    "connection_timeout",
+    "connection_lost",
+    "tls_failed",
+    "tls_expected",
+    "not_a_dicom_peer",
+    "association_rejected",
+    "association_aborted",
+    "association_released",
+    "association_timeout",
+    "no_presentation_context",
+    "echo_failed",
+    "find_failed",
+    "dimse_timeout",
+    "move_failed",
+    "move_destination_unknown",
+    "move_timeout",
+    "network_timeout",
+    "too_many_matches",
+    "limit_exceeded",
+    "protocol_error",
+    "cancelled",
+    "operation_timeout",
+    "audit_unavailable",
+    "draining",
+    "pacs_busy",
+    "too_many_operations",
+]
+
+
+class _Peer(TypedDict):
+    pacs_ip: str
+    pacs_port: int
+    pacs_ae_title: str
+    c_find_ae_title: str
+
+
+class _Patient(_Peer):
+    patient_id: str
+
+
+class _Filters(TypedDict, total=False):
+    issuer_of_patient_id: str | None
+    modalities: list[str] | None
+    max_years_old: int | None
+    max_results: int | None
+    study_instance_uids: list[str] | None
+    accession_number: str | None
+    study_date_from: str | None
+    study_date_to: str | None
+    pacs_tls: bool | None
+
+
+class _Destination(TypedDict):
+    c_move_ae_title: str
+
+
+class QueryRequest(_Patient, _Filters):
+    """PACS, patient and filters. A study must match all filters; a filter that is left out or None restricts nothing."""
+
+
+class RetrieveRequest(_Patient, _Destination, _Filters):
+    """QueryRequest and the AE title to which the matching studies are moved."""
+
+
+class EchoRequest(_Peer, total=False):
+    """PACS and the AE titles for the association."""
+
+    pacs_tls: bool | None
+
+
+class Study(TypedDict):
+    """A study with its DICOM attributes. A value that the PACS did not return is an empty string or list, never absent."""
+
+    PatientName: str
+    PatientID: str
+    DateOfBirth: str
+    StudyInstanceUID: str
+    StudyDescription: str
+    ModalitiesInStudy: list[str]
+    StudyDate: str
+    StudyTime: str
+    AccessionNumber: str
+    ReferringPhysicianName: str
+    PerformingPhysicianName: str
+    InstitutionName: str
+
+
+class GatewayWarning(TypedDict):
+    """A remark on a response."""
+
+    code: WarningCode
+    message: str
+
+
+class QueryResponse(TypedDict):
+    """All studies that match, at least one."""
+
+    operation: Literal["C-FIND"]
+    status: Literal["ok"]
+    patient_id: str
+    study_details: list[Study]
+    warnings: list[GatewayWarning]
+
+
+class Retrieval(TypedDict):
+    """The outcome of the C-MOVE of one study. Counters are None if the PACS sent none."""
+
+    StudyInstanceUID: str
+    status: Literal["ok", "partial", "failed", "cancelled", "not_attempted"]
+    dicom_status: str
+    completed: int | None
+    failed: int | None
+    warning: int | None
+    failed_sop_instance_uids: list[str]
+
+
+class RetrieveResponse(TypedDict):
+    """What was moved and what was not. If only some of it was moved, the status is "partial"."""
+
+    operation: Literal["C-MOVE"]
+    status: Literal["ok", "partial"]
+    message: str
+    success_count: int
+    total_count: int
+    patient_id: str
+    study_details: list[Study]
+    warnings: list[GatewayWarning]
+    retrievals: list[Retrieval]
+
+
+class MatchedEvent(TypedDict):
+    """The studies to move."""
+
+    operation: Literal["C-MOVE"]
+    total_count: int
+    patient_id: str
+    study_details: list[Study]
+    warnings: list[GatewayWarning]
+
+
+class ProgressEvent(TypedDict):
+    """The counters of the study that is being moved, None if the PACS sent none, and the totals so far."""
+
+    StudyInstanceUID: str
+    study_index: int
+    study_count: int
+    remaining: int | None
+    completed: int | None
+    failed: int | None
+    warning: int | None
+    completed_total: int
+    failed_total: int
+
+
+class ResultEvent(RetrieveResponse):
+    """The response of a retrieve, and its HTTP status."""
+
+    http_status: Literal[200, 207]
+
+
+class EchoContext(TypedDict):
+    """The answer to the presentation context that was proposed for a service."""
+
+    service: Literal["C-ECHO", "C-FIND", "C-MOVE"]
+    abstract_syntax: str
+    transfer_syntax: str
+    result: str
+
+
+class _EchoStep(TypedDict):
+    step: Literal["resolve", "connect", "tls", "associate", "echo"]
+    status: Literal["ok", "failed", "skipped"]
+    duration_ms: float
+
+
+class EchoStep(_EchoStep, total=False):
+    """The outcome of one step of the connection test."""
+
+    hint: str
+    addresses: list[str]
+    address: str
+    tls_version: str
+    cipher_suite: str
+    certificate_subject: str
+    certificate_issuer: str
+    certificate_expiry: str
+    implementation_class_uid: str
+    implementation_version_name: str
+    max_pdu_length: int
+    contexts: list[EchoContext]
+
+
+class EchoResponse(TypedDict):
+    """Every step passed."""
+
+    operation: Literal["C-ECHO"]
+    status: Literal["ok"]
+    steps: list[EchoStep]
+
+
+class Fault(TypedDict):
+    """A fault of an invalid request."""
+
+    pointer: str
+    detail: str
+
+
+class _DICOMFault(TypedDict):
+    step: Literal["resolve", "connect", "tls", "associate", "echo", "find", "move"]
+
+
+class DICOMFault(_DICOMFault, total=False):
+    """The DICOM cause of a failed operation."""
+
+    status: str
+    meaning: str
+    result: str
+    source: str
+    reason: str
+
+
+class _Problem(TypedDict):
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: ProblemCode
+
+
+class Problem(_Problem, total=False):
+    """A problem document (RFC 9457). It contains neither submitted values nor patient data."""
+
+    correlation_id: str
+    errors: list[Fault]
+    dicom: DICOMFault
+    warnings: list[GatewayWarning]
+    steps: list[EchoStep]

@@ -1,0 +1,161 @@
+package audit
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"dicom-qr-gateway/internal/principal"
+)
+
+// Operation holds what all records of one operation at a PACS have in common.
+type Operation struct {
+	Caller         principal.Principal
+	PACS           Node
+	CallingAETitle string
+	PatientID      string // "" if the operation does not concern a patient
+}
+
+// Node is a PACS.
+type Node struct {
+	Host    string // as the caller named it
+	Port    int
+	AETitle string
+}
+
+// Query is a C-FIND as it was sent. If nothing was sent, only SOPClassUID is set.
+type Query struct {
+	SOPClassUID    string
+	TransferSyntax string
+	Identifier     []byte // the bytes that were sent
+}
+
+// Study is a study in a record.
+type Study struct {
+	UID, Description, AccessionNumber, PatientName string
+	Details                                        []Detail
+}
+
+// Result says how an event ended. Description is the code that the caller also got; "" if it says nothing more.
+type Result struct {
+	Outcome     Outcome
+	Description string
+}
+
+// record returns a record with the elements that all records have.
+func (t *Trail) record(correlationID string, id Code, action string, result Result) *Record {
+	return &Record{
+		Event: Event{
+			ID: id, ActionCode: action, DateTime: time.Now().UTC().Round(time.Millisecond),
+			OutcomeIndicator: result.Outcome, OutcomeDescription: result.Description,
+		},
+		Source:        Source{ID: t.host, TypeCodes: []Code{ApplicationServer}},
+		CorrelationID: correlationID,
+	}
+}
+
+// alert returns a Security Alert about a subject. Section A.5.3.11 requires that the caller is not the requestor.
+func (t *Trail) alert(by principal.Principal, kind, idType Code, subject, reason string) *Record {
+	r := t.record(by.CorrelationID, SecurityAlert, Execute, Result{MinorFailure, reason})
+	r.Event.TypeCodes = []Code{kind}
+	who := caller(by)
+	who.IsRequestor = false
+	r.Participants = []Participant{t.self, who}
+	r.Objects = []Object{{
+		ID: subject, TypeCode: SystemObject, TypeCodeRole: RoleSecurity, IDTypeCode: idType,
+		Details: []Detail{{Type: AlertDescription, Value: []byte(reason)}},
+	}}
+	return r
+}
+
+func (t *Trail) queryParticipants(o *Operation) []Participant {
+	return []Participant{t.gateway(o.CallingAETitle, RoleSource), o.PACS.participant(RoleDestination), caller(o.Caller)}
+}
+
+// transferParticipants returns the participants of sections A.5.3.3 and A.5.3.7: the sender, the receiver, and the others
+// involved. Only the PACS knows the address of the destination.
+func (t *Trail) transferParticipants(o *Operation, destination string) []Participant {
+	return []Participant{
+		o.PACS.participant(RoleSource),
+		{UserID: destination, AlternativeUserID: AETitles(destination), Roles: []Code{RoleDestination}},
+		t.gateway(o.CallingAETitle, RoleApplication),
+		caller(o.Caller),
+	}
+}
+
+// caller returns the participant that sent the request.
+func caller(p principal.Principal) Participant {
+	return Participant{
+		UserID: p.Name(), AlternativeUserID: p.Credentials(), IsRequestor: true,
+		AccessPointID: p.Address, AccessPointType: accessPointType(p.Address),
+	}
+}
+
+// gateway returns this process under its AE title, in a role.
+func (t *Trail) gateway(aeTitle string, role Code) Participant {
+	p := t.self
+	p.AlternativeUserID = AETitles(aeTitle)
+	p.Roles = []Code{role}
+	return p
+}
+
+func (n *Node) address() string { return net.JoinHostPort(n.Host, strconv.Itoa(n.Port)) }
+
+func (n *Node) participant(role Code) Participant {
+	return Participant{
+		UserID: n.address(), AlternativeUserID: AETitles(n.AETitle), Roles: []Code{role},
+		AccessPointID: n.Host, AccessPointType: accessPointType(n.Host),
+	}
+}
+
+func accessPointType(host string) AccessPointType {
+	if host == "" {
+		return ""
+	}
+	if _, err := netip.ParseAddr(host); err != nil {
+		return MachineName
+	}
+	return IPAddress
+}
+
+// patient returns the object of the patient, with the name in the first study.
+func patient(id string, studies []Study) Object {
+	o := Object{ID: id, TypeCode: Person, TypeCodeRole: RolePatient, IDTypeCode: PatientNumber}
+	if len(studies) > 0 {
+		o.Name = studies[0].PatientName
+	}
+	return o
+}
+
+// studyObjects returns one object for each study.
+func studyObjects(studies []Study) []Object {
+	objects := make([]Object, len(studies))
+	for i := range studies {
+		s := &studies[i]
+		objects[i] = Object{
+			ID: s.UID, TypeCode: SystemObject, TypeCodeRole: RoleReport, IDTypeCode: StudyInstanceUID,
+			Name: s.Description, Details: s.Details,
+		}
+		if objects[i].Name == "" {
+			objects[i].Name = "Study" // the schema requires a name or a query
+		}
+		if s.AccessionNumber != "" {
+			objects[i].Description = &Description{Accessions: []Accession{{Number: s.AccessionNumber}}}
+		}
+	}
+	return objects
+}
+
+// object returns the SOP class that was queried, with the query (section A.5.3.10). If nothing was sent there is no query, and
+// the object has the name that the schema then requires.
+func (q *Query) object() Object {
+	o := Object{ID: q.SOPClassUID, TypeCode: SystemObject, TypeCodeRole: RoleReport, IDTypeCode: SOPClassUID}
+	if len(q.Identifier) == 0 {
+		o.Name = "C-FIND"
+		return o
+	}
+	o.Query = q.Identifier
+	o.Details = []Detail{{Type: TransferSyntax, Value: []byte(q.TransferSyntax)}}
+	return o
+}

@@ -1,0 +1,28 @@
+package pool
+
+import (
+	"crypto/tls"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"dicom-qr-gateway/dicomnet"
+)
+
+// Associations of one kind are interchangeable, so the kind includes TLS, its configuration and the host name,
+// against which the certificate is checked.
+func TestKindIncludesTLSAndTheHostName(t *testing.T) {
+	peer := Peer{Host: "pacs.example", Port: 104, CalledAETitle: "PACS", CallingAETitle: "GATEWAY"}
+	p := New(Options{AssociationIdle: time.Minute, TLS: &tls.Config{MinVersion: tls.VersionTLS12}})
+	kindOf := func(peer Peer) kind { return p.Session(peer, nil).kindOf([]string{dicomnet.StudyRoot.Find}) }
+	secure, named := peer, peer
+	secure.TLS, named.Host = true, "pacs2.example"
+	assert.NotEqual(t, kindOf(peer), kindOf(secure))
+	assert.NotEqual(t, kindOf(peer), kindOf(named))
+	before := kindOf(secure)
+	p.options.TLS = p.options.TLS.Clone() // as if the certificates were read again
+	assert.False(t, before == kindOf(secure))
+	assert.Equal(t, kindOf(peer), kindOf(peer))
+	assert.Zero(t, p.Session(peer, nil).kindOf([]string{dicomnet.StudyRoot.Move}), "an association without C-FIND has no kind")
+}

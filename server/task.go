@@ -1,0 +1,284 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/rs/zerolog"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/internal/audit"
+	"dicom-qr-gateway/internal/pool"
+	"dicom-qr-gateway/internal/principal"
+	"dicom-qr-gateway/internal/telemetry"
+	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/access"
+	"dicom-qr-gateway/server/problem"
+)
+
+// auditRetryAfter is the Retry-After of answers to operations that cannot be recorded, in seconds.
+const auditRetryAfter = 5
+
+// task is one operation at a PACS. It is the qr.Observer of that operation: it passes steps to the metrics and traces, what was
+// sent and matched to the audit trail, and the progress to the event stream. It writes the audit records of the operation before
+// anybody learns the result, and withholds the result if that fails.
+type task struct {
+	gateway   Gateway
+	telemetry *telemetry.Telemetry
+	trail     *audit.Trail // nil: audit is off
+	log       *zerolog.Logger
+	caller    principal.Principal
+	peer      qr.Peer
+	events    *eventStream // nil: the answer is not a stream
+
+	record audit.Operation
+	query  audit.Query // the last C-FIND at STUDY level that was sent
+
+	// Of a retrieve:
+	destination string
+	announced   []qr.Study // by Matched
+	veto        error      // with which Matched ended the retrieve
+}
+
+var _ qr.Observer = (*task)(nil)
+
+// task returns the task of the request with ctx. patientID is "" for a C-ECHO.
+func (h *handlers) task(ctx context.Context, peer qr.Peer, patientID string) *task {
+	caller := access.From(ctx)
+	return &task{
+		gateway: h.gateway, telemetry: h.telemetry, trail: h.trail, log: zerolog.Ctx(ctx), caller: caller, peer: peer,
+		record: audit.Operation{
+			Caller:         caller,
+			PACS:           audit.Node{Host: peer.Host, Port: peer.Port, AETitle: peer.CalledAETitle},
+			CallingAETitle: peer.CallingAETitle,
+			PatientID:      patientID,
+		},
+		query: audit.Query{SOPClassUID: dicomnet.StudyRoot.Find},
+	}
+}
+
+func (t *task) call() qr.Call { return qr.Call{Principal: t.caller, Observer: t} }
+
+// Step measures and traces a step.
+func (t *task) Step(ctx context.Context, s pool.Step) (during context.Context, end func(err error)) {
+	return t.telemetry.Step(ctx, s)
+}
+
+// Sent keeps the query for its audit record. The queries at SERIES level only complete the answer to it.
+func (t *task) Sent(i qr.Identifier) {
+	if t.trail == nil || i.Level != qr.LevelStudy {
+		return
+	}
+	if b, err := i.Encode(); err == nil { // otherwise nothing is sent either
+		t.query = audit.Query{SOPClassUID: i.SOPClassUID, TransferSyntax: string(i.TransferSyntax), Identifier: b}
+	}
+}
+
+// Matched records that the studies are about to be moved, and ends the retrieve if that fails.
+func (t *task) Matched(studies []qr.Study, warnings []qr.Warning) error {
+	t.announced = studies
+	if err := t.trail.Begun(&t.record, t.destination, t.recorded(studies, nil)); err != nil {
+		t.veto = notRecorded(t.log, api.ProblemCodeAuditUnavailable, err)
+		return t.veto
+	}
+	if t.events != nil {
+		t.events.matched(studies, warnings)
+	}
+	return nil
+}
+
+// Moving passes the progress to the event stream.
+func (t *task) Moving(p qr.SubOperations) {
+	if t.events != nil {
+		t.events.moving(p)
+	}
+}
+
+// Retrieved passes the outcome of a study to the event stream.
+func (t *task) Retrieved(r qr.Retrieval) {
+	if t.events != nil {
+		t.events.retrieved(r)
+	}
+}
+
+// find runs the query.
+func (t *task) find(ctx context.Context, f qr.Filter) (*qr.QueryResult, error) {
+	result, err := sheltered(ctx, func() (*qr.QueryResult, error) { return t.gateway.Query(ctx, t.call(), t.peer, f) })
+	var studies []qr.Study
+	if result != nil {
+		studies = result.Studies
+	}
+	if failed := t.recordQuery(ctx, studies, err); failed != nil {
+		return nil, notRecorded(t.log, api.ProblemCodeAuditFailed, failed)
+	}
+	return result, err
+}
+
+// echo runs the connection check.
+func (t *task) echo(ctx context.Context) *qr.EchoReport {
+	report, err := sheltered(ctx, func() (*qr.EchoReport, error) { return t.gateway.Echo(ctx, t.call(), t.peer), nil })
+	if err != nil {
+		report = &qr.EchoReport{Err: err}
+	}
+	if failed := t.recordEcho(ctx, report.Err); failed != nil {
+		return &qr.EchoReport{Err: notRecorded(t.log, api.ProblemCodeAuditFailed, failed)}
+	}
+	return report
+}
+
+// retrieve runs the retrieve. If nothing was about to be moved, its record is that of the query.
+func (t *task) retrieve(ctx context.Context, f qr.Filter, destination string) (*qr.RetrieveResult, error) {
+	t.destination = destination
+	result, err := sheltered(ctx, func() (*qr.RetrieveResult, error) {
+		return t.gateway.Retrieve(ctx, t.call(), t.peer, f, destination)
+	})
+	if result != nil {
+		t.telemetry.Retrieved(t.peer.Address(), subOperations(result.Retrievals))
+		if len(t.announced) == 0 {
+			t.announced = result.Studies
+		}
+	}
+	if len(t.announced) == 0 {
+		if failed := t.recordQuery(ctx, nil, err); failed != nil {
+			return nil, notRecorded(t.log, api.ProblemCodeAuditUnavailable, failed)
+		}
+		return result, err
+	}
+	failed := t.recordTransfer(ctx, result, err)
+	switch {
+	case t.veto != nil:
+		return nil, t.veto
+	case failed != nil:
+		p := notRecorded(t.log, api.ProblemCodeAuditFailed, failed)
+		p.Detail = "Studies may have been moved, but the outcome could not be recorded, so the result is withheld."
+		return nil, p
+	}
+	return result, err
+}
+
+// sheltered returns a panic of f as an error, so that the operation leaves an audit record.
+func sheltered[T any](ctx context.Context, f func() (T, error)) (result T, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = panicError(ctx, value)
+		}
+	}()
+	return f()
+}
+
+func subOperations(retrievals []qr.Retrieval) []telemetry.SubOperations {
+	counts := make([]telemetry.SubOperations, len(retrievals))
+	for i := range retrievals {
+		r := &retrievals[i]
+		counts[i] = telemetry.SubOperations{Completed: r.Completed, Failed: r.Failed, Warning: r.Warning}
+	}
+	return counts
+}
+
+// resultOf returns how err ends an event, with the code that the caller gets.
+func resultOf(ctx context.Context, err error) audit.Result {
+	if err == nil {
+		return audit.Result{Outcome: audit.Success, Description: "ok"}
+	}
+	return audit.Result{Outcome: audit.SeriousFailure, Description: string(problem.Of(ctx, err).Code)}
+}
+
+// refused returns the code of an err that says that callers may not reach this PACS; "" for any other.
+func refused(ctx context.Context, err error) string {
+	if err == nil {
+		return ""
+	}
+	if p := problem.Of(ctx, err); p.Status() == http.StatusForbidden {
+		return string(p.Code)
+	}
+	return ""
+}
+
+func (t *task) recordQuery(ctx context.Context, studies []qr.Study, err error) error {
+	if code := refused(ctx, err); code != "" {
+		return t.trail.Forbidden(&t.record, code)
+	}
+	result := resultOf(ctx, err)
+	if err == nil && len(studies) == 0 {
+		result.Description = string(api.ProblemCodeNoStudyMatched)
+	}
+	return t.trail.Queried(&t.record, t.query, t.recorded(studies, nil), result)
+}
+
+func (t *task) recordEcho(ctx context.Context, err error) error {
+	if code := refused(ctx, err); code != "" {
+		return t.trail.Forbidden(&t.record, code)
+	}
+	return t.trail.Echoed(&t.record, resultOf(ctx, err))
+}
+
+// recordTransfer records the outcome of each study as the answer shows it.
+func (t *task) recordTransfer(ctx context.Context, result *qr.RetrieveResult, err error) error {
+	outcome := resultOf(ctx, err)
+	var retrievals []qr.Retrieval
+	switch {
+	case result != nil:
+		retrievals = result.Retrievals
+		switch succeeded := result.Succeeded(); {
+		case succeeded == len(result.Studies):
+		case result.Moved():
+			outcome = audit.Result{Outcome: audit.MinorFailure, Description: "partial"}
+		default:
+			outcome = audit.Result{Outcome: audit.SeriousFailure, Description: string(nothingMoved(ctx, result).Code)}
+		}
+	case t.veto != nil:
+		for i := range t.announced {
+			retrievals = append(retrievals, qr.Retrieval{
+				StudyInstanceUID: t.announced[i].StudyInstanceUID, Status: qr.RetrievalNotAttempted,
+			})
+		}
+	}
+	return t.trail.Transferred(&t.record, t.destination, t.recorded(t.announced, retrievals), outcome)
+}
+
+// recorded returns studies for an audit record, with the outcome of each if retrievals, which may be shorter, has it. It returns
+// nil if audit is off.
+func (t *task) recorded(studies []qr.Study, retrievals []qr.Retrieval) []audit.Study {
+	if t.trail == nil {
+		return nil
+	}
+	out := make([]audit.Study, len(studies))
+	for i := range studies {
+		s := &studies[i]
+		out[i] = audit.Study{
+			UID: s.StudyInstanceUID, Description: s.StudyDescription, AccessionNumber: s.AccessionNumber, PatientName: s.PatientName,
+		}
+		if i < len(retrievals) {
+			out[i].Details = retrievalDetails(&retrievals[i])
+		}
+	}
+	return out
+}
+
+func retrievalDetails(r *qr.Retrieval) []audit.Detail {
+	details := []audit.Detail{{Type: "status", Value: []byte(r.Status)}}
+	if r.DICOMStatus != "" {
+		details = append(details, audit.Detail{Type: "dicom_status", Value: []byte(r.DICOMStatus)})
+	}
+	for _, counter := range []struct {
+		name  string
+		value *int
+	}{{"completed", r.Completed}, {"failed", r.Failed}, {"warning", r.Warning}} {
+		if counter.value != nil {
+			details = append(details, audit.Detail{Type: counter.name, Value: []byte(strconv.Itoa(*counter.value))})
+		}
+	}
+	return details
+}
+
+// notRecorded logs why a record was not written and returns the problem to answer with.
+func notRecorded(log *zerolog.Logger, code api.ProblemCode, err error) *problem.Problem {
+	log.Error().Err(err).Msg("audit record not written")
+	p := &problem.Problem{Code: code}
+	if p.Status() == http.StatusServiceUnavailable {
+		p.RetryAfter = auditRetryAfter
+	}
+	return p
+}

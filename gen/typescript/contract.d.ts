@@ -1222,9 +1222,9 @@ export interface components {
     };
     parameters: {
         /**
-         * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-         *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-         * @example order-4711
+         * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+         *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+         *     patient data.
          */
         CorrelationID: string;
     };
@@ -1260,9 +1260,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };
@@ -1303,9 +1303,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };
@@ -1347,9 +1347,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };
@@ -1402,9 +1402,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };
@@ -1437,9 +1437,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };
@@ -1473,9 +1473,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };
@@ -1512,9 +1512,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };

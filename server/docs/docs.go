@@ -81,7 +81,7 @@ func Register(e *echo.Echo, contract []byte, apiKeys bool) {
 	redirectSlash(e, "/redoc")
 
 	serve(e, "/openapi.yaml", newFile("application/yaml", func() ([]byte, error) { return contract, nil }))
-	serve(e, "/openapi.json", newFile("application/json", func() ([]byte, error) { return contractJSON, nil }))
+	serve(e, "/openapi.json", newFile("application/json; charset=utf-8", func() ([]byte, error) { return contractJSON, nil }))
 }
 
 // redirectSlash redirects route/ to route. Relative URLs would not resolve under route/.

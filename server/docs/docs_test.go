@@ -43,7 +43,7 @@ func TestFilesAreServedWithTheirMediaTypes(t *testing.T) {
 		"/docs":                             "text/html; charset=utf-8",
 		"/redoc":                            "text/html; charset=utf-8",
 		"/openapi.yaml":                     "application/yaml",
-		"/openapi.json":                     "application/json",
+		"/openapi.json":                     "application/json; charset=utf-8",
 		"/docs/assets/swagger-ui-bundle.js": "text/javascript; charset=utf-8",
 		"/docs/assets/swagger-ui.css":       "text/css; charset=utf-8",
 		"/docs/assets/icon.svg":             "image/svg+xml",

@@ -42,11 +42,11 @@ func echoSteps(report *qr.EchoReport, withTLS bool) []api.EchoStep {
 			Step:        api.EchoStepStep(s.Step),
 			Status:      api.EchoStepStatus(s.Status),
 			DurationMs:  telemetry.Milliseconds(s.Duration),
-			Hint:        known(problem.EchoHint(report, i, withTLS)),
+			Hint:        optional(problem.EchoHint(report, i, withTLS)),
 			Addresses:   s.Addresses,
-			Address:     known(s.Address),
-			TLSVersion:  known(s.TLSVersion),
-			CipherSuite: known(s.CipherSuite),
+			Address:     optional(s.Address),
+			TLSVersion:  optional(s.TLSVersion),
+			CipherSuite: optional(s.CipherSuite),
 			Contexts:    echoContexts(s.Contexts),
 		}
 		if c := s.Certificate; c != nil {
@@ -60,8 +60,8 @@ func echoSteps(report *qr.EchoReport, withTLS bool) []api.EchoStep {
 	return out
 }
 
-// known returns nil for "".
-func known(s string) *string {
+// optional returns a pointer to s; nil for "".
+func optional(s string) *string {
 	if s == "" {
 		return nil
 	}

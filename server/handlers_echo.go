@@ -60,14 +60,6 @@ func echoSteps(report *qr.EchoReport, withTLS bool) []api.EchoStep {
 	return out
 }
 
-// optional returns a pointer to s; nil for "".
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
 func echoContexts(contexts []qr.EchoContext) []api.EchoContext {
 	out := make([]api.EchoContext, len(contexts))
 	for i, c := range contexts {

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -122,21 +121,4 @@ func onConnection(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
 		}
 		return response, err
 	}
-}
-
-// operationChecks returns the middleware of the operations that connect to a PACS.
-func (s *Server) operationChecks() (map[string][]echo.MiddlewareFunc, error) {
-	contract, err := api.GetSpec()
-	if err != nil {
-		return nil, fmt.Errorf("embedded contract: %w", err)
-	}
-	checks := map[string][]echo.MiddlewareFunc{}
-	for operation, path := range map[string]string{"query": "/q", "retrieve": "/qr", "echo": "/echo"} {
-		v, err := newValidator(contract, path)
-		if err != nil {
-			return nil, err
-		}
-		checks[operation] = s.checks(v)
-	}
-	return checks, nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"os"
 	"os/signal"
 	"sync"
@@ -23,16 +22,4 @@ func onHangup(f func()) (stop func()) {
 		close(signals)
 		handling.Wait()
 	}
-}
-
-// lockedWriter serialises writes: the log and the audit records can share one output.
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (w *lockedWriter) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.w.Write(p)
 }

@@ -19,8 +19,8 @@ import (
 	"dicom-qr-gateway/server/problem"
 )
 
-// companion starts something that runs beside the gateway at baseURL, until stop is called.
-type companion func(stdout io.Writer, baseURL string) (stop func() error, err error)
+// companion starts something that runs beside the gateway, which listens at baseURL, until stop is called.
+type companion func(getenv func(string) string, stdout io.Writer, baseURL string) (stop func() error, err error)
 
 // serve runs the gateway with the settings of getenv until ctx is done.
 func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, beside companion) (err error) {
@@ -28,7 +28,7 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 	if err != nil {
 		return err
 	}
-	stdout = &lockedWriter{w: stdout}
+	stdout = zerolog.SyncWriter(stdout) // the log and the audit records may share it
 	logger := telemetry.NewLogger(settings.Log(), stdout)
 	build := buildInfo()
 	logger.Info().Stringer("build", build).Object("settings", settings).Msg("starting")
@@ -73,7 +73,7 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 		return err
 	}
 	if beside != nil {
-		stop, err := beside(stdout, baseURL(listener.Addr().String(), settings.ServerTLS() != nil))
+		stop, err := beside(getenv, stdout, baseURL(listener.Addr().String(), settings.ServerTLS() != nil))
 		if err != nil {
 			_ = listener.Close()
 			return err

@@ -294,7 +294,7 @@ func BenchmarkCollectTenMatches(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		k.study(p)
+		k.forStudies(p, form{}, "")
 		c := &collector{plan: p}
 		for _, m := range matches {
 			c.add(m)

@@ -13,6 +13,8 @@ func TestParseDateAcceptsBothForms(t *testing.T) {
 	for text, want := range map[string]int{
 		"20240131":   20240131,
 		"2024.01.31": 20240131,
+		"2024-01-31": 20240131,
+		"2024/01/31": 20240131,
 		"20240229":   20240229,
 		"00010101":   10101,
 	} {
@@ -25,7 +27,7 @@ func TestParseDateAcceptsBothForms(t *testing.T) {
 func TestParseDateRejectsWhatIsNoDay(t *testing.T) {
 	for _, text := range []string{
 		"", "2024", "202401", "20240132", "20241301", "20240100", "20240001", "20230229", "00000101",
-		"2024-01-31", "2024.0131", "2024.1.31", "2024013a", "20240131120000", "-2024013", "２０２４０１３１",
+		"2024-01.31", "2024.0131", "2024_01_31", "24-01-31-1", "2024.1.31", "2024013a", "20240131120000", "-2024013", "２０２４０１３１",
 	} {
 		_, ok := parseDate(text)
 		assert.False(t, ok, text)
@@ -62,6 +64,8 @@ func TestParseTimeReturnsZeroForWhatIsNoTime(t *testing.T) {
 
 func TestOldFormsAreNormalized(t *testing.T) {
 	assert.Equal(t, "20240131", normalDate("2024.01.31"))
+	assert.Equal(t, "20240131", normalDate("2024-01-31"))
+	assert.Equal(t, "20240131", normalDate("2024/01/31"))
 	assert.Equal(t, "20240131", normalDate("20240131"))
 	assert.Equal(t, "120000.5", normalTime("12:00:00.5"))
 	assert.Equal(t, "1200", normalTime("1200"))
@@ -69,6 +73,7 @@ func TestOldFormsAreNormalized(t *testing.T) {
 
 func TestUnreadableDatesAndTimesAreNotNormalized(t *testing.T) {
 	assert.Equal(t, "2024.13.31", normalDate("2024.13.31"))
+	assert.Equal(t, "2024-01.31", normalDate("2024-01.31"))
 	assert.Equal(t, "unknown", normalDate("unknown"))
 	assert.Equal(t, "12:99", normalTime("12:99"))
 }

@@ -59,7 +59,9 @@ func newPlan(f *Filter, today time.Time) (*plan, error) {
 }
 
 // isPatient reports whether id is the Patient ID that is asked for.
-func (p *plan) isPatient(id string) bool { return sameText(id, p.patientNFC) }
+func (p *plan) isPatient(id string) bool {
+	return id == p.patientID || id != "" && sameText(id, p.patientNFC)
+}
 
 func (p *plan) setUIDs(uids []string) error {
 	for _, uid := range uids {

@@ -17,10 +17,12 @@ import (
 	"dicom-qr-gateway/qr/qrtest"
 )
 
-func TestAssociationThatEndsFailsItsStudyAndIsReplacedOnce(t *testing.T) {
+func TestAssociationThatEndsDuringAMoveFailsItsStudyAndIsReplaced(t *testing.T) {
 	ok := func(a *association) { a.Moved(dicomnet.StatusSuccess, dicomtest.Count(1, 0, 0, -1)) }
 	half := func(a *association, end func()) { a.Moving(dicomtest.Count(2, 1, 0, 5)); end() }
 	abort := func(a *association) { half(a, a.Abort) }
+	atOnce := func(a *association) { a.Abort() }
+	failed := func(a *association) { a.Moved(0xA702, dicomtest.Count(0, 1, 0, -1)) }
 	closed := func(a *association) { half(a, func() { a.Close() }) }
 	tests := []struct {
 		name         string
@@ -50,13 +52,46 @@ func TestAssociationThatEndsFailsItsStudyAndIsReplacedOnce(t *testing.T) {
 			},
 		},
 		{
-			"two aborts",
+			"two aborts with a study moved between them",
 			map[string]func(*association){"1.1": abort, "1.3": abort},
 			false,
-			[]string{"1.1 failed  2/1/0", "1.2 ok 0000 1/0/0", "1.3 failed  2/1/0", "1.4 not_attempted  -/-/-", "1.5 not_attempted  -/-/-"},
+			[]string{"1.1 failed  2/1/0", "1.2 ok 0000 1/0/0", "1.3 failed  2/1/0", "1.4 ok 0000 1/0/0", "1.5 ok 0000 1/0/0"},
 			[]string{
 				"associate FIND MOVE", "find STUDY", "move 1.1 to DEST",
 				"associate MOVE", "move 1.2 to DEST", "move 1.3 to DEST",
+				"associate MOVE", "move 1.4 to DEST", "move 1.5 to DEST", "release",
+			},
+		},
+		{
+			"two aborts in a row with instances moved between them",
+			map[string]func(*association){"1.2": abort, "1.3": abort},
+			false,
+			[]string{"1.1 ok 0000 1/0/0", "1.2 failed  2/1/0", "1.3 failed  2/1/0", "1.4 ok 0000 1/0/0", "1.5 ok 0000 1/0/0"},
+			[]string{
+				"associate FIND MOVE", "find STUDY", "move 1.1 to DEST", "move 1.2 to DEST",
+				"associate MOVE", "move 1.3 to DEST",
+				"associate MOVE", "move 1.4 to DEST", "move 1.5 to DEST", "release",
+			},
+		},
+		{
+			"two aborts in a row with nothing moved between them",
+			map[string]func(*association){"1.2": abort, "1.3": atOnce},
+			false,
+			[]string{"1.1 ok 0000 1/0/0", "1.2 failed  2/1/0", "1.3 failed  -/-/-", "1.4 not_attempted  -/-/-", "1.5 not_attempted  -/-/-"},
+			[]string{
+				"associate FIND MOVE", "find STUDY", "move 1.1 to DEST", "move 1.2 to DEST",
+				"associate MOVE", "move 1.3 to DEST",
+			},
+		},
+		{
+			"a failure between two aborts",
+			map[string]func(*association){"1.1": atOnce, "1.2": failed, "1.3": atOnce},
+			false,
+			[]string{"1.1 failed  -/-/-", "1.2 failed A702 0/1/0", "1.3 failed  -/-/-", "1.4 ok 0000 1/0/0", "1.5 ok 0000 1/0/0"},
+			[]string{
+				"associate FIND MOVE", "find STUDY", "move 1.1 to DEST",
+				"associate MOVE", "move 1.2 to DEST", "move 1.3 to DEST",
+				"associate MOVE", "move 1.4 to DEST", "move 1.5 to DEST", "release",
 			},
 		},
 		{

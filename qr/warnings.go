@@ -90,8 +90,8 @@ func (e event) wording() wording {
 		},
 		withoutIssuer: {
 			WarningPatientAmbiguous,
-			" match was dropped because the PACS does not return its Issuer of Patient ID",
-			" matches were dropped because the PACS does not return their Issuer of Patient ID",
+			" match whose Patient ID has no issuer was dropped",
+			" matches whose Patient IDs have no issuer were dropped",
 		},
 		withoutStudyUID: {
 			WarningNoStudyUIDDropped,
@@ -133,8 +133,8 @@ func (e event) wording() wording {
 		},
 		dataSetMissing: {
 			WarningDataSetMissing,
-			" final response announced a data set that did not arrive; all matches before it are complete",
-			" final responses announced a data set that did not arrive; all matches before them are complete",
+			" final response announced a data set that did not arrive; what came before it is complete",
+			" final responses announced a data set that did not arrive; what came before them is complete",
 		},
 		syntaxAssumed: {
 			WarningTransferSyntaxAssumed,

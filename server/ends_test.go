@@ -78,6 +78,7 @@ func TestPACSWithoutMoveAnswers502BeforeAnyEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pacsWith(1, nil)
 		p.Negotiate = func(a *association) bool {
+			a.Refuse(dicomnet.PatientRoot.Move)
 			return a.Refuse(dicomnet.StudyRoot.Move)
 		}
 		r := startInMemory(t, gatewayTo(t, p, gatewayOptions{}))

@@ -187,11 +187,27 @@ func outcomeRows() []outcomeRow {
 				}
 				movedAll(a, 1)
 			},
-			status: 207, message: "Not everything was moved: of 5 studies 2 completely, 2 failed, 1 not attempted.",
+			status: 207, message: "Not everything was moved: of 5 studies 3 completely, 2 failed.",
 			retrievals: []string{
-				"1 ok 0000 1/0/0", "2 failed  -/-/-", "3 ok 0000 1/0/0", "4 failed  -/-/-", "5 not_attempted  -/-/-",
+				"1 ok 0000 1/0/0", "2 failed  -/-/-", "3 ok 0000 1/0/0", "4 failed  -/-/-", "5 ok 0000 1/0/0",
 			},
-			seen: []string{"associate", "find", "move 1", "move 2", "associate", "move 3", "move 4"},
+			seen: []string{
+				"associate", "find", "move 1", "move 2", "associate", "move 3", "move 4", "associate", "move 5", "release",
+			},
+		},
+		{
+			name: "aborts in the second and the third of five", studies: 5, move: func(a *association, n int) {
+				if n == 2 || n == 3 {
+					a.Abort()
+					return
+				}
+				movedAll(a, 1)
+			},
+			status: 207, message: "Not everything was moved: of 5 studies 1 completely, 2 failed, 2 not attempted.",
+			retrievals: []string{
+				"1 ok 0000 1/0/0", "2 failed  -/-/-", "3 failed  -/-/-", "4 not_attempted  -/-/-", "5 not_attempted  -/-/-",
+			},
+			seen: []string{"associate", "find", "move 1", "move 2", "associate", "move 3"},
 		},
 		{
 			name: "abort before anything was moved, then only rejections", studies: 2,

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -37,7 +38,7 @@ func with(t *testing.T, fields ...string) string {
 
 func TestInvalidRequestsNameEachFaultAndRepeatNoValue(t *testing.T) {
 	r := start(t, &fakeGateway{})
-	long := strings.Repeat("Q", 17)
+	long, long65 := strings.Repeat("Q", 17), strings.Repeat("Q", 65)
 	for name, test := range map[string]struct {
 		body     string
 		pointers []string
@@ -48,7 +49,7 @@ func TestInvalidRequestsNameEachFaultAndRepeatNoValue(t *testing.T) {
 		"wrong type":                              {with(t, "pacs_port", `"10444"`), []string{"/pacs_port"}, []string{"10444"}},
 		"wrong type of a string":                  {with(t, "patient_id", `987654`), []string{"/patient_id"}, []string{"987654"}},
 		"null":                                    {with(t, "patient_id", `null`), []string{"/patient_id"}, []string{"null"}},
-		"null for an optional field":              {with(t, "max_results", `null`), []string{"/max_results"}, []string{"null"}},
+		"null in a list":                          {with(t, "modalities", `[null]`), []string{"/modalities/0"}, []string{"null"}},
 		"port 0":                                  {with(t, "pacs_port", `0`), []string{"/pacs_port"}, nil},
 		"port 65536":                              {with(t, "pacs_port", `65536`), []string{"/pacs_port"}, []string{"65536"}},
 		"port with a fraction":                    {with(t, "pacs_port", `104.5`), []string{"/pacs_port"}, []string{"104.5"}},
@@ -84,7 +85,10 @@ func TestInvalidRequestsNameEachFaultAndRepeatNoValue(t *testing.T) {
 		"UIDs empty":                              {with(t, "study_instance_uids", `[]`), []string{"/study_instance_uids"}, nil},
 		"UID with letters":                        {with(t, "study_instance_uids", `["1.2.x"]`), []string{"/study_instance_uids/0"}, []string{"1.2.x"}},
 		"UIDs over 1000":                          {with(t, "study_instance_uids", `["1"`+strings.Repeat(`,"1"`, 1000)+`]`), []string{"/study_instance_uids"}, nil},
-		"accession number of 17":                  {with(t, "accession_number", `"`+long+`"`), []string{"/accession_number"}, []string{long}},
+		"accession number of 65":                  {with(t, "accession_number", `"`+long65+`"`), []string{"/accession_number"}, []string{long}},
+		"issuer of 65":                            {with(t, "issuer_of_patient_id", `"`+long65+`"`), []string{"/issuer_of_patient_id"}, []string{long}},
+		"issuer wildcard":                         {with(t, "issuer_of_patient_id", `"QX?"`), []string{"/issuer_of_patient_id"}, []string{"QX"}},
+		"issuer of spaces":                        {with(t, "issuer_of_patient_id", `"  "`), []string{"/issuer_of_patient_id"}, nil},
 		"accession number wildcard":               {with(t, "accession_number", `"QX*"`), []string{"/accession_number"}, []string{"QX"}},
 		"invalid year":                            {with(t, "study_date_from", `"0000-01-01"`), []string{"/study_date_from"}, []string{"0000"}},
 		"invalid date":                            {with(t, "study_date_from", `"2023-02-29"`), []string{"/study_date_from"}, []string{"2023"}},
@@ -167,6 +171,8 @@ func TestValuesAtTheirLimitsAreAccepted(t *testing.T) {
 		{"pacs_ae_title", `"1234567890123456"`},
 		{"patient_id", `"` + strings.Repeat("ä", 64) + `"`},
 		{"patient_id", `"\u00e4\ud83d\ude00"`},
+		{"accession_number", `"` + strings.Repeat("ä", 64) + `"`},
+		{"issuer_of_patient_id", `"` + strings.Repeat("ä", 64) + `"`},
 		{"modalities", `[]`},
 		{"modalities", `["CT","MR","A_1 B"]`},
 		{"max_results", `1000`},
@@ -177,6 +183,35 @@ func TestValuesAtTheirLimitsAreAccepted(t *testing.T) {
 		status, _, body := r.post(t, "/q", with(t, fields...))
 		assert.Equal(t, http.StatusOK, status, "%v: %s", fields, body)
 	}
+}
+
+func TestNullForAnOptionalFieldMeansThatItIsNotGiven(t *testing.T) {
+	var filters []qr.Filter
+	var peers []qr.Peer
+	g := &fakeGateway{
+		query: func(_ context.Context, _ qr.Call, p qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
+			filters, peers = append(filters, f), append(peers, p)
+			return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil
+		},
+	}
+	r := start(t, g)
+	optional := []string{
+		"issuer_of_patient_id", "modalities", "max_years_old", "max_results", "study_instance_uids", "accession_number",
+		"study_date_from", "study_date_to", "pacs_tls",
+	}
+	var all []string
+	for _, field := range optional {
+		all = append(all, field, `null`)
+		status, _, body := r.post(t, "/q", with(t, field, `null`))
+		assert.Equal(t, http.StatusOK, status, "%s: %s", field, body)
+	}
+	status, _, body := r.post(t, "/q", with(t, all...))
+	assert.Equal(t, http.StatusOK, status, "%s", body)
+	for i := range filters {
+		assert.Equal(t, qr.Filter{PatientID: patientID}, filters[i])
+		assert.False(t, peers[i].TLS)
+	}
+	assert.Len(t, filters, len(optional)+1)
 }
 
 func TestNumberOfNamedFaultsIsLimited(t *testing.T) {

@@ -176,7 +176,6 @@ func ExampleWithRetry() {
 		fmt.Fprint(w, `{"type":"urn:dicom-qr-gateway:problem:pacs_busy","title":"PACS busy","status":503,`+
 			`"detail":"No association with this PACS became free in time. Try again later.","code":"pacs_busy"}`)
 	}))
-	defer busy.Close()
 	gateway, err := client.NewGateway(busy.URL, client.WithRetry(client.Retry{
 		Attempts: 3,
 		MaxWait:  time.Minute,
@@ -190,6 +189,7 @@ func ExampleWithRetry() {
 		log.Fatal(err) // a ProblemError with the last refusal
 	}
 	fmt.Println(found.Status)
+	busy.Close()
 	// Output:
 	// No association with this PACS became free in time. Try again later. (pacs_busy) Next attempt in 0s
 	// No association with this PACS became free in time. Try again later. (pacs_busy) Next attempt in 0s

@@ -128,7 +128,8 @@ func TestRetryEndsWithTheLastRefusal(t *testing.T) {
 		{"attempts", client.Retry{Attempts: 2, MaxWait: time.Minute}, []exchange{busy("5"), busy("5")}, []time.Duration{0, 5 * time.Second}},
 		{"one attempt", client.Retry{Attempts: 1, MaxWait: time.Minute}, []exchange{busy("5")}, []time.Duration{0}},
 		{
-			"the next wait exceeds the sum", client.Retry{Attempts: 9, MaxWait: 12 * time.Second},
+			"the next wait exceeds the sum",
+			client.Retry{Attempts: 9, MaxWait: 12 * time.Second},
 			[]exchange{busy("6"), busy("6"), busy("6")},
 			[]time.Duration{0, 6 * time.Second, 12 * time.Second},
 		},

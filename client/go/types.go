@@ -97,12 +97,14 @@ const (
 	AccessionNumberUnknown    = goclient.AccessionNumberUnknown
 	CharacterSetAssumed       = goclient.CharacterSetAssumed
 	CharacterSetUnknown       = goclient.CharacterSetUnknown
+	DataSetMissing            = goclient.DataSetMissing
 	DuplicatesMerged          = goclient.DuplicatesMerged
 	MatchUndecodable          = goclient.MatchUndecodable
 	ModalitiesUnknown         = goclient.ModalitiesUnknown
 	NoStudyInstanceUIDDropped = goclient.NoStudyInstanceUIDDropped
 	OptionalKeysUnsupported   = goclient.OptionalKeysUnsupported
 	OtherPatientDropped       = goclient.OtherPatientDropped
+	PatientIdentityAmbiguous  = goclient.PatientIdentityAmbiguous
 	TextUndecodable           = goclient.TextUndecodable
 	TransferSyntaxAssumed     = goclient.TransferSyntaxAssumed
 	UndatedDropped            = goclient.UndatedDropped

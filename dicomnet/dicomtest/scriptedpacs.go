@@ -51,7 +51,8 @@ type ScriptedPACS struct {
 	ended  sync.Cond // with mu
 }
 
-// Event is something that a [ScriptedPACS] has seen: "associate" with the services proposed (ECHO, FIND, MOVE), "echo", "find"
+// Event is something that a [ScriptedPACS] has seen: "associate" with the services proposed (ECHO, FIND, MOVE, in the Patient
+// Root model PATIENT-FIND and PATIENT-MOVE), "echo", "find"
 // with level and Study Instance UID, "move" with Study Instance UID and destination, "cancel", "late cancel", "release",
 // "abort", and what the test records.
 type Event struct {
@@ -225,6 +226,8 @@ func (a *ScriptedAssociation) negotiate() bool {
 		dicomnet.VerificationSOPClass: "ECHO",
 		dicomnet.StudyRoot.Find:       "FIND",
 		dicomnet.StudyRoot.Move:       "MOVE",
+		dicomnet.PatientRoot.Find:     "PATIENT-FIND",
+		dicomnet.PatientRoot.Move:     "PATIENT-MOVE",
 	}
 	var proposed []string
 	for _, pc := range a.RQ.Contexts {

@@ -1,8 +1,10 @@
 package dicomtest
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"maps"
+	"net"
 	"strings"
 	"time"
 
@@ -123,6 +125,25 @@ func (a *ScriptedAssociation) Abort() { a.SendPDU(&pdu.Abort{Source: pdu.SourceP
 
 // Close closes the connection.
 func (a *ScriptedAssociation) Close() { _ = a.Conn.Close() }
+
+// Reset resets the connection, with or without TLS, if it is one of TCP, and closes it otherwise.
+func (a *ScriptedAssociation) Reset() {
+	conn := a.conn.Conn
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
+}
+
+// AnnouncedFinish sends a final response that announces a data set which does not follow.
+func (a *ScriptedAssociation) AnnouncedFinish(status dicomnet.Status) {
+	m := Response(a.Request, status, nil)
+	m.Command.HasDataSet = true
+	a.SendMessage(m)
+}
 
 // Attributes are the elements of a data set as text by tag, several values of one separated by backslashes.
 type Attributes map[tag.Tag]string

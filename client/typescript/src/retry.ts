@@ -35,11 +35,17 @@ export function retrying(fetch: Fetch, { attempts, maxWait, onRetry, clock = sys
   if (!(Number.isInteger(attempts) && attempts >= 1 && maxWait > 0)) {
     throw new RangeError('a retry needs at least one attempt and a positive maxWait');
   }
+  // Keeps each copy as long as its response: Node stops passing on the signal of a request that it has collected. It does so
+  // for a clone() even if that is kept.
+  const copies = new WeakMap<Response, Request>();
   return async (request) => {
     if (request.method !== 'POST') return fetch(request);
+    const body = await request.text();
     let waited = 0;
     for (let attempt = 1; ; attempt++) {
-      const response = await fetch(attempt < attempts ? request.clone() : request);
+      const copy = new Request(request, { body });
+      const response = await fetch(copy);
+      copies.set(response, copy);
       if (attempt >= attempts || ![429, 503].includes(response.status)) return response;
       const seconds = retryAfter(response.headers, clock.now()) ?? 2 ** (attempt - 1);
       waited += seconds;

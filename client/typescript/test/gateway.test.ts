@@ -14,6 +14,7 @@ import {
   ReplyError,
   statusOf,
   type Gateway,
+  type GatewayOptions,
   type RetrieveRequest,
 } from 'dicom-qr-gateway-client';
 
@@ -27,12 +28,12 @@ const request: RetrieveRequest = {
 };
 
 /** Calls use with a gateway client for a server with this handler. */
-async function answering(answer: RequestListener, use: (gateway: Gateway) => Promise<void>) {
+async function answering(answer: RequestListener, use: (gateway: Gateway) => Promise<void>, options?: Partial<GatewayOptions>) {
   const server = createServer(answer).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   try {
-    await use(createGateway({ baseUrl: `http://127.0.0.1:${port}/`, apiKey: 'a long random value' }));
+    await use(createGateway({ baseUrl: `http://127.0.0.1:${port}/`, apiKey: 'a long random value', ...options }));
   } finally {
     server.closeAllConnections();
     server.close();
@@ -293,21 +294,24 @@ test('a signal aborts a stream', async () => {
 test('a signal aborts a stream after a garbage collection', async () => {
   setFlagsFromString('--expose-gc');
   const collectGarbage = runInNewContext('gc');
-  const controller = new AbortController();
-  const reason = new Error('the user cancelled');
-  await answering(
-    (_, response) => response.writeHead(200, stream).write(matched),
-    async (gateway) => {
-      const events = gateway.follow(request, { signal: controller.signal });
-      assert.equal((await events.next()).value?.type, 'matched');
-      for (let n = 0; n < 5; n++) {
-        await setTimeout(10);
-        collectGarbage();
-      }
-      controller.abort(reason);
-      await assert.rejects(Promise.race([events.next(), setTimeout(5000)]), reason);
-    },
-  );
+  for (const options of [{}, { retry: { attempts: 3, maxWait: 60 } }]) {
+    const controller = new AbortController();
+    const reason = new Error('the user cancelled');
+    await answering(
+      (_, response) => response.writeHead(200, stream).write(matched),
+      async (gateway) => {
+        const events = gateway.follow(request, { signal: controller.signal });
+        assert.equal((await events.next()).value?.type, 'matched');
+        for (let n = 0; n < 5; n++) {
+          await setTimeout(10);
+          collectGarbage();
+        }
+        controller.abort(reason);
+        await assert.rejects(Promise.race([events.next(), setTimeout(5000)]), reason);
+      },
+      options,
+    );
+  }
 });
 
 test('calls throw the TypeError of fetch if the connection fails', async () => {

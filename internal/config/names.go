@@ -47,7 +47,7 @@ const minNear = 6
 //   - without separators, and in capitals, it is the same or differs by one edit: a letter wrong, missing, added or exchanged
 //     with its neighbour (two edits from 15 letters on),
 //   - it has as many words, and each is equal or similar to its counterpart,
-//   - it is the setting with a word about the kind of its value at the end, or a setting of three or more words without FILE.
+//   - it is the setting with a word about the kind of its value at the end, or a setting of four words without FILE.
 func distanceOf(name, setting string) (distance int, near bool) {
 	words, wanted := wordsOf(name), wordsOf(setting)
 	joined, target := strings.Join(words, ""), strings.Join(wanted, "")
@@ -59,7 +59,7 @@ func distanceOf(name, setting string) (distance int, near bool) {
 	if distance <= 1 || distance == 2 && len(target) >= long {
 		return distance, true
 	}
-	if valueWords[strings.TrimPrefix(joined, target)] {
+	if word, longer := strings.CutPrefix(joined, target); longer && valueWords[word] {
 		return distance, true
 	}
 	if len(wanted) > 3 && joined+"FILE" == target {
@@ -91,7 +91,7 @@ func similarWords(words, wanted []string) bool {
 		case word == want:
 		case typos == 1 && min(len(word), len(want)) > 3:
 		case typos == 2 && min(len(word), len(want)) > 8 && word[0] == want[0]:
-		case related(word, want):
+		case related(word, want), want == "ADDR" && edits(word, "ADDRESS") <= 2:
 			inflected++
 		default:
 			return false

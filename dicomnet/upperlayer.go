@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -304,7 +305,10 @@ func (u *upperLayer) connectionLost(err error) error {
 
 // isReset reports whether the peer's system refused bytes because nothing reads them any more.
 func isReset(err error) bool {
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	const connAborted, connReset = 10053, 10054 // of Winsock
+	errno, ok := errors.AsType[syscall.Errno](err)
+	return ok && (errno == syscall.ECONNRESET || errno == syscall.EPIPE ||
+		runtime.GOOS == "windows" && (errno == connAborted || errno == connReset))
 }
 
 // lostError is ErrConnectionLost. It keeps the text of its cause, which may contain an address, out

@@ -86,3 +86,39 @@ func TestUnsolicitedDataIsNotTakenForAnAnswer(t *testing.T) {
 		}
 	}
 }
+
+func TestRequireSeesThatThePeerHasEndedTheAssociation(t *testing.T) {
+	for name, end := range map[string]func(*association){
+		"release": func(a *association) { a.SendPDU(&pdu.ReleaseRQ{}); a.Expect(pdu.TypeReleaseRP) },
+		"abort":   func(a *association) { a.Abort(); a.Close() },
+		"close":   func(a *association) { a.Close() },
+		"stray": func(a *association) {
+			a.Finish(dicomnet.StatusSuccess)
+			a.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnexpectedPDU)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &dicomtest.ScriptedPACS{Echo: func(a *association) {
+				a.Finish(dicomnet.StatusSuccess)
+				if a.Number == 1 {
+					end(a)
+				}
+			}}
+			address, stop, err := p.Listen()
+			require.NoError(t, err)
+			defer stop()
+			g := qrtest.New(qrtest.Options{})
+			s := g.Session(qrtest.At(t, address), nil)
+			require.NoError(t, s.Open(t.Context(), dicomnet.VerificationSOPClass))
+			echo := func() error { return s.Association().Echo(t.Context()) }
+			require.NoError(t, s.Once(t.Context(), dicomnet.VerificationSOPClass, echo))
+			time.Sleep(20 * time.Millisecond) // the end arrives
+			require.NoError(t, s.Require(t.Context(), dicomnet.VerificationSOPClass))
+			assert.Len(t, p.Requests(), 2)
+			require.NoError(t, s.Once(t.Context(), dicomnet.VerificationSOPClass, echo))
+			s.End(t.Context())
+			stop()
+			qrtest.Events(t, p, g)
+		})
+	}
+}

@@ -19,10 +19,11 @@ var kinds = map[api.ProblemCode]kind{
 	api.ProblemCodeRouteNotFound:        {404, "Route not found", "This route does not exist."},
 	api.ProblemCodeMethodNotAllowed:     {405, "Method not allowed", "This route does not support this method; the Allow header lists those that it supports."},
 	api.ProblemCodePayloadTooLarge:      {413, "Payload too large", "The body exceeds 64 KiB."},
-	api.ProblemCodeUnsupportedMediaType: {415, "Unsupported media type", "The body must be application/json in UTF-8, without a content encoding."},
+	api.ProblemCodeUnsupportedMediaType: {415, "Unsupported media type", "Send the header Content-Type: application/json. The body must be JSON in UTF-8, without a content encoding."},
 	api.ProblemCodeInternalError:        {500, "Internal error", "The gateway encountered an unexpected error."},
 
 	api.ProblemCodeNameResolutionFailed:   {502, "Name resolution failed", "The host name of the PACS has no address."},
+	api.ProblemCodeConnectionRefused:      {502, "Connection refused", "Nothing accepts connections at this host and port."},
 	api.ProblemCodePACSUnreachable:        {502, "PACS unreachable", "Could not connect to the PACS."},
 	api.ProblemCodeConnectionTimeout:      {502, "Connection timeout", "Could not connect to the PACS in time."},
 	api.ProblemCodeConnectionLost:         {502, "Connection lost", "The PACS closed the connection unexpectedly."},

@@ -22,13 +22,13 @@ func issuersOf(set *dataset.Set) issuers {
 	return i
 }
 
-// have reports whether the match has the issuer, which is in Unicode normalization form C.
+// have reports whether the match has the issuer, which is in Unicode NFC.
 func (i issuers) have(issuer string) bool {
 	return sameText(i.name, issuer) || sameText(i.universalID, issuer)
 }
 
-// sameText reports whether text is the wanted one, which is in Unicode normalization form C. Text that differs only in how
-// Unicode composes its characters is the same.
+// sameText reports whether text is the wanted one, which is in Unicode NFC. Text that differs only in how Unicode composes its
+// characters is the same.
 func sameText(text, wanted string) bool {
 	return text == wanted || !isASCII(text) && norm.NFC.String(text) == wanted
 }

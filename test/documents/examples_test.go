@@ -236,7 +236,7 @@ func TestFilesOfSettingsAreValid(t *testing.T) {
 	require.NoError(t, err)
 	const valid = "The settings are valid.\n"
 	requireCheck(t, []string{"check", "--env-file", shown}, []string{"AUDIT_LOG=stdout"}, valid) // the folder of the log does not exist here
-	requireCheck(t, []string{"check", "--env-file=" + filepath.Join(root, "samples/kubernetes/settings.env")}, nil, valid)
+	requireCheck(t, []string{"check", "--env-file=" + filepath.Join(root, "samples", "kubernetes", "settings.env")}, nil, valid)
 }
 
 // TestAuditRecordIsAsShown sends the first query of README.md with an API key and compares the record that it leaves with

@@ -46,28 +46,33 @@ func TestCommands(t *testing.T) {
 		"file without a name":      {[]string{"check", "--env-file"}, nil, 2, "", "flag needs an argument: -env-file" + hint},
 		"file with an empty name":  {[]string{"check", "--env-file="}, nil, 2, "", "want the path of a file" + hint},
 		"file that is missing": {
-			[]string{"check", "--env-file", "/nowhere/gateway.env"}, nil, 1,
-			"", "--env-file: /nowhere/gateway.env: no such file or directory\n",
+			[]string{"check", "--env-file", "/nowhere/gateway.env"},
+			nil, 1, "", "--env-file: /nowhere/gateway.env: no such file or directory\n",
 		},
 		"file that is a folder": {[]string{"serve", "--env-file=/"}, nil, 1, "", "--env-file: /: is a directory\n"},
 		"faulty settings": {
-			nil, map[string]string{"ACSE_TIMEOUT": "soon", "MAX_MATCHES": "0"}, 1,
-			"", "ACSE_TIMEOUT: want seconds, 0 to 1000000, or a duration such as 500ms or 1m30s; MAX_MATCHES",
+			nil,
+			map[string]string{"ACSE_TIMEOUT": "soon", "MAX_MATCHES": "0"},
+			1, "", "ACSE_TIMEOUT: want seconds, 0 to 1000000, or a duration such as 500ms or 1m30s; MAX_MATCHES",
 		},
 		"setting with a typo": {
-			nil, map[string]string{"PACS_ALOWLIST": "192.0.2.7"}, 1,
-			"", "PACS_ALOWLIST: no such setting, did you mean PACS_ALLOWLIST?\n",
+			nil,
+			map[string]string{"PACS_ALOWLIST": "192.0.2.7"},
+			1, "", "PACS_ALOWLIST: no such setting, did you mean PACS_ALLOWLIST?\n",
 		},
 		"demo with a setting with a typo": {[]string{"demo"}, map[string]string{"listen_addr": ":1"}, 1, "", "did you mean LISTEN_ADDR?"},
 		"demo on all addresses": {
-			[]string{"demo"}, map[string]string{"DEMO_PACS_A_ADDR": ":4242"}, 1, "", "DEMO_PACS_A_ADDR: want a loopback address",
+			[]string{"demo"},
+			map[string]string{"DEMO_PACS_A_ADDR": ":4242"},
+			1, "", "DEMO_PACS_A_ADDR: want a loopback address",
 		},
 		"unknown time zone":               {nil, map[string]string{"TZ": "Europe/Berlln"}, 1, "", "TZ: want the name of a time zone"},
 		"healthcheck of a faulty address": {[]string{"healthcheck"}, map[string]string{"LISTEN_ADDR": "x"}, 1, "", "LISTEN_ADDR"},
 		"healthcheck without a gateway":   {[]string{"healthcheck"}, map[string]string{"LISTEN_ADDR": closedPort(t)}, 1, "", "not healthy"},
 		"valid settings": {
-			[]string{"check"}, map[string]string{"ACSE_TIMEOUT": "1m30s", "PATH": "/bin", "PACS_PORT": "104", "SSL_CERT_FILE": "/x"}, 0,
-			"The settings are valid.\n", "",
+			[]string{"check"},
+			map[string]string{"ACSE_TIMEOUT": "1m30s", "PATH": "/bin", "PACS_PORT": "104", "SSL_CERT_FILE": "/x"},
+			0, "The settings are valid.\n", "",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -17,6 +17,7 @@ func misspelled(name string) string {
 	return found
 }
 
+//nolint:misspell // on purpose
 func TestNamesNearASettingAreReported(t *testing.T) {
 	for setting, names := range map[string]string{
 		"PACS_ALLOWLIST": "PACS_ALOWLIST PACS_ALLOW_LIST PACSALLOWLIST PACS-ALLOWLIST PACS_ALLOWLISTS PACS_ALLWOLIST PACS_ALOW_LIST pacs_allowlist PACS.ALLOWLIST _PACS_ALLOWLIST PAC_ALLOWLIST",
@@ -75,6 +76,8 @@ func TestOneWrongLetterInASettingIsReported(t *testing.T) {
 }
 
 // commonVariables holds what shells, containers, Kubernetes, systemd, CI, libraries and the programs beside a gateway set.
+//
+//nolint:misspell // names that others chose
 const commonVariables = `
 PATH HOME HOSTNAME HOST USER LOGNAME SHELL PWD OLDPWD SHLVL TERM COLORTERM LANG LANGUAGE LC_ALL LC_CTYPE LC_TIME EDITOR VISUAL PAGER
 MAIL DISPLAY _ PS1 IFS TMPDIR TEMP TMP TZ TZDIR MANPATH INFOPATH LESS LESSOPEN LS_COLORS HISTFILE HISTSIZE COLUMNS LINES UID EUID PPID

@@ -84,8 +84,10 @@ func TestUnreadableFilesAreNamedWithTheReason(t *testing.T) {
 		reasons[secret] = "permission denied"
 	}
 	for path, reason := range reasons {
-		for _, name := range []string{"API_KEYS_FILE", "TLS_CERT_FILE", "TLS_KEY_FILE", "TLS_CLIENT_CA_FILE", "DICOM_TLS_CA_FILE",
-			"DICOM_TLS_CERT_FILE", "DICOM_TLS_KEY_FILE", "OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_KEY"} {
+		for _, name := range []string{
+			"API_KEYS_FILE", "TLS_CERT_FILE", "TLS_KEY_FILE", "TLS_CLIENT_CA_FILE", "DICOM_TLS_CA_FILE",
+			"DICOM_TLS_CERT_FILE", "DICOM_TLS_KEY_FILE", "OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+		} {
 			_, err := Load(environment("OTEL_TRACES_EXPORTER", "otlp", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", files.cert,
 				"OTEL_EXPORTER_OTLP_CLIENT_KEY", files.key, name, path))
 			require.ErrorContains(t, err, name+": "+path+": "+reason)

@@ -31,7 +31,7 @@ import (
 type echoFault struct {
 	host string // "": 192.0.2.10
 	port string
-	play func(*dicomtest.Peer) // plays the PACS on a connection, over TLS if secure is set
+	play func(*dicomtest.ScriptedPeer) // plays the PACS on a connection, over TLS if secure is set
 	// secure is the expiry of the certificate of the PACS; "": no TLS.
 	secure string
 	// dial replaces the PACS.
@@ -40,7 +40,7 @@ type echoFault struct {
 }
 
 // accept plays a PACS of DCMTK that accepts the first n of C-ECHO, C-FIND and C-MOVE.
-func accept(p *dicomtest.Peer, n int) {
+func accept(p *dicomtest.ScriptedPeer, n int) {
 	p.ReadAssociateRQ()
 	ac := p.AC(dataset.ExplicitVRLittleEndian)
 	ac.User.ImplementationClassUID, ac.User.ImplementationVersionName = "1.2.276.0.7230010.3.0.3.6.7", "OFFIS_DCMTK_367"
@@ -50,27 +50,27 @@ func accept(p *dicomtest.Peer, n int) {
 	p.SendPDU(ac)
 }
 
-func answerEcho(p *dicomtest.Peer, status dicomnet.Status) {
+func answerEcho(p *dicomtest.ScriptedPeer, status dicomnet.Status) {
 	p.SendMessage(dicomtest.Response(p.ReadRequest(dicomnet.CEchoRQ), status, nil))
 }
 
 // echoFaults holds the faults by the example that shows the answer.
 func echoFaults() map[string]echoFault {
-	sends := func(pdus ...pdu.PDU) func(*dicomtest.Peer) {
-		return func(p *dicomtest.Peer) {
+	sends := func(pdus ...pdu.PDU) func(*dicomtest.ScriptedPeer) {
+		return func(p *dicomtest.ScriptedPeer) {
 			p.ReadAssociateRQ()
 			p.SendPDU(pdus...)
 		}
 	}
-	answers := func(text string) func(*dicomtest.Peer) {
-		return func(p *dicomtest.Peer) {
+	answers := func(text string) func(*dicomtest.ScriptedPeer) {
+		return func(p *dicomtest.ScriptedPeer) {
 			p.ReadAssociateRQ()
 			p.Send([]byte(text))
 		}
 	}
-	hangUp := func(p *dicomtest.Peer) { _, _ = p.Conn.Read(make([]byte, 10)) }
+	hangUp := func(p *dicomtest.ScriptedPeer) { _, _ = p.Conn.Read(make([]byte, 10)) }
 	return map[string]echoFault{
-		"EchoPassedWithoutMove": {port: "2762", secure: "2027-01-31T12:00:00Z", play: func(p *dicomtest.Peer) {
+		"EchoPassedWithoutMove": {port: "2762", secure: "2027-01-31T12:00:00Z", play: func(p *dicomtest.ScriptedPeer) {
 			accept(p, 2)
 			answerEcho(p, dicomnet.StatusSuccess)
 			p.Release()
@@ -86,7 +86,7 @@ func echoFaults() map[string]echoFault {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}},
-		"EchoProblemTLSFailed": {host: "127.0.0.1", port: "4242", tls: true, play: func(p *dicomtest.Peer) {
+		"EchoProblemTLSFailed": {host: "127.0.0.1", port: "4242", tls: true, play: func(p *dicomtest.ScriptedPeer) {
 			hangUp(p)
 			p.SendPDU(&pdu.Abort{Source: pdu.SourceProvider, Reason: 1})
 		}},
@@ -96,15 +96,15 @@ func echoFaults() map[string]echoFault {
 		"EchoProblemAssociationRejected":        {host: "127.0.0.1", port: "4242", play: sends(&pdu.AssociateRJ{Result: 1, Source: 1, Reason: 7})},
 		"EchoProblemAssociationRejectedCalling": {port: "104", play: sends(&pdu.AssociateRJ{Result: 1, Source: 1, Reason: 3})},
 		"EchoProblemAssociationAborted":         {port: "104", play: sends(&pdu.Abort{Source: pdu.SourceProvider})},
-		"EchoProblemAssociationTimeout":         {port: "104", play: func(p *dicomtest.Peer) { p.ReadAssociateRQ(); p.ExpectAbort(0, 0) }},
+		"EchoProblemAssociationTimeout":         {port: "104", play: func(p *dicomtest.ScriptedPeer) { p.ReadAssociateRQ(); p.ExpectAbort(0, 0) }},
 		"EchoProblemConnectionLost":             {port: "104", play: sends()},
-		"EchoProblemNoPresentationContext":      {port: "104", play: func(p *dicomtest.Peer) { accept(p, 0); p.ExpectAbort(0, 0) }},
-		"EchoProblemEchoFailed": {port: "104", play: func(p *dicomtest.Peer) {
+		"EchoProblemNoPresentationContext":      {port: "104", play: func(p *dicomtest.ScriptedPeer) { accept(p, 0); p.ExpectAbort(0, 0) }},
+		"EchoProblemEchoFailed": {port: "104", play: func(p *dicomtest.ScriptedPeer) {
 			accept(p, 3)
 			answerEcho(p, dicomnet.StatusProcessingFailure)
 			p.Release()
 		}},
-		"EchoProblemDIMSETimeout": {port: "104", play: func(p *dicomtest.Peer) {
+		"EchoProblemDIMSETimeout": {port: "104", play: func(p *dicomtest.ScriptedPeer) {
 			accept(p, 3)
 			p.ReadRequest(dicomnet.CEchoRQ)
 			p.ExpectAbort(0, 0)

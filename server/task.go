@@ -62,7 +62,7 @@ func (h *handlers) task(ctx context.Context, peer qr.Peer, patientID string) *ta
 func (t *task) call() qr.Call { return qr.Call{Principal: t.caller, Observer: t} }
 
 // Step measures and traces a step.
-func (t *task) Step(ctx context.Context, s pool.Step) (during context.Context, end func(err error)) {
+func (t *task) Step(ctx context.Context, s pool.PeerStep) (during context.Context, end func(err error)) {
 	return t.telemetry.Step(ctx, s)
 }
 

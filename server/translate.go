@@ -2,6 +2,7 @@ package server
 
 import (
 	"net"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -66,24 +67,37 @@ func valueOf[T any](p *T) T {
 func studyDetails(studies []qr.Study) []api.Study {
 	details := make([]api.Study, len(studies))
 	for i := range studies {
-		s := &studies[i]
-		details[i] = api.Study{
-			PatientName:             s.PatientName,
-			PatientID:               s.PatientID,
-			DateOfBirth:             s.DateOfBirth,
-			StudyInstanceUID:        s.StudyInstanceUID,
-			StudyDescription:        s.StudyDescription,
-			ModalitiesInStudy:       orEmpty(s.ModalitiesInStudy),
-			StudyDate:               s.StudyDate,
-			StudyTime:               s.StudyTime,
-			AccessionNumber:         s.AccessionNumber,
-			ReferringPhysicianName:  s.ReferringPhysicianName,
-			PerformingPhysicianName: s.PerformingPhysicianName,
-			InstitutionName:         s.InstitutionName,
+		study := reflect.ValueOf(&details[i]).Elem()
+		for _, f := range studyFields {
+			if f.attribute.Text != nil {
+				study.Field(f.index).SetString(*f.attribute.Text(&studies[i]))
+			} else {
+				study.Field(f.index).Set(reflect.ValueOf(orEmpty(*f.attribute.List(&studies[i]))))
+			}
 		}
 	}
 	return details
 }
+
+// studyField is the field of api.Study that holds an attribute.
+type studyField struct {
+	index     int
+	attribute qr.Attribute
+}
+
+// studyFields has the fields of api.Study by the JSON names in the table of attributes. A test compares it with the contract.
+var studyFields = func() []studyField {
+	var fields []studyField
+	study := reflect.TypeFor[api.Study]()
+	for _, a := range qr.StudyAttributes() {
+		for i := range study.NumField() {
+			if name, _, _ := strings.Cut(study.Field(i).Tag.Get("json"), ","); name == a.JSON {
+				fields = append(fields, studyField{i, a})
+			}
+		}
+	}
+	return fields
+}()
 
 // orEmpty returns an empty list for nil, which JSON would show as null.
 func orEmpty(list []string) []string {

@@ -159,12 +159,12 @@ func (p *ScriptedPACS) connectionEnded() {
 }
 
 // Play serves one connection, for tests with a [Script] of their own.
-func (p *ScriptedPACS) Play(peer *Peer) {
+func (p *ScriptedPACS) Play(peer *ScriptedPeer) {
 	p.init()
 	defer p.connectionEnded()
 	conn := peekConn{peer.Conn, bufio.NewReader(peer.Conn)}
 	peer.Conn = conn
-	a := &ScriptedAssociation{Peer: peer, PACS: p, conn: conn}
+	a := &ScriptedAssociation{ScriptedPeer: peer, PACS: p, conn: conn}
 	a.opened()
 	defer a.closed()
 	if !a.negotiate() {
@@ -185,7 +185,7 @@ func (c peekConn) Read(b []byte) (int, error) { return c.reader.Read(b) }
 
 // ScriptedAssociation is the side of a [ScriptedPACS] of one association.
 type ScriptedAssociation struct {
-	*Peer
+	*ScriptedPeer
 	PACS *ScriptedPACS
 	// Number counts the associations of the PACS from 1. Open is the number of those that were open when this one was
 	// requested, itself included.

@@ -135,7 +135,7 @@ const (
 )
 
 // Step measures a step of an operation.
-func (t *Telemetry) Step(ctx context.Context, s pool.Step) (during context.Context, end func(err error)) {
+func (t *Telemetry) Step(ctx context.Context, s pool.PeerStep) (during context.Context, end func(err error)) {
 	began := time.Now()
 	if s.Name == pool.StepQueue {
 		t.metrics.queueLength.Inc()

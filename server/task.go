@@ -18,8 +18,6 @@ import (
 	"dicom-qr-gateway/server/problem"
 )
 
-// auditRetryAfter is the Retry-After of answers to operations that cannot be recorded, in seconds.
-const auditRetryAfter = 5
 
 // task is one operation at a PACS. It is the qr.Observer of that operation: it passes steps to the metrics and traces, what was
 // sent and matched to the audit trail, and the progress to the event stream. It writes the audit records of the operation before
@@ -286,7 +284,7 @@ func notRecorded(log *zerolog.Logger, code api.ProblemCode, err error) *problem.
 	log.Error().Err(err).Msg("audit record not written")
 	p := &problem.Problem{Code: code}
 	if p.Status() == http.StatusServiceUnavailable {
-		p.RetryAfter = auditRetryAfter
+		p.RetryAfter = problem.RetryAfter
 	}
 	return p
 }

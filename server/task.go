@@ -18,7 +18,6 @@ import (
 	"dicom-qr-gateway/server/problem"
 )
 
-
 // task is one operation at a PACS. It is the qr.Observer of that operation: it passes steps to the metrics and traces, what was
 // sent and matched to the audit trail, and the progress to the event stream. It writes the audit records of the operation before
 // the caller gets the result, and withholds the result if that fails.

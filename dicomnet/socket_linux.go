@@ -10,46 +10,35 @@ import (
 
 // unacknowledged reports whether the peer's system has yet to acknowledge bytes that were sent. It
 // is false if the kernel cannot say.
-func unacknowledged(conn net.Conn) bool { return queueNotEmpty(conn, unix.SIOCOUTQ) }
+func unacknowledged(conn net.Conn) bool {
+	return ask(conn, func(fd int) bool {
+		n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+		return err == nil && n > 0
+	})
+}
 
 // unread reports whether bytes from the peer, or the end of the connection, have arrived and nothing
 // has read them. It is false if the kernel cannot say.
 func unread(conn net.Conn) bool {
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok {
-		return false
-	}
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		return false
-	}
-	waiting := false
-	err = raw.Control(func(fd uintptr) {
+	return ask(conn, func(fd int) bool {
 		var b [1]byte
-		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		waiting = !errors.Is(err, unix.EAGAIN)
+		_, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		return !errors.Is(err, unix.EAGAIN)
 	})
-	return err == nil && waiting
 }
 
 // reset reports whether the peer's system has reset the connection. It is false if the kernel cannot
 // say.
 func reset(conn net.Conn) bool {
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok {
-		return false
-	}
-	raw, err := tcp.SyscallConn()
-	if err != nil {
-		return false
-	}
-	pending := 0
-	err = raw.Control(func(fd uintptr) { pending, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR) })
-	return err == nil && pending != 0
+	return ask(conn, func(fd int) bool {
+		pending, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+		return err == nil && pending != 0
+	})
 }
 
-// queueNotEmpty reports whether the socket queue whose length request returns holds bytes.
-func queueNotEmpty(conn net.Conn, request uint) bool {
+// ask returns the answer of question about the socket of a TCP connection; false if conn is another
+// connection, or closed.
+func ask(conn net.Conn, question func(fd int) bool) bool {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return false
@@ -58,13 +47,9 @@ func queueNotEmpty(conn net.Conn, request uint) bool {
 	if err != nil {
 		return false
 	}
-	bytes := 0
-	err = raw.Control(func(fd uintptr) {
-		if n, err := unix.IoctlGetInt(int(fd), request); err == nil {
-			bytes = n
-		}
-	})
-	return err == nil && bytes > 0
+	answer := false
+	err = raw.Control(func(fd uintptr) { answer = question(int(fd)) })
+	return err == nil && answer
 }
 
 // tcpQuickACK is TCP_QUICKACK. Package syscall does not define it for every architecture.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 )
 
 const usage = `usage: dicom-qr-gateway [command]
@@ -41,8 +42,24 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		err = fmt.Errorf("unknown command\n\n%s", usage)
 	}
 	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "dicom-qr-gateway: %v\n", err)
+		report(stderr, err)
 		return 1
 	}
 	return 0
+}
+
+// reportTimeout limits the wait for a standard error that blocks, as part of the longest shutdown.
+const reportTimeout = 100 * time.Millisecond
+
+// report writes the error of a command.
+func report(stderr io.Writer, err error) {
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		_, _ = fmt.Fprintf(stderr, "dicom-qr-gateway: %v\n", err)
+	}()
+	select {
+	case <-written:
+	case <-time.After(reportTimeout):
+	}
 }

@@ -50,7 +50,7 @@ var errFull = errors.New("no space")
 
 func TestRecordsThatFailedAreWrittenFirst(t *testing.T) {
 	sink := &pipe{}
-	log := audit.To(sink)
+	log := audit.To(sink, audit.Options{})
 	require.NoError(t, log.Write(numbered("1")))
 	sink.err = errFull
 	require.ErrorIs(t, log.Write(numbered("2")), errFull)
@@ -65,7 +65,7 @@ func TestRecordsThatFailedAreWrittenFirst(t *testing.T) {
 
 func TestTruncatedRecordIsWrittenAgain(t *testing.T) {
 	sink := &pipe{takes: 7, err: errFull}
-	log := audit.To(sink)
+	log := audit.To(sink, audit.Options{})
 	require.ErrorIs(t, log.Write(numbered("1")), errFull)
 	sink.takes = 0
 	require.ErrorIs(t, log.Ready(), errFull)
@@ -77,7 +77,7 @@ func TestTruncatedRecordIsWrittenAgain(t *testing.T) {
 
 func TestPendingRecordsAreLimited(t *testing.T) {
 	sink := &pipe{err: errFull}
-	log := audit.To(sink)
+	log := audit.To(sink, audit.Options{})
 	lost := 0
 	for range 1500 {
 		if err := log.Write(numbered("x")); errors.Is(err, audit.ErrFull) {
@@ -85,13 +85,13 @@ func TestPendingRecordsAreLimited(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 500, lost)
-	require.ErrorContains(t, log.Close(), "1000 records lost: no space")
+	require.ErrorContains(t, log.Close(t.Context()), "1000 records lost: no space")
 }
 
 func TestFileIsAppendedToAndFollowedByName(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	require.NoError(t, os.WriteFile(path, []byte("before\n"), 0o600))
-	log, err := audit.Open(path)
+	log, err := audit.Open(path, audit.Options{})
 	require.NoError(t, err)
 	require.NoError(t, log.Write(numbered("1")))
 
@@ -101,19 +101,19 @@ func TestFileIsAppendedToAndFollowedByName(t *testing.T) {
 	require.NoError(t, os.Rename(path, path+".2"))
 	require.NoError(t, log.Write(numbered("3")), "the log notices a new file by itself")
 	require.NoError(t, log.Reopen())
-	require.NoError(t, log.Close())
+	require.NoError(t, log.Close(t.Context()))
 	for suffix, want := range map[string]string{".1": "1", ".2": "2", "": "3"} {
 		content, err := os.ReadFile(path + suffix)
 		require.NoError(t, err)
 		assert.Equal(t, want, ids(string(content)))
 	}
 
-	_, err = audit.Open(filepath.Join(path, "no directory"))
+	_, err = audit.Open(filepath.Join(path, "no directory"), audit.Options{})
 	require.Error(t, err)
 }
 
 func TestRecordsDoNotEscapeHTML(t *testing.T) {
 	sink := &pipe{}
-	require.NoError(t, audit.To(sink).Write(numbered("<&>")))
+	require.NoError(t, audit.To(sink, audit.Options{}).Write(numbered("<&>")))
 	assert.Contains(t, sink.String(), `"<&>"`)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -71,6 +72,14 @@ func TestAuditLogsThatCannotBeOpened(t *testing.T) {
 	require.NoError(t, os.Mkdir(gone, 0o700))
 	c := load(t, "AUDIT_LOG", filepath.Join(gone, "audit.log"))
 	require.NoError(t, os.Remove(gone))
-	_, err := c.OpenAuditLog(io.Discard)
+	_, err := c.OpenAuditLog(io.Discard, zerolog.Nop())
 	require.ErrorContains(t, err, "AUDIT_LOG: the file cannot be written")
+}
+
+func TestAuditSyncNeedsAFile(t *testing.T) {
+	for _, path := range []string{"", "stdout"} {
+		_, err := Load(environment("AUDIT_SYNC", "true", "AUDIT_LOG", path))
+		require.ErrorContains(t, err, "AUDIT_SYNC: needs a file in AUDIT_LOG")
+	}
+	assert.True(t, load(t, "AUDIT_SYNC", "true", "AUDIT_LOG", filepath.Join(t.TempDir(), "audit.log")).AuditSync)
 }

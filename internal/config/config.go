@@ -59,6 +59,7 @@ type Config struct {
 
 	APIKeysFile         string `env:"API_KEYS_FILE"`
 	AuditLog            string `env:"AUDIT_LOG"`
+	AuditSync           bool   `env:"AUDIT_SYNC"            envDefault:"false"`
 	CORSAllowedOrigins  string `env:"CORS_ALLOWED_ORIGINS"`
 	TrustedProxies      string `env:"TRUSTED_PROXIES"`
 	ForwardedUserHeader string `env:"FORWARDED_USER_HEADER"`

@@ -194,6 +194,7 @@ const (
 	ProblemCodeDraining               ProblemCode = "draining"
 	ProblemCodeEchoFailed             ProblemCode = "echo_failed"
 	ProblemCodeFindFailed             ProblemCode = "find_failed"
+	ProblemCodeHostNotAllowed         ProblemCode = "host_not_allowed"
 	ProblemCodeInternalError          ProblemCode = "internal_error"
 	ProblemCodeInvalidRequest         ProblemCode = "invalid_request"
 	ProblemCodeLimitExceeded          ProblemCode = "limit_exceeded"
@@ -216,6 +217,7 @@ const (
 	ProblemCodeTLSExpected            ProblemCode = "tls_expected"
 	ProblemCodeTLSFailed              ProblemCode = "tls_failed"
 	ProblemCodeTooManyMatches         ProblemCode = "too_many_matches"
+	ProblemCodeTooManyOpenFiles       ProblemCode = "too_many_open_files"
 	ProblemCodeTooManyOperations      ProblemCode = "too_many_operations"
 	ProblemCodeTooManyRequests        ProblemCode = "too_many_requests"
 	ProblemCodeUnauthorized           ProblemCode = "unauthorized"
@@ -250,6 +252,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeEchoFailed:
 		return true
 	case ProblemCodeFindFailed:
+		return true
+	case ProblemCodeHostNotAllowed:
 		return true
 	case ProblemCodeInternalError:
 		return true
@@ -294,6 +298,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeTLSFailed:
 		return true
 	case ProblemCodeTooManyMatches:
+		return true
+	case ProblemCodeTooManyOpenFiles:
 		return true
 	case ProblemCodeTooManyOperations:
 		return true
@@ -875,6 +881,7 @@ type Problem struct {
 // | `method_not_allowed` | 405 | the route does not support this method |
 // | `payload_too_large` | 413 | the body exceeds 64 KiB |
 // | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
+// | `host_not_allowed` | 421 | the request names the gateway by a host name that ALLOWED_HOSTS does not list |
 // | `too_many_requests` | 429 | the caller sends too many requests; this version never returns it |
 // | `internal_error` | 500 | unexpected error of the gateway |
 // | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
@@ -906,6 +913,7 @@ type Problem struct {
 // | `draining` | 503 | the gateway is shutting down |
 // | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT |
 // | `too_many_operations` | 503 | the number of running operations has reached MAX_OPERATIONS |
+// | `too_many_open_files` | 503 | the gateway or its machine has no free file descriptor for a connection |
 type ProblemCode string
 
 // ProgressEvent Data of the event `progress`. Counters are null if the PACS sent none.
@@ -1500,6 +1508,10 @@ type EchoFailed = Problem
 // `/echo`, the `hint` of the last step.
 type Forbidden = Problem
 
+// HostNotAllowed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
+// `/echo`, the `hint` of the last step.
+type HostNotAllowed = Problem
+
 // InternalError Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
 // `/echo`, the `hint` of the last step.
 type InternalError = Problem
@@ -1929,6 +1941,15 @@ type ForbiddenApplicationProblemPlusJSONResponse struct {
 	Headers ForbiddenResponseHeaders
 }
 
+type HostNotAllowedResponseHeaders struct {
+	XCorrelationID string
+}
+type HostNotAllowedApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers HostNotAllowedResponseHeaders
+}
+
 type InternalErrorResponseHeaders struct {
 	XCorrelationID string
 }
@@ -2174,6 +2195,23 @@ func (response Echo415ApplicationProblemPlusJSONResponse) VisitEchoResponse(w ht
 	return err
 }
 
+type Echo421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response Echo421ApplicationProblemPlusJSONResponse) VisitEchoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type Echo429ApplicationProblemPlusJSONResponse struct {
 	TooManyRequestsApplicationProblemPlusJSONResponse
 }
@@ -2372,6 +2410,23 @@ func (response GetMetrics405ApplicationProblemPlusJSONResponse) VisitGetMetricsR
 	return err
 }
 
+type GetMetrics421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response GetMetrics421ApplicationProblemPlusJSONResponse) VisitGetMetricsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetMetrics500ApplicationProblemPlusJSONResponse struct {
 	InternalErrorApplicationProblemPlusJSONResponse
 }
@@ -2537,6 +2592,23 @@ func (response Query415ApplicationProblemPlusJSONResponse) VisitQueryResponse(w 
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Query421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response Query421ApplicationProblemPlusJSONResponse) VisitQueryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2830,6 +2902,23 @@ func (response Retrieve415ApplicationProblemPlusJSONResponse) VisitRetrieveRespo
 	return err
 }
 
+type Retrieve421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response Retrieve421ApplicationProblemPlusJSONResponse) VisitRetrieveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type Retrieve429ApplicationProblemPlusJSONResponse struct {
 	TooManyRequestsApplicationProblemPlusJSONResponse
 }
@@ -3045,6 +3134,23 @@ func (response GetVersion405ApplicationProblemPlusJSONResponse) VisitGetVersionR
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetVersion421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response GetVersion421ApplicationProblemPlusJSONResponse) VisitGetVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
 	_, err := buf.WriteTo(w)
 	return err
 }

@@ -195,6 +195,7 @@ const (
 	ProblemCodeDraining               ProblemCode = "draining"
 	ProblemCodeEchoFailed             ProblemCode = "echo_failed"
 	ProblemCodeFindFailed             ProblemCode = "find_failed"
+	ProblemCodeHostNotAllowed         ProblemCode = "host_not_allowed"
 	ProblemCodeInternalError          ProblemCode = "internal_error"
 	ProblemCodeInvalidRequest         ProblemCode = "invalid_request"
 	ProblemCodeLimitExceeded          ProblemCode = "limit_exceeded"
@@ -217,6 +218,7 @@ const (
 	ProblemCodeTLSExpected            ProblemCode = "tls_expected"
 	ProblemCodeTLSFailed              ProblemCode = "tls_failed"
 	ProblemCodeTooManyMatches         ProblemCode = "too_many_matches"
+	ProblemCodeTooManyOpenFiles       ProblemCode = "too_many_open_files"
 	ProblemCodeTooManyOperations      ProblemCode = "too_many_operations"
 	ProblemCodeTooManyRequests        ProblemCode = "too_many_requests"
 	ProblemCodeUnauthorized           ProblemCode = "unauthorized"
@@ -251,6 +253,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeEchoFailed:
 		return true
 	case ProblemCodeFindFailed:
+		return true
+	case ProblemCodeHostNotAllowed:
 		return true
 	case ProblemCodeInternalError:
 		return true
@@ -295,6 +299,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeTLSFailed:
 		return true
 	case ProblemCodeTooManyMatches:
+		return true
+	case ProblemCodeTooManyOpenFiles:
 		return true
 	case ProblemCodeTooManyOperations:
 		return true
@@ -876,6 +882,7 @@ type Problem struct {
 // | `method_not_allowed` | 405 | the route does not support this method |
 // | `payload_too_large` | 413 | the body exceeds 64 KiB |
 // | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
+// | `host_not_allowed` | 421 | the request names the gateway by a host name that ALLOWED_HOSTS does not list |
 // | `too_many_requests` | 429 | the caller sends too many requests; this version never returns it |
 // | `internal_error` | 500 | unexpected error of the gateway |
 // | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
@@ -907,6 +914,7 @@ type Problem struct {
 // | `draining` | 503 | the gateway is shutting down |
 // | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT |
 // | `too_many_operations` | 503 | the number of running operations has reached MAX_OPERATIONS |
+// | `too_many_open_files` | 503 | the gateway or its machine has no free file descriptor for a connection |
 type ProblemCode string
 
 // ProgressEvent Data of the event `progress`. Counters are null if the PACS sent none.
@@ -1500,6 +1508,10 @@ type EchoFailed = Problem
 // Forbidden Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
 // `/echo`, the `hint` of the last step.
 type Forbidden = Problem
+
+// HostNotAllowed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
+// `/echo`, the `hint` of the last step.
+type HostNotAllowed = Problem
 
 // InternalError Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
 // `/echo`, the `hint` of the last step.
@@ -2732,6 +2744,11 @@ type EchoReply415Headers struct {
 	XCorrelationID string
 }
 
+// EchoReply421Headers the declared response headers of an HTTP 421 response for Echo
+type EchoReply421Headers struct {
+	XCorrelationID string
+}
+
 // EchoReply429Headers the declared response headers of an HTTP 429 response for Echo
 type EchoReply429Headers struct {
 	RetryAfter     int
@@ -2771,6 +2788,8 @@ type EchoReply struct {
 	ApplicationProblemJSON413 *PayloadTooLarge
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
 	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *TooManyRequests
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
@@ -2793,6 +2812,8 @@ type EchoReply struct {
 	Headers413 *EchoReply413Headers
 	// Headers415 the parsed response headers for an HTTP 415 response
 	Headers415 *EchoReply415Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *EchoReply421Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *EchoReply429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -2836,6 +2857,11 @@ func (r EchoReply) GetApplicationProblemJSON413() *PayloadTooLarge {
 // GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
 func (r EchoReply) GetApplicationProblemJSON415() *UnsupportedMediaType {
 	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r EchoReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -2981,6 +3007,11 @@ type GetMetricsReply405Headers struct {
 	XCorrelationID string
 }
 
+// GetMetricsReply421Headers the declared response headers of an HTTP 421 response for GetMetrics
+type GetMetricsReply421Headers struct {
+	XCorrelationID string
+}
+
 // GetMetricsReply500Headers the declared response headers of an HTTP 500 response for GetMetrics
 type GetMetricsReply500Headers struct {
 	XCorrelationID string
@@ -2993,6 +3024,8 @@ type GetMetricsReply struct {
 	ApplicationProblemJSON401 *Unauthorized
 	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
 	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *InternalError
 	// Headers200 the parsed response headers for an HTTP 200 response
@@ -3001,6 +3034,8 @@ type GetMetricsReply struct {
 	Headers401 *GetMetricsReply401Headers
 	// Headers405 the parsed response headers for an HTTP 405 response
 	Headers405 *GetMetricsReply405Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *GetMetricsReply421Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
 	Headers500 *GetMetricsReply500Headers
 }
@@ -3013,6 +3048,11 @@ func (r GetMetricsReply) GetApplicationProblemJSON401() *Unauthorized {
 // GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
 func (r GetMetricsReply) GetApplicationProblemJSON405() *MethodNotAllowed {
 	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r GetMetricsReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
 }
 
 // GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -3091,6 +3131,11 @@ type QueryReply415Headers struct {
 	XCorrelationID string
 }
 
+// QueryReply421Headers the declared response headers of an HTTP 421 response for Query
+type QueryReply421Headers struct {
+	XCorrelationID string
+}
+
 // QueryReply429Headers the declared response headers of an HTTP 429 response for Query
 type QueryReply429Headers struct {
 	RetryAfter     int
@@ -3132,6 +3177,8 @@ type QueryReply struct {
 	ApplicationProblemJSON413 *PayloadTooLarge
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
 	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *TooManyRequests
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
@@ -3156,6 +3203,8 @@ type QueryReply struct {
 	Headers413 *QueryReply413Headers
 	// Headers415 the parsed response headers for an HTTP 415 response
 	Headers415 *QueryReply415Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *QueryReply421Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *QueryReply429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -3204,6 +3253,11 @@ func (r QueryReply) GetApplicationProblemJSON413() *PayloadTooLarge {
 // GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
 func (r QueryReply) GetApplicationProblemJSON415() *UnsupportedMediaType {
 	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r QueryReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -3302,6 +3356,11 @@ type RetrieveReply415Headers struct {
 	XCorrelationID string
 }
 
+// RetrieveReply421Headers the declared response headers of an HTTP 421 response for Retrieve
+type RetrieveReply421Headers struct {
+	XCorrelationID string
+}
+
 // RetrieveReply429Headers the declared response headers of an HTTP 429 response for Retrieve
 type RetrieveReply429Headers struct {
 	RetryAfter     int
@@ -3345,6 +3404,8 @@ type RetrieveReply struct {
 	ApplicationProblemJSON413 *PayloadTooLarge
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
 	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *TooManyRequests
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
@@ -3371,6 +3432,8 @@ type RetrieveReply struct {
 	Headers413 *RetrieveReply413Headers
 	// Headers415 the parsed response headers for an HTTP 415 response
 	Headers415 *RetrieveReply415Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *RetrieveReply421Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *RetrieveReply429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -3424,6 +3487,11 @@ func (r RetrieveReply) GetApplicationProblemJSON413() *PayloadTooLarge {
 // GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
 func (r RetrieveReply) GetApplicationProblemJSON415() *UnsupportedMediaType {
 	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RetrieveReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -3584,6 +3652,11 @@ type GetVersionReply405Headers struct {
 	XCorrelationID string
 }
 
+// GetVersionReply421Headers the declared response headers of an HTTP 421 response for GetVersion
+type GetVersionReply421Headers struct {
+	XCorrelationID string
+}
+
 // GetVersionReply500Headers the declared response headers of an HTTP 500 response for GetVersion
 type GetVersionReply500Headers struct {
 	XCorrelationID string
@@ -3598,6 +3671,8 @@ type GetVersionReply struct {
 	ApplicationProblemJSON401 *Unauthorized
 	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
 	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *InternalError
 	// Headers200 the parsed response headers for an HTTP 200 response
@@ -3606,6 +3681,8 @@ type GetVersionReply struct {
 	Headers401 *GetVersionReply401Headers
 	// Headers405 the parsed response headers for an HTTP 405 response
 	Headers405 *GetVersionReply405Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *GetVersionReply421Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
 	Headers500 *GetVersionReply500Headers
 }
@@ -3623,6 +3700,11 @@ func (r GetVersionReply) GetApplicationProblemJSON401() *Unauthorized {
 // GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
 func (r GetVersionReply) GetApplicationProblemJSON405() *MethodNotAllowed {
 	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r GetVersionReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
 }
 
 // GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -3967,6 +4049,13 @@ func ParseEchoReply(rsp *http.Response) (*EchoReply, error) {
 		}
 		response.ApplicationProblemJSON415 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooManyRequests
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4082,6 +4171,16 @@ func ParseEchoReply(rsp *http.Response) (*EchoReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers415 = &headers
+	case rsp.StatusCode == 421:
+		var headers EchoReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
 	case rsp.StatusCode == 429:
 		var headers EchoReply429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -4249,6 +4348,13 @@ func ParseGetMetricsReply(rsp *http.Response) (*GetMetricsReply, error) {
 		}
 		response.ApplicationProblemJSON405 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4303,6 +4409,16 @@ func ParseGetMetricsReply(rsp *http.Response) (*GetMetricsReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers405 = &headers
+	case rsp.StatusCode == 421:
+		var headers GetMetricsReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
 	case rsp.StatusCode == 500:
 		var headers GetMetricsReply500Headers
 		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
@@ -4387,6 +4503,13 @@ func ParseQueryReply(rsp *http.Response) (*QueryReply, error) {
 			return nil, err
 		}
 		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooManyRequests
@@ -4513,6 +4636,16 @@ func ParseQueryReply(rsp *http.Response) (*QueryReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers415 = &headers
+	case rsp.StatusCode == 421:
+		var headers QueryReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
 	case rsp.StatusCode == 429:
 		var headers QueryReply429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -4648,6 +4781,13 @@ func ParseRetrieveReply(rsp *http.Response) (*RetrieveReply, error) {
 			return nil, err
 		}
 		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooManyRequests
@@ -4787,6 +4927,16 @@ func ParseRetrieveReply(rsp *http.Response) (*RetrieveReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers415 = &headers
+	case rsp.StatusCode == 421:
+		var headers RetrieveReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
 	case rsp.StatusCode == 429:
 		var headers RetrieveReply429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -4985,6 +5135,13 @@ func ParseGetVersionReply(rsp *http.Response) (*GetVersionReply, error) {
 		}
 		response.ApplicationProblemJSON405 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -5039,6 +5196,16 @@ func ParseGetVersionReply(rsp *http.Response) (*GetVersionReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers405 = &headers
+	case rsp.StatusCode == 421:
+		var headers GetVersionReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
 	case rsp.StatusCode == 500:
 		var headers GetVersionReply500Headers
 		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {

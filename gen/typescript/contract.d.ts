@@ -925,6 +925,7 @@ export interface components {
          *     | `method_not_allowed` | 405 | the route does not support this method |
          *     | `payload_too_large` | 413 | the body exceeds 64 KiB |
          *     | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
+         *     | `host_not_allowed` | 421 | the request names the gateway by a host name that ALLOWED_HOSTS does not list |
          *     | `too_many_requests` | 429 | the caller sends too many requests; this version never returns it |
          *     | `internal_error` | 500 | unexpected error of the gateway |
          *     | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
@@ -956,9 +957,10 @@ export interface components {
          *     | `draining` | 503 | the gateway is shutting down |
          *     | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT |
          *     | `too_many_operations` | 503 | the number of running operations has reached MAX_OPERATIONS |
+         *     | `too_many_open_files` | 503 | the gateway or its machine has no free file descriptor for a connection |
          * @enum {string}
          */
-        ProblemCode: "invalid_request" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "route_not_found" | "method_not_allowed" | "payload_too_large" | "unsupported_media_type" | "too_many_requests" | "internal_error" | "audit_failed" | "name_resolution_failed" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "draining" | "pacs_busy" | "too_many_operations";
+        ProblemCode: "invalid_request" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "route_not_found" | "method_not_allowed" | "payload_too_large" | "unsupported_media_type" | "host_not_allowed" | "too_many_requests" | "internal_error" | "audit_failed" | "name_resolution_failed" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "draining" | "pacs_busy" | "too_many_operations" | "too_many_open_files";
         /** @description One fault of the request. */
         Fault: {
             /**
@@ -1087,6 +1089,20 @@ export interface components {
         };
         /** @description The body is not declared as application/json in UTF-8 without a content encoding. */
         UnsupportedMediaType: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description The request names the gateway by a host name that is not in ALLOWED_HOSTS. This keeps web pages of others away
+         *     from a gateway without API keys and HTTPS. IP addresses, `localhost` and names without a dot are always
+         *     accepted.
+         */
+        HostNotAllowed: {
             headers: {
                 "X-Correlation-ID": components["headers"]["CorrelationID"];
                 [name: string]: unknown;
@@ -1269,6 +1285,7 @@ export interface operations {
             405: components["responses"]["MethodNotAllowed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["OperationFault"];
             502: components["responses"]["EchoFailed"];
@@ -1313,6 +1330,7 @@ export interface operations {
             405: components["responses"]["MethodNotAllowed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["OperationFault"];
             502: components["responses"]["QueryFailed"];
@@ -1368,6 +1386,7 @@ export interface operations {
             405: components["responses"]["MethodNotAllowed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["OperationFault"];
             502: components["responses"]["DICOMFailed"];
@@ -1481,6 +1500,7 @@ export interface operations {
             };
             401: components["responses"]["Unauthorized"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -1517,6 +1537,7 @@ export interface operations {
             };
             401: components["responses"]["Unauthorized"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -1546,6 +1567,7 @@ export interface operations {
             };
             304: components["responses"]["NotModified"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -1575,6 +1597,7 @@ export interface operations {
             };
             304: components["responses"]["NotModified"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -1603,6 +1626,7 @@ export interface operations {
             };
             304: components["responses"]["NotModified"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -1631,6 +1655,7 @@ export interface operations {
             };
             304: components["responses"]["NotModified"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -1653,6 +1678,7 @@ export interface operations {
                 content?: never;
             };
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             default: components["responses"]["InternalError"];
         };
     };

@@ -29,6 +29,9 @@ func (c *Config) loadAccess(faults *faultyVariables) {
 	if c.origins, err = access.ParseOrigins(c.CORSAllowedOrigins); err != nil {
 		faults.add("CORS_ALLOWED_ORIGINS", err.Error())
 	}
+	if c.hosts, err = access.ParseHosts(c.AllowedHosts); err != nil {
+		faults.add("ALLOWED_HOSTS", err.Error())
+	}
 	if c.proxies.Trusted, err = access.ParseProxies(c.TrustedProxies); err != nil {
 		faults.add("TRUSTED_PROXIES", err.Error())
 	}
@@ -53,6 +56,10 @@ func (c *Config) Access() access.Options {
 	o := access.Options{Proxies: c.proxies, Origins: c.origins}
 	if c.keys != nil {
 		o.Keys = c.keys.get
+	}
+	// A web page of others has no API key. With HTTPS, no certificate of the gateway is valid for the name of such a page.
+	if c.keys == nil && c.tlsFiles == nil {
+		o.Hosts = c.hosts
 	}
 	if c.tlsFiles != nil && c.TLSClientCAFile != "" {
 		o.ClientCAs = func() *x509.CertPool { return c.tlsFiles.get().clients }

@@ -60,6 +60,7 @@ type Config struct {
 	APIKeysFile         string `env:"API_KEYS_FILE"`
 	AuditLog            string `env:"AUDIT_LOG"`
 	CORSAllowedOrigins  string `env:"CORS_ALLOWED_ORIGINS"`
+	AllowedHosts        string `env:"ALLOWED_HOSTS"`
 	TrustedProxies      string `env:"TRUSTED_PROXIES"`
 	ForwardedUserHeader string `env:"FORWARDED_USER_HEADER"`
 
@@ -71,6 +72,7 @@ type Config struct {
 	tlsFiles *reloaded[serverTLS]   // nil: plain HTTP
 	keys     *reloaded[access.Keys] // nil: no key is required
 	origins  []string
+	hosts    *access.Hosts
 	proxies  access.Proxies
 }
 
@@ -231,6 +233,7 @@ func (c *Config) ServerTLS() *tls.Config {
 	}
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
+		CipherSuites:       cipherSuites,
 		NextProtos:         []string{"h2", "http/1.1"},
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.tlsFiles.get().config, nil },
 	}

@@ -121,7 +121,7 @@ func (r *tracingReader) tls() *tls.Config {
 	if ca == "" && cert == "" && key == "" {
 		return nil
 	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: cipherSuites}
 	if ca != "" {
 		pem, err := os.ReadFile(ca) //nolint:gosec // The operator names the file.
 		c.RootCAs = x509.NewCertPool()

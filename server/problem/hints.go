@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/internal/chain"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 )
@@ -85,6 +86,7 @@ var hintsAnywhere = []hint{
 	{caused[*qr.OperationTimeoutError], "OPERATION_TIMEOUT ended the check during this step. Raise it above the time that all steps may take together."},
 	{caused[*pool.NotAllowedError], "The gateway is not allowed to connect to this PACS. To permit it, add it to PACS_ALLOWLIST."},
 	{caused[*pool.BusyError], "As many associations with this PACS are open as MAX_ASSOCIATIONS_PER_PACS permits, and none ended within QUEUE_TIMEOUT. Try again later."},
+	{func(f *stepFault) bool { return outOfFiles(f.err) }, "The gateway or its machine has no free file descriptor, which says nothing about the PACS. Raise the limit of open files (ulimit -n, LimitNOFILE), or look for callers that leave connections open."},
 	{causedBy(context.Canceled), "The check was cancelled during this step, which says nothing about the PACS."},
 	{causedBy(context.DeadlineExceeded), "The time for the whole check ended during this step."},
 }
@@ -113,6 +115,7 @@ var connectHints = []hint{
 var tlsHints = []hint{
 	{timedOut, "The connection is open, but the TLS handshake did not finish within CONNECTION_TIMEOUT. The port may be for DICOM without TLS: leave out pacs_tls, or use the TLS port of the PACS (often 2762)."},
 	{caused[tls.RecordHeaderError], "The service on this port does not speak TLS. Leave out pacs_tls, or use the TLS port of the PACS (often 2762)."},
+	{causedBy(chain.ErrTooLong), "The PACS presents more certificates than the gateway verifies: at most 6, 32 KiB in total, 2 with the same subject. Remove those that do not belong to the chain of its own certificate."},
 	{notYetValid, "The certificate of the PACS is not valid yet. Check the clocks of the PACS and of the gateway's machine."},
 	{expired, "The certificate of the PACS, or of its authority, has expired: renew it there. If it has not expired, check the clock of the gateway's machine."},
 	{caused[x509.HostnameError], "The certificate of the PACS is for another name. Use as pacs_ip a name or address that is a subject alternative name in it (a common name alone does not count), or set DICOM_TLS_SERVER_NAME to such a name."},

@@ -13,6 +13,7 @@ export const statusOf = {
   method_not_allowed: 405,
   payload_too_large: 413,
   unsupported_media_type: 415,
+  host_not_allowed: 421,
   too_many_requests: 429,
   internal_error: 500,
   audit_failed: 500,
@@ -44,6 +45,7 @@ export const statusOf = {
   draining: 503,
   pacs_busy: 503,
   too_many_operations: 503,
+  too_many_open_files: 503,
 } as const satisfies Record<ProblemCode, number>;
 
 type StatusOf = typeof statusOf;

@@ -73,11 +73,12 @@ func (c *collector) add(set *dataset.Set) {
 		return
 	}
 	study := c.read(set, patientID, uid)
-	if c.plan.issuer != "" && !study.issuers.have(c.plan.issuer) {
-		c.dropIssuer(study)
+	by := issuersOf(set)
+	if c.plan.issuer != "" && !by.have(c.plan.issuer) {
+		c.dropIssuer(study, by)
 		return
 	}
-	c.identity.check(study, &c.counts)
+	c.identity.check(study, by, &c.counts)
 	text := set.Warnings()
 	if study.malformed || study.StudyDate != "" && study.date == 0 {
 		text |= dataset.ValueMalformed

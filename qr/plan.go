@@ -12,8 +12,8 @@ import (
 // plan is a checked Filter in the form in which matches are compared with it.
 type plan struct {
 	patientID        string
-	patientNFC       string // the same in Unicode normalization form C
-	issuer           string // in form C as well; "": any
+	patientNFC       string // the same in Unicode NFC
+	issuer           string // in NFC as well; "": any
 	accession        string
 	uids             []string            // wanted, each once
 	wanted           map[string]struct{} // the same; nil: any

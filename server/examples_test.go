@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"maps"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -111,11 +113,12 @@ func failuresOfExamples() map[string]error {
 	return map[string]error{
 		"PACSNotAllowed":             &pool.NotAllowedError{},
 		"InternalError":              errUnexpected,
-		"NameResolutionFailed":       at(pool.StepResolve, &dicomnet.ConnectError{Err: &net.DNSError{}}),
-		"PACSUnreachable":            at(dicomnet.StepConnect, &dicomnet.ConnectError{Err: errUnexpected}),
+		"NameResolutionFailed":       at(pool.StepResolve, &dicomnet.ConnectError{Err: &net.DNSError{IsNotFound: true}}),
+		"ConnectionRefused":          at(dicomnet.StepConnect, &dicomnet.ConnectError{Err: syscall.ECONNREFUSED}),
+		"PACSUnreachable":            at(dicomnet.StepConnect, &dicomnet.ConnectError{Err: syscall.EHOSTUNREACH}),
 		"ConnectionTimeout":          at(dicomnet.StepConnect, timeout(dicomnet.TimerConnection)),
 		"ConnectionLost":             at(dicomnet.StepFind, dicomnet.ErrConnectionLost),
-		"TLSFailed":                  at(dicomnet.StepTLS, &dicomnet.TLSError{Err: errUnexpected}),
+		"TLSFailed":                  at(dicomnet.StepTLS, &dicomnet.TLSError{Err: x509.UnknownAuthorityError{}}),
 		"TLSExpected":                at(dicomnet.StepAssociate, dicomnet.ErrTLSExpected),
 		"NotADICOMPeer":              at(dicomnet.StepAssociate, dicomnet.ErrNotDICOM),
 		"AssociationRejected":        reject(1, 1, 7),

@@ -241,6 +241,12 @@ func (c checkingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	assert.NoError(c.t, c.contract.Components.Schemas["Problem"].Value.VisitJSON(document), "%s", body)
 	assert.EqualValues(c.t, response.StatusCode, document["status"])
+	if hint, _ := document["hint"].(string); response.StatusCode == http.StatusBadGateway {
+		assert.NotEmpty(c.t, hint, "%s", body)
+		assert.NotContains(c.t, hint, "This fault is unusual", "%s", body)
+	} else {
+		assert.Empty(c.t, hint, "%s", body)
+	}
 	if response.StatusCode == http.StatusNotFound {
 		assert.NotContains(c.t, document, "correlation_id")
 	} else {

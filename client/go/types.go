@@ -122,6 +122,7 @@ const (
 	ProblemCodeCancelled              = goclient.ProblemCodeCancelled
 	ProblemCodeConnectionLost         = goclient.ProblemCodeConnectionLost
 	ProblemCodeConnectionTimeout      = goclient.ProblemCodeConnectionTimeout
+	ProblemCodeConnectionRefused      = goclient.ProblemCodeConnectionRefused
 	ProblemCodeDIMSETimeout           = goclient.ProblemCodeDIMSETimeout
 	ProblemCodeDraining               = goclient.ProblemCodeDraining
 	ProblemCodeEchoFailed             = goclient.ProblemCodeEchoFailed

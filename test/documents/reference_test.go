@@ -99,6 +99,7 @@ type contract struct {
 			Enum        []string
 			Properties  map[string]any
 		}
+		Examples map[string]struct{ Value any }
 	}
 }
 
@@ -123,6 +124,32 @@ func TestEveryProblemCodeIsDocumented(t *testing.T) {
 			assert.Equal(t, row.Cells[1], cells[1], "status of %s", code)
 		}
 	}
+}
+
+// The action for a 502 is a hint of the contract's examples, which other tests compare with the answers of the gateway.
+func TestActionsForFailedOperationsAreTheirHints(t *testing.T) {
+	hints := map[string][]string{}
+	for _, example := range readContract(t).Components.Examples {
+		if document, ok := example.Value.(map[string]any); ok && document["status"] == 502 {
+			code := document["code"].(string)
+			hints[code] = append(hints[code], document["hint"].(string))
+		}
+	}
+	documented := 0
+	for code, cells := range table(t, read(t, "docs/api.md"), "Problems") {
+		if cells[1] != "502" {
+			continue
+		}
+		documented++
+		action := strings.ReplaceAll(cells[3], "`", "")
+		if action == "depends on the cause: see hint" {
+			slices.Sort(hints[code])
+			assert.Greater(t, len(slices.Compact(hints[code])), 1, code)
+			continue
+		}
+		assert.Contains(t, hints[code], action, code)
+	}
+	assert.Len(t, hints, documented)
 }
 
 func TestEveryWarningCodeIsDocumented(t *testing.T) {

@@ -18,6 +18,7 @@ export const statusOf = {
   internal_error: 500,
   audit_failed: 500,
   name_resolution_failed: 502,
+  connection_refused: 502,
   pacs_unreachable: 502,
   connection_timeout: 502,
   connection_lost: 502,
@@ -66,8 +67,8 @@ export type InvalidRequest = Document<400> & { errors: Schemas['Fault'][] };
 /** No study matched. `warnings` describes the matches that the gateway dropped. */
 export type NoStudyMatched = Document<404, 'no_study_matched'> & { warnings?: Schemas['Warning'][] };
 
-/** The DICOM operation failed. For `echo`, `steps` ends with the failed step. */
-export type DICOMFailed = Document<502> & { dicom?: Schemas['DICOMFault']; steps?: Schemas['EchoStep'][] };
+/** The DICOM operation failed. `hint` says what to check. For `echo`, `steps` ends with the failed step. */
+export type DICOMFailed = Document<502> & { hint?: string; dicom?: Schemas['DICOMFault']; steps?: Schemas['EchoStep'][] };
 
 /** The gateway accepts no new operations at the moment, or none for this PACS. */
 export type Unavailable = Document<429> | Document<503>;

@@ -18,9 +18,13 @@ func verifying(c *tls.Config, host string) *tls.Config {
 		c.ServerName = host
 	}
 	c.InsecureSkipVerify = true //nolint:gosec // VerifyConnection, which every handshake calls, verifies instead
-	roots, name, further := c.RootCAs, c.ServerName, c.VerifyConnection
+	roots, name, now, further := c.RootCAs, c.ServerName, c.Time, c.VerifyConnection
 	c.VerifyConnection = func(state tls.ConnectionState) error {
-		if _, err := chain.Verify(state.PeerCertificates, x509.VerifyOptions{Roots: roots, DNSName: name}); err != nil {
+		o := x509.VerifyOptions{Roots: roots, DNSName: name}
+		if now != nil {
+			o.CurrentTime = now()
+		}
+		if _, err := chain.Verify(state.PeerCertificates, o); err != nil {
 			return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
 		}
 		if further != nil {

@@ -71,7 +71,10 @@ export type NoStudyMatched = Document<404, 'no_study_matched'> & { warnings?: Sc
 export type DICOMFailed = Document<502> & { hint?: string; dicom?: Schemas['DICOMFault']; steps?: Schemas['EchoStep'][] };
 
 /** The gateway accepts no new operations at the moment, or none for this PACS. */
-export type Unavailable = Document<429> | Document<503>;
+export type Unavailable = Document<429> | (Document<503> & { hint?: string });
+
+/** The gateway does not answer to the host name of its URL. `hint` says what its operator can do. */
+export type HostNotAllowed = Document<421> & { hint?: string };
 
 /**
  * A problem document (RFC 9457). `code` discriminates the union: a `switch` or `if` over it narrows to the fields of that
@@ -82,6 +85,7 @@ export type Problem =
   | NoStudyMatched
   | DICOMFailed
   | Unavailable
+  | HostNotAllowed
   | Document<401>
   | Document<403>
   | Document<404, 'route_not_found'>

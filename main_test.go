@@ -21,7 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	status := m.Run()
+	status := rig.Main(m)
 	http.DefaultClient.CloseIdleConnections()
 	if err := goleak.Find(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

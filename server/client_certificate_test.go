@@ -13,6 +13,7 @@ import (
 	"io"
 	"math"
 	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -251,7 +252,8 @@ func chainOf(t *testing.T, further int) *tls.Certificate {
 	for i := range further + 1 {
 		template := &x509.Certificate{
 			SerialNumber: big.NewInt(int64(i + 1)), Subject: subject, DNSNames: []string{strings.Repeat("x", i+1) + ".example"},
-			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+			IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+			NotBefore:   time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
 			KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 		}
 		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)

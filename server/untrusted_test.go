@@ -46,7 +46,7 @@ func TestVersionNameOfAPACSReachesLogAndAnswerAsPrintableASCII(t *testing.T) {
 		}}
 		logged := pool.Options{Trace: func(pool.Peer) *dicomnet.Trace { return telemetry.NewLogTrace(false) }}
 		r := start(t, gatewayTo(t, pacs, gatewayOptions{pool: logged}), "LOG_FORMAT", format)
-		_, _, body := r.post(t, "/echo", strings.Replace(echoBody, "true", "false", 1))
+		_, _, body := r.post(t, "/echo", strings.NewReplacer("pacs.example", "127.0.0.1", "true", "false").Replace(echoBody))
 		assert.Contains(t, body, "OK.[2J")
 		require.Eventually(t, func() bool { return strings.Contains(r.logs.String(), "OK.[2J") }, 10*time.Second, time.Millisecond)
 		assert.False(t, invisible(r.logs.String()), "%q", r.logs.String())

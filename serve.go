@@ -12,6 +12,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/internal/config"
+	"dicom-qr-gateway/internal/environment"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
@@ -20,19 +21,25 @@ import (
 )
 
 // companion starts something that runs beside the gateway at baseURL, until stop is called.
-type companion func(stdout io.Writer, baseURL string) (stop func() error, err error)
+type companion func(settings config.Demo, stdout io.Writer, baseURL string) (stop func() error, err error)
 
-// serve runs the gateway with the settings of getenv until ctx is done.
-func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, beside companion) (err error) {
-	settings, err := config.Load(getenv)
+// serve runs the gateway with the settings of env until ctx is done.
+func serve(ctx context.Context, env *environment.Environment, stdout io.Writer, beside companion) (err error) {
+	settings, err := env.Settings()
 	if err != nil {
 		return err
+	}
+	if err := env.Export(); err != nil {
+		return err
+	}
+	if location := settings.Location(); location != nil {
+		time.Local = location // Go reads TZ itself, but not from a file
 	}
 	stdout = &lockedWriter{w: stdout}
 	logger := telemetry.NewLogger(settings.Log(), stdout)
 	build := buildInfo()
-	logger.Info().Stringer("build", build).Object("settings", settings).Msg("starting")
-	warn(&settings, logger)
+	logger.Info().Stringer("build", build).Object("settings", settings.Config).Msg("starting")
+	warn(&settings.Config, logger)
 	settings.LogReloads(logger)
 	watch, err := telemetry.New(telemetry.Options{
 		Version: build.Version, Commit: build.Commit, GoVersion: build.GoVersion,
@@ -46,7 +53,7 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 	if err != nil {
 		return err
 	}
-	associations := pool.New(poolOptions(&settings, watch, logger))
+	associations := pool.New(poolOptions(&settings.Config, watch, logger))
 	watch.CountIdle(associations.Idle)
 	s, err := server.New(server.Options{
 		Gateway: qr.New(qr.Options{
@@ -73,7 +80,7 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 		return err
 	}
 	if beside != nil {
-		stop, err := beside(stdout, baseURL(listener.Addr().String(), settings.ServerTLS() != nil))
+		stop, err := beside(settings.Demo, stdout, baseURL(listener.Addr().String(), settings.ServerTLS() != nil))
 		if err != nil {
 			_ = listener.Close()
 			return err
@@ -81,7 +88,7 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 		defer func() { err = errors.Join(err, stop()) }()
 	}
 	defer onHangup(s.Reopen)()
-	releaseMemory(getenv)
+	settings.Memory.Release()
 	return s.Serve(ctx, listener)
 }
 

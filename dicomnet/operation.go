@@ -64,6 +64,7 @@ func (a *Association) begin(ctx context.Context, step Step, sopClass string, c C
 		return nil, err
 	}
 	op.sent = time.Now()
+	a.upper.awaiting = true
 	return op, nil
 }
 
@@ -117,6 +118,7 @@ var parsers = sync.Pool{New: func() any { return new(dataset.Parser) }}
 // operation may still arrive: it would be taken for a response to the next operation.
 func (op *operation) end() {
 	op.stopWatch()
+	op.a.upper.awaiting = false
 	if op.running || op.dataMayFollow {
 		op.running = false
 		op.a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, nil)

@@ -56,7 +56,7 @@ func TestClosedConnectionWithTLSHasTheHintAboutCertificates(t *testing.T) {
 	assert.Contains(t, *problemIn(t, body).Hint, "may expect TLS (pacs_tls)")
 }
 
-func TestFaultsOfAConnectionAreToldApartWithoutAnAddress(t *testing.T) {
+func TestFaultsOfAConnectionHaveDifferentCodesWithoutAnAddress(t *testing.T) {
 	fault := func(err error) func(context.Context, string, string) (net.Conn, error) {
 		return func(context.Context, string, string) (net.Conn, error) {
 			return nil, &net.OpError{

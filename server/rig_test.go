@@ -104,13 +104,13 @@ func settings(t testing.TB, variables ...string) config.Config {
 	return c
 }
 
-// environment returns a getenv function for name, value pairs.
-func environment(variables ...string) func(string) string {
+// environment returns the variables of name, value pairs.
+func environment(variables ...string) map[string]string {
 	values := map[string]string{}
 	for i := 0; i < len(variables); i += 2 {
 		values[variables[i]] = variables[i+1]
 	}
-	return func(name string) string { return values[name] }
+	return values
 }
 
 func start(t testing.TB, gateway backend, variables ...string) *running {

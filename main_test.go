@@ -100,6 +100,23 @@ func TestServeFailsIfTheAuditLogCannotBeOpened(t *testing.T) {
 	assert.Contains(t, stderr.String(), "AUDIT_LOG: "+file+": no such file or directory")
 }
 
+func TestDefaultsRefuseAReboundWebPage(t *testing.T) {
+	gateway := startGateway(t, nil)
+	status := func(host, path string) int {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, gateway.URL+path, http.NoBody)
+		require.NoError(t, err)
+		request.Host = host
+		answer, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		return answer.StatusCode
+	}
+	assert.Equal(t, http.StatusMisdirectedRequest, status("rebound.example:8888", "/version"))
+	assert.Equal(t, http.StatusOK, status("localhost:8888", "/version"))
+	assert.Equal(t, http.StatusOK, status("gateway:6000", "/version"))
+	assert.Equal(t, http.StatusOK, status("rebound.example", "/health"))
+}
+
 func TestServeWithoutLogsIsSilent(t *testing.T) {
 	assert.Empty(t, runStopped(t, map[string]string{"LOG_TO_CONSOLE": "false"}))
 }

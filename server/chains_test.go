@@ -14,7 +14,7 @@ import (
 )
 
 func TestLongChainOfAPACSIsRefusedUnverified(t *testing.T) {
-	peer := qrtest.Listen(t, &tls.Config{Certificates: []tls.Certificate{*chainOf(t, 60)}}, qrtest.AnswerEcho) //nolint:gosec // A PACS of the test.
+	peer := qrtest.Listen(t, &tls.Config{Certificates: []tls.Certificate{*chainOf(t, 60)}}, qrtest.AnswerEcho)
 	r := start(t, fromSettings(t, pool.Options{}))
 	request := echoRequest(peer.Port)
 	request.PACSTLS = new(true)

@@ -42,7 +42,7 @@ func TestOnlyAEADSuitesAreNegotiatedWithCallers(t *testing.T) {
 		r := start(t, &fakeGateway{}, "TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key)
 		address := strings.TrimPrefix(r.url, "http://")
 		for _, suite := range suitesOf12() {
-			conn, err := tls.Dial("tcp", address, &tls.Config{ //nolint:gosec // The test offers what the gateway must refuse.
+			conn, err := tls.Dial("tcp", address, &tls.Config{
 				RootCAs: files.pool, ServerName: "gateway.test", MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite.ID},
 			})
 			if err != nil {
@@ -51,7 +51,7 @@ func TestOnlyAEADSuitesAreNegotiatedWithCallers(t *testing.T) {
 			negotiated = append(negotiated, tls.CipherSuiteName(conn.ConnectionState().CipherSuite))
 			require.NoError(t, conn.Close())
 		}
-		_, err := tls.Dial("tcp", address, &tls.Config{ //nolint:gosec // The test offers what the gateway must refuse.
+		_, err := tls.Dial("tcp", address, &tls.Config{
 			RootCAs: files.pool, ServerName: "gateway.test", MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11,
 		})
 		require.Error(t, err, "TLS 1.1")
@@ -69,7 +69,7 @@ func TestOnlyAEADSuitesAreNegotiatedWithPACS(t *testing.T) {
 		ca := filepath.Join(t.TempDir(), "ca.pem")
 		require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}), 0o600))
 		for _, suite := range suitesOf12() {
-			pacs := &tls.Config{ //nolint:gosec // The test offers what the gateway must refuse.
+			pacs := &tls.Config{
 				Certificates: []tls.Certificate{pair}, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite.ID},
 			}
 			peer := qrtest.Listen(t, pacs, qrtest.AnswerEcho)

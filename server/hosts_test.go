@@ -16,8 +16,14 @@ func TestReboundWebPageGetsNothing(t *testing.T) {
 	r := start(t, &fakeGateway{}) // which must not be called
 	for _, host := range []string{"rebound.example", "rebound.example:8888", "REBOUND.example.", "127.0.0.1.rebound.example", "127.1", "a..b", "[::1].example"} {
 		for _, request := range [][2]string{
-			{http.MethodPost, "/q"}, {http.MethodPost, "/qr"}, {http.MethodPost, "/echo"}, {http.MethodGet, "/metrics"},
-			{http.MethodGet, "/version"}, {http.MethodGet, "/docs"}, {http.MethodGet, "/"}, {http.MethodGet, "/openapi.json"},
+			{http.MethodPost, "/q"},
+			{http.MethodPost, "/qr"},
+			{http.MethodPost, "/echo"},
+			{http.MethodGet, "/metrics"},
+			{http.MethodGet, "/version"},
+			{http.MethodGet, "/docs"},
+			{http.MethodGet, "/"},
+			{http.MethodGet, "/openapi.json"},
 		} {
 			status, header, body := r.do(t, request[0], request[1], strings.NewReader(retrieveBody), "Host", host, "Origin", "http://"+host)
 			require.Equal(t, http.StatusMisdirectedRequest, status, "%s %s", host, request[1])

@@ -240,6 +240,16 @@ func TestFilesOfSettingsAreValid(t *testing.T) {
 	requireCheck(t, []string{"check", "--env-file=" + filepath.Join(root, "samples", "kubernetes", "settings.env")}, nil, valid)
 }
 
+// The variables of Go, which it reads itself before the file, work in a file of settings too.
+func TestTimeZoneOfAFileOfSettings(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "gateway.env")
+	require.NoError(t, os.WriteFile(file, []byte("TZ=Asia/Kathmandu\nLISTEN_ADDR=127.0.0.1:0\n"), 0o600))
+	g := rig.RunGateway(t, rig.Command{Args: []string{"serve", "--env-file", file}, OnlyEnv: true})
+	var listening struct{ Time string }
+	require.NoError(t, g.Await(t, rig.Message("listening")).Decode(&listening))
+	assert.Contains(t, listening.Time, "+05:45")
+}
+
 // TestAuditRecordIsAsShown sends the first query of README.md with an API key and compares the record that it leaves with
 // the one in docs/operations.md.
 func TestAuditRecordIsAsShown(t *testing.T) {

@@ -81,7 +81,7 @@ soak: ## test the built gateway under mixed load for SOAK_TIME
 browser: build ## test the API documents in headless Chromium (needs node, npm, chromium)
 	cd test/browser && npm ci --no-audit --no-fund && npm test
 
-generators: build ## run linters and client generators over openapi.yaml, call the built gateway (needs node, npm)
+generators: build ## run linters and client generators over openapi.yaml, call the built gateway (needs node, npm, curl, Python 3)
 	cd test/generators && npm ci --no-audit --no-fund && npm test
 
 bench: ## run the benchmarks

@@ -2,48 +2,58 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
+
+	"dicom-qr-gateway/internal/cli"
+	"dicom-qr-gateway/internal/config"
+	"dicom-qr-gateway/internal/environment"
 )
 
-const usage = `usage: dicom-qr-gateway [command]
+// The exit statuses of errors.
+const (
+	failed = 1
+	misuse = 2
+)
 
-  serve        answer requests (the default)
-  demo         serve, with two PACS in memory beside it, on this machine only
-  healthcheck  ask the running gateway for /health; exit status 0 means healthy
-  version      print the version
-
-Settings are environment variables; docs/settings.md lists them.
-`
-
-// run executes one command and returns the exit status. It writes output and the log to stdout, and the error of a command to
-// stderr.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	command := "serve"
-	if len(args) > 1 {
-		command = args[1]
+// run executes one command and returns the exit status. It writes output and the log to stdout, and errors to stderr. environ
+// holds NAME=VALUE strings.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	line, err := cli.Parse(args[1:])
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "dicom-qr-gateway: %v\nTry 'dicom-qr-gateway --help'.\n", err)
+		return misuse
 	}
-	var err error
-	switch {
-	case len(args) > 2:
-		err = fmt.Errorf("at most one command\n\n%s", usage)
-	case command == "serve":
-		err = serve(ctx, getenv, stdout, nil)
-	case command == "demo":
-		err = serve(ctx, getenv, stdout, startDemo)
-	case command == "healthcheck":
-		err = healthcheck(ctx, getenv)
-	case command == "version":
+	env := environment.New(environ)
+	if line.Command != cli.Help && line.Command != cli.Version {
+		if err := env.AddFiles(line.EnvFiles); err != nil {
+			return fail(stderr, err)
+		}
+	}
+	switch line.Command {
+	case cli.Help:
+		err = cli.WriteHelp(stdout)
+	case cli.Version:
 		_, err = fmt.Fprintln(stdout, buildInfo())
-	case command == "help", command == "-h", command == "--help":
-		_, err = io.WriteString(stdout, usage)
+	case cli.Healthcheck:
+		err = checkHealth(ctx, env)
+	case cli.Check:
+		err = check(env, stdout)
+		if faults := (*config.FaultsError)(nil); errors.As(err, &faults) {
+			for _, line := range faults.Lines {
+				_, _ = fmt.Fprintln(stderr, line)
+			}
+			return failed
+		}
+	case cli.Demo:
+		err = serve(ctx, env, stdout, startDemo)
 	default:
-		err = fmt.Errorf("unknown command\n\n%s", usage)
+		err = serve(ctx, env, stdout, nil)
 	}
 	if err != nil {
-		report(stderr, err)
-		return 1
+		return fail(stderr, err)
 	}
 	return 0
 }
@@ -51,8 +61,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 // reportTimeout limits the wait for a standard error that blocks, as part of the longest shutdown.
 const reportTimeout = 100 * time.Millisecond
 
-// report writes the error of a command.
-func report(stderr io.Writer, err error) {
+// fail writes the error of a command and returns the exit status.
+func fail(stderr io.Writer, err error) int {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
@@ -62,4 +72,14 @@ func report(stderr io.Writer, err error) {
 	case <-written:
 	case <-time.After(reportTimeout):
 	}
+	return failed
+}
+
+// check reports what would stop the start.
+func check(env *environment.Environment, stdout io.Writer) error {
+	if _, err := env.Settings(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(stdout, "The settings are valid.")
+	return err
 }

@@ -10,20 +10,20 @@ import (
 	"net/netip"
 	"time"
 
-	"dicom-qr-gateway/internal/config"
+	"dicom-qr-gateway/internal/environment"
 )
 
 const healthcheckTimeout = 5 * time.Second
 
-// healthcheck requests /health from the gateway that runs with the same settings on this machine.
-func healthcheck(ctx context.Context, getenv func(string) string) error {
-	settings, err := config.Load(getenv)
+// checkHealth requests /health from the gateway that runs on this machine.
+func checkHealth(ctx context.Context, env *environment.Environment) error {
+	address, secure, err := env.Endpoint()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
 	defer cancel()
-	url := baseURL(settings.ListenAddr, settings.ServerTLS() != nil) + "/health"
+	url := baseURL(address, secure) + "/health"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return err

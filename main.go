@@ -26,5 +26,5 @@ func main() {
 	}()
 	// Standard output may be a pipe whose reader has ended: the log is lost then, but the gateway goes on.
 	signal.Ignore(syscall.SIGPIPE)
-	os.Exit(run(ctx, os.Args, os.Getenv, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args, os.Environ(), os.Stdout, os.Stderr))
 }

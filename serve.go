@@ -12,6 +12,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/internal/config"
+	"dicom-qr-gateway/internal/environment"
 	"dicom-qr-gateway/internal/hangup"
 	"dicom-qr-gateway/internal/output"
 	"dicom-qr-gateway/internal/pool"
@@ -22,7 +23,7 @@ import (
 )
 
 // companion starts something that runs beside the gateway at baseURL, until stop is called.
-type companion func(stdout io.Writer, baseURL string) (stop func() error, err error)
+type companion func(settings config.Demo, stdout io.Writer, baseURL string) (stop func() error, err error)
 
 // The rest of the shutdown, after DRAIN_TIMEOUT and the four seconds or less that the server needs.
 const (
@@ -37,13 +38,19 @@ const (
 
 var errOverdue = errors.New("the shutdown took too long")
 
-// serve runs the gateway with the settings of getenv until ctx is done. It returns within DRAIN_TIMEOUT and five seconds then.
-func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, beside companion) error {
-	settings, err := config.Load(getenv)
+// serve runs the gateway with the settings of env until ctx is done. It returns within DRAIN_TIMEOUT and five seconds then.
+func serve(ctx context.Context, env *environment.Environment, stdout io.Writer, beside companion) error {
+	settings, err := env.Settings()
 	if err != nil {
 		return err
 	}
-	g := &gateway{settings: settings, getenv: getenv, beside: beside, stdout: output.NewShared(stdout)}
+	if err := env.Export(); err != nil {
+		return err
+	}
+	if location := settings.Location(); location != nil {
+		time.Local = location // Go reads TZ itself, but not from a file
+	}
+	g := &gateway{settings: settings, beside: beside, stdout: output.NewShared(stdout)}
 	g.lines = output.NewQueue(g.stdout, func(lines uint64) []byte { return telemetry.DroppedLines(settings.Log(), lines) })
 	defer g.lines.Flush(logTimeout)
 	ended := make(chan error, 1)
@@ -65,8 +72,7 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer, be
 
 // gateway is what serve runs.
 type gateway struct {
-	settings config.Config
-	getenv   func(string) string
+	settings environment.Settings
 	beside   companion      // may be nil
 	stdout   *output.Shared // for audit records, which wait until they are written
 	lines    *output.Queue  // before stdout, for the log, which does not
@@ -77,8 +83,8 @@ func (g *gateway) run(ctx context.Context) (err error) {
 	settings := &g.settings
 	logger := telemetry.NewLogger(settings.Log(), g.lines)
 	build := buildInfo()
-	logger.Info().Stringer("build", build).Object("settings", settings).Msg("starting")
-	warn(settings, logger)
+	logger.Info().Stringer("build", build).Object("settings", settings.Config).Msg("starting")
+	warn(&settings.Config, logger)
 	settings.LogReloads(logger)
 	watch, err := telemetry.New(telemetry.Options{
 		Version: build.Version, Commit: build.Commit, GoVersion: build.GoVersion,
@@ -93,7 +99,7 @@ func (g *gateway) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	associations := pool.New(poolOptions(settings, watch, logger))
+	associations := pool.New(poolOptions(&settings.Config, watch, logger))
 	watch.CountIdle(associations.Idle)
 	s, err := server.New(server.Options{
 		Gateway: qr.New(qr.Options{
@@ -120,7 +126,7 @@ func (g *gateway) run(ctx context.Context) (err error) {
 		return err
 	}
 	if g.beside != nil {
-		stop, err := g.beside(g.lines, baseURL(listener.Addr().String(), settings.ServerTLS() != nil))
+		stop, err := g.beside(settings.Demo, g.lines, baseURL(listener.Addr().String(), settings.ServerTLS() != nil))
 		if err != nil {
 			_ = listener.Close()
 			return err
@@ -128,7 +134,7 @@ func (g *gateway) run(ctx context.Context) (err error) {
 		defer func() { err = errors.Join(err, stop()) }()
 	}
 	defer hangup.Handle(s.Reopen)()
-	releaseMemory(g.getenv)
+	settings.Memory.Release()
 	return s.Serve(ctx, listener)
 }
 

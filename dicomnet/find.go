@@ -48,11 +48,7 @@ func (a *Association) Find(ctx context.Context, model Model, query *dataset.Data
 				return
 			}
 			status := m.command.Status
-			if m.dataMissing && status == StatusSuccess {
-				yield(Match{Final: true, DataSetMissing: true}, nil)
-				return
-			}
-			if status.Pending() || (status == StatusSuccess && len(m.data) > 0) {
+			if status.Pending() || status == StatusSuccess && (len(m.data) > 0 || m.dataMissing) {
 				match, err := op.match(m)
 				if !yield(match, err) {
 					op.cancel()
@@ -72,7 +68,12 @@ func (a *Association) Find(ctx context.Context, model Model, query *dataset.Data
 
 // match decodes the identifier of m.
 func (op *operation) match(m *message) (Match, error) {
-	match := Match{OptionalKeysUnsupported: m.command.Status == StatusPendingWarning, Final: !m.command.Status.Pending()}
+	match := Match{
+		OptionalKeysUnsupported: m.command.Status == StatusPendingWarning, Final: !m.command.Status.Pending(), DataSetMissing: m.dataMissing,
+	}
+	if m.dataMissing {
+		return match, nil
+	}
 	set, err := op.parse(m.data)
 	if err != nil {
 		return match, opError(op.step, &DataSetError{err})

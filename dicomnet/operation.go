@@ -24,6 +24,7 @@ type operation struct {
 	until           deadline // of the next response
 	stopWatch       func()
 	running         bool
+	dataMayFollow   bool            // the final response announced a data set that has not arrived
 	parser          *dataset.Parser // of the identifiers received; nil before the first
 	sent            time.Time
 	summary         OperationSummary
@@ -63,6 +64,7 @@ func (a *Association) begin(ctx context.Context, step Step, sopClass string, c C
 		return nil, err
 	}
 	op.sent = time.Now()
+	a.upper.awaiting = true
 	return op, nil
 }
 
@@ -112,11 +114,12 @@ func (a *Association) nextID() uint16 {
 
 var parsers = sync.Pool{New: func() any { return new(dataset.Parser) }}
 
-// end makes the association available again. It aborts the association if the operation is still
-// running: its outstanding response would be taken for one to the next operation.
+// end makes the association available again. It aborts the association if something of the
+// operation may still arrive: it would be taken for a response to the next operation.
 func (op *operation) end() {
 	op.stopWatch()
-	if op.running {
+	op.a.upper.awaiting = false
+	if op.running || op.dataMayFollow {
 		op.running = false
 		op.a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, nil)
 	}
@@ -155,7 +158,7 @@ func (op *operation) response() (m *message, err error) {
 	}
 	op.a.upper.idle = false
 	if !m.command.Status.Pending() {
-		op.running = m.dataMissing // the data set may still arrive: end aborts the association
+		op.running, op.dataMayFollow = false, m.dataMissing
 		op.success = m.command.Status == StatusSuccess
 	}
 	return m, nil

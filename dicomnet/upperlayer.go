@@ -24,6 +24,8 @@ type upperLayer struct {
 	trace    *Trace
 	ctx      context.Context // passed to the trace
 	idle     bool            // no operation has had a response since the association was rebound
+	// awaiting reports that a request of ours awaits its response. Only the reading goroutine uses it.
+	awaiting bool
 	// requestUnread reports that the peer ended the association, as far as can be seen, without
 	// having read what was sent last. Only the reading goroutine uses it.
 	requestUnread bool
@@ -206,7 +208,7 @@ func (u *upperLayer) apply(e event, p pdu.PDU, data []byte) (indication, error) 
 		return indication{}, err
 	case aa2, aa3:
 		abort := p.(*pdu.Abort)
-		u.requestUnread = !u.acceptor && before == sta6 && (u.link.unacknowledged() || u.link.resetFollows())
+		u.requestUnread = u.awaiting && before == sta6 && (u.link.unacknowledged() || u.link.resetFollows())
 		err := &AbortError{Remote: true, Source: byte(abort.Source), Reason: byte(abort.Reason)}
 		u.finish("aborted", err)
 		return indication{}, err
@@ -245,10 +247,10 @@ func (u *upperLayer) receiveFailed(t pdu.Type, err error) error {
 	return u.connectionLost(err)
 }
 
-// endedUnread reports whether the peer, whose end of the connection has the error err, has not read what was sent last. Only
-// the requestor asks.
+// endedUnread reports whether the peer, whose end of the connection has the error err, has not read the request that awaits
+// its response.
 func (u *upperLayer) endedUnread(err error) bool {
-	return !u.acceptor && u.currentState() == sta6 && (isReset(err) || u.link.unacknowledged() || u.link.resetFollows())
+	return u.awaiting && u.currentState() == sta6 && (isReset(err) || u.link.unacknowledged() || u.link.resetFollows())
 }
 
 // invalidPDU aborts because of a PDU that is not acceptable. If it is the first one and of no known

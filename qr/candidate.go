@@ -12,9 +12,8 @@ type candidate struct {
 	Study
 	date            int   // as 20240131; zero if unreadable
 	time            int64 // see newestFirst
-	issuers         issuers
-	accessionAbsent bool // the match has no Accession Number, not even an empty one
-	malformed       bool // an attribute of VM 1 has several values, or a modality is no code string
+	accessionAbsent bool  // the match has no Accession Number, not even an empty one
+	malformed       bool  // an attribute of VM 1 has several values, or a modality is no code string
 	// modalitiesDoubtful reports that a value of Modalities in Study may not be a modality, so that a filter must not rely on it.
 	modalitiesDoubtful bool
 }
@@ -23,15 +22,13 @@ type candidate struct {
 func (c *candidate) read(set *dataset.Set) {
 	for i := range studyTexts {
 		a := &studyTexts[i]
-		var value string
-		switch {
-		case !mayBeList(set, a.Tag):
-			value = trim(set.String(a.Tag))
-		case a.VM == Many:
-			value = strings.Join(set.Strings(a.Tag), `\`)
-		default:
-			value = trim(set.Text(a.Tag))
-			c.malformed = c.malformed || strings.Contains(value, `\`)
+		value := trim(set.Text(a.Tag))
+		if strings.Contains(value, `\`) {
+			if a.VM == Many {
+				value = strings.Join(set.Strings(a.Tag), `\`)
+			} else {
+				c.malformed = true
+			}
 		}
 		if a.read != nil {
 			value = a.read(value)
@@ -39,7 +36,6 @@ func (c *candidate) read(set *dataset.Set) {
 		*a.Text(&c.Study) = value
 	}
 	c.accessionAbsent = c.AccessionNumber == "" && !set.Has(dataset.AccessionNumber)
-	c.issuers = issuersOf(set)
 	c.date = firstDate(c.StudyDate)
 }
 

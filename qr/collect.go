@@ -73,11 +73,12 @@ func (c *collector) add(set *dataset.Set) {
 		return
 	}
 	study := c.read(set, patientID, uid)
-	if c.plan.issuer != "" && !study.issuers.have(c.plan.issuer) {
-		c.dropIssuer(study)
+	by := issuersOf(set)
+	if c.plan.issuer != "" && !by.have(c.plan.issuer) {
+		c.dropIssuer(study, by)
 		return
 	}
-	c.identity.check(study, &c.counts)
+	c.identity.check(study, by, &c.counts)
 	text := set.Warnings()
 	if study.malformed || study.StudyDate != "" && study.date == 0 {
 		text |= dataset.ValueMalformed
@@ -280,14 +281,14 @@ func (p *plan) includesDate(s *candidate) bool {
 	return false
 }
 
-// hasValue reports whether text is the wanted value, or has it as one of several: some PACS put several values into an
+// hasValue reports whether text is the wanted value, which is in Unicode NFC, or has it as one of several: some PACS put several values into an
 // attribute that has one.
 func hasValue(text, wanted string) bool {
-	if text == wanted {
+	if sameText(text, wanted) {
 		return true
 	}
 	for value := range strings.SplitSeq(text, `\`) {
-		if trim(value) == wanted {
+		if sameText(trim(value), wanted) {
 			return true
 		}
 	}

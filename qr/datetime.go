@@ -44,6 +44,9 @@ func parseTime(s string) int64 {
 
 // firstDate returns the first day of the calendar among the values of a date; zero if there is none.
 func firstDate(s string) int {
+	if day, ok := parseDate(s); ok || !strings.Contains(s, `\`) {
+		return day
+	}
 	for value := range strings.SplitSeq(s, `\`) {
 		if day, ok := parseDate(trim(value)); ok {
 			return day
@@ -54,7 +57,8 @@ func firstDate(s string) int {
 
 // normalDate removes the separators of a date such as 2024.01.31 and returns any other value unchanged.
 func normalDate(s string) string {
-	if !strings.ContainsAny(s, ".-/") {
+	const separated = len("2024.01.31")
+	if len(s) != separated {
 		return s
 	}
 	if _, ok := parseDate(s); ok {

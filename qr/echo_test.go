@@ -242,7 +242,7 @@ func TestEchoEndsWithItsContextAndTheOperationTimeout(t *testing.T) {
 			g, script := qrtest.ForScript(silent, qrtest.Options{})
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			assert.Contains(t, hintOf(t, g.Echo(ctx, qr.Call{}, qrtest.PACS), false), "time for the whole check")
+			assert.Contains(t, hintOf(t, g.Echo(ctx, qr.Call{}, qrtest.PACS), false), "time for the whole operation")
 			require.NoError(t, script.Err())
 		})
 	})

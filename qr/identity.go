@@ -22,13 +22,13 @@ func issuersOf(set *dataset.Set) issuers {
 	return i
 }
 
-// have reports whether the match has the issuer, which is in Unicode normalization form C.
+// have reports whether the match has the issuer, which is in Unicode NFC.
 func (i issuers) have(issuer string) bool {
 	return sameText(i.name, issuer) || sameText(i.universalID, issuer)
 }
 
-// sameText reports whether text is the wanted one, which is in Unicode normalization form C. Text that differs only in how
-// Unicode composes its characters is the same.
+// sameText reports whether text is the wanted one, which is in Unicode NFC. Text that differs only in how Unicode composes its
+// characters is the same.
 func sameText(text, wanted string) bool {
 	return text == wanted || !isASCII(text) && norm.NFC.String(text) == wanted
 }
@@ -40,9 +40,9 @@ type identityCheck struct {
 	name, birthDate string // of the first match that has each
 }
 
-func (i *identityCheck) check(s *candidate, c *counts) {
-	name := differs(&i.issuers.name, s.issuers.name)
-	universalID := differs(&i.issuers.universalID, s.issuers.universalID)
+func (i *identityCheck) check(s *candidate, by issuers, c *counts) {
+	name := differs(&i.issuers.name, by.name)
+	universalID := differs(&i.issuers.universalID, by.universalID)
 	patientName, birthDate := differs(&i.name, s.PatientName), differs(&i.birthDate, s.DateOfBirth)
 	if name || universalID || patientName && birthDate && comparableName(i.name) != comparableName(s.PatientName) {
 		c[ambiguousPatient]++
@@ -72,8 +72,8 @@ func comparableName(name string) string {
 }
 
 // dropIssuer drops a match that does not have the wanted issuer. One with another issuer is another patient's.
-func (c *collector) dropIssuer(s *candidate) {
-	if s.issuers == (issuers{}) {
+func (c *collector) dropIssuer(s *candidate, by issuers) {
+	if by == (issuers{}) {
 		c.counts[withoutIssuer]++
 		return
 	}

@@ -11,7 +11,8 @@ import (
 func newestFirst(list []*candidate) {
 	for _, study := range list {
 		if study.date != 0 {
-			study.time = parseTime(study.StudyTime)
+			first, _, _ := strings.Cut(study.StudyTime, `\`)
+			study.time = parseTime(trim(first))
 		}
 	}
 	slices.SortFunc(list, func(a, b *candidate) int {

@@ -12,9 +12,9 @@ import (
 // plan is a checked Filter in the form in which matches are compared with it.
 type plan struct {
 	patientID        string
-	patientNFC       string // the same in Unicode normalization form C
-	issuer           string // in form C as well; "": any
-	accession        string
+	patientNFC       string              // the same in Unicode NFC
+	issuer           string              // in NFC as well; "": any
+	accession        string              // in NFC as well; "": any
 	uids             []string            // wanted, each once
 	wanted           map[string]struct{} // the same; nil: any
 	earliest, latest int                 // as 20240131; zero: any
@@ -26,7 +26,7 @@ func newPlan(f *Filter, today time.Time) (*plan, error) {
 	p := &plan{
 		patientID:  trim(f.PatientID),
 		issuer:     norm.NFC.String(trim(f.IssuerOfPatientID)),
-		accession:  trim(f.AccessionNumber),
+		accession:  norm.NFC.String(trim(f.AccessionNumber)),
 		maxResults: f.MaxResults,
 	}
 	switch {

@@ -72,23 +72,27 @@ func (o *operation) studies(ctx context.Context, c *collector) ([]*candidate, er
 		return nil, err
 	}
 	remaining := c.remaining()
-	if len(remaining) > 0 || c.unreadable != nil || f.patientAlone || !c.plan.sendsValues() {
-		return remaining, nil
+	if len(remaining) == 0 && c.unreadable == nil && !f.patientAlone && c.plan.sendsValues() {
+		return o.studiesInPlainForm(ctx, c, f)
 	}
+	return remaining, nil
+}
+
+// studiesInPlainForm asks for all studies of the patient after a query with filters found none.
+func (o *operation) studiesInPlainForm(ctx context.Context, c *collector, f form) ([]*candidate, error) {
 	f.patientAlone = true
 	plain := &collector{plan: c.plan}
 	plain.counts[optionalKeysRefused] = c.counts[optionalKeysRefused]
-	err = o.collect(ctx, plain, f)
-	again := plain.remaining()
-	switch {
-	case err == nil && len(again) > 0:
+	err := o.collect(ctx, plain, f)
+	if found := plain.remaining(); err == nil && len(found) > 0 {
 		c.close()
 		*c = *plain
-		return again, nil
-	case ctx.Err() != nil:
-		return nil, err
+		return found, nil
 	}
 	plain.close()
+	if ctx.Err() != nil {
+		return nil, err
+	}
 	return nil, nil // the first answer was complete and stands
 }
 

@@ -9,6 +9,7 @@ import (
 
 const (
 	jsonType  = "application/json"
+	jsonUTF8  = jsonType + "; charset=utf-8"
 	eventType = "text/event-stream"
 )
 
@@ -36,15 +37,18 @@ func prefersEvents(fields []string) bool {
 	return events > 0 && events >= plain
 }
 
-// declaresJSON reports whether the header declares a body of plain JSON in UTF-8.
+// declaresJSON reports whether the header declares a body of JSON in UTF-8.
 func declaresJSON(h http.Header) bool {
 	mediaType, parameters, err := mime.ParseMediaType(h.Get("Content-Type"))
 	if err != nil || mediaType != jsonType {
 		return false
 	}
-	if charset, ok := parameters["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
-		return false
-	}
+	charset, ok := parameters["charset"]
+	return !ok || strings.EqualFold(charset, "utf-8")
+}
+
+// isEncoded reports whether the header declares a content encoding, such as gzip.
+func isEncoded(h http.Header) bool {
 	encoding := h.Get("Content-Encoding")
-	return encoding == "" || strings.EqualFold(encoding, "identity")
+	return encoding != "" && !strings.EqualFold(encoding, "identity")
 }

@@ -37,7 +37,7 @@ func (a queryAnswer) VisitQueryResponse(w http.ResponseWriter) error {
 		return err
 	}
 	h := w.Header()
-	h.Set("Content-Type", jsonType)
+	h.Set("Content-Type", jsonUTF8)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	a.connection.hold(leastHead + len(body))
 	w.WriteHeader(http.StatusOK)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -146,12 +147,8 @@ func oneOperation(end func(*association)) *dicomtest.ScriptedPACS {
 func TestAssociationThatEndsBetweenTwoOperationsIsNoFailure(t *testing.T) {
 	t.Parallel()
 	kinds := map[string]func(*association){}
-	for name, end := range ends {
-		kinds[name] = end
-	}
-	for name, stray := range strays {
-		kinds[name] = stray
-	}
+	maps.Copy(kinds, ends)
+	maps.Copy(kinds, strays)
 	for name, end := range kinds {
 		for _, secure := range []bool{false, true} {
 			for _, delay := range []time.Duration{0, time.Millisecond, 10 * time.Millisecond} {

@@ -50,6 +50,10 @@ func TestEachValueOfAnAttributeMatchesAFilter(t *testing.T) {
 		"second accession number": {
 			match(1).With(tag.AccessionNumber, `A2 \ A1`), func(r *goclient.QueryRequest) { r.AccessionNumber = new("A1") }, true,
 		},
+		"accession number composed otherwise": {
+			match(1).With(tag.AccessionNumber, "A\u0308-1").With(tag.SpecificCharacterSet, "ISO_IR 192"),
+			func(r *goclient.QueryRequest) { r.AccessionNumber = new("\u00c4-1") }, true,
+		},
 		"part of an accession number": {
 			match(1).With(tag.AccessionNumber, `A2\A1`), func(r *goclient.QueryRequest) { r.AccessionNumber = new("A") }, false,
 		},

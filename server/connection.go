@@ -2,7 +2,10 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
+
+	"dicom-qr-gateway/server/access"
 )
 
 // connection is the connection of a caller without TLS. It can hold back the beginning of an answer until the rest is written:
@@ -62,6 +65,9 @@ type connectionKey struct{}
 
 // withConnection is the ConnContext of the server. net/http offers no other way from a request to its connection.
 func withConnection(ctx context.Context, c net.Conn) context.Context {
+	if _, secure := c.(*tls.Conn); secure {
+		return access.WithConnection(ctx)
+	}
 	if plain, ok := c.(*connection); ok {
 		return context.WithValue(ctx, connectionKey{}, plain)
 	}
@@ -76,7 +82,7 @@ func connectionOf(ctx context.Context) *connection {
 
 // leastHead is a lower bound of the length of the head of a 200.
 var leastHead = func() int {
-	n := len("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n")
+	n := len("HTTP/1.1 200 OK\r\nContent-Type: " + jsonUTF8 + "\r\nContent-Length: 1\r\n\r\n")
 	for name, values := range commonHeader {
 		n += len(name) + len(": \r\n") + len(values[0])
 	}

@@ -76,8 +76,11 @@ func whatEchoFinds() map[string]doctored {
 			p.Release()
 		}},
 		"EchoProblemNameResolutionFailed": {host: "pacs.example", port: "104"},
-		"EchoProblemPACSUnreachable": {host: "127.0.0.1", port: "1", dial: func(context.Context, string, string) (net.Conn, error) {
+		"EchoProblemConnectionRefused": {host: "127.0.0.1", port: "1", dial: func(context.Context, string, string) (net.Conn, error) {
 			return nil, syscall.ECONNREFUSED
+		}},
+		"EchoProblemPACSUnreachable": {port: "1", dial: func(context.Context, string, string) (net.Conn, error) {
+			return nil, syscall.EHOSTUNREACH
 		}},
 		"EchoProblemConnectionTimeout": {port: "104", dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			<-ctx.Done()
@@ -127,6 +130,13 @@ func TestExamplesOfEchoEqualItsAnswers(t *testing.T) {
 
 func (d *doctored) check(t *testing.T, name string, ca *x509.CertPool, issue func(expiry string) tls.Certificate) {
 	t.Helper()
+	body := d.ask(t, ca, issue, "/echo", "")
+	assert.Equal(t, untimed(example(t, name)), untimed(asExample(t, body)))
+}
+
+// ask sends a request with the PACS, the AE titles and the fields to a gateway, and returns the answer.
+func (d *doctored) ask(t *testing.T, ca *x509.CertPool, issue func(expiry string) tls.Certificate, path, fields string) string {
+	t.Helper()
 	script := &dicomtest.Script{Play: d.play}
 	dial := d.dial
 	if dial == nil {
@@ -160,11 +170,11 @@ func (d *doctored) check(t *testing.T, name string, ca *x509.CertPool, issue fun
 		request += `,"pacs_tls":true`
 	}
 
-	_, _, body := r.post(t, "/echo", request+"}", "X-Correlation-ID", exampleID)
+	_, _, body := r.post(t, path, request+fields+"}", "X-Correlation-ID", exampleID)
 
-	assert.Equal(t, untimed(example(t, name)), untimed(asExample(t, body)))
 	require.NoError(t, gateway.Wait(t.Context()))
 	assert.NoError(t, script.Err())
+	return body
 }
 
 // untimed removes the durations of the steps from an answer.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"maps"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -111,11 +113,12 @@ func failuresOfExamples() map[string]error {
 	return map[string]error{
 		"PACSNotAllowed":             &pool.NotAllowedError{},
 		"InternalError":              errUnexpected,
-		"NameResolutionFailed":       at(pool.StepResolve, &dicomnet.ConnectError{Err: &net.DNSError{}}),
-		"PACSUnreachable":            at(dicomnet.StepConnect, &dicomnet.ConnectError{Err: errUnexpected}),
+		"NameResolutionFailed":       at(pool.StepResolve, &dicomnet.ConnectError{Err: &net.DNSError{IsNotFound: true}}),
+		"ConnectionRefused":          at(dicomnet.StepConnect, &dicomnet.ConnectError{Err: syscall.ECONNREFUSED}),
+		"PACSUnreachable":            at(dicomnet.StepConnect, &dicomnet.ConnectError{Err: syscall.EHOSTUNREACH}),
 		"ConnectionTimeout":          at(dicomnet.StepConnect, timeout(dicomnet.TimerConnection)),
 		"ConnectionLost":             at(dicomnet.StepFind, dicomnet.ErrConnectionLost),
-		"TLSFailed":                  at(dicomnet.StepTLS, &dicomnet.TLSError{Err: errUnexpected}),
+		"TLSFailed":                  at(dicomnet.StepTLS, &dicomnet.TLSError{Err: x509.UnknownAuthorityError{}}),
 		"TLSExpected":                at(dicomnet.StepAssociate, dicomnet.ErrTLSExpected),
 		"NotADICOMPeer":              at(dicomnet.StepAssociate, dicomnet.ErrNotDICOM),
 		"AssociationRejected":        reject(1, 1, 7),
@@ -139,6 +142,7 @@ func failuresOfExamples() map[string]error {
 		"OperationTimeout":           at(dicomnet.StepFind, &qr.OperationTimeoutError{}),
 		"Draining":                   problem.ErrDraining,
 		"PACSBusy":                   &pool.BusyError{},
+		"TooManyOpenFiles":           at(dicomnet.StepConnect, &dicomnet.ConnectError{Err: syscall.EMFILE}),
 		"TooManyOperations":          problem.ErrTooManyOperations,
 	}
 }
@@ -165,6 +169,7 @@ func otherProblems(t *testing.T) map[string]string {
 		"InvalidRequest": answer(open, http.MethodPost, "/q",
 			`{"pacs_ip":"127.0.0.1","pacs_port":104104,"pacs_aetitle":"PACS","c_find_ae_title":"GATEWAY","patient_id":"1"}`),
 		"Unauthorized":         answer(closed, http.MethodPost, "/q", queryBody), //nolint:misspell // HTTP's word
+		"HostNotAllowed":       answer(open, http.MethodPost, "/q", queryBody, "Host", "rebound.example"),
 		"NoStudyMatched":       answer(open, http.MethodPost, "/q", queryBody),
 		"RouteNotFound":        answer(open, http.MethodPost, "/query", queryBody),
 		"MethodNotAllowed":     answer(open, http.MethodGet, "/q", ""),

@@ -41,9 +41,14 @@ func schemaFaults(err error) []api.Fault {
 			searched[fault.Schema] = true
 			members, _ := fault.Value.(map[string]any)
 			for name := range members {
-				if fault.Schema.Properties[name] == nil {
-					add(pointer+"/"+escapePointer(name), "is not a field of this request")
+				if fault.Schema.Properties[name] != nil {
+					continue
 				}
+				detail := notAField
+				if meant := nearest(name, fault.Schema.Properties); meant != "" {
+					detail += `; did you mean "` + meant + `"?`
+				}
+				add(pointer+"/"+escapePointer(name), detail)
 			}
 		default:
 			add(pointer, rule(fault.Schema))
@@ -51,6 +56,8 @@ func schemaFaults(err error) []api.Fault {
 	}
 	return faults
 }
+
+const notAField = "is not a field of this request"
 
 func flatten(err error) []error {
 	if several, ok := errors.AsType[openapi3.MultiError](err); ok {

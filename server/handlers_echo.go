@@ -18,9 +18,12 @@ func (h *handlers) Echo(ctx context.Context, request api.EchoRequestObject) (api
 
 	report := h.task(ctx, peer, "").echo(ctx)
 	if report.Err != nil {
-		p := problem.Of(ctx, report.Err)
+		p := problem.OfOperation(ctx, report.Err, peer.TLS)
 		if p.Status() == http.StatusBadGateway {
 			p.Steps = echoSteps(report, peer.TLS)
+			if last := len(p.Steps) - 1; last >= 0 && p.Steps[last].Hint != nil {
+				p.Hint = *p.Steps[last].Hint
+			}
 		}
 		return nil, p
 	}

@@ -91,20 +91,7 @@ func (r *retrieval) run(ctx context.Context) (int, *api.RetrieveResponse, error)
 		answer.Message = partlyMoved(result.Retrievals)
 		return http.StatusMultiStatus, answer, nil
 	}
-	return 0, nil, nothingMoved(ctx, result)
-}
-
-// nothingMoved returns the problem for a result without anything moved. It is not an internal error, even if the cause is an
-// unknown one: a C-MOVE failed.
-func nothingMoved(ctx context.Context, result *qr.RetrieveResult) *problem.Problem {
-	p := &problem.Problem{Code: api.ProblemCodeMoveFailed, DICOM: &api.DICOMFault{Step: api.DICOMFaultStepMove}}
-	if result.Err != nil {
-		if known := problem.Of(ctx, result.Err); known.Code != api.ProblemCodeInternalError {
-			return known
-		}
-		p.Cause = result.Err
-	}
-	return p
+	return 0, nil, problem.NothingMoved(ctx, result.Err, r.task.peer.TLS)
 }
 
 func allMoved(n int) string {

@@ -13,19 +13,25 @@ import (
 	"dicom-qr-gateway/gen/api"
 )
 
+var byteOrderMark = []byte("\ufeff")
+
 // maxDepth is far deeper than any request of the contract.
 const maxDepth = 16
 
 // parseJSON reads exactly one JSON value in UTF-8 into maps, slices, strings, booleans and numbers. A number is a json.Number,
 // without a fraction or an exponent if it is an integer. A duplicate name is a fault, because JSON does not define which of the
 // values counts.
+//
+// It ignores a byte order mark, which editors and scripts on Windows write (RFC 8259 section 8.1 lets a parser do so).
 func parseJSON(body []byte) (any, []api.Fault) {
 	if !utf8.Valid(body) {
 		return nil, []api.Fault{{Detail: "is not valid UTF-8"}}
 	}
+	sent := len(body)
+	body = bytes.TrimPrefix(body, byteOrderMark)
 	if !json.Valid(body) {
 		if syntax, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(body, new(any))); ok {
-			return nil, []api.Fault{{Detail: fmt.Sprintf("is not one valid JSON value: fault at byte %d", syntax.Offset)}}
+			return nil, []api.Fault{{Detail: fmt.Sprintf("is not one valid JSON value: fault at byte %d", syntax.Offset+int64(sent-len(body)))}}
 		}
 		return nil, []api.Fault{{Detail: "is not one valid JSON value"}}
 	}

@@ -130,7 +130,7 @@ func TestKeysAreReloaded(t *testing.T) {
 	kept := r.logs.lines(t, "reload failed, keeping the previous version")
 	require.Len(t, kept, 4, "each fault is logged once")
 	assert.Equal(t, "error", kept[0]["level"])
-	assert.Equal(t, "the file cannot be read", kept[3]["reason"])
+	assert.Equal(t, file+": no such file or directory", kept[3]["reason"])
 
 	writeFile(t, file, keyLine("worklist", worklistKey))
 	assert.Equal(t, http.StatusOK, statusWith(worklistKey))

@@ -54,6 +54,11 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		h := w.Header()
 		h[correlationKey] = correlation
 		maps.Copy(h, commonHeader)
+		if len(r.TransferEncoding) > 0 {
+			// RFC 9112 section 6.1 requires it if the request has a Content-Length too, since a proxy may then have seen another
+			// end of the body. net/http removes that field, so whether the request had it is not known here.
+			h.Set("Connection", "close")
+		}
 		s.limitTime(c, start)
 
 		err := guarded(next, c)
@@ -79,6 +84,7 @@ func (s *Server) limitTime(c echo.Context, start time.Time) {
 		_ = connection.SetReadDeadline(start.Add(s.limits.body))
 	}
 	w.Before(func() {
+		declareUTF8(w.Header())
 		until := time.Now().Add(s.limits.write)
 		if read, _ := c.Get(bodyReadKey).(bool); r.ContentLength != 0 && !read {
 			until = until.Add(s.limits.body) // net/http reads the body before it sends the answer
@@ -89,6 +95,19 @@ func (s *Server) limitTime(c echo.Context, start time.Time) {
 		}
 	})
 }
+
+// declareUTF8 adds the character set to the Content-Type of a JSON answer that the generated server wrote. JSON needs none (RFC
+// 8259 section 11), but some clients take text of an undeclared character set for ISO 8859-1, such as PowerShell 5.
+//
+// A problem document keeps its media type as RFC 9457 registers it: clients compare it, and its bytes are ASCII.
+func declareUTF8(h http.Header) {
+	if v := h["Content-Type"]; len(v) == 1 && v[0] == jsonType {
+		h["Content-Type"] = jsonUTF8Header
+	}
+}
+
+// jsonUTF8Header is shared by answers.
+var jsonUTF8Header = []string{jsonUTF8}
 
 // guarded calls next and returns a panic as an error.
 func guarded(next echo.HandlerFunc, c echo.Context) (err error) {
@@ -129,6 +148,7 @@ func (s *Server) answer(c echo.Context, err error) {
 		p = problem.Of(ctx, err)
 	}
 	c.Set(codeKey, p.Code)
+	c.Set(faultsKey, p.Faults)
 	logCause(ctx, p)
 	if c.Response().Committed {
 		return
@@ -144,12 +164,24 @@ func (s *Server) routerProblem(c echo.Context, refused *echo.HTTPError) *problem
 	case http.StatusNotFound:
 		return &problem.Problem{Code: api.ProblemCodeRouteNotFound}
 	case http.StatusMethodNotAllowed:
-		return &problem.Problem{Code: api.ProblemCodeMethodNotAllowed, Allow: s.allow[c.Request().URL.Path]}
+		return methodNotAllowed(s.allow[c.Request().URL.Path])
 	}
 	return &problem.Problem{Code: api.ProblemCodeInternalError, Cause: refused}
 }
 
-// logCause logs the errors of dicomnet at info, because they hold neither patient data nor free text of a PACS. Of other
+// methodNotAllowed returns the problem for a method that the route, which has those of allow, does not have.
+func methodNotAllowed(allow string) *problem.Problem {
+	p := &problem.Problem{Code: api.ProblemCodeMethodNotAllowed, Allow: allow}
+	switch allow {
+	case http.MethodPost:
+		p.Detail = "This route supports only POST. Use POST, with the request as JSON in the body."
+	case http.MethodGet + ", " + http.MethodHead:
+		p.Detail = "This route supports only GET and HEAD. Use GET."
+	}
+	return p
+}
+
+// logCause logs the errors of dicomnet at warn, because they hold neither patient data nor free text of a PACS. Of other
 // errors it logs only the type.
 func logCause(ctx context.Context, p *problem.Problem) {
 	if p.Cause == nil {
@@ -159,17 +191,21 @@ func logCause(ctx context.Context, p *problem.Problem) {
 	op, isOp := errors.AsType[*dicomnet.OpError](p.Cause)
 	switch {
 	case isOp:
-		logger.Info().Str("code", string(p.Code)).Str("error", telemetry.ErrorText(op)).Msg("failed")
+		logger.Warn().Str("code", string(p.Code)).Str("error", telemetry.ErrorText(op)).Msg("failed")
 	case p.Code == api.ProblemCodeInternalError:
 		logger.Error().Str("error_type", fmt.Sprintf("%T", p.Cause)).Msg("internal error")
 		logger.Debug().Err(p.Cause).Msg("internal error")
 	}
 }
 
-// logRequest writes the log line of a request that is over.
+// logRequest writes the log line of a request that is over, at warn if it is an operation that failed.
 func logRequest(c echo.Context, took time.Duration) {
 	ctx, f := c.Request().Context(), factsOf(c)
-	event := zerolog.Ctx(ctx).Info().
+	level := zerolog.InfoLevel
+	if isOperation(c.Path()) && max(c.Response().Status, f.outcome) >= http.StatusInternalServerError {
+		level = zerolog.WarnLevel
+	}
+	event := zerolog.Ctx(ctx).WithLevel(level).
 		Str("method", c.Request().Method).
 		Str("route", c.Path()).
 		Str("client", c.RealIP()).
@@ -189,6 +225,9 @@ func logRequest(c echo.Context, took time.Duration) {
 	}
 	if f.code != "" {
 		event.Str("code", string(f.code))
+	}
+	if len(f.pointers) > 0 {
+		event.Strs("pointers", f.pointers)
 	}
 	event.Msg("request")
 }

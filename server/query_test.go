@@ -36,7 +36,7 @@ func TestQueryAnswerHasTheFieldsOfTheContractInOrder(t *testing.T) {
 	status, header, body := r.post(t, "/q", strings.Replace(queryBody, patientID, " 1112223333 ", 1))
 
 	assert.Equal(t, http.StatusOK, status)
-	assert.Equal(t, "application/json", header.Get("Content-Type"))
+	assert.Equal(t, "application/json; charset=utf-8", header.Get("Content-Type"))
 	assert.Equal(t, "no-store", header.Get("Cache-Control"))
 	assert.Equal(t, `{"operation":"C-FIND","status":"ok","patient_id":"1112223333","study_details":[`+
 		`{"PatientName":"DOE^JOHN","PatientID":"1112223333","DateOfBirth":"19700101","StudyInstanceUID":"1.2.3.4",`+

@@ -49,6 +49,8 @@ func TestInvalidRequestsNameEachFaultAndRepeatNoValue(t *testing.T) {
 		"wrong type":                              {with(t, "pacs_port", `"10444"`), []string{"/pacs_port"}, []string{"10444"}},
 		"wrong type of a string":                  {with(t, "patient_id", `987654`), []string{"/patient_id"}, []string{"987654"}},
 		"null":                                    {with(t, "patient_id", `null`), []string{"/patient_id"}, []string{"null"}},
+		"null for an unknown field":               {with(t, "max_result", `null`), []string{"/max_result"}, []string{"null"}},
+		"null twice":                              {strings.Replace(queryBody, `{`, `{"max_results":null,"max_results":null,`, 1), []string{"/max_results"}, []string{"null"}},
 		"null in a list":                          {with(t, "modalities", `[null]`), []string{"/modalities/0"}, []string{"null"}},
 		"port 0":                                  {with(t, "pacs_port", `0`), []string{"/pacs_port"}, nil},
 		"port 65536":                              {with(t, "pacs_port", `65536`), []string{"/pacs_port"}, []string{"65536"}},
@@ -104,6 +106,9 @@ func TestInvalidRequestsNameEachFaultAndRepeatNoValue(t *testing.T) {
 		"body is an array":                        {`[]`, []string{""}, nil},
 		"body is null":                            {`null`, []string{""}, nil},
 		"body is a string":                        {`"QX"`, []string{""}, []string{"QX"}},
+		"byte order mark alone":                   {"\ufeff", []string{""}, nil},
+		"two byte order marks":                    {"\ufeff\ufeff" + queryBody, []string{""}, []string{patientID}},
+		"UTF-16":                                  {"\xff\xfe{\x00}\x00", []string{""}, nil},
 		"not UTF-8":                               {strings.Replace(queryBody, patientID, "987\xe4", 1), []string{""}, []string{"987"}},
 		"nested too deeply":                       {with(t, "x", strings.Repeat("[", 99)+strings.Repeat("]", 99)), []string{""}, nil},
 		"nested much too deeply":                  {strings.Repeat("[", 20000) + strings.Repeat("]", 20000), []string{""}, nil},
@@ -174,6 +179,10 @@ func TestValuesAtTheirLimitsAreAccepted(t *testing.T) {
 		{"accession_number", `"` + strings.Repeat("ä", 64) + `"`},
 		{"issuer_of_patient_id", `"` + strings.Repeat("ä", 64) + `"`},
 		{"modalities", `[]`},
+		{
+			"modalities", `null`, "max_results", `null`, "max_years_old", `null`, "study_instance_uids", `null`, "accession_number", `null`,
+			"issuer_of_patient_id", `null`, "study_date_from", `null`, "study_date_to", `null`, "pacs_tls", `null`,
+		},
 		{"modalities", `["CT","MR","A_1 B"]`},
 		{"max_results", `1000`},
 		{"max_years_old", `200`},
@@ -254,6 +263,123 @@ func TestBodyOver64KiBAnswers413(t *testing.T) {
 	// Without a Content-Length the body is read to determine its size.
 	status, _, _ = r.do(t, http.MethodPost, "/qr", io.MultiReader(strings.NewReader(fitting), strings.NewReader(" ")))
 	assert.Equal(t, http.StatusRequestEntityTooLarge, status)
+}
+
+func TestFaultOfJSONAfterAByteOrderMarkNamesTheByteAsSent(t *testing.T) {
+	r := start(t, &fakeGateway{})
+	_, _, body := r.post(t, "/q", "\ufeff{x")
+	assert.Equal(t, "is not one valid JSON value: fault at byte 5", problemIn(t, body).Errors[0].Detail)
+}
+
+func TestByteOrderMarkIsIgnored(t *testing.T) {
+	r := start(t, answering(&qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil))
+	status, _, body := r.post(t, "/q", "\ufeff"+queryBody)
+	assert.Equal(t, http.StatusOK, status, body)
+}
+
+func TestUnknownFieldNearAKnownOneNamesIt(t *testing.T) {
+	r := start(t, &fakeGateway{})
+	for name, meant := range map[string]string{
+		"modality": "modalities", "Modalities": "modalities", "modalites": "modalities", "modaltiies": "modalities",
+		"pacs_aetitle": "pacs_ae_title", "pacsAeTitle": "pacs_ae_title", "pacsAETitle": "pacs_ae_title", "PACS-AE-TITLE": "pacs_ae_title",
+		"PatientID": "patient_id", "patientid": "patient_id", "patient id": "patient_id", "patinet_id": "patient_id", "patient": "patient_id",
+		"max_result": "max_results", "maxYearsOld": "max_years_old", "pacs_host": "pacs_ip", "host": "pacs_ip", "port": "pacs_port",
+		"pacsip": "pacs_ip", "pacs_prot": "pacs_port", "called_ae_title": "pacs_ae_title", "calling_ae_title": "c_find_ae_title",
+		"cfind_ae_title": "c_find_ae_title", "study_date_form": "study_date_from", "studyDateTo": "study_date_to",
+		"study_instance_uid": "study_instance_uids", "StudyInstanceUID": "study_instance_uids", "accessionNumber": "accession_number",
+		"tls": "pacs_tls", "issuer": "issuer_of_patient_id", "issuer_of_patientid": "issuer_of_patient_id",
+
+		"x": "", "name": "", "": "", "zzzzzzzzzz": "", "c_move_ae_title": "", strings.Repeat("modalities", 9): "", "móðalities": "",
+	} {
+		const value = "77123"
+		status, _, body := r.post(t, "/q", with(t, name, `"`+value+`"`), "X-Correlation-ID", "-")
+		require.Equal(t, http.StatusBadRequest, status)
+		p := problemIn(t, body)
+		require.Len(t, p.Errors, 1)
+		want := "is not a field of this request"
+		if meant != "" {
+			want += `; did you mean "` + meant + `"?`
+		}
+		assert.Equal(t, want, p.Errors[0].Detail, name)
+		assert.NotContains(t, body, value)
+	}
+	_, _, body := r.post(t, "/qr", with(t, "destination", `"DEST"`))
+	assert.Contains(t, body, `did you mean \"c_move_ae_title\"?`)
+}
+
+func TestProblemDocumentsAreASCII(t *testing.T) {
+	r := start(t, &fakeGateway{})
+	_, header, body := r.post(t, "/q", with(t, "größe\U0001f600", `1`))
+	assert.Equal(t, "application/problem+json", header.Get("Content-Type"))
+	assert.False(t, strings.ContainsFunc(body, func(c rune) bool { return c > '~' }), body)
+	assert.Equal(t, "/größe\U0001f600", problemIn(t, body).Errors[0].Pointer)
+}
+
+func TestJSONAnswersDeclareUTF8(t *testing.T) {
+	r := start(t, foundOne())
+	for _, path := range []string{"/health", "/ready", "/version", "/openapi.json"} {
+		_, header, _ := r.do(t, http.MethodGet, path, nil)
+		assert.Equal(t, "application/json; charset=utf-8", header.Get("Content-Type"), path)
+	}
+	_, header, _ := r.post(t, "/q", queryBody)
+	assert.Equal(t, "application/json; charset=utf-8", header.Get("Content-Type"))
+	moved := start(t, narrating(&qr.RetrieveResult{
+		Studies: []qr.Study{study(studyUID)}, Retrievals: []qr.Retrieval{{Status: qr.RetrievalOK}},
+	}, nil))
+	_, header, _ = moved.post(t, "/qr", retrieveBody)
+	assert.Equal(t, "application/json; charset=utf-8", header.Get("Content-Type"))
+	passed := start(t, echoing(&qr.EchoReport{}))
+	_, header, _ = passed.post(t, "/echo", queryBody)
+	assert.Equal(t, "application/json; charset=utf-8", header.Get("Content-Type"))
+}
+
+func TestRefusedRequestsSayWhatToSend(t *testing.T) {
+	r := start(t, &fakeGateway{})
+	detail := func(method, path string, header ...string) string {
+		_, _, body := r.do(t, method, path, strings.NewReader(queryBody), header...)
+		return problemIn(t, body).Detail
+	}
+	assert.Contains(t, detail(http.MethodPost, "/q", "Content-Type", "text/plain"), "Send the header Content-Type: application/json.")
+	assert.Contains(t, detail(http.MethodPost, "/q", "Content-Type", ""), "Send the header Content-Type: application/json.")
+	assert.Contains(t, detail(http.MethodPost, "/echo", "Content-Type", "application/x-www-form-urlencoded"), "Content-Type: application/json")
+	assert.Contains(t, detail(http.MethodPost, "/q", "Content-Encoding", "gzip"), "without a content encoding")
+	for _, path := range []string{"/q", "/qr", "/echo"} {
+		assert.Equal(t, "This route supports only POST. Use POST, with the request as JSON in the body.", detail(http.MethodGet, path), path)
+	}
+	for _, path := range []string{"/health", "/ready", "/version", "/metrics", "/docs", "/redoc", "/openapi.json", "/"} {
+		assert.Equal(t, "This route supports only GET and HEAD. Use GET.", detail(http.MethodPost, path), path)
+	}
+}
+
+func TestEchoTakesTheBodyOfQueryAndRetrieve(t *testing.T) {
+	r := start(t, echoing(&qr.EchoReport{}))
+	known := embeddedContract(t).Components.Schemas
+	for name := range known["RetrieveRequest"].Value.Properties {
+		assert.Contains(t, known["EchoRequest"].Value.Properties, name)
+	}
+	for _, body := range []string{
+		queryBody,
+		retrieveBody,
+		with(t, "modalities", `["CT"]`, "max_years_old", `5`, "max_results", `1`, "study_instance_uids", `["1.2"]`,
+			"accession_number", `"A"`, "study_date_from", `"2024-01-31"`, "study_date_to", `"2024-02-28"`, "c_move_ae_title", `"DEST"`),
+		// Values of fields that it ignores.
+		with(t, "modalities", `"CT"`, "max_years_old", `0`, "patient_id", `"*"`, "study_date_from", `"tomorrow"`, "c_move_ae_title", `{"a":[1]}`),
+		with(t, "modalities", `null`, "patient_id", `null`, "pacs_tls", `null`),
+		with(t, "study_date_from", `"2024-02-29"`, "study_date_to", `"2024-02-28"`),
+	} {
+		status, _, answer := r.post(t, "/echo", body)
+		assert.Equal(t, http.StatusOK, status, "%s: %s", body, answer)
+	}
+	for body, pointer := range map[string]string{
+		with(t, "modality", `"CT"`):      "/modality",
+		with(t, "pacs_port", `0`):        "/pacs_port",
+		with(t, "pacs_ae_title", `null`): "/pacs_ae_title",
+	} {
+		status, _, answer := r.post(t, "/echo", body)
+		assert.Equal(t, http.StatusBadRequest, status, body)
+		require.Len(t, problemIn(t, answer).Errors, 1)
+		assert.Equal(t, pointer, problemIn(t, answer).Errors[0].Pointer)
+	}
 }
 
 func TestOtherContentTypesAnswer415(t *testing.T) {

@@ -104,13 +104,13 @@ func settings(t testing.TB, variables ...string) config.Config {
 	return c
 }
 
-// environment returns a getenv function for name, value pairs.
-func environment(variables ...string) func(string) string {
+// environment returns the variables of name, value pairs.
+func environment(variables ...string) map[string]string {
 	values := map[string]string{}
 	for i := 0; i < len(variables); i += 2 {
 		values[variables[i]] = variables[i+1]
 	}
-	return func(name string) string { return values[name] }
+	return values
 }
 
 func start(t testing.TB, gateway backend, variables ...string) *running {
@@ -241,6 +241,13 @@ func (c checkingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	assert.NoError(c.t, c.contract.Components.Schemas["Problem"].Value.VisitJSON(document), "%s", body)
 	assert.EqualValues(c.t, response.StatusCode, document["status"])
+	ofGateway := document["code"] == "host_not_allowed" || document["code"] == "too_many_open_files"
+	if hint, _ := document["hint"].(string); response.StatusCode == http.StatusBadGateway || ofGateway {
+		assert.NotEmpty(c.t, hint, "%s", body)
+		assert.NotContains(c.t, hint, "This fault is unusual", "%s", body)
+	} else {
+		assert.Empty(c.t, hint, "%s", body)
+	}
 	if response.StatusCode == http.StatusNotFound {
 		assert.NotContains(c.t, document, "correlation_id")
 	} else {
@@ -296,6 +303,10 @@ func (r *running) do(t *testing.T, method, path string, body io.Reader, header .
 		request.Header.Set("Content-Type", "application/json")
 	}
 	for i := 0; i < len(header); i += 2 {
+		if header[i] == "Host" {
+			request.Host = header[i+1]
+			continue
+		}
 		request.Header.Set(header[i], header[i+1])
 	}
 	response, err := r.http.Do(request)

@@ -21,7 +21,7 @@ func (s *Server) register(contract []byte) error {
 	api.RegisterHandlersWithOptions(withHead{s.echo}, strict, api.RegisterHandlersOptions{OperationMiddlewares: checks})
 	// The redirect is relative, for proxies that add a path prefix.
 	withHead{s.echo}.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusFound, "docs") })
-	docs.Register(s.echo, contract)
+	docs.Register(s.echo, contract, s.access.Keys != nil)
 	return nil
 }
 

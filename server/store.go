@@ -1,6 +1,8 @@
 package server
 
 import (
+	"regexp"
+
 	"github.com/labstack/echo/v4"
 
 	"dicom-qr-gateway/gen/api"
@@ -11,6 +13,7 @@ import (
 const (
 	operationKey = "operation" // *operation, set by note before the handler runs
 	codeKey      = "code"      // api.ProblemCode of the problem that was answered, set by answer
+	faultsKey    = "faults"    // []api.Fault of that problem
 	streamKey    = "stream"    // *eventStream, set by note after the handler returned it
 	bodyReadKey  = "body read" // true once the whole body was read, set by readBody
 )
@@ -52,6 +55,7 @@ func operationOf(request any) *operation {
 type facts struct {
 	operation operation       // zero if nothing was done at a PACS
 	code      api.ProblemCode // "" if the answer is not a problem
+	pointers  []string        // of the faults of a 400, for the log
 	outcome   int             // status that the plain answer would have, of a stream that has begun; 0 of any other answer
 }
 
@@ -61,8 +65,34 @@ func factsOf(c echo.Context) facts {
 		f.operation = *o
 	}
 	f.code, _ = c.Get(codeKey).(api.ProblemCode)
+	if faults, ok := c.Get(faultsKey).([]api.Fault); ok {
+		f.pointers = loggedPointers(faults)
+	}
 	if stream, ok := c.Get(streamKey).(*eventStream); ok && stream.outcome != 0 {
 		f.code, f.outcome = stream.code, stream.outcome
 	}
 	return f
 }
+
+// maxLoggedPointers limits the length of a log line.
+const maxLoggedPointers = 20
+
+// loggedPointers returns the pointers of the first faults. The name of an unknown field is a part of its pointer and comes from
+// the caller, so it is logged only if it looks like the name of a field, not like a number or the name of a patient.
+func loggedPointers(faults []api.Fault) []string {
+	pointers := make([]string, 0, min(len(faults), maxLoggedPointers))
+	for _, fault := range faults[:cap(pointers)] {
+		pointer := fault.Pointer
+		if !fieldPointer.MatchString(pointer) {
+			pointer = "/?"
+		}
+		pointers = append(pointers, pointer)
+	}
+	return pointers
+}
+
+// fieldPointer matches the pointers of fields, of items of their lists, and of the whole body.
+var fieldPointer = regexp.MustCompile(`^(/[A-Za-z_]{1,32}(/\d{1,4})?)?$`)
+
+// isOperation reports whether the route is that of an operation at a PACS.
+func isOperation(route string) bool { return route == "/q" || route == "/qr" || route == "/echo" }

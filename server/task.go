@@ -113,7 +113,15 @@ func (t *task) find(ctx context.Context, f qr.Filter) (*qr.QueryResult, error) {
 	if failed := t.recordQuery(ctx, studies, err); failed != nil {
 		return nil, notRecorded(t.log, api.ProblemCodeAuditFailed, failed)
 	}
-	return result, err
+	return result, t.problem(ctx, err)
+}
+
+// problem returns the problem for an error of the operation; nil for nil.
+func (t *task) problem(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	return problem.OfOperation(ctx, err, t.peer.TLS)
 }
 
 // echo runs the connection check.
@@ -144,7 +152,7 @@ func (t *task) retrieve(ctx context.Context, f qr.Filter, destination string) (*
 		if failed := t.recordQuery(ctx, nil, err); failed != nil {
 			return nil, notRecorded(t.log, api.ProblemCodeAuditUnavailable, failed)
 		}
-		return result, err
+		return result, t.problem(ctx, err)
 	}
 	failed := t.recordTransfer(ctx, result, err)
 	switch {
@@ -155,7 +163,7 @@ func (t *task) retrieve(ctx context.Context, f qr.Filter, destination string) (*
 		p.Detail = "Studies may have been moved, but the outcome could not be recorded, so the result is withheld."
 		return nil, p
 	}
-	return result, err
+	return result, t.problem(ctx, err)
 }
 
 // sheltered returns a panic of f as an error, so that the operation leaves an audit record.
@@ -226,7 +234,7 @@ func (t *task) recordTransfer(ctx context.Context, result *qr.RetrieveResult, er
 		case result.Moved():
 			outcome = audit.Result{Outcome: audit.MinorFailure, Description: "partial"}
 		default:
-			outcome = audit.Result{Outcome: audit.SeriousFailure, Description: string(nothingMoved(ctx, result).Code)}
+			outcome = audit.Result{Outcome: audit.SeriousFailure, Description: string(problem.NothingMoved(ctx, result.Err, t.peer.TLS).Code)}
 		}
 	case t.veto != nil:
 		for i := range t.announced {

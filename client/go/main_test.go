@@ -48,7 +48,7 @@ func withGateway(use func() int) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	settings, err := config.Load(func(string) string { return "" })
+	settings, err := config.Load(nil)
 	if err != nil {
 		return 0, err
 	}

@@ -122,10 +122,12 @@ const (
 	ProblemCodeCancelled              = goclient.ProblemCodeCancelled
 	ProblemCodeConnectionLost         = goclient.ProblemCodeConnectionLost
 	ProblemCodeConnectionTimeout      = goclient.ProblemCodeConnectionTimeout
+	ProblemCodeConnectionRefused      = goclient.ProblemCodeConnectionRefused
 	ProblemCodeDIMSETimeout           = goclient.ProblemCodeDIMSETimeout
 	ProblemCodeDraining               = goclient.ProblemCodeDraining
 	ProblemCodeEchoFailed             = goclient.ProblemCodeEchoFailed
 	ProblemCodeFindFailed             = goclient.ProblemCodeFindFailed
+	ProblemCodeHostNotAllowed         = goclient.ProblemCodeHostNotAllowed
 	ProblemCodeInternalError          = goclient.ProblemCodeInternalError
 	ProblemCodeInvalidRequest         = goclient.ProblemCodeInvalidRequest
 	ProblemCodeLimitExceeded          = goclient.ProblemCodeLimitExceeded
@@ -148,6 +150,7 @@ const (
 	ProblemCodeTLSExpected            = goclient.ProblemCodeTLSExpected
 	ProblemCodeTLSFailed              = goclient.ProblemCodeTLSFailed
 	ProblemCodeTooManyMatches         = goclient.ProblemCodeTooManyMatches
+	ProblemCodeTooManyOpenFiles       = goclient.ProblemCodeTooManyOpenFiles
 	ProblemCodeTooManyOperations      = goclient.ProblemCodeTooManyOperations
 	ProblemCodeTooManyRequests        = goclient.ProblemCodeTooManyRequests
 	ProblemCodeUnauthorized           = goclient.ProblemCodeUnauthorized

@@ -41,7 +41,11 @@ func (s *Set) String(t tag.Tag) string {
 	if e == nil || e.len == 0 {
 		return ""
 	}
-	raw := trimTrailingPadding(s.value(e))
+	return s.firstValue(e, trimTrailingPadding(s.value(e)))
+}
+
+// firstValue is String for an element with the value raw.
+func (s *Set) firstValue(e *entry, raw []byte) string {
 	if text, ok := s.cachedString(e, raw); ok {
 		return text
 	}
@@ -80,10 +84,13 @@ func (s *Set) Text(t tag.Tag) string {
 	if e == nil || e.len == 0 {
 		return ""
 	}
-	v, tr := s.textVR(e)
 	raw := trimTrailingPadding(s.value(e))
-	if tr.class != classText || tr.singleValued || bytes.IndexByte(raw, '\\') < 0 {
-		return s.String(t)
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return s.firstValue(e, raw)
+	}
+	v, tr := s.textVR(e)
+	if tr.class != classText || tr.singleValued {
+		return s.firstValue(e, raw)
 	}
 	single := *tr
 	single.singleValued = true

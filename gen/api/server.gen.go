@@ -189,11 +189,13 @@ const (
 	ProblemCodeAuditUnavailable       ProblemCode = "audit_unavailable"
 	ProblemCodeCancelled              ProblemCode = "cancelled"
 	ProblemCodeConnectionLost         ProblemCode = "connection_lost"
+	ProblemCodeConnectionRefused      ProblemCode = "connection_refused"
 	ProblemCodeConnectionTimeout      ProblemCode = "connection_timeout"
 	ProblemCodeDIMSETimeout           ProblemCode = "dimse_timeout"
 	ProblemCodeDraining               ProblemCode = "draining"
 	ProblemCodeEchoFailed             ProblemCode = "echo_failed"
 	ProblemCodeFindFailed             ProblemCode = "find_failed"
+	ProblemCodeHostNotAllowed         ProblemCode = "host_not_allowed"
 	ProblemCodeInternalError          ProblemCode = "internal_error"
 	ProblemCodeInvalidRequest         ProblemCode = "invalid_request"
 	ProblemCodeLimitExceeded          ProblemCode = "limit_exceeded"
@@ -216,6 +218,7 @@ const (
 	ProblemCodeTLSExpected            ProblemCode = "tls_expected"
 	ProblemCodeTLSFailed              ProblemCode = "tls_failed"
 	ProblemCodeTooManyMatches         ProblemCode = "too_many_matches"
+	ProblemCodeTooManyOpenFiles       ProblemCode = "too_many_open_files"
 	ProblemCodeTooManyOperations      ProblemCode = "too_many_operations"
 	ProblemCodeTooManyRequests        ProblemCode = "too_many_requests"
 	ProblemCodeUnauthorized           ProblemCode = "unauthorized"
@@ -241,6 +244,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeConnectionLost:
 		return true
+	case ProblemCodeConnectionRefused:
+		return true
 	case ProblemCodeConnectionTimeout:
 		return true
 	case ProblemCodeDIMSETimeout:
@@ -250,6 +255,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeEchoFailed:
 		return true
 	case ProblemCodeFindFailed:
+		return true
+	case ProblemCodeHostNotAllowed:
 		return true
 	case ProblemCodeInternalError:
 		return true
@@ -294,6 +301,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeTLSFailed:
 		return true
 	case ProblemCodeTooManyMatches:
+		return true
+	case ProblemCodeTooManyOpenFiles:
 		return true
 	case ProblemCodeTooManyOperations:
 		return true
@@ -596,8 +605,12 @@ type EchoContext struct {
 // EchoContextService The service that `/echo`, `/q` and `/qr` need, in this order.
 type EchoContextService string
 
-// EchoRequest PACS and the AE titles for the association.
+// EchoRequest PACS and the AE titles for the association. The other fields of `/q` and `/qr` may be present, so that the
+// body of a request that fails can be sent as it is; they are ignored, whatever their values are.
 type EchoRequest struct {
+	// AccessionNumber A field of `/q` or `/qr`, which `/echo` ignores.
+	AccessionNumber *Ignored `json:"accession_number,omitempty"`
+
 	// CFindAETitle Calling AE title: the name under which the gateway opens the association, for C-FIND and C-MOVE. The PACS
 	// decides by it who may connect and what they may do, so it usually has to be configured there. Same format as
 	// the called AE title.
@@ -605,6 +618,21 @@ type EchoRequest struct {
 	//
 	// Example: GATEWAY
 	CFindAETitle CallingAETitle `json:"c_find_ae_title"`
+
+	// CMoveAETitle A field of `/q` or `/qr`, which `/echo` ignores.
+	CMoveAETitle *Ignored `json:"c_move_ae_title,omitempty"`
+
+	// IssuerOfPatientID A field of `/q` or `/qr`, which `/echo` ignores.
+	IssuerOfPatientID *Ignored `json:"issuer_of_patient_id,omitempty"`
+
+	// MaxResults A field of `/q` or `/qr`, which `/echo` ignores.
+	MaxResults *Ignored `json:"max_results,omitempty"`
+
+	// MaxYearsOld A field of `/q` or `/qr`, which `/echo` ignores.
+	MaxYearsOld *Ignored `json:"max_years_old,omitempty"`
+
+	// Modalities A field of `/q` or `/qr`, which `/echo` ignores.
+	Modalities *Ignored `json:"modalities,omitempty"`
 
 	// PACSAETitle Called AE title: the name of the PACS in its own configuration, case-sensitive. Printable ASCII without
 	// backslash, not only spaces (PS3.5, AE). Leading and trailing spaces are insignificant.
@@ -631,6 +659,18 @@ type EchoRequest struct {
 	//
 	// Example: false
 	PACSTLS *PACSTLS `json:"pacs_tls,omitempty"`
+
+	// PatientID A field of `/q` or `/qr`, which `/echo` ignores.
+	PatientID *Ignored `json:"patient_id,omitempty"`
+
+	// StudyDateFrom A field of `/q` or `/qr`, which `/echo` ignores.
+	StudyDateFrom *Ignored `json:"study_date_from,omitempty"`
+
+	// StudyDateTo A field of `/q` or `/qr`, which `/echo` ignores.
+	StudyDateTo *Ignored `json:"study_date_to,omitempty"`
+
+	// StudyInstanceUIDs A field of `/q` or `/qr`, which `/echo` ignores.
+	StudyInstanceUIDs *Ignored `json:"study_instance_uids,omitempty"`
 }
 
 // EchoResponse Every step passed.
@@ -724,7 +764,9 @@ type Fault struct {
 	// Example: /patient_id
 	Pointer string `json:"pointer"`
 
-	// Detail The rule that was violated, never the submitted value.
+	// Detail The rule that was violated, never the submitted value. For an unknown field it names the field that was
+	// probably meant.
+	//
 	//
 	// Example: is required
 	Detail string `json:"detail"`
@@ -738,6 +780,9 @@ type Health struct {
 
 // HealthStatus Always `ok`.
 type HealthStatus string
+
+// Ignored A field of `/q` or `/qr`, which `/echo` ignores.
+type Ignored = interface{}
 
 // IssuerOfPatientID Only studies whose Patient ID has exactly this issuer: the value of Issuer of Patient ID (0010,0021), or the
 // Universal Entity ID of its qualifiers (0010,0024). Give it if one number may belong to several patients. Studies
@@ -823,8 +868,8 @@ type PACSTLS = bool
 // Example: 1112223333
 type PatientID = string
 
-// Problem Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// Problem Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type Problem struct {
 	// Type The code as a URI.
 	//
@@ -842,8 +887,16 @@ type Problem struct {
 	Status int `json:"status"`
 
 	// Detail Sentence for people.
-	Detail string      `json:"detail"`
-	Code   ProblemCode `json:"code"`
+	Detail string `json:"detail"`
+
+	// Hint What to check, in plain words: fields of the request, settings of the gateway, the configuration of the
+	// PACS. Present in every 502, where it is the hint that `/echo` gives for the same fault, and for a fault that
+	// the operator of the gateway can correct.
+	//
+	//
+	// Example: The PACS does not answer to this called AE title. Check pacs_ae_title against the configuration of the PACS; case counts.
+	Hint *string     `json:"hint,omitempty"`
+	Code ProblemCode `json:"code"`
 
 	// CorrelationID The ID in the header X-Correlation-ID. Present in every problem except a 404. The log has details under
 	// it.
@@ -875,11 +928,13 @@ type Problem struct {
 // | `method_not_allowed` | 405 | the route does not support this method |
 // | `payload_too_large` | 413 | the body exceeds 64 KiB |
 // | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
+// | `host_not_allowed` | 421 | the request names the gateway by a host name that ALLOWED_HOSTS does not list |
 // | `too_many_requests` | 429 | the caller sends too many requests; this version never returns it |
 // | `internal_error` | 500 | unexpected error of the gateway |
 // | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
 // | `name_resolution_failed` | 502 | the host name of the PACS has no address |
-// | `pacs_unreachable` | 502 | could not connect to the PACS |
+// | `connection_refused` | 502 | nothing accepts connections at this host and port |
+// | `pacs_unreachable` | 502 | could not connect to the PACS: no route to its host or network, or another fault |
 // | `connection_timeout` | 502 | could not connect to the PACS within CONNECTION_TIMEOUT |
 // | `connection_lost` | 502 | the PACS closed the connection without releasing or aborting the association |
 // | `tls_failed` | 502 | the TLS handshake with the PACS failed |
@@ -906,6 +961,7 @@ type Problem struct {
 // | `draining` | 503 | the gateway is shutting down |
 // | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT |
 // | `too_many_operations` | 503 | the number of running operations has reached MAX_OPERATIONS |
+// | `too_many_open_files` | 503 | the gateway or its machine has no free file descriptor for a connection |
 type ProblemCode string
 
 // ProgressEvent Data of the event `progress`. Counters are null if the PACS sent none.
@@ -1484,112 +1540,123 @@ type WarningCode string
 // CorrelationID defines model for CorrelationID.
 type CorrelationID = string
 
-// DICOMFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// DICOMFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type DICOMFailed = Problem
 
-// Draining Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// Draining Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type Draining = Problem
 
-// EchoFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// EchoFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type EchoFailed = Problem
 
-// Forbidden Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// Forbidden Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type Forbidden = Problem
 
-// InternalError Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// HostNotAllowed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
+type HostNotAllowed = Problem
+
+// InternalError Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type InternalError = Problem
 
-// InvalidRequest Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// InvalidRequest Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type InvalidRequest = Problem
 
-// MethodNotAllowed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// MethodNotAllowed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type MethodNotAllowed = Problem
 
-// NoStudyMatched Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// NoStudyMatched Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type NoStudyMatched = Problem
 
-// OperationFault Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// OperationFault Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type OperationFault = Problem
 
-// PayloadTooLarge Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// PayloadTooLarge Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type PayloadTooLarge = Problem
 
-// QueryFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// QueryFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type QueryFailed = Problem
 
-// TooManyRequests Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// TooManyRequests Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type TooManyRequests = Problem
 
-// Unauthorized Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// Unauthorized Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type Unauthorized = Problem
 
-// Unavailable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// Unavailable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type Unavailable = Problem
 
-// UnsupportedMediaType Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// UnsupportedMediaType Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type UnsupportedMediaType = Problem
 
 // EchoParams defines parameters for Echo.
 type EchoParams struct {
-	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // GetHealthParams defines parameters for GetHealth.
 type GetHealthParams struct {
-	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // GetMetricsParams defines parameters for GetMetrics.
 type GetMetricsParams struct {
-	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // QueryParams defines parameters for Query.
 type QueryParams struct {
-	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // RetrieveParams defines parameters for Retrieve.
 type RetrieveParams struct {
-	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // GetReadyParams defines parameters for GetReady.
 type GetReadyParams struct {
-	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // GetVersionParams defines parameters for GetVersion.
 type GetVersionParams struct {
-	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
@@ -1929,6 +1996,15 @@ type ForbiddenApplicationProblemPlusJSONResponse struct {
 	Headers ForbiddenResponseHeaders
 }
 
+type HostNotAllowedResponseHeaders struct {
+	XCorrelationID string
+}
+type HostNotAllowedApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers HostNotAllowedResponseHeaders
+}
+
 type InternalErrorResponseHeaders struct {
 	XCorrelationID string
 }
@@ -2174,6 +2250,23 @@ func (response Echo415ApplicationProblemPlusJSONResponse) VisitEchoResponse(w ht
 	return err
 }
 
+type Echo421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response Echo421ApplicationProblemPlusJSONResponse) VisitEchoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type Echo429ApplicationProblemPlusJSONResponse struct {
 	TooManyRequestsApplicationProblemPlusJSONResponse
 }
@@ -2372,6 +2465,23 @@ func (response GetMetrics405ApplicationProblemPlusJSONResponse) VisitGetMetricsR
 	return err
 }
 
+type GetMetrics421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response GetMetrics421ApplicationProblemPlusJSONResponse) VisitGetMetricsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetMetrics500ApplicationProblemPlusJSONResponse struct {
 	InternalErrorApplicationProblemPlusJSONResponse
 }
@@ -2537,6 +2647,23 @@ func (response Query415ApplicationProblemPlusJSONResponse) VisitQueryResponse(w 
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Query421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response Query421ApplicationProblemPlusJSONResponse) VisitQueryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2830,6 +2957,23 @@ func (response Retrieve415ApplicationProblemPlusJSONResponse) VisitRetrieveRespo
 	return err
 }
 
+type Retrieve421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response Retrieve421ApplicationProblemPlusJSONResponse) VisitRetrieveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type Retrieve429ApplicationProblemPlusJSONResponse struct {
 	TooManyRequestsApplicationProblemPlusJSONResponse
 }
@@ -3045,6 +3189,23 @@ func (response GetVersion405ApplicationProblemPlusJSONResponse) VisitGetVersionR
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetVersion421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response GetVersion421ApplicationProblemPlusJSONResponse) VisitGetVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
 	_, err := buf.WriteTo(w)
 	return err
 }

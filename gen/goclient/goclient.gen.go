@@ -190,11 +190,13 @@ const (
 	ProblemCodeAuditUnavailable       ProblemCode = "audit_unavailable"
 	ProblemCodeCancelled              ProblemCode = "cancelled"
 	ProblemCodeConnectionLost         ProblemCode = "connection_lost"
+	ProblemCodeConnectionRefused      ProblemCode = "connection_refused"
 	ProblemCodeConnectionTimeout      ProblemCode = "connection_timeout"
 	ProblemCodeDIMSETimeout           ProblemCode = "dimse_timeout"
 	ProblemCodeDraining               ProblemCode = "draining"
 	ProblemCodeEchoFailed             ProblemCode = "echo_failed"
 	ProblemCodeFindFailed             ProblemCode = "find_failed"
+	ProblemCodeHostNotAllowed         ProblemCode = "host_not_allowed"
 	ProblemCodeInternalError          ProblemCode = "internal_error"
 	ProblemCodeInvalidRequest         ProblemCode = "invalid_request"
 	ProblemCodeLimitExceeded          ProblemCode = "limit_exceeded"
@@ -217,6 +219,7 @@ const (
 	ProblemCodeTLSExpected            ProblemCode = "tls_expected"
 	ProblemCodeTLSFailed              ProblemCode = "tls_failed"
 	ProblemCodeTooManyMatches         ProblemCode = "too_many_matches"
+	ProblemCodeTooManyOpenFiles       ProblemCode = "too_many_open_files"
 	ProblemCodeTooManyOperations      ProblemCode = "too_many_operations"
 	ProblemCodeTooManyRequests        ProblemCode = "too_many_requests"
 	ProblemCodeUnauthorized           ProblemCode = "unauthorized"
@@ -242,6 +245,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeConnectionLost:
 		return true
+	case ProblemCodeConnectionRefused:
+		return true
 	case ProblemCodeConnectionTimeout:
 		return true
 	case ProblemCodeDIMSETimeout:
@@ -251,6 +256,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeEchoFailed:
 		return true
 	case ProblemCodeFindFailed:
+		return true
+	case ProblemCodeHostNotAllowed:
 		return true
 	case ProblemCodeInternalError:
 		return true
@@ -295,6 +302,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeTLSFailed:
 		return true
 	case ProblemCodeTooManyMatches:
+		return true
+	case ProblemCodeTooManyOpenFiles:
 		return true
 	case ProblemCodeTooManyOperations:
 		return true
@@ -597,8 +606,12 @@ type EchoContext struct {
 // EchoContextService The service that `/echo`, `/q` and `/qr` need, in this order.
 type EchoContextService string
 
-// EchoRequest PACS and the AE titles for the association.
+// EchoRequest PACS and the AE titles for the association. The other fields of `/q` and `/qr` may be present, so that the
+// body of a request that fails can be sent as it is; they are ignored, whatever their values are.
 type EchoRequest struct {
+	// AccessionNumber A field of `/q` or `/qr`, which `/echo` ignores.
+	AccessionNumber *Ignored `json:"accession_number,omitempty"`
+
 	// CFindAETitle Calling AE title: the name under which the gateway opens the association, for C-FIND and C-MOVE. The PACS
 	// decides by it who may connect and what they may do, so it usually has to be configured there. Same format as
 	// the called AE title.
@@ -606,6 +619,21 @@ type EchoRequest struct {
 	//
 	// Example: GATEWAY
 	CFindAETitle CallingAETitle `json:"c_find_ae_title"`
+
+	// CMoveAETitle A field of `/q` or `/qr`, which `/echo` ignores.
+	CMoveAETitle *Ignored `json:"c_move_ae_title,omitempty"`
+
+	// IssuerOfPatientID A field of `/q` or `/qr`, which `/echo` ignores.
+	IssuerOfPatientID *Ignored `json:"issuer_of_patient_id,omitempty"`
+
+	// MaxResults A field of `/q` or `/qr`, which `/echo` ignores.
+	MaxResults *Ignored `json:"max_results,omitempty"`
+
+	// MaxYearsOld A field of `/q` or `/qr`, which `/echo` ignores.
+	MaxYearsOld *Ignored `json:"max_years_old,omitempty"`
+
+	// Modalities A field of `/q` or `/qr`, which `/echo` ignores.
+	Modalities *Ignored `json:"modalities,omitempty"`
 
 	// PACSAETitle Called AE title: the name of the PACS in its own configuration, case-sensitive. Printable ASCII without
 	// backslash, not only spaces (PS3.5, AE). Leading and trailing spaces are insignificant.
@@ -632,6 +660,18 @@ type EchoRequest struct {
 	//
 	// Example: false
 	PACSTLS *PACSTLS `json:"pacs_tls,omitempty"`
+
+	// PatientID A field of `/q` or `/qr`, which `/echo` ignores.
+	PatientID *Ignored `json:"patient_id,omitempty"`
+
+	// StudyDateFrom A field of `/q` or `/qr`, which `/echo` ignores.
+	StudyDateFrom *Ignored `json:"study_date_from,omitempty"`
+
+	// StudyDateTo A field of `/q` or `/qr`, which `/echo` ignores.
+	StudyDateTo *Ignored `json:"study_date_to,omitempty"`
+
+	// StudyInstanceUIDs A field of `/q` or `/qr`, which `/echo` ignores.
+	StudyInstanceUIDs *Ignored `json:"study_instance_uids,omitempty"`
 }
 
 // EchoResponse Every step passed.
@@ -725,7 +765,9 @@ type Fault struct {
 	// Example: /patient_id
 	Pointer string `json:"pointer"`
 
-	// Detail The rule that was violated, never the submitted value.
+	// Detail The rule that was violated, never the submitted value. For an unknown field it names the field that was
+	// probably meant.
+	//
 	//
 	// Example: is required
 	Detail string `json:"detail"`
@@ -739,6 +781,9 @@ type Health struct {
 
 // HealthStatus Always `ok`.
 type HealthStatus string
+
+// Ignored A field of `/q` or `/qr`, which `/echo` ignores.
+type Ignored = interface{}
 
 // IssuerOfPatientID Only studies whose Patient ID has exactly this issuer: the value of Issuer of Patient ID (0010,0021), or the
 // Universal Entity ID of its qualifiers (0010,0024). Give it if one number may belong to several patients. Studies
@@ -824,8 +869,8 @@ type PACSTLS = bool
 // Example: 1112223333
 type PatientID = string
 
-// Problem Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// Problem Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type Problem struct {
 	// Type The code as a URI.
 	//
@@ -843,8 +888,16 @@ type Problem struct {
 	Status int `json:"status"`
 
 	// Detail Sentence for people.
-	Detail string      `json:"detail"`
-	Code   ProblemCode `json:"code"`
+	Detail string `json:"detail"`
+
+	// Hint What to check, in plain words: fields of the request, settings of the gateway, the configuration of the
+	// PACS. Present in every 502, where it is the hint that `/echo` gives for the same fault, and for a fault that
+	// the operator of the gateway can correct.
+	//
+	//
+	// Example: The PACS does not answer to this called AE title. Check pacs_ae_title against the configuration of the PACS; case counts.
+	Hint *string     `json:"hint,omitempty"`
+	Code ProblemCode `json:"code"`
 
 	// CorrelationID The ID in the header X-Correlation-ID. Present in every problem except a 404. The log has details under
 	// it.
@@ -876,11 +929,13 @@ type Problem struct {
 // | `method_not_allowed` | 405 | the route does not support this method |
 // | `payload_too_large` | 413 | the body exceeds 64 KiB |
 // | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
+// | `host_not_allowed` | 421 | the request names the gateway by a host name that ALLOWED_HOSTS does not list |
 // | `too_many_requests` | 429 | the caller sends too many requests; this version never returns it |
 // | `internal_error` | 500 | unexpected error of the gateway |
 // | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
 // | `name_resolution_failed` | 502 | the host name of the PACS has no address |
-// | `pacs_unreachable` | 502 | could not connect to the PACS |
+// | `connection_refused` | 502 | nothing accepts connections at this host and port |
+// | `pacs_unreachable` | 502 | could not connect to the PACS: no route to its host or network, or another fault |
 // | `connection_timeout` | 502 | could not connect to the PACS within CONNECTION_TIMEOUT |
 // | `connection_lost` | 502 | the PACS closed the connection without releasing or aborting the association |
 // | `tls_failed` | 502 | the TLS handshake with the PACS failed |
@@ -907,6 +962,7 @@ type Problem struct {
 // | `draining` | 503 | the gateway is shutting down |
 // | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT |
 // | `too_many_operations` | 503 | the number of running operations has reached MAX_OPERATIONS |
+// | `too_many_open_files` | 503 | the gateway or its machine has no free file descriptor for a connection |
 type ProblemCode string
 
 // ProgressEvent Data of the event `progress`. Counters are null if the PACS sent none.
@@ -1485,112 +1541,123 @@ type WarningCode string
 // CorrelationID defines model for CorrelationID.
 type CorrelationID = string
 
-// DICOMFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// DICOMFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type DICOMFailed = Problem
 
-// Draining Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// Draining Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type Draining = Problem
 
-// EchoFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// EchoFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type EchoFailed = Problem
 
-// Forbidden Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// Forbidden Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type Forbidden = Problem
 
-// InternalError Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// HostNotAllowed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
+type HostNotAllowed = Problem
+
+// InternalError Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type InternalError = Problem
 
-// InvalidRequest Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// InvalidRequest Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type InvalidRequest = Problem
 
-// MethodNotAllowed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// MethodNotAllowed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type MethodNotAllowed = Problem
 
-// NoStudyMatched Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// NoStudyMatched Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type NoStudyMatched = Problem
 
-// OperationFault Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// OperationFault Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type OperationFault = Problem
 
-// PayloadTooLarge Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// PayloadTooLarge Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type PayloadTooLarge = Problem
 
-// QueryFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// QueryFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type QueryFailed = Problem
 
-// TooManyRequests Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// TooManyRequests Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type TooManyRequests = Problem
 
-// Unauthorized Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// Unauthorized Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type Unauthorized = Problem
 
-// Unavailable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// Unavailable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type Unavailable = Problem
 
-// UnsupportedMediaType Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-// `/echo`, the `hint` of the last step.
+// UnsupportedMediaType Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
 type UnsupportedMediaType = Problem
 
 // EchoParams defines parameters for Echo.
 type EchoParams struct {
-	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // GetHealthParams defines parameters for GetHealth.
 type GetHealthParams struct {
-	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // GetMetricsParams defines parameters for GetMetrics.
 type GetMetricsParams struct {
-	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // QueryParams defines parameters for Query.
 type QueryParams struct {
-	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // RetrieveParams defines parameters for Retrieve.
 type RetrieveParams struct {
-	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // GetReadyParams defines parameters for GetReady.
 type GetReadyParams struct {
-	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
 // GetVersionParams defines parameters for GetVersion.
 type GetVersionParams struct {
-	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-	// gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
@@ -2732,6 +2799,11 @@ type EchoReply415Headers struct {
 	XCorrelationID string
 }
 
+// EchoReply421Headers the declared response headers of an HTTP 421 response for Echo
+type EchoReply421Headers struct {
+	XCorrelationID string
+}
+
 // EchoReply429Headers the declared response headers of an HTTP 429 response for Echo
 type EchoReply429Headers struct {
 	RetryAfter     int
@@ -2771,6 +2843,8 @@ type EchoReply struct {
 	ApplicationProblemJSON413 *PayloadTooLarge
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
 	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *TooManyRequests
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
@@ -2793,6 +2867,8 @@ type EchoReply struct {
 	Headers413 *EchoReply413Headers
 	// Headers415 the parsed response headers for an HTTP 415 response
 	Headers415 *EchoReply415Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *EchoReply421Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *EchoReply429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -2836,6 +2912,11 @@ func (r EchoReply) GetApplicationProblemJSON413() *PayloadTooLarge {
 // GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
 func (r EchoReply) GetApplicationProblemJSON415() *UnsupportedMediaType {
 	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r EchoReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -2981,6 +3062,11 @@ type GetMetricsReply405Headers struct {
 	XCorrelationID string
 }
 
+// GetMetricsReply421Headers the declared response headers of an HTTP 421 response for GetMetrics
+type GetMetricsReply421Headers struct {
+	XCorrelationID string
+}
+
 // GetMetricsReply500Headers the declared response headers of an HTTP 500 response for GetMetrics
 type GetMetricsReply500Headers struct {
 	XCorrelationID string
@@ -2993,6 +3079,8 @@ type GetMetricsReply struct {
 	ApplicationProblemJSON401 *Unauthorized
 	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
 	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *InternalError
 	// Headers200 the parsed response headers for an HTTP 200 response
@@ -3001,6 +3089,8 @@ type GetMetricsReply struct {
 	Headers401 *GetMetricsReply401Headers
 	// Headers405 the parsed response headers for an HTTP 405 response
 	Headers405 *GetMetricsReply405Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *GetMetricsReply421Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
 	Headers500 *GetMetricsReply500Headers
 }
@@ -3013,6 +3103,11 @@ func (r GetMetricsReply) GetApplicationProblemJSON401() *Unauthorized {
 // GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
 func (r GetMetricsReply) GetApplicationProblemJSON405() *MethodNotAllowed {
 	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r GetMetricsReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
 }
 
 // GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -3091,6 +3186,11 @@ type QueryReply415Headers struct {
 	XCorrelationID string
 }
 
+// QueryReply421Headers the declared response headers of an HTTP 421 response for Query
+type QueryReply421Headers struct {
+	XCorrelationID string
+}
+
 // QueryReply429Headers the declared response headers of an HTTP 429 response for Query
 type QueryReply429Headers struct {
 	RetryAfter     int
@@ -3132,6 +3232,8 @@ type QueryReply struct {
 	ApplicationProblemJSON413 *PayloadTooLarge
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
 	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *TooManyRequests
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
@@ -3156,6 +3258,8 @@ type QueryReply struct {
 	Headers413 *QueryReply413Headers
 	// Headers415 the parsed response headers for an HTTP 415 response
 	Headers415 *QueryReply415Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *QueryReply421Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *QueryReply429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -3204,6 +3308,11 @@ func (r QueryReply) GetApplicationProblemJSON413() *PayloadTooLarge {
 // GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
 func (r QueryReply) GetApplicationProblemJSON415() *UnsupportedMediaType {
 	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r QueryReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -3302,6 +3411,11 @@ type RetrieveReply415Headers struct {
 	XCorrelationID string
 }
 
+// RetrieveReply421Headers the declared response headers of an HTTP 421 response for Retrieve
+type RetrieveReply421Headers struct {
+	XCorrelationID string
+}
+
 // RetrieveReply429Headers the declared response headers of an HTTP 429 response for Retrieve
 type RetrieveReply429Headers struct {
 	RetryAfter     int
@@ -3345,6 +3459,8 @@ type RetrieveReply struct {
 	ApplicationProblemJSON413 *PayloadTooLarge
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
 	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *TooManyRequests
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
@@ -3371,6 +3487,8 @@ type RetrieveReply struct {
 	Headers413 *RetrieveReply413Headers
 	// Headers415 the parsed response headers for an HTTP 415 response
 	Headers415 *RetrieveReply415Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *RetrieveReply421Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *RetrieveReply429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -3424,6 +3542,11 @@ func (r RetrieveReply) GetApplicationProblemJSON413() *PayloadTooLarge {
 // GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
 func (r RetrieveReply) GetApplicationProblemJSON415() *UnsupportedMediaType {
 	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RetrieveReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -3584,6 +3707,11 @@ type GetVersionReply405Headers struct {
 	XCorrelationID string
 }
 
+// GetVersionReply421Headers the declared response headers of an HTTP 421 response for GetVersion
+type GetVersionReply421Headers struct {
+	XCorrelationID string
+}
+
 // GetVersionReply500Headers the declared response headers of an HTTP 500 response for GetVersion
 type GetVersionReply500Headers struct {
 	XCorrelationID string
@@ -3598,6 +3726,8 @@ type GetVersionReply struct {
 	ApplicationProblemJSON401 *Unauthorized
 	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
 	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *InternalError
 	// Headers200 the parsed response headers for an HTTP 200 response
@@ -3606,6 +3736,8 @@ type GetVersionReply struct {
 	Headers401 *GetVersionReply401Headers
 	// Headers405 the parsed response headers for an HTTP 405 response
 	Headers405 *GetVersionReply405Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *GetVersionReply421Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
 	Headers500 *GetVersionReply500Headers
 }
@@ -3623,6 +3755,11 @@ func (r GetVersionReply) GetApplicationProblemJSON401() *Unauthorized {
 // GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
 func (r GetVersionReply) GetApplicationProblemJSON405() *MethodNotAllowed {
 	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r GetVersionReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
 }
 
 // GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -3967,6 +4104,13 @@ func ParseEchoReply(rsp *http.Response) (*EchoReply, error) {
 		}
 		response.ApplicationProblemJSON415 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooManyRequests
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4082,6 +4226,16 @@ func ParseEchoReply(rsp *http.Response) (*EchoReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers415 = &headers
+	case rsp.StatusCode == 421:
+		var headers EchoReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
 	case rsp.StatusCode == 429:
 		var headers EchoReply429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -4249,6 +4403,13 @@ func ParseGetMetricsReply(rsp *http.Response) (*GetMetricsReply, error) {
 		}
 		response.ApplicationProblemJSON405 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4303,6 +4464,16 @@ func ParseGetMetricsReply(rsp *http.Response) (*GetMetricsReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers405 = &headers
+	case rsp.StatusCode == 421:
+		var headers GetMetricsReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
 	case rsp.StatusCode == 500:
 		var headers GetMetricsReply500Headers
 		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
@@ -4387,6 +4558,13 @@ func ParseQueryReply(rsp *http.Response) (*QueryReply, error) {
 			return nil, err
 		}
 		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooManyRequests
@@ -4513,6 +4691,16 @@ func ParseQueryReply(rsp *http.Response) (*QueryReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers415 = &headers
+	case rsp.StatusCode == 421:
+		var headers QueryReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
 	case rsp.StatusCode == 429:
 		var headers QueryReply429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -4648,6 +4836,13 @@ func ParseRetrieveReply(rsp *http.Response) (*RetrieveReply, error) {
 			return nil, err
 		}
 		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooManyRequests
@@ -4787,6 +4982,16 @@ func ParseRetrieveReply(rsp *http.Response) (*RetrieveReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers415 = &headers
+	case rsp.StatusCode == 421:
+		var headers RetrieveReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
 	case rsp.StatusCode == 429:
 		var headers RetrieveReply429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -4985,6 +5190,13 @@ func ParseGetVersionReply(rsp *http.Response) (*GetVersionReply, error) {
 		}
 		response.ApplicationProblemJSON405 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -5039,6 +5251,16 @@ func ParseGetVersionReply(rsp *http.Response) (*GetVersionReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers405 = &headers
+	case rsp.StatusCode == 421:
+		var headers GetVersionReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
 	case rsp.StatusCode == 500:
 		var headers GetVersionReply500Headers
 		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {

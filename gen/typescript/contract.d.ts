@@ -450,14 +450,29 @@ export interface components {
             study_date_to?: components["schemas"]["StudyDateTo"];
             pacs_tls?: components["schemas"]["PACSTLS"];
         };
-        /** @description PACS and the AE titles for the association. */
+        /**
+         * @description PACS and the AE titles for the association. The other fields of `/q` and `/qr` may be present, so that the
+         *     body of a request that fails can be sent as it is; they are ignored, whatever their values are.
+         */
         EchoRequest: {
             pacs_ip: components["schemas"]["PACSHost"];
             pacs_port: components["schemas"]["PACSPort"];
             pacs_ae_title: components["schemas"]["CalledAETitle"];
             c_find_ae_title: components["schemas"]["CallingAETitle"];
             pacs_tls?: components["schemas"]["PACSTLS"];
+            c_move_ae_title?: components["schemas"]["Ignored"];
+            patient_id?: components["schemas"]["Ignored"];
+            issuer_of_patient_id?: components["schemas"]["Ignored"];
+            modalities?: components["schemas"]["Ignored"];
+            max_years_old?: components["schemas"]["Ignored"];
+            max_results?: components["schemas"]["Ignored"];
+            study_instance_uids?: components["schemas"]["Ignored"];
+            accession_number?: components["schemas"]["Ignored"];
+            study_date_from?: components["schemas"]["Ignored"];
+            study_date_to?: components["schemas"]["Ignored"];
         };
+        /** @description A field of `/q` or `/qr`, which `/echo` ignores. */
+        Ignored: unknown;
         /**
          * @description One study with its DICOM attributes. Dates and times have the DICOM format (`20240101`, `120000`), text is
          *     UTF-8. A value that the PACS did not return is an empty string or an empty array, never absent.
@@ -875,8 +890,8 @@ export interface components {
             go_version: string;
         };
         /**
-         * @description Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people and, for a 502 of
-         *     `/echo`, the `hint` of the last step.
+         * @description Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+         *     there is one: every 502 has it.
          */
         Problem: {
             /**
@@ -897,6 +912,13 @@ export interface components {
             status: number;
             /** @description Sentence for people. */
             detail: string;
+            /**
+             * @description What to check, in plain words: fields of the request, settings of the gateway, the configuration of the
+             *     PACS. Present in every 502, where it is the hint that `/echo` gives for the same fault, and for a fault that
+             *     the operator of the gateway can correct.
+             * @example The PACS does not answer to this called AE title. Check pacs_ae_title against the configuration of the PACS; case counts.
+             */
+            hint?: string;
             code: components["schemas"]["ProblemCode"];
             /**
              * @description The ID in the header X-Correlation-ID. Present in every problem except a 404. The log has details under
@@ -925,11 +947,13 @@ export interface components {
          *     | `method_not_allowed` | 405 | the route does not support this method |
          *     | `payload_too_large` | 413 | the body exceeds 64 KiB |
          *     | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
+         *     | `host_not_allowed` | 421 | the request names the gateway by a host name that ALLOWED_HOSTS does not list |
          *     | `too_many_requests` | 429 | the caller sends too many requests; this version never returns it |
          *     | `internal_error` | 500 | unexpected error of the gateway |
          *     | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
          *     | `name_resolution_failed` | 502 | the host name of the PACS has no address |
-         *     | `pacs_unreachable` | 502 | could not connect to the PACS |
+         *     | `connection_refused` | 502 | nothing accepts connections at this host and port |
+         *     | `pacs_unreachable` | 502 | could not connect to the PACS: no route to its host or network, or another fault |
          *     | `connection_timeout` | 502 | could not connect to the PACS within CONNECTION_TIMEOUT |
          *     | `connection_lost` | 502 | the PACS closed the connection without releasing or aborting the association |
          *     | `tls_failed` | 502 | the TLS handshake with the PACS failed |
@@ -956,9 +980,10 @@ export interface components {
          *     | `draining` | 503 | the gateway is shutting down |
          *     | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT |
          *     | `too_many_operations` | 503 | the number of running operations has reached MAX_OPERATIONS |
+         *     | `too_many_open_files` | 503 | the gateway or its machine has no free file descriptor for a connection |
          * @enum {string}
          */
-        ProblemCode: "invalid_request" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "route_not_found" | "method_not_allowed" | "payload_too_large" | "unsupported_media_type" | "too_many_requests" | "internal_error" | "audit_failed" | "name_resolution_failed" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "draining" | "pacs_busy" | "too_many_operations";
+        ProblemCode: "invalid_request" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "route_not_found" | "method_not_allowed" | "payload_too_large" | "unsupported_media_type" | "host_not_allowed" | "too_many_requests" | "internal_error" | "audit_failed" | "name_resolution_failed" | "connection_refused" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "draining" | "pacs_busy" | "too_many_operations" | "too_many_open_files";
         /** @description One fault of the request. */
         Fault: {
             /**
@@ -967,7 +992,8 @@ export interface components {
              */
             pointer: string;
             /**
-             * @description The rule that was violated, never the submitted value.
+             * @description The rule that was violated, never the submitted value. For an unknown field it names the field that was
+             *     probably meant.
              * @example is required
              */
             detail: string;
@@ -1064,7 +1090,7 @@ export interface components {
             };
             content?: never;
         };
-        /** @description The route does not support this method. An unknown route is a 404 with the code `route_not_found`. */
+        /** @description The route does not support this method; `detail` says which one to use. An unknown route is a 404 with the code `route_not_found`. */
         MethodNotAllowed: {
             headers: {
                 "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -1087,6 +1113,20 @@ export interface components {
         };
         /** @description The body is not declared as application/json in UTF-8 without a content encoding. */
         UnsupportedMediaType: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description The request names the gateway by a host name that is not in ALLOWED_HOSTS. This keeps web pages of others away
+         *     from a gateway without API keys and HTTPS. IP addresses, `localhost` and names without a dot are always
+         *     accepted.
+         */
+        HostNotAllowed: {
             headers: {
                 "X-Correlation-ID": components["headers"]["CorrelationID"];
                 [name: string]: unknown;
@@ -1133,7 +1173,7 @@ export interface components {
             };
         };
         /**
-         * @description The query failed or could not start; `code` and `dicom` say why. Matches that arrived before the failure are
+         * @description The query failed or could not start; `code` and `dicom` say why, and `hint` what to check. Matches that arrived before the failure are
          *     not returned, because they are incomplete.
          */
         QueryFailed: {
@@ -1146,8 +1186,8 @@ export interface components {
             };
         };
         /**
-         * @description Nothing was moved: the DICOM operation failed or could not start; `code` and `dicom` say why. `dicom.step`
-         *     says whether it failed in the query (`find`) or after it (`move`).
+         * @description Nothing was moved: the DICOM operation failed or could not start; `code` and `dicom` say why, and `hint` what
+         *     to check. `dicom.step` says whether it failed in the query (`find`) or after it (`move`).
          */
         DICOMFailed: {
             headers: {
@@ -1159,7 +1199,7 @@ export interface components {
             };
         };
         /**
-         * @description A step failed: the last of `steps`, whose `hint` says what to check. `code` and `dicom` are the same as for
+         * @description A step failed: the last of `steps`. `hint` says what to check. `code`, `hint` and `dicom` are the same as for
          *     the other operations.
          */
         EchoFailed: {
@@ -1199,9 +1239,9 @@ export interface components {
     };
     parameters: {
         /**
-         * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-         *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-         * @example order-4711
+         * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+         *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+         *     patient data.
          */
         CorrelationID: string;
     };
@@ -1237,16 +1277,16 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };
             path?: never;
             cookie?: never;
         };
-        /** @description The PACS and the AE titles. */
+        /** @description The PACS and the AE titles; also the body of `/q` or `/qr`. */
         requestBody: {
             content: {
                 "application/json": components["schemas"]["EchoRequest"];
@@ -1269,6 +1309,7 @@ export interface operations {
             405: components["responses"]["MethodNotAllowed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["OperationFault"];
             502: components["responses"]["EchoFailed"];
@@ -1280,9 +1321,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };
@@ -1313,6 +1354,7 @@ export interface operations {
             405: components["responses"]["MethodNotAllowed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["OperationFault"];
             502: components["responses"]["QueryFailed"];
@@ -1324,9 +1366,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };
@@ -1368,6 +1410,7 @@ export interface operations {
             405: components["responses"]["MethodNotAllowed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["OperationFault"];
             502: components["responses"]["DICOMFailed"];
@@ -1379,9 +1422,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };
@@ -1414,9 +1457,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };
@@ -1450,9 +1493,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };
@@ -1481,6 +1524,7 @@ export interface operations {
             };
             401: components["responses"]["Unauthorized"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -1489,9 +1533,9 @@ export interface operations {
             query?: never;
             header?: {
                 /**
-                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters. It identifies the request in the log. The
-                 *     gateway replaces any other value by a new ID and never refuses it. It must not contain patient data.
-                 * @example order-4711
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
                  */
                 "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
             };
@@ -1517,6 +1561,7 @@ export interface operations {
             };
             401: components["responses"]["Unauthorized"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -1546,6 +1591,7 @@ export interface operations {
             };
             304: components["responses"]["NotModified"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -1575,6 +1621,7 @@ export interface operations {
             };
             304: components["responses"]["NotModified"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -1603,6 +1650,7 @@ export interface operations {
             };
             304: components["responses"]["NotModified"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -1631,6 +1679,7 @@ export interface operations {
             };
             304: components["responses"]["NotModified"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -1653,6 +1702,7 @@ export interface operations {
                 content?: never;
             };
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             default: components["responses"]["InternalError"];
         };
     };

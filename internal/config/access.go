@@ -4,9 +4,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"syscall"
 
 	"github.com/rs/zerolog"
 
@@ -31,6 +33,9 @@ func (c *Config) loadAccess(faults *faultyVariables) {
 	if c.origins, err = access.ParseOrigins(c.CORSAllowedOrigins); err != nil {
 		faults.add("CORS_ALLOWED_ORIGINS", err.Error())
 	}
+	if c.hosts, err = access.ParseHosts(c.AllowedHosts); err != nil {
+		faults.add("ALLOWED_HOSTS", err.Error())
+	}
 	if c.proxies.Trusted, err = access.ParseProxies(c.TrustedProxies); err != nil {
 		faults.add("TRUSTED_PROXIES", err.Error())
 	}
@@ -45,8 +50,10 @@ func (c *Config) loadAccess(faults *faultyVariables) {
 	if c.AuditSync && (c.AuditLog == "" || c.AuditLog == AuditToStdout) {
 		faults.add("AUDIT_SYNC", "needs a file in AUDIT_LOG")
 	}
-	if c.AuditLog != "" && c.AuditLog != AuditToStdout && !inDirectory(c.AuditLog) {
-		faults.add("AUDIT_LOG", "want stdout, or a file in an existing directory")
+	if c.AuditLog != "" && c.AuditLog != AuditToStdout {
+		if err := checkAppend(c.AuditLog); err != nil {
+			faults.add("AUDIT_LOG", FileReason(c.AuditLog, err))
+		}
 	}
 }
 
@@ -59,16 +66,20 @@ func (c *Config) Access() access.Options {
 	if c.keys != nil {
 		o.Keys = c.keys.get
 	}
+	// A web page of others has no API key. With HTTPS, no certificate of the gateway is valid for the name of such a page.
+	if c.keys == nil && c.tlsFiles == nil {
+		o.Hosts = c.hosts
+	}
 	if c.tlsFiles != nil && c.TLSClientCAFile != "" {
 		o.ClientCAs = func() *x509.CertPool { return c.tlsFiles.get().clients }
 	}
 	return o
 }
 
-func newKeys(contents [][]byte) (*access.Keys, *fileError) {
+func newKeys(files []namedFile, contents [][]byte) (*access.Keys, *fileError) {
 	keys, err := access.ParseKeys(string(contents[0]))
 	if err != nil {
-		return nil, &fileError{"API_KEYS_FILE", err.Error()}
+		return nil, files[0].fault(err.Error())
 	}
 	return keys, nil
 }
@@ -89,17 +100,31 @@ func (c *Config) OpenAuditLog(stdout io.Writer, logger zerolog.Logger) (*audit.L
 		},
 	})
 	if err != nil {
-		return nil, errors.New("AUDIT_LOG: the file cannot be written")
+		return nil, &FaultsError{[]string{"AUDIT_LOG: " + FileReason(c.AuditLog, err)}}
 	}
 	return log, nil
 }
 
-// inDirectory reports whether path can name a file, as far as that is known without creating it: the process that reads the
-// settings may not be the one that serves.
-func inDirectory(path string) bool {
-	if itself, err := os.Stat(path); err == nil && itself.IsDir() {
-		return false
+// checkAppend reports why records cannot be appended to the file at path, as far as that shows without creating the file.
+func checkAppend(path string) error {
+	itself, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		directory, err := os.Stat(filepath.Dir(path))
+		if err == nil && !directory.IsDir() {
+			return syscall.ENOTDIR
+		}
+		return err
+	case err != nil:
+		return err
+	case itself.IsDir():
+		return syscall.EISDIR
+	case !itself.Mode().IsRegular():
+		return nil // opening a pipe would wait for its reader
 	}
-	directory, err := os.Stat(filepath.Dir(path))
-	return err == nil && directory.IsDir()
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0) //nolint:gosec // The operator names the file.
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }

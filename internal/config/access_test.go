@@ -43,8 +43,9 @@ func TestFaultyKeyFiles(t *testing.T) {
 		"worklist:" + worklistKey:     "line 1: want name:digest",
 		"a:" + digest + "b:" + digest: "line 2: duplicate digest",
 	} {
-		_, err := Load(environment("API_KEYS_FILE", writeFile(t, filepath.Join(t.TempDir(), "keys"), content)))
-		require.ErrorContains(t, err, "API_KEYS_FILE: "+reason)
+		file := writeFile(t, filepath.Join(t.TempDir(), "keys"), content)
+		_, err := Load(environment("API_KEYS_FILE", file))
+		require.ErrorContains(t, err, "API_KEYS_FILE: "+file+": "+reason)
 		assert.NotContains(t, err.Error(), worklistKey)
 	}
 }
@@ -64,16 +65,23 @@ func TestFaultyOrigins(t *testing.T) {
 }
 
 func TestAuditLogsThatCannotBeOpened(t *testing.T) {
-	for _, path := range []string{t.TempDir(), filepath.Join(t.TempDir(), "none", "audit.log")} {
+	dir := t.TempDir()
+	file := writeFile(t, filepath.Join(dir, "file"), "")
+	for path, reason := range map[string]string{
+		dir:                                     "is a directory",
+		filepath.Join(dir, "none", "audit.log"): "no such file or directory",
+		filepath.Join(file, "audit.log"):        "not a directory",
+	} {
 		_, err := Load(environment("AUDIT_LOG", path))
-		require.ErrorContains(t, err, "AUDIT_LOG: want stdout, or a file in an existing directory")
+		require.ErrorContains(t, err, "AUDIT_LOG: "+path+": "+reason)
 	}
-	gone := filepath.Join(t.TempDir(), "gone")
+	gone := filepath.Join(dir, "gone")
 	require.NoError(t, os.Mkdir(gone, 0o700))
 	c := load(t, "AUDIT_LOG", filepath.Join(gone, "audit.log"))
+	assert.NoFileExists(t, filepath.Join(gone, "audit.log"), "not created by reading the settings")
 	require.NoError(t, os.Remove(gone))
 	_, err := c.OpenAuditLog(io.Discard, zerolog.Nop())
-	require.ErrorContains(t, err, "AUDIT_LOG: the file cannot be written")
+	require.ErrorContains(t, err, "AUDIT_LOG: "+filepath.Join(gone, "audit.log")+": no such file or directory")
 }
 
 func TestAuditSyncNeedsAFile(t *testing.T) {

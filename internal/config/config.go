@@ -3,18 +3,14 @@
 package config
 
 import (
+	"cmp"
 	"crypto/tls"
-	"errors"
-	"fmt"
-	"math"
 	"net"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/caarlos0/env/v11"
 	"github.com/rs/zerolog"
 
 	"dicom-qr-gateway/dicomnet"
@@ -23,95 +19,75 @@ import (
 	"dicom-qr-gateway/server/access"
 )
 
-// Config holds all settings of the gateway, each read from the environment variable that its tag names. It holds no secrets,
-// only the names of files that do. Load returns one.
+// Config holds all settings of the gateway. The tags of a field are the only place that describes its setting: the name of the
+// environment variable, the default, the meaning for people, and, at the first setting of a group, the name of the group. Config
+// holds no secrets, only the names of files that do. Load returns one.
 type Config struct {
-	DICOMDebug   bool   `env:"DICOM_DEBUG"    envDefault:"false"`
-	LogToConsole bool   `env:"LOG_TO_CONSOLE" envDefault:"true"`
-	LogFormat    string `env:"LOG_FORMAT"     envDefault:"json"`
-	ListenAddr   string `env:"LISTEN_ADDR"    envDefault:":6000"`
+	ListenAddr         string `group:"HTTP" env:"LISTEN_ADDR" envDefault:":6000" help:"address and port of the gateway"`
+	TLSCertFile        string `env:"TLS_CERT_FILE" help:"certificate, PEM: the gateway serves HTTPS"`
+	TLSKeyFile         string `env:"TLS_KEY_FILE" help:"key of this certificate, PEM"`
+	CORSAllowedOrigins string `env:"CORS_ALLOWED_ORIGINS" help:"comma-separated origins of web pages that may call from a browser; * for any"`
 
-	ACSETimeout       Seconds `env:"ACSE_TIMEOUT"       envDefault:"10"`
-	DIMSETimeout      Seconds `env:"DIMSE_TIMEOUT"      envDefault:"10"`
-	NetworkTimeout    Seconds `env:"NETWORK_TIMEOUT"    envDefault:"10"`
-	ConnectionTimeout Seconds `env:"CONNECTION_TIMEOUT" envDefault:"10"`
-	MoveTimeout       Seconds `env:"MOVE_TIMEOUT"` // zero: DIMSETimeout
-	OperationTimeout  Seconds `env:"OPERATION_TIMEOUT"  envDefault:"3600"`
-	// DrainTimeout is how long operations may continue during shutdown before they are cancelled at their PACS. The default
-	// leaves time for the cancelling within the ten seconds that container runtimes commonly grant.
-	DrainTimeout Seconds `env:"DRAIN_TIMEOUT" envDefault:"5"`
+	LogToConsole bool   `group:"Logs" env:"LOG_TO_CONSOLE" envDefault:"true" help:"write the log to standard output"`
+	LogFormat    string `env:"LOG_FORMAT" envDefault:"json" help:"json or console"`
+	DICOMDebug   bool   `env:"DICOM_DEBUG" envDefault:"false" help:"also log PDUs, command sets and every element of identifiers: this writes patient data to the log"`
+	AuditLog     string `env:"AUDIT_LOG" help:"file to append audit records to, or stdout"`
+	AuditSync    bool   `env:"AUDIT_SYNC" envDefault:"false" help:"sync this file to the disk after each audit record, before the answer leaves"`
+	TimeZone     string `env:"TZ" help:"time zone of \"today\" for max_years_old and of the log, such as Europe/Berlin"`
 
-	MaxMatches int `env:"MAX_MATCHES" envDefault:"10000"`
+	ConnectionTimeout Seconds `group:"Timeouts" env:"CONNECTION_TIMEOUT" envDefault:"10" help:"name resolution, TCP and TLS connect, together"`
+	ACSETimeout       Seconds `env:"ACSE_TIMEOUT" envDefault:"10" help:"negotiation of an association, and its release"`
+	DIMSETimeout      Seconds `env:"DIMSE_TIMEOUT" envDefault:"10" help:"the time to the next complete response of the PACS"`
+	MoveTimeout       Seconds `env:"MOVE_TIMEOUT" default:"DIMSE_TIMEOUT" help:"the same during a C-MOVE; raise it for a PACS that reads from tape"`
+	NetworkTimeout    Seconds `env:"NETWORK_TIMEOUT" envDefault:"10" help:"the time without a byte inside a PDU, or without progress of a write"`
+	OperationTimeout  Seconds `env:"OPERATION_TIMEOUT" envDefault:"3600" help:"the whole operation until it is cancelled, which takes up to 2 s more; 0 is no limit"`
+	QueueTimeout      Seconds `env:"QUEUE_TIMEOUT" envDefault:"5" help:"the wait for a free association to a PACS before a 503 (pacs_busy); 0 does not wait"`
+	AssociationIdle   Seconds `env:"ASSOCIATION_IDLE" envDefault:"0" help:"how long an idle association is kept for the next request, independent of NETWORK_TIMEOUT; 0 keeps none"`
+	// The default of DrainTimeout leaves time for the cancelling within the ten seconds that container runtimes commonly grant.
+	DrainTimeout Seconds `env:"DRAIN_TIMEOUT" envDefault:"5" help:"running operations at shutdown, before they are cancelled"`
 
-	PACSAllowlist          string  `env:"PACS_ALLOWLIST"`
-	MaxOperations          int     `env:"MAX_OPERATIONS"            envDefault:"256"`
-	MaxAssociationsPerPACS int     `env:"MAX_ASSOCIATIONS_PER_PACS" envDefault:"10"`
-	QueueTimeout           Seconds `env:"QUEUE_TIMEOUT"             envDefault:"5"`
-	AssociationIdle        Seconds `env:"ASSOCIATION_IDLE"          envDefault:"0"`
+	MaxMatches             int `group:"Limits" env:"MAX_MATCHES" envDefault:"10000" help:"C-FIND matches that are read; more is a 502 (too_many_matches), never a shortened list"`
+	MaxAssociationsPerPACS int `env:"MAX_ASSOCIATIONS_PER_PACS" envDefault:"10" help:"associations open at once to one address and port"`
+	MaxOperations          int `env:"MAX_OPERATIONS" envDefault:"256" help:"/q, /qr and /echo that run or wait at once; one more is a 503 (too_many_operations)"`
 
-	DICOMTLSCAFile     string `env:"DICOM_TLS_CA_FILE"`
-	DICOMTLSCertFile   string `env:"DICOM_TLS_CERT_FILE"`
-	DICOMTLSKeyFile    string `env:"DICOM_TLS_KEY_FILE"`
-	DICOMTLSServerName string `env:"DICOM_TLS_SERVER_NAME"`
-	TLSCertFile        string `env:"TLS_CERT_FILE"`
-	TLSKeyFile         string `env:"TLS_KEY_FILE"`
-	TLSClientCAFile    string `env:"TLS_CLIENT_CA_FILE"`
+	PACSAllowlist string `group:"Which PACS" env:"PACS_ALLOWLIST" help:"comma-separated CIDR blocks, addresses or host names, each with or without :port, that the gateway may connect to; empty permits any"`
 
-	APIKeysFile         string `env:"API_KEYS_FILE"`
-	AuditLog            string `env:"AUDIT_LOG"`
-	AuditSync           bool   `env:"AUDIT_SYNC"            envDefault:"false"`
-	CORSAllowedOrigins  string `env:"CORS_ALLOWED_ORIGINS"`
-	TrustedProxies      string `env:"TRUSTED_PROXIES"`
-	ForwardedUserHeader string `env:"FORWARDED_USER_HEADER"`
+	DICOMTLSCAFile     string `group:"DICOM TLS" env:"DICOM_TLS_CA_FILE" help:"CA certificates that PACS are verified against; empty uses those of the system"`
+	DICOMTLSCertFile   string `env:"DICOM_TLS_CERT_FILE" help:"certificate that the gateway presents to PACS, PEM"`
+	DICOMTLSKeyFile    string `env:"DICOM_TLS_KEY_FILE" help:"key of this certificate, PEM"`
+	DICOMTLSServerName string `env:"DICOM_TLS_SERVER_NAME" help:"name expected in the certificate of the PACS; empty expects pacs_ip"`
+
+	APIKeysFile         string `group:"Access" env:"API_KEYS_FILE" help:"file of API keys, one name:sha256-hex a line; callers need one of them"`
+	TLSClientCAFile     string `env:"TLS_CLIENT_CA_FILE" help:"CA certificates; callers need a client certificate issued by one of them"`
+	AllowedHosts        string `env:"ALLOWED_HOSTS" help:"comma-separated host names, or *.domain, by which callers may name the gateway while it requires neither API keys nor HTTPS; addresses, localhost and names without a dot are always permitted"`
+	TrustedProxies      string `env:"TRUSTED_PROXIES" help:"comma-separated addresses and CIDR blocks of proxies whose X-Forwarded-For is believed"`
+	ForwardedUserHeader string `env:"FORWARDED_USER_HEADER" help:"header in which these proxies name the user, for the log and the audit trail"`
 
 	// Tracing says where spans are exported, from OpenTelemetry's own variables.
 	Tracing telemetry.Tracing
 
+	location *time.Location // nil: the system's
 	dicomTLS *tls.Config
 	allow    *pool.Allowlist        // nil: any PACS
 	tlsFiles *reloaded[serverTLS]   // nil: plain HTTP
 	keys     *reloaded[access.Keys] // nil: no key is required
 	origins  []string
+	hosts    *access.Hosts
 	proxies  access.Proxies
 }
 
-// Seconds is a duration written as a number of seconds, with or without a fraction.
-type Seconds time.Duration
-
-// UnmarshalText reads a number of seconds.
-func (s *Seconds) UnmarshalText(text []byte) error {
-	f, err := strconv.ParseFloat(string(text), 64)
-	if err != nil || math.IsNaN(f) || f < 0 || f > maxSeconds {
-		return fmt.Errorf("want seconds, 0 to %d", maxSeconds)
-	}
-	*s = Seconds(f * float64(time.Second))
-	return nil
-}
-
-const maxSeconds = 1_000_000
-
-// Duration returns s as a time.Duration.
-func (s Seconds) Duration() time.Duration { return time.Duration(s) }
-
-// Load reads all settings. An empty variable counts as unset. The error names every faulty variable and holds no value.
-func Load(getenv func(string) string) (Config, error) {
+// Load reads all settings from the variables of the environment. An empty variable counts as unset. The error is a *FaultsError.
+func Load(variables map[string]string) (Config, error) {
 	var c Config
 	var faults faultyVariables
 
-	environment := map[string]string{}
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
-		if name := field.Tag.Get("env"); name != "" && getenv(name) != "" {
-			environment[name] = getenv(name)
-		}
-	}
-	if err := env.ParseWithOptions(&c, env.Options{Environment: environment}); err != nil {
-		faults.addParseErrors(err)
-	}
-	c.check(&faults, environment)
-	if environment["MOVE_TIMEOUT"] == "" {
+	parse(&c, &faults, variables)
+	c.check(&faults, variables)
+	if variables["MOVE_TIMEOUT"] == "" {
 		c.MoveTimeout = c.DIMSETimeout
 	}
-	c.Tracing = readTracing(getenv, faults.add)
+	c.Tracing = readTracing(func(name string) string { return variables[name] }, faults.add)
+	reportMisspelled(variables, faults.add)
 	return c, faults.err()
 }
 
@@ -150,10 +126,24 @@ func (c *Config) check(faults *faultyVariables, set map[string]string) {
 		}
 	}
 	if !validListenAddr(c.ListenAddr) {
-		faults.add("LISTEN_ADDR", "want host:port or :port")
+		faults.add("LISTEN_ADDR", wantListenAddr)
 	}
+	c.loadTimeZone(faults)
 	c.loadTLS(faults)
 	c.loadAccess(faults)
+}
+
+const wantListenAddr = "want host:port or :port"
+
+// Endpoint returns the address of the listener, and whether it serves HTTPS. It reads nothing else, so that it answers if other
+// settings or files have become invalid since the gateway started.
+func Endpoint(variables map[string]string) (address string, secure bool, err error) {
+	field, _ := reflect.TypeFor[Config]().FieldByName("ListenAddr")
+	address = cmp.Or(variables["LISTEN_ADDR"], field.Tag.Get("envDefault"))
+	if !validListenAddr(address) {
+		return "", false, &FaultsError{[]string{"LISTEN_ADDR: " + wantListenAddr}}
+	}
+	return address, variables["TLS_CERT_FILE"] != "", nil
 }
 
 func validListenAddr(address string) bool {
@@ -232,6 +222,7 @@ func (c *Config) ServerTLS() *tls.Config {
 	}
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
+		CipherSuites:       cipherSuites,
 		NextProtos:         []string{"h2", "http/1.1"},
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.tlsFiles.get().config, nil },
 	}
@@ -252,57 +243,4 @@ func (c Config) MarshalZerologObject(e *zerolog.Event) {
 		e.Interface(strings.ToLower(name), setting)
 	}
 	e.Bool("tracing", c.Tracing.On) // headers of the exporter may hold secrets
-}
-
-// faultyVariables collects the faults of the environment, one a variable.
-type faultyVariables struct {
-	names   []string
-	reasons map[string]string
-}
-
-func (f *faultyVariables) add(name, reason string) {
-	if _, known := f.reasons[name]; known {
-		return
-	}
-	if f.reasons == nil {
-		f.reasons = map[string]string{}
-	}
-	f.names = append(f.names, name)
-	f.reasons[name] = reason
-}
-
-func (f *faultyVariables) addParseErrors(err error) {
-	var all env.AggregateError
-	if !errors.As(err, &all) {
-		f.add("environment", "cannot be read")
-		return
-	}
-	for _, err := range all.Errors {
-		var fault env.ParseError
-		if !errors.As(err, &fault) {
-			f.add("environment", "cannot be read")
-			continue
-		}
-		field, _ := reflect.TypeFor[Config]().FieldByName(fault.Name)
-		reason := fault.Err.Error()
-		switch field.Type.Kind() {
-		case reflect.Bool:
-			reason = "want true or false"
-		case reflect.Int:
-			reason = "want an integer"
-		}
-		f.add(field.Tag.Get("env"), reason)
-	}
-}
-
-func (f *faultyVariables) err() error {
-	if len(f.names) == 0 {
-		return nil
-	}
-	slices.Sort(f.names)
-	lines := make([]string, len(f.names))
-	for i, name := range f.names {
-		lines[i] = name + ": " + f.reasons[name]
-	}
-	return errors.New("faulty settings: " + strings.Join(lines, "; "))
 }

@@ -70,21 +70,22 @@ func TestSettingsComeFromTheEnvironment(t *testing.T) {
 	assert.Equal(t, 300*time.Second, c.Pool().Timeouts.Move)
 }
 
-func TestErrorNamesEveryFaultySettingAndNoValue(t *testing.T) {
+func TestErrorNamesEveryFaultySettingAndNoValueButPaths(t *testing.T) {
 	_, err := Load(environment(
 		"ACSE_TIMEOUT", "soon-xyz", "DIMSE_TIMEOUT", "0", "NETWORK_TIMEOUT", "-1", "CONNECTION_TIMEOUT", "NaN",
 		"MOVE_TIMEOUT", "0", "OPERATION_TIMEOUT", "1e300", "MAX_MATCHES", "many-xyz", "LISTEN_ADDR", "xyz", "DICOM_DEBUG", "xyz",
-		"LOG_FORMAT", "xyz", "PACS_ALLOWLIST", "pacs, xyz/", "API_KEYS_FILE", "/xyz", "AUDIT_LOG", "/xyz/audit.log", "ASSOCIATION_IDLE", "xyz",
-		"MAX_ASSOCIATIONS_PER_PACS", "0", "QUEUE_TIMEOUT", "xyz", "TLS_CLIENT_CA_FILE", "/xyz", "DICOM_TLS_CA_FILE", "/xyz",
-		"DICOM_TLS_CERT_FILE", "/xyz", "TLS_KEY_FILE", "/xyz",
+		"LOG_FORMAT", "xyz", "PACS_ALLOWLIST", "pacs, xyz/", "API_KEYS_FILE", "/none", "AUDIT_LOG", "/none/audit.log", "ASSOCIATION_IDLE", "xyz",
+		"MAX_ASSOCIATIONS_PER_PACS", "0", "QUEUE_TIMEOUT", "xyz", "TLS_CLIENT_CA_FILE", "/none", "DICOM_TLS_CA_FILE", "/none",
+		"DICOM_TLS_CERT_FILE", "/none", "TLS_KEY_FILE", "/none", "TZ", "xyz", "PACS_ALOWLIST", "xyz",
 	))
 	require.Error(t, err)
 	for _, name := range []string{
 		"ACSE_TIMEOUT: want seconds", "DIMSE_TIMEOUT: want more", "NETWORK_TIMEOUT", "CONNECTION_TIMEOUT", "MOVE_TIMEOUT: want more",
 		"OPERATION_TIMEOUT: want seconds", "MAX_MATCHES: want an integer", "LISTEN_ADDR: want host:port", "DICOM_DEBUG: want true or false",
 		"LOG_FORMAT: want json or console", "PACS_ALLOWLIST: want CIDR, host or host:port, separated by commas; entry 2", "API_KEYS_FILE", "AUDIT_LOG",
-		"ASSOCIATION_IDLE", "MAX_ASSOCIATIONS_PER_PACS", "QUEUE_TIMEOUT", "TLS_CLIENT_CA_FILE", "DICOM_TLS_CA_FILE: the file cannot be read",
-		"DICOM_TLS_KEY_FILE: is required", "TLS_CERT_FILE: is required",
+		"ASSOCIATION_IDLE", "MAX_ASSOCIATIONS_PER_PACS", "QUEUE_TIMEOUT", "TLS_CLIENT_CA_FILE", "DICOM_TLS_CA_FILE: /none: no such file",
+		"DICOM_TLS_KEY_FILE: is required", "TLS_CERT_FILE: is required", "TZ: want the name of a time zone",
+		"PACS_ALOWLIST: no such setting, did you mean PACS_ALLOWLIST?",
 	} {
 		assert.ErrorContains(t, err, name)
 	}
@@ -100,11 +101,21 @@ func TestFaultyDefaultIsReportedOnce(t *testing.T) {
 func TestEachUnreadableFileOfAPairIsReported(t *testing.T) {
 	for _, prefix := range []string{"", "DICOM_"} {
 		_, err := Load(environment(prefix+"TLS_CERT_FILE", "/nowhere", prefix+"TLS_KEY_FILE", "/nowhere"))
-		assert.ErrorContains(t, err, prefix+"TLS_CERT_FILE: the file cannot be read")
-		assert.ErrorContains(t, err, prefix+"TLS_KEY_FILE: the file cannot be read")
+		assert.ErrorContains(t, err, prefix+"TLS_CERT_FILE: /nowhere: no such file")
+		assert.ErrorContains(t, err, prefix+"TLS_KEY_FILE: /nowhere: no such file")
 		_, err = Load(environment(prefix+"TLS_CERT_FILE", "/nowhere"))
-		assert.ErrorContains(t, err, prefix+"TLS_CERT_FILE: the file cannot be read")
+		assert.ErrorContains(t, err, prefix+"TLS_CERT_FILE: /nowhere: no such file")
 		assert.ErrorContains(t, err, prefix+"TLS_KEY_FILE: is required")
+	}
+}
+
+func TestTLSFilesWithoutCertificateOrKey(t *testing.T) {
+	files := writeCertificate(t)
+	for _, prefix := range []string{"", "DICOM_"} {
+		_, err := Load(environment(prefix+"TLS_CERT_FILE", files.key, prefix+"TLS_KEY_FILE", files.key))
+		assert.ErrorContains(t, err, prefix+"TLS_CERT_FILE: "+files.key+": the file holds no PEM certificate")
+		_, err = Load(environment(prefix+"TLS_CERT_FILE", files.cert, prefix+"TLS_KEY_FILE", files.cert))
+		assert.ErrorContains(t, err, prefix+"TLS_KEY_FILE: "+files.cert+": the file holds no PEM key")
 	}
 }
 
@@ -147,7 +158,7 @@ func TestClientCertificatesRequireHTTPS(t *testing.T) {
 	_, err := Load(environment("TLS_CLIENT_CA_FILE", files.cert))
 	require.ErrorContains(t, err, "TLS_CERT_FILE: is required if TLS_CLIENT_CA_FILE is set")
 	_, err = Load(environment("TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key, "TLS_CLIENT_CA_FILE", files.key))
-	require.ErrorContains(t, err, "TLS_CLIENT_CA_FILE: the file holds no PEM certificate")
+	require.ErrorContains(t, err, "TLS_CLIENT_CA_FILE: "+files.key+": the file holds no PEM certificate")
 }
 
 func TestTLSForPACS(t *testing.T) {
@@ -166,9 +177,9 @@ func TestTLSFilesWithOtherContents(t *testing.T) {
 		"DICOM_TLS_CERT_FILE", files.cert, "DICOM_TLS_KEY_FILE", other.key,
 		"TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key+".gone",
 	))
-	assert.ErrorContains(t, err, "DICOM_TLS_CA_FILE: the file holds no PEM certificate")
-	assert.ErrorContains(t, err, "DICOM_TLS_CERT_FILE: the certificate does not match the key")
-	assert.ErrorContains(t, err, "TLS_KEY_FILE: the file cannot be read")
+	assert.ErrorContains(t, err, "DICOM_TLS_CA_FILE: "+files.key+": the file holds no PEM certificate")
+	assert.ErrorContains(t, err, "DICOM_TLS_CERT_FILE: "+files.cert+": the certificate does not match the key")
+	assert.ErrorContains(t, err, "TLS_KEY_FILE: "+files.key+".gone: no such file")
 }
 
 func TestSettingsAreLoggedUnderTheNamesOfTheirVariables(t *testing.T) {
@@ -197,13 +208,13 @@ func load(t *testing.T, variables ...string) Config {
 	return c
 }
 
-// environment returns a getenv function for name, value pairs.
-func environment(variables ...string) func(string) string {
+// environment returns the variables of name, value pairs.
+func environment(variables ...string) map[string]string {
 	values := map[string]string{}
 	for i := 0; i < len(variables); i += 2 {
 		values[variables[i]] = variables[i+1]
 	}
-	return func(name string) string { return values[name] }
+	return values
 }
 
 func writeFile(t *testing.T, path, content string) string {

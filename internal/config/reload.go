@@ -14,6 +14,20 @@ const rereadInterval = time.Second
 // namedFile is a file and the setting that names it.
 type namedFile struct{ setting, path string }
 
+// read returns the contents of the file.
+func (f namedFile) read() ([]byte, *fileError) {
+	contents, err := os.ReadFile(f.path)
+	if err != nil {
+		return nil, &fileError{f.setting, FileReason(f.path, err)}
+	}
+	return contents, nil
+}
+
+// fault returns what is wrong with the contents of the file.
+func (f namedFile) fault(reason string) *fileError {
+	return &fileError{f.setting, inFile(f.path, reason)}
+}
+
 // fileError says what is wrong with the file of a setting. It holds nothing of the file's contents.
 type fileError struct{ setting, reason string }
 
@@ -24,43 +38,48 @@ func (f *fileError) Error() string { return f.setting + ": " + f.reason }
 // A version that is not usable is ignored. It is safe for concurrent use.
 type reloaded[T any] struct {
 	files []namedFile
-	parse func(contents [][]byte) (*T, *fileError)
+	parse func(files []namedFile, contents [][]byte) (*T, *fileError)
 	// changed is called for each new version, with nil or the reason why it is ignored. It is set before the first get.
 	changed func(*fileError)
 
 	interval time.Duration
 	current  atomic.Pointer[T]
 	mu       sync.Mutex // held while the files are read again
-	checked  atomic.Int64
+	now      func() time.Time
+	began    time.Time
+	checked  atomic.Int64 // the time since began at which the files were read last; the difference of two times is monotonic
 	contents [][]byte
 	fault    fileError
 }
 
-func newReloaded[T any](parse func([][]byte) (*T, *fileError), files ...namedFile) (*reloaded[T], *fileError) {
-	r := &reloaded[T]{files: files, parse: parse, interval: rereadInterval, changed: func(*fileError) {}}
+func newReloaded[T any](parse func([]namedFile, [][]byte) (*T, *fileError), files ...namedFile) (*reloaded[T], *fileError) {
+	r := &reloaded[T]{files: files, parse: parse, interval: rereadInterval, changed: func(*fileError) {}, now: time.Now, began: time.Now()}
 	contents, fault := r.read()
 	if fault != nil {
 		return nil, fault
 	}
-	value, fault := parse(contents)
+	value, fault := parse(files, contents)
 	if fault != nil {
 		return nil, fault
 	}
 	r.contents = contents
 	r.current.Store(value)
-	r.checked.Store(time.Now().UnixNano())
 	return r, nil
 }
 
 // get returns the value of the last usable version.
 func (r *reloaded[T]) get() *T {
-	if time.Now().UnixNano()-r.checked.Load() >= int64(r.interval) && r.mu.TryLock() {
+	if int64(r.since())-r.checked.Load() >= int64(r.interval) && r.mu.TryLock() {
 		r.reread()
-		r.checked.Store(time.Now().UnixNano())
+		r.checked.Store(int64(r.since()))
 		r.mu.Unlock()
 	}
 	return r.current.Load()
 }
+
+// since returns the time since began on the monotonic clock: a wall clock that is stepped back must not delay the next reading, which
+// withdraws keys.
+func (r *reloaded[T]) since() time.Duration { return r.now().Sub(r.began) }
 
 func (r *reloaded[T]) reread() {
 	contents, fault := r.read()
@@ -70,7 +89,7 @@ func (r *reloaded[T]) reread() {
 			return
 		}
 		var value *T
-		if value, fault = r.parse(contents); fault == nil {
+		if value, fault = r.parse(r.files, contents); fault == nil {
 			r.contents, r.fault = contents, fileError{}
 			r.current.Store(value)
 			r.changed(nil)
@@ -86,9 +105,9 @@ func (r *reloaded[T]) reread() {
 func (r *reloaded[T]) read() ([][]byte, *fileError) {
 	contents := make([][]byte, len(r.files))
 	for i, file := range r.files {
-		var err error
-		if contents[i], err = os.ReadFile(file.path); err != nil {
-			return nil, &fileError{file.setting, "the file cannot be read"}
+		var fault *fileError
+		if contents[i], fault = file.read(); fault != nil {
+			return nil, fault
 		}
 	}
 	return contents, nil

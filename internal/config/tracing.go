@@ -2,11 +2,9 @@ package config
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"net/http"
 	"net/textproto"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -17,7 +15,7 @@ import (
 const defaultEndpoint = "http://localhost:4318"
 
 // readTracing reads the variables of the OTLP exporter (OpenTelemetry specification, "OpenTelemetry Protocol Exporter"). It
-// reports faults by the name of the variable and never repeats a value. Tracing is on if OTEL_TRACES_EXPORTER is otlp, or if it
+// reports faults by the name of the variable, with the paths of files but no other value. Tracing is on if OTEL_TRACES_EXPORTER is otlp, or if it
 // is not set and an endpoint is. The SDK itself reads the variables of the service, the resource, the sampler and the batches.
 func readTracing(getenv func(string) string, fault func(name, reason string)) telemetry.Tracing {
 	r := tracingReader{getenv: getenv, fault: fault}
@@ -121,25 +119,16 @@ func (r *tracingReader) tls() *tls.Config {
 	if ca == "" && cert == "" && key == "" {
 		return nil
 	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: cipherSuites}
 	if ca != "" {
-		pem, err := os.ReadFile(ca) //nolint:gosec // The operator names the file.
-		c.RootCAs = x509.NewCertPool()
-		if err != nil || !c.RootCAs.AppendCertsFromPEM(pem) {
-			r.fault(caName, "want a file with certificates in PEM")
-		}
+		c.RootCAs = certificatePool(r.fault, namedFile{caName, ca})
 	}
-	switch {
-	case cert == "" && key == "":
-	case cert == "" || key == "":
-		r.fault(certName+keyName, "want a certificate and its key")
-	default:
-		pair, err := tls.LoadX509KeyPair(cert, key)
-		if err != nil {
-			r.fault(certName, "want a certificate and its key in PEM")
-			break
+	if cert == "" || key == "" {
+		if cert != key {
+			r.fault(certName+keyName, "want a certificate and its key")
 		}
-		c.Certificates = []tls.Certificate{pair}
+		return c
 	}
+	c.Certificates = keyPair(r.fault, namedFile{certName, cert}, namedFile{keyName, key})
 	return c
 }

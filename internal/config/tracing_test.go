@@ -16,9 +16,14 @@ import (
 	"dicom-qr-gateway/internal/telemetry"
 )
 
+func getenv(variables ...string) func(string) string {
+	all := environment(variables...)
+	return func(name string) string { return all[name] }
+}
+
 func readValid(t *testing.T, variables ...string) telemetry.Tracing {
 	t.Helper()
-	return readTracing(environment(variables...), func(name, reason string) { t.Errorf("%s: %s", name, reason) })
+	return readTracing(getenv(variables...), func(name, reason string) { t.Errorf("%s: %s", name, reason) })
 }
 
 func TestTracingIsOffByDefault(t *testing.T) {
@@ -64,13 +69,13 @@ func TestFaultyTracingSettingsAreReportedByName(t *testing.T) {
 	} {
 		variables := []string{"OTEL_TRACES_EXPORTER", "otlp"}
 		faults := map[string]string{}
-		readTracing(environment(append(variables, name, value)...), func(name, reason string) { faults[name] = reason })
+		readTracing(getenv(append(variables, name, value)...), func(name, reason string) { faults[name] = reason })
 		require.Len(t, faults, 1, name)
 		assert.NotEmpty(t, faults[name], name)
 		assert.NotContains(t, faults[name], "xyz")
 	}
 	var pair []string
-	readTracing(environment("OTEL_TRACES_EXPORTER", "otlp", "OTEL_EXPORTER_OTLP_CLIENT_KEY", empty,
+	readTracing(getenv("OTEL_TRACES_EXPORTER", "otlp", "OTEL_EXPORTER_OTLP_CLIENT_KEY", empty,
 		"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", empty), func(name, _ string) { pair = append(pair, name) })
 	assert.Equal(t, []string{"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"}, pair)
 }

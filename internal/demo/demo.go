@@ -49,18 +49,6 @@ func Start(addressA, addressB string) (*Demo, error) {
 // SetDelay sets the time that both PACS take for each instance that they move.
 func (d *Demo) SetDelay(delay time.Duration) { d.delay.Store(int64(delay)) }
 
-// ParseDelay returns the delay that a number of seconds describes; an empty text means none.
-func ParseDelay(seconds string) (time.Duration, error) {
-	if seconds == "" {
-		return 0, nil
-	}
-	delay, err := time.ParseDuration(seconds + "s")
-	if err != nil || delay < 0 {
-		return 0, errors.New("want a number of seconds")
-	}
-	return delay, nil
-}
-
 func (d *Demo) before(ctx context.Context, op dicomnet.Step) {
 	delay := time.Duration(d.delay.Load())
 	if op != dicomnet.StepMove || delay <= 0 {
@@ -88,8 +76,8 @@ func refuseOther() func(sopInstanceUID string) dicomnet.Status {
 
 func (d *Demo) start(addressA, addressB string) error {
 	for _, address := range []string{addressA, addressB} {
-		if err := checkLoopback(address); err != nil {
-			return err
+		if err := CheckAddress(address); err != nil {
+			return fmt.Errorf("demonstration PACS: %w", err)
 		}
 	}
 	if err := d.A.AddStudies(Studies()...); err != nil {
@@ -106,17 +94,17 @@ func (d *Demo) start(addressA, addressB string) error {
 	return nil
 }
 
-func checkLoopback(address string) error {
+// CheckAddress reports whether a PACS of the demonstration may listen on address: an IP address of loopback, and a port.
+func CheckAddress(address string) error {
 	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("demonstration PACS: %q is not host:port", address)
-	}
 	// Names are refused too, because their address may change.
-	ip, err := netip.ParseAddr(host)
-	if err != nil || !ip.IsLoopback() {
-		return fmt.Errorf("demonstration PACS: %q is not a loopback address such as 127.0.0.1 or ::1", host)
+	if err == nil {
+		var ip netip.Addr
+		if ip, err = netip.ParseAddr(host); err == nil && ip.IsLoopback() {
+			return nil
+		}
 	}
-	return nil
+	return errors.New("want a loopback address and a port, such as 127.0.0.1:4242 or [::1]:4242")
 }
 
 // Close stops both PACS.

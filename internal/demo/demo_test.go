@@ -150,14 +150,11 @@ func TestCancelEndsTheDelay(t *testing.T) {
 	require.NoError(t, assoc.Close())
 }
 
-func TestParseDelayTakesSeconds(t *testing.T) {
-	for seconds, want := range map[string]time.Duration{"": 0, "0": 0, "1": time.Second, "0.25": 250 * time.Millisecond} {
-		delay, err := demo.ParseDelay(seconds)
-		require.NoError(t, err, seconds)
-		assert.Equal(t, want, delay, seconds)
+func TestPACSListenOnLoopbackOnly(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:4242", "[::1]:0"} {
+		require.NoError(t, demo.CheckAddress(address), address)
 	}
-	for _, seconds := range []string{"-1", "fast", "1s", "NaN"} {
-		_, err := demo.ParseDelay(seconds)
-		require.ErrorContains(t, err, "a number of seconds", seconds)
+	for _, address := range []string{"", ":4242", "0.0.0.0:4242", "192.0.2.1:4242", "localhost:4242", "127.0.0.1"} {
+		require.ErrorContains(t, demo.CheckAddress(address), "want a loopback address and a port", address)
 	}
 }

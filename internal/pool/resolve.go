@@ -22,7 +22,11 @@ func (s *Session) resolve(ctx context.Context) error {
 	}
 	addresses, err := s.permitted(ctx)
 	if err != nil {
-		return &dicomnet.OpError{Step: dicomnet.StepConnect, Err: err}
+		step := StepResolve
+		if _, notAllowed := errors.AsType[*NotAllowedError](err); notAllowed {
+			step = dicomnet.StepConnect
+		}
+		return &dicomnet.OpError{Step: step, Err: err}
 	}
 	for _, address := range addresses[:min(len(addresses), maxAddresses)] {
 		s.addresses = append(s.addresses, netip.AddrPortFrom(address, s.peer.port()))

@@ -120,6 +120,10 @@ func TestRetriesEndWithTheCallersTime(t *testing.T) {
 func TestSlotIsHeldDuringTheBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := rejecting(congestion, 1)
+		p.Find = func(a *dicomtest.ScriptedAssociation, _ string) {
+			dicomtest.Wait(time.Second) // so that the operations end at different times
+			a.Finish(dicomnet.StatusSuccess)
+		}
 		g := qrtest.For(p, qrtest.Options{MaxAssociationsPerPeer: 1, QueueTimeout: time.Minute})
 		order := make(chan int, 2)
 		var wait sync.WaitGroup

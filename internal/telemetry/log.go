@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -79,7 +80,13 @@ func ErrorText(err error) string {
 	if _, ok := errors.AsType[*dicomnet.DataSetError](err); ok {
 		return "undecodable data set"
 	}
-	return err.Error()
+	text := err.Error()
+	if connect, ok := errors.AsType[*dicomnet.ConnectError](err); ok {
+		if cause, ok := errors.AsType[syscall.Errno](connect); ok {
+			text += ": " + cause.Error() // such as "connection refused", without the address
+		}
+	}
+	return text
 }
 
 func direction(sent bool) string {

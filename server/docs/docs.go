@@ -49,8 +49,9 @@ const (
 // Register adds the routes of the documentation to e: /docs (Swagger UI), /redoc, the files that both pages load,
 // /openapi.yaml with contract byte for byte, and /openapi.json with the same document in the same order.
 //
-// The pages use relative URLs only, so they work behind a proxy that adds a path prefix.
-func Register(e *echo.Echo, contract []byte) {
+// The pages use relative URLs only, so they work behind a proxy that adds a path prefix. They offer to enter an API key if
+// apiKeys is set; the contract permits calls with and without.
+func Register(e *echo.Echo, contract []byte, apiKeys bool) {
 	files := map[string]*file{}
 	for _, dir := range []string{"docs", "redoc"} {
 		for name, f := range embeddedFiles(dir) {
@@ -64,13 +65,15 @@ func Register(e *echo.Echo, contract []byte) {
 	serve(e, "/docs", newPage(files, page{
 		Title:   "Swagger UI",
 		Styles:  []string{"docs/assets/swagger-ui.css", "docs/assets/page.css", "docs/assets/docs.css"},
-		Scripts: []string{"docs/assets/swagger-ui-bundle.js", "docs/assets/docs.js"},
+		Scripts: []string{"docs/assets/swagger-ui-bundle.js", "docs/assets/page.js", "docs/assets/events.js", "docs/assets/docs.js"},
+		APIKeys: apiKeys,
 		Policy:  docsPolicy,
 	}))
 	serve(e, "/redoc", newPage(files, page{
 		Title:   "Redoc",
 		Styles:  []string{"docs/assets/page.css", "redoc/assets/redoc.css"},
-		Scripts: []string{"redoc/assets/redoc.standalone.js", "redoc/assets/redoc.js"},
+		Scripts: []string{"redoc/assets/redoc.standalone.js", "docs/assets/page.js", "redoc/assets/redoc.js"},
+		APIKeys: apiKeys,
 		Policy:  redocPolicy,
 	}))
 
@@ -78,7 +81,7 @@ func Register(e *echo.Echo, contract []byte) {
 	redirectSlash(e, "/redoc")
 
 	serve(e, "/openapi.yaml", newFile("application/yaml", func() ([]byte, error) { return contract, nil }))
-	serve(e, "/openapi.json", newFile("application/json", func() ([]byte, error) { return contractJSON, nil }))
+	serve(e, "/openapi.json", newFile("application/json; charset=utf-8", func() ([]byte, error) { return contractJSON, nil }))
 }
 
 // redirectSlash redirects route/ to route. Relative URLs would not resolve under route/.
@@ -97,6 +100,7 @@ type page struct {
 	Title           string
 	Styles, Scripts []string
 	Policy          string
+	APIKeys         bool // the gateway requires API keys
 	Links           []link
 }
 

@@ -23,7 +23,7 @@ const sampleContract = "openapi: 3.0.3\ninfo: {title: sample, version: 1.0.0}\np
 func newDocs(t *testing.T) http.Handler {
 	t.Helper()
 	e := echo.New()
-	Register(e, []byte(sampleContract))
+	Register(e, []byte(sampleContract), false)
 	return e
 }
 
@@ -43,7 +43,7 @@ func TestFilesAreServedWithTheirMediaTypes(t *testing.T) {
 		"/docs":                             "text/html; charset=utf-8",
 		"/redoc":                            "text/html; charset=utf-8",
 		"/openapi.yaml":                     "application/yaml",
-		"/openapi.json":                     "application/json",
+		"/openapi.json":                     "application/json; charset=utf-8",
 		"/docs/assets/swagger-ui-bundle.js": "text/javascript; charset=utf-8",
 		"/docs/assets/swagger-ui.css":       "text/css; charset=utf-8",
 		"/docs/assets/icon.svg":             "image/svg+xml",
@@ -127,6 +127,18 @@ func TestPagesReferToLocalFilesOnly(t *testing.T) {
 			require.False(t, strings.HasPrefix(match[1], "/"), "%s is not relative", match[1])
 			assert.Equal(t, http.StatusOK, ask(docs, http.MethodGet, "/"+match[1]).Code, match[1])
 		}
+	}
+}
+
+func TestPagesAskForAPIKeysOnlyWhereTheyAreRequired(t *testing.T) {
+	for _, required := range []bool{false, true} {
+		e := echo.New()
+		Register(e, []byte(sampleContract), required)
+		for _, page := range []string{"/docs", "/redoc"} {
+			html := ask(e, http.MethodGet, page).Body.String()
+			assert.Equal(t, required, strings.Contains(html, `<main id="page" data-api-keys>`), page)
+		}
+		assert.Equal(t, sampleContract, ask(e, http.MethodGet, "/openapi.yaml").Body.String())
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
+	"syscall"
 
 	"github.com/labstack/echo/v4"
 
@@ -41,7 +43,9 @@ var causes = []struct {
 	{timer(dicomnet.TimerDIMSE), api.ProblemCodeDIMSETimeout},
 	{timer(dicomnet.TimerMove), api.ProblemCodeMoveTimeout},
 	{timer(dicomnet.TimerNetwork), api.ProblemCodeNetworkTimeout},
+	{outOfFiles, api.ProblemCodeTooManyOpenFiles},
 	{as[*net.DNSError], api.ProblemCodeNameResolutionFailed},
+	{refused, api.ProblemCodeConnectionRefused},
 	{as[*dicomnet.ConnectError], api.ProblemCodePACSUnreachable},
 	{as[*dicomnet.TLSError], api.ProblemCodeTLSFailed},
 	{is(dicomnet.ErrTLSExpected), api.ProblemCodeTLSExpected},
@@ -70,6 +74,22 @@ func as[T error](err error) bool {
 	return ok
 }
 
+// outOfFiles reports whether no connection could be opened because this process (EMFILE) or its machine (ENFILE) has no free file
+// descriptor. An error of the resolver holds the text of its cause only; that of ENFILE begins with that of EMFILE.
+func outOfFiles(err error) bool {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return true
+	}
+	dns, ok := errors.AsType[*net.DNSError](err)
+	return ok && strings.Contains(dns.Err, syscall.EMFILE.Error())
+}
+
+// refused reports whether the machine of the PACS refused the connection. Any other fault of a connection is a PACS that is
+// unreachable.
+func refused(err error) bool {
+	return as[*dicomnet.ConnectError](err) && errors.Is(err, syscall.ECONNREFUSED)
+}
+
 func timer(t dicomnet.Timer) func(error) bool {
 	return func(err error) bool {
 		timeout, ok := errors.AsType[*dicomnet.TimeoutError](err)
@@ -96,7 +116,10 @@ func CodeOf(ctx context.Context, err error) string { return string(Of(ctx, err).
 
 // Of returns the problem for err: err itself if it is a *Problem, or else the one that the table of errors gives it. An error
 // that is not in the table is an internal error of the gateway.
-func Of(ctx context.Context, err error) *Problem {
+func Of(ctx context.Context, err error) *Problem { return OfOperation(ctx, err, false) }
+
+// OfOperation is Of for an error of an operation at a PACS that was called with or without TLS, which some hints depend on.
+func OfOperation(ctx context.Context, err error, withTLS bool) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
@@ -112,13 +135,38 @@ func Of(ctx context.Context, err error) *Problem {
 	}
 	switch p.Status() {
 	case http.StatusBadGateway:
-		p.DICOM = dicomFault(err)
+		p.DICOM, p.Hint = dicomFault(err), hintOf(err, withTLS)
 	case http.StatusServiceUnavailable:
 		p.RetryAfter = retryAfter
 	case http.StatusBadRequest:
 		p.Faults = []api.Fault{{Detail: "has a filter that cannot be sent to the PACS"}}
 	}
 	return p
+}
+
+// NothingMoved returns the problem of a retrieve that moved nothing because of err, which may be nil if the cause is unknown. It
+// is not an internal error in any case: a C-MOVE failed.
+func NothingMoved(ctx context.Context, err error, withTLS bool) *Problem {
+	if err != nil {
+		if known := OfOperation(ctx, err, withTLS); known.Code != api.ProblemCodeInternalError {
+			return known
+		}
+	}
+	return &Problem{
+		Code: api.ProblemCodeMoveFailed, Hint: hintFor(dicomnet.StepMove, &stepFault{err: err, tls: withTLS}),
+		DICOM: &api.DICOMFault{Step: api.DICOMFaultStepMove}, Cause: err,
+	}
+}
+
+// hintOf returns the hint for the step at which err occurred.
+func hintOf(err error, withTLS bool) string {
+	var step dicomnet.Step
+	if op, ok := errors.AsType[*dicomnet.OpError](err); ok {
+		step = op.Step
+	} else if final, ok := errors.AsType[*dicomnet.StatusError](err); ok {
+		step = final.Op
+	}
+	return hintFor(step, &stepFault{err: err, tls: withTLS})
 }
 
 // retryAfter is the same for all refusals, in seconds: another instance behind the same proxy takes over at once, a restart

@@ -1,11 +1,16 @@
 // Package problem makes the answers that are not a success: problem documents (RFC 9457). One table gives each code its
-// status, title and detail, one table gives each error its code, and one table gives each failed step of /echo its hint.
+// status, title and detail, one table gives each error its code, and one table gives each failed step of an operation its hint.
 package problem
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"dicom-qr-gateway/gen/api"
 )
@@ -14,6 +19,7 @@ import (
 type Problem struct { //nolint:errname // RFC 9457 calls it a problem.
 	Code         api.ProblemCode
 	Detail       string // replaces the detail of the code; "": that of the code
+	Hint         string // what to check, for 502; other codes have a fixed one or none
 	Faults       []api.Fault
 	DICOM        *api.DICOMFault
 	Warnings     []api.Warning
@@ -48,6 +54,11 @@ func (p *Problem) Document(correlationID string) api.Problem {
 	if p.Detail != "" {
 		document.Detail = p.Detail
 	}
+	if hint, ok := hintsOfTheGateway[p.Code]; ok {
+		document.Hint = &hint
+	} else if k.status == http.StatusBadGateway {
+		document.Hint = new(cmp.Or(p.Hint, hintFor("", &stepFault{err: p.Cause})))
+	}
 	if k.status != http.StatusNotFound {
 		document.CorrelationID = &correlationID
 	}
@@ -60,6 +71,7 @@ func (p *Problem) Write(w http.ResponseWriter, correlationID string) error {
 	if err != nil {
 		return err
 	}
+	body = asciiOnly(body)
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -75,4 +87,21 @@ func (p *Problem) Write(w http.ResponseWriter, correlationID string) error {
 	w.WriteHeader(p.Status())
 	_, err = w.Write(body)
 	return err
+}
+
+// asciiOnly returns JSON with the characters outside of ASCII escaped. Only names of unknown fields have such characters. Without
+// them a client reads the document correctly whatever character set it assumes.
+func asciiOnly(body []byte) []byte {
+	if !bytes.ContainsFunc(body, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		return body
+	}
+	var out bytes.Buffer
+	for _, unit := range utf16.Encode([]rune(string(body))) {
+		if unit < utf8.RuneSelf {
+			out.WriteByte(byte(unit))
+		} else {
+			fmt.Fprintf(&out, `\u%04x`, unit)
+		}
+	}
+	return out.Bytes()
 }

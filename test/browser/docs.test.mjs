@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { background, faint, launch, open, overflow, shoot } from './browser.mjs';
 import { behind, start } from './gateway.mjs';
-import { answerOf, chooseExample, execute, operationAt, tryItOut } from './swagger.mjs';
+import { answerOf, chooseExample, execute, openErrors, operationAt, tryItOut } from './swagger.mjs';
 
 const pages = {
   docs: { path: '/docs', drawn: '.opblock-summary-path', text: '/q' },
@@ -138,9 +138,124 @@ test('the event stream of /qr is shown completely', () => visit('/docs', {}, asy
   assert.match(text, /event: matched[^]*event: progress[^]*event: retrieved[^]*event: result/);
 }));
 
+test('the events of /qr are shown while they arrive, until they are cleared', async () => {
+  const waiting = [];
+  const proxy = await behind(gateway.url, '/slow', (event) => new Promise((forward) => waiting.push({ event, forward })));
+  await visit('/docs', {}, async (page) => {
+    const operation = await tryItOut(page, '/qr');
+    await operation.locator('tr.response[data-code="200"] .response-controls select').first().selectOption('text/event-stream');
+    await execute(operation, gateway.pacsPort);
+    const log = operation.getByRole('log', { name: 'Events' });
+    const seen = [];
+    do {
+      while (waiting.length === 0) await page.waitForTimeout(10);
+      const { event, forward } = waiting.shift();
+      seen.push(/^event: (\w+)/.exec(event)[1]);
+      assert.equal(await operation.locator('.live-responses-table').count(), 0, 'the response is not complete');
+      forward();
+      await log.locator('details').nth(seen.length - 1).waitFor();
+      assert.deepEqual(await log.locator('details b').allTextContents(), seen);
+    } while (seen.at(-1) !== 'result');
+    assert.deepEqual([...new Set(seen)], ['matched', 'progress', 'retrieved', 'result']);
+    assert.match(await log.innerText(), /matched 1 study[^]*study 1 of 1: [^]*retrieved ok, 7 instances[^]*result 200: The study was moved/);
+    assert.match((await answerOf(operation)).status, /^200/);
+    await operation.getByRole('heading', { name: 'Events: complete' }).waitFor();
+
+    await log.locator('summary').last().press('Enter');
+    await log.getByText('"http_status": 200').waitFor();
+    await operation.locator('.events').screenshot({ path: new URL('screenshots/events.png', import.meta.url).pathname });
+    await assertReadable(page);
+    await operation.getByRole('button', { name: 'Clear' }).click();
+    await log.waitFor({ state: 'detached' });
+  }, proxy.url);
+  await proxy.stop();
+});
+
+test('an event stream that ends early is shown as cut off', async () => {
+  const proxy = await behind(gateway.url, '/short', async (event) => {
+    if (event.startsWith('event: retrieved')) throw new Error('cut off');
+  });
+  const { page, faults, close } = await open(browser, proxy.url, '/docs');
+  const operation = await tryItOut(page, '/qr');
+  await operation.locator('tr.response[data-code="200"] .response-controls select').first().selectOption('text/event-stream');
+  await execute(operation, gateway.pacsPort);
+  await operation.getByRole('heading', { name: 'Events: cut off: the outcome is unknown' }).waitFor();
+  await answerOf(operation);
+  await assertReadable(page);
+  assert.deepEqual(faults.filter((fault) => !fault.includes('ERR_INCOMPLETE_CHUNKED_ENCODING')), []);
+  await close();
+  await proxy.stop();
+});
+
+test('/echo is the first operation, then /q and /qr', async () => {
+  await visit('/docs', {}, async (page) => {
+    await page.locator('.opblock').first().waitFor();
+    const paths = await page.locator('.opblock-summary-path').evaluateAll((all) => all.map((e) => e.dataset.path));
+    assert.deepEqual(paths.slice(0, 3), ['/echo', '/q', '/qr']);
+  });
+  await visit('/redoc', {}, async (page) => {
+    await page.locator('.api-content h1').first().waitFor();
+    const ids = await page.locator('[id*="operation/"]').evaluateAll((all) => all.map((e) => e.id.replace(/.*operation\//, '')));
+    assert.deepEqual([...new Set(ids)].slice(0, 3), ['echo', 'query', 'retrieve']);
+  });
+});
+
+test('"Try it out" sends no correlation ID of its own', () => visit('/docs', {}, async (page) => {
+  for (const path of ['/echo', '/q', '/qr']) {
+    const operation = await tryItOut(page, path);
+    assert.equal(await operation.locator('[data-param-name="X-Correlation-ID"] input').inputValue(), '');
+    await operation.locator('.opblock-summary-control').click();
+  }
+}));
+
+test('an operation shows its successes and folds its errors', () => visit('/docs', {}, async (page) => {
+  const operation = await operationAt(page, '/qr');
+  assert.deepEqual(await operation.locator('tr.response').evaluateAll((rows) => rows.map((row) => row.dataset.code)), ['200', '207']);
+  const { height } = await operation.boundingBox();
+  assert.ok(height <= 7858 / 3, `${height} pixels; all responses open are 7858`);
+
+  const button = operation.getByRole('button', { name: '404' });
+  assert.equal(await button.getAttribute('aria-expanded'), 'false');
+  await button.press('Enter');
+  assert.equal(await button.getAttribute('aria-expanded'), 'true');
+  await operation.locator('tr.response[data-code="404"]').getByText('"no_study_matched"').waitFor();
+  await operation.locator('.response-fold').getByText('The body has no correlation_id; the header is present.').waitFor();
+  await button.press('Space');
+  await operation.locator('tr.response[data-code="404"]').waitFor({ state: 'detached' });
+}));
+
+test('without API keys, nothing asks for one', async () => {
+  await visit('/docs', {}, async (page) => {
+    await operationAt(page, '/q');
+    assert.equal(await page.locator('.authorize, .authorization__btn').count(), 0);
+  });
+  await visit('/redoc', {}, async (page) => {
+    await page.locator('.api-content h1').first().waitFor();
+    assert.equal(await page.getByText('bearerAuth').count(), 0);
+  });
+});
+
+test('/redoc shows code samples of each operation', () => visit('/redoc', {}, async (page) => {
+  await page.locator('.api-content h1').first().waitFor();
+  for (const id of ['echo', 'query', 'retrieve']) {
+    const operation = page.locator(`[id="tag/operations/operation/${id}"]`).first();
+    await operation.scrollIntoViewIfNeeded();
+    for (const [label, text] of [
+      ['curl', 'curl --fail-with-body'], ['PowerShell', 'Invoke-RestMethod'], ['Python', 'import urllib.request'],
+      ['Go', 'package main'], ['TypeScript', 'await fetch('],
+    ]) {
+      await operation.getByRole('tab', { name: label, exact: true }).click();
+      await operation.getByText(text).first().waitFor();
+      await shoot(page, `redoc-sample-${id}-${label}`);
+    }
+  }
+  await assertReadable(page);
+}));
+
 for (const look of looks.filter(({ name }) => name === 'dark-desk' || name === 'light-phone')) {
   test(`each problem has an example under its status (${look.name})`, () => visit('/docs', look, async (page) => {
     const operation = await operationAt(page, '/qr');
+    await openErrors(operation);
     let shown = 0;
     for (const row of await operation.locator('tr.response').all()) {
       const status = await row.getAttribute('data-code');
@@ -180,6 +295,7 @@ test('"Authorize" sets the API key', async () => {
   const closed = await start({ API_KEYS_FILE: join(dir, 'keys') });
   await visit('/docs', { colorScheme: 'dark' }, async (page) => {
     const operation = await tryItOut(page, '/q');
+    await operation.locator('.authorization__btn').waitFor();
     await execute(operation, closed.pacsPort);
     assert.match((await answerOf(operation)).status, /^401/);
 
@@ -194,6 +310,7 @@ test('"Authorize" sets the API key', async () => {
     assert.match((await answerOf(operation)).status, /^200/);
     return [401];
   }, closed.url);
+  await visit('/redoc', {}, (page) => page.getByText('bearerAuth').first().waitFor(), closed.url);
   await closed.stop();
   await rm(dir, { recursive: true });
 });
@@ -216,7 +333,7 @@ for (const look of looks.filter(({ name }) => name === 'light-desk' || name === 
     await operation.waitFor();
     await operation.scrollIntoViewIfNeeded();
     await operation.getByRole('button', { name: /^502/ }).first().click();
-    await page.getByRole('tab', { name: '502' }).nth(1).click();
+    await operation.getByRole('tab', { name: '502' }).first().click();
     await page.getByText('urn:dicom-qr-gateway:problem:move_failed').first().waitFor();
     await operation.screenshot({ path: new URL(`screenshots/redoc-qr-${look.name}.png`, import.meta.url).pathname });
     await assertReadable(page);

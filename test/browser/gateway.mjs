@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
 import { createServer } from 'node:net';
+import { pipeline, Transform } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
 const binary = fileURLToPath(new URL('../../bin/dicom-qr-gateway', import.meta.url));
@@ -64,8 +65,29 @@ export async function start(settings) {
   };
 }
 
-// behind starts a proxy that serves url under path, and nothing else.
-export async function behind(url, path) {
+// eventwise passes server-sent events on one by one.
+function eventwise(before) {
+  let text = '';
+  return new Transform({
+    async transform(chunk, encoding, done) {
+      const events = (text + chunk).split(/(?<=\n\n)/);
+      text = events.at(-1).endsWith('\n\n') ? '' : events.pop();
+      try {
+        for (const event of events) {
+          await before(event);
+          this.push(event);
+        }
+        done();
+      } catch (error) {
+        done(error);
+      }
+    },
+  });
+}
+
+// behind starts a proxy that serves url under path, and nothing else. It awaits before(event) before it forwards each
+// event of a stream, and closes the connection if that fails.
+export async function behind(url, path, before = async () => {}) {
   const proxy = http.createServer((request, response) => {
     if (!request.url.startsWith(`${path}/`)) {
       response.writeHead(404).end();
@@ -74,7 +96,8 @@ export async function behind(url, path) {
     const { method, headers } = request;
     request.pipe(http.request(url + request.url.slice(path.length), { method, headers }, (answer) => {
       response.writeHead(answer.statusCode, answer.headers);
-      answer.pipe(response);
+      if (answer.headers['content-type'] === 'text/event-stream') pipeline(answer, eventwise(before), response, () => {});
+      else answer.pipe(response);
     }));
   }).listen(0, '127.0.0.1');
   await once(proxy, 'listening');

@@ -17,6 +17,11 @@ export async function tryItOut(page, path) {
   return operation;
 }
 
+// openErrors opens the responses of 400 and above, which are folded.
+export async function openErrors(operation) {
+  for (const button of await operation.locator('.response-fold button').all()) await button.click();
+}
+
 export async function chooseExample(section, key) {
   await section.locator('.examples-select-element').selectOption(key);
 }

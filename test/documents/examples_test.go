@@ -55,7 +55,7 @@ func TestExamplesGiveTheAnswersShown(t *testing.T) {
 				case strings.HasPrefix(example.Command, "curl "):
 					requireAnswer(t, open, example)
 				default:
-					requireStart(t, example.Command)
+					requireStart(t, example)
 				}
 			})
 		}
@@ -67,7 +67,8 @@ func TestExamplesGiveTheAnswersShown(t *testing.T) {
 	requireLogIsDocumented(t, guarded)
 }
 
-// requireLogIsDocumented compares the info lines of the log with the table in docs/operations.md.
+// requireLogIsDocumented compares the lines of the log with the table in docs/operations.md: those at level info, and those of
+// operations that failed.
 func requireLogIsDocumented(t *testing.T, d demonstration) {
 	t.Helper()
 	rows := table(t, read(t, "docs/operations.md"), "Logs")
@@ -76,7 +77,7 @@ func requireLogIsDocumented(t *testing.T, d demonstration) {
 	for _, line := range lines {
 		var fields map[string]any
 		require.NoError(t, line.Decode(&fields))
-		if fields["level"] != "info" {
+		if fields["level"] != "info" && line.Message != "request" && line.Message != "failed" {
 			continue
 		}
 		cells, ok := rows[line.Message]
@@ -197,16 +198,56 @@ func requireStream(t *testing.T, shown string, stream io.Reader) {
 }
 
 // requireStart runs the gateway as a command does, on a free port.
-func requireStart(t *testing.T, command string) {
+func requireStart(t *testing.T, example Example) {
 	t.Helper()
-	args, err := words(strings.ReplaceAll(command, "127.0.0.1:6000", "127.0.0.1:0"), nil)
+	args, err := words(strings.ReplaceAll(example.Command, "127.0.0.1:6000", "127.0.0.1:0"), nil)
 	require.NoError(t, err)
 	var env []string
 	for strings.Contains(args[0], "=") {
 		env, args = append(env, args[0]), args[1:]
 	}
 	require.Equal(t, "bin/dicom-qr-gateway", args[0], "a command that is neither run here nor listed")
+	if args[1] == "check" {
+		requireCheck(t, args[1:], env, example.Answer)
+		return
+	}
 	rig.RunGateway(t, rig.Command{Args: args[1:], OnlyEnv: true, Env: env})
+}
+
+// requireCheck runs the command check and compares its output with the one that the document shows.
+func requireCheck(t *testing.T, args, env []string, shown string) {
+	t.Helper()
+	path, err := rig.Binary()
+	require.NoError(t, err)
+	check, err := rig.Start(rig.Command{Path: path, Args: args, Env: env, OnlyEnv: true})
+	require.NoError(t, err)
+	defer check.Kill()
+	status := 1
+	if shown == "The settings are valid.\n" {
+		status = 0
+	}
+	assert.Equal(t, status, check.ExitStatus())
+	assert.Equal(t, shown, check.String())
+}
+
+func TestFilesOfSettingsAreValid(t *testing.T) {
+	shown := filepath.Join(t.TempDir(), "gateway.env")
+	require.NoError(t, os.WriteFile(shown, []byte(read(t, "docs/settings.md").Block("Files of settings", "ini")), 0o600))
+	root, err := rig.Root()
+	require.NoError(t, err)
+	const valid = "The settings are valid.\n"
+	requireCheck(t, []string{"check", "--env-file", shown}, []string{"AUDIT_LOG=stdout"}, valid) // the folder of the log does not exist here
+	requireCheck(t, []string{"check", "--env-file=" + filepath.Join(root, "samples", "kubernetes", "settings.env")}, nil, valid)
+}
+
+// The variables of Go, which it reads itself before the file, work in a file of settings too.
+func TestTimeZoneOfAFileOfSettings(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "gateway.env")
+	require.NoError(t, os.WriteFile(file, []byte("TZ=Asia/Kathmandu\nLISTEN_ADDR=127.0.0.1:0\n"), 0o600))
+	g := rig.RunGateway(t, rig.Command{Args: []string{"serve", "--env-file", file}, OnlyEnv: true})
+	var listening struct{ Time string }
+	require.NoError(t, g.Await(t, rig.Message("listening")).Decode(&listening))
+	assert.Contains(t, listening.Time, "+05:45")
 }
 
 // TestAuditRecordIsAsShown sends the first query of README.md with an API key and compares the record that it leaves with

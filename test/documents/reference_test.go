@@ -17,7 +17,7 @@ import (
 	"go.uber.org/goleak"
 	"go.yaml.in/yaml/v3"
 
-	"dicom-qr-gateway/internal/demo"
+	"dicom-qr-gateway/internal/config"
 	"dicom-qr-gateway/test/rig"
 )
 
@@ -67,11 +67,27 @@ func TestEverySettingIsDocumented(t *testing.T) {
 	assert.Equal(t, settings, defaults, "the defaults")
 }
 
-func TestSettingsOfTheDemonstrationAreDocumented(t *testing.T) {
-	rows := table(t, read(t, "docs/settings.md"), "Demonstration")
-	assert.Equal(t, []string{"DEMO_DELAY", "DEMO_PACS_A_ADDR", "DEMO_PACS_B_ADDR"}, sortedKeys(rows))
-	assert.Equal(t, "`"+demo.AddressA+"`", rows["DEMO_PACS_A_ADDR"][1])
-	assert.Equal(t, "`"+demo.AddressB+"`", rows["DEMO_PACS_B_ADDR"][1])
+// TestSettingsAreDescribedAlikeByThePageAndTheProgram compares docs/settings.md with the descriptions that --help prints.
+func TestSettingsAreDescribedAlikeByThePageAndTheProgram(t *testing.T) {
+	page := read(t, "docs/settings.md")
+	plain := strings.NewReplacer("`", "", "**", "")
+	rows := map[string]Row{}
+	for _, row := range page.Rows() {
+		if row.Section != "Others" {
+			rows[plain.Replace(row.Cells[0])] = row
+		}
+	}
+	for _, setting := range config.Settings() {
+		row, ok := rows[setting.Name]
+		if assert.True(t, ok, setting.Name) {
+			assert.Equal(t, setting.Group, row.Section, setting.Name)
+			assert.Equal(t, setting.Default, plain.Replace(row.Cells[1]), setting.Name)
+			assert.True(t, strings.HasPrefix(plain.Replace(row.Cells[2]), setting.Help), "%s: the page says %q, --help %q",
+				setting.Name, row.Cells[2], setting.Help)
+		}
+		delete(rows, setting.Name)
+	}
+	assert.Empty(t, rows, "settings of the page that do not exist")
 }
 
 // Every variable that the pages name in capitals must exist, so that a renamed setting leaves no trace.
@@ -99,6 +115,7 @@ type contract struct {
 			Enum        []string
 			Properties  map[string]any
 		}
+		Examples map[string]struct{ Value any }
 	}
 }
 
@@ -123,6 +140,32 @@ func TestEveryProblemCodeIsDocumented(t *testing.T) {
 			assert.Equal(t, row.Cells[1], cells[1], "status of %s", code)
 		}
 	}
+}
+
+// The action for a 502 is a hint of the contract's examples, which other tests compare with the answers of the gateway.
+func TestActionsForFailedOperationsAreTheirHints(t *testing.T) {
+	hints := map[string][]string{}
+	for _, example := range readContract(t).Components.Examples {
+		if document, ok := example.Value.(map[string]any); ok && document["status"] == 502 {
+			code := document["code"].(string)
+			hints[code] = append(hints[code], document["hint"].(string))
+		}
+	}
+	documented := 0
+	for code, cells := range table(t, read(t, "docs/api.md"), "Problems") {
+		if cells[1] != "502" {
+			continue
+		}
+		documented++
+		action := strings.ReplaceAll(cells[3], "`", "")
+		if action == "depends on the cause: see hint" {
+			slices.Sort(hints[code])
+			assert.Greater(t, len(slices.Compact(hints[code])), 1, code)
+			continue
+		}
+		assert.Contains(t, hints[code], action, code)
+	}
+	assert.Len(t, hints, documented)
 }
 
 func TestEveryWarningCodeIsDocumented(t *testing.T) {

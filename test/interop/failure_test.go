@@ -86,11 +86,11 @@ func TestClosedPortIsBadGateway(t *testing.T) {
 	within(t, connectionTimeout, func() {
 		reply, err := theSite.gateway.client.QueryWithResponse(t.Context(), nil, closed.query(demo.PatientID, filter{}))
 		require.NoError(t, err)
-		assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodePACSUnreachable, "connect")
+		assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodeConnectionRefused, "connect")
 	})
 	within(t, connectionTimeout, func() {
 		reply := move(t, closed.retrieve(demo.PatientID, filter{}, "STORESCP"))
-		assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodePACSUnreachable, "connect")
+		assertFailed(t, reply.HTTPResponse, reply.Body, goclient.ProblemCodeConnectionRefused, "connect")
 	})
 }
 

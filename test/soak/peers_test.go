@@ -118,7 +118,7 @@ func peers(t *testing.T) []*peer {
 		{"vanishing", ports["vanishing"], patient, destination, failing("connection_lost"), 2, nil, ""},
 		{"babbling", ports["babbling"], patient, destination, failing("not_a_dicom_peer"), 2, nil, ""},
 		{"lying", ports["lying"], patient, destination, failing("protocol_error"), 2, nil, ""},
-		{"closed port", closedPort(t), patient, destination, failing("pacs_unreachable"), 1, nil, ""},
+		{"closed port", closedPort(t), patient, destination, failing("connection_refused"), 1, nil, ""},
 		{"full", ports["full"], patient, destination, failing("association_rejected"), 1, nil, ""},
 		{"silent", ports["silent"], patient, destination, failing("association_timeout"), 1, nil, ""},
 		{"mute", ports["mute"], patient, destination, failing("dimse_timeout"), 1, nil, ""},

@@ -34,10 +34,12 @@ ProblemCode = Literal[
     "method_not_allowed",
     "payload_too_large",
     "unsupported_media_type",
+    "host_not_allowed",
     "too_many_requests",
     "internal_error",
     "audit_failed",
     "name_resolution_failed",
+    "connection_refused",
     "pacs_unreachable",
     "connection_timeout",
     "connection_lost",
@@ -65,6 +67,7 @@ ProblemCode = Literal[
     "draining",
     "pacs_busy",
     "too_many_operations",
+    "too_many_open_files",
 ]
 
 
@@ -104,9 +107,19 @@ class RetrieveRequest(_Patient, _Destination, _Filters):
 
 
 class EchoRequest(_Peer, total=False):
-    """PACS and the AE titles for the association."""
+    """PACS and the AE titles for the association. The other fields may be those of QueryRequest and RetrieveRequest."""
 
     pacs_tls: bool | None
+    c_move_ae_title: object
+    patient_id: object
+    issuer_of_patient_id: object
+    modalities: object
+    max_years_old: object
+    max_results: object
+    study_instance_uids: object
+    accession_number: object
+    study_date_from: object
+    study_date_to: object
 
 
 class Study(TypedDict):
@@ -271,6 +284,7 @@ class _Problem(TypedDict):
 class Problem(_Problem, total=False):
     """A problem document (RFC 9457). It contains neither submitted values nor patient data."""
 
+    hint: str
     correlation_id: str
     errors: list[Fault]
     dicom: DICOMFault

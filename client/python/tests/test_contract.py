@@ -32,6 +32,8 @@ def type_of(schema):
         return type_of(schema["allOf"][0])
     if "enum" in schema:
         kind = typing.Literal[tuple(schema["enum"])]
+    elif "type" not in schema:
+        return object
     elif schema["type"] == "array":
         kind = list[type_of(schema["items"])]
     else:

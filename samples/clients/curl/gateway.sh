@@ -50,6 +50,7 @@ problem() {
         (.errors // [] | .[] | "  \(.pointer) \(.detail)"),
         (.warnings // [] | .[] | "  \(.message) (\(.code))"),
         (.dicom // empty | "  " + ([.step, .status, .meaning, .result, .source, .reason | values] | join(" "))),
+        (.hint // empty | "  " + .),
         (.correlation_id // empty | "  correlation ID " + .)' "$work/answer" >&2
     case $(jq -r '"\(.status) \(.code)"' "$work/answer") in
     *' no_study_matched') return 4 ;; # another 404 is a wrong path

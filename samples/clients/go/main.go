@@ -222,6 +222,9 @@ func explain(out io.Writer, p *client.ProblemError) {
 		}
 		_, _ = fmt.Fprintf(out, "  %s\n", strings.Join(parts, " "))
 	}
+	if p.Hint != nil {
+		_, _ = fmt.Fprintf(out, "  %s\n", *p.Hint)
+	}
 	if p.CorrelationID != nil {
 		_, _ = fmt.Fprintf(out, "  correlation ID %s\n", *p.CorrelationID)
 	}

@@ -107,6 +107,8 @@ def explain(problem: ProblemError) -> None:
     if dicom := document.get("dicom"):
         words = (dicom["step"], *(dicom.get(name) for name in ("status", "meaning", "result", "source", "reason")))
         complain(" ", *(word for word in words if word is not None))
+    if hint := document.get("hint"):
+        complain(" ", hint)
     if "correlation_id" in document:
         complain("  correlation ID", document["correlation_id"])
 

@@ -127,9 +127,12 @@ function explain(problem: Problem) {
     for (const { pointer, detail } of problem.errors) console.error(`  ${pointer} ${detail}`);
   } else if (problem.code === 'no_study_matched') {
     for (const { message, code } of problem.warnings ?? []) console.error(`  ${message} (${code})`);
-  } else if (problem.status === 502 && problem.dicom) {
-    const { step, status, meaning, result, source, reason } = problem.dicom;
-    console.error(` `, ...[step, status, meaning, result, source, reason].filter((word) => word !== undefined));
+  } else if (problem.status === 502) {
+    if (problem.dicom) {
+      const { step, status, meaning, result, source, reason } = problem.dicom;
+      console.error(` `, ...[step, status, meaning, result, source, reason].filter((word) => word !== undefined));
+    }
+    if (problem.hint) console.error(`  ${problem.hint}`);
   }
   if (problem.correlation_id) console.error('  correlation ID', problem.correlation_id);
 }

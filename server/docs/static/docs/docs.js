@@ -23,11 +23,38 @@ function addLinkToRoutes() {
   });
 }
 
+// Responses of 400 and above are folded: a row with the status and the first sentence, which opens the whole response.
+const foldErrors = (Response, { React, getComponent }) => function FoldedResponse(props) {
+  const h = React.createElement;
+  const [open, setOpen] = React.useState(false);
+  const { code, response } = props;
+  if (code < '400') return h(Response, props); // "default" is after the numbers
+  const description = (response.get('description') ?? '').trim();
+  const first = description.split(/(?<=\.)\s|[:;]\s/)[0].replace(/\.?$/, '.');
+  const id = `response-${props.path}-${props.method}-${code}`;
+  return h(React.Fragment, null,
+    h('tr', { className: 'response-fold', 'data-fold': code },
+      h('td', { className: 'response-col_status' },
+        h('button', { type: 'button', 'aria-expanded': open, 'aria-describedby': id, onClick: () => setOpen(!open) }, code)),
+      h('td', { id, className: 'response-col_description' },
+        h(getComponent('Markdown', true), { source: open ? description : first }))),
+    open && h(Response, props));
+};
+
+const plugin = () => ({
+  statePlugins: {
+    spec: { wrapActions: { updateJsonSpec: (update) => (contract) => update(shownContract(contract)) } },
+  },
+  wrapComponents: { response: foldErrors, ...EventStreams.wrapComponents },
+});
+
 SwaggerUIBundle({
   domNode: document.getElementById('page'),
   url: 'openapi.yaml',
   validatorUrl: null, // the default sends the URL of the contract to another host
   presets: [SwaggerUIBundle.presets.apis],
+  plugins: [plugin],
+  requestInterceptor: EventStreams.requestInterceptor,
   layout: 'BaseLayout',
   deepLinking: true,
   displayRequestDuration: true,

@@ -55,13 +55,16 @@ const dark = {
   fab: { backgroundColor: '#2d353b', color: '#5eead4' },
 };
 
+const contract = fetch('openapi.json').then((response) => response.json());
+
 // Redoc reads its colours once, so a change of the colour scheme renders the page again.
 const scheme = matchMedia('(prefers-color-scheme: dark)');
-function render() {
+async function render() {
   const place = document.createElement('div');
+  const shown = structuredClone(shownContract(await contract)); // Redoc changes it
   document.getElementById('page').replaceChildren(place);
   const theme = scheme.matches ? dark : light;
-  Redoc.init('openapi.yaml', { theme, expandResponses: '200', hideDownloadButtons: true }, place);
+  Redoc.init(shown, { theme, expandResponses: '200,207', hideDownloadButtons: true }, place);
 }
 scheme.addEventListener('change', render);
 render();

@@ -151,6 +151,7 @@ func TestBlockedSinkFailsAfterTheTimeoutAndThenAtOnce(t *testing.T) {
 		assert.Zero(t, time.Since(began), "the sink is known to block")
 
 		close(sink.open)
+		synctest.Wait()
 		require.NoError(t, log.Write(numbered("3")))
 		require.NoError(t, log.Ready())
 		assert.Equal(t, "1 2 3", ids(sink.String()), "no record is lost, and each is there once")

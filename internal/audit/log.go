@@ -51,7 +51,7 @@ type Log struct {
 	mu      sync.Mutex
 	writing bool     // the goroutine runs
 	pending []*entry // to be written, in order
-	kept    int      // of pending, those that nobody waits for any more
+	kept    int      // of pending, those whose Write has returned
 	asks    []*ask
 	closed  bool
 }
@@ -199,7 +199,7 @@ func (l *Log) isBlocked() bool {
 	return since != 0 && now()-since > int64(l.timeout)
 }
 
-// keep keeps the record of e, for which nobody waits any more because of err. It is called with the lock.
+// keep keeps the record of e, whose Write returns err. It is called with the lock.
 func (l *Log) keep(e *entry, err error) error {
 	if l.kept == maxPending {
 		e.lost = true

@@ -59,7 +59,7 @@ type Queue struct {
 	queued  []byte        // whole lines
 	spare   []byte        // an empty buffer, for queued
 	writing bool          // the goroutine runs
-	idle    chan struct{} // closed when the goroutine ends; nil: nobody waits
+	idle    chan struct{} // closed when the goroutine ends; nil: no caller waits
 
 	dropped  atomic.Uint64
 	reported uint64 // how many of dropped the output has a notice of; of the goroutine

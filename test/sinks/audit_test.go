@@ -43,6 +43,7 @@ func assertBlocked(t *testing.T, g *gateway, pacs string) {
 }
 
 func TestBlockedAuditLogFailsClosed(t *testing.T) {
+	t.Parallel()
 	for name, prepare := range map[string]func(t *testing.T) (*pipe, *os.File, string){
 		"pipe": func(t *testing.T) (*pipe, *os.File, string) {
 			p := newFIFO(t)
@@ -78,6 +79,7 @@ func TestBlockedAuditLogFailsClosed(t *testing.T) {
 }
 
 func TestBlockedAuditLogDoesNotHoldAShutdown(t *testing.T) {
+	t.Parallel()
 	pacs := listen(t, archive(1))
 	sink := newFIFO(t)
 	g := start(t, nil, "AUDIT_LOG="+sink.name)
@@ -89,6 +91,7 @@ func TestBlockedAuditLogDoesNotHoldAShutdown(t *testing.T) {
 }
 
 func TestStartFailsIfTheAuditLogBlocks(t *testing.T) {
+	t.Parallel()
 	name := filepath.Join(t.TempDir(), "fifo")
 	require.NoError(t, syscall.Mkfifo(name, 0o600))
 	g := launch(t, nil, "AUDIT_LOG="+name) // nobody reads
@@ -97,6 +100,7 @@ func TestStartFailsIfTheAuditLogBlocks(t *testing.T) {
 }
 
 func TestRecordsFollowATornRecordOnALineOfTheirOwn(t *testing.T) {
+	t.Parallel()
 	archive := archive(9000)
 	pacs := listen(t, archive)
 	torn := 0

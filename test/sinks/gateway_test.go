@@ -38,7 +38,7 @@ const (
 // pipe is a pipe of one page that can be full.
 type pipe struct {
 	read, write *os.File
-	name        string // opens it anew
+	name        string // opens it again
 }
 
 // newPipe returns an unnamed pipe, for standard output.

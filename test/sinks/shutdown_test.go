@@ -32,6 +32,7 @@ func (g *gateway) queryInBackground(t *testing.T, pacs string) {
 }
 
 func TestShutdownEndsWhateverBlocks(t *testing.T) {
+	t.Parallel()
 	silent, asked := hanging()
 	silentPACS, pacs := listen(t, silent), listen(t, archive(9000))
 	stdout, audit := newPipe(t), newFIFO(t)
@@ -88,6 +89,7 @@ func (g *gateway) ignoresHangup(t *testing.T) bool {
 // The Go runtime itself needs a moment to start, in which no program of Go can ignore a signal. From then on SIGHUP is ignored,
 // while the packages of the gateway are initialised and the settings are read.
 func TestHangupNeverEndsTheProcess(t *testing.T) {
+	t.Parallel()
 	for range 10 {
 		g := launch(t, nil)
 		began := time.Now()

@@ -87,6 +87,7 @@ func dropped(t *testing.T, g *gateway) int {
 }
 
 func TestUnreadStandardOutputDoesNotHoldAShutdown(t *testing.T) {
+	t.Parallel()
 	stdout := newPipe(t)
 	g := start(t, stdout.write)
 	stdout.fill(t)
@@ -95,6 +96,7 @@ func TestUnreadStandardOutputDoesNotHoldAShutdown(t *testing.T) {
 }
 
 func TestGatewayOutlivesTheReaderOfItsStandardOutput(t *testing.T) {
+	t.Parallel()
 	stdout := newPipe(t)
 	g := start(t, stdout.write)
 	require.NoError(t, stdout.read.Close())
@@ -108,6 +110,7 @@ func TestGatewayOutlivesTheReaderOfItsStandardOutput(t *testing.T) {
 }
 
 func TestStartThatBlocksEndsBySignals(t *testing.T) {
+	t.Parallel()
 	stdout := newPipe(t)
 	stdout.fill(t)
 	g := launch(t, stdout.write)

@@ -16,8 +16,8 @@ import (
 
 // serveFinds answers one C-FIND after another with the bytes that answer returns. It does not
 // decode the requests after the first.
-func serveFinds(answer func(rq dicomtest.Message) []byte) func(p *dicomtest.Peer) {
-	return func(p *dicomtest.Peer) {
+func serveFinds(answer func(rq dicomtest.Message) []byte) func(p *dicomtest.ScriptedPeer) {
+	return func(p *dicomtest.ScriptedPeer) {
 		p.Accept()
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		for {
@@ -122,7 +122,7 @@ func fullPDUs(b, pdvs []byte) []byte {
 }
 
 func BenchmarkDialEchoClose(b *testing.B) {
-	script := &dicomtest.Script{Play: func(p *dicomtest.Peer) {
+	script := &dicomtest.Script{Play: func(p *dicomtest.ScriptedPeer) {
 		p.Accept()
 		p.SendMessage(dicomtest.Response(p.ReadRequest(dicomnet.CEchoRQ), dicomnet.StatusSuccess, nil))
 		p.Release()

@@ -15,7 +15,7 @@ import (
 )
 
 // crossingRelease asks for a release as if no request had arrived.
-func crossingRelease(p *dicomtest.Peer) {
+func crossingRelease(p *dicomtest.ScriptedPeer) {
 	p.SendPDU(&pdu.ReleaseRQ{})
 	p.Expect(pdu.TypeReleaseRP)
 }
@@ -27,7 +27,7 @@ func received(err error) bool {
 }
 
 func TestReleaseThatCrossesARequestLeavesItUnreceived(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		p.ReadRequest(dicomnet.CMoveRQ)
 		crossingRelease(p)
 	}, func(t *testing.T, a *dicomnet.Association) {
@@ -40,7 +40,7 @@ func TestReleaseThatCrossesARequestLeavesItUnreceived(t *testing.T) {
 }
 
 func TestReleaseLongAfterARequestIsAnAnswerToIt(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		p.ReadRequest(dicomnet.CMoveRQ)
 		dicomtest.Wait(3 * time.Second)
 		crossingRelease(p)
@@ -52,7 +52,7 @@ func TestReleaseLongAfterARequestIsAnAnswerToIt(t *testing.T) {
 }
 
 func TestReleaseAfterAPendingResponseIsAnAnswerToTheRequest(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		rq := p.ReadRequest(dicomnet.CMoveRQ)
 		p.SendMessage(withCounters(rq, dicomnet.StatusPending, ptr(2), ptr(1), ptr(0), ptr(0)))
 		crossingRelease(p)
@@ -64,7 +64,7 @@ func TestReleaseAfterAPendingResponseIsAnAnswerToTheRequest(t *testing.T) {
 }
 
 func TestRequestOnAClosedConnectionIsNotReceived(t *testing.T) {
-	withAssociation(t, func(*dicomtest.Peer) {}, func(t *testing.T, a *dicomnet.Association) {
+	withAssociation(t, func(*dicomtest.ScriptedPeer) {}, func(t *testing.T, a *dicomnet.Association) {
 		time.Sleep(time.Second)
 		assert.False(t, received(runMove(t.Context(), a).err))
 	})
@@ -74,17 +74,17 @@ func TestRequestOnAClosedConnectionIsNotReceived(t *testing.T) {
 func TestEndOfAConnectionShowsWhetherTheRequestWasRead(t *testing.T) {
 	for name, test := range map[string]struct {
 		reads bool // before the end
-		end   func(p *dicomtest.Peer)
+		end   func(p *dicomtest.ScriptedPeer)
 	}{
-		"close":            {false, func(p *dicomtest.Peer) { _ = p.Conn.Close() }},
-		"abort":            {false, func(p *dicomtest.Peer) { p.SendPDU(&pdu.Abort{}); _ = p.Conn.Close() }},
-		"close after read": {true, func(p *dicomtest.Peer) { _ = p.Conn.Close() }},
-		"abort after read": {true, func(p *dicomtest.Peer) { p.SendPDU(&pdu.Abort{}); _ = p.Conn.Close() }},
-		"abort and wait":   {true, func(p *dicomtest.Peer) { p.SendPDU(&pdu.Abort{}); _, _ = io.Copy(io.Discard, p.Conn) }},
+		"close":            {false, func(p *dicomtest.ScriptedPeer) { _ = p.Conn.Close() }},
+		"abort":            {false, func(p *dicomtest.ScriptedPeer) { p.SendPDU(&pdu.Abort{}); _ = p.Conn.Close() }},
+		"close after read": {true, func(p *dicomtest.ScriptedPeer) { _ = p.Conn.Close() }},
+		"abort after read": {true, func(p *dicomtest.ScriptedPeer) { p.SendPDU(&pdu.Abort{}); _ = p.Conn.Close() }},
+		"abort and wait":   {true, func(p *dicomtest.ScriptedPeer) { p.SendPDU(&pdu.Abort{}); _, _ = io.Copy(io.Discard, p.Conn) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := config()
-			a, err := dicomnet.Dial(t.Context(), listenOnLoopback(t, func(p *dicomtest.Peer) {
+			a, err := dicomnet.Dial(t.Context(), listenOnLoopback(t, func(p *dicomtest.ScriptedPeer) {
 				p.Accept()
 				if test.reads {
 					p.ReadRequest(dicomnet.CMoveRQ)
@@ -103,7 +103,7 @@ func TestEndOfAConnectionShowsWhetherTheRequestWasRead(t *testing.T) {
 }
 
 func TestSecondFinalResponseIsIgnored(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		first := p.ReadRequest(dicomnet.CFindRQ)
 		p.SendMessage(dicomtest.Response(first, dicomnet.StatusSuccess, nil))
 		second := p.ReadRequest(dicomnet.CMoveRQ)
@@ -130,7 +130,7 @@ func TestSecondFinalResponseIsIgnored(t *testing.T) {
 }
 
 func TestEndlessSecondFinalResponsesEndTheAssociation(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		first := p.ReadRequest(dicomnet.CFindRQ)
 		p.SendMessage(dicomtest.Response(first, dicomnet.StatusSuccess, nil))
 		p.ReadRequest(dicomnet.CFindRQ)
@@ -151,7 +151,7 @@ func announced(m dicomtest.Message) dicomtest.Message {
 }
 
 func TestFindIsCompleteWithoutTheAnnouncedDataSet(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")), announced(dicomtest.Response(rq, dicomnet.StatusSuccess, nil)))
 		p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
@@ -171,7 +171,7 @@ func TestFindIsCompleteWithoutTheAnnouncedDataSet(t *testing.T) {
 }
 
 func TestFindReturnsTheFinalStatusWithoutTheAnnouncedDataSet(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		p.SendMessage(announced(dicomtest.Response(rq, 0xA700, nil)))
 		p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
@@ -183,7 +183,7 @@ func TestFindReturnsTheFinalStatusWithoutTheAnnouncedDataSet(t *testing.T) {
 }
 
 func TestMoveReportsTheFinalResponseWithoutTheAnnouncedDataSet(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		rq := p.ReadRequest(dicomnet.CMoveRQ)
 		p.SendMessage(announced(withCounters(rq, dicomnet.StatusSuccess, nil, ptr(2), ptr(0), ptr(0))))
 		p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
@@ -197,7 +197,7 @@ func TestMoveReportsTheFinalResponseWithoutTheAnnouncedDataSet(t *testing.T) {
 }
 
 func TestPendingResponseWithoutItsDataSetTimesOut(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		p.SendMessage(announced(dicomtest.Response(rq, dicomnet.StatusPending, nil)))
 		p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)

@@ -29,7 +29,7 @@ func takeMatches(a *dicomnet.Association, n int) []string {
 }
 
 // expectCancel reads the C-CANCEL-RQ for rq.
-func expectCancel(p *dicomtest.Peer, rq dicomtest.Message) {
+func expectCancel(p *dicomtest.ScriptedPeer, rq dicomtest.Message) {
 	cancel := p.ReadRequest(dicomnet.CCancelRQ)
 	if cancel.Command.MessageIDBeingRespondedTo != rq.Command.MessageID || cancel.ContextID != rq.ContextID || cancel.Command.HasDataSet {
 		p.Failf("C-CANCEL-RQ %+v on context %d", cancel.Command, cancel.ContextID)
@@ -37,7 +37,7 @@ func expectCancel(p *dicomtest.Peer, rq dicomtest.Message) {
 }
 
 func TestFindCancelsWhenTheLoopEndsEarly(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		pending := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1"))
 		p.SendMessage(slices.Repeat([]dicomtest.Message{pending}, 100)...)
@@ -54,7 +54,7 @@ func TestFindCancelsWhenTheLoopEndsEarly(t *testing.T) {
 // See pynetdicom #778, fo-dicom #624 and #748.
 func TestFindAbortsAPeerThatIgnoresTheCancel(t *testing.T) {
 	t.Run("and continues to send", func(t *testing.T) {
-		withAssociation(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			pending := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")).Append(nil)
 			for range 60 {
@@ -72,7 +72,7 @@ func TestFindAbortsAPeerThatIgnoresTheCancel(t *testing.T) {
 		})
 	})
 	t.Run("and stays silent", func(t *testing.T) {
-		withAssociation(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")))
 			expectCancel(p, rq)
@@ -85,7 +85,7 @@ func TestFindAbortsAPeerThatIgnoresTheCancel(t *testing.T) {
 		})
 	})
 	t.Run("and sends more than MaxAfterCancel responses", func(t *testing.T) {
-		withPeer(t, func(p *dicomtest.Peer) {
+		withPeer(t, func(p *dicomtest.ScriptedPeer) {
 			p.Accept()
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			pending := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1"))
@@ -104,7 +104,7 @@ func TestFindAbortsAPeerThatIgnoresTheCancel(t *testing.T) {
 
 // dcmqrscp and Orthanc end a cancelled C-FIND with success.
 func TestFindAcceptsAFinalResponseThatCrossesTheCancel(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		pending := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1"))
 		p.SendMessage(pending, pending, dicomtest.Response(rq, dicomnet.StatusSuccess, nil))
@@ -118,7 +118,7 @@ func TestFindAcceptsAFinalResponseThatCrossesTheCancel(t *testing.T) {
 
 func TestFindCancelsWhenItsContextIsDone(t *testing.T) {
 	t.Run("the peer obeys the cancel", func(t *testing.T) {
-		withAssociation(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")))
 			expectCancel(p, rq)
@@ -136,7 +136,7 @@ func TestFindCancelsWhenItsContextIsDone(t *testing.T) {
 		})
 	})
 	t.Run("the peer ignores the cancel", func(t *testing.T) {
-		withAssociation(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			expectCancel(p, rq)
 			p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
@@ -152,7 +152,7 @@ func TestFindCancelsWhenItsContextIsDone(t *testing.T) {
 		})
 	})
 	t.Run("while a PDU is partly received", func(t *testing.T) {
-		withAssociation(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			m := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")).Append(nil)
 			p.Send(m[:50])

@@ -17,8 +17,8 @@ import (
 
 // acceptEdited plays an acceptor that sends an edited A-ASSOCIATE-AC, then serves one C-ECHO and
 // the release.
-func acceptEdited(edit func(ac *pdu.AssociateAC)) func(p *dicomtest.Peer) {
-	return func(p *dicomtest.Peer) {
+func acceptEdited(edit func(ac *pdu.AssociateAC)) func(p *dicomtest.ScriptedPeer) {
+	return func(p *dicomtest.ScriptedPeer) {
 		p.ReadAssociateRQ()
 		ac := p.AC(dataset.ImplicitVRLittleEndian)
 		edit(ac)
@@ -27,7 +27,7 @@ func acceptEdited(edit func(ac *pdu.AssociateAC)) func(p *dicomtest.Peer) {
 	}
 }
 
-func serveEchoAndRelease(p *dicomtest.Peer) {
+func serveEchoAndRelease(p *dicomtest.ScriptedPeer) {
 	p.SendMessage(dicomtest.Response(p.ReadRequest(dicomnet.CEchoRQ), dicomnet.StatusSuccess, nil))
 	p.Release()
 	p.ExpectClose()
@@ -112,7 +112,7 @@ func TestDialAbortsWithoutAUsableContext(t *testing.T) {
 		"no context answered": func(ac *pdu.AssociateAC) { ac.Contexts = nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			withPeer(t, func(p *dicomtest.Peer) {
+			withPeer(t, func(p *dicomtest.ScriptedPeer) {
 				p.ReadAssociateRQ()
 				ac := p.AC("")
 				edit(ac)
@@ -158,7 +158,7 @@ func TestRequestsStayWithinThePeersMaximumLength(t *testing.T) {
 		"the shortest possible":          {8, 8},
 	} {
 		t.Run(name, func(t *testing.T) {
-			withPeer(t, func(p *dicomtest.Peer) {
+			withPeer(t, func(p *dicomtest.ScriptedPeer) {
 				p.ReadAssociateRQ()
 				ac := p.AC("")
 				ac.User.MaxLength = test.peers
@@ -183,7 +183,7 @@ func TestRequestsStayWithinThePeersMaximumLength(t *testing.T) {
 		})
 	}
 	t.Run("7 is too short for a fragment", func(t *testing.T) {
-		withPeer(t, func(p *dicomtest.Peer) {
+		withPeer(t, func(p *dicomtest.ScriptedPeer) {
 			p.ReadAssociateRQ()
 			ac := p.AC("")
 			ac.User.MaxLength = 7
@@ -197,7 +197,7 @@ func TestRequestsStayWithinThePeersMaximumLength(t *testing.T) {
 }
 
 func TestDialAbortsWhenAnItemIsLongerThanItsPDU(t *testing.T) {
-	withPeer(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.ScriptedPeer) {
 		p.ReadAssociateRQ()
 		p.Send(rawPDU(2, append(make([]byte, 68), 0x21, 0, 0xFF, 0xFF, 1)))
 		p.ExpectAbort(pdu.SourceProvider, pdu.ReasonInvalidParameter)
@@ -217,7 +217,7 @@ func TestDialReturnsTheRejection(t *testing.T) {
 		"association rejected: result 9, source 9, reason 9":                                                {Result: 9, Source: 9, Reason: 9},
 	} {
 		t.Run(text, func(t *testing.T) {
-			withPeer(t, func(p *dicomtest.Peer) {
+			withPeer(t, func(p *dicomtest.ScriptedPeer) {
 				p.ReadAssociateRQ()
 				p.SendPDU(&rj)
 				p.ExpectClose()
@@ -244,7 +244,7 @@ func TestDialReturnsTheAbortOfThePeer(t *testing.T) {
 		"aborted by the peer: service-provider, invalid-PDU-parameter-value": {Source: 2, Reason: 6},
 	} {
 		t.Run(text, func(t *testing.T) {
-			withPeer(t, func(p *dicomtest.Peer) {
+			withPeer(t, func(p *dicomtest.ScriptedPeer) {
 				p.ReadAssociateRQ()
 				p.SendPDU(&abort)
 				p.ExpectClose()
@@ -260,7 +260,7 @@ func TestDialReturnsTheAbortOfThePeer(t *testing.T) {
 }
 
 func TestDialReportsAPeerThatClosesInsteadOfAnswering(t *testing.T) {
-	withPeer(t, func(p *dicomtest.Peer) { p.ReadAssociateRQ() }, func(t *testing.T, cfg dicomnet.Config) {
+	withPeer(t, func(p *dicomtest.ScriptedPeer) { p.ReadAssociateRQ() }, func(t *testing.T, cfg dicomnet.Config) {
 		start := time.Now()
 		_, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
 		require.ErrorIs(t, err, dicomnet.ErrConnectionLost)
@@ -270,7 +270,7 @@ func TestDialReportsAPeerThatClosesInsteadOfAnswering(t *testing.T) {
 }
 
 func TestDialTimesOutWithoutAnAnswer(t *testing.T) {
-	withPeer(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.ScriptedPeer) {
 		p.ReadAssociateRQ()
 		p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
 		p.ExpectClose()
@@ -300,14 +300,14 @@ func TestDialTimesOutWhileConnecting(t *testing.T) {
 // See dicom-rs #604 and #158, pynetdicom #528.
 func TestDialReadsAnAnswerInAnySegments(t *testing.T) {
 	t.Run("of one byte each", func(t *testing.T) {
-		withPeer(t, func(p *dicomtest.Peer) {
+		withPeer(t, func(p *dicomtest.ScriptedPeer) {
 			p.ReadAssociateRQ()
 			p.SendBytewise(p.AC("").Append(nil), 20*time.Millisecond)
 			serveEchoAndRelease(p)
 		}, func(t *testing.T, cfg dicomnet.Config) { requireEchoSucceeds(t, cfg) })
 	})
 	t.Run("together with the first P-DATA-TF", func(t *testing.T) {
-		withPeer(t, func(p *dicomtest.Peer) {
+		withPeer(t, func(p *dicomtest.ScriptedPeer) {
 			p.ReadAssociateRQ()
 			early := dicomtest.Message{ContextID: echoID, Command: dicomnet.CommandSet{
 				CommandField: dicomnet.CEchoRSP, MessageIDBeingRespondedTo: 1,
@@ -331,7 +331,7 @@ func TestDialRecognisesPeersThatDoNotSpeakDICOM(t *testing.T) {
 		"only its first byte": {"H", dicomnet.ErrNotDICOM},
 	} {
 		t.Run(name, func(t *testing.T) {
-			withPeer(t, func(p *dicomtest.Peer) {
+			withPeer(t, func(p *dicomtest.ScriptedPeer) {
 				p.ReadAssociateRQ()
 				p.Send([]byte(test.says))
 				p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnrecognizedPDU)
@@ -356,7 +356,7 @@ func TestUnexpectedPDUAbortsTheAssociation(t *testing.T) {
 		"A-RELEASE-RP":   &pdu.ReleaseRP{},
 	} {
 		t.Run(name, func(t *testing.T) {
-			withAssociation(t, func(p *dicomtest.Peer) {
+			withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 				p.ReadRequest(dicomnet.CEchoRQ)
 				p.SendPDU(unexpected)
 				p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnexpectedPDU)
@@ -410,7 +410,7 @@ func TestDialChecksItsConfigBeforeDialling(t *testing.T) {
 }
 
 func TestDialEndsWithItsContext(t *testing.T) {
-	withPeer(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.ScriptedPeer) {
 		p.ReadAssociateRQ()
 		p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
 		p.ExpectClose()

@@ -16,7 +16,7 @@ func TestEchoReturnsTheStatus(t *testing.T) {
 		0x0211: "echo: status 0211: unrecognized operation",
 	} {
 		t.Run(status.String(), func(t *testing.T) {
-			withAssociation(t, func(p *dicomtest.Peer) {
+			withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 				rq := p.ReadRequest(dicomnet.CEchoRQ)
 				require.Equal(t, dicomnet.VerificationSOPClass, rq.Command.AffectedSOPClassUID)
 				require.EqualValues(t, 1, rq.Command.MessageID)

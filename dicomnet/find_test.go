@@ -20,8 +20,8 @@ import (
 )
 
 // serveFindWith answers one C-FIND with messages and then the release.
-func serveFindWith(answer func(rq dicomtest.Message) []dicomtest.Message) func(p *dicomtest.Peer) {
-	return func(p *dicomtest.Peer) {
+func serveFindWith(answer func(rq dicomtest.Message) []dicomtest.Message) func(p *dicomtest.ScriptedPeer) {
+	return func(p *dicomtest.ScriptedPeer) {
 		p.SendMessage(answer(p.ReadRequest(dicomnet.CFindRQ))...)
 		p.Release()
 	}
@@ -58,7 +58,7 @@ func withDataSetType(command []byte, value uint16) []byte {
 // See pynetdicom #571, DCMTK #1045.
 func TestFindReadsTheDataSetOfAFinalResponse(t *testing.T) {
 	for _, present := range []uint16{0x0000, 0x0001, 0x0102, 0x0202} {
-		withAssociation(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			m := dicomtest.Response(rq, 0xA700, nil)
 			b := pdu.AppendMessagePart(nil, findID, true, withDataSetType(m.Command.Append(nil), present), 16384)
@@ -99,7 +99,7 @@ func TestFindReadsADataSetThatThePendingResponseDoesNotAnnounce(t *testing.T) {
 		return dicomtest.Response(rq, dicomnet.StatusPending, nil)
 	}
 	t.Run("a data set follows", func(t *testing.T) {
-		withAssociation(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			b := silent(rq).Append(nil)
 			b = pdu.AppendMessagePart(b, findID, false, match("1.1"), 16384)
@@ -186,7 +186,7 @@ func TestFindAbortsOnAResponseToAnotherRequest(t *testing.T) {
 
 func TestFindEncodesItsKeysBeforeSending(t *testing.T) {
 	t.Run("a range of odd length is padded with a space", func(t *testing.T) {
-		withAssociation(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			if i := bytes.Index(rq.Data, []byte("20240101-20241231")); i < 0 || rq.Data[i+17] != ' ' || len(rq.Data)%2 != 0 {
 				p.Failf("identifier %q", rq.Data)
@@ -202,7 +202,7 @@ func TestFindEncodesItsKeysBeforeSending(t *testing.T) {
 		})
 	})
 	t.Run("an identifier that cannot be encoded is not sent", func(t *testing.T) {
-		withAssociation(t, func(p *dicomtest.Peer) { p.Release() }, func(t *testing.T, a *dicomnet.Association) {
+		withAssociation(t, func(p *dicomtest.ScriptedPeer) { p.Release() }, func(t *testing.T, a *dicomnet.Association) {
 			q := query()
 			q.Elements[2] = dataset.Text(tag.PatientID, "日本")
 			for _, err := range a.Find(t.Context(), dicomnet.StudyRoot, q) {
@@ -217,7 +217,7 @@ func TestFindEncodesItsKeysBeforeSending(t *testing.T) {
 
 // Package qr rejects wildcards in UIDs before they reach this package.
 func TestFindSendsAListOfUIDs(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		if !bytes.Contains(rq.Data, []byte(`1.2\1.3\1.4`+"\x00")) {
 			p.Failf("identifier %q", rq.Data)
@@ -248,7 +248,7 @@ func TestFindDecodesSequencesAndCharacterSets(t *testing.T) {
 	}
 	for what, test := range map[string]struct {
 		data, want string
-		warning    dataset.Warning
+		warning    dataset.Warnings
 		lost       bool
 	}{
 		"sequences of undefined length, 3 deep": {data: nested(3) + name("DOE^JOHN"), want: "DOE^JOHN"},
@@ -270,7 +270,7 @@ func TestFindDecodesSequencesAndCharacterSets(t *testing.T) {
 				}
 			}), func(t *testing.T, a *dicomnet.Association) {
 				var names []string
-				var warnings dataset.Warning
+				var warnings dataset.Warnings
 				lost := 0
 				for m, err := range a.Find(t.Context(), dicomnet.StudyRoot, query()) {
 					if _, undecodable := errors.AsType[*dicomnet.DataSetError](err); undecodable {
@@ -309,7 +309,7 @@ func TestFindContinuesAfterAnUndecodableDataSet(t *testing.T) {
 }
 
 func TestFindReadsExplicitVR(t *testing.T) {
-	withPeer(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.ScriptedPeer) {
 		p.ReadAssociateRQ()
 		p.SendPDU(p.AC(dataset.ExplicitVRLittleEndian))
 		rq := p.ReadRequest(dicomnet.CFindRQ)
@@ -333,7 +333,7 @@ func TestFindReadsExplicitVR(t *testing.T) {
 // thousands more, inside the loop.
 func TestFindDoesNotAccumulateMemory(t *testing.T) {
 	const matches = 20_000
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		one := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")).Append(nil)
 		for range matches {
@@ -363,7 +363,7 @@ func TestFindDoesNotAccumulateMemory(t *testing.T) {
 
 // Seen with archives that keep elements of old files as they are (fo-dicom #179, #598).
 func TestFindReadsAMatchWithABlankVR(t *testing.T) {
-	withPeer(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.ScriptedPeer) {
 		p.ReadAssociateRQ()
 		p.SendPDU(p.AC(dataset.ExplicitVRLittleEndian))
 		serveFindWith(func(rq dicomtest.Message) []dicomtest.Message {

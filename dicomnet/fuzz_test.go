@@ -24,7 +24,7 @@ func FuzzAssociation(f *testing.F) {
 		{ID: moveID, TransferSyntaxes: []string{string(dataset.ImplicitVRLittleEndian)}},
 		{ID: echoID, TransferSyntaxes: []string{string(dataset.ImplicitVRLittleEndian)}},
 	}}
-	ac := (&dicomtest.Peer{RQ: rq}).AC("").Append(nil)
+	ac := (&dicomtest.ScriptedPeer{RQ: rq}).AC("").Append(nil)
 	request := func(id byte, n uint16, field dicomnet.CommandField) dicomtest.Message {
 		return dicomtest.Message{ContextID: id, Command: dicomnet.CommandSet{CommandField: field, MessageID: n}}
 	}

@@ -52,7 +52,7 @@ const (
 
 // withPeer runs body in a synctest bubble, which makes waits instant and lets no goroutine outlive
 // it. cfg dials a peer that plays the script; the errors of the script are checked at the end.
-func withPeer(t *testing.T, play func(p *dicomtest.Peer), body func(t *testing.T, cfg dicomnet.Config)) {
+func withPeer(t *testing.T, play func(p *dicomtest.ScriptedPeer), body func(t *testing.T, cfg dicomnet.Config)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		script := &dicomtest.Script{Play: play}
@@ -65,9 +65,9 @@ func withPeer(t *testing.T, play func(p *dicomtest.Peer), body func(t *testing.T
 
 // withAssociation is withPeer with an established association. It closes the association at the end
 // unless body did.
-func withAssociation(t *testing.T, play func(p *dicomtest.Peer), body func(t *testing.T, a *dicomnet.Association)) {
+func withAssociation(t *testing.T, play func(p *dicomtest.ScriptedPeer), body func(t *testing.T, a *dicomnet.Association)) {
 	t.Helper()
-	withPeer(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.ScriptedPeer) {
 		p.Accept()
 		play(p)
 	}, func(t *testing.T, cfg dicomnet.Config) {
@@ -182,7 +182,7 @@ func rawPDU(kind byte, body []byte) []byte {
 func rawPData(pdvs []byte) []byte { return rawPDU(4, pdvs) }
 
 // listenOnLoopback serves play on a TCP port of the loopback interface and returns the address.
-func listenOnLoopback(t *testing.T, play func(p *dicomtest.Peer)) string {
+func listenOnLoopback(t *testing.T, play func(p *dicomtest.ScriptedPeer)) string {
 	t.Helper()
 	script := &dicomtest.Script{Play: play}
 	address, closeFn, err := script.Listen()
@@ -209,7 +209,7 @@ func (r *recorder) Write(b []byte) (int, error) {
 var errOperationTimeout = errors.New("operation took too long")
 
 // withPeerBuffering is withPeer with a connection that buffers only capacity bytes.
-func withPeerBuffering(t *testing.T, capacity int, play func(p *dicomtest.Peer), body func(t *testing.T, cfg dicomnet.Config)) {
+func withPeerBuffering(t *testing.T, capacity int, play func(p *dicomtest.ScriptedPeer), body func(t *testing.T, cfg dicomnet.Config)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		script := &dicomtest.Script{Play: play}

@@ -50,30 +50,30 @@ func TestHostilePeersCauseLittleAllocation(t *testing.T) {
 		"a name of escape sequences only":     append(element(0x0008, 0x0005, 16, []byte(`\ISO 2022 IR 87 `)...), element(0x0010, 0x0010, 300_000, bytes.Repeat([]byte("\x1b$B"), 100_000)...)...),
 		"a UID list of half a million values": element(0x0020, 0x000D, 1<<20-8, bytes.Repeat([]byte(`1\`), 1<<19-4)...),
 	}
-	attacks := map[string]func(p *dicomtest.Peer){
-		"an answer of 65,535 items": func(p *dicomtest.Peer) {
+	attacks := map[string]func(p *dicomtest.ScriptedPeer){
+		"an answer of 65,535 items": func(p *dicomtest.ScriptedPeer) {
 			p.ReadAssociateRQ()
 			p.Send(rawPDU(2, append(make([]byte, 68), bytes.Repeat([]byte{0x99, 0, 0, 0}, 16_000)...)))
 		},
-		"an answer of 4 GiB": func(p *dicomtest.Peer) {
+		"an answer of 4 GiB": func(p *dicomtest.ScriptedPeer) {
 			p.ReadAssociateRQ()
 			p.Send([]byte{2, 0, 0xFF, 0xFF, 0xFF, 0xFF})
 		},
-		"a rejection of 4 GiB": func(p *dicomtest.Peer) {
+		"a rejection of 4 GiB": func(p *dicomtest.ScriptedPeer) {
 			p.ReadAssociateRQ()
 			p.Send([]byte{3, 0, 0xFF, 0xFF, 0xFF, 0xFF})
 		},
-		"P-DATA of 4 GiB": func(p *dicomtest.Peer) {
+		"P-DATA of 4 GiB": func(p *dicomtest.ScriptedPeer) {
 			p.Accept()
 			p.ReadRequest(dicomnet.CFindRQ)
 			p.Send([]byte{4, 0, 0xFF, 0xFF, 0xFF, 0xF0})
 		},
-		"a PDV of 4 GiB": func(p *dicomtest.Peer) {
+		"a PDV of 4 GiB": func(p *dicomtest.ScriptedPeer) {
 			p.Accept()
 			p.ReadRequest(dicomnet.CFindRQ)
 			p.Send(rawPData(append(uint32s(0xFFFFFFFF), findID, 3)))
 		},
-		"matches without end": func(p *dicomtest.Peer) {
+		"matches without end": func(p *dicomtest.ScriptedPeer) {
 			p.Accept()
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			b := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")).Append(nil)
@@ -89,7 +89,7 @@ func TestHostilePeersCauseLittleAllocation(t *testing.T) {
 		rq := dicomtest.Message{ContextID: findID, Command: dicomnet.CommandSet{CommandField: dicomnet.CFindRQ, MessageID: 1}}
 		b := dicomtest.Response(rq, dicomnet.StatusPending, data).Append(nil)
 		b = dicomtest.Response(rq, dicomnet.StatusSuccess, nil).Append(b)
-		attacks["an identifier with "+name] = func(p *dicomtest.Peer) {
+		attacks["an identifier with "+name] = func(p *dicomtest.ScriptedPeer) {
 			p.Accept()
 			p.ReadRequest(dicomnet.CFindRQ)
 			p.Send(b)
@@ -97,7 +97,7 @@ func TestHostilePeersCauseLittleAllocation(t *testing.T) {
 	}
 	for name, attack := range attacks {
 		t.Run(name, func(t *testing.T) {
-			address := listenOnLoopback(t, func(p *dicomtest.Peer) {
+			address := listenOnLoopback(t, func(p *dicomtest.ScriptedPeer) {
 				attack(p)
 				_, _ = p.Conn.Read(make([]byte, 64))
 			})
@@ -117,40 +117,40 @@ func TestHostilePeersCauseLittleAllocation(t *testing.T) {
 // TestFailedAssociationsLeakNothing counts goroutines and descriptors after thousands of
 // associations that failed in all possible ways.
 func TestFailedAssociationsLeakNothing(t *testing.T) {
-	endings := []func(p *dicomtest.Peer){
-		func(*dicomtest.Peer) {},
-		func(p *dicomtest.Peer) { p.ReadAssociateRQ() },
-		func(p *dicomtest.Peer) {
+	endings := []func(p *dicomtest.ScriptedPeer){
+		func(*dicomtest.ScriptedPeer) {},
+		func(p *dicomtest.ScriptedPeer) { p.ReadAssociateRQ() },
+		func(p *dicomtest.ScriptedPeer) {
 			p.ReadAssociateRQ()
 			p.SendPDU(&pdu.AssociateRJ{Result: 1, Source: 1, Reason: 7})
 		},
-		func(p *dicomtest.Peer) {
+		func(p *dicomtest.ScriptedPeer) {
 			p.ReadAssociateRQ()
 			p.SendPDU(&pdu.Abort{})
 		},
-		func(p *dicomtest.Peer) {
+		func(p *dicomtest.ScriptedPeer) {
 			p.ReadAssociateRQ()
 			p.Send([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
 		},
-		func(p *dicomtest.Peer) {
+		func(p *dicomtest.ScriptedPeer) {
 			p.Accept()
 			p.ReadPDU()
 			p.Send([]byte{4, 0, 0, 0, 1})
 		},
-		func(p *dicomtest.Peer) {
+		func(p *dicomtest.ScriptedPeer) {
 			p.Accept()
 			p.ReadPDU()
 			p.Reset()
 		},
-		func(p *dicomtest.Peer) {
+		func(p *dicomtest.ScriptedPeer) {
 			p.Accept()
 			p.ReadPDU()
 			p.SendPDU(&pdu.ReleaseRP{})
 		},
 	}
 	const associations = 10_000
-	turn := make(chan func(p *dicomtest.Peer), 1)
-	address := listenOnLoopback(t, func(p *dicomtest.Peer) {
+	turn := make(chan func(p *dicomtest.ScriptedPeer), 1)
+	address := listenOnLoopback(t, func(p *dicomtest.ScriptedPeer) {
 		play := <-turn
 		defer func() {
 			// Some of the endings make the script of the peer fail.

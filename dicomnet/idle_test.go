@@ -16,7 +16,7 @@ import (
 )
 
 // serveFind answers a C-FIND with these statuses. Pending responses have a match.
-func serveFind(p *dicomtest.Peer, statuses ...dicomnet.Status) {
+func serveFind(p *dicomtest.ScriptedPeer, statuses ...dicomnet.Status) {
 	rq := p.ReadRequest(dicomnet.CFindRQ)
 	for _, status := range statuses {
 		var data []byte
@@ -29,42 +29,42 @@ func serveFind(p *dicomtest.Peer, statuses ...dicomnet.Status) {
 
 func TestAssociationIsCleanOnlyAfterSuccess(t *testing.T) {
 	for name, test := range map[string]struct {
-		play  func(p *dicomtest.Peer)
+		play  func(p *dicomtest.ScriptedPeer)
 		clean bool
 	}{
-		"success after a match":   {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess) }, true},
-		"success without a match": {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusSuccess) }, true},
-		"FF01":                    {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusPendingWarning, dicomnet.StatusSuccess) }, true},
-		"A700":                    {func(p *dicomtest.Peer) { serveFind(p, 0xa700) }, false},
-		"A900":                    {func(p *dicomtest.Peer) { serveFind(p, 0xa900) }, false},
-		"C000":                    {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusPending, 0xc000) }, false},
-		"FE00":                    {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusCancel) }, false},
-		"B000":                    {func(p *dicomtest.Peer) { serveFind(p, dicomnet.StatusWarning) }, false},
-		"an unknown status":       {func(p *dicomtest.Peer) { serveFind(p, 0x1234) }, false},
-		"success after an undecodable match": {func(p *dicomtest.Peer) {
+		"success after a match":   {func(p *dicomtest.ScriptedPeer) { serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess) }, true},
+		"success without a match": {func(p *dicomtest.ScriptedPeer) { serveFind(p, dicomnet.StatusSuccess) }, true},
+		"FF01":                    {func(p *dicomtest.ScriptedPeer) { serveFind(p, dicomnet.StatusPendingWarning, dicomnet.StatusSuccess) }, true},
+		"A700":                    {func(p *dicomtest.ScriptedPeer) { serveFind(p, 0xa700) }, false},
+		"A900":                    {func(p *dicomtest.ScriptedPeer) { serveFind(p, 0xa900) }, false},
+		"C000":                    {func(p *dicomtest.ScriptedPeer) { serveFind(p, dicomnet.StatusPending, 0xc000) }, false},
+		"FE00":                    {func(p *dicomtest.ScriptedPeer) { serveFind(p, dicomnet.StatusCancel) }, false},
+		"B000":                    {func(p *dicomtest.ScriptedPeer) { serveFind(p, dicomnet.StatusWarning) }, false},
+		"an unknown status":       {func(p *dicomtest.ScriptedPeer) { serveFind(p, 0x1234) }, false},
+		"success after an undecodable match": {func(p *dicomtest.ScriptedPeer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, []byte{8, 0, 5, 0, 0xf0, 0xff, 0xff, 0x7f, 1, 2}),
 				dicomtest.Response(rq, dicomnet.StatusSuccess, nil))
 		}, false},
-		"success followed by another response": {func(p *dicomtest.Peer) {
+		"success followed by another response": {func(p *dicomtest.ScriptedPeer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			done := dicomtest.Response(rq, dicomnet.StatusSuccess, nil)
 			p.SendMessage(done, done)
 		}, false},
-		"success followed by another response in the same PDU": {func(p *dicomtest.Peer) {
+		"success followed by another response in the same PDU": {func(p *dicomtest.ScriptedPeer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			done := dicomtest.Response(rq, dicomnet.StatusSuccess, nil)
 			p.Send(rawPData(done.PDVs(done.PDVs(nil, 0), 0)))
 		}, false},
-		"success followed by half a PDU": {func(p *dicomtest.Peer) {
+		"success followed by half a PDU": {func(p *dicomtest.ScriptedPeer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			p.Send(append(dicomtest.Response(rq, dicomnet.StatusSuccess, nil).Append(nil), 4, 0, 0))
 		}, false},
-		"a failure followed by a success": {func(p *dicomtest.Peer) {
+		"a failure followed by a success": {func(p *dicomtest.ScriptedPeer) {
 			serveFind(p, 0xa700)
 			serveFind(p, dicomnet.StatusSuccess)
 		}, false},
-		"a C-STORE-RQ before the final response": {func(p *dicomtest.Peer) {
+		"a C-STORE-RQ before the final response": {func(p *dicomtest.ScriptedPeer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			p.SendMessage(dicomtest.Message{ContextID: findID, Command: dicomnet.CommandSet{
 				CommandField: dicomnet.CStoreRQ, MessageID: 9, AffectedSOPClassUID: "1.2", AffectedSOPInstanceUID: "1.3",
@@ -74,7 +74,7 @@ func TestAssociationIsCleanOnlyAfterSuccess(t *testing.T) {
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			withAssociation(t, func(p *dicomtest.Peer) {
+			withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 				test.play(p)
 				p.ReadPDU()
 			}, func(t *testing.T, a *dicomnet.Association) {
@@ -93,7 +93,7 @@ func TestAssociationIsCleanOnlyAfterSuccess(t *testing.T) {
 }
 
 func TestAssociationIsNotCleanAfterACancel(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")))
 		p.ReadRequest(dicomnet.CCancelRQ)
@@ -111,52 +111,52 @@ func TestAssociationIsNotCleanAfterACancel(t *testing.T) {
 func TestWaitIdleEndsTheAssociationWhenThePeerActs(t *testing.T) {
 	lost := dicomnet.ErrConnectionLost
 	for name, test := range map[string]struct {
-		play    func(p *dicomtest.Peer)
+		play    func(p *dicomtest.ScriptedPeer)
 		is      error
 		outcome string
 	}{
-		"A-RELEASE-RQ": {func(p *dicomtest.Peer) {
+		"A-RELEASE-RQ": {func(p *dicomtest.ScriptedPeer) {
 			p.SendPDU(&pdu.ReleaseRQ{})
 			p.Expect(pdu.TypeReleaseRP)
 			p.ExpectClose()
 		}, dicomnet.ErrReleased, "released"},
-		"A-RELEASE-RQ, byte by byte": {func(p *dicomtest.Peer) {
+		"A-RELEASE-RQ, byte by byte": {func(p *dicomtest.ScriptedPeer) {
 			p.SendBytewise((&pdu.ReleaseRQ{}).Append(nil), time.Second)
 			p.Expect(pdu.TypeReleaseRP)
 			p.ExpectClose()
 		}, dicomnet.ErrReleased, "released"},
-		"A-ABORT": {func(p *dicomtest.Peer) {
+		"A-ABORT": {func(p *dicomtest.ScriptedPeer) {
 			p.SendPDU(&pdu.Abort{Source: pdu.SourceProvider})
 			p.ExpectClose()
 		}, nil, "aborted"},
-		"a closed connection": {func(*dicomtest.Peer) {}, lost, "dropped"},
-		"P-DATA": {func(p *dicomtest.Peer) {
+		"a closed connection": {func(*dicomtest.ScriptedPeer) {}, lost, "dropped"},
+		"P-DATA": {func(p *dicomtest.ScriptedPeer) {
 			p.SendMessage(dicomtest.Message{ContextID: findID, Command: dicomnet.CommandSet{
 				CommandField: dicomnet.CFindRSP, MessageIDBeingRespondedTo: 1, Status: dicomnet.StatusPending,
 			}})
 			p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnexpectedPDU)
 			p.ExpectClose()
 		}, nil, "aborted"},
-		"P-DATA longer than the buffer": {func(p *dicomtest.Peer) {
+		"P-DATA longer than the buffer": {func(p *dicomtest.ScriptedPeer) {
 			p.Send(rawPData(make([]byte, 100_000)))
 			p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnexpectedPDU)
 		}, nil, "aborted"},
-		"A-RELEASE-RP": {func(p *dicomtest.Peer) {
+		"A-RELEASE-RP": {func(p *dicomtest.ScriptedPeer) {
 			p.SendPDU(&pdu.ReleaseRP{})
 			p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnexpectedPDU)
 		}, nil, "aborted"},
-		"not DICOM": {func(p *dicomtest.Peer) {
+		"not DICOM": {func(p *dicomtest.ScriptedPeer) {
 			p.Send([]byte("HTTP/1.1 400 Bad Request"))
 			p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnrecognizedPDU)
 		}, nil, "aborted"},
-		"half a PDU": {func(p *dicomtest.Peer) {
+		"half a PDU": {func(p *dicomtest.ScriptedPeer) {
 			p.Send([]byte{5, 0, 0})
 			p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
 		}, nil, "timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var ended []dicomnet.Summary
-			withPeer(t, func(p *dicomtest.Peer) {
+			withPeer(t, func(p *dicomtest.ScriptedPeer) {
 				p.Accept()
 				dicomtest.Wait(3 * time.Second)
 				test.play(p)
@@ -181,7 +181,7 @@ func TestWaitIdleEndsTheAssociationWhenThePeerActs(t *testing.T) {
 }
 
 func TestWaitIdleLeavesAQuietAssociationUnchanged(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		for range 3 {
 			serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess)
 		}
@@ -204,7 +204,7 @@ func TestWaitIdleLeavesAQuietAssociationUnchanged(t *testing.T) {
 
 // The association is reused while the peer is sending the PDU that ends it.
 func TestWaitIdleKeepsAPartlyReceivedPDU(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		p.Send([]byte{5, 0, 0})
 		dicomtest.Wait(2 * time.Second)
 		p.Send([]byte{0, 0, 4, 0, 0, 0, 0})
@@ -225,7 +225,7 @@ func TestRebindChangesTheContextOfTheTrace(t *testing.T) {
 	type key struct{}
 	var contexts []any
 	record := func(ctx context.Context) { contexts = append(contexts, ctx.Value(key{})) }
-	withPeer(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.ScriptedPeer) {
 		p.Accept()
 		serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess)
 		serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess)
@@ -262,7 +262,7 @@ func TestRebindChangesTheContextOfTheTrace(t *testing.T) {
 func TestIdleAssociationsHoldAlmostNoMemory(t *testing.T) {
 	const associations = 200
 	synctest.Test(t, func(t *testing.T) {
-		script := &dicomtest.Script{Play: func(p *dicomtest.Peer) {
+		script := &dicomtest.Script{Play: func(p *dicomtest.ScriptedPeer) {
 			p.Accept()
 			serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess)
 			p.Release()

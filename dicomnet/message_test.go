@@ -17,8 +17,8 @@ import (
 )
 
 // serveFindWithBytes answers one C-FIND with the bytes that answer returns, then the release.
-func serveFindWithBytes(answer func(rq dicomtest.Message) []byte) func(p *dicomtest.Peer) {
-	return func(p *dicomtest.Peer) {
+func serveFindWithBytes(answer func(rq dicomtest.Message) []byte) func(p *dicomtest.ScriptedPeer) {
+	return func(p *dicomtest.ScriptedPeer) {
 		p.Send(answer(p.ReadRequest(dicomnet.CFindRQ)))
 		p.Release()
 	}
@@ -92,7 +92,7 @@ func TestFindReturnsTheSameForEveryPDUAndSegmentBoundary(t *testing.T) {
 		}), requireTwoMatches)
 	}
 	for cut := range stream {
-		withAssociation(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 			p.ReadRequest(dicomnet.CFindRQ)
 			p.Send(stream[:cut])
 			dicomtest.Wait(time.Millisecond)
@@ -103,8 +103,8 @@ func TestFindReturnsTheSameForEveryPDUAndSegmentBoundary(t *testing.T) {
 }
 
 // expectAbortAfter answers a C-FIND with invalid bytes and expects an A-ABORT.
-func expectAbortAfter(source pdu.AbortSource, reason pdu.AbortReason, answer func(rq dicomtest.Message) []byte) func(p *dicomtest.Peer) {
-	return func(p *dicomtest.Peer) {
+func expectAbortAfter(source pdu.AbortSource, reason pdu.AbortReason, answer func(rq dicomtest.Message) []byte) func(p *dicomtest.ScriptedPeer) {
+	return func(p *dicomtest.ScriptedPeer) {
 		p.Send(answer(p.ReadRequest(dicomnet.CFindRQ)))
 		p.ExpectAbort(source, reason)
 		p.ExpectClose()
@@ -262,7 +262,7 @@ func TestEndlessMessagesExceedTheLimits(t *testing.T) {
 			func(dicomtest.Message) []byte { return bytes.Repeat(fragment, 2) }), requireFindLimitError)
 	})
 	t.Run("the matches of an operation together", func(t *testing.T) {
-		withPeer(t, func(p *dicomtest.Peer) {
+		withPeer(t, func(p *dicomtest.ScriptedPeer) {
 			p.Accept()
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			m := dicomtest.Response(rq, dicomnet.StatusPending, match("1.1"))
@@ -289,7 +289,7 @@ func TestFindAcceptsFragmentsOfOddLength(t *testing.T) {
 
 // DUL_NextPDV of DCMTK misreads several PDVs of unequal size. See also dicom-rs #158.
 func TestRequestIsOneWriteWithOnePDVPerPDU(t *testing.T) {
-	withPeer(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.ScriptedPeer) {
 		p.ReadAssociateRQ()
 		ac := p.AC("")
 		ac.User.MaxLength = 64

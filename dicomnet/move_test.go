@@ -40,8 +40,8 @@ func withData(m dicomtest.Message, data []byte) dicomtest.Message {
 }
 
 // serveMoveWith answers one C-MOVE with messages, then the release.
-func serveMoveWith(answer func(rq dicomtest.Message) []dicomtest.Message) func(p *dicomtest.Peer) {
-	return func(p *dicomtest.Peer) {
+func serveMoveWith(answer func(rq dicomtest.Message) []dicomtest.Message) func(p *dicomtest.ScriptedPeer) {
+	return func(p *dicomtest.ScriptedPeer) {
 		rq := p.ReadRequest(dicomnet.CMoveRQ)
 		if rq.Command.MoveDestination != "DEST" || rq.ContextID != moveID {
 			p.Failf("C-MOVE-RQ %+v on context %d", rq.Command, rq.ContextID)
@@ -83,7 +83,7 @@ func storeRQ(id uint16) dicomtest.Message {
 }
 
 // expectRefusal reads the C-STORE-RSP to storeRQ(id).
-func expectRefusal(p *dicomtest.Peer, id uint16) {
+func expectRefusal(p *dicomtest.ScriptedPeer, id uint16) {
 	rsp := p.ReadRequest(dicomnet.CStoreRSP)
 	if rsp.Command.Status != dicomnet.StatusSOPClassNotSupported || rsp.Command.MessageIDBeingRespondedTo != id {
 		p.Failf("C-STORE-RSP %+v", rsp.Command)
@@ -94,7 +94,7 @@ func expectRefusal(p *dicomtest.Peer, id uint16) {
 func TestMoveWaitsForAPeerThatSendsOnlyTheFinalResponse(t *testing.T) {
 	almost := timeouts.DIMSE - time.Second
 	t.Run("while sub-operations arrive", func(t *testing.T) {
-		withAssociation(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 			rq := p.ReadRequest(dicomnet.CMoveRQ)
 			for id := range uint16(3) {
 				dicomtest.Wait(almost)
@@ -109,7 +109,7 @@ func TestMoveWaitsForAPeerThatSendsOnlyTheFinalResponse(t *testing.T) {
 		})
 	})
 	t.Run("after the DIMSE timeout", func(t *testing.T) {
-		withAssociation(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 			p.ReadRequest(dicomnet.CMoveRQ)
 			p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
 		}, func(t *testing.T, a *dicomnet.Association) {
@@ -117,7 +117,7 @@ func TestMoveWaitsForAPeerThatSendsOnlyTheFinalResponse(t *testing.T) {
 		})
 	})
 	t.Run("within the move timeout", func(t *testing.T) {
-		withPeer(t, func(p *dicomtest.Peer) {
+		withPeer(t, func(p *dicomtest.ScriptedPeer) {
 			p.Accept()
 			rq := p.ReadRequest(dicomnet.CMoveRQ)
 			dicomtest.Wait(40 * time.Second)
@@ -191,7 +191,7 @@ func TestMoveIgnoresTheDataSetOfAPendingResponse(t *testing.T) {
 }
 
 func TestMoveEndsEndlessPendingResponsesAtTheDeadline(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		rq := p.ReadRequest(dicomnet.CMoveRQ)
 		for {
 			b := withCounters(rq, dicomnet.StatusPending, ptr(1), ptr(0), ptr(0), ptr(0)).Append(nil)
@@ -211,7 +211,7 @@ func TestMoveEndsEndlessPendingResponsesAtTheDeadline(t *testing.T) {
 }
 
 func TestMoveCancelsWhenTheLoopEndsEarly(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		rq := p.ReadRequest(dicomnet.CMoveRQ)
 		p.SendMessage(withCounters(rq, dicomnet.StatusPending, ptr(9), ptr(1), ptr(0), ptr(0)))
 		expectCancel(p, rq)
@@ -226,7 +226,7 @@ func TestMoveCancelsWhenTheLoopEndsEarly(t *testing.T) {
 }
 
 func TestMoveYieldsTheFinalResponseAfterACancel(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		rq := p.ReadRequest(dicomnet.CMoveRQ)
 		expectCancel(p, rq)
 		p.SendMessage(withCounters(rq, dicomnet.StatusCancel, ptr(8), ptr(2), ptr(0), ptr(0)))
@@ -242,7 +242,7 @@ func TestMoveYieldsTheFinalResponseAfterACancel(t *testing.T) {
 }
 
 func TestMoveDoesNotSendAnInvalidDestination(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) { p.Release() }, func(t *testing.T, a *dicomnet.Association) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) { p.Release() }, func(t *testing.T, a *dicomnet.Association) {
 		for _, err := range a.Move(t.Context(), dicomnet.StudyRoot, `A\B`, query()) {
 			var invalid *dicomnet.ConfigError
 			require.ErrorAs(t, err, &invalid)

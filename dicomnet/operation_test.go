@@ -11,7 +11,7 @@ import (
 )
 
 func TestOperationWithADoneContextSendsNothing(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) { p.Release() }, func(t *testing.T, a *dicomnet.Association) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) { p.Release() }, func(t *testing.T, a *dicomnet.Association) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		require.ErrorIs(t, a.Echo(ctx), context.Canceled)
@@ -21,7 +21,7 @@ func TestOperationWithADoneContextSendsNothing(t *testing.T) {
 }
 
 func TestSecondOperationInsideTheFirstIsRefused(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")),
 			dicomtest.Response(rq, dicomnet.StatusSuccess, nil))
@@ -40,7 +40,7 @@ func TestMessageIDsCountUpAndSkipZero(t *testing.T) {
 	}
 	const turns = 65537
 	var first, last uint16
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		for range turns {
 			rq := p.ReadRequest(dicomnet.CEchoRQ)
 			if first == 0 {

@@ -14,7 +14,7 @@ import (
 )
 
 func TestCloseClosesTheConnectionRightAfterTheRelease(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		p.Release()
 		p.ExpectClose() // dcmqrscp and Orthanc wait for the requestor to close
 	}, func(t *testing.T, a *dicomnet.Association) {
@@ -27,7 +27,7 @@ func TestCloseClosesTheConnectionRightAfterTheRelease(t *testing.T) {
 
 // See fo-dicom #337.
 func TestCloseSucceedsWhenThePeerClosesInsteadOfAnswering(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		p.Expect(pdu.TypeReleaseRQ)
 	}, func(t *testing.T, a *dicomnet.Association) {
 		require.NoError(t, a.Close())
@@ -35,7 +35,7 @@ func TestCloseSucceedsWhenThePeerClosesInsteadOfAnswering(t *testing.T) {
 }
 
 func TestCloseAnswersAReleaseCollision(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		p.Expect(pdu.TypeReleaseRQ)
 		p.SendPDU(&pdu.ReleaseRQ{})
 		p.Expect(pdu.TypeReleaseRP)
@@ -48,7 +48,7 @@ func TestCloseAnswersAReleaseCollision(t *testing.T) {
 
 func TestReleaseCollisionCountsAsReleasedWhenThePeerCloses(t *testing.T) {
 	var ended dicomnet.Summary
-	withPeer(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.ScriptedPeer) {
 		p.Accept()
 		p.Expect(pdu.TypeReleaseRQ)
 		p.SendPDU(&pdu.ReleaseRQ{})
@@ -63,7 +63,7 @@ func TestReleaseCollisionCountsAsReleasedWhenThePeerCloses(t *testing.T) {
 }
 
 func TestCloseDiscardsDataThatArrivesBeforeTheReleaseResponse(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		p.Expect(pdu.TypeReleaseRQ)
 		late := dicomtest.Message{ContextID: findID, Command: dicomnet.CommandSet{CommandField: dicomnet.CFindRSP}}
 		p.SendMessage(late, late)
@@ -75,7 +75,7 @@ func TestCloseDiscardsDataThatArrivesBeforeTheReleaseResponse(t *testing.T) {
 }
 
 func TestFindReportsAReleaseByThePeer(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")))
 		p.SendPDU(&pdu.ReleaseRQ{})
@@ -92,7 +92,7 @@ func TestFindReportsAReleaseByThePeer(t *testing.T) {
 
 // See pynetdicom #272 and #979.
 func TestReleaseTimeoutAbortsTheAssociation(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		p.Expect(pdu.TypeReleaseRQ)
 		p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
 		p.ExpectClose()
@@ -107,7 +107,7 @@ func TestReleaseTimeoutAbortsTheAssociation(t *testing.T) {
 
 func TestFindReturnsTheAbortOfThePeer(t *testing.T) {
 	for _, abort := range []pdu.Abort{{}, {Source: 2, Reason: 1}, {Source: 1, Reason: 9}} {
-		withAssociation(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")))
 			p.SendPDU(&abort)
@@ -124,7 +124,7 @@ func TestFindReturnsTheAbortOfThePeer(t *testing.T) {
 }
 
 func TestConnectionResetWithinAPDUIsAConnectionLoss(t *testing.T) {
-	address := listenOnLoopback(t, func(p *dicomtest.Peer) {
+	address := listenOnLoopback(t, func(p *dicomtest.ScriptedPeer) {
 		p.Accept()
 		p.ReadRequest(dicomnet.CEchoRQ)
 		p.Send([]byte{4, 0, 0, 0, 1, 0, 1, 2, 3})
@@ -140,7 +140,7 @@ func TestConnectionResetWithinAPDUIsAConnectionLoss(t *testing.T) {
 }
 
 func TestConnectionClosedWithinAPDUIsAConnectionLoss(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		p.ReadRequest(dicomnet.CEchoRQ)
 		p.Send([]byte{4, 0, 0, 0, 1, 0, 1, 2, 3})
 	}, func(t *testing.T, a *dicomnet.Association) {
@@ -151,7 +151,7 @@ func TestConnectionClosedWithinAPDUIsAConnectionLoss(t *testing.T) {
 }
 
 func TestAbortEndsTheAssociationAtOnce(t *testing.T) {
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
 		p.ExpectClose()
 	}, func(t *testing.T, a *dicomnet.Association) {
@@ -162,7 +162,7 @@ func TestAbortEndsTheAssociationAtOnce(t *testing.T) {
 }
 
 func TestNextOperationReportsAPeerThatWentAway(t *testing.T) {
-	withAssociation(t, func(*dicomtest.Peer) {}, func(t *testing.T, a *dicomnet.Association) {
+	withAssociation(t, func(*dicomtest.ScriptedPeer) {}, func(t *testing.T, a *dicomnet.Association) {
 		require.ErrorIs(t, a.Echo(t.Context()), dicomnet.ErrConnectionLost)
 	})
 }

@@ -41,7 +41,7 @@ func withServer(t *testing.T, s *dicomnet.Server, body func(t *testing.T, dial f
 }
 
 // withScriptedRequestor plays the requestor's side of an association with a server.
-func withScriptedRequestor(t *testing.T, s *dicomnet.Server, play func(p *dicomtest.Peer)) {
+func withScriptedRequestor(t *testing.T, s *dicomnet.Server, play func(p *dicomtest.ScriptedPeer)) {
 	t.Helper()
 	withServer(t, s, func(t *testing.T, dial func() net.Conn) {
 		script := &dicomtest.Script{Play: play}
@@ -151,7 +151,7 @@ func TestServerEndsTheHandlersContextWithTheAssociation(t *testing.T) {
 		close(ended)
 		return 0
 	}
-	withScriptedRequestor(t, s, func(p *dicomtest.Peer) {
+	withScriptedRequestor(t, s, func(p *dicomtest.ScriptedPeer) {
 		p.SendPDU(associateRQ(echoContext))
 		p.Expect(pdu.TypeAssociateAC)
 		p.SendMessage(echoRQ(1))
@@ -185,7 +185,7 @@ func TestServerRejectsAssociations(t *testing.T) {
 				}
 				return nil
 			}
-			withScriptedRequestor(t, s, func(p *dicomtest.Peer) {
+			withScriptedRequestor(t, s, func(p *dicomtest.ScriptedPeer) {
 				rq := associateRQ(echoContext)
 				test.edit(rq)
 				p.SendPDU(rq)
@@ -197,7 +197,7 @@ func TestServerRejectsAssociations(t *testing.T) {
 }
 
 func TestServerNegotiatesEachContext(t *testing.T) {
-	withScriptedRequestor(t, server(), func(p *dicomtest.Peer) {
+	withScriptedRequestor(t, server(), func(p *dicomtest.ScriptedPeer) {
 		p.SendPDU(associateRQ(
 			pdu.ContextRQ{ID: 1, AbstractSyntax: "1.2.3", TransferSyntaxes: []string{"1.2.840.10008.1.2"}},
 			pdu.ContextRQ{ID: 3, AbstractSyntax: ctStorage, TransferSyntaxes: []string{"1.2.840.10008.1.2.4.50"}},
@@ -221,27 +221,27 @@ func TestServerAbortsRequestorsThatBreakTheProtocol(t *testing.T) {
 		return 0
 	}
 	for name, test := range map[string]struct {
-		send   func(p *dicomtest.Peer)
+		send   func(p *dicomtest.ScriptedPeer)
 		reason pdu.AbortReason
 	}{
-		"a response": {func(p *dicomtest.Peer) {
+		"a response": {func(p *dicomtest.ScriptedPeer) {
 			p.SendMessage(dicomtest.Response(echoRQ(1), 0, nil))
 		}, pdu.ReasonUnexpectedParameter},
-		"a second operation at once": {func(p *dicomtest.Peer) {
+		"a second operation at once": {func(p *dicomtest.ScriptedPeer) {
 			p.SendMessage(echoRQ(1), echoRQ(2))
 		}, pdu.ReasonUnexpectedParameter},
-		"a second A-ASSOCIATE-RQ (io-dicom #38)": {func(p *dicomtest.Peer) {
+		"a second A-ASSOCIATE-RQ (io-dicom #38)": {func(p *dicomtest.ScriptedPeer) {
 			p.SendPDU(associateRQ(echoContext))
 		}, pdu.ReasonUnexpectedPDU},
-		"a context that was not accepted": {func(p *dicomtest.Peer) {
+		"a context that was not accepted": {func(p *dicomtest.ScriptedPeer) {
 			m := echoRQ(1)
 			m.ContextID = 0
 			p.SendMessage(m)
 		}, pdu.ReasonUnexpectedParameter},
-		"an HTTP request": {func(p *dicomtest.Peer) { p.Send([]byte("GET / HTTP/1.1\r\n")) }, pdu.ReasonUnrecognizedPDU},
+		"an HTTP request": {func(p *dicomtest.ScriptedPeer) { p.Send([]byte("GET / HTTP/1.1\r\n")) }, pdu.ReasonUnrecognizedPDU},
 	} {
 		t.Run(name, func(t *testing.T) {
-			withScriptedRequestor(t, slow, func(p *dicomtest.Peer) {
+			withScriptedRequestor(t, slow, func(p *dicomtest.ScriptedPeer) {
 				p.SendPDU(associateRQ(echoContext))
 				p.Expect(pdu.TypeAssociateAC)
 				test.send(p)
@@ -258,12 +258,12 @@ func TestServerAbortsRequestorsThatBreakTheProtocol(t *testing.T) {
 }
 
 func TestServerTimesOutWithoutARequest(t *testing.T) {
-	withScriptedRequestor(t, server(), func(p *dicomtest.Peer) {
+	withScriptedRequestor(t, server(), func(p *dicomtest.ScriptedPeer) {
 		start := time.Now()
 		p.ExpectClose()
 		require.Equal(t, timeouts.ACSE, time.Since(start), "ARTIM closes the connection without an A-ABORT")
 	})
-	withScriptedRequestor(t, server(), func(p *dicomtest.Peer) {
+	withScriptedRequestor(t, server(), func(p *dicomtest.ScriptedPeer) {
 		p.SendPDU(associateRQ(echoContext))
 		p.Expect(pdu.TypeAssociateAC)
 		start := time.Now()
@@ -278,7 +278,7 @@ func TestServerDoesNotTimeOutASlowHandler(t *testing.T) {
 		dicomtest.Wait(3 * timeouts.DIMSE)
 		return 0
 	}
-	withScriptedRequestor(t, s, func(p *dicomtest.Peer) {
+	withScriptedRequestor(t, s, func(p *dicomtest.ScriptedPeer) {
 		p.SendPDU(associateRQ(echoContext))
 		p.Expect(pdu.TypeAssociateAC)
 		p.SendMessage(echoRQ(1))
@@ -329,7 +329,7 @@ func TestServerTracesItsAssociations(t *testing.T) {
 func TestServerSendsWithinTheRequestorsMaximumLength(t *testing.T) {
 	s := server()
 	s.Handler.Echo = func(context.Context, *dicomnet.Request) dicomnet.Status { return 0 }
-	withScriptedRequestor(t, s, func(p *dicomtest.Peer) {
+	withScriptedRequestor(t, s, func(p *dicomtest.ScriptedPeer) {
 		rq := associateRQ(echoContext)
 		rq.User.MaxLength = 16
 		p.SendPDU(rq)

@@ -15,7 +15,7 @@ import (
 
 // dropIncoming makes the peer's kernel drop everything that arrives, as if a firewall had forgotten
 // the connection.
-func dropIncoming(p *dicomtest.Peer) {
+func dropIncoming(p *dicomtest.ScriptedPeer) {
 	raw, err := p.Conn.(*net.TCPConn).SyscallConn()
 	if err != nil {
 		p.Failf("%w", err)
@@ -33,7 +33,7 @@ func TestFindDistinguishesABrokenPathFromASlowPeer(t *testing.T) {
 	for name, slow := range map[string]bool{"broken path": false, "slow peer": true} {
 		t.Run(name, func(t *testing.T) {
 			idle, done := make(chan struct{}), make(chan struct{})
-			address := listenOnLoopback(t, func(p *dicomtest.Peer) {
+			address := listenOnLoopback(t, func(p *dicomtest.ScriptedPeer) {
 				p.Accept()
 				serveFind(p, dicomnet.StatusPending, dicomnet.StatusSuccess)
 				if !slow {

@@ -16,8 +16,8 @@ import (
 
 // See fo-dicom #1396 and #1359.
 func TestDIMSETimeoutRestartsWithEachResponse(t *testing.T) {
-	slow := func(pauses ...time.Duration) func(p *dicomtest.Peer) {
-		return func(p *dicomtest.Peer) {
+	slow := func(pauses ...time.Duration) func(p *dicomtest.ScriptedPeer) {
+		return func(p *dicomtest.ScriptedPeer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)
 			for _, pause := range pauses {
 				dicomtest.Wait(pause)
@@ -26,7 +26,7 @@ func TestDIMSETimeoutRestartsWithEachResponse(t *testing.T) {
 		}
 	}
 	almost := timeouts.DIMSE - time.Second
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		slow(almost, almost, almost)(p)
 		dicomtest.Wait(almost)
 		p.SendMessage(dicomtest.Message{ContextID: findID, Command: dicomnet.CommandSet{
@@ -36,7 +36,7 @@ func TestDIMSETimeoutRestartsWithEachResponse(t *testing.T) {
 	}, func(t *testing.T, a *dicomnet.Association) {
 		require.Equal(t, findResult{uids: []string{"1.1", "1.1", "1.1"}}, runFind(t.Context(), a))
 	})
-	withAssociation(t, func(p *dicomtest.Peer) {
+	withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 		slow(almost)(p)
 		p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
 		p.ExpectClose()
@@ -53,7 +53,7 @@ func TestDIMSETimeoutRestartsWithEachResponse(t *testing.T) {
 // pynetdicom hangs with such a peer.
 func TestPeerThatStallsWithinAPDUIsAborted(t *testing.T) {
 	t.Run("half a PDU, then nothing", func(t *testing.T) {
-		withAssociation(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 			m := dicomtest.Response(p.ReadRequest(dicomnet.CFindRQ), dicomnet.StatusSuccess, nil).Append(nil)
 			p.Send(m[:len(m)/2])
 			p.ExpectAbort(pdu.SourceUser, pdu.ReasonNotSpecified)
@@ -65,7 +65,7 @@ func TestPeerThatStallsWithinAPDUIsAborted(t *testing.T) {
 		})
 	})
 	t.Run("one byte per second", func(t *testing.T) {
-		withAssociation(t, func(p *dicomtest.Peer) {
+		withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 			m := dicomtest.Response(p.ReadRequest(dicomnet.CFindRQ), dicomnet.StatusSuccess, nil).Append(nil)
 			for i := range m {
 				if _, err := p.Conn.Write(m[i : i+1]); err != nil {
@@ -84,7 +84,7 @@ func TestPeerThatStallsWithinAPDUIsAborted(t *testing.T) {
 
 // See dcm4che #532.
 func TestPeerThatStopsReadingTimesOut(t *testing.T) {
-	withPeerBuffering(t, 4096, func(p *dicomtest.Peer) {
+	withPeerBuffering(t, 4096, func(p *dicomtest.ScriptedPeer) {
 		p.Accept()
 		dicomtest.Wait(time.Minute)
 	}, func(t *testing.T, cfg dicomnet.Config) {

@@ -141,7 +141,7 @@ func TestDialOverTLS(t *testing.T) {
 }
 
 func TestStalledTLSHandshakeTimesOut(t *testing.T) {
-	withPeer(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.ScriptedPeer) {
 		dicomtest.Wait(time.Minute)
 	}, func(t *testing.T, cfg dicomnet.Config) {
 		cfg.TLS = &tls.Config{InsecureSkipVerify: true}
@@ -155,7 +155,7 @@ func TestStalledTLSHandshakeTimesOut(t *testing.T) {
 
 func TestTLSReadsContinueAfterACancel(t *testing.T) {
 	ca := newAuthority(t)
-	script := &dicomtest.Script{Play: func(p *dicomtest.Peer) {
+	script := &dicomtest.Script{Play: func(p *dicomtest.ScriptedPeer) {
 		p.Accept()
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")))

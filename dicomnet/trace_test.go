@@ -29,7 +29,7 @@ func TestTraceReportsEachAssociationOnce(t *testing.T) {
 		Identifier: func(context.Context, bool, dataset.TransferSyntax, []byte) { identifiers++ },
 		Operation:  func(_ context.Context, o dicomnet.OperationSummary) { operations = append(operations, o) },
 	}
-	withPeer(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.ScriptedPeer) {
 		p.Accept()
 		rq := p.ReadRequest(dicomnet.CFindRQ)
 		p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")),
@@ -61,7 +61,7 @@ func TestTraceReportsEachAssociationOnce(t *testing.T) {
 	require.Positive(t, ended[0].BytesReceived)
 
 	ended, operations = nil, nil
-	withPeer(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.ScriptedPeer) {
 		p.Accept()
 		p.ReadRequest(dicomnet.CFindRQ)
 		p.Reset()
@@ -74,7 +74,7 @@ func TestTraceReportsEachAssociationOnce(t *testing.T) {
 	require.Equal(t, []dicomnet.OperationSummary{{Step: dicomnet.StepFind, FirstResponse: -1}}, operations)
 
 	ended = nil
-	withPeer(t, func(p *dicomtest.Peer) {
+	withPeer(t, func(p *dicomtest.ScriptedPeer) {
 		p.ReadAssociateRQ()
 		p.SendPDU(&pdu.AssociateRJ{Result: 1, Source: 1, Reason: 7})
 	}, func(t *testing.T, cfg dicomnet.Config) {

@@ -33,7 +33,7 @@ const (
 	EchoSkipped EchoStatus = "skipped"
 )
 
-// EchoStep is one step with what was learnt at it, even if it failed; unknown fields are zero.
+// EchoStep is the result of one step, whether it passed or failed; unknown fields are zero.
 type EchoStep struct {
 	Step     dicomnet.Step
 	Status   EchoStatus
@@ -83,7 +83,7 @@ var echoServices = []struct{ name, sopClass string }{
 func (g *Gateway) Echo(ctx context.Context, c Call, p Peer) *EchoReport {
 	ctx, cancel := g.bounded(ctx)
 	defer cancel()
-	d := &doctor{operation: g.begin(c, p), tls: p.TLS, report: &EchoReport{}}
+	d := &echoOperation{operation: g.begin(c, p), tls: p.TLS, report: &EchoReport{}}
 	defer d.End(ctx)
 	if err := d.associate(ctx); err != nil {
 		d.fail(ctx, err)
@@ -101,8 +101,8 @@ func (g *Gateway) Echo(ctx context.Context, c Call, p Peer) *EchoReport {
 	return d.report
 }
 
-// doctor is an operation that reports its steps. It is the pool.Probe of its session.
-type doctor struct {
+// echoOperation is an operation that reports its steps. It is the pool.Probe of its session.
+type echoOperation struct {
 	*operation
 	tls    bool // the peer is called with TLS
 	report *EchoReport
@@ -111,10 +111,10 @@ type doctor struct {
 	refused dicomnet.PeerInfo
 }
 
-var _ pool.Probe = (*doctor)(nil)
+var _ pool.Probe = (*echoOperation)(nil)
 
 // associate takes all steps except the last.
-func (d *doctor) associate(ctx context.Context) error {
+func (d *echoOperation) associate(ctx context.Context) error {
 	var sopClasses []string
 	for _, service := range echoServices {
 		sopClasses = append(sopClasses, service.sopClass)
@@ -129,22 +129,22 @@ func (d *doctor) associate(ctx context.Context) error {
 	return nil
 }
 
-func (d *doctor) begin(step dicomnet.Step) {
+func (d *echoOperation) begin(step dicomnet.Step) {
 	d.report.Steps = append(d.report.Steps, EchoStep{Step: step})
 	d.began = time.Now()
 }
 
 // step returns the current step.
-func (d *doctor) step() *EchoStep { return &d.report.Steps[len(d.report.Steps)-1] }
+func (d *echoOperation) step() *EchoStep { return &d.report.Steps[len(d.report.Steps)-1] }
 
 // end ends the current step.
-func (d *doctor) end(status EchoStatus) {
+func (d *echoOperation) end(status EchoStatus) {
 	d.step().Status = status
 	d.step().Duration += time.Since(d.began)
 }
 
 // fail ends the current step and the report with the cause.
-func (d *doctor) fail(ctx context.Context, err error) {
+func (d *echoOperation) fail(ctx context.Context, err error) {
 	err = pool.Failure(ctx, dicomnet.StepAssociate, err)
 	d.report.Err = err
 	if len(d.report.Steps) == 0 {
@@ -173,10 +173,10 @@ func (d *doctor) fail(ctx context.Context, err error) {
 }
 
 // Resolving begins the first step.
-func (d *doctor) Resolving() { d.begin(pool.StepResolve) }
+func (d *echoOperation) Resolving() { d.begin(pool.StepResolve) }
 
 // Resolved ends name resolution. The wait for a slot, which follows, belongs to no step.
-func (d *doctor) Resolved(addresses []netip.AddrPort) {
+func (d *echoOperation) Resolved(addresses []netip.AddrPort) {
 	for _, address := range addresses {
 		d.step().Addresses = append(d.step().Addresses, address.Addr().String())
 	}
@@ -184,10 +184,10 @@ func (d *doctor) Resolved(addresses []netip.AddrPort) {
 }
 
 // Connecting begins the step connect.
-func (d *doctor) Connecting() { d.begin(dicomnet.StepConnect) }
+func (d *echoOperation) Connecting() { d.begin(dicomnet.StepConnect) }
 
 // Connected ends the step connect and begins the next.
-func (d *doctor) Connected(address netip.AddrPort) {
+func (d *echoOperation) Connected(address netip.AddrPort) {
 	d.step().Address = address.String()
 	d.end(EchoOK)
 	d.begin(dicomnet.StepTLS)
@@ -198,7 +198,7 @@ func (d *doctor) Connected(address netip.AddrPort) {
 }
 
 // Secured ends the step tls and begins the next.
-func (d *doctor) Secured(state tls.ConnectionState) {
+func (d *echoOperation) Secured(state tls.ConnectionState) {
 	s := d.step()
 	s.TLSVersion, s.CipherSuite = tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite)
 	s.Certificate = certificateOf(state.PeerCertificates)
@@ -207,10 +207,10 @@ func (d *doctor) Secured(state tls.ConnectionState) {
 }
 
 // Failed keeps what the peer said of itself.
-func (d *doctor) Failed(peer dicomnet.PeerInfo) { d.refused = peer }
+func (d *echoOperation) Failed(peer dicomnet.PeerInfo) { d.refused = peer }
 
 // setPeer adds to the current step what the peer said of itself, if anything.
-func (d *doctor) setPeer(peer dicomnet.PeerInfo) {
+func (d *echoOperation) setPeer(peer dicomnet.PeerInfo) {
 	if peer != (dicomnet.PeerInfo{}) {
 		d.step().Peer = &peer
 	}

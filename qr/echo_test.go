@@ -45,7 +45,7 @@ func numbered(address string) qr.Peer {
 
 func TestEchoReportsWhatItLearnsAtEachStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g, script := qrtest.ForScript(func(p *dicomtest.Peer) {
+		g, script := qrtest.ForScript(func(p *dicomtest.ScriptedPeer) {
 			p.ReadAssociateRQ()
 			dicomtest.Wait(2 * time.Second)
 			p.SendPDU(p.AC(dataset.ExplicitVRLittleEndian))
@@ -200,7 +200,7 @@ func TestEchoTriesEachAddress(t *testing.T) {
 
 func TestResolveConnectAndTLSShareTheConnectionTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		script := &dicomtest.Script{Play: func(p *dicomtest.Peer) { p.ReadPDU() }}
+		script := &dicomtest.Script{Play: func(p *dicomtest.ScriptedPeer) { p.ReadPDU() }}
 		g, _ := qrtest.ForScript(nil, qrtest.Options{
 			LookupHost: func(context.Context, string) ([]string, error) {
 				dicomtest.Wait(3 * time.Second)
@@ -222,7 +222,7 @@ func TestResolveConnectAndTLSShareTheConnectionTimeout(t *testing.T) {
 }
 
 func TestEchoEndsWithItsContextAndTheOperationTimeout(t *testing.T) {
-	silent := func(p *dicomtest.Peer) { p.ReadAssociateRQ(); p.ExpectAbort(pdu.SourceUser, 0) }
+	silent := func(p *dicomtest.ScriptedPeer) { p.ReadAssociateRQ(); p.ExpectAbort(pdu.SourceUser, 0) }
 	t.Run("cancelled", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			g, script := qrtest.ForScript(silent, qrtest.Options{})
@@ -264,7 +264,7 @@ func TestEchoEndsWithItsContextAndTheOperationTimeout(t *testing.T) {
 }
 
 func TestEchoReportsWhoAcceptedTheAssociationWithoutItsContexts(t *testing.T) {
-	g, script := qrtest.ForScript(qrtest.AcceptContexts(func(p *dicomtest.Peer) { p.ExpectAbort(pdu.SourceUser, 0) }), qrtest.Options{})
+	g, script := qrtest.ForScript(qrtest.AcceptContexts(func(p *dicomtest.ScriptedPeer) { p.ExpectAbort(pdu.SourceUser, 0) }), qrtest.Options{})
 	last := qrtest.FailedStep(t, g.Echo(t.Context(), qr.Call{}, qrtest.PACS))
 	require.NoError(t, script.Err())
 	assert.Equal(t, "SCRIPT", last.Peer.ImplementationVersionName)

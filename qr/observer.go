@@ -56,7 +56,7 @@ type Unobserved struct{}
 var _ Observer = Unobserved{}
 
 // Step returns ctx and a function that does nothing.
-func (Unobserved) Step(ctx context.Context, _ pool.Step) (during context.Context, end func(err error)) {
+func (Unobserved) Step(ctx context.Context, _ pool.PeerStep) (during context.Context, end func(err error)) {
 	return ctx, func(error) {}
 }
 

@@ -15,13 +15,13 @@ func countersOf(r *dicomnet.MoveReport) counters {
 	}
 }
 
-// after returns what is known when c follows earlier responses: an instance that has arrived stays arrived, even if a PACS
+// after returns what is merged when c follows earlier responses: an instance that has arrived stays arrived, even if a PACS
 // ends with zeros, while a sub-operation that failed may have been tried again.
 func (c counters) after(earlier counters) counters {
 	return counters{
 		remaining: c.remaining,
 		completed: larger(c.completed, earlier.completed),
-		failed:    either(c.failed, earlier.failed),
+		failed:    firstSet(c.failed, earlier.failed),
 		warning:   larger(c.warning, earlier.warning),
 	}
 }
@@ -29,67 +29,67 @@ func (c counters) after(earlier counters) counters {
 // arrived returns the number of instances that arrived at the destination, with or without a warning.
 func (c counters) arrived() int { return valueOf(c.completed) + valueOf(c.warning) }
 
-// none reports whether the PACS states that no instance arrived, as opposed to sending no counter.
-func (c counters) none() bool { return c.completed != nil && c.arrived() == 0 }
+// reportsNone reports whether the PACS states that no instance arrived, as opposed to sending no counter.
+func (c counters) reportsNone() bool { return c.completed != nil && c.arrived() == 0 }
 
 // judge returns the outcome of a C-MOVE from its final response, nil if there was none, and from the counters of its pending
 // responses. stopped means that the caller or the operation timeout ended it.
-func judge(final *dicomnet.MoveReport, pending counters, stopped bool) (RetrievalStatus, counters) {
-	if final == nil {
+func judge(report *dicomnet.MoveReport, pending counters, stopped bool) (RetrievalStatus, counters) {
+	if report == nil {
 		if stopped {
 			return RetrievalCancelled, pending
 		}
 		return RetrievalFailed, pending
 	}
-	said := countersOf(final)
-	known := said.after(pending)
+	final := countersOf(report)
+	merged := final.after(pending)
 	status := RetrievalFailed
-	switch final.Status.Class() {
+	switch report.Status.Class() {
 	case dicomnet.ClassSuccess:
-		status = judgeSuccess(said, known)
+		status = judgeSuccess(final, merged)
 	case dicomnet.ClassWarning:
-		status = judgeWarning(said, known)
+		status = judgeWarning(final, merged)
 	case dicomnet.ClassCancel:
 		status = RetrievalCancelled
 	default:
-		if known.arrived() > 0 {
+		if merged.arrived() > 0 {
 			status = RetrievalPartial
 		}
 	}
-	if status == RetrievalOK && len(final.FailedSOPInstanceUIDs) > 0 {
-		status = partialUnlessNone(said, known) // it lists instances that failed, whatever the counters are
+	if status == RetrievalOK && len(report.FailedSOPInstanceUIDs) > 0 {
+		status = partialUnlessNone(final, merged) // it lists instances that failed, whatever the counters are
 	}
 	switch {
 	case status == RetrievalOK:
 		// The counters of pending responses are out of date: what the final one lacks is unknown.
-		return status, said
+		return status, final
 	case stopped:
 		// Not every PACS answers a C-CANCEL with FE00.
-		return RetrievalCancelled, known
+		return RetrievalCancelled, merged
 	}
-	return status, known
+	return status, merged
 }
 
 // judgeSuccess judges status 0000, which counts as success only if no counter contradicts it.
-func judgeSuccess(said, known counters) RetrievalStatus {
-	if valueOf(known.failed) == 0 && valueOf(said.remaining) == 0 && !said.none() {
+func judgeSuccess(final, merged counters) RetrievalStatus {
+	if valueOf(merged.failed) == 0 && valueOf(final.remaining) == 0 && !final.reportsNone() {
 		return RetrievalOK
 	}
-	return partialUnlessNone(said, known)
+	return partialUnlessNone(final, merged)
 }
 
 // judgeWarning judges B000 and the other warning statuses, which mean failures or warnings (PS3.4 table C.4-2). The study is
 // ok only if the counters say that none failed and that there were warnings: then every instance arrived.
-func judgeWarning(said, known counters) RetrievalStatus {
-	if said.failed != nil && *said.failed == 0 && valueOf(said.warning) > 0 && valueOf(said.remaining) == 0 {
+func judgeWarning(final, merged counters) RetrievalStatus {
+	if final.failed != nil && *final.failed == 0 && valueOf(final.warning) > 0 && valueOf(final.remaining) == 0 {
 		return RetrievalOK
 	}
-	return partialUnlessNone(said, known)
+	return partialUnlessNone(final, merged)
 }
 
 // partialUnlessNone judges by the final response: a pending one without progress proves nothing.
-func partialUnlessNone(said, known counters) RetrievalStatus {
-	if said.none() && known.arrived() == 0 {
+func partialUnlessNone(final, merged counters) RetrievalStatus {
+	if final.reportsNone() && merged.arrived() == 0 {
 		return RetrievalFailed
 	}
 	return RetrievalPartial
@@ -123,7 +123,7 @@ func valueOf(n *int) int {
 	return *n
 }
 
-func either(a, b *int) *int {
+func firstSet(a, b *int) *int {
 	if a != nil {
 		return a
 	}

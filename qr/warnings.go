@@ -170,9 +170,9 @@ func (e event) wording() wording {
 type counts [events]int
 
 // addText counts the warnings about the text of one match.
-func (c *counts) addText(w dataset.Warning) {
+func (c *counts) addText(w dataset.Warnings) {
 	for _, flag := range [...]struct {
-		bit dataset.Warning
+		bit dataset.Warnings
 		is  event
 	}{
 		{dataset.CharacterSetAssumed, charsetAssumed},

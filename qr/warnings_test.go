@@ -40,7 +40,7 @@ func TestWarningHasItsNumberOfMatches(t *testing.T) {
 }
 
 func TestEachWarningOfADataSetIsReported(t *testing.T) {
-	for flag, want := range map[dataset.Warning]WarningCode{
+	for flag, want := range map[dataset.Warnings]WarningCode{
 		dataset.CharacterSetAssumed:   WarningCharacterSetAssumed,
 		dataset.CharacterSetUnknown:   WarningCharacterSetUnknown,
 		dataset.TextUndecodable:       WarningTextUndecodable,

@@ -21,8 +21,8 @@ type queryAnswer struct {
 	connection *connection // on which the answer is sent; nil: not known
 }
 
-// usualStudy is the approximate length of a study in the answer, so that the buffer of a long answer is allocated once.
-const usualStudy = 400
+// typicalStudyLength is the usual length of a study in the answer, so that the buffer of a long answer is allocated once.
+const typicalStudyLength = 400
 
 // maxKeptAnswer limits the size of the buffers that are reused.
 const maxKeptAnswer = 1 << 20
@@ -39,7 +39,7 @@ func (a queryAnswer) VisitQueryResponse(w http.ResponseWriter) error {
 	h := w.Header()
 	h.Set("Content-Type", jsonUTF8)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	a.connection.hold(leastHead + len(body))
+	a.connection.hold(minHeadLength + len(body))
 	w.WriteHeader(http.StatusOK)
 	_, err = w.Write(body)
 	if cap(body) <= maxKeptAnswer {
@@ -54,7 +54,7 @@ func (a queryAnswer) append(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b = slices.Grow(b, usualStudy*len(a.result.Studies))
+	b = slices.Grow(b, typicalStudyLength*len(a.result.Studies))
 	b = append(b, `{"operation":"`...)
 	b = append(b, api.CFIND...)
 	b = append(b, `","status":"`...)
@@ -72,27 +72,43 @@ func (a queryAnswer) append(b []byte) ([]byte, error) {
 	return append(b, "}\n"...), nil
 }
 
+// studyMember is a member of a study in the answer: its name as it is written, and the attribute.
+type studyMember struct {
+	name string
+	qr.Attribute
+}
+
+// studyMembers are in the order of the table of attributes.
+var studyMembers = func() []studyMember {
+	var members []studyMember
+	before := byte('{')
+	for _, a := range qr.StudyAttributes() {
+		members = append(members, studyMember{string(before) + strconv.Quote(a.JSON) + ":", a})
+		before = ','
+	}
+	return members
+}()
+
 func appendStudy(b []byte, s *qr.Study) []byte {
-	b = appendMember(b, `{"PatientName":`, s.PatientName)
-	b = appendMember(b, `,"PatientID":`, s.PatientID)
-	b = appendMember(b, `,"DateOfBirth":`, s.DateOfBirth)
-	b = appendMember(b, `,"StudyInstanceUID":`, s.StudyInstanceUID)
-	b = appendMember(b, `,"StudyDescription":`, s.StudyDescription)
-	b = append(b, `,"ModalitiesInStudy":[`...)
-	for i, modality := range s.ModalitiesInStudy {
+	for i := range studyMembers {
+		if m := &studyMembers[i]; m.Text != nil {
+			b = appendMember(b, m.name, *m.Text(s))
+		} else {
+			b = appendList(append(b, m.name...), *m.List(s))
+		}
+	}
+	return append(b, '}')
+}
+
+func appendList(b []byte, values []string) []byte {
+	b = append(b, '[')
+	for i, value := range values {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendJSONString(b, modality)
+		b = appendJSONString(b, value)
 	}
-	b = append(b, ']')
-	b = appendMember(b, `,"StudyDate":`, s.StudyDate)
-	b = appendMember(b, `,"StudyTime":`, s.StudyTime)
-	b = appendMember(b, `,"AccessionNumber":`, s.AccessionNumber)
-	b = appendMember(b, `,"ReferringPhysicianName":`, s.ReferringPhysicianName)
-	b = appendMember(b, `,"PerformingPhysicianName":`, s.PerformingPhysicianName)
-	b = appendMember(b, `,"InstitutionName":`, s.InstitutionName)
-	return append(b, '}')
+	return append(b, ']')
 }
 
 func appendMember(b []byte, name, value string) []byte {

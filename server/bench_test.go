@@ -146,7 +146,7 @@ func studiesIn(b *testing.B, client *http.Client, url, body string) int {
 }
 
 // ready is a PACS that answers with a number of matches, which it encodes once.
-func ready(matches int) func(p *dicomtest.Peer) {
+func ready(matches int) func(p *dicomtest.ScriptedPeer) {
 	var out []byte
 	for i := range matches {
 		s := fullStudy(i)
@@ -159,7 +159,7 @@ func ready(matches int) func(p *dicomtest.Peer) {
 		}.Encode(dataset.ImplicitVRLittleEndian)).Append(out)
 	}
 	out = dicomtest.Response(firstFind, dicomnet.StatusSuccess, nil).Append(out)
-	return func(p *dicomtest.Peer) {
+	return func(p *dicomtest.ScriptedPeer) {
 		p.ReadAssociateRQ()
 		p.SendPDU(p.AC(dataset.ImplicitVRLittleEndian))
 		if rq := p.ReadRequest(dicomnet.CFindRQ); rq.ContextID != firstFind.ContextID || rq.Command.MessageID != firstFind.Command.MessageID {

@@ -27,11 +27,11 @@ import (
 	"dicom-qr-gateway/internal/pool"
 )
 
-// doctored is a fault of a PACS that /echo detects, and the request that detects it.
-type doctored struct {
+// echoFault is a fault of a PACS that /echo detects, and the request that detects it.
+type echoFault struct {
 	host string // "": 192.0.2.10
 	port string
-	play func(*dicomtest.Peer) // plays the PACS on a connection, over TLS if secure is set
+	play func(*dicomtest.ScriptedPeer) // plays the PACS on a connection, over TLS if secure is set
 	// secure is the expiry of the certificate of the PACS; "": no TLS.
 	secure string
 	// dial replaces the PACS.
@@ -40,7 +40,7 @@ type doctored struct {
 }
 
 // accept plays a PACS of DCMTK that accepts the first n of C-ECHO, C-FIND and C-MOVE.
-func accept(p *dicomtest.Peer, n int) {
+func accept(p *dicomtest.ScriptedPeer, n int) {
 	p.ReadAssociateRQ()
 	ac := p.AC(dataset.ExplicitVRLittleEndian)
 	ac.User.ImplementationClassUID, ac.User.ImplementationVersionName = "1.2.276.0.7230010.3.0.3.6.7", "OFFIS_DCMTK_367"
@@ -50,27 +50,27 @@ func accept(p *dicomtest.Peer, n int) {
 	p.SendPDU(ac)
 }
 
-func answerEcho(p *dicomtest.Peer, status dicomnet.Status) {
+func answerEcho(p *dicomtest.ScriptedPeer, status dicomnet.Status) {
 	p.SendMessage(dicomtest.Response(p.ReadRequest(dicomnet.CEchoRQ), status, nil))
 }
 
-// whatEchoFinds holds the faults by the example that shows the answer.
-func whatEchoFinds() map[string]doctored {
-	sends := func(pdus ...pdu.PDU) func(*dicomtest.Peer) {
-		return func(p *dicomtest.Peer) {
+// echoFaults holds the faults by the example that shows the answer.
+func echoFaults() map[string]echoFault {
+	sends := func(pdus ...pdu.PDU) func(*dicomtest.ScriptedPeer) {
+		return func(p *dicomtest.ScriptedPeer) {
 			p.ReadAssociateRQ()
 			p.SendPDU(pdus...)
 		}
 	}
-	answers := func(text string) func(*dicomtest.Peer) {
-		return func(p *dicomtest.Peer) {
+	answers := func(text string) func(*dicomtest.ScriptedPeer) {
+		return func(p *dicomtest.ScriptedPeer) {
 			p.ReadAssociateRQ()
 			p.Send([]byte(text))
 		}
 	}
-	hangUp := func(p *dicomtest.Peer) { _, _ = p.Conn.Read(make([]byte, 10)) }
-	return map[string]doctored{
-		"EchoPassedWithoutMove": {port: "2762", secure: "2027-01-31T12:00:00Z", play: func(p *dicomtest.Peer) {
+	hangUp := func(p *dicomtest.ScriptedPeer) { _, _ = p.Conn.Read(make([]byte, 10)) }
+	return map[string]echoFault{
+		"EchoPassedWithoutMove": {port: "2762", secure: "2027-01-31T12:00:00Z", play: func(p *dicomtest.ScriptedPeer) {
 			accept(p, 2)
 			answerEcho(p, dicomnet.StatusSuccess)
 			p.Release()
@@ -86,7 +86,7 @@ func whatEchoFinds() map[string]doctored {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}},
-		"EchoProblemTLSFailed": {host: "127.0.0.1", port: "4242", tls: true, play: func(p *dicomtest.Peer) {
+		"EchoProblemTLSFailed": {host: "127.0.0.1", port: "4242", tls: true, play: func(p *dicomtest.ScriptedPeer) {
 			hangUp(p)
 			p.SendPDU(&pdu.Abort{Source: pdu.SourceProvider, Reason: 1})
 		}},
@@ -96,15 +96,15 @@ func whatEchoFinds() map[string]doctored {
 		"EchoProblemAssociationRejected":        {host: "127.0.0.1", port: "4242", play: sends(&pdu.AssociateRJ{Result: 1, Source: 1, Reason: 7})},
 		"EchoProblemAssociationRejectedCalling": {port: "104", play: sends(&pdu.AssociateRJ{Result: 1, Source: 1, Reason: 3})},
 		"EchoProblemAssociationAborted":         {port: "104", play: sends(&pdu.Abort{Source: pdu.SourceProvider})},
-		"EchoProblemAssociationTimeout":         {port: "104", play: func(p *dicomtest.Peer) { p.ReadAssociateRQ(); p.ExpectAbort(0, 0) }},
+		"EchoProblemAssociationTimeout":         {port: "104", play: func(p *dicomtest.ScriptedPeer) { p.ReadAssociateRQ(); p.ExpectAbort(0, 0) }},
 		"EchoProblemConnectionLost":             {port: "104", play: sends()},
-		"EchoProblemNoPresentationContext":      {port: "104", play: func(p *dicomtest.Peer) { accept(p, 0); p.ExpectAbort(0, 0) }},
-		"EchoProblemEchoFailed": {port: "104", play: func(p *dicomtest.Peer) {
+		"EchoProblemNoPresentationContext":      {port: "104", play: func(p *dicomtest.ScriptedPeer) { accept(p, 0); p.ExpectAbort(0, 0) }},
+		"EchoProblemEchoFailed": {port: "104", play: func(p *dicomtest.ScriptedPeer) {
 			accept(p, 3)
 			answerEcho(p, dicomnet.StatusProcessingFailure)
 			p.Release()
 		}},
-		"EchoProblemDIMSETimeout": {port: "104", play: func(p *dicomtest.Peer) {
+		"EchoProblemDIMSETimeout": {port: "104", play: func(p *dicomtest.ScriptedPeer) {
 			accept(p, 3)
 			p.ReadRequest(dicomnet.CEchoRQ)
 			p.ExpectAbort(0, 0)
@@ -115,7 +115,7 @@ func whatEchoFinds() map[string]doctored {
 func TestExamplesOfEchoEqualItsAnswers(t *testing.T) {
 	shown := map[string]bool{"EchoPassed": true} // by TestExampleRequestsGetTheExampleAnswersOfTheSameName
 	ca, issue := hospitalCA(t)
-	for name, found := range whatEchoFinds() {
+	for name, found := range echoFaults() {
 		shown[name] = true
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { found.check(t, name, ca, issue) })
@@ -128,14 +128,14 @@ func TestExamplesOfEchoEqualItsAnswers(t *testing.T) {
 	}
 }
 
-func (d *doctored) check(t *testing.T, name string, ca *x509.CertPool, issue func(expiry string) tls.Certificate) {
+func (d *echoFault) check(t *testing.T, name string, ca *x509.CertPool, issue func(expiry string) tls.Certificate) {
 	t.Helper()
 	body := d.ask(t, ca, issue, "/echo", "")
 	assert.Equal(t, untimed(example(t, name)), untimed(asExample(t, body)))
 }
 
 // ask sends a request with the PACS, the AE titles and the fields to a gateway, and returns the answer.
-func (d *doctored) ask(t *testing.T, ca *x509.CertPool, issue func(expiry string) tls.Certificate, path, fields string) string {
+func (d *echoFault) ask(t *testing.T, ca *x509.CertPool, issue func(expiry string) tls.Certificate, path, fields string) string {
 	t.Helper()
 	script := &dicomtest.Script{Play: d.play}
 	dial := d.dial

@@ -18,12 +18,9 @@ import (
 	"dicom-qr-gateway/server/problem"
 )
 
-// auditRetryAfter is the Retry-After of answers to operations that cannot be recorded, in seconds.
-const auditRetryAfter = 5
-
 // task is one operation at a PACS. It is the qr.Observer of that operation: it passes steps to the metrics and traces, what was
 // sent and matched to the audit trail, and the progress to the event stream. It writes the audit records of the operation before
-// anybody learns the result, and withholds the result if that fails.
+// the caller gets the result, and withholds the result if that fails.
 type task struct {
 	gateway   Gateway
 	telemetry *telemetry.Telemetry
@@ -62,7 +59,7 @@ func (h *handlers) task(ctx context.Context, peer qr.Peer, patientID string) *ta
 func (t *task) call() qr.Call { return qr.Call{Principal: t.caller, Observer: t} }
 
 // Step measures and traces a step.
-func (t *task) Step(ctx context.Context, s pool.Step) (during context.Context, end func(err error)) {
+func (t *task) Step(ctx context.Context, s pool.PeerStep) (during context.Context, end func(err error)) {
 	return t.telemetry.Step(ctx, s)
 }
 
@@ -143,7 +140,7 @@ func (t *task) retrieve(ctx context.Context, f qr.Filter, destination string) (*
 		return t.gateway.Retrieve(ctx, t.call(), t.peer, f, destination)
 	})
 	if result != nil {
-		t.telemetry.Retrieved(t.peer.Address(), subOperations(result.Retrievals))
+		t.telemetry.Retrieved(t.peer.Address(), moveCounters(result.Retrievals))
 		if len(t.announced) == 0 {
 			t.announced = result.Studies
 		}
@@ -176,11 +173,11 @@ func sheltered[T any](ctx context.Context, f func() (T, error)) (result T, err e
 	return f()
 }
 
-func subOperations(retrievals []qr.Retrieval) []telemetry.SubOperations {
-	counts := make([]telemetry.SubOperations, len(retrievals))
+func moveCounters(retrievals []qr.Retrieval) []telemetry.MoveCounters {
+	counts := make([]telemetry.MoveCounters, len(retrievals))
 	for i := range retrievals {
 		r := &retrievals[i]
-		counts[i] = telemetry.SubOperations{Completed: r.Completed, Failed: r.Failed, Warning: r.Warning}
+		counts[i] = telemetry.MoveCounters{Completed: r.Completed, Failed: r.Failed, Warning: r.Warning}
 	}
 	return counts
 }
@@ -193,7 +190,7 @@ func resultOf(ctx context.Context, err error) audit.Result {
 	return audit.Result{Outcome: audit.SeriousFailure, Description: string(problem.Of(ctx, err).Code)}
 }
 
-// refused returns the code of an err that says that callers may not reach this PACS; "" for any other.
+// refused returns the code of the problem if err means that callers may not use this PACS; "" for any other error.
 func refused(ctx context.Context, err error) string {
 	if err == nil {
 		return ""
@@ -286,7 +283,7 @@ func notRecorded(log *zerolog.Logger, code api.ProblemCode, err error) *problem.
 	log.Error().Err(err).Msg("audit record not written")
 	p := &problem.Problem{Code: code}
 	if p.Status() == http.StatusServiceUnavailable {
-		p.RetryAfter = auditRetryAfter
+		p.RetryAfter = problem.RetryAfter
 	}
 	return p
 }

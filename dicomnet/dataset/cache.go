@@ -9,7 +9,7 @@ type valueCache [64]cachedValue
 type cachedValue struct {
 	tag   uint32
 	vr    vr
-	warn  Warning
+	warn  Warnings
 	cs    *characterSet // nil if the bytes decode alike in every character set
 	raw   string
 	value string

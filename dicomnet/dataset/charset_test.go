@@ -42,7 +42,7 @@ func TestDecodeTextAssumesTheLikelyCharacterSetAndWarns(t *testing.T) {
 		name         string
 		characterSet string
 		bytes, text  string
-		warnings     dataset.Warning
+		warnings     dataset.Warnings
 	}{
 		{"absent, ISO_IR 100 bytes", "-", "M\xfcller", "Müller", assumed},
 		{"absent, UTF-8 bytes", "-", "M\xc3\xbcller", "Müller", assumed},

@@ -4,7 +4,7 @@
 // The reader is made for unchecked bytes from a peer. [Parse] walks the structure once within
 // [Limits]. It allocates memory for what it finds, never for a length that is only claimed. The
 // [Set] that it returns refers to the caller's buffer and decodes values on demand. A malformed
-// value affects only itself and sets a [Warning]; only a structure that cannot be parsed is an
+// value affects only itself and sets one of the [Warnings]; only a structure that cannot be parsed is an
 // error.
 //
 // The writer, [Encode], takes a [Dataset] of github.com/suyashkumar/dicom. It is strict: what
@@ -43,15 +43,15 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Warning is a bit set of what the reader assumed or lost.
-type Warning uint8
+// Warnings is a bit set of what the reader assumed or lost.
+type Warnings uint8
 
 // The warnings.
 const (
 	// CharacterSetAssumed reports bytes to which Specific Character Set gives no meaning. The
 	// reader decodes them as UTF-8 if they are valid UTF-8 and as ISO_IR 100 otherwise, or as what
 	// senders usually mean by them (see [Set.String]).
-	CharacterSetAssumed Warning = 1 << iota
+	CharacterSetAssumed Warnings = 1 << iota
 	// CharacterSetUnknown reports a term that is neither a defined term of the standard nor a known
 	// misspelling. The reader then decodes as for CharacterSetAssumed.
 	CharacterSetUnknown

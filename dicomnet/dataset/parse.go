@@ -23,7 +23,7 @@ func Parse(b []byte, ts TransferSyntax, lim Limits) (*Set, error) {
 // rootSet is a data set that is not an item, with storage for the index of a usual identifier.
 type rootSet struct {
 	Set
-	ownWarnings  Warning
+	ownWarnings  Warnings
 	entryStorage [24]entry
 }
 
@@ -72,7 +72,7 @@ const maxUnknownVRs = 8
 
 // parseAs parses b in layout l. It reuses the entries of r and grows them only if they do not
 // suffice.
-func (r *rootSet) parseAs(b []byte, l layout, lim Limits, warnings Warning) (*Set, error) {
+func (r *rootSet) parseAs(b []byte, l layout, lim Limits, warnings Warnings) (*Set, error) {
 	entries := r.entries[:0]
 	if entries == nil {
 		entries = r.entryStorage[:0]

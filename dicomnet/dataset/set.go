@@ -21,7 +21,7 @@ type Set struct {
 	depth     int
 	lim       Limits
 	parent    *Set
-	warnings  *Warning // shared by the whole data set
+	warnings  *Warnings // shared by the whole data set
 	cs        *characterSet
 	lastFound int         // index in entries of the last element that find returned
 	cache     *valueCache // nil unless a Parser made the Set, like slab
@@ -74,7 +74,7 @@ func (s *Set) Items(t tag.Tag) []*Set {
 
 // Warnings returns the warnings so far; reading a value may add to them. An item shares the
 // warnings of the whole data set.
-func (s *Set) Warnings() Warning { return *s.warnings }
+func (s *Set) Warnings() Warnings { return *s.warnings }
 
 // TransferSyntax returns the transfer syntax in which the set is encoded. With
 // [TransferSyntaxAssumed] it differs from the one given to Parse. That of an item may differ from
@@ -197,4 +197,4 @@ func (s *Set) value(e *entry) []byte {
 	return v
 }
 
-func (s *Set) addWarning(w Warning) { *s.warnings |= w }
+func (s *Set) addWarning(w Warnings) { *s.warnings |= w }

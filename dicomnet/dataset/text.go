@@ -162,7 +162,7 @@ func trimTrailingPadding(b []byte) []byte {
 
 // decodeText decodes raw, whose bytes are of the given kinds. cs is the character set that it used,
 // nil if the result is the same in every character set.
-func (s *Set) decodeText(raw []byte, kinds byteKind, v vr, t *traits) (text string, cs *characterSet, warn Warning) {
+func (s *Set) decodeText(raw []byte, kinds byteKind, v vr, t *traits) (text string, cs *characterSet, warn Warnings) {
 	// Printable ASCII reads the same in every character set, except for the characters that JIS X
 	// 0201 replaces.
 	national := t.usesCharacterSet && (kinds&tilde != 0 || kinds&backslash != 0 && t.singleValued)
@@ -177,7 +177,7 @@ func (s *Set) decodeText(raw []byte, kinds byteKind, v vr, t *traits) (text stri
 }
 
 // decodeBytes decodes raw in the character set cs.
-func decodeBytes(cs *characterSet, raw []byte, v vr, t *traits) (string, Warning) {
+func decodeBytes(cs *characterSet, raw []byte, v vr, t *traits) (string, Warnings) {
 	var short [384]byte
 	d := textDecoder{cs: cs, traits: t, isName: v == vrPN}
 	switch {
@@ -199,7 +199,7 @@ func (s *Set) trimAndCheck(value string, v vr, t *traits) string {
 }
 
 // trimAndCheck removes the padding of one value and checks its length and characters.
-func trimAndCheck(value string, v vr, t *traits) (string, Warning) {
+func trimAndCheck(value string, v vr, t *traits) (string, Warnings) {
 	value = strings.TrimRight(value, " ")
 	if !t.leadingSpaces {
 		value = strings.TrimLeft(value, " ")

@@ -17,7 +17,7 @@ type textDecoder struct {
 	traits   *traits
 	isName   bool
 	dst      []byte
-	warnings Warning
+	warnings Warnings
 }
 
 // decode appends to dst at most three bytes for each byte of b.

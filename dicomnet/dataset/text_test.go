@@ -82,7 +82,7 @@ func TestIntReadsIS(t *testing.T) {
 		bytes string
 		n     int64
 		ok    bool
-		warn  dataset.Warning
+		warn  dataset.Warnings
 	}{
 		{"IS", "12", 12, true, 0},
 		{"IS with a sign", "-3", -3, true, 0},
@@ -152,7 +152,7 @@ func TestTextKeepsBackslashes(t *testing.T) {
 		characterSet string
 		tag          tag.Tag
 		bytes, text  string
-		warnings     dataset.Warning
+		warnings     dataset.Warnings
 	}{
 		{"LO", "", tag.PatientID, ` A \ B\\ `, `A \ B\\`, 0},
 		{"SH", "ISO_IR 100", tag.AccessionNumber, "4711\\\xe9 ", `4711\é`, 0},

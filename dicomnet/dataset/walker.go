@@ -40,7 +40,7 @@ type walker struct {
 	buf          []byte
 	lim          Limits
 	elementCount int
-	warnings     *Warning
+	warnings     *Warnings
 	paddingStart int // where the zeros at the end of the data set begin
 }
 

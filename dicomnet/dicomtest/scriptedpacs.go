@@ -23,8 +23,8 @@ import (
 // The functions run on the goroutine of an association. The fields must not change while it serves requests.
 type ScriptedPACS struct {
 	// Negotiate decides on an A-ASSOCIATE-RQ, which is in a.RQ. It may change a.Answer, the answer, which accepts every
-	// presentation context in Implicit VR Little Endian. If it returns false, it has answered by itself, or not at all, and
-	// the connection is closed.
+	// presentation context in Implicit VR Little Endian. If it returns false, the connection is closed; it may have
+	// answered before.
 	Negotiate func(a *ScriptedAssociation) bool
 
 	// Studies are the matches of C-FIND at STUDY level, Series those at SERIES level by Study Instance UID.
@@ -159,12 +159,12 @@ func (p *ScriptedPACS) connectionEnded() {
 }
 
 // Play serves one connection, for tests with a [Script] of their own.
-func (p *ScriptedPACS) Play(peer *Peer) {
+func (p *ScriptedPACS) Play(peer *ScriptedPeer) {
 	p.init()
 	defer p.connectionEnded()
 	conn := peekConn{peer.Conn, bufio.NewReader(peer.Conn)}
 	peer.Conn = conn
-	a := &ScriptedAssociation{Peer: peer, PACS: p, conn: conn}
+	a := &ScriptedAssociation{ScriptedPeer: peer, PACS: p, conn: conn}
 	a.opened()
 	defer a.closed()
 	if !a.negotiate() {
@@ -185,7 +185,7 @@ func (c peekConn) Read(b []byte) (int, error) { return c.reader.Read(b) }
 
 // ScriptedAssociation is the side of a [ScriptedPACS] of one association.
 type ScriptedAssociation struct {
-	*Peer
+	*ScriptedPeer
 	PACS *ScriptedPACS
 	// Number counts the associations of the PACS from 1. Open is the number of those that were open when this one was
 	// requested, itself included.

@@ -147,7 +147,7 @@ func late(p *dicomtest.ScriptedPACS) error {
 	if err != nil {
 		return err
 	}
-	script := dicomtest.Script{Play: func(peer *dicomtest.Peer) {
+	script := dicomtest.Script{Play: func(peer *dicomtest.ScriptedPeer) {
 		peer.SendPDU(&pdu.AssociateRQ{
 			CalledAETitle: aeTitle, CallingAETitle: "TEST",
 			Contexts: []pdu.ContextRQ{{

@@ -143,18 +143,18 @@ func TestAssociationHandedToAnOperationThatGivesUpIsKept(t *testing.T) {
 
 // PACS accept one association and refuse a second in several ways.
 func TestIdleAssociationsAreReleasedIfThePACSRefusesAnother(t *testing.T) {
-	for name, refuse := range map[string]func(*dicomtest.Peer){
-		"rejected-transient": func(a *dicomtest.Peer) { a.SendPDU(&pdu.AssociateRJ{Result: 2, Source: 3, Reason: 2}) },
-		"rejected-permanent": func(a *dicomtest.Peer) { a.SendPDU(&pdu.AssociateRJ{Result: 1, Source: 3, Reason: 2}) },
-		"abort":              func(a *dicomtest.Peer) { a.SendPDU(&pdu.Abort{}) },
-		"close":              func(*dicomtest.Peer) {},
-		"silence":            func(a *dicomtest.Peer) { a.ExpectAbort(pdu.SourceUser, 0) },
+	for name, refuse := range map[string]func(*dicomtest.ScriptedPeer){
+		"rejected-transient": func(a *dicomtest.ScriptedPeer) { a.SendPDU(&pdu.AssociateRJ{Result: 2, Source: 3, Reason: 2}) },
+		"rejected-permanent": func(a *dicomtest.ScriptedPeer) { a.SendPDU(&pdu.AssociateRJ{Result: 1, Source: 3, Reason: 2}) },
+		"abort":              func(a *dicomtest.ScriptedPeer) { a.SendPDU(&pdu.Abort{}) },
+		"close":              func(*dicomtest.ScriptedPeer) {},
+		"silence":            func(a *dicomtest.ScriptedPeer) { a.ExpectAbort(pdu.SourceUser, 0) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var open atomic.Int32
 				p := &dicomtest.ScriptedPACS{}
-				script := dicomtest.Script{Play: func(peer *dicomtest.Peer) {
+				script := dicomtest.Script{Play: func(peer *dicomtest.ScriptedPeer) {
 					dicomtest.Wait(time.Millisecond) // an association that is over has been counted as over
 					defer open.Add(-1)
 					if open.Add(1) > 1 {

@@ -275,10 +275,10 @@ func TestNumberOfIdleAssociationsIsBounded(t *testing.T) {
 // stepObserver calls a function at the start of each step.
 type stepObserver struct {
 	qr.Unobserved
-	f func(context.Context, pool.Step)
+	f func(context.Context, pool.PeerStep)
 }
 
-func (o stepObserver) Step(ctx context.Context, s pool.Step) (context.Context, func(error)) {
+func (o stepObserver) Step(ctx context.Context, s pool.PeerStep) (context.Context, func(error)) {
 	o.f(ctx, s)
 	return ctx, func(error) {}
 }
@@ -304,7 +304,7 @@ func TestTraceReceivesTheContextOfTheOperation(t *testing.T) {
 				PDU:   func(ctx context.Context, _ bool, name string, _ int) { trace(ctx, name) },
 			}
 		}
-		call := qr.Call{Observer: stepObserver{f: func(ctx context.Context, s pool.Step) { trace(ctx, "step "+string(s.Name)) }}}
+		call := qr.Call{Observer: stepObserver{f: func(ctx context.Context, s pool.PeerStep) { trace(ctx, "step "+string(s.Name)) }}}
 		g := qrtest.For(p, o)
 		for _, name := range []string{"A", "B"} {
 			_, err := g.Query(named(name), call, qrtest.PACS, qr.Filter{PatientID: "P1"})

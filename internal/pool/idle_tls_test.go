@@ -30,7 +30,7 @@ func TestIdleAssociationOverTLSIsReusedAndWatched(t *testing.T) {
 	authority := qrtest.NewAuthority(t, "CA")
 	var opened atomic.Int32
 	ends := make(chan struct{})
-	peer := qrtest.Listen(t, authority.Server(), func(p *dicomtest.Peer) {
+	peer := qrtest.Listen(t, authority.Server(), func(p *dicomtest.ScriptedPeer) {
 		p.ReadAssociateRQ()
 		nth := opened.Add(1)
 		p.SendPDU(p.AC(dataset.ImplicitVRLittleEndian))
@@ -106,7 +106,7 @@ func TestUnsolicitedResponseOverTLSIsNotTakenForAnAnswer(t *testing.T) {
 	require.NoError(t, err)
 	var script dicomtest.Script
 	var opened atomic.Int32
-	script.Play = func(p *dicomtest.Peer) {
+	script.Play = func(p *dicomtest.ScriptedPeer) {
 		nth := opened.Add(1)
 		below := &holdingConn{Conn: p.Conn}
 		p.Conn = tls.Server(below, authority.Server())

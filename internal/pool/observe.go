@@ -18,10 +18,10 @@ const (
 	StepReuse dicomnet.Step = "reuse"
 )
 
-// Step is a part of an operation that takes time of its own: resolve (of a name), queue, reuse, or else connect, tls and
+// PeerStep is a part of an operation that takes time of its own: resolve (of a name), queue, reuse, or else connect, tls and
 // associate, then echo, find, one move a study, release. The steps of one operation do not overlap, but release runs after
 // the answer; the release of an idle association belongs to no operation.
-type Step struct {
+type PeerStep struct {
 	Name dicomnet.Step
 	Peer Peer
 }
@@ -29,7 +29,7 @@ type Step struct {
 // Observer watches the steps of one operation. Step is called on the operation's goroutine when a step begins. The returned
 // context replaces ctx during the step; end is called once, at the end, with the error of the step or nil.
 type Observer interface {
-	Step(ctx context.Context, s Step) (during context.Context, end func(err error))
+	Step(ctx context.Context, s PeerStep) (during context.Context, end func(err error))
 }
 
 // Observe begins a step of the operation and reports it to the session's Observer.
@@ -41,7 +41,7 @@ func (s *Session) observe(ctx context.Context, name dicomnet.Step) (during conte
 	if s.observer == nil {
 		return ctx, func(error) {}
 	}
-	return s.observer.Step(ctx, Step{Name: name, Peer: s.peer})
+	return s.observer.Step(ctx, PeerStep{Name: name, Peer: s.peer})
 }
 
 // negotiate calls dicomnet.Dial and observes its connect, tls and associate. It dials under the name of the peer, against which

@@ -27,7 +27,7 @@ type stepRecorder struct {
 	overlap bool
 }
 
-func (r *stepRecorder) Step(ctx context.Context, s pool.Step) (context.Context, func(error)) {
+func (r *stepRecorder) Step(ctx context.Context, s pool.PeerStep) (context.Context, func(error)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.running++

@@ -149,7 +149,7 @@ func traced(t *testing.T, log io.Writer, header http.Header, tracing Tracing) {
 	r := httptest.NewRequest(http.MethodPost, "/q", http.NoBody)
 	r.Header = header
 	ctx, request := tel.Request(t.Context(), r, "id-1")
-	_, end := tel.Step(ctx, pool.Step{Name: dicomnet.StepFind, Peer: pool.Peer{Host: "pacs", Port: 104, CalledAETitle: "PACS"}})
+	_, end := tel.Step(ctx, pool.PeerStep{Name: dicomnet.StepFind, Peer: pool.Peer{Host: "pacs", Port: 104, CalledAETitle: "PACS"}})
 	end(errors.New("a secret"))
 	request.End(Answer{Route: "/q", Status: 200, Operation: "find", Outcome: "ok", Peer: "pacs:104"})
 	require.NoError(t, tel.Close(context.Background()))
@@ -184,7 +184,7 @@ func TestFailingCollectorIsLoggedOnceAndOnceItRecovers(t *testing.T) {
 	tr, err := newTracer(Options{Logger: logger, Tracing: exporting(c.URL)})
 	require.NoError(t, err)
 	for range 4 {
-		_, s := tr.step(t.Context(), pool.Step{Name: dicomnet.StepFind})
+		_, s := tr.step(t.Context(), pool.PeerStep{Name: dicomnet.StepFind})
 		s.end("")
 		require.NoError(t, tr.provider.ForceFlush(t.Context()))
 	}
@@ -208,7 +208,7 @@ func TestFaultsThatTheSDKFindsAreLogged(t *testing.T) {
 func TestMetricsWithoutTracingAndWithoutRequests(t *testing.T) {
 	tel, err := New(Options{})
 	require.NoError(t, err)
-	_, end := tel.Step(t.Context(), pool.Step{Name: pool.StepQueue})
+	_, end := tel.Step(t.Context(), pool.PeerStep{Name: pool.StepQueue})
 	var open bytes.Buffer
 	require.NoError(t, tel.WriteMetrics(&open))
 	assert.Contains(t, open.String(), "dicomqr_queue_length 1")

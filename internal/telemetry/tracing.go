@@ -122,7 +122,7 @@ func (s span) endRequest(method string, a Answer) {
 }
 
 // step begins the span of a step.
-func (t *tracer) step(ctx context.Context, step pool.Step) (context.Context, span) {
+func (t *tracer) step(ctx context.Context, step pool.PeerStep) (context.Context, span) {
 	if t == nil {
 		return ctx, span{}
 	}

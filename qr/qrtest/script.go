@@ -11,7 +11,7 @@ import (
 
 // ForScript returns a Gateway each of whose peers plays the script. Options that are not set get values that suit a test:
 // connections in memory, and timeouts of 10 s (connection), 11 s (ACSE), 12 s (DIMSE) and 13 s (network).
-func ForScript(play func(p *dicomtest.Peer), o Options) (*Gateway, *dicomtest.Script) {
+func ForScript(play func(p *dicomtest.ScriptedPeer), o Options) (*Gateway, *dicomtest.Script) {
 	script := &dicomtest.Script{Play: play}
 	if o.DialContext == nil {
 		o.DialContext = script.DialContext
@@ -28,15 +28,15 @@ func ForScript(play func(p *dicomtest.Peer), o Options) (*Gateway, *dicomtest.Sc
 }
 
 // AnswerEcho is a script of a PACS that accepts an association, answers C-ECHO with success and lets the gateway release.
-func AnswerEcho(p *dicomtest.Peer) {
+func AnswerEcho(p *dicomtest.ScriptedPeer) {
 	p.Accept()
 	p.SendMessage(dicomtest.Response(p.ReadRequest(dicomnet.CEchoRQ), dicomnet.StatusSuccess, nil))
 	p.Release()
 }
 
 // Reject returns a script that rejects the association.
-func Reject(result, source, reason byte) func(*dicomtest.Peer) {
-	return func(p *dicomtest.Peer) {
+func Reject(result, source, reason byte) func(*dicomtest.ScriptedPeer) {
+	return func(p *dicomtest.ScriptedPeer) {
 		p.ReadAssociateRQ()
 		p.SendPDU(&pdu.AssociateRJ{Result: result, Source: source, Reason: reason})
 	}
@@ -44,8 +44,8 @@ func Reject(result, source, reason byte) func(*dicomtest.Peer) {
 
 // AcceptContexts returns a script that accepts the presentation contexts with the IDs and no other, and goes on with next. In
 // an Echo, the IDs are 1 (C-ECHO), 3 (C-FIND) and 5 (C-MOVE).
-func AcceptContexts(next func(*dicomtest.Peer), ids ...byte) func(*dicomtest.Peer) {
-	return func(p *dicomtest.Peer) {
+func AcceptContexts(next func(*dicomtest.ScriptedPeer), ids ...byte) func(*dicomtest.ScriptedPeer) {
+	return func(p *dicomtest.ScriptedPeer) {
 		p.ReadAssociateRQ()
 		ac := p.AC(dataset.ImplicitVRLittleEndian)
 		for i := range ac.Contexts {

@@ -89,7 +89,7 @@ func (a *Authority) Pool() *x509.CertPool {
 
 // Listen plays the script on each connection to a new loopback port, over TLS with c; without TLS if c is nil. The peer is to
 // be called with TLS in either case.
-func Listen(t *testing.T, c *tls.Config, play func(*dicomtest.Peer)) qr.Peer {
+func Listen(t *testing.T, c *tls.Config, play func(*dicomtest.ScriptedPeer)) qr.Peer {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)

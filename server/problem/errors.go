@@ -137,7 +137,7 @@ func OfOperation(ctx context.Context, err error, withTLS bool) *Problem {
 	case http.StatusBadGateway:
 		p.DICOM, p.Hint = dicomFault(err), hintOf(err, withTLS)
 	case http.StatusServiceUnavailable:
-		p.RetryAfter = retryAfter
+		p.RetryAfter = RetryAfter
 	case http.StatusBadRequest:
 		p.Faults = []api.Fault{{Detail: "has a filter that cannot be sent to the PACS"}}
 	}
@@ -169,6 +169,6 @@ func hintOf(err error, withTLS bool) string {
 	return hintFor(step, &stepFault{err: err, tls: withTLS})
 }
 
-// retryAfter is the same for all refusals, in seconds: another instance behind the same proxy takes over at once, a restart
-// takes about that long, and by then a queue that was longer than QUEUE_TIMEOUT has moved on.
-const retryAfter = 5
+// RetryAfter is the Retry-After of every 503, in seconds. It is the same for all refusals: another instance behind the same proxy
+// takes over at once, a restart takes about that long, and by then a queue that was longer than QUEUE_TIMEOUT has moved on.
+const RetryAfter = 5

@@ -32,34 +32,34 @@ func hintOf(t *testing.T, r *qr.EchoReport, withTLS bool) string {
 	return hint
 }
 
-func sendAbort(p *dicomtest.Peer) { p.SendPDU(&pdu.Abort{}) }
+func sendAbort(p *dicomtest.ScriptedPeer) { p.SendPDU(&pdu.Abort{}) }
 
-func awaitAbort(p *dicomtest.Peer) { p.ExpectAbort(pdu.SourceUser, 0) }
+func awaitAbort(p *dicomtest.ScriptedPeer) { p.ExpectAbort(pdu.SourceUser, 0) }
 
-func answerEchoWith(status dicomnet.Status) func(*dicomtest.Peer) {
-	return func(p *dicomtest.Peer) {
+func answerEchoWith(status dicomnet.Status) func(*dicomtest.ScriptedPeer) {
+	return func(p *dicomtest.ScriptedPeer) {
 		p.SendMessage(dicomtest.Response(p.ReadRequest(dicomnet.CEchoRQ), status, nil))
 		p.Release()
 	}
 }
 
 // answerWith answers A-ASSOCIATE-RQ with bytes.
-func answerWith(b ...byte) func(*dicomtest.Peer) {
-	return func(p *dicomtest.Peer) { p.ReadAssociateRQ(); p.Send(b) }
+func answerWith(b ...byte) func(*dicomtest.ScriptedPeer) {
+	return func(p *dicomtest.ScriptedPeer) { p.ReadAssociateRQ(); p.Send(b) }
 }
 
-func acceptAll(next func(*dicomtest.Peer)) func(*dicomtest.Peer) {
+func acceptAll(next func(*dicomtest.ScriptedPeer)) func(*dicomtest.ScriptedPeer) {
 	return qrtest.AcceptContexts(next, 1, 3, 5)
 }
 
 // afterEchoRequest accepts all contexts and goes on with next after the C-ECHO-RQ.
-func afterEchoRequest(next func(*dicomtest.Peer)) func(*dicomtest.Peer) {
-	return acceptAll(func(p *dicomtest.Peer) { p.ReadRequest(dicomnet.CEchoRQ); next(p) })
+func afterEchoRequest(next func(*dicomtest.ScriptedPeer)) func(*dicomtest.ScriptedPeer) {
+	return acceptAll(func(p *dicomtest.ScriptedPeer) { p.ReadRequest(dicomnet.CEchoRQ); next(p) })
 }
 
 func TestEachFaultOfAPeerHasItsHint(t *testing.T) {
 	for name, test := range map[string]struct {
-		play func(*dicomtest.Peer)
+		play func(*dicomtest.ScriptedPeer)
 		step dicomnet.Step
 		hint string
 	}{
@@ -73,24 +73,24 @@ func TestEachFaultOfAPeerHasItsHint(t *testing.T) {
 		"no reason":                  {qrtest.Reject(1, 1, 1), dicomnet.StepAssociate, "no usable reason. Check at the PACS that it has the calling AE title"},
 		"TLS alert on a plain port":  {answerWith(0x15, 3, 3, 0, 2, 2, 10), dicomnet.StepAssociate, "Set pacs_tls to true"},
 		"web server":                 {answerWith([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")...), dicomnet.StepAssociate, "does not speak DICOM. Check pacs_port"},
-		"abort":                      {func(p *dicomtest.Peer) { p.ReadAssociateRQ(); sendAbort(p) }, dicomnet.StepAssociate, "aborted the negotiation"},
-		"close":                      {func(p *dicomtest.Peer) { p.ReadAssociateRQ() }, dicomnet.StepAssociate, "may expect TLS (pacs_tls) or may not be a DICOM service"},
-		"silence":                    {func(p *dicomtest.Peer) { p.ReadAssociateRQ(); awaitAbort(p) }, dicomnet.StepAssociate, "no answer to the association request came in time (ACSE_TIMEOUT"},
-		"silence within a PDU":       {func(p *dicomtest.Peer) { answerWith(2, 0, 0)(p); awaitAbort(p) }, dicomnet.StepAssociate, "NETWORK_TIMEOUT"},
+		"abort":                      {func(p *dicomtest.ScriptedPeer) { p.ReadAssociateRQ(); sendAbort(p) }, dicomnet.StepAssociate, "aborted the negotiation"},
+		"close":                      {func(p *dicomtest.ScriptedPeer) { p.ReadAssociateRQ() }, dicomnet.StepAssociate, "may expect TLS (pacs_tls) or may not be a DICOM service"},
+		"silence":                    {func(p *dicomtest.ScriptedPeer) { p.ReadAssociateRQ(); awaitAbort(p) }, dicomnet.StepAssociate, "no answer to the association request came in time (ACSE_TIMEOUT"},
+		"silence within a PDU":       {func(p *dicomtest.ScriptedPeer) { answerWith(2, 0, 0)(p); awaitAbort(p) }, dicomnet.StepAssociate, "NETWORK_TIMEOUT"},
 		"no context accepted":        {qrtest.AcceptContexts(awaitAbort), dicomnet.StepAssociate, "none of C-ECHO, C-FIND and C-MOVE"},
 		"malformed A-ASSOCIATE-AC":   {answerWith(2, 0, 0, 0, 0, 1, 0), dicomnet.StepAssociate, "violated the DICOM protocol during the negotiation"},
-		"C-FIND accepted only":       {qrtest.AcceptContexts((*dicomtest.Peer).Release, 3), dicomnet.StepEcho, "refuses C-ECHO from this caller but accepts C-FIND, so queries may work"},
-		"C-MOVE accepted only":       {qrtest.AcceptContexts((*dicomtest.Peer).Release, 5), dicomnet.StepEcho, "neither C-ECHO nor C-FIND"},
+		"C-FIND accepted only":       {qrtest.AcceptContexts((*dicomtest.ScriptedPeer).Release, 3), dicomnet.StepEcho, "refuses C-ECHO from this caller but accepts C-FIND, so queries may work"},
+		"C-MOVE accepted only":       {qrtest.AcceptContexts((*dicomtest.ScriptedPeer).Release, 5), dicomnet.StepEcho, "neither C-ECHO nor C-FIND"},
 		"failure status":             {acceptAll(answerEchoWith(dicomnet.StatusSOPClassNotSupported)), dicomnet.StepEcho, "answered C-ECHO with a failure"},
 		"silence at C-ECHO":          {afterEchoRequest(awaitAbort), dicomnet.StepEcho, "did not answer C-ECHO in time (DIMSE_TIMEOUT"},
 		"abort at C-ECHO":            {afterEchoRequest(sendAbort), dicomnet.StepEcho, "ended it instead of answering"},
-		"close at C-ECHO":            {afterEchoRequest(func(*dicomtest.Peer) {}), dicomnet.StepEcho, "ended it instead of answering"},
+		"close at C-ECHO":            {afterEchoRequest(func(*dicomtest.ScriptedPeer) {}), dicomnet.StepEcho, "ended it instead of answering"},
 		"release at C-ECHO": {
-			afterEchoRequest(func(p *dicomtest.Peer) { p.SendPDU(&pdu.ReleaseRQ{}); p.Expect(pdu.TypeReleaseRP) }),
+			afterEchoRequest(func(p *dicomtest.ScriptedPeer) { p.SendPDU(&pdu.ReleaseRQ{}); p.Expect(pdu.TypeReleaseRP) }),
 			dicomnet.StepEcho, "ended it instead of answering",
 		},
 		"unexpected PDU at C-ECHO": {
-			afterEchoRequest(func(p *dicomtest.Peer) {
+			afterEchoRequest(func(p *dicomtest.ScriptedPeer) {
 				p.SendPDU(&pdu.ReleaseRP{})
 				p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnexpectedPDU)
 			}),

@@ -16,7 +16,7 @@ import (
 )
 
 // readSome reads the first bytes of the peer, such as a ClientHello.
-func readSome(p *dicomtest.Peer) { _, _ = p.Conn.Read(make([]byte, 1000)) }
+func readSome(p *dicomtest.ScriptedPeer) { _, _ = p.Conn.Read(make([]byte, 1000)) }
 
 func TestEachFaultOfTLSHasItsHint(t *testing.T) {
 	authority, unknown := qrtest.NewAuthority(t, "Test Authority"), qrtest.NewAuthority(t, "Unknown")
@@ -75,7 +75,7 @@ func TestEachFaultOfTLSHasItsHint(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			play := qrtest.AnswerEcho
 			if test.server == nil {
-				play = func(p *dicomtest.Peer) { readSome(p); sendAbort(p) }
+				play = func(p *dicomtest.ScriptedPeer) { readSome(p); sendAbort(p) }
 			}
 			client := authority.Client()
 			client.Certificates = test.client
@@ -101,7 +101,7 @@ func TestCloseDuringTheHandshakeHasAHint(t *testing.T) {
 func TestCloseAfterTheHandshakeHasAHint(t *testing.T) {
 	authority := qrtest.NewAuthority(t, "Test Authority")
 	g := qrtest.New(qrtest.Options{TLS: authority.Client()})
-	report := g.Echo(t.Context(), qr.Call{}, qrtest.Listen(t, authority.Server(), func(p *dicomtest.Peer) { p.ReadAssociateRQ() }))
+	report := g.Echo(t.Context(), qr.Call{}, qrtest.Listen(t, authority.Server(), func(p *dicomtest.ScriptedPeer) { p.ReadAssociateRQ() }))
 	assert.Equal(t, "associate failed", qrtest.Outcomes(report)[3])
 	hint := hintOf(t, report, true)
 	assert.Contains(t, hint, "may also have refused the gateway's certificate")

@@ -86,7 +86,7 @@ func peers(t *testing.T) []*peer {
 	good, partial, slow := archives(t)
 	ports := map[string]int{}
 	w := &waiting{}
-	for name, play := range map[string]func(*dicomtest.Peer){
+	for name, play := range map[string]func(*dicomtest.ScriptedPeer){
 		"silent": silent, "mute": mute, "rejecting": rejecting, "full": full, "aborting": aborting,
 		"vanishing": vanishing, "babbling": babbling, "lying": lying,
 	} {

@@ -16,30 +16,30 @@ import (
 )
 
 // drain reads until the gateway closes the connection.
-func drain(p *dicomtest.Peer) { _, _ = io.Copy(io.Discard, p.Conn) }
+func drain(p *dicomtest.ScriptedPeer) { _, _ = io.Copy(io.Discard, p.Conn) }
 
 // The scripts of peers with which every operation fails. Their names are those of the peers.
 
-func silent(p *dicomtest.Peer) { drain(p) }
+func silent(p *dicomtest.ScriptedPeer) { drain(p) }
 
-func mute(p *dicomtest.Peer) {
+func mute(p *dicomtest.ScriptedPeer) {
 	p.Accept()
 	drain(p)
 }
 
-func rejecting(p *dicomtest.Peer) {
+func rejecting(p *dicomtest.ScriptedPeer) {
 	p.ReadAssociateRQ()
 	p.SendPDU(&dicomtest.CalledAETitleNotRecognized)
 	drain(p)
 }
 
-func full(p *dicomtest.Peer) {
+func full(p *dicomtest.ScriptedPeer) {
 	p.ReadAssociateRQ()
 	p.SendPDU(&dicomtest.LocalLimitExceeded)
 	drain(p)
 }
 
-func aborting(p *dicomtest.Peer) {
+func aborting(p *dicomtest.ScriptedPeer) {
 	p.Accept()
 	p.ReadMessage()
 	p.SendPDU(&pdu.Abort{Source: pdu.SourceProvider})
@@ -47,21 +47,21 @@ func aborting(p *dicomtest.Peer) {
 }
 
 // vanishing resets the connection within the header of a PDU.
-func vanishing(p *dicomtest.Peer) {
+func vanishing(p *dicomtest.ScriptedPeer) {
 	p.Accept()
 	p.ReadMessage()
 	p.Send([]byte{byte(pdu.TypePDataTF), 0, 0, 0, 1})
 	p.Reset()
 }
 
-func babbling(p *dicomtest.Peer) {
+func babbling(p *dicomtest.ScriptedPeer) {
 	p.ReadAssociateRQ()
 	p.Send([]byte("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"))
 	drain(p)
 }
 
 // lying sends a PDU that claims 4 GiB.
-func lying(p *dicomtest.Peer) {
+func lying(p *dicomtest.ScriptedPeer) {
 	p.Accept()
 	p.ReadMessage()
 	p.Send([]byte{byte(pdu.TypePDataTF), 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0})

@@ -15,9 +15,9 @@ import (
 	"dicom-qr-gateway/dicomnet/pdu"
 )
 
-// Peer plays a script on one connection, PDU by PDU, valid or not. If the other side does something else than the script expects,
+// ScriptedPeer plays a script on one connection, PDU by PDU, valid or not. If the other side does something else than the script expects,
 // the method ends the script, and Script.Err returns the error.
-type Peer struct {
+type ScriptedPeer struct {
 	Conn net.Conn
 	// RQ is the request that ReadAssociateRQ has read.
 	RQ   *pdu.AssociateRQ
@@ -26,7 +26,7 @@ type Peer struct {
 
 // Script is a scripted peer. Play is called for each connection.
 type Script struct {
-	Play func(p *Peer)
+	Play func(p *ScriptedPeer)
 
 	mu   sync.Mutex
 	errs []error
@@ -45,7 +45,7 @@ func (s *Script) run(conn net.Conn) {
 			s.mu.Unlock()
 		}
 	}()
-	s.Play(&Peer{Conn: conn})
+	s.Play(&ScriptedPeer{Conn: conn})
 }
 
 // DialContext returns a new connection in memory with the script at its other end.
@@ -85,24 +85,24 @@ func (s *Script) Err() error {
 type stopped struct{ error }
 
 // Failf ends the script with an error.
-func (p *Peer) Failf(format string, args ...any) {
+func (p *ScriptedPeer) Failf(format string, args ...any) {
 	panic(stopped{fmt.Errorf(format, args...)})
 }
 
-func (p *Peer) check(err error, what string) {
+func (p *ScriptedPeer) check(err error, what string) {
 	if err != nil {
 		p.Failf("%s: %w", what, err)
 	}
 }
 
 // Send writes b in one write.
-func (p *Peer) Send(b []byte) {
+func (p *ScriptedPeer) Send(b []byte) {
 	_, err := p.Conn.Write(b)
 	p.check(err, "send")
 }
 
 // SendPDU writes PDUs in one write.
-func (p *Peer) SendPDU(pdus ...pdu.PDU) {
+func (p *ScriptedPeer) SendPDU(pdus ...pdu.PDU) {
 	var b []byte
 	for _, u := range pdus {
 		b = u.Append(b)
@@ -111,7 +111,7 @@ func (p *Peer) SendPDU(pdus ...pdu.PDU) {
 }
 
 // SendBytewise writes b byte by byte with a pause after each.
-func (p *Peer) SendBytewise(b []byte, pause time.Duration) {
+func (p *ScriptedPeer) SendBytewise(b []byte, pause time.Duration) {
 	for i := range b {
 		p.Send(b[i : i+1])
 		Wait(pause)
@@ -126,7 +126,7 @@ func Wait(d time.Duration) {
 }
 
 // ReadPDU reads a PDU and returns its type and its body.
-func (p *Peer) ReadPDU() (pdu.Type, []byte) {
+func (p *ScriptedPeer) ReadPDU() (pdu.Type, []byte) {
 	var head [pdu.HeaderLength]byte
 	_, err := io.ReadFull(p.Conn, head[:])
 	p.check(err, "read header")
@@ -137,7 +137,7 @@ func (p *Peer) ReadPDU() (pdu.Type, []byte) {
 }
 
 // Expect reads and decodes a PDU, which must be of type t.
-func (p *Peer) Expect(t pdu.Type) pdu.PDU {
+func (p *ScriptedPeer) Expect(t pdu.Type) pdu.PDU {
 	got, body := p.ReadPDU()
 	if got != t {
 		p.Failf("got %s %x, want %s", got, body, t)
@@ -148,14 +148,14 @@ func (p *Peer) Expect(t pdu.Type) pdu.PDU {
 }
 
 // ReadAssociateRQ reads an A-ASSOCIATE-RQ, which must come next, and stores it in RQ.
-func (p *Peer) ReadAssociateRQ() *pdu.AssociateRQ {
+func (p *ScriptedPeer) ReadAssociateRQ() *pdu.AssociateRQ {
 	p.RQ = p.Expect(pdu.TypeAssociateRQ).(*pdu.AssociateRQ)
 	return p.RQ
 }
 
 // AC returns an A-ASSOCIATE-AC that accepts every presentation context of RQ with ts, or with the first transfer syntax that was
 // proposed if ts is empty.
-func (p *Peer) AC(ts dataset.TransferSyntax) *pdu.AssociateAC {
+func (p *ScriptedPeer) AC(ts dataset.TransferSyntax) *pdu.AssociateAC {
 	ac := &pdu.AssociateAC{
 		CalledAETitle: p.RQ.CalledAETitle, CallingAETitle: p.RQ.CallingAETitle,
 		User: pdu.UserInformation{MaxLength: 16384, ImplementationClassUID: "2.25.1", ImplementationVersionName: "SCRIPT"},
@@ -171,7 +171,7 @@ func (p *Peer) AC(ts dataset.TransferSyntax) *pdu.AssociateAC {
 }
 
 // Accept reads an A-ASSOCIATE-RQ and accepts every presentation context in Implicit VR Little Endian.
-func (p *Peer) Accept() {
+func (p *ScriptedPeer) Accept() {
 	p.ReadAssociateRQ()
 	p.SendPDU(p.AC(dataset.ImplicitVRLittleEndian))
 }
@@ -184,7 +184,7 @@ type Message struct {
 }
 
 // ReadMessage reads a message.
-func (p *Peer) ReadMessage() Message {
+func (p *ScriptedPeer) ReadMessage() Message {
 	var m Message
 	var command []byte
 	for done := false; !done; {
@@ -205,7 +205,7 @@ func (p *Peer) ReadMessage() Message {
 }
 
 // ReadPDV reads the next PDV.
-func (p *Peer) ReadPDV() pdu.PDV {
+func (p *ScriptedPeer) ReadPDV() pdu.PDV {
 	for len(p.pdvs) == 0 {
 		p.pdvs = p.Expect(pdu.TypePDataTF).(*pdu.PDataTF).Body
 	}
@@ -216,7 +216,7 @@ func (p *Peer) ReadPDV() pdu.PDV {
 }
 
 // ReadRequest reads a message, which must have the command field f.
-func (p *Peer) ReadRequest(f dicomnet.CommandField) Message {
+func (p *ScriptedPeer) ReadRequest(f dicomnet.CommandField) Message {
 	m := p.ReadMessage()
 	if m.Command.CommandField != f {
 		p.Failf("got %s, want %s", m.Command.CommandField, f)
@@ -266,7 +266,7 @@ func appendPDVs(b []byte, id byte, command bool, data []byte, most int) []byte {
 }
 
 // SendMessage sends messages in one write.
-func (p *Peer) SendMessage(messages ...Message) {
+func (p *ScriptedPeer) SendMessage(messages ...Message) {
 	var b []byte
 	for _, m := range messages {
 		b = m.Append(b)
@@ -275,13 +275,13 @@ func (p *Peer) SendMessage(messages ...Message) {
 }
 
 // Release reads an A-RELEASE-RQ, which must come next, and sends A-RELEASE-RP.
-func (p *Peer) Release() {
+func (p *ScriptedPeer) Release() {
 	p.Expect(pdu.TypeReleaseRQ)
 	p.SendPDU(&pdu.ReleaseRP{})
 }
 
 // ExpectAbort reads PDUs up to an A-ABORT, which must have this source and reason.
-func (p *Peer) ExpectAbort(source pdu.AbortSource, reason pdu.AbortReason) {
+func (p *ScriptedPeer) ExpectAbort(source pdu.AbortSource, reason pdu.AbortReason) {
 	for {
 		t, body := p.ReadPDU()
 		if t != pdu.TypeAbort {
@@ -296,14 +296,14 @@ func (p *Peer) ExpectAbort(source pdu.AbortSource, reason pdu.AbortReason) {
 }
 
 // ExpectClose requires that the other side closes the connection without sending anything.
-func (p *Peer) ExpectClose() {
+func (p *ScriptedPeer) ExpectClose() {
 	if n, err := io.Copy(io.Discard, p.Conn); err != nil || n > 0 {
 		p.Failf("got %d bytes and %v, want the end of the connection", n, err)
 	}
 }
 
 // Reset closes the connection, by RST if it is a TCP connection.
-func (p *Peer) Reset() {
+func (p *ScriptedPeer) Reset() {
 	if tcp, ok := p.Conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}

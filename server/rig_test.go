@@ -190,7 +190,7 @@ func optionsOf(t testing.TB, c *config.Config, gateway backend, out io.Writer) O
 	t.Helper()
 	logger := telemetry.NewLogger(c.Log(), out)
 	c.LogReloads(logger)
-	records, err := c.OpenAuditLog(out)
+	records, err := c.OpenAuditLog(out, logger)
 	require.NoError(t, err)
 	return Options{
 		Gateway: gateway, Associations: gateway, Logger: logger, Audit: audit.NewTrail(records), Telemetry: telemetryOf(gateway),

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"syscall"
 
+	"github.com/rs/zerolog"
+
 	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/server/access"
 )
@@ -45,6 +47,9 @@ func (c *Config) loadAccess(faults *faultyVariables) {
 	case c.TrustedProxies == "":
 		faults.add("FORWARDED_USER_HEADER", "needs TRUSTED_PROXIES")
 	}
+	if c.AuditSync && (c.AuditLog == "" || c.AuditLog == AuditToStdout) {
+		faults.add("AUDIT_SYNC", "needs a file in AUDIT_LOG")
+	}
 	if c.AuditLog != "" && c.AuditLog != AuditToStdout {
 		if err := checkAppend(c.AuditLog); err != nil {
 			faults.add("AUDIT_LOG", FileReason(c.AuditLog, err))
@@ -79,15 +84,21 @@ func newKeys(files []namedFile, contents [][]byte) (*access.Keys, *fileError) {
 	return keys, nil
 }
 
-// OpenAuditLog opens the log that AUDIT_LOG names; nil: audit is off. stdout is where records go if AUDIT_LOG is stdout.
-func (c *Config) OpenAuditLog(stdout io.Writer) (*audit.Log, error) {
+// OpenAuditLog opens the log that AUDIT_LOG names; nil: audit is off. stdout is where records go if AUDIT_LOG is stdout. logger gets a
+// warning if the file ends in the middle of a record.
+func (c *Config) OpenAuditLog(stdout io.Writer, logger zerolog.Logger) (*audit.Log, error) {
 	switch c.AuditLog {
 	case "":
 		return nil, nil //nolint:nilnil // Off is a valid setting.
 	case AuditToStdout:
-		return audit.To(stdout), nil
+		return audit.To(stdout, audit.Options{}), nil
 	}
-	log, err := audit.Open(c.AuditLog)
+	log, err := audit.Open(c.AuditLog, audit.Options{
+		Sync: c.AuditSync,
+		Torn: func() {
+			logger.Warn().Str("setting", "AUDIT_LOG").Msg("the audit log ends in the middle of a record; the next record begins a new line")
+		},
+	})
 	if err != nil {
 		return nil, &FaultsError{[]string{"AUDIT_LOG: " + FileReason(c.AuditLog, err)}}
 	}

@@ -32,6 +32,7 @@ type Config struct {
 	LogFormat    string `env:"LOG_FORMAT" envDefault:"json" help:"json or console"`
 	DICOMDebug   bool   `env:"DICOM_DEBUG" envDefault:"false" help:"also log PDUs, command sets and every element of identifiers: this writes patient data to the log"`
 	AuditLog     string `env:"AUDIT_LOG" help:"file to append audit records to, or stdout"`
+	AuditSync    bool   `env:"AUDIT_SYNC" envDefault:"false" help:"sync this file to the disk after each audit record, before the answer leaves"`
 	TimeZone     string `env:"TZ" help:"time zone of \"today\" for max_years_old and of the log, such as Europe/Berlin"`
 
 	ConnectionTimeout Seconds `group:"Timeouts" env:"CONNECTION_TIMEOUT" envDefault:"10" help:"name resolution, TCP and TLS connect, together"`

@@ -54,7 +54,7 @@ type Attribute struct {
 	// List returns the field of a Study that holds all values; nil if a Study has no such field.
 	List func(*Study) *[]string
 
-	read  func(string) string // brings an old form of the value into the present one; nil: as it is
+	read  func(string) string // converts an old form of the value to the current one; nil: no conversion
 	merge merging
 }
 

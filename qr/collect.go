@@ -295,8 +295,8 @@ func hasValue(text, wanted string) bool {
 	return false
 }
 
-// hasModality reports whether one of the modalities is wanted. Code strings have no lower case, so that a PACS that writes
-// one means the same.
+// hasModality reports whether one of the modalities is wanted. It ignores case: code strings have no lower case, but some
+// PACS write it.
 func (p *plan) hasModality(modalities []string) bool {
 	for _, m := range modalities {
 		for _, wanted := range p.modalities {
@@ -326,8 +326,8 @@ func single(set *dataset.Set, t dataset.Tag) string {
 	return value
 }
 
-// mayBeList reports whether the attribute may have more than one value: without the byte of a backslash it has not, in any
-// character set.
+// mayBeList reports whether the attribute may have more than one value. Without the byte of a backslash it has at most one,
+// in every character set.
 func mayBeList(set *dataset.Set, t dataset.Tag) bool {
 	raw, _ := set.Bytes(t)
 	return bytes.IndexByte(raw, '\\') >= 0

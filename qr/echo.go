@@ -33,7 +33,7 @@ const (
 	EchoSkipped EchoStatus = "skipped"
 )
 
-// EchoStep is one step with what was learnt at it, even if it failed; unknown fields are zero.
+// EchoStep is the result of one step, whether it passed or failed; unknown fields are zero.
 type EchoStep struct {
 	Step     dicomnet.Step
 	Status   EchoStatus

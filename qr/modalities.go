@@ -45,9 +45,9 @@ func (c *collector) pick(remaining []*candidate, ask func(studyInstanceUID strin
 	return studies, nil
 }
 
-// seriesModalities asks the PACS for the modalities of a study at SERIES level. It ignores a match of another study. A match
-// of another patient makes the study one that is not trusted; few PACS name the patient at this level, and none must. If a
-// series cannot be decoded or its Modality is no modality, the modalities are unknown, unless another series has a wanted one.
+// seriesModalities asks the PACS for the modalities of a study at SERIES level. It ignores a match of another study. If a match
+// names another patient, the study is dropped; PACS need not return the patient at this level, and few do. If a series cannot be
+// decoded or its Modality is no modality, the modalities are unknown, unless another series has a wanted one.
 func (o *operation) seriesModalities(ctx context.Context, c *collector, studyInstanceUID string) ([]string, error) {
 	var list []string
 	unreadable := false

@@ -1,11 +1,11 @@
-// Package qr holds the policy of a query and a retrieval: which keys to send, what to believe of the matches, how to order
-// them, what became of each C-MOVE, and what to report. It opens associations through package pool, runs DIMSE operations
+// Package qr holds the policy of a query and a retrieval: which keys to send, which matches to accept, how to order
+// them, the outcome of each C-MOVE, and what to report. It opens associations through package pool, runs DIMSE operations
 // with package dicomnet, and is independent of HTTP.
 package qr
 
 import "dicom-qr-gateway/internal/pool"
 
-// Peer is the PACS to talk to and the AE title to call it under.
+// Peer is a PACS: its address, and the AE titles to use with it.
 type Peer = pool.Peer
 
 // Filter selects studies of one patient. Zero fields do not restrict.

@@ -21,8 +21,8 @@ type queryAnswer struct {
 	connection *connection // on which the answer is sent; nil: not known
 }
 
-// usualStudy is the approximate length of a study in the answer, so that the buffer of a long answer is allocated once.
-const usualStudy = 400
+// typicalStudyLength is the usual length of a study in the answer, so that the buffer of a long answer is allocated once.
+const typicalStudyLength = 400
 
 // maxKeptAnswer limits the size of the buffers that are reused.
 const maxKeptAnswer = 1 << 20
@@ -39,7 +39,7 @@ func (a queryAnswer) VisitQueryResponse(w http.ResponseWriter) error {
 	h := w.Header()
 	h.Set("Content-Type", jsonUTF8)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	a.connection.hold(leastHead + len(body))
+	a.connection.hold(minHeadLength + len(body))
 	w.WriteHeader(http.StatusOK)
 	_, err = w.Write(body)
 	if cap(body) <= maxKeptAnswer {
@@ -54,7 +54,7 @@ func (a queryAnswer) append(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b = slices.Grow(b, usualStudy*len(a.result.Studies))
+	b = slices.Grow(b, typicalStudyLength*len(a.result.Studies))
 	b = append(b, `{"operation":"`...)
 	b = append(b, api.CFIND...)
 	b = append(b, `","status":"`...)

@@ -23,18 +23,19 @@ import (
 
 const (
 	cancelWithin = 200 * time.Millisecond // from the disconnect to the C-CANCEL-RQ
-	goneWithin   = 2 * time.Second        // from the C-CANCEL-RQ to the end of the association
+	endedWithin  = 2 * time.Second        // from the C-CANCEL-RQ to the end of the association
 )
 
-// endless is a PACS that sends a match, or moves an instance, every 2 s until it gets a C-CANCEL-RQ, which it obeys or ignores.
-func endless(obeys bool) *dicomtest.ScriptedPACS {
+// endless is a PACS that sends a match, or moves an instance, every 2 s until it gets a C-CANCEL-RQ. It answers that with the
+// final response, or ignores it.
+func endless(honours bool) *dicomtest.ScriptedPACS {
 	work := func(a *association, pending dicomtest.Message) {
 		for range 2 {
 			dicomtest.Wait(2 * time.Second)
 			a.SendMessage(pending)
 		}
 		a.AwaitCancel()
-		if !obeys {
+		if !honours {
 			a.KeepSending(pending)
 			return
 		}
@@ -44,8 +45,8 @@ func endless(obeys bool) *dicomtest.ScriptedPACS {
 }
 
 // endlessFind is endless for C-FIND.
-func endlessFind(obeys bool) *dicomtest.ScriptedPACS {
-	p := endless(obeys)
+func endlessFind(honours bool) *dicomtest.ScriptedPACS {
+	p := endless(honours)
 	p.Find = func(a *association, _ string) {
 		a.Match(match(1))
 		p.Move(a, uidOf(1))
@@ -53,10 +54,10 @@ func endlessFind(obeys bool) *dicomtest.ScriptedPACS {
 	return p
 }
 
-// leaver is a call whose caller disconnects when ctx is done.
-type leaver struct {
+// cancellableCall is a call whose caller disconnects when ctx is done.
+type cancellableCall struct {
 	name string
-	pacs func(obeys bool) *dicomtest.ScriptedPACS
+	pacs func(honours bool) *dicomtest.ScriptedPACS
 	call func(t *testing.T, ctx context.Context, r *running) error
 }
 
@@ -67,7 +68,7 @@ func accepting(mediaType string) goclient.RequestEditorFn {
 	}
 }
 
-var leavers = []leaver{
+var cancellableCalls = []cancellableCall{
 	{"plain /q", endlessFind, func(_ *testing.T, ctx context.Context, r *running) error {
 		_, err := r.api.QueryWithResponse(ctx, nil, queryRequest())
 		return err
@@ -92,11 +93,11 @@ var leavers = []leaver{
 }
 
 func TestDisconnectCancelsAtThePACS(t *testing.T) {
-	for _, c := range leavers {
-		for _, obeys := range []bool{true, false} {
-			t.Run(c.name+map[bool]string{true: "", false: ", of a PACS that goes on"}[obeys], func(t *testing.T) {
+	for _, c := range cancellableCalls {
+		for _, honours := range []bool{true, false} {
+			t.Run(c.name+map[bool]string{true: "", false: ", of a PACS that goes on"}[honours], func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					p := c.pacs(obeys)
+					p := c.pacs(honours)
 					r := startInMemory(t, gatewayTo(t, p, gatewayOptions{}))
 					ctx, leave := context.WithTimeout(t.Context(), 5*time.Second)
 					defer leave()
@@ -105,9 +106,9 @@ func TestDisconnectCancelsAtThePACS(t *testing.T) {
 					gone := p.AwaitEnd()
 					assert.LessOrEqual(t, p.When("cancel").Sub(left), cancelWithin)
 					assert.GreaterOrEqual(t, p.When("cancel").Sub(left), time.Duration(0))
-					assert.LessOrEqual(t, gone.Sub(left), cancelWithin+goneWithin)
+					assert.LessOrEqual(t, gone.Sub(left), cancelWithin+endedWithin)
 					settle(t)
-					assert.Equal(t, obeys, slices.Contains(seen(p), "release"), "released, or aborted if the PACS ignores the cancel")
+					assert.Equal(t, honours, slices.Contains(seen(p), "release"), "released, or aborted if the PACS ignores the cancel")
 				})
 			})
 		}
@@ -139,13 +140,13 @@ func TestDisconnectCancelsAtThePACSOverTCP(t *testing.T) {
 		return start(t, g)
 	}
 	for protocol, start := range map[string]func(*testing.T, backend) *running{"HTTP/1.1": plain, "HTTP/2": secure} {
-		for _, c := range leavers[2:] {
-			t.Run(c.name+" over "+protocol, func(t *testing.T) { leaveAtOnce(t, c, start) })
+		for _, c := range cancellableCalls[2:] {
+			t.Run(c.name+" over "+protocol, func(t *testing.T) { disconnectAtOnce(t, c, start) })
 		}
 	}
 }
 
-func leaveAtOnce(t *testing.T, c leaver, start func(*testing.T, backend) *running) {
+func disconnectAtOnce(t *testing.T, c cancellableCall, start func(*testing.T, backend) *running) {
 	t.Helper()
 	busy := make(chan struct{})
 	p := pacsWith(1, func(a *association, _ int) {
@@ -173,7 +174,7 @@ func leaveAtOnce(t *testing.T, c leaver, start func(*testing.T, backend) *runnin
 	gone := p.AwaitEnd()
 	t.Logf("C-CANCEL-RQ after %v, association gone after %v", p.When("cancel").Sub(left), gone.Sub(left))
 	assert.LessOrEqual(t, p.When("cancel").Sub(left), cancelWithin)
-	assert.LessOrEqual(t, gone.Sub(left), cancelWithin+goneWithin)
+	assert.LessOrEqual(t, gone.Sub(left), cancelWithin+endedWithin)
 }
 
 const drainTimeout = 20 * time.Second
@@ -237,7 +238,7 @@ func TestShutdownWaitsForARetrieve(t *testing.T) {
 
 func TestShutdownCancelsARetrieveAfterTheDrainTimeout(t *testing.T) {
 	// slow moves its first studies completely and never ends the last one.
-	slow := func(studies int, obeys bool, sofar counters) *dicomtest.ScriptedPACS {
+	slow := func(studies int, honours bool, sofar counters) *dicomtest.ScriptedPACS {
 		return pacsWith(studies+1, func(a *association, n int) {
 			if n <= studies {
 				movedAll(a, 1)
@@ -249,7 +250,7 @@ func TestShutdownCancelsARetrieveAfterTheDrainTimeout(t *testing.T) {
 				a.SendMessage(pending)
 			}
 			a.AwaitCancel()
-			if !obeys {
+			if !honours {
 				a.KeepSending(pending)
 				return
 			}

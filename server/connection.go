@@ -80,8 +80,8 @@ func connectionOf(ctx context.Context) *connection {
 	return c
 }
 
-// leastHead is a lower bound of the length of the head of a 200.
-var leastHead = func() int {
+// minHeadLength is a lower bound of the length of the head of a 200.
+var minHeadLength = func() int {
 	n := len("HTTP/1.1 200 OK\r\nContent-Type: " + jsonUTF8 + "\r\nContent-Length: 1\r\n\r\n")
 	for name, values := range commonHeader {
 		n += len(name) + len(": \r\n") + len(values[0])

@@ -17,7 +17,7 @@ import (
 )
 
 func TestDisconnectAbortsAnAssociationThatIsBeingOpened(t *testing.T) {
-	for _, c := range leavers {
+	for _, c := range cancellableCalls {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &dicomtest.ScriptedPACS{Negotiate: func(a *association) bool {

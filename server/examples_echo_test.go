@@ -27,8 +27,8 @@ import (
 	"dicom-qr-gateway/internal/pool"
 )
 
-// doctored is a fault of a PACS that /echo detects, and the request that detects it.
-type doctored struct {
+// echoFault is a fault of a PACS that /echo detects, and the request that detects it.
+type echoFault struct {
 	host string // "": 192.0.2.10
 	port string
 	play func(*dicomtest.Peer) // plays the PACS on a connection, over TLS if secure is set
@@ -54,8 +54,8 @@ func answerEcho(p *dicomtest.Peer, status dicomnet.Status) {
 	p.SendMessage(dicomtest.Response(p.ReadRequest(dicomnet.CEchoRQ), status, nil))
 }
 
-// whatEchoFinds holds the faults by the example that shows the answer.
-func whatEchoFinds() map[string]doctored {
+// echoFaults holds the faults by the example that shows the answer.
+func echoFaults() map[string]echoFault {
 	sends := func(pdus ...pdu.PDU) func(*dicomtest.Peer) {
 		return func(p *dicomtest.Peer) {
 			p.ReadAssociateRQ()
@@ -69,7 +69,7 @@ func whatEchoFinds() map[string]doctored {
 		}
 	}
 	hangUp := func(p *dicomtest.Peer) { _, _ = p.Conn.Read(make([]byte, 10)) }
-	return map[string]doctored{
+	return map[string]echoFault{
 		"EchoPassedWithoutMove": {port: "2762", secure: "2027-01-31T12:00:00Z", play: func(p *dicomtest.Peer) {
 			accept(p, 2)
 			answerEcho(p, dicomnet.StatusSuccess)
@@ -115,7 +115,7 @@ func whatEchoFinds() map[string]doctored {
 func TestExamplesOfEchoEqualItsAnswers(t *testing.T) {
 	shown := map[string]bool{"EchoPassed": true} // by TestExampleRequestsGetTheExampleAnswersOfTheSameName
 	ca, issue := hospitalCA(t)
-	for name, found := range whatEchoFinds() {
+	for name, found := range echoFaults() {
 		shown[name] = true
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { found.check(t, name, ca, issue) })
@@ -128,14 +128,14 @@ func TestExamplesOfEchoEqualItsAnswers(t *testing.T) {
 	}
 }
 
-func (d *doctored) check(t *testing.T, name string, ca *x509.CertPool, issue func(expiry string) tls.Certificate) {
+func (d *echoFault) check(t *testing.T, name string, ca *x509.CertPool, issue func(expiry string) tls.Certificate) {
 	t.Helper()
 	body := d.ask(t, ca, issue, "/echo", "")
 	assert.Equal(t, untimed(example(t, name)), untimed(asExample(t, body)))
 }
 
 // ask sends a request with the PACS, the AE titles and the fields to a gateway, and returns the answer.
-func (d *doctored) ask(t *testing.T, ca *x509.CertPool, issue func(expiry string) tls.Certificate, path, fields string) string {
+func (d *echoFault) ask(t *testing.T, ca *x509.CertPool, issue func(expiry string) tls.Certificate, path, fields string) string {
 	t.Helper()
 	script := &dicomtest.Script{Play: d.play}
 	dial := d.dial

@@ -14,7 +14,7 @@ import (
 var _ api.StrictServerInterface = (*handlers)(nil)
 
 // handlers implements the operations of the contract: each translates the request, calls the gateway, and translates the
-// result. Anything but a success is returned as an error, of which observe makes a problem document.
+// result. Anything but a success is returned as an error, which observe turns into a problem document.
 type handlers struct {
 	gateway   Gateway
 	workload  *workload

@@ -45,11 +45,11 @@ func echoSteps(report *qr.EchoReport, withTLS bool) []api.EchoStep {
 			Step:        api.EchoStepStep(s.Step),
 			Status:      api.EchoStepStatus(s.Status),
 			DurationMs:  telemetry.Milliseconds(s.Duration),
-			Hint:        known(problem.EchoHint(report, i, withTLS)),
+			Hint:        optional(problem.EchoHint(report, i, withTLS)),
 			Addresses:   s.Addresses,
-			Address:     known(s.Address),
-			TLSVersion:  known(s.TLSVersion),
-			CipherSuite: known(s.CipherSuite),
+			Address:     optional(s.Address),
+			TLSVersion:  optional(s.TLSVersion),
+			CipherSuite: optional(s.CipherSuite),
 			Contexts:    echoContexts(s.Contexts),
 		}
 		if c := s.Certificate; c != nil {
@@ -61,14 +61,6 @@ func echoSteps(report *qr.EchoReport, withTLS bool) []api.EchoStep {
 		}
 	}
 	return out
-}
-
-// known returns nil for "".
-func known(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }
 
 func echoContexts(contexts []qr.EchoContext) []api.EchoContext {

@@ -2,11 +2,6 @@ package server
 
 import (
 	"context"
-	"net"
-	"strconv"
-	"strings"
-
-	openapi_types "github.com/oapi-codegen/runtime/types"
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/qr"
@@ -29,94 +24,6 @@ func (h *handlers) Query(ctx context.Context, request api.QueryRequestObject) (a
 	return queryAnswer{patientID: filter.PatientID, result: result}, nil
 }
 
-// address returns host:port, with brackets around an IPv6 address.
-func address(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
-
 func noStudyMatched(warnings []qr.Warning) error {
 	return &problem.Problem{Code: api.ProblemCodeNoStudyMatched, Warnings: warningsOf(warnings)}
-}
-
-func peerOf(host string, port int, called, calling string, tls *bool) qr.Peer {
-	return qr.Peer{
-		Host:           host,
-		Port:           port,
-		CalledAETitle:  trimPadding(called),
-		CallingAETitle: trimPadding(calling),
-		TLS:            valueOf(tls),
-	}
-}
-
-func filterOf(body *api.QueryRequest) qr.Filter {
-	filter := qr.Filter{
-		PatientID:         trimPadding(body.PatientID),
-		MaxYearsOld:       valueOf(body.MaxYearsOld),
-		MaxResults:        valueOf(body.MaxResults),
-		StudyInstanceUIDs: valueOf(body.StudyInstanceUIDs),
-		AccessionNumber:   trimPadding(valueOf(body.AccessionNumber)),
-		IssuerOfPatientID: trimPadding(valueOf(body.IssuerOfPatientID)),
-		StudyDateFrom:     dicomDate(body.StudyDateFrom),
-		StudyDateTo:       dicomDate(body.StudyDateTo),
-	}
-	for _, modality := range valueOf(body.Modalities) {
-		filter.Modalities = append(filter.Modalities, trimPadding(modality))
-	}
-	return filter
-}
-
-// trimPadding removes the leading and trailing spaces, which PS3.5 section 6.2 declares insignificant in AE, CS, LO and SH
-// values.
-func trimPadding(s string) string { return strings.Trim(s, " ") }
-
-// dicomDate returns the date as a DA value; "" for nil.
-func dicomDate(d *openapi_types.Date) string {
-	if d == nil {
-		return ""
-	}
-	return d.Format("20060102")
-}
-
-func valueOf[T any](p *T) T {
-	if p == nil {
-		var zero T
-		return zero
-	}
-	return *p
-}
-
-func studyDetails(studies []qr.Study) []api.Study {
-	details := make([]api.Study, len(studies))
-	for i := range studies {
-		s := &studies[i]
-		details[i] = api.Study{
-			PatientName:             s.PatientName,
-			PatientID:               s.PatientID,
-			DateOfBirth:             s.DateOfBirth,
-			StudyInstanceUID:        s.StudyInstanceUID,
-			StudyDescription:        s.StudyDescription,
-			ModalitiesInStudy:       orEmpty(s.ModalitiesInStudy),
-			StudyDate:               s.StudyDate,
-			StudyTime:               s.StudyTime,
-			AccessionNumber:         s.AccessionNumber,
-			ReferringPhysicianName:  s.ReferringPhysicianName,
-			PerformingPhysicianName: s.PerformingPhysicianName,
-			InstitutionName:         s.InstitutionName,
-		}
-	}
-	return details
-}
-
-// orEmpty returns an empty list for nil, which JSON would show as null.
-func orEmpty(list []string) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
-}
-
-func warningsOf(warnings []qr.Warning) []api.Warning {
-	out := make([]api.Warning, len(warnings))
-	for i, w := range warnings {
-		out[i] = api.Warning{Code: api.WarningCode(w.Code), Message: w.Message}
-	}
-	return out
 }

@@ -25,7 +25,7 @@ import (
 
 func TestQueryAndRetrieveHaveTheHintOfEcho(t *testing.T) {
 	ca, issue := hospitalCA(t)
-	for name, found := range whatEchoFinds() {
+	for name, found := range echoFaults() {
 		step := ""
 		if p, ok := example(t, name).(map[string]any)["dicom"].(map[string]any); ok {
 			step = p["step"].(string)

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -39,10 +38,10 @@ func (s *Server) checks(v *validator) []echo.MiddlewareFunc {
 
 func (s *Server) strict() []api.StrictMiddlewareFunc {
 	layers := []api.StrictMiddlewareFunc{
-		note,         // the operation and the stream, for the log line and the metrics
-		answered,     // 500 for a handler that returns nothing
-		s.negotiate,  // POST /qr with Accept: text/event-stream goes to the handler that streams
-		onConnection, // the caller's connection, for answers that are written in one part
+		noteOperation,   // the operation and the stream, for the log line and the metrics
+		requireResponse, // 500 for a handler that returns nothing
+		s.negotiate,     // POST /qr with Accept: text/event-stream goes to the handler that streams
+		onConnection,    // the caller's connection, for answers that are written in one part
 	}
 	slices.Reverse(layers) // the generated server takes the innermost first
 	return layers
@@ -89,9 +88,9 @@ func (s *Server) requireAudit(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// answered makes an error of a handler that returns neither a response nor an error, which would otherwise be answered with an
+// requireResponse returns an error if a handler returns neither a response nor an error, which would otherwise be answered with an
 // empty 200.
-func answered(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
+func requireResponse(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
 	return func(c echo.Context, request any) (any, error) {
 		response, err := next(c, request)
 		if err == nil && response == nil {
@@ -122,21 +121,4 @@ func onConnection(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
 		}
 		return response, err
 	}
-}
-
-// operationChecks returns the middleware of the operations that reach out to a PACS.
-func (s *Server) operationChecks() (map[string][]echo.MiddlewareFunc, error) {
-	contract, err := api.GetSpec()
-	if err != nil {
-		return nil, fmt.Errorf("embedded contract: %w", err)
-	}
-	checks := map[string][]echo.MiddlewareFunc{}
-	for operation, path := range map[string]string{"query": "/q", "retrieve": "/qr", "echo": "/echo"} {
-		v, err := newValidator(contract, path)
-		if err != nil {
-			return nil, err
-		}
-		checks[operation] = s.checks(v)
-	}
-	return checks, nil
 }

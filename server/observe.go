@@ -34,8 +34,8 @@ var commonHeader = http.Header{
 	"Cache-Control":           {"no-store"},
 }
 
-// observe is the outermost middleware. It gives a request its correlation ID and its logger, makes problem documents of
-// errors and panics, and writes the log line.
+// observe is the outermost middleware. It gives a request its correlation ID and its logger, turns errors and panics
+// into problem documents, and writes the log line.
 func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := time.Now()

@@ -170,12 +170,12 @@ func TestRetrieveRequiresAMoveDestination(t *testing.T) {
 }
 
 func TestHandlerWithoutAResponseAnswers500(t *testing.T) {
-	response, err := answered(func(echoContext, any) (any, error) { return nil, nil }, "")(nil, nil)
+	response, err := requireResponse(func(echoContext, any) (any, error) { return nil, nil }, "")(nil, nil)
 	assert.Nil(t, response)
 	require.ErrorIs(t, err, errNoResponse)
 	assert.Equal(t, http.StatusInternalServerError, problem.Of(t.Context(), err).Status())
 
-	response, err = answered(func(echoContext, any) (any, error) { return nil, errUnexpected }, "")(nil, nil)
+	response, err = requireResponse(func(echoContext, any) (any, error) { return nil, errUnexpected }, "")(nil, nil)
 	assert.Nil(t, response)
 	assert.True(t, errors.Is(err, errUnexpected))
 }

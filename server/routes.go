@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,6 +24,23 @@ func (s *Server) register(contract []byte) error {
 	withHead{s.echo}.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusFound, "docs") })
 	docs.Register(s.echo, contract, s.access.Keys != nil)
 	return nil
+}
+
+// operationChecks returns the middleware of the operations that connect to a PACS.
+func (s *Server) operationChecks() (map[string][]echo.MiddlewareFunc, error) {
+	contract, err := api.GetSpec()
+	if err != nil {
+		return nil, fmt.Errorf("embedded contract: %w", err)
+	}
+	checks := map[string][]echo.MiddlewareFunc{}
+	for operation, path := range map[string]string{"query": "/q", "retrieve": "/qr", "echo": "/echo"} {
+		v, err := newValidator(contract, path)
+		if err != nil {
+			return nil, err
+		}
+		checks[operation] = s.checks(v)
+	}
+	return checks, nil
 }
 
 // withHead registers HEAD with each GET (RFC 9110 section 9.3.2). net/http leaves the body out.

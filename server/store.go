@@ -11,10 +11,10 @@ import (
 // What the log line and the metrics of a request need beside its answer is in the store of its echo.Context, under these
 // keys. Only the middleware in this package writes to the store; handlers do not see it.
 const (
-	operationKey = "operation" // *operation, set by note before the handler runs
+	operationKey = "operation" // *operation, set by noteOperation before the handler runs
 	codeKey      = "code"      // api.ProblemCode of the problem that was answered, set by answer
 	faultsKey    = "faults"    // []api.Fault of that problem
-	streamKey    = "stream"    // *eventStream, set by note after the handler returned it
+	streamKey    = "stream"    // *eventStream, set by noteOperation after the handler returned it
 	bodyReadKey  = "body read" // true once the whole body was read, set by readBody
 )
 
@@ -24,8 +24,8 @@ type operation struct {
 	peer string // host:port
 }
 
-// note is the strict middleware that stores what a request does at a PACS, and the stream with which it is answered.
-func note(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
+// noteOperation is the strict middleware that stores what a request does at a PACS, and the stream with which it is answered.
+func noteOperation(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
 	return func(c echo.Context, request any) (any, error) {
 		if o := operationOf(request); o != nil {
 			c.Set(operationKey, o)
@@ -38,7 +38,7 @@ func note(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
 	}
 }
 
-// operationOf returns nil for a request that does not reach out to a PACS.
+// operationOf returns nil for a request that does not connect to a PACS.
 func operationOf(request any) *operation {
 	switch r := request.(type) {
 	case api.QueryRequestObject:

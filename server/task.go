@@ -23,7 +23,7 @@ const auditRetryAfter = 5
 
 // task is one operation at a PACS. It is the qr.Observer of that operation: it passes steps to the metrics and traces, what was
 // sent and matched to the audit trail, and the progress to the event stream. It writes the audit records of the operation before
-// anybody learns the result, and withholds the result if that fails.
+// the caller gets the result, and withholds the result if that fails.
 type task struct {
 	gateway   Gateway
 	telemetry *telemetry.Telemetry
@@ -143,7 +143,7 @@ func (t *task) retrieve(ctx context.Context, f qr.Filter, destination string) (*
 		return t.gateway.Retrieve(ctx, t.call(), t.peer, f, destination)
 	})
 	if result != nil {
-		t.telemetry.Retrieved(t.peer.Address(), subOperations(result.Retrievals))
+		t.telemetry.Retrieved(t.peer.Address(), moveCounters(result.Retrievals))
 		if len(t.announced) == 0 {
 			t.announced = result.Studies
 		}
@@ -176,11 +176,11 @@ func sheltered[T any](ctx context.Context, f func() (T, error)) (result T, err e
 	return f()
 }
 
-func subOperations(retrievals []qr.Retrieval) []telemetry.SubOperations {
-	counts := make([]telemetry.SubOperations, len(retrievals))
+func moveCounters(retrievals []qr.Retrieval) []telemetry.MoveCounters {
+	counts := make([]telemetry.MoveCounters, len(retrievals))
 	for i := range retrievals {
 		r := &retrievals[i]
-		counts[i] = telemetry.SubOperations{Completed: r.Completed, Failed: r.Failed, Warning: r.Warning}
+		counts[i] = telemetry.MoveCounters{Completed: r.Completed, Failed: r.Failed, Warning: r.Warning}
 	}
 	return counts
 }
@@ -193,7 +193,7 @@ func resultOf(ctx context.Context, err error) audit.Result {
 	return audit.Result{Outcome: audit.SeriousFailure, Description: string(problem.Of(ctx, err).Code)}
 }
 
-// refused returns the code of an err that says that callers may not reach this PACS; "" for any other.
+// refused returns the code of the problem if err means that callers may not use this PACS; "" for any other error.
 func refused(ctx context.Context, err error) string {
 	if err == nil {
 		return ""

@@ -23,8 +23,8 @@ import (
 // The functions run on the goroutine of an association. The fields must not change while it serves requests.
 type ScriptedPACS struct {
 	// Negotiate decides on an A-ASSOCIATE-RQ, which is in a.RQ. It may change a.Answer, the answer, which accepts every
-	// presentation context in Implicit VR Little Endian. If it returns false, it has answered by itself, or not at all, and
-	// the connection is closed.
+	// presentation context in Implicit VR Little Endian. If it returns false, the connection is closed; it may have
+	// answered before.
 	Negotiate func(a *ScriptedAssociation) bool
 
 	// Studies are the matches of C-FIND at STUDY level, Series those at SERIES level by Study Instance UID.

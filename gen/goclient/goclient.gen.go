@@ -643,7 +643,7 @@ type EchoRequest struct {
 	PACSAETitle CalledAETitle `json:"pacs_ae_title"`
 
 	// PACSIP Address of the PACS: IPv4 address, IPv6 address (without brackets or zone) or host name, without scheme or
-	// port. The gateway resolves it: in a container, 127.0.0.1 is the container itself.
+	// port. The gateway resolves it: in a container, localhost is the container itself.
 	//
 	//
 	// Example: 127.0.0.1
@@ -846,7 +846,7 @@ type Modality = string
 type MoveDestination = string
 
 // PACSHost Address of the PACS: IPv4 address, IPv6 address (without brackets or zone) or host name, without scheme or
-// port. The gateway resolves it: in a container, 127.0.0.1 is the container itself.
+// port. The gateway resolves it: in a container, localhost is the container itself.
 //
 // Example: 127.0.0.1
 type PACSHost = string
@@ -1062,7 +1062,7 @@ type QueryRequest struct {
 	PACSAETitle CalledAETitle `json:"pacs_ae_title"`
 
 	// PACSIP Address of the PACS: IPv4 address, IPv6 address (without brackets or zone) or host name, without scheme or
-	// port. The gateway resolves it: in a container, 127.0.0.1 is the container itself.
+	// port. The gateway resolves it: in a container, localhost is the container itself.
 	//
 	//
 	// Example: 127.0.0.1
@@ -1313,7 +1313,7 @@ type RetrieveRequest struct {
 	PACSAETitle CalledAETitle `json:"pacs_ae_title"`
 
 	// PACSIP Address of the PACS: IPv4 address, IPv6 address (without brackets or zone) or host name, without scheme or
-	// port. The gateway resolves it: in a container, 127.0.0.1 is the container itself.
+	// port. The gateway resolves it: in a container, localhost is the container itself.
 	//
 	//
 	// Example: 127.0.0.1

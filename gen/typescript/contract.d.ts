@@ -300,7 +300,7 @@ export interface components {
         /**
          * Format: host
          * @description Address of the PACS: IPv4 address, IPv6 address (without brackets or zone) or host name, without scheme or
-         *     port. The gateway resolves it: in a container, 127.0.0.1 is the container itself.
+         *     port. The gateway resolves it: in a container, localhost is the container itself.
          * @example 127.0.0.1
          */
         PACSHost: string;

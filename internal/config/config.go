@@ -41,7 +41,7 @@ type Config struct {
 	MoveTimeout       Seconds `env:"MOVE_TIMEOUT" default:"DIMSE_TIMEOUT" help:"the same during a C-MOVE; raise it for a PACS that reads from tape"`
 	NetworkTimeout    Seconds `env:"NETWORK_TIMEOUT" envDefault:"10" help:"the time without a byte inside a PDU, or without progress of a write"`
 	OperationTimeout  Seconds `env:"OPERATION_TIMEOUT" envDefault:"3600" help:"the whole operation until it is cancelled, which takes up to 2 s more; 0 is no limit"`
-	QueueTimeout      Seconds `env:"QUEUE_TIMEOUT" envDefault:"5" help:"the wait for a free association to a PACS before a 503 (pacs_busy); 0 does not wait"`
+	QueueTimeout      Seconds `env:"QUEUE_TIMEOUT" envDefault:"5" help:"the wait for a free association to a PACS before a 503 (pacs_busy); 0 waits only if a kept association can be closed for it"`
 	AssociationIdle   Seconds `env:"ASSOCIATION_IDLE" envDefault:"0" help:"how long an idle association is kept for the next request, independent of NETWORK_TIMEOUT; 0 keeps none"`
 	// The default of DrainTimeout leaves time for the cancelling within the ten seconds that container runtimes commonly grant.
 	DrainTimeout Seconds `env:"DRAIN_TIMEOUT" envDefault:"5" help:"running operations at shutdown, before they are cancelled"`

@@ -72,7 +72,7 @@ func (s *Session) connect(ctx context.Context) (net.Conn, error) {
 	}
 }
 
-// race dials addresses beside each other. Each attempt holds a slot and releases it unless it wins.
+// race dials addresses in parallel. Each attempt holds a slot and releases it unless it wins.
 type race struct {
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 	remaining []netip.AddrPort // not tried yet

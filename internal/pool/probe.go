@@ -9,7 +9,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 )
 
-// Probe receives what Session.Probe learns at each stage, in the order of its methods and on the goroutine of the caller.
+// Probe receives the result of each stage of Session.Probe, in the order of its methods and on the goroutine of the caller.
 type Probe interface {
 	Resolving()
 	Resolved(addresses []netip.AddrPort) // in the order in which they are tried
@@ -20,8 +20,8 @@ type Probe interface {
 }
 
 // Probe opens a new association on which the SOP classes are proposed and reports each stage to p. It takes no idle
-// association, keeps none, and does not retry a rejection: the caller wants the whole way and the first answer of the peer.
-// The caller must call End.
+// association, keeps none, and does not retry a rejection: the caller wants to see every stage and the first answer of the peer. The
+// caller must call End.
 func (s *Session) Probe(ctx context.Context, p Probe, sopClasses ...string) error {
 	if err := s.check(); err != nil {
 		return err

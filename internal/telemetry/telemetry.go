@@ -114,11 +114,11 @@ func (r *Request) End(a Answer) {
 	r.span.endRequest(r.method, a)
 }
 
-// SubOperations are the sub-operations of the C-MOVE of one study; nil: the PACS sent no such counter.
-type SubOperations struct{ Completed, Failed, Warning *int }
+// MoveCounters are the final numbers of sub-operations in the C-MOVE of one study; nil: the PACS sent no such counter.
+type MoveCounters struct{ Completed, Failed, Warning *int }
 
 // Retrieved counts the sub-operations of a retrieve at a peer, host:port.
-func (t *Telemetry) Retrieved(address string, studies []SubOperations) {
+func (t *Telemetry) Retrieved(address string, studies []MoveCounters) {
 	peer := t.peers.label(address)
 	add := func(outcome string, n *int) {
 		if n != nil {
@@ -151,7 +151,7 @@ func (t *Telemetry) Step(ctx context.Context, s pool.Step) (during context.Conte
 		}
 		if s.Name == pool.StepQueue {
 			t.metrics.queueLength.Dec()
-			// The code tells a caller that left the queue from one that was refused.
+			// The code distinguishes a caller that left the queue from one that was refused.
 			t.metrics.queueSeconds.WithLabelValues(cmp.Or(code, outcomeOK)).Observe(took)
 		} else {
 			t.metrics.stepSeconds.WithLabelValues(string(s.Name), outcome).Observe(took)

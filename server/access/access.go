@@ -1,5 +1,5 @@
-// Package access decides who may call the gateway: API keys, client certificates, trusted proxies, host names, and CORS. What it
-// finds out about a caller is the Principal in the context of the request.
+// Package access decides who may call the gateway: API keys, client certificates, trusted proxies, host names, and CORS. The
+// Principal in the context of a request names the caller.
 package access
 
 import (

@@ -49,7 +49,7 @@ var hints = []hint{
 	{atResolve, anyFault, nameServers},
 
 	{atConnect, timedOut, "Nothing answered within CONNECTION_TIMEOUT. Check the address and that the machine is on; often a firewall between the gateway and the PACS drops the packets."},
-	{atConnect, causedBy(syscall.ECONNREFUSED), "The machine answers, but nothing accepts connections on this port. Check pacs_port, that the PACS is running, and that it listens on this address; a firewall may refuse too. In a container, 127.0.0.1 is the container itself."},
+	{atConnect, causedBy(syscall.ECONNREFUSED), "The machine answers, but nothing accepts connections on this port. Check pacs_port, that the PACS is running, and that it listens on this address; a firewall may refuse too. In a container, localhost is the container itself."},
 	{atConnect, unreachable, "There is no route from the gateway to this address. Check the address, and the network, routes and VPN of the gateway's machine."},
 	{atConnect, anyFault, "No connection could be opened. Check pacs_ip and pacs_port, and what the gateway's machine may connect to."},
 

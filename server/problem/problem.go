@@ -1,4 +1,4 @@
-// Package problem makes the answers that are not a success: problem documents (RFC 9457). One table gives each code its
+// Package problem makes the answers to requests that did not succeed: problem documents (RFC 9457). One table gives each code its
 // status, title and detail, one table gives each error its code, and one table gives each failed step of an operation its hint.
 package problem
 

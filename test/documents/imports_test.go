@@ -16,29 +16,29 @@ import (
 	"dicom-qr-gateway/test/rig"
 )
 
-// TestImportsGoDownTheTableOfRooms holds the table of docs/architecture.md against the source: every package of the gateway
+// TestImportsFollowTheTableOfPackages compares the table of docs/architecture.md with the source: every package of the gateway
 // is in it, and imports only packages further down.
-func TestImportsGoDownTheTableOfRooms(t *testing.T) {
+func TestImportsFollowTheTableOfPackages(t *testing.T) {
 	root, err := rig.Root()
 	require.NoError(t, err)
-	var rooms []string
+	var packages []string
 	for _, row := range read(t, "docs/architecture.md").Rows() {
-		for _, name := range names(row.Cells[0]) {
-			if room, ok := strings.CutSuffix(name, "/"); ok && row.Section == "Rooms" && len(row.Cells) == 3 {
-				rooms = append(rooms, room)
+		for _, cell := range names(row.Cells[0]) {
+			if name, ok := strings.CutSuffix(cell, "/"); ok && row.Section == "Packages" && len(row.Cells) == 3 {
+				packages = append(packages, name)
 			}
 		}
 	}
-	require.Greater(t, len(rooms), 10)
-	// Of the packages beside the rooms, the gateway links these.
+	require.Greater(t, len(packages), 10)
+	// The gateway also links these packages, which the table does not have.
 	beside := []string{"gen/api", "internal/demo", "dicomnet/dicomtest"}
-	for _, room := range append(slices.Clone(rooms), ".") {
-		for _, imported := range imports(t, filepath.Join(root, room)) {
+	for _, name := range append(slices.Clone(packages), ".") {
+		for _, imported := range imports(t, filepath.Join(root, name)) {
 			if slices.Contains(beside, imported) {
 				continue
 			}
-			if assert.Contains(t, rooms, imported, "imported by %s", room) {
-				assert.Greater(t, slices.Index(rooms, imported), slices.Index(rooms, room), "%s imports %s", room, imported)
+			if assert.Contains(t, packages, imported, "imported by %s", name) {
+				assert.Greater(t, slices.Index(packages, imported), slices.Index(packages, name), "%s imports %s", name, imported)
 			}
 		}
 	}

@@ -30,7 +30,7 @@ func (s *proxySite) assertQuery(t *testing.T, pacs source) {
 
 func TestRecoveryFromAKilledProxy(t *testing.T) {
 	eachProxy(t, func(t *testing.T, name string) {
-		pacs, g := newHeldPACS(t), newGuarded(t)
+		pacs, g := newHeldPACS(t), newProxied(t)
 		s := startProxy(t, name, g.host())
 		r := s.request(t.Context(), t, "/qr", pacs.body(t, heldDestination))
 		r.Header.Set("X-Correlation-ID", "killed-proxy")
@@ -56,7 +56,7 @@ func TestRecoveryFromAKilledProxy(t *testing.T) {
 
 func TestRecoveryFromAKilledGateway(t *testing.T) {
 	eachProxy(t, func(t *testing.T, name string) {
-		pacs, g := newHeldPACS(t), newGuarded(t)
+		pacs, g := newHeldPACS(t), newProxied(t)
 		s := startProxy(t, name, g.host())
 		r := s.request(t.Context(), t, "/qr", pacs.body(t, heldDestination))
 		r.Header.Set("X-Correlation-ID", "killed-gateway")
@@ -95,7 +95,7 @@ func TestRecoveryFromAKilledPACS(t *testing.T) {
 	t.Cleanup(func() { assert.NoError(t, destination.Close()) })
 	ports, err := freePorts(1)
 	require.NoError(t, err)
-	pacs, g := source{"dcmqrscp", "KILLED", ports[0]}, newGuarded(t)
+	pacs, g := source{"dcmqrscp", "KILLED", ports[0]}, newProxied(t)
 	known := map[string]int{heldDestination: portOf(t, destination.Addr())}
 	p, err := startQRSCP(t.TempDir(), pacs, known)
 	started(t, p, err)

@@ -70,7 +70,7 @@ func (s *proxySite) do(t *testing.T, r *http.Request) reply {
 func TestProxyAuthenticatesCallers(t *testing.T) {
 	eachProxy(t, func(t *testing.T, name string) {
 		pacs := newHeldPACS(t)
-		s := startProxy(t, name, newGuarded(t).host())
+		s := startProxy(t, name, newProxied(t).host())
 		for caller, set := range map[string]func(*http.Request){
 			"no credentials":   func(r *http.Request) { r.Header.Del("Authorization") },
 			"a wrong password": func(r *http.Request) { r.SetBasicAuth(proxyUser, "wrong") },
@@ -211,7 +211,7 @@ func TestProxyLimitsRequests(t *testing.T) {
 func TestEventsPassAProxyOneByOne(t *testing.T) {
 	eachProxy(t, func(t *testing.T, name string) {
 		pacs := newHeldPACS(t)
-		s := startProxy(t, name, newGuarded(t).host())
+		s := startProxy(t, name, newProxied(t).host())
 		ctx, stop := context.WithTimeout(t.Context(), patience)
 		defer stop()
 		names, err := events(t, s.client, s.request(ctx, t, "/qr", pacs.body(t, heldDestination)), func(e event) {
@@ -228,7 +228,7 @@ func TestEventsPassAProxyOneByOne(t *testing.T) {
 func TestDisconnectFromAProxyCancelsTheRetrieve(t *testing.T) {
 	eachProxy(t, func(t *testing.T, name string) {
 		pacs := newHeldPACS(t)
-		s := startProxy(t, name, newGuarded(t).host())
+		s := startProxy(t, name, newProxied(t).host())
 		ctx, leave := context.WithCancel(t.Context())
 		_, err := events(t, s.client, s.request(ctx, t, "/qr", pacs.body(t, heldDestination)), pacs.midway(leave))
 		require.ErrorIs(t, err, context.Canceled)

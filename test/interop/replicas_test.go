@@ -124,7 +124,7 @@ func TestReplicasOfASlowPACS(t *testing.T) {
 	for _, src := range sources {
 		for _, test := range []struct{ replicas, each int }{{1, 3}, {3, 3}, {1, 9}} {
 			t.Run(fmt.Sprintf("%s/%d times %d", src.name, test.replicas, test.each), func(t *testing.T) {
-				pacs := newTurnstile(t, src, think)
+				pacs := newCountingProxy(t, src, think)
 				r := startReplicas(t, test.replicas, "QUEUE_TIMEOUT=60", "MAX_ASSOCIATIONS_PER_PACS="+strconv.Itoa(test.each))
 				took := r.queries(t, pacs.source, callers, count)
 				most, rejected := pacs.seen()
@@ -145,7 +145,7 @@ func TestReplicasOfAFastPACS(t *testing.T) {
 	t.Cleanup(func() { assert.NoError(t, pacs.Close()) })
 	for _, n := range []int{1, 3} {
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
-			counted := newTurnstile(t, source{"in memory", "MEMORY", portOf(t, pacs.Addr())}, 0)
+			counted := newCountingProxy(t, source{"in memory", "MEMORY", portOf(t, pacs.Addr())}, 0)
 			r := startReplicas(t, n, "QUEUE_TIMEOUT=60", "MAX_ASSOCIATIONS_PER_PACS=3")
 			took := r.queries(t, counted.source, callers, count)
 			most, _ := counted.seen()

@@ -93,7 +93,7 @@ func TestStudyOfAnotherPatientIsNeitherReturnedNorMoved(t *testing.T) {
 	dst := dicomtest.NewPACS(dicomtest.PACSConfig{AETitle: "DEST"})
 	require.NoError(t, dst.Listen("127.0.0.1:0"))
 	defer func() { assert.NoError(t, dst.Close()) }()
-	src := careless(t, dst)
+	src := unfilteredPACS(t, dst)
 
 	got := ask(t, src.query(demo.PatientID, filter{}))
 	require.Len(t, got.StudyDetails, 7)

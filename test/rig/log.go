@@ -20,16 +20,16 @@ type Line struct {
 // Decode unmarshals the line into v.
 func (l Line) Decode(v any) error { return json.Unmarshal([]byte(l.Text), v) }
 
-// Match selects lines of a log.
-type Match func(Line) bool
+// LineMatcher selects lines of a log.
+type LineMatcher func(Line) bool
 
 // Message matches lines with this message.
-func Message(message string) Match {
+func Message(message string) LineMatcher {
 	return func(l Line) bool { return l.Message == message }
 }
 
 // MessageOf matches lines with this message that belong to the request with this correlation ID.
-func MessageOf(message, correlationID string) Match {
+func MessageOf(message, correlationID string) LineMatcher {
 	return func(l Line) bool { return l.Message == message && l.CorrelationID == correlationID }
 }
 
@@ -93,14 +93,14 @@ func (l *Log) Tail() string {
 }
 
 // Lines returns the whole lines so far that are JSON objects and that match; a nil match means all.
-func (l *Log) Lines(match Match) []Line {
+func (l *Log) Lines(match LineMatcher) []Line {
 	l.mu.Lock()
 	lines := l.lines
 	l.mu.Unlock()
 	return parse(lines, match)
 }
 
-func parse(texts []string, match Match) []Line {
+func parse(texts []string, match LineMatcher) []Line {
 	var lines []Line
 	for _, text := range texts {
 		line := Line{Text: text}
@@ -113,7 +113,7 @@ func parse(texts []string, match Match) []Line {
 
 // Wait returns the first line that matches, as soon as it is written. It fails if the program ends without such a line, and
 // when [Patience] is over; the error holds the end of the output.
-func (l *Log) Wait(match Match) (Line, error) {
+func (l *Log) Wait(match LineMatcher) (Line, error) {
 	timeout := time.NewTimer(Patience)
 	defer timeout.Stop()
 	for seen := 0; ; {
@@ -136,7 +136,7 @@ func (l *Log) Wait(match Match) (Line, error) {
 }
 
 // Await is [Log.Wait] for tests: an error fails the test.
-func (l *Log) Await(t testing.TB, match Match) Line {
+func (l *Log) Await(t testing.TB, match LineMatcher) Line {
 	t.Helper()
 	line, err := l.Wait(match)
 	if err != nil {

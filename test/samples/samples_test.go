@@ -41,7 +41,7 @@ func TestSamples(t *testing.T) {
 	for name, command := range clients {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			script.Run(t, filepath.Join("testdata", "clients"), map[string]script.Command{"foreign": startForeign}, func(env *testscript.Env) error {
+			script.Run(t, filepath.Join("testdata", "clients"), map[string]script.Function{"foreign": startForeign}, func(env *testscript.Env) error {
 				return install(env, root, command)
 			})
 		})

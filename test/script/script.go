@@ -55,18 +55,18 @@ import (
 	"dicom-qr-gateway/test/rig"
 )
 
-// Command is a command of a script.
-type Command = func(ts *testscript.TestScript, neg bool, args []string)
+// Function implements a command of a script.
+type Function = func(ts *testscript.TestScript, neg bool, args []string)
 
 // Run runs the scripts of a folder with the commands of this package and more of the caller's. It sets $ROOT to the root of
 // the repository, and HOME as it is outside of the script. A nil setup does nothing more.
-func Run(t *testing.T, dir string, more map[string]Command, setup func(*testscript.Env) error) {
+func Run(t *testing.T, dir string, more map[string]Function, setup func(*testscript.Env) error) {
 	t.Helper()
 	root, err := rig.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	commands := map[string]Command{
+	commands := map[string]Function{
 		"gateway": startGateway, "listening": listening, "start": start, "waitfor": waitFor, "signal": signal,
 		"ends": ends, "exits": exits, "capture": capture, "block": block, "replace": replace, "status": status, "ports": ports,
 	}

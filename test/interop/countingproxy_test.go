@@ -16,10 +16,10 @@ import (
 	"dicom-qr-gateway/dicomnet/dicomtest"
 )
 
-// turnstile forwards a port to a PACS, counts the associations that are open at the same time, and delays the first response of
+// countingProxy forwards a port to a PACS, counts the associations that are open at the same time, and delays the first response of
 // each.
-type turnstile struct {
-	source // with the port of the turnstile
+type countingProxy struct {
+	source // with the port of the countingProxy
 	think  time.Duration
 
 	mu             sync.Mutex
@@ -33,11 +33,11 @@ const (
 	releaseRP   = 6
 )
 
-func newTurnstile(t *testing.T, pacs source, think time.Duration) *turnstile {
+func newCountingProxy(t *testing.T, pacs source, think time.Duration) *countingProxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	s := &turnstile{source: pacs, think: think}
+	s := &countingProxy{source: pacs, think: think}
 	s.port = portOf(t, l.Addr().String())
 	var wait sync.WaitGroup
 	t.Cleanup(func() {
@@ -57,20 +57,20 @@ func newTurnstile(t *testing.T, pacs source, think time.Duration) *turnstile {
 }
 
 // seen returns the largest number of associations at the same time, and the number of rejections.
-func (s *turnstile) seen() (most, rejected int) {
+func (s *countingProxy) seen() (most, rejected int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.most, s.rj
 }
 
-func (s *turnstile) count(n int) {
+func (s *countingProxy) count(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open += n
 	s.most = max(s.most, s.open)
 }
 
-func (s *turnstile) pass(outer net.Conn, pacs string) {
+func (s *countingProxy) pass(outer net.Conn, pacs string) {
 	defer outer.Close()
 	s.count(1)
 	// Counted before the gateway sees the end, after which it may open the next association at once.

@@ -15,12 +15,12 @@ import (
 	"dicom-qr-gateway/internal/demo"
 )
 
-// careless starts a PACS in memory that returns the studies of all patients for any Patient ID, which neither DCMTK nor Orthanc
+// unfilteredPACS starts a PACS in memory that returns the studies of all patients for any Patient ID, which neither DCMTK nor Orthanc
 // can be configured to do.
-func careless(t *testing.T, dst *dicomtest.PACS) source {
+func unfilteredPACS(t *testing.T, dst *dicomtest.PACS) source {
 	t.Helper()
 	pacs := dicomtest.NewPACS(dicomtest.PACSConfig{
-		AETitle: "CARELESS", IgnoreKeys: []tag.Tag{tag.PatientID},
+		AETitle: "UNFILTERED", IgnoreKeys: []tag.Tag{tag.PatientID},
 		Destinations: map[string]string{"DEST": dst.Addr()},
 	})
 	require.NoError(t, pacs.AddStudies(demo.Studies()...))
@@ -30,5 +30,5 @@ func careless(t *testing.T, dst *dicomtest.PACS) source {
 	require.NoError(t, err)
 	n, err := strconv.Atoi(port)
 	require.NoError(t, err)
-	return source{"in memory", "CARELESS", n}
+	return source{"in memory", "UNFILTERED", n}
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// guarded is a gateway as it runs behind the templates of samples/proxies: with an audit log, with keys of the proxy and of a
+// proxied is a gateway as it runs behind the templates of samples/proxies: with an audit log, with keys of the proxy and of a
 // program, and with trust in the proxy.
-type guarded struct {
+type proxied struct {
 	*gateway
 	dir  string
 	port int
@@ -25,11 +25,11 @@ type guarded struct {
 // programKey is the key of a program that calls without the user of a proxy.
 const programKey = "the-key-of-a-program"
 
-func newGuarded(t *testing.T) *guarded {
+func newProxied(t *testing.T) *proxied {
 	t.Helper()
 	ports, err := freePorts(1)
 	require.NoError(t, err)
-	g := &guarded{dir: t.TempDir(), port: ports[0]}
+	g := &proxied{dir: t.TempDir(), port: ports[0]}
 	writeFile(t, filepath.Join(g.dir, "keys"),
 		fmt.Sprintf("proxy:%x\nprogram:%x\n", sha256.Sum256([]byte(proxyKey)), sha256.Sum256([]byte(programKey))))
 	g.start(t)
@@ -37,17 +37,17 @@ func newGuarded(t *testing.T) *guarded {
 }
 
 // start starts the gateway, for the first time or again.
-func (g *guarded) start(t *testing.T) {
+func (g *proxied) start(t *testing.T) {
 	t.Helper()
 	g.gateway = runGateway(t, g.dir, g.port,
 		"API_KEYS_FILE="+filepath.Join(g.dir, "keys"), "AUDIT_LOG="+filepath.Join(g.dir, "audit"),
 		"TRUSTED_PROXIES=127.0.0.1", "FORWARDED_USER_HEADER=X-Forwarded-User", "MOVE_TIMEOUT=60")
 }
 
-func (g *guarded) host() string { return address(g.port) }
+func (g *proxied) host() string { return address(g.port) }
 
 // audit returns the events of a request in the audit log, and the caller that they name.
-func (g *guarded) audit(t *testing.T, correlationID string) (events []string, caller string) {
+func (g *proxied) audit(t *testing.T, correlationID string) (events []string, caller string) {
 	t.Helper()
 	log, err := os.ReadFile(filepath.Join(g.dir, "audit"))
 	require.NoError(t, err)

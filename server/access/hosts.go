@@ -56,7 +56,7 @@ func validHostName(name string) bool {
 func canonicalHost(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
 // permit reports whether a request with this Host field is answered: always if the field holds an IP address, localhost or another
-// name without a dot, which nobody can register, or nothing, which no browser sends; else if the list has the name. It ignores the
+// name without a dot, which cannot be registered, or nothing, which no browser sends; else if the list has the name. It ignores the
 // port.
 func (h *Hosts) permit(field string) bool {
 	host := field

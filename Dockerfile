@@ -4,7 +4,7 @@
 #
 # `make image` also sets the labels of version, revision and date. Another BUILDER must have
 # Go, git, make, a shell and CA certificates.
-ARG BUILDER=golang:1.26.8-bookworm
+ARG BUILDER=golang:1.26.8-bookworm@sha256:a688600ca24f8a4d3ca77f95b0dd40704a9fc787c826660eb7ba0b641b8b175d
 
 FROM --platform=$BUILDPLATFORM ${BUILDER} AS build
 WORKDIR /src

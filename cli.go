@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"dicom-qr-gateway/internal/cli"
 	"dicom-qr-gateway/internal/config"
@@ -57,8 +58,20 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	return 0
 }
 
+// reportTimeout limits the wait for a standard error that blocks, as part of the longest shutdown.
+const reportTimeout = 100 * time.Millisecond
+
+// fail writes the error of a command and returns the exit status.
 func fail(stderr io.Writer, err error) int {
-	_, _ = fmt.Fprintf(stderr, "dicom-qr-gateway: %v\n", err)
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		_, _ = fmt.Fprintf(stderr, "dicom-qr-gateway: %v\n", err)
+	}()
+	select {
+	case <-written:
+	case <-time.After(reportTimeout):
+	}
 	return failed
 }
 

@@ -15,8 +15,16 @@ import (
 var contract []byte
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := run(ctx, os.Args, os.Environ(), os.Stdout, os.Stderr)
-	stop()
-	os.Exit(status)
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		os.Exit(1)
+	}()
+	// Standard output may be a pipe whose reader has ended: the log is lost then, but the gateway goes on.
+	signal.Ignore(syscall.SIGPIPE)
+	os.Exit(run(ctx, os.Args, os.Environ(), os.Stdout, os.Stderr))
 }

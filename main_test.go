@@ -21,7 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	status := m.Run()
+	status := rig.Main(m)
 	http.DefaultClient.CloseIdleConnections()
 	if err := goleak.Find(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -98,6 +98,23 @@ func TestServeFailsIfTheAuditLogCannotBeOpened(t *testing.T) {
 	env := environ(map[string]string{"LISTEN_ADDR": "127.0.0.1:0", "LOG_TO_CONSOLE": "false", "AUDIT_LOG": file})
 	assert.Equal(t, 1, run(t.Context(), []string{"dicom-qr-gateway"}, env, &stdout, &stderr))
 	assert.Contains(t, stderr.String(), "AUDIT_LOG: "+file+": no such file or directory")
+}
+
+func TestDefaultsRefuseAReboundWebPage(t *testing.T) {
+	gateway := startGateway(t, nil)
+	status := func(host, path string) int {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, gateway.URL+path, http.NoBody)
+		require.NoError(t, err)
+		request.Host = host
+		answer, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		return answer.StatusCode
+	}
+	assert.Equal(t, http.StatusMisdirectedRequest, status("rebound.example:8888", "/version"))
+	assert.Equal(t, http.StatusOK, status("localhost:8888", "/version"))
+	assert.Equal(t, http.StatusOK, status("gateway:6000", "/version"))
+	assert.Equal(t, http.StatusOK, status("rebound.example", "/health"))
 }
 
 func TestServeWithoutLogsIsSilent(t *testing.T) {

@@ -13,6 +13,8 @@ import (
 	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/internal/config"
 	"dicom-qr-gateway/internal/environment"
+	"dicom-qr-gateway/internal/hangup"
+	"dicom-qr-gateway/internal/output"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
@@ -23,8 +25,21 @@ import (
 // companion starts something that runs beside the gateway at baseURL, until stop is called.
 type companion func(settings config.Demo, stdout io.Writer, baseURL string) (stop func() error, err error)
 
-// serve runs the gateway with the settings of env until ctx is done.
-func serve(ctx context.Context, env *environment.Environment, stdout io.Writer, beside companion) (err error) {
+// The rest of the shutdown, after DRAIN_TIMEOUT and the four seconds or less that the server needs.
+const (
+	// shutdownTimeout limits the shutdown beyond DRAIN_TIMEOUT, whatever blocks.
+	shutdownTimeout = 4300 * time.Millisecond
+	// traceTimeout is short: together with the time for running operations it stays within the ten seconds that container
+	// runtimes commonly grant.
+	traceTimeout = 700 * time.Millisecond
+	// logTimeout limits the wait for a standard output that blocks.
+	logTimeout = 500 * time.Millisecond
+)
+
+var errOverdue = errors.New("the shutdown took too long")
+
+// serve runs the gateway with the settings of env until ctx is done. It returns within DRAIN_TIMEOUT and five seconds then.
+func serve(ctx context.Context, env *environment.Environment, stdout io.Writer, beside companion) error {
 	settings, err := env.Settings()
 	if err != nil {
 		return err
@@ -35,8 +50,38 @@ func serve(ctx context.Context, env *environment.Environment, stdout io.Writer, 
 	if location := settings.Location(); location != nil {
 		time.Local = location // Go reads TZ itself, but not from a file
 	}
-	stdout = zerolog.SyncWriter(stdout) // the log and the audit records may share it
-	logger := telemetry.NewLogger(settings.Log(), stdout)
+	g := &gateway{settings: settings, beside: beside, stdout: output.NewShared(stdout)}
+	g.lines = output.NewQueue(g.stdout, func(lines uint64) []byte { return telemetry.DroppedLines(settings.Log(), lines) })
+	defer g.lines.Flush(logTimeout)
+	ended := make(chan error, 1)
+	go func() { ended <- g.run(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	overdue := time.NewTimer(settings.DrainTimeout.Duration() + shutdownTimeout)
+	defer overdue.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-overdue.C:
+		return errOverdue
+	}
+}
+
+// gateway is what serve runs.
+type gateway struct {
+	settings environment.Settings
+	beside   companion      // may be nil
+	stdout   *output.Shared // for audit records, which wait until they are written
+	lines    *output.Queue  // before stdout, for the log, which does not
+}
+
+// run runs the gateway until ctx is done.
+func (g *gateway) run(ctx context.Context) (err error) {
+	settings := &g.settings
+	logger := telemetry.NewLogger(settings.Log(), g.lines)
 	build := buildInfo()
 	logger.Info().Stringer("build", build).Object("settings", settings.Config).Msg("starting")
 	warn(&settings.Config, logger)
@@ -49,7 +94,8 @@ func serve(ctx context.Context, env *environment.Environment, stdout io.Writer, 
 		return err
 	}
 	defer flush(ctx, watch, logger)
-	records, err := settings.OpenAuditLog(stdout)
+	watch.CountDropped(g.lines.Dropped)
+	records, err := settings.OpenAuditLog(g.stdout, logger)
 	if err != nil {
 		return err
 	}
@@ -79,15 +125,15 @@ func serve(ctx context.Context, env *environment.Environment, stdout io.Writer, 
 	if err != nil {
 		return err
 	}
-	if beside != nil {
-		stop, err := beside(settings.Demo, stdout, baseURL(listener.Addr().String(), settings.ServerTLS() != nil))
+	if g.beside != nil {
+		stop, err := g.beside(settings.Demo, g.lines, baseURL(listener.Addr().String(), settings.ServerTLS() != nil))
 		if err != nil {
 			_ = listener.Close()
 			return err
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 	}
-	defer onHangup(s.Reopen)()
+	defer hangup.Handle(s.Reopen)()
 	settings.Memory.Release()
 	return s.Serve(ctx, listener)
 }
@@ -114,13 +160,9 @@ func warn(settings *config.Config, logger zerolog.Logger) {
 	}
 }
 
-// flushTimeout is short: together with the time for running operations it stays within the ten seconds that container runtimes
-// commonly grant.
-const flushTimeout = time.Second
-
 // flush exports the last spans. If they are lost, it logs a warning: the service itself has ended without an error.
 func flush(ctx context.Context, watch *telemetry.Telemetry, logger zerolog.Logger) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), traceTimeout)
 	defer cancel()
 	if err := watch.Close(ctx); err != nil {
 		logger.Warn().Str("reason", err.Error()).Msg("the last traces are lost")

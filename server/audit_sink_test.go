@@ -46,7 +46,7 @@ func (d *disk) Write(p []byte) (int, error) {
 func startOnDisk(t *testing.T, gateway backend, variables ...string) (*running, *disk) {
 	t.Helper()
 	d := &disk{}
-	r := startWith(t, gateway, preparation{options: func(o *Options) { o.Audit = audit.NewTrail(audit.To(d)) }}, variables...)
+	r := startWith(t, gateway, preparation{options: func(o *Options) { o.Audit = audit.NewTrail(audit.To(d, audit.Options{})) }}, variables...)
 	r.do(t, http.MethodGet, "/health", nil)
 	return r, d
 }

@@ -1,15 +1,19 @@
 package server
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"io"
+	"math"
 	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -188,15 +192,24 @@ type certificate struct {
 	pool      *x509.CertPool
 }
 
+func ecdsaKey() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
+
+func rsaKey() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) }
+
 func writeCertificate(t *testing.T) certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	return writeCertificateFor(t, ecdsaKey)
+}
+
+func writeCertificateFor(t *testing.T, newKey func() (crypto.Signer, error)) certificate {
+	t.Helper()
+	key, err := newKey()
 	require.NoError(t, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "gateway.test"}, DNSNames: []string{"gateway.test"},
 		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	require.NoError(t, err)
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	require.NoError(t, err)
@@ -208,4 +221,78 @@ func writeCertificate(t *testing.T) certificate {
 	require.NoError(t, os.WriteFile(files.key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
 	require.True(t, files.pool.AppendCertsFromPEM(certPEM))
 	return files
+}
+
+// slowKey returns an RSA key with the largest public exponent that Go accepts, which makes the verification of a signature slow.
+func slowKey(t *testing.T) *rsa.PrivateKey {
+	t.Helper()
+	one, e := big.NewInt(1), big.NewInt(math.MaxInt32)
+	for {
+		key, err := rsa.GenerateKey(rand.Reader, 3072)
+		require.NoError(t, err)
+		p, q := new(big.Int).Sub(key.Primes[0], one), new(big.Int).Sub(key.Primes[1], one)
+		d := new(big.Int).ModInverse(e, new(big.Int).Mul(p, q))
+		if d == nil {
+			continue
+		}
+		slow := &rsa.PrivateKey{PublicKey: rsa.PublicKey{N: key.N, E: math.MaxInt32}, D: d, Primes: key.Primes}
+		slow.Precompute()
+		require.NoError(t, slow.Validate())
+		return slow
+	}
+}
+
+// chainOf returns a client certificate and further certificates of the same subject and key, as an attacker builds them: each
+// signs each other, so that the number of paths through them grows with the factorial of their number.
+func chainOf(t *testing.T, further int) *tls.Certificate {
+	t.Helper()
+	key := slowKey(t)
+	chain := &tls.Certificate{PrivateKey: key}
+	subject := pkix.Name{CommonName: "Hospital CA"}
+	for i := range further + 1 {
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(int64(i + 1)), Subject: subject, DNSNames: []string{strings.Repeat("x", i+1) + ".example"},
+			IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+			NotBefore:   time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+			KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		require.NoError(t, err)
+		chain.Certificate = append(chain.Certificate, der)
+	}
+	return chain
+}
+
+func TestRefusedClientCertificateCostsNextToNothing(t *testing.T) {
+	files, ca := writeCertificate(t), newAuthority(t, "Hospital CA")
+	caFile := writeFile(t, filepath.Join(t.TempDir(), "ca.pem"), ca.pem)
+	r := start(t, &fakeGateway{}, "TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key, "TLS_CLIENT_CA_FILE", caFile)
+	chain := chainOf(t, 60)
+	caller := r.secure(t, files.pool, chain)
+	const requests = 50
+	began := cpuTime(t)
+	for range requests {
+		refused := caller.ask(t, http.MethodPost, "/q", queryBody)
+		require.Equal(t, http.StatusUnauthorized, refused.status)
+	}
+	took := cpuTime(t) - began
+	t.Logf("%v of CPU for each refused request", took/requests)
+	// A verification without limits checks 100 signatures, which takes 8 ms; a request takes 0.3 ms on both sides.
+	assert.Less(t, took, requests*4*time.Millisecond, "CPU of both sides")
+	assert.Equal(t, "client certificate not accepted", waitForLine(t, r, "refused")["reason"])
+}
+
+func TestClientCertificateIsVerifiedOnceForAConnection(t *testing.T) {
+	files, ca := writeCertificate(t), newAuthority(t, "Hospital CA")
+	caFile := writeFile(t, filepath.Join(t.TempDir(), "ca.pem"), ca.pem)
+	r := startWith(t, foundOne(), rereadAtOnce,
+		"TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key, "TLS_CLIENT_CA_FILE", caFile)
+	expires := time.Now().Add(2 * time.Second)
+	caller := r.secure(t, files.pool, ca.issue(t, "viewer", expires, x509.ExtKeyUsageClientAuth))
+	for range 3 {
+		require.Equal(t, http.StatusOK, caller.query(t))
+	}
+	time.Sleep(time.Until(expires) + time.Second)
+	assert.Equal(t, http.StatusUnauthorized, caller.query(t), "expired on an open connection")
+	assert.Equal(t, http.StatusUnauthorized, caller.query(t))
 }

@@ -2,7 +2,10 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
+
+	"dicom-qr-gateway/server/access"
 )
 
 // connection is the connection of a caller without TLS. It can hold back the beginning of an answer until the rest is written:
@@ -62,6 +65,9 @@ type connectionKey struct{}
 
 // withConnection is the ConnContext of the server. net/http offers no other way from a request to its connection.
 func withConnection(ctx context.Context, c net.Conn) context.Context {
+	if _, secure := c.(*tls.Conn); secure {
+		return access.WithConnection(ctx)
+	}
 	if plain, ok := c.(*connection); ok {
 		return context.WithValue(ctx, connectionKey{}, plain)
 	}

@@ -142,6 +142,7 @@ func failuresOfExamples() map[string]error {
 		"OperationTimeout":           at(dicomnet.StepFind, &qr.OperationTimeoutError{}),
 		"Draining":                   problem.ErrDraining,
 		"PACSBusy":                   &pool.BusyError{},
+		"TooManyOpenFiles":           at(dicomnet.StepConnect, &dicomnet.ConnectError{Err: syscall.EMFILE}),
 		"TooManyOperations":          problem.ErrTooManyOperations,
 	}
 }
@@ -168,6 +169,7 @@ func otherProblems(t *testing.T) map[string]string {
 		"InvalidRequest": answer(open, http.MethodPost, "/q",
 			`{"pacs_ip":"127.0.0.1","pacs_port":104104,"pacs_aetitle":"PACS","c_find_ae_title":"GATEWAY","patient_id":"1"}`),
 		"Unauthorized":         answer(closed, http.MethodPost, "/q", queryBody), //nolint:misspell // HTTP's word
+		"HostNotAllowed":       answer(open, http.MethodPost, "/q", queryBody, "Host", "rebound.example"),
 		"NoStudyMatched":       answer(open, http.MethodPost, "/q", queryBody),
 		"RouteNotFound":        answer(open, http.MethodPost, "/query", queryBody),
 		"MethodNotAllowed":     answer(open, http.MethodGet, "/q", ""),

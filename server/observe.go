@@ -54,6 +54,11 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		h := w.Header()
 		h[correlationKey] = correlation
 		maps.Copy(h, commonHeader)
+		if len(r.TransferEncoding) > 0 {
+			// RFC 9112 section 6.1 requires it if the request has a Content-Length too, since a proxy may then have seen another
+			// end of the body. net/http removes that field, so whether the request had it is not known here.
+			h.Set("Connection", "close")
+		}
 		s.limitTime(c, start)
 
 		err := guarded(next, c)

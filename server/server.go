@@ -133,7 +133,7 @@ const (
 )
 
 // Serve answers on l until ctx is done. Then it refuses new operations, lets running ones continue for DRAIN_TIMEOUT, cancels the
-// rest, and returns when all have ended; nil if none was cut off. It closes l.
+// rest, and returns when all have ended, or within four seconds; nil if none was cut off. It closes l.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	// Operations outlive ctx, so they have a context of their own.
 	operations, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -172,14 +172,21 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
+	latest := time.Now().Add(s.drainTimeout + endTimeout + auditTimeout)
 	s.drain(cancel)
 	err := s.finish(context.WithoutCancel(ctx), httpServer, fresh)
 	if stopped := <-failed; !errors.Is(stopped, http.ErrServerClosed) {
 		err = errors.Join(err, stopped)
 	}
-	err = errors.Join(err, s.trail.Stop(err == nil))
+	err = errors.Join(err, s.stopTrail(context.WithoutCancel(ctx), latest, err == nil))
 	s.log.Info().Bool("clean", err == nil).Msg("stopped")
 	return err
+}
+
+func (s *Server) stopTrail(ctx context.Context, latest time.Time, clean bool) error {
+	ctx, cancel := context.WithDeadline(ctx, latest)
+	defer cancel()
+	return s.trail.Stop(ctx, clean)
 }
 
 // Reopen continues the audit log in the file that AUDIT_LOG names, after the current file was renamed.

@@ -12,7 +12,10 @@ import (
 )
 
 // endTimeout limits what remains after the operations were cancelled: C-CANCEL, release or abort, and the answers.
-const endTimeout = 4 * time.Second
+const endTimeout = 3 * time.Second
+
+// auditTimeout is the least time for the last audit records, after the operations have ended.
+const auditTimeout = 500 * time.Millisecond
 
 // drain waits until no operation runs, or cancels the rest after DRAIN_TIMEOUT. Meanwhile requests are answered, and /ready shows
 // proxies that this gateway takes no new operations.

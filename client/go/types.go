@@ -127,6 +127,7 @@ const (
 	ProblemCodeDraining               = goclient.ProblemCodeDraining
 	ProblemCodeEchoFailed             = goclient.ProblemCodeEchoFailed
 	ProblemCodeFindFailed             = goclient.ProblemCodeFindFailed
+	ProblemCodeHostNotAllowed         = goclient.ProblemCodeHostNotAllowed
 	ProblemCodeInternalError          = goclient.ProblemCodeInternalError
 	ProblemCodeInvalidRequest         = goclient.ProblemCodeInvalidRequest
 	ProblemCodeLimitExceeded          = goclient.ProblemCodeLimitExceeded
@@ -149,6 +150,7 @@ const (
 	ProblemCodeTLSExpected            = goclient.ProblemCodeTLSExpected
 	ProblemCodeTLSFailed              = goclient.ProblemCodeTLSFailed
 	ProblemCodeTooManyMatches         = goclient.ProblemCodeTooManyMatches
+	ProblemCodeTooManyOpenFiles       = goclient.ProblemCodeTooManyOpenFiles
 	ProblemCodeTooManyOperations      = goclient.ProblemCodeTooManyOperations
 	ProblemCodeTooManyRequests        = goclient.ProblemCodeTooManyRequests
 	ProblemCodeUnauthorized           = goclient.ProblemCodeUnauthorized

@@ -195,6 +195,7 @@ const (
 	ProblemCodeDraining               ProblemCode = "draining"
 	ProblemCodeEchoFailed             ProblemCode = "echo_failed"
 	ProblemCodeFindFailed             ProblemCode = "find_failed"
+	ProblemCodeHostNotAllowed         ProblemCode = "host_not_allowed"
 	ProblemCodeInternalError          ProblemCode = "internal_error"
 	ProblemCodeInvalidRequest         ProblemCode = "invalid_request"
 	ProblemCodeLimitExceeded          ProblemCode = "limit_exceeded"
@@ -217,6 +218,7 @@ const (
 	ProblemCodeTLSExpected            ProblemCode = "tls_expected"
 	ProblemCodeTLSFailed              ProblemCode = "tls_failed"
 	ProblemCodeTooManyMatches         ProblemCode = "too_many_matches"
+	ProblemCodeTooManyOpenFiles       ProblemCode = "too_many_open_files"
 	ProblemCodeTooManyOperations      ProblemCode = "too_many_operations"
 	ProblemCodeTooManyRequests        ProblemCode = "too_many_requests"
 	ProblemCodeUnauthorized           ProblemCode = "unauthorized"
@@ -253,6 +255,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeEchoFailed:
 		return true
 	case ProblemCodeFindFailed:
+		return true
+	case ProblemCodeHostNotAllowed:
 		return true
 	case ProblemCodeInternalError:
 		return true
@@ -297,6 +301,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeTLSFailed:
 		return true
 	case ProblemCodeTooManyMatches:
+		return true
+	case ProblemCodeTooManyOpenFiles:
 		return true
 	case ProblemCodeTooManyOperations:
 		return true
@@ -884,7 +890,8 @@ type Problem struct {
 	Detail string `json:"detail"`
 
 	// Hint What to check, in plain words: fields of the request, settings of the gateway, the configuration of the
-	// PACS. Present in every 502. It is the hint that `/echo` gives for the same fault.
+	// PACS. Present in every 502, where it is the hint that `/echo` gives for the same fault, and for a fault that
+	// the operator of the gateway can correct.
 	//
 	//
 	// Example: The PACS does not answer to this called AE title. Check pacs_ae_title against the configuration of the PACS; case counts.
@@ -921,6 +928,7 @@ type Problem struct {
 // | `method_not_allowed` | 405 | the route does not support this method |
 // | `payload_too_large` | 413 | the body exceeds 64 KiB |
 // | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
+// | `host_not_allowed` | 421 | the request names the gateway by a host name that ALLOWED_HOSTS does not list |
 // | `too_many_requests` | 429 | the caller sends too many requests; this version never returns it |
 // | `internal_error` | 500 | unexpected error of the gateway |
 // | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
@@ -953,6 +961,7 @@ type Problem struct {
 // | `draining` | 503 | the gateway is shutting down |
 // | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT |
 // | `too_many_operations` | 503 | the number of running operations has reached MAX_OPERATIONS |
+// | `too_many_open_files` | 503 | the gateway or its machine has no free file descriptor for a connection |
 type ProblemCode string
 
 // ProgressEvent Data of the event `progress`. Counters are null if the PACS sent none.
@@ -1547,6 +1556,10 @@ type EchoFailed = Problem
 // there is one: every 502 has it.
 type Forbidden = Problem
 
+// HostNotAllowed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
+type HostNotAllowed = Problem
+
 // InternalError Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 has it.
 type InternalError = Problem
@@ -1983,6 +1996,15 @@ type ForbiddenApplicationProblemPlusJSONResponse struct {
 	Headers ForbiddenResponseHeaders
 }
 
+type HostNotAllowedResponseHeaders struct {
+	XCorrelationID string
+}
+type HostNotAllowedApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers HostNotAllowedResponseHeaders
+}
+
 type InternalErrorResponseHeaders struct {
 	XCorrelationID string
 }
@@ -2228,6 +2250,23 @@ func (response Echo415ApplicationProblemPlusJSONResponse) VisitEchoResponse(w ht
 	return err
 }
 
+type Echo421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response Echo421ApplicationProblemPlusJSONResponse) VisitEchoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type Echo429ApplicationProblemPlusJSONResponse struct {
 	TooManyRequestsApplicationProblemPlusJSONResponse
 }
@@ -2426,6 +2465,23 @@ func (response GetMetrics405ApplicationProblemPlusJSONResponse) VisitGetMetricsR
 	return err
 }
 
+type GetMetrics421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response GetMetrics421ApplicationProblemPlusJSONResponse) VisitGetMetricsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetMetrics500ApplicationProblemPlusJSONResponse struct {
 	InternalErrorApplicationProblemPlusJSONResponse
 }
@@ -2591,6 +2647,23 @@ func (response Query415ApplicationProblemPlusJSONResponse) VisitQueryResponse(w 
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type Query421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response Query421ApplicationProblemPlusJSONResponse) VisitQueryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2884,6 +2957,23 @@ func (response Retrieve415ApplicationProblemPlusJSONResponse) VisitRetrieveRespo
 	return err
 }
 
+type Retrieve421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response Retrieve421ApplicationProblemPlusJSONResponse) VisitRetrieveResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type Retrieve429ApplicationProblemPlusJSONResponse struct {
 	TooManyRequestsApplicationProblemPlusJSONResponse
 }
@@ -3099,6 +3189,23 @@ func (response GetVersion405ApplicationProblemPlusJSONResponse) VisitGetVersionR
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetVersion421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response GetVersion421ApplicationProblemPlusJSONResponse) VisitGetVersionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
 	_, err := buf.WriteTo(w)
 	return err
 }

@@ -196,6 +196,7 @@ const (
 	ProblemCodeDraining               ProblemCode = "draining"
 	ProblemCodeEchoFailed             ProblemCode = "echo_failed"
 	ProblemCodeFindFailed             ProblemCode = "find_failed"
+	ProblemCodeHostNotAllowed         ProblemCode = "host_not_allowed"
 	ProblemCodeInternalError          ProblemCode = "internal_error"
 	ProblemCodeInvalidRequest         ProblemCode = "invalid_request"
 	ProblemCodeLimitExceeded          ProblemCode = "limit_exceeded"
@@ -218,6 +219,7 @@ const (
 	ProblemCodeTLSExpected            ProblemCode = "tls_expected"
 	ProblemCodeTLSFailed              ProblemCode = "tls_failed"
 	ProblemCodeTooManyMatches         ProblemCode = "too_many_matches"
+	ProblemCodeTooManyOpenFiles       ProblemCode = "too_many_open_files"
 	ProblemCodeTooManyOperations      ProblemCode = "too_many_operations"
 	ProblemCodeTooManyRequests        ProblemCode = "too_many_requests"
 	ProblemCodeUnauthorized           ProblemCode = "unauthorized"
@@ -254,6 +256,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeEchoFailed:
 		return true
 	case ProblemCodeFindFailed:
+		return true
+	case ProblemCodeHostNotAllowed:
 		return true
 	case ProblemCodeInternalError:
 		return true
@@ -298,6 +302,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeTLSFailed:
 		return true
 	case ProblemCodeTooManyMatches:
+		return true
+	case ProblemCodeTooManyOpenFiles:
 		return true
 	case ProblemCodeTooManyOperations:
 		return true
@@ -885,7 +891,8 @@ type Problem struct {
 	Detail string `json:"detail"`
 
 	// Hint What to check, in plain words: fields of the request, settings of the gateway, the configuration of the
-	// PACS. Present in every 502. It is the hint that `/echo` gives for the same fault.
+	// PACS. Present in every 502, where it is the hint that `/echo` gives for the same fault, and for a fault that
+	// the operator of the gateway can correct.
 	//
 	//
 	// Example: The PACS does not answer to this called AE title. Check pacs_ae_title against the configuration of the PACS; case counts.
@@ -922,6 +929,7 @@ type Problem struct {
 // | `method_not_allowed` | 405 | the route does not support this method |
 // | `payload_too_large` | 413 | the body exceeds 64 KiB |
 // | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
+// | `host_not_allowed` | 421 | the request names the gateway by a host name that ALLOWED_HOSTS does not list |
 // | `too_many_requests` | 429 | the caller sends too many requests; this version never returns it |
 // | `internal_error` | 500 | unexpected error of the gateway |
 // | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
@@ -954,6 +962,7 @@ type Problem struct {
 // | `draining` | 503 | the gateway is shutting down |
 // | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT |
 // | `too_many_operations` | 503 | the number of running operations has reached MAX_OPERATIONS |
+// | `too_many_open_files` | 503 | the gateway or its machine has no free file descriptor for a connection |
 type ProblemCode string
 
 // ProgressEvent Data of the event `progress`. Counters are null if the PACS sent none.
@@ -1547,6 +1556,10 @@ type EchoFailed = Problem
 // Forbidden Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 has it.
 type Forbidden = Problem
+
+// HostNotAllowed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
+type HostNotAllowed = Problem
 
 // InternalError Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 has it.
@@ -2786,6 +2799,11 @@ type EchoReply415Headers struct {
 	XCorrelationID string
 }
 
+// EchoReply421Headers the declared response headers of an HTTP 421 response for Echo
+type EchoReply421Headers struct {
+	XCorrelationID string
+}
+
 // EchoReply429Headers the declared response headers of an HTTP 429 response for Echo
 type EchoReply429Headers struct {
 	RetryAfter     int
@@ -2825,6 +2843,8 @@ type EchoReply struct {
 	ApplicationProblemJSON413 *PayloadTooLarge
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
 	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *TooManyRequests
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
@@ -2847,6 +2867,8 @@ type EchoReply struct {
 	Headers413 *EchoReply413Headers
 	// Headers415 the parsed response headers for an HTTP 415 response
 	Headers415 *EchoReply415Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *EchoReply421Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *EchoReply429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -2890,6 +2912,11 @@ func (r EchoReply) GetApplicationProblemJSON413() *PayloadTooLarge {
 // GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
 func (r EchoReply) GetApplicationProblemJSON415() *UnsupportedMediaType {
 	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r EchoReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -3035,6 +3062,11 @@ type GetMetricsReply405Headers struct {
 	XCorrelationID string
 }
 
+// GetMetricsReply421Headers the declared response headers of an HTTP 421 response for GetMetrics
+type GetMetricsReply421Headers struct {
+	XCorrelationID string
+}
+
 // GetMetricsReply500Headers the declared response headers of an HTTP 500 response for GetMetrics
 type GetMetricsReply500Headers struct {
 	XCorrelationID string
@@ -3047,6 +3079,8 @@ type GetMetricsReply struct {
 	ApplicationProblemJSON401 *Unauthorized
 	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
 	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *InternalError
 	// Headers200 the parsed response headers for an HTTP 200 response
@@ -3055,6 +3089,8 @@ type GetMetricsReply struct {
 	Headers401 *GetMetricsReply401Headers
 	// Headers405 the parsed response headers for an HTTP 405 response
 	Headers405 *GetMetricsReply405Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *GetMetricsReply421Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
 	Headers500 *GetMetricsReply500Headers
 }
@@ -3067,6 +3103,11 @@ func (r GetMetricsReply) GetApplicationProblemJSON401() *Unauthorized {
 // GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
 func (r GetMetricsReply) GetApplicationProblemJSON405() *MethodNotAllowed {
 	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r GetMetricsReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
 }
 
 // GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -3145,6 +3186,11 @@ type QueryReply415Headers struct {
 	XCorrelationID string
 }
 
+// QueryReply421Headers the declared response headers of an HTTP 421 response for Query
+type QueryReply421Headers struct {
+	XCorrelationID string
+}
+
 // QueryReply429Headers the declared response headers of an HTTP 429 response for Query
 type QueryReply429Headers struct {
 	RetryAfter     int
@@ -3186,6 +3232,8 @@ type QueryReply struct {
 	ApplicationProblemJSON413 *PayloadTooLarge
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
 	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *TooManyRequests
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
@@ -3210,6 +3258,8 @@ type QueryReply struct {
 	Headers413 *QueryReply413Headers
 	// Headers415 the parsed response headers for an HTTP 415 response
 	Headers415 *QueryReply415Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *QueryReply421Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *QueryReply429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -3258,6 +3308,11 @@ func (r QueryReply) GetApplicationProblemJSON413() *PayloadTooLarge {
 // GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
 func (r QueryReply) GetApplicationProblemJSON415() *UnsupportedMediaType {
 	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r QueryReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -3356,6 +3411,11 @@ type RetrieveReply415Headers struct {
 	XCorrelationID string
 }
 
+// RetrieveReply421Headers the declared response headers of an HTTP 421 response for Retrieve
+type RetrieveReply421Headers struct {
+	XCorrelationID string
+}
+
 // RetrieveReply429Headers the declared response headers of an HTTP 429 response for Retrieve
 type RetrieveReply429Headers struct {
 	RetryAfter     int
@@ -3399,6 +3459,8 @@ type RetrieveReply struct {
 	ApplicationProblemJSON413 *PayloadTooLarge
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
 	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
 	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
 	ApplicationProblemJSON429 *TooManyRequests
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
@@ -3425,6 +3487,8 @@ type RetrieveReply struct {
 	Headers413 *RetrieveReply413Headers
 	// Headers415 the parsed response headers for an HTTP 415 response
 	Headers415 *RetrieveReply415Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *RetrieveReply421Headers
 	// Headers429 the parsed response headers for an HTTP 429 response
 	Headers429 *RetrieveReply429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
@@ -3478,6 +3542,11 @@ func (r RetrieveReply) GetApplicationProblemJSON413() *PayloadTooLarge {
 // GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
 func (r RetrieveReply) GetApplicationProblemJSON415() *UnsupportedMediaType {
 	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RetrieveReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
 }
 
 // GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
@@ -3638,6 +3707,11 @@ type GetVersionReply405Headers struct {
 	XCorrelationID string
 }
 
+// GetVersionReply421Headers the declared response headers of an HTTP 421 response for GetVersion
+type GetVersionReply421Headers struct {
+	XCorrelationID string
+}
+
 // GetVersionReply500Headers the declared response headers of an HTTP 500 response for GetVersion
 type GetVersionReply500Headers struct {
 	XCorrelationID string
@@ -3652,6 +3726,8 @@ type GetVersionReply struct {
 	ApplicationProblemJSON401 *Unauthorized
 	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
 	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *InternalError
 	// Headers200 the parsed response headers for an HTTP 200 response
@@ -3660,6 +3736,8 @@ type GetVersionReply struct {
 	Headers401 *GetVersionReply401Headers
 	// Headers405 the parsed response headers for an HTTP 405 response
 	Headers405 *GetVersionReply405Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *GetVersionReply421Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
 	Headers500 *GetVersionReply500Headers
 }
@@ -3677,6 +3755,11 @@ func (r GetVersionReply) GetApplicationProblemJSON401() *Unauthorized {
 // GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
 func (r GetVersionReply) GetApplicationProblemJSON405() *MethodNotAllowed {
 	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r GetVersionReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
 }
 
 // GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -4021,6 +4104,13 @@ func ParseEchoReply(rsp *http.Response) (*EchoReply, error) {
 		}
 		response.ApplicationProblemJSON415 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooManyRequests
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4136,6 +4226,16 @@ func ParseEchoReply(rsp *http.Response) (*EchoReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers415 = &headers
+	case rsp.StatusCode == 421:
+		var headers EchoReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
 	case rsp.StatusCode == 429:
 		var headers EchoReply429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -4303,6 +4403,13 @@ func ParseGetMetricsReply(rsp *http.Response) (*GetMetricsReply, error) {
 		}
 		response.ApplicationProblemJSON405 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4357,6 +4464,16 @@ func ParseGetMetricsReply(rsp *http.Response) (*GetMetricsReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers405 = &headers
+	case rsp.StatusCode == 421:
+		var headers GetMetricsReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
 	case rsp.StatusCode == 500:
 		var headers GetMetricsReply500Headers
 		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
@@ -4441,6 +4558,13 @@ func ParseQueryReply(rsp *http.Response) (*QueryReply, error) {
 			return nil, err
 		}
 		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooManyRequests
@@ -4567,6 +4691,16 @@ func ParseQueryReply(rsp *http.Response) (*QueryReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers415 = &headers
+	case rsp.StatusCode == 421:
+		var headers QueryReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
 	case rsp.StatusCode == 429:
 		var headers QueryReply429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -4702,6 +4836,13 @@ func ParseRetrieveReply(rsp *http.Response) (*RetrieveReply, error) {
 			return nil, err
 		}
 		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
 		var dest TooManyRequests
@@ -4841,6 +4982,16 @@ func ParseRetrieveReply(rsp *http.Response) (*RetrieveReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers415 = &headers
+	case rsp.StatusCode == 421:
+		var headers RetrieveReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
 	case rsp.StatusCode == 429:
 		var headers RetrieveReply429Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
@@ -5039,6 +5190,13 @@ func ParseGetVersionReply(rsp *http.Response) (*GetVersionReply, error) {
 		}
 		response.ApplicationProblemJSON405 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest InternalError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -5093,6 +5251,16 @@ func ParseGetVersionReply(rsp *http.Response) (*GetVersionReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers405 = &headers
+	case rsp.StatusCode == 421:
+		var headers GetVersionReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
 	case rsp.StatusCode == 500:
 		var headers GetVersionReply500Headers
 		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {

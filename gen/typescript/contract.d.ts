@@ -914,7 +914,8 @@ export interface components {
             detail: string;
             /**
              * @description What to check, in plain words: fields of the request, settings of the gateway, the configuration of the
-             *     PACS. Present in every 502. It is the hint that `/echo` gives for the same fault.
+             *     PACS. Present in every 502, where it is the hint that `/echo` gives for the same fault, and for a fault that
+             *     the operator of the gateway can correct.
              * @example The PACS does not answer to this called AE title. Check pacs_ae_title against the configuration of the PACS; case counts.
              */
             hint?: string;
@@ -946,6 +947,7 @@ export interface components {
          *     | `method_not_allowed` | 405 | the route does not support this method |
          *     | `payload_too_large` | 413 | the body exceeds 64 KiB |
          *     | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
+         *     | `host_not_allowed` | 421 | the request names the gateway by a host name that ALLOWED_HOSTS does not list |
          *     | `too_many_requests` | 429 | the caller sends too many requests; this version never returns it |
          *     | `internal_error` | 500 | unexpected error of the gateway |
          *     | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
@@ -978,9 +980,10 @@ export interface components {
          *     | `draining` | 503 | the gateway is shutting down |
          *     | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT |
          *     | `too_many_operations` | 503 | the number of running operations has reached MAX_OPERATIONS |
+         *     | `too_many_open_files` | 503 | the gateway or its machine has no free file descriptor for a connection |
          * @enum {string}
          */
-        ProblemCode: "invalid_request" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "route_not_found" | "method_not_allowed" | "payload_too_large" | "unsupported_media_type" | "too_many_requests" | "internal_error" | "audit_failed" | "name_resolution_failed" | "connection_refused" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "draining" | "pacs_busy" | "too_many_operations";
+        ProblemCode: "invalid_request" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "route_not_found" | "method_not_allowed" | "payload_too_large" | "unsupported_media_type" | "host_not_allowed" | "too_many_requests" | "internal_error" | "audit_failed" | "name_resolution_failed" | "connection_refused" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "draining" | "pacs_busy" | "too_many_operations" | "too_many_open_files";
         /** @description One fault of the request. */
         Fault: {
             /**
@@ -1110,6 +1113,20 @@ export interface components {
         };
         /** @description The body is not declared as application/json in UTF-8 without a content encoding. */
         UnsupportedMediaType: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description The request names the gateway by a host name that is not in ALLOWED_HOSTS. This keeps web pages of others away
+         *     from a gateway without API keys and HTTPS. IP addresses, `localhost` and names without a dot are always
+         *     accepted.
+         */
+        HostNotAllowed: {
             headers: {
                 "X-Correlation-ID": components["headers"]["CorrelationID"];
                 [name: string]: unknown;
@@ -1292,6 +1309,7 @@ export interface operations {
             405: components["responses"]["MethodNotAllowed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["OperationFault"];
             502: components["responses"]["EchoFailed"];
@@ -1336,6 +1354,7 @@ export interface operations {
             405: components["responses"]["MethodNotAllowed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["OperationFault"];
             502: components["responses"]["QueryFailed"];
@@ -1391,6 +1410,7 @@ export interface operations {
             405: components["responses"]["MethodNotAllowed"];
             413: components["responses"]["PayloadTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["OperationFault"];
             502: components["responses"]["DICOMFailed"];
@@ -1504,6 +1524,7 @@ export interface operations {
             };
             401: components["responses"]["Unauthorized"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -1540,6 +1561,7 @@ export interface operations {
             };
             401: components["responses"]["Unauthorized"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -1569,6 +1591,7 @@ export interface operations {
             };
             304: components["responses"]["NotModified"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -1598,6 +1621,7 @@ export interface operations {
             };
             304: components["responses"]["NotModified"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -1626,6 +1650,7 @@ export interface operations {
             };
             304: components["responses"]["NotModified"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -1654,6 +1679,7 @@ export interface operations {
             };
             304: components["responses"]["NotModified"];
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             500: components["responses"]["InternalError"];
         };
     };
@@ -1676,6 +1702,7 @@ export interface operations {
                 content?: never;
             };
             405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
             default: components["responses"]["InternalError"];
         };
     };

@@ -2,153 +2,300 @@ package audit
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
-// maxPending limits the records that wait while the sink fails. Operations are refused meanwhile, so only alerts can reach it.
-const maxPending = 1000
+const (
+	// maxPending limits the records that wait while the sink fails. Operations are refused meanwhile, so only alerts can reach it.
+	maxPending = 1000
+	// defaultTimeout is above the seconds that a busy disk may take, and below the patience of callers.
+	defaultTimeout = 5 * time.Second
+)
 
 // ErrFull reports that a record was lost because too many records wait for the sink.
 var ErrFull = errors.New("too many records wait for the sink")
 
+// ErrBlocked reports that the sink did not take a record in time.
+var ErrBlocked = errors.New("the sink blocks")
+
+var errClosed = errors.New("the log is closed")
+
+// Options are the settings of a Log.
+type Options struct {
+	// Sync syncs a file after each record, or once for the records of several goroutines, before Write returns.
+	Sync bool
+	// Timeout limits how long Write, Ready and Reopen wait for the sink; zero: 5 s.
+	Timeout time.Duration
+	// Torn is called if the file ends in the middle of a line, which the process that wrote it did not finish. The next record
+	// then begins on a line of its own. nil: not called.
+	Torn func()
+}
+
 // Log writes records to one sink: a file to which it appends, or a stream. Each record is one write, so that lines stay whole
-// if other processes append to the file. A record that could not be written is kept, and is written before the next one. It is
-// safe for concurrent use.
+// if other processes append to the file. A record that could not be written is kept, and is written before the next one. A sink
+// that blocks fails after a timeout, and at once while it has blocked for longer. It is safe for concurrent use.
 type Log struct {
-	path string // "" of a stream
+	timeout time.Duration
+	sink    sink         // of the goroutine that writes
+	since   atomic.Int64 // when its current call of the sink began, in nanoseconds of the monotonic clock; zero: none
 
 	mu      sync.Mutex
-	out     io.Writer
-	file    *os.File
-	torn    bool // the last write may have left an incomplete line
-	pending [][]byte
+	writing bool     // the goroutine runs
+	pending []*entry // to be written, in order
+	kept    int      // of pending, those whose Write has returned
+	asks    []*ask
+	closed  bool
+}
+
+// entry is a record that is to be written.
+type entry struct {
+	line   []byte
+	result chan error // gets one value, unless the record was kept before
+	kept   bool       // Write has returned an error
+	// written is true once the sink has it.
+	written bool
+	lost    bool // Write has returned ErrFull; if it is not being written yet, it will not be
+}
+
+// ask is what the goroutine does once, and then writes what is pending.
+type ask struct {
+	do     func() error
+	result chan error
 }
 
 // Open returns a Log that appends to the file at path. If there is no file, it creates one that only its owner can read.
-func Open(path string) (*Log, error) {
-	l := &Log{path: path}
-	if err := l.open(); err != nil {
+func Open(path string, o Options) (*Log, error) {
+	l := newLog(o)
+	l.sink = sink{path: path, sync: o.Sync, onTorn: o.Torn}
+	if err := l.ask(context.Background(), l.sink.open); err != nil {
 		return nil, err
 	}
 	return l, nil
 }
 
 // To returns a Log that writes to a stream, to which others may write lines too.
-func To(w io.Writer) *Log { return &Log{out: w} }
+func To(w io.Writer, o Options) *Log {
+	l := newLog(o)
+	l.sink = sink{out: w}
+	return l
+}
+
+func newLog(o Options) *Log {
+	l := &Log{timeout: o.Timeout}
+	if l.timeout == 0 {
+		l.timeout = defaultTimeout
+	}
+	return l
+}
 
 // Write appends r. If that fails, the record is kept for the next Write or Ready, unless the error is ErrFull.
-func (l *Log) Write(r *Record) error {
+func (l *Log) Write(r *Record) error { return l.write(context.Background(), r) }
+
+// write is Write that does not wait longer than until ctx is done.
+func (l *Log) write(ctx context.Context, r *Record) error {
 	var line bytes.Buffer
 	encoder := json.NewEncoder(&line)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(r); err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
+	e := &entry{line: line.Bytes(), result: make(chan error, 1)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	err := l.flush()
-	if err == nil {
-		if err = l.append(line.Bytes()); err == nil {
-			return nil
-		}
+	if l.closed {
+		return errClosed
 	}
-	if len(l.pending) == maxPending {
-		return errors.Join(ErrFull, err)
+	l.pending = append(l.pending, e)
+	if l.isBlocked() {
+		return l.keep(e, ErrBlocked) // the goroutine runs, and will write it
 	}
-	l.pending = append(l.pending, line.Bytes())
-	return err
+	l.start()
+	l.mu.Unlock()
+	err, done := l.wait(ctx, e.result)
+	l.mu.Lock()
+	if done {
+		return err
+	}
+	select {
+	case err := <-e.result:
+		return err
+	default:
+		return l.keep(e, ErrBlocked)
+	}
 }
 
 // Ready writes the records that wait. It returns an error if the sink cannot take more, as far as that is known without writing.
-func (l *Log) Ready() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.flush()
-}
+func (l *Log) Ready() error { return l.ask(context.Background(), func() error { return nil }) }
 
 // Reopen continues in the file that the path now names, because the old file may have been renamed. For a stream it does nothing.
 func (l *Log) Reopen() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.path == "" {
-		return nil
-	}
-	return l.open()
+	return l.ask(context.Background(), l.sink.reopen)
 }
 
-// Close writes the records that wait. If that fails, the error holds the number of lost records.
-func (l *Log) Close() error {
+// Close writes the records that wait, until ctx is done. If that fails, the error holds the number of lost records. Later calls of
+// all methods fail.
+func (l *Log) Close(ctx context.Context) error {
+	err := l.ask(ctx, func() error { return nil })
+	l.mu.Lock()
+	if n := len(l.pending); n > 0 && err != nil {
+		err = fmt.Errorf("%d records lost: %w", n, err)
+	}
+	l.mu.Unlock()
+	if !errors.Is(err, ErrBlocked) { // otherwise the call that blocks uses the file
+		err = errors.Join(err, l.ask(ctx, l.sink.close))
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	err := l.flush()
-	if err != nil {
-		err = fmt.Errorf("%d records lost: %w", len(l.pending), err)
-	}
-	if l.file != nil {
-		err = errors.Join(err, l.file.Close())
-		l.file, l.out = nil, nil
-	}
+	l.closed, l.pending = true, nil
 	return err
 }
 
-func (l *Log) flush() error {
-	if err := l.reach(); err != nil {
+// ask has the goroutine call do and write what is pending, and returns the error of both.
+func (l *Log) ask(ctx context.Context, do func() error) error {
+	a := &ask{do: do, result: make(chan error, 1)}
+	l.mu.Lock()
+	switch {
+	case l.closed:
+		l.mu.Unlock()
+		return errClosed
+	case l.isBlocked():
+		l.mu.Unlock()
+		return ErrBlocked
+	}
+	l.asks = append(l.asks, a)
+	l.start()
+	l.mu.Unlock()
+	if err, done := l.wait(ctx, a.result); done {
 		return err
 	}
-	for len(l.pending) > 0 {
-		if err := l.append(l.pending[0]); err != nil {
-			return err
-		}
-		l.pending = l.pending[1:]
-	}
-	return nil
+	return ErrBlocked
 }
 
-// reach makes sure that the open file is the one at the path: a deleted file accepts writes, but they are lost.
-func (l *Log) reach() error {
-	if l.path == "" {
-		return nil
+// wait returns the result, or false once ctx is done or the timeout is over.
+func (l *Log) wait(ctx context.Context, result <-chan error) (err error, done bool) { //nolint:revive // the error is a value here
+	timer := time.NewTimer(l.timeout)
+	defer timer.Stop()
+	select {
+	case err := <-result:
+		return err, true
+	case <-timer.C:
+	case <-ctx.Done():
 	}
-	if l.file != nil {
-		named, err := os.Stat(l.path)
-		if err == nil {
-			if own, err := l.file.Stat(); err == nil && os.SameFile(named, own) {
-				return nil
-			}
-		}
-	}
-	return l.open()
+	return nil, false
 }
 
-func (l *Log) open() error {
-	file, err := os.OpenFile(l.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	if l.file != nil {
-		_ = l.file.Close() // errors of writes were returned already
-	}
-	if status, err := file.Stat(); err == nil && status.Size() == 0 {
-		l.torn = false
-	}
-	l.file, l.out = file, file
-	return nil
+// isBlocked reports whether the sink has blocked for longer than the timeout, so that it is not worth waiting for.
+func (l *Log) isBlocked() bool {
+	since := l.since.Load()
+	return since != 0 && now()-since > int64(l.timeout)
 }
 
-func (l *Log) append(line []byte) error {
-	if l.torn {
-		line = append([]byte{'\n'}, line...)
+// keep keeps the record of e, whose Write returns err. It is called with the lock.
+func (l *Log) keep(e *entry, err error) error {
+	if l.kept == maxPending {
+		e.lost = true
+		l.pending = slices.DeleteFunc(l.pending, func(other *entry) bool { return other == e })
+		return errors.Join(ErrFull, err)
 	}
-	n, err := l.out.Write(line)
-	if err == nil {
-		l.torn = false
-		return nil
-	}
-	l.torn = l.torn && n == 0 || n > 0
+	e.kept = true
+	l.kept++
 	return err
 }
+
+// start starts the goroutine, if it does not run. It is called with the lock.
+func (l *Log) start() {
+	if !l.writing {
+		l.writing = true
+		go l.run()
+	}
+}
+
+// run does what is asked and writes what is pending. If the sink fails, the records that are kept wait for the next start.
+func (l *Log) run() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer func() { l.writing = false }()
+	for {
+		asks, batch := l.asks, slices.Clone(l.pending)
+		l.asks = nil
+		l.mu.Unlock()
+		results := make([]error, len(asks))
+		for i, a := range asks {
+			results[i] = l.timed(a.do)
+		}
+		written, err := l.flush(batch)
+		l.mu.Lock()
+		l.settle(batch, written, err)
+		for i, a := range asks {
+			a.result <- cmp.Or(results[i], err)
+		}
+		if len(l.asks) == 0 && (len(l.pending) == 0 || err != nil && !slices.ContainsFunc(l.pending, (*entry).awaited)) {
+			return
+		}
+	}
+}
+
+func (e *entry) awaited() bool { return !e.kept }
+
+// flush writes the records of batch and returns how many the sink has.
+func (l *Log) flush(batch []*entry) (int, error) {
+	if err := l.timed(l.sink.reach); err != nil {
+		return 0, err
+	}
+	for i, e := range batch {
+		l.mu.Lock()
+		lost := e.lost
+		l.mu.Unlock()
+		if lost {
+			continue
+		}
+		if err := l.timed(func() error { return l.sink.append(e.line) }); err != nil {
+			return i, err
+		}
+	}
+	if len(batch) == 0 {
+		return 0, nil
+	}
+	if err := l.timed(l.sink.commit); err != nil {
+		return 0, err
+	}
+	return len(batch), nil
+}
+
+// settle removes the records that the sink has, and answers those who wait. It is called with the lock.
+func (l *Log) settle(batch []*entry, written int, err error) {
+	for i, e := range batch {
+		e.written = i < written
+		switch {
+		case e.lost:
+		case i >= written && !e.kept:
+			e.result <- l.keep(e, err)
+		case i < written && e.kept:
+			l.kept--
+		case i < written:
+			e.result <- nil
+		}
+	}
+	l.pending = slices.DeleteFunc(l.pending, func(e *entry) bool { return e.written })
+}
+
+// timed notes when a call of the sink begins, and that it has ended.
+func (l *Log) timed(call func() error) error {
+	l.since.Store(now())
+	defer l.since.Store(0)
+	return call()
+}
+
+var epoch = time.Now()
+
+// now returns the time of the monotonic clock. It is never zero.
+func now() int64 { return int64(time.Since(epoch)) + 1 }

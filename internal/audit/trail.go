@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -53,11 +54,11 @@ func (t *Trail) Reopen() error {
 }
 
 // Start records that the gateway starts (PS3.15 section A.5.3.1).
-func (t *Trail) Start() error { return t.activity(ApplicationStart, Success) }
+func (t *Trail) Start() error { return t.activity(context.Background(), ApplicationStart, Success) }
 
-// Stop records that the gateway stops, as a failure unless it is clean, and closes the log. The error counts the records that are
-// lost.
-func (t *Trail) Stop(clean bool) error {
+// Stop records that the gateway stops, as a failure unless it is clean, and closes the log. It returns once ctx is done, even if
+// the sink blocks. The error counts the records that are lost.
+func (t *Trail) Stop(ctx context.Context, clean bool) error {
 	if t == nil {
 		return nil
 	}
@@ -65,21 +66,21 @@ func (t *Trail) Stop(clean bool) error {
 	if !clean {
 		outcome = MinorFailure
 	}
-	_ = t.activity(ApplicationStop, outcome) // Close counts the record if it is lost
-	if err := t.log.Close(); err != nil {
+	_ = t.activity(ctx, ApplicationStop, outcome) // Close counts the record if it is lost
+	if err := t.log.Close(ctx); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
 	return nil
 }
 
-func (t *Trail) activity(kind Code, outcome Outcome) error {
+func (t *Trail) activity(ctx context.Context, kind Code, outcome Outcome) error {
 	if t == nil {
 		return nil
 	}
 	r := t.record("", ApplicationActivity, Execute, Result{Outcome: outcome})
 	r.Event.TypeCodes = []Code{kind}
 	r.Participants = []Participant{t.self}
-	if err := t.log.Write(r); err != nil {
+	if err := t.log.write(ctx, r); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
 	return nil

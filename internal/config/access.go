@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"syscall"
 
+	"github.com/rs/zerolog"
+
 	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/server/access"
 )
@@ -31,6 +33,9 @@ func (c *Config) loadAccess(faults *faultyVariables) {
 	if c.origins, err = access.ParseOrigins(c.CORSAllowedOrigins); err != nil {
 		faults.add("CORS_ALLOWED_ORIGINS", err.Error())
 	}
+	if c.hosts, err = access.ParseHosts(c.AllowedHosts); err != nil {
+		faults.add("ALLOWED_HOSTS", err.Error())
+	}
 	if c.proxies.Trusted, err = access.ParseProxies(c.TrustedProxies); err != nil {
 		faults.add("TRUSTED_PROXIES", err.Error())
 	}
@@ -41,6 +46,9 @@ func (c *Config) loadAccess(faults *faultyVariables) {
 		faults.add("FORWARDED_USER_HEADER", "want the name of a header field")
 	case c.TrustedProxies == "":
 		faults.add("FORWARDED_USER_HEADER", "needs TRUSTED_PROXIES")
+	}
+	if c.AuditSync && (c.AuditLog == "" || c.AuditLog == AuditToStdout) {
+		faults.add("AUDIT_SYNC", "needs a file in AUDIT_LOG")
 	}
 	if c.AuditLog != "" && c.AuditLog != AuditToStdout {
 		if err := checkAppend(c.AuditLog); err != nil {
@@ -58,6 +66,10 @@ func (c *Config) Access() access.Options {
 	if c.keys != nil {
 		o.Keys = c.keys.get
 	}
+	// A web page of others has no API key. With HTTPS, no certificate of the gateway is valid for the name of such a page.
+	if c.keys == nil && c.tlsFiles == nil {
+		o.Hosts = c.hosts
+	}
 	if c.tlsFiles != nil && c.TLSClientCAFile != "" {
 		o.ClientCAs = func() *x509.CertPool { return c.tlsFiles.get().clients }
 	}
@@ -72,15 +84,21 @@ func newKeys(files []namedFile, contents [][]byte) (*access.Keys, *fileError) {
 	return keys, nil
 }
 
-// OpenAuditLog opens the log that AUDIT_LOG names; nil: audit is off. stdout is where records go if AUDIT_LOG is stdout.
-func (c *Config) OpenAuditLog(stdout io.Writer) (*audit.Log, error) {
+// OpenAuditLog opens the log that AUDIT_LOG names; nil: audit is off. stdout is where records go if AUDIT_LOG is stdout. logger gets a
+// warning if the file ends in the middle of a record.
+func (c *Config) OpenAuditLog(stdout io.Writer, logger zerolog.Logger) (*audit.Log, error) {
 	switch c.AuditLog {
 	case "":
 		return nil, nil //nolint:nilnil // Off is a valid setting.
 	case AuditToStdout:
-		return audit.To(stdout), nil
+		return audit.To(stdout, audit.Options{}), nil
 	}
-	log, err := audit.Open(c.AuditLog)
+	log, err := audit.Open(c.AuditLog, audit.Options{
+		Sync: c.AuditSync,
+		Torn: func() {
+			logger.Warn().Str("setting", "AUDIT_LOG").Msg("the audit log ends in the middle of a record; the next record begins a new line")
+		},
+	})
 	if err != nil {
 		return nil, &FaultsError{[]string{"AUDIT_LOG: " + FileReason(c.AuditLog, err)}}
 	}

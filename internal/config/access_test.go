@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -79,6 +80,30 @@ func TestAuditLogsThatCannotBeOpened(t *testing.T) {
 	c := load(t, "AUDIT_LOG", filepath.Join(gone, "audit.log"))
 	assert.NoFileExists(t, filepath.Join(gone, "audit.log"), "not created by reading the settings")
 	require.NoError(t, os.Remove(gone))
-	_, err := c.OpenAuditLog(io.Discard)
+	_, err := c.OpenAuditLog(io.Discard, zerolog.Nop())
 	require.ErrorContains(t, err, "AUDIT_LOG: "+filepath.Join(gone, "audit.log")+": no such file or directory")
+}
+
+func TestFaultyAllowedHosts(t *testing.T) {
+	for _, list := range []string{"http://gateway.example", "gateway.example:8888", "*.", "*example.org", "a.*.example.org", "a..b", "gäteway.example", "a b"} {
+		_, err := Load(environment("ALLOWED_HOSTS", list))
+		require.ErrorContains(t, err, "ALLOWED_HOSTS: want host names such as gateway.example.org or *.example.org", list)
+	}
+}
+
+func TestHostsAreCheckedUnlessKeysOrHTTPSKeepWebPagesOut(t *testing.T) {
+	files := writeCertificate(t)
+	keys := writeFile(t, filepath.Join(t.TempDir(), "keys"), keyLine("worklist", worklistKey))
+	assert.NotNil(t, new(load(t)).Access().Hosts)
+	assert.NotNil(t, new(load(t, "TRUSTED_PROXIES", "127.0.0.1", "CORS_ALLOWED_ORIGINS", "*")).Access().Hosts)
+	assert.Nil(t, new(load(t, "API_KEYS_FILE", keys)).Access().Hosts)
+	assert.Nil(t, new(load(t, "TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key)).Access().Hosts)
+}
+
+func TestAuditSyncNeedsAFile(t *testing.T) {
+	for _, path := range []string{"", "stdout"} {
+		_, err := Load(environment("AUDIT_SYNC", "true", "AUDIT_LOG", path))
+		require.ErrorContains(t, err, "AUDIT_SYNC: needs a file in AUDIT_LOG")
+	}
+	assert.True(t, load(t, "AUDIT_SYNC", "true", "AUDIT_LOG", filepath.Join(t.TempDir(), "audit.log")).AuditSync)
 }

@@ -32,6 +32,7 @@ type Config struct {
 	LogFormat    string `env:"LOG_FORMAT" envDefault:"json" help:"json or console"`
 	DICOMDebug   bool   `env:"DICOM_DEBUG" envDefault:"false" help:"also log PDUs, command sets and every element of identifiers: this writes patient data to the log"`
 	AuditLog     string `env:"AUDIT_LOG" help:"file to append audit records to, or stdout"`
+	AuditSync    bool   `env:"AUDIT_SYNC" envDefault:"false" help:"sync this file to the disk after each audit record, before the answer leaves"`
 	TimeZone     string `env:"TZ" help:"time zone of \"today\" for max_years_old and of the log, such as Europe/Berlin"`
 
 	ConnectionTimeout Seconds `group:"Timeouts" env:"CONNECTION_TIMEOUT" envDefault:"10" help:"name resolution, TCP and TLS connect, together"`
@@ -58,6 +59,7 @@ type Config struct {
 
 	APIKeysFile         string `group:"Access" env:"API_KEYS_FILE" help:"file of API keys, one name:sha256-hex a line; callers need one of them"`
 	TLSClientCAFile     string `env:"TLS_CLIENT_CA_FILE" help:"CA certificates; callers need a client certificate issued by one of them"`
+	AllowedHosts        string `env:"ALLOWED_HOSTS" help:"comma-separated host names, or *.domain, by which callers may name the gateway while it requires neither API keys nor HTTPS; addresses, localhost and names without a dot are always permitted"`
 	TrustedProxies      string `env:"TRUSTED_PROXIES" help:"comma-separated addresses and CIDR blocks of proxies whose X-Forwarded-For is believed"`
 	ForwardedUserHeader string `env:"FORWARDED_USER_HEADER" help:"header in which these proxies name the user, for the log and the audit trail"`
 
@@ -70,6 +72,7 @@ type Config struct {
 	tlsFiles *reloaded[serverTLS]   // nil: plain HTTP
 	keys     *reloaded[access.Keys] // nil: no key is required
 	origins  []string
+	hosts    *access.Hosts
 	proxies  access.Proxies
 }
 
@@ -219,6 +222,7 @@ func (c *Config) ServerTLS() *tls.Config {
 	}
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
+		CipherSuites:       cipherSuites,
 		NextProtos:         []string{"h2", "http/1.1"},
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.tlsFiles.get().config, nil },
 	}

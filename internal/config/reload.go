@@ -45,13 +45,15 @@ type reloaded[T any] struct {
 	interval time.Duration
 	current  atomic.Pointer[T]
 	mu       sync.Mutex // held while the files are read again
-	checked  atomic.Int64
+	now      func() time.Time
+	began    time.Time
+	checked  atomic.Int64 // the time since began at which the files were read last; the difference of two times is monotonic
 	contents [][]byte
 	fault    fileError
 }
 
 func newReloaded[T any](parse func([]namedFile, [][]byte) (*T, *fileError), files ...namedFile) (*reloaded[T], *fileError) {
-	r := &reloaded[T]{files: files, parse: parse, interval: rereadInterval, changed: func(*fileError) {}}
+	r := &reloaded[T]{files: files, parse: parse, interval: rereadInterval, changed: func(*fileError) {}, now: time.Now, began: time.Now()}
 	contents, fault := r.read()
 	if fault != nil {
 		return nil, fault
@@ -62,19 +64,22 @@ func newReloaded[T any](parse func([]namedFile, [][]byte) (*T, *fileError), file
 	}
 	r.contents = contents
 	r.current.Store(value)
-	r.checked.Store(time.Now().UnixNano())
 	return r, nil
 }
 
 // get returns the value of the last usable version.
 func (r *reloaded[T]) get() *T {
-	if time.Now().UnixNano()-r.checked.Load() >= int64(r.interval) && r.mu.TryLock() {
+	if int64(r.since())-r.checked.Load() >= int64(r.interval) && r.mu.TryLock() {
 		r.reread()
-		r.checked.Store(time.Now().UnixNano())
+		r.checked.Store(int64(r.since()))
 		r.mu.Unlock()
 	}
 	return r.current.Load()
 }
+
+// since returns the time since began on the monotonic clock: a wall clock that is stepped back must not delay the next reading, which
+// withdraws keys.
+func (r *reloaded[T]) since() time.Duration { return r.now().Sub(r.began) }
 
 func (r *reloaded[T]) reread() {
 	contents, fault := r.read()

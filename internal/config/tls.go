@@ -7,8 +7,16 @@ import (
 	"strings"
 )
 
+// cipherSuites are the suites of TLS 1.2, on both sides: ECDHE with an AEAD, as BCP 195 (RFC 9325 section 4.2) recommends. Those of
+// TLS 1.3 are all of this kind.
+var cipherSuites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+}
+
 func (c *Config) loadTLS(faults *faultyVariables) {
-	c.dicomTLS = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.DICOMTLSServerName}
+	c.dicomTLS = &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: cipherSuites, ServerName: c.DICOMTLSServerName}
 	if c.DICOMTLSCAFile != "" {
 		c.dicomTLS.RootCAs = certificatePool(faults.add, namedFile{"DICOM_TLS_CA_FILE", c.DICOMTLSCAFile})
 	}
@@ -52,6 +60,7 @@ func newServerTLS(files []namedFile, contents [][]byte) (*serverTLS, *fileError)
 	}
 	s := &serverTLS{config: &tls.Config{
 		MinVersion:   tls.VersionTLS12,
+		CipherSuites: cipherSuites,
 		Certificates: []tls.Certificate{pair},
 		NextProtos:   []string{"h2", "http/1.1"},
 	}}

@@ -119,7 +119,7 @@ func (r *tracingReader) tls() *tls.Config {
 	if ca == "" && cert == "" && key == "" {
 		return nil
 	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: cipherSuites}
 	if ca != "" {
 		c.RootCAs = certificatePool(r.fault, namedFile{caName, ca})
 	}

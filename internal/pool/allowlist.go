@@ -3,6 +3,7 @@ package pool
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -34,8 +35,8 @@ func (e *AllowlistError) Error() string {
 // ignored. The error is an *AllowlistError.
 //
 // An address or prefix permits these addresses under any name. A name permits a peer that the caller names so (letter case
-// and a trailing dot do not matter), at any unicast address except link-local ones: DNS must not be able to turn a
-// permitted name into a local service. IPv4-mapped IPv6 addresses (::ffff:0:0/96) are IPv4 addresses throughout.
+// and a trailing dot do not matter), at the addresses for which a name suffices (see reachableByName): DNS must not be able to
+// turn a permitted name into a local service. IPv4-mapped IPv6 addresses (::ffff:0:0/96) are IPv4 addresses throughout.
 func ParseAllowlist(s string) (*Allowlist, error) {
 	a := &Allowlist{}
 	n := 0
@@ -143,7 +144,7 @@ func (a *Allowlist) permitted(host string, port uint16, addresses []netip.Addr) 
 	var permitted []netip.Addr
 	for _, address := range addresses {
 		switch {
-		case a.permitsAddress(address, port), named && reachableByName(address):
+		case a.permitsAddress(address, port), named && reachableByName(host, address):
 			permitted = append(permitted, address)
 		case canonicalName(host) != "localhost":
 			return nil
@@ -162,10 +163,50 @@ func (a *Allowlist) permitsAddress(address netip.Addr, port uint16) bool {
 	return false
 }
 
-// reachableByName reports whether a permitted name suffices to dial the address.
-func reachableByName(address netip.Addr) bool {
-	// Clouds serve credentials of their machines at the link-local address 169.254.169.254.
-	return !address.IsUnspecified() && !address.IsMulticast() && !address.IsLinkLocalUnicast()
+// reachableByName reports whether a permitted name suffices to dial the address: not if it can be a service of this machine or of the
+// infrastructure around it, which no name server may make of a PACS. The address must not be IPv4-mapped.
+func reachableByName(name string, address netip.Addr) bool {
+	if address.IsLoopback() {
+		return canonicalName(name) == "localhost"
+	}
+	if carried, ok := carriedIPv4(address); ok {
+		address = carried
+	}
+	return !address.IsLoopback() && !address.IsUnspecified() && !address.IsMulticast() && !address.IsLinkLocalUnicast() &&
+		!slices.ContainsFunc(neverByName, func(p netip.Prefix) bool { return p.Contains(address) })
+}
+
+// neverByName are, besides loopback, link-local and multicast addresses, those that need an entry which is an address.
+var neverByName = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"), // this network, which the kernel takes for this machine
+	netip.MustParsePrefix("255.255.255.255/32"),
+	netip.MustParsePrefix("::/96"),           // IPv4-compatible addresses, deprecated
+	netip.MustParsePrefix("::ffff:0:0:0/96"), // IPv4-translated addresses (RFC 2765), deprecated
+	// Each network chooses how its local NAT64 prefix (RFC 8215) carries IPv4 addresses, so which one is carried cannot be known.
+	netip.MustParsePrefix("64:ff9b:1::/48"),
+	// Where clouds serve the credentials of their machines, besides the link-local 169.254.169.254.
+	netip.MustParsePrefix("fd00:ec2::254/128"),  // AWS
+	netip.MustParsePrefix("fd20:ce::254/128"),   // Google
+	netip.MustParsePrefix("100.100.100.200/32"), // Alibaba
+	netip.MustParsePrefix("192.0.0.192/32"),     // Oracle
+	netip.MustParsePrefix("168.63.129.16/32"),   // Azure
+}
+
+var (
+	nat64     = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052
+	sixToFour = netip.MustParsePrefix("2002::/16")    // RFC 3056
+)
+
+// carriedIPv4 returns the IPv4 address to which a gateway on the way translates or tunnels the address.
+func carriedIPv4(address netip.Addr) (netip.Addr, bool) {
+	b := address.As16()
+	switch {
+	case nat64.Contains(address):
+		return netip.AddrFrom4([4]byte(b[12:])), true
+	case sixToFour.Contains(address):
+		return netip.AddrFrom4([4]byte(b[2:6])), true
+	}
+	return netip.Addr{}, false
 }
 
 func (p permit) permitsPort(port uint16) bool { return p.port == 0 || p.port == port }

@@ -60,10 +60,10 @@ func TestAllowlistPermitsAddressesAndNames(t *testing.T) {
 		{"pacs.example", "other.example", 104, "192.0.2.7", false},
 		{"pacs.example", "a.pacs.example", 104, "192.0.2.7", false},
 
-		{"pacs.example", "pacs.example", 104, "127.0.0.1", true},
 		{"192.0.2.0/24", "pacs.example", 104, "192.0.2.7 198.51.100.7", false},
 
-		// A name does not permit addresses that no PACS has.
+		// A name does not permit addresses that no PACS has; TestNamesDoNotVouchForAddressesOfServices has all kinds.
+		{"pacs.example", "pacs.example", 104, "127.0.0.1", false},
 		{"pacs.example", "pacs.example", 104, "169.254.169.254", false},
 		{"pacs.example", "pacs.example", 104, "0.0.0.0", false},
 		{"pacs.example", "pacs.example", 104, "::", false},

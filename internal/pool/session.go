@@ -203,7 +203,7 @@ func (s *Session) config(sopClasses []string) dicomnet.Config {
 		})
 	}
 	if s.peer.TLS {
-		cfg.TLS = o.TLS
+		cfg.TLS = verifying(o.TLS, s.peer.Host)
 	}
 	return cfg
 }

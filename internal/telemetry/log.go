@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -32,6 +33,14 @@ func NewLogger(o LogOptions, w io.Writer) zerolog.Logger {
 		level = zerolog.DebugLevel
 	}
 	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+}
+
+// DroppedLines returns the line of a log that says how many lines were dropped; nil if nothing is logged.
+func DroppedLines(o LogOptions, lines uint64) []byte {
+	var b bytes.Buffer
+	logger := NewLogger(o, &b)
+	logger.Warn().Uint64("lines", lines).Msg("log lines were dropped")
+	return b.Bytes()
 }
 
 // NewLogTrace returns a trace that logs associations to the logger of the context: one line an association at info, and with

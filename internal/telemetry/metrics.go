@@ -44,6 +44,8 @@ type metrics struct {
 	rejections         *prometheus.CounterVec
 	aborts             *prometheus.CounterVec
 
+	dropped atomic.Pointer[func() uint64] // counts log lines
+
 	queueLength  prometheus.Gauge
 	queueSeconds *prometheus.HistogramVec
 }
@@ -76,6 +78,9 @@ func newMetrics(version, commit, goVersion string) *metrics {
 	f.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "associations_idle", Help: "Associations that are established and kept for the next operation.",
 	}, m.countIdle))
+	f.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Namespace: namespace, Name: "log_lines_dropped_total", Help: "Log lines dropped because standard output took none.",
+	}, m.countDropped))
 	for _, route := range []string{"/q", "/qr", "/echo"} {
 		m.requests.WithLabelValues("POST", route, "500") // Prometheus sees no increase in a series that begins at one
 	}
@@ -108,6 +113,13 @@ func (f factory) histogram(name, help string, buckets []float64, labels ...strin
 
 func (m *metrics) countIdle() float64 {
 	if count := m.idle.Load(); count != nil {
+		return float64((*count)())
+	}
+	return 0
+}
+
+func (m *metrics) countDropped() float64 {
+	if count := m.dropped.Load(); count != nil {
 		return float64((*count)())
 	}
 	return 0

@@ -54,6 +54,9 @@ func (t *Telemetry) WriteMetrics(w io.Writer) error { return t.metrics.write(w) 
 // CountIdle sets the function that returns the number of idle associations when metrics are written.
 func (t *Telemetry) CountIdle(count func() int) { t.metrics.idle.Store(&count) }
 
+// CountDropped sets the function that returns the number of log lines dropped since the start, when metrics are written.
+func (t *Telemetry) CountDropped(count func() uint64) { t.metrics.dropped.Store(&count) }
+
 // Close exports the remaining spans, until ctx is done. Later steps and requests are not traced.
 func (t *Telemetry) Close(ctx context.Context) error {
 	if t.tracer == nil {

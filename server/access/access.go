@@ -1,5 +1,5 @@
-// Package access decides who may call the gateway: API keys, client certificates, trusted proxies, and CORS. The Principal in
-// the context of a request names the caller.
+// Package access decides who may call the gateway: API keys, client certificates, trusted proxies, host names, and CORS. The
+// Principal in the context of a request names the caller.
 package access
 
 import (
@@ -19,6 +19,8 @@ type Options struct {
 	// ClientCAs returns the authorities whose client certificates are accepted now; nil: no certificate is required.
 	ClientCAs func() *x509.CertPool
 	Proxies   Proxies
+	// Hosts are the host names that requests may use for the gateway; nil: any.
+	Hosts *Hosts
 	// Origins are those whose pages may call the gateway from a browser, or "*" alone; empty: none.
 	Origins []string
 }

@@ -1,10 +1,8 @@
 package access
 
 import (
-	"crypto/x509"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -24,8 +22,8 @@ func isOpen(route string) bool {
 }
 
 // Authenticate returns middleware that admits a request if it has the credentials that the options require: a key, a client
-// certificate, or both. It puts what it found out about the caller into the request's Principal, and calls refused with the
-// reason before it refuses a request. It does not read the body.
+// certificate, or both, and names the gateway by a permitted host name. It puts what it found out about the caller into the
+// request's Principal, and calls refused with the reason before it refuses a request. It does not read the body.
 func (o *Options) Authenticate(refused func(c echo.Context, reason string)) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -40,6 +38,10 @@ func (o *Options) Authenticate(refused func(c echo.Context, reason string)) echo
 				caller.Key, caller.Certificate = credentials.key, credentials.certificate
 			}
 			c.SetRequest(r.WithContext(With(r.Context(), caller)))
+			if o.hostRefused(r, c.Path()) {
+				refused(c, "host name not allowed")
+				return &problem.Problem{Code: api.ProblemCodeHostNotAllowed}
+			}
 			if reason != "" {
 				refused(c, reason)
 				return &problem.Problem{Code: api.ProblemCodeUnauthorized, Authenticate: scheme}
@@ -71,25 +73,4 @@ func (o *Options) check(r *http.Request) (found presented, scheme, reason string
 		return found, "Bearer", "unknown API key"
 	}
 	return found, "", ""
-}
-
-// verifiedSubject verifies the client certificate at each request: on a long connection the certificate may have expired,
-// and its authority may no longer be trusted. The TLS handshake has proved that the caller holds the private key.
-func verifiedSubject(r *http.Request, trusted *x509.CertPool) (subject, reason string) {
-	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
-		return "", "no client certificate"
-	}
-	intermediates := x509.NewCertPool()
-	for _, certificate := range r.TLS.PeerCertificates[1:] {
-		intermediates.AddCert(certificate)
-	}
-	leaf := r.TLS.PeerCertificates[0]
-	_, err := leaf.Verify(x509.VerifyOptions{
-		Roots: trusted, Intermediates: intermediates, CurrentTime: time.Now(),
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
-	if err != nil {
-		return "", "client certificate not accepted"
-	}
-	return leaf.Subject.String(), ""
 }

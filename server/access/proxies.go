@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
@@ -118,14 +119,31 @@ func (p *Proxies) user(r *http.Request) string {
 	if p.UserHeader == "" {
 		return ""
 	}
-	if at, err := netip.ParseAddrPort(r.RemoteAddr); err != nil || !p.trusts(plain(at.Addr())) {
+	if !p.connected(r) {
 		return ""
 	}
 	values := r.Header.Values(p.UserHeader)
 	if len(values) != 1 || len(values[0]) > maxUser || !utf8.ValidString(values[0]) {
 		return ""
 	}
-	return strings.TrimSpace(values[0])
+	return printable(strings.TrimSpace(values[0]))
+}
+
+// printable returns text with U+FFFD in place of control characters, line separators and characters that change the direction of
+// text: in a console log or a viewer of audit records they would make other text than the recorded one appear.
+func printable(text string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) || unicode.In(c, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
+			return unicode.ReplacementChar
+		}
+		return c
+	}, text)
+}
+
+// connected reports whether the connection of the request is that of a trusted proxy.
+func (p *Proxies) connected(r *http.Request) bool {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && p.trusts(plain(at.Addr()))
 }
 
 // trusts reports whether address, which must be plain, is that of a trusted proxy.

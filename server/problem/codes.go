@@ -20,6 +20,7 @@ var kinds = map[api.ProblemCode]kind{
 	api.ProblemCodeMethodNotAllowed:     {405, "Method not allowed", "This route does not support this method; the Allow header lists those that it supports."},
 	api.ProblemCodePayloadTooLarge:      {413, "Payload too large", "The body exceeds 64 KiB."},
 	api.ProblemCodeUnsupportedMediaType: {415, "Unsupported media type", "Send the header Content-Type: application/json. The body must be JSON in UTF-8, without a content encoding."},
+	api.ProblemCodeHostNotAllowed:       {421, "Host not allowed", "The gateway does not answer to this host name."},
 	api.ProblemCodeInternalError:        {500, "Internal error", "The gateway encountered an unexpected error."},
 
 	api.ProblemCodeNameResolutionFailed:   {502, "Name resolution failed", "The host name of the PACS has no address."},
@@ -54,5 +55,12 @@ var kinds = map[api.ProblemCode]kind{
 
 	api.ProblemCodeDraining:          {503, "Shutting down", "The gateway is shutting down and accepts no new operations."},
 	api.ProblemCodePACSBusy:          {503, "PACS busy", "No association with this PACS became free in time. Try again later."},
+	api.ProblemCodeTooManyOpenFiles:  {503, "Too many open files", "The gateway has no free file descriptor for a connection to the PACS."},
 	api.ProblemCodeTooManyOperations: {503, "Too many operations", "The gateway already runs as many operations as it allows. Try again later."},
+}
+
+// hintsOfTheGateway are the hints about faults that are no fault of a PACS.
+var hintsOfTheGateway = map[api.ProblemCode]string{
+	api.ProblemCodeHostNotAllowed:   "To permit this host name, add it to ALLOWED_HOSTS. The host name is not checked if the gateway requires API keys or serves HTTPS, or if a proxy of TRUSTED_PROXIES sends the request.",
+	api.ProblemCodeTooManyOpenFiles: noFileDescriptor,
 }

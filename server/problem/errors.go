@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 
 	"github.com/labstack/echo/v4"
@@ -42,6 +43,7 @@ var causes = []struct {
 	{timer(dicomnet.TimerDIMSE), api.ProblemCodeDIMSETimeout},
 	{timer(dicomnet.TimerMove), api.ProblemCodeMoveTimeout},
 	{timer(dicomnet.TimerNetwork), api.ProblemCodeNetworkTimeout},
+	{outOfFiles, api.ProblemCodeTooManyOpenFiles},
 	{as[*net.DNSError], api.ProblemCodeNameResolutionFailed},
 	{refused, api.ProblemCodeConnectionRefused},
 	{as[*dicomnet.ConnectError], api.ProblemCodePACSUnreachable},
@@ -70,6 +72,16 @@ func is(target error) func(error) bool {
 func as[T error](err error) bool {
 	_, ok := errors.AsType[T](err)
 	return ok
+}
+
+// outOfFiles reports whether no connection could be opened because this process (EMFILE) or its machine (ENFILE) has no free file
+// descriptor. An error of the resolver holds the text of its cause only; that of ENFILE begins with that of EMFILE.
+func outOfFiles(err error) bool {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return true
+	}
+	dns, ok := errors.AsType[*net.DNSError](err)
+	return ok && strings.Contains(dns.Err, syscall.EMFILE.Error())
 }
 
 // refused reports whether the machine of the PACS refused the connection. Any other fault of a connection is a PACS that is

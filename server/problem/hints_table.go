@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/internal/chain"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 )
@@ -15,6 +16,8 @@ import (
 const aeTitlesAndAddress = " Check at the PACS that it has the calling AE title (c_find_ae_title) and the address of the gateway registered, and that pacs_ae_title is its own; case counts."
 
 const nameServers = "The name servers could not resolve the host name. Check the DNS settings of the gateway's machine or container, or use the IP address."
+
+const noFileDescriptor = "The gateway or its machine has no free file descriptor, which says nothing about the PACS. Raise the limit of open files (ulimit -n, LimitNOFILE), or look for callers that leave connections open."
 
 // The steps of the hints.
 var (
@@ -36,6 +39,7 @@ var hints = []hint{
 	{nil, caused[*qr.OperationTimeoutError], "The operation took longer than OPERATION_TIMEOUT and was ended during this step. Raise it above the time that all steps may take together; narrower filters shorten a query."},
 	{nil, caused[*pool.NotAllowedError], "The gateway is not allowed to connect to this PACS. To permit it, add it to PACS_ALLOWLIST."},
 	{nil, caused[*pool.BusyError], "As many associations with this PACS are open as MAX_ASSOCIATIONS_PER_PACS permits, and none ended within QUEUE_TIMEOUT. Try again later."},
+	{nil, func(f *stepFault) bool { return outOfFiles(f.err) }, noFileDescriptor},
 	{nil, causedBy(context.Canceled), "The operation was cancelled during this step, usually because the caller disconnected. That says nothing about the PACS: retry."},
 	{nil, causedBy(context.DeadlineExceeded), "The time for the whole operation ended during this step. Retry, if necessary with narrower filters."},
 
@@ -51,6 +55,7 @@ var hints = []hint{
 
 	{atTLS, timedOut, "The connection is open, but the TLS handshake did not finish within CONNECTION_TIMEOUT. The port may be for DICOM without TLS: leave out pacs_tls, or use the TLS port of the PACS (often 2762)."},
 	{atTLS, caused[tls.RecordHeaderError], "The service on this port does not speak TLS. Leave out pacs_tls, or use the TLS port of the PACS (often 2762)."},
+	{atTLS, causedBy(chain.ErrTooLong), "The PACS presents more certificates than the gateway verifies: at most 6, 32 KiB in total, 2 with the same subject. Remove those that do not belong to the chain of its own certificate."},
 	{atTLS, notYetValid, "The certificate of the PACS is not valid yet. Check the clocks of the PACS and of the gateway's machine."},
 	{atTLS, expired, "The certificate of the PACS, or of its authority, has expired: renew it there. If it has not expired, check the clock of the gateway's machine."},
 	{atTLS, caused[x509.HostnameError], "The certificate of the PACS is for another name. Use as pacs_ip a name or address that is a subject alternative name in it (a common name alone does not count), or set DICOM_TLS_SERVER_NAME to such a name."},

@@ -19,7 +19,7 @@ import (
 type Problem struct { //nolint:errname // RFC 9457 calls it a problem.
 	Code         api.ProblemCode
 	Detail       string // replaces the detail of the code; "": that of the code
-	Hint         string // what to check, for 502
+	Hint         string // what to check, for 502; other codes have a fixed one or none
 	Faults       []api.Fault
 	DICOM        *api.DICOMFault
 	Warnings     []api.Warning
@@ -54,7 +54,9 @@ func (p *Problem) Document(correlationID string) api.Problem {
 	if p.Detail != "" {
 		document.Detail = p.Detail
 	}
-	if k.status == http.StatusBadGateway {
+	if hint, ok := hintsOfTheGateway[p.Code]; ok {
+		document.Hint = &hint
+	} else if k.status == http.StatusBadGateway {
 		document.Hint = new(cmp.Or(p.Hint, hintFor("", &stepFault{err: p.Cause})))
 	}
 	if k.status != http.StatusNotFound {

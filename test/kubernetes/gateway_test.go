@@ -39,6 +39,11 @@ func TestGatewayAnswersProbesAndPrometheus(t *testing.T) {
 			// The kubelet does not check certificates.
 			kubelet := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 			assert.Equal(t, http.StatusOK, get(t, &kubelet, urlOf(string(probe.HTTPGet.Scheme), address, probe.HTTPGet.Path), ""), name)
+			// Callers use a name of the Service.
+			for _, host := range []string{"", "." + m.service.Namespace, "." + m.service.Namespace + ".svc", "." + m.service.Namespace + ".svc.cluster.local"} {
+				docs := named{kubelet.Transport, m.service.Name + host}
+				assert.Equal(t, http.StatusOK, get(t, &http.Client{Transport: docs}, urlOf(string(probe.HTTPGet.Scheme), address, "/docs"), ""), host)
+			}
 		}
 		if m.monitor == nil {
 			return
@@ -58,6 +63,18 @@ func TestGatewayAnswersProbesAndPrometheus(t *testing.T) {
 		}
 		assert.Equal(t, http.StatusOK, get(t, &prometheus, metrics, key))
 	})
+}
+
+// named sends requests under a host name.
+type named struct {
+	http.RoundTripper
+	host string
+}
+
+func (n named) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Host = n.host
+	return n.RoundTripper.RoundTrip(r)
 }
 
 // urlOf returns the URL of the path; an empty scheme is HTTP.

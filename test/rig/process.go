@@ -21,6 +21,8 @@ type Command struct {
 	Env  []string // NAME=VALUE, added to the environment of the test
 	// OnlyEnv hides the environment of the test from the program.
 	OnlyEnv bool
+	// Stdout, if not nil, is the standard output of the program, which is then not in the log.
+	Stdout *os.File
 }
 
 // Process is a program that runs, with its output as its log.
@@ -42,6 +44,9 @@ func Start(c Command) (*Process, error) {
 		p.cmd.Env = append(os.Environ(), c.Env...)
 	}
 	p.cmd.Stdout, p.cmd.Stderr = p.Log, p.Log
+	if c.Stdout != nil {
+		p.cmd.Stdout = c.Stdout
+	}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // dcmqrscp forks for each association
 	if err := p.cmd.Start(); err != nil {
 		return nil, err

@@ -34,6 +34,7 @@ ProblemCode = Literal[
     "method_not_allowed",
     "payload_too_large",
     "unsupported_media_type",
+    "host_not_allowed",
     "too_many_requests",
     "internal_error",
     "audit_failed",
@@ -66,6 +67,7 @@ ProblemCode = Literal[
     "draining",
     "pacs_busy",
     "too_many_operations",
+    "too_many_open_files",
 ]
 
 

@@ -8,6 +8,7 @@ export {
   statusOf,
   type CodeOf,
   type DICOMFailed,
+  type HostNotAllowed,
   type InvalidRequest,
   type NoStudyMatched,
   type Problem,

@@ -13,6 +13,7 @@ export const statusOf = {
   method_not_allowed: 405,
   payload_too_large: 413,
   unsupported_media_type: 415,
+  host_not_allowed: 421,
   too_many_requests: 429,
   internal_error: 500,
   audit_failed: 500,
@@ -45,6 +46,7 @@ export const statusOf = {
   draining: 503,
   pacs_busy: 503,
   too_many_operations: 503,
+  too_many_open_files: 503,
 } as const satisfies Record<ProblemCode, number>;
 
 type StatusOf = typeof statusOf;
@@ -69,7 +71,10 @@ export type NoStudyMatched = Document<404, 'no_study_matched'> & { warnings?: Sc
 export type DICOMFailed = Document<502> & { hint?: string; dicom?: Schemas['DICOMFault']; steps?: Schemas['EchoStep'][] };
 
 /** The gateway accepts no new operations at the moment, or none for this PACS. */
-export type Unavailable = Document<429> | Document<503>;
+export type Unavailable = Document<429> | (Document<503> & { hint?: string });
+
+/** The gateway does not answer to the host name of its URL. `hint` says what its operator can do. */
+export type HostNotAllowed = Document<421> & { hint?: string };
 
 /**
  * A problem document (RFC 9457). `code` discriminates the union: a `switch` or `if` over it narrows to the fields of that
@@ -80,6 +85,7 @@ export type Problem =
   | NoStudyMatched
   | DICOMFailed
   | Unavailable
+  | HostNotAllowed
   | Document<401>
   | Document<403>
   | Document<404, 'route_not_found'>

@@ -1,0 +1,63 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/test/rig"
+)
+
+// The limit is that of a process, so the gateway runs in one of its own.
+func TestOwnLackOfFileDescriptorsIsNotBlamedOnThePACS(t *testing.T) {
+	const limit = 40
+	path, err := rig.Binary()
+	require.NoError(t, err)
+	gateway := rig.RunGateway(t, rig.Command{
+		Path: "/bin/sh", Args: []string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" serve`, limit), path},
+		Env: []string{"LISTEN_ADDR=127.0.0.1:0"},
+	})
+	_, port, err := net.SplitHostPort(closedPort(t))
+	require.NoError(t, err)
+	body := fmt.Sprintf(`{"pacs_ip":"127.0.0.1","pacs_port":%s,"pacs_ae_title":"PACS","c_find_ae_title":"GATEWAY","patient_id":"1"}`, port)
+
+	transport := &http.Transport{MaxConnsPerHost: 1}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	answer, err := client.Get(gateway.URL + "/health")
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, answer.Body)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	// Further connections take all descriptors that are left.
+	for range limit {
+		connection, err := net.Dial("tcp", strings.TrimPrefix(gateway.URL, "http://"))
+		require.NoError(t, err)
+		defer connection.Close() //nolint:gocritic // At the end of the test.
+	}
+	var problem struct{ Code, Hint string }
+	for until := time.Now().Add(rig.Patience); problem.Code != "too_many_open_files" && time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+		answer, err := client.Post(gateway.URL+"/q", "application/json", strings.NewReader(body))
+		require.NoError(t, err)
+		require.NoError(t, json.NewDecoder(answer.Body).Decode(&problem))
+		require.NoError(t, answer.Body.Close())
+		if answer.StatusCode == http.StatusBadGateway { // the gateway has not accepted all connections yet
+			require.Equal(t, "connection_refused", problem.Code)
+			continue
+		}
+		require.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
+		assert.NotEmpty(t, answer.Header.Get("Retry-After"))
+	}
+	assert.Equal(t, "too_many_open_files", problem.Code)
+	assert.Contains(t, problem.Hint, "ulimit -n")
+}

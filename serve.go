@@ -84,7 +84,7 @@ func (g *gateway) run(ctx context.Context) (err error) {
 	logger := telemetry.NewLogger(settings.Log(), g.lines)
 	build := buildInfo()
 	logger.Info().Stringer("build", build).Object("settings", settings.Config).Msg("starting")
-	warn(&settings.Config, logger)
+	settings.LogWarnings(logger)
 	settings.LogReloads(logger)
 	watch, err := telemetry.New(telemetry.Options{
 		Version: build.Version, Commit: build.Commit, GoVersion: build.GoVersion,
@@ -145,19 +145,6 @@ func poolOptions(settings *config.Config, watch *telemetry.Telemetry, logger zer
 	logged := telemetry.NewLogTrace(settings.DICOMDebug)
 	o.Trace = func(p pool.Peer) *dicomnet.Trace { return watch.Trace(p.Address(), logged) }
 	return o
-}
-
-// warn logs the settings that leave the gateway open.
-func warn(settings *config.Config, logger zerolog.Logger) {
-	if settings.AllowsAnyPACS() {
-		logger.Warn().Msg("PACS_ALLOWLIST is empty: callers can make the gateway connect to any address that it can reach")
-	}
-	if !settings.RequiresCredentials() {
-		logger.Warn().Msg("API_KEYS_FILE and TLS_CLIENT_CA_FILE are empty: the gateway accepts requests without credentials")
-	}
-	if settings.DICOMDebug {
-		logger.Warn().Msg("DICOM_DEBUG is on: the log holds patient data")
-	}
 }
 
 // flush exports the last spans. If they are lost, it logs a warning: the service itself has ended without an error.

@@ -195,6 +195,19 @@ func (c *Config) RereadEvery(age time.Duration) {
 	}
 }
 
+// LogWarnings logs a warning for each setting that leaves the gateway open.
+func (c *Config) LogWarnings(logger zerolog.Logger) {
+	if c.AllowsAnyPACS() {
+		logger.Warn().Msg("PACS_ALLOWLIST is empty: callers can make the gateway connect to any address that it can reach")
+	}
+	if !c.RequiresCredentials() {
+		logger.Warn().Msg("API_KEYS_FILE and TLS_CLIENT_CA_FILE are empty: the gateway accepts requests without credentials")
+	}
+	if c.DICOMDebug {
+		logger.Warn().Msg("DICOM_DEBUG is on: the log holds patient data")
+	}
+}
+
 // LogReloads logs each new version of a file, from the next use of the file on. It must be called before the values are used.
 func (c *Config) LogReloads(logger zerolog.Logger) {
 	changed := func(name string) func(*fileError) {

@@ -44,8 +44,8 @@ func (d *deadline) set(s *stream, at time.Time) {
 		d.timer = nil
 	}
 	d.at = at
-	if !at.IsZero() {
-		d.timer = time.AfterFunc(time.Until(at), func() {
+	if wait := time.Until(at); !at.IsZero() && wait > 0 { // Broadcast suffices for a deadline in the past
+		d.timer = time.AfterFunc(wait, func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.changed.Broadcast()

@@ -198,10 +198,11 @@ func documents(t *testing.T) string {
 	return all.String()
 }
 
-// sourceSeconds returns a constant of the gateway's source, which declares it once.
-func sourceSeconds(t *testing.T, constant string) int64 {
+// sourceDuration returns a constant of the gateway's source, which declares it once.
+func sourceDuration(t *testing.T, constant string) time.Duration {
 	t.Helper()
-	declaration := regexp.MustCompile(`(?m)^(?:const|\t)\s*` + constant + `\s+= (?:(\d+) \* )?time\.Second$`)
+	declaration := regexp.MustCompile(`(?m)^(?:const|\t)\s*` + constant + `\s+= (?:(\d+) \* )?time\.(Second|Millisecond)$`)
+	units := map[string]string{"Second": "s", "Millisecond": "ms"}
 	var values []string
 	for _, root := range []string{"../../*.go", "../../server/*.go", "../../internal/*/*.go"} {
 		files, err := filepath.Glob(root)
@@ -210,14 +211,14 @@ func sourceSeconds(t *testing.T, constant string) int64 {
 			source, err := os.ReadFile(file)
 			require.NoError(t, err)
 			for _, found := range declaration.FindAllStringSubmatch(string(source), -1) {
-				values = append(values, cmp.Or(found[1], "1"))
+				values = append(values, cmp.Or(found[1], "1")+units[found[2]])
 			}
 		}
 	}
 	require.Len(t, values, 1, "declarations of %s", constant)
-	n, err := strconv.ParseInt(values[0], 10, 64)
+	d, err := time.ParseDuration(values[0])
 	require.NoError(t, err)
-	return n
+	return d
 }
 
 func (m *manifests) number(t *testing.T, setting string) int {
@@ -232,8 +233,9 @@ func TestGracePeriodCoversTheDrain(t *testing.T) {
 	pod := m.deployment.Spec.Template.Spec
 	wait := m.container().Lifecycle.PreStop.Sleep.Seconds
 	assert.GreaterOrEqual(t, wait, int64(5), "every node removes the pod from the Service before the gateway gets its signal")
-	end := sourceSeconds(t, "endTimeout") + sourceSeconds(t, "flushTimeout")
-	assert.Greater(t, *pod.TerminationGracePeriodSeconds, wait+int64(m.number(t, "DRAIN_TIMEOUT"))+end)
+	end := sourceDuration(t, "shutdownTimeout") + sourceDuration(t, "logTimeout")
+	drain := time.Duration(wait+int64(m.number(t, "DRAIN_TIMEOUT"))) * time.Second
+	assert.Greater(t, time.Duration(*pod.TerminationGracePeriodSeconds)*time.Second, drain+end)
 }
 
 // A draining pod keeps its associations while its successor already takes requests.

@@ -49,7 +49,7 @@ func BenchmarkQuery(b *testing.B) {
 			require.NoError(b, err)
 			b.ReportAllocs()
 			for b.Loop() {
-				r := httptest.NewRequest(http.MethodPost, "/q", strings.NewReader(queryBody))
+				r := httptest.NewRequest(http.MethodPost, "http://localhost/q", strings.NewReader(queryBody))
 				r.Header.Set("Content-Type", "application/json")
 				w := httptest.NewRecorder()
 				s.ServeHTTP(w, r)

@@ -167,13 +167,7 @@ func TestRequestsStayWithinThePeersMaximumLength(t *testing.T) {
 				p.SendMessage(dicomtest.Response(rq, dicomnet.StatusSuccess, nil))
 				p.Release()
 			}, func(t *testing.T, cfg dicomnet.Config) {
-				dial := cfg.DialContext
-				rec := &recorder{}
-				cfg.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-					conn, err := dial(ctx, network, address)
-					rec.Conn = conn
-					return rec, err
-				}
+				rec := record(&cfg)
 				a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
 				require.NoError(t, err)
 				require.NoError(t, runFind(t.Context(), a).err)

@@ -205,6 +205,17 @@ func (r *recorder) Write(b []byte) (int, error) {
 	return r.Conn.Write(b)
 }
 
+// record makes connections of cfg record what is written to them, and returns the recorder.
+func record(cfg *dicomnet.Config) *recorder {
+	dial, rec := cfg.DialContext, &recorder{}
+	cfg.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		rec.Conn = conn
+		return rec, err
+	}
+	return rec
+}
+
 // errOperationTimeout is the cause of a caller's deadline.
 var errOperationTimeout = errors.New("operation took too long")
 

@@ -2,6 +2,7 @@ package dicomnet
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 
@@ -114,7 +115,7 @@ func (a *acceptedAssociation) handle(ctx context.Context, contextID byte, r *Req
 		status = h.Store(ctx, r)
 	case f == CFindRQ && h.Find != nil:
 		status = h.Find(ctx, r, func(match *dataset.Dataset) error {
-			return a.respond(contextID, r, CommandSet{Status: StatusPending}, match)
+			return a.respond(contextID, r, CommandSet{Status: cmp.Or(h.FindPending, StatusPending)}, match)
 		})
 	case f == CMoveRQ && h.Move != nil:
 		return moveResponse(h.Move(ctx, r, func(pending MoveReport) error {

@@ -43,6 +43,9 @@ type Handler struct {
 	// Find calls match for each match and returns the final status. An error from match means that
 	// the response could not be sent.
 	Find func(ctx context.Context, r *Request, match func(*dataset.Dataset) error) Status
+	// FindPending is the status of the responses that carry a match. Zero means StatusPending; StatusPendingWarning says that
+	// optional keys are not supported (PS3.4 section C.4.1.1.4).
+	FindPending Status
 	// Move calls pending for each pending response and returns the final response.
 	Move  func(ctx context.Context, r *Request, pending func(MoveReport) error) MoveReport
 	Store func(ctx context.Context, r *Request) Status

@@ -105,7 +105,11 @@ func (e entity) distinct(t tag.Tag) []string {
 // matches reports whether the entity matches all keys of a query.
 func (e entity) matches(keys []*dicom.Element) bool {
 	for _, key := range keys {
-		if !matches(key, e.values(key.Tag)) {
+		if key.RawValueRepresentation == "SQ" {
+			if !matchesSequence(key, e[0].elements[key.Tag]) {
+				return false
+			}
+		} else if !matches(key, e.values(key.Tag)) {
 			return false
 		}
 	}

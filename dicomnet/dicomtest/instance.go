@@ -82,7 +82,7 @@ func (in *Instance) Text(t tag.Tag) string {
 	return ""
 }
 
-// values returns all values of a text or integer attribute as text.
+// values returns all values of a text or number attribute as text.
 func (in *Instance) values(t tag.Tag) []string { return elementValues(in.elements[t]) }
 
 func elementValues(e *dicom.Element) []string {
@@ -103,6 +103,12 @@ func elementValues(e *dicom.Element) []string {
 		values := make([]string, 0, len(v))
 		for _, n := range v {
 			values = append(values, strconv.Itoa(n))
+		}
+		return values
+	case []float64:
+		values := make([]string, 0, len(v))
+		for _, n := range v {
+			values = append(values, strconv.FormatFloat(n, 'g', -1, 64))
 		}
 		return values
 	}

@@ -2,6 +2,7 @@ package dicomtest
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/suyashkumar/dicom"
@@ -60,6 +61,13 @@ func (b *builder) text(t tag.Tag, values ...string) {
 		values = nil
 	}
 	b.add(t, append([]string{}, values...))
+}
+
+// replace adds elements, each in place of one with the same tag.
+func (b *builder) replace(elements []*dicom.Element) {
+	for _, e := range elements {
+		b.elements = append(slices.DeleteFunc(b.elements, func(old *dicom.Element) bool { return old.Tag == e.Tag }), e)
+	}
 }
 
 func (b *builder) numbers(t tag.Tag, values ...int) { b.add(t, values) }

@@ -36,7 +36,7 @@ var levels = map[tag.Tag]level{
 	tag.PatientName: levelPatient, tag.PatientID: levelPatient, tag.IssuerOfPatientID: levelPatient,
 	tag.PatientBirthDate: levelPatient, tag.PatientBirthTime: levelPatient, tag.PatientSex: levelPatient,
 	tag.OtherPatientIDs: levelPatient, tag.OtherPatientNames: levelPatient, tag.EthnicGroup: levelPatient,
-	tag.PatientComments: levelPatient, tag.SpecificCharacterSet: levelPatient,
+	tag.PatientComments: levelPatient, tag.SpecificCharacterSet: levelPatient, tag.OtherPatientIDsSequence: levelPatient,
 	tag.NumberOfPatientRelatedStudies: levelPatient, tag.NumberOfPatientRelatedSeries: levelPatient,
 	tag.NumberOfPatientRelatedInstances: levelPatient,
 
@@ -46,11 +46,12 @@ var levels = map[tag.Tag]level{
 	tag.PatientAge: levelStudy, tag.PatientSize: levelStudy, tag.PatientWeight: levelStudy,
 	tag.ModalitiesInStudy: levelStudy, tag.SOPClassesInStudy: levelStudy,
 	tag.NumberOfStudyRelatedSeries: levelStudy, tag.NumberOfStudyRelatedInstances: levelStudy,
-	tag.InstitutionName: levelStudy, tag.PerformingPhysicianName: levelStudy,
+	tag.InstitutionName: levelStudy, tag.PerformingPhysicianName: levelStudy, tag.ProcedureCodeSequence: levelStudy,
 
 	tag.SeriesInstanceUID: levelSeries, tag.Modality: levelSeries, tag.SeriesNumber: levelSeries,
 	tag.SeriesDescription: levelSeries, tag.SeriesDate: levelSeries, tag.SeriesTime: levelSeries,
 	tag.BodyPartExamined: levelSeries, tag.ProtocolName: levelSeries, tag.Laterality: levelSeries,
 	tag.Manufacturer: levelSeries, tag.StationName: levelSeries,
-	tag.NumberOfSeriesRelatedInstances: levelSeries,
+	tag.NumberOfSeriesRelatedInstances: levelSeries, tag.RequestAttributesSequence: levelSeries,
+	tag.PerformedProcedureStepStartDate: levelSeries, tag.PerformedProcedureStepStartTime: levelSeries,
 }

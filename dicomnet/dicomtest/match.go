@@ -39,6 +39,8 @@ func matches(key *dicom.Element, values []string) bool {
 			return dates.matchesRange(wanted[0], value)
 		case vr == "TM":
 			return times.matchesRange(wanted[0], value)
+		case vr == "DT":
+			return dateTimes.matchesRange(wanted[0], value)
 		case vr == "PN":
 			return matchesName(wanted[0], value)
 		case wildcards[vr]:
@@ -49,9 +51,82 @@ func matches(key *dicom.Element, values []string) bool {
 }
 
 // severalValues reports whether a key other than a list of UIDs has several values, which is only defined with extended
-// negotiation (PS3.4 section C.2.2.2.8).
+// negotiation (PS3.4 section C.2.2.2.8), or a sequence several items (section C.2.2.2.6).
 func severalValues(key *dicom.Element) bool {
-	return key.RawValueRepresentation != "UI" && len(elementValues(key)) > 1
+	return key.RawValueRepresentation != "UI" && (len(elementValues(key)) > 1 || len(items(key)) > 1)
+}
+
+// items returns the items of a sequence, which may be nil.
+func items(e *dicom.Element) [][]*dicom.Element {
+	if e == nil || e.Value == nil {
+		return nil
+	}
+	values, _ := e.Value.GetValue().([]*dicom.SequenceItemValue)
+	list := make([][]*dicom.Element, 0, len(values))
+	for _, v := range values {
+		elements, _ := v.GetValue().([]*dicom.Element)
+		list = append(list, elements)
+	}
+	return list
+}
+
+// matchesSequence reports whether a sequence matches a key (PS3.4 section C.2.2.2.6): one of its items matches all keys of the
+// item of the key. A key without a value at any depth is universal.
+func matchesSequence(key, sequence *dicom.Element) bool {
+	return universalSequence(key) || len(matchingItems(key, sequence)) > 0
+}
+
+func universalSequence(key *dicom.Element) bool {
+	for _, item := range items(key) {
+		for _, e := range item {
+			if e.RawValueRepresentation == "SQ" && !universalSequence(e) || !universal(e) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// matchingItems returns the items of a sequence that match a key, with the attributes that the key asks for: all of them if its
+// item is empty.
+func matchingItems(key, sequence *dicom.Element) [][]*dicom.Element {
+	wanted := items(key)
+	found := [][]*dicom.Element{}
+	for _, item := range items(sequence) {
+		if len(wanted) == 0 || len(wanted[0]) == 0 {
+			found = append(found, item)
+		} else if requested, ok := matchItem(wanted[0], item); ok {
+			found = append(found, requested)
+		}
+	}
+	return found
+}
+
+// matchItem returns the attributes of an item that the keys ask for, and whether the item matches them.
+func matchItem(keys, item []*dicom.Element) (requested []*dicom.Element, ok bool) {
+	for _, key := range keys {
+		i := slices.IndexFunc(item, func(e *dicom.Element) bool { return e.Tag == key.Tag })
+		var e *dicom.Element
+		if i >= 0 {
+			e = item[i]
+		}
+		if key.RawValueRepresentation == "SQ" {
+			if !matchesSequence(key, e) {
+				return nil, false
+			}
+			var b builder
+			b.add(key.Tag, matchingItems(key, e))
+			requested = append(requested, b.elements...)
+			continue
+		}
+		if !matches(key, elementValues(e)) {
+			return nil, false
+		}
+		if e != nil {
+			requested = append(requested, e)
+		}
+	}
+	return requested, true
 }
 
 // matchesName reports whether a name matches as a whole or by one of its component groups. It ignores case, as PS3.4 section
@@ -88,10 +163,12 @@ func matchesWildcard(pattern, value string) bool {
 	return strings.Trim(string(p[i:]), "*") == ""
 }
 
-// The least and the largest values that an abbreviated date or time stands for.
+// The least and the largest values that an abbreviated date, time or date-time stands for.
 var (
 	dates = bounds{"00000000", "99999999"}
 	times = bounds{"000000.000000", "999999.999999"}
+	// An offset from UTC is not understood.
+	dateTimes = bounds{"00000000000000.000000", "99999999999999.999999"}
 )
 
 type bounds struct{ least, most string }

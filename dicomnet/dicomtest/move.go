@@ -12,7 +12,11 @@ import (
 // move serves C-MOVE (PS3.4 section C.4.2): it sends each instance to the destination by C-STORE, on one association per request.
 func (p *PACS) move(ctx context.Context, r *dicomnet.Request, pending func(dicomnet.MoveReport) error) dicomnet.MoveReport {
 	p.begin(dicomnet.StepMove)
-	q, status := readQuery(r, rootOf(r.AbstractSyntax))
+	root := rootOf(r.AbstractSyntax)
+	q, status := readQuery(r, root)
+	if status == dicomnet.StatusSuccess {
+		status = q.hierarchical(root)
+	}
 	if status == dicomnet.StatusSuccess && !q.selects() {
 		status = dicomnet.StatusIdentifierMismatch
 	}

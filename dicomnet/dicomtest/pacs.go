@@ -31,8 +31,21 @@ type PACSConfig struct {
 
 	// OmitModalitiesInStudy disables matching and return of Modalities in Study, as DCMTK's dcmqrscp does.
 	OmitModalitiesInStudy bool
-	// IgnoreKeys are keys that C-FIND returns but does not match, so that it returns other studies too.
+	// IgnoreKeys are keys that C-FIND returns but does not match, so that it returns other entities too.
 	IgnoreKeys []tag.Tag
+	// UnsupportedKeys are keys that C-FIND neither matches nor returns.
+	UnsupportedKeys []tag.Tag
+	// HiddenKeys are keys that C-FIND matches but does not return.
+	HiddenKeys []tag.Tag
+	// OptionalKeysWarning gives C-FIND responses with a match the status FF01 in place of FF00, as PixelMed does.
+	OptionalKeysWarning bool
+	// Relational answers C-FIND without the unique keys of higher levels (PS3.4 section C.4.1.2.2), without a negotiation, as
+	// Orthanc does.
+	Relational bool
+	// RowPerInstance sends an equal C-FIND response for each instance of a match, as pynetdicom's qrscp does.
+	RowPerInstance bool
+	// AnswerLevel, if not empty, is the level of the entities that C-FIND returns, whatever level the request has.
+	AnswerLevel string
 	// FailStore, if not nil, returns the status of a C-STORE. With a status other than success the instance is not stored.
 	FailStore func(sopInstanceUID string) dicomnet.Status
 	// Before, if not nil, is called before each response and each sub-operation. It may block until ctx is done.
@@ -55,7 +68,7 @@ type Received struct {
 }
 
 // PACS is a PACS in memory. It serves C-ECHO, C-FIND at all four levels and C-MOVE in the Patient Root and Study Root models
-// (hierarchical behaviour), and C-STORE. It is safe for concurrent use.
+// (hierarchical behaviour unless configured), and C-STORE. It is safe for concurrent use.
 type PACS struct {
 	cfg     PACSConfig
 	archive *archive
@@ -113,7 +126,7 @@ func (p *PACS) Serve(l net.Listener) error {
 	p.server = &dicomnet.Server{
 		AETitle:  p.cfg.AETitle,
 		Contexts: contexts(),
-		Handler:  dicomnet.Handler{Echo: p.echo, Find: p.find, Move: p.move, Store: p.store},
+		Handler:  dicomnet.Handler{Echo: p.echo, Find: p.find, FindPending: p.findPending(), Move: p.move, Store: p.store},
 		Timeouts: p.cfg.Timeouts,
 	}
 	go func() {

@@ -5,6 +5,8 @@ import (
 	"math/big"
 	"slices"
 	"strconv"
+
+	"github.com/suyashkumar/dicom"
 )
 
 // Study describes a synthetic study, from which Instances makes SOP instances. Its text is UTF-8; CharacterSet applies to the data
@@ -21,6 +23,8 @@ type Study struct {
 	ReferringPhysicianName, PerformingPhysicianName string
 	InstitutionName                                 string
 	Series                                          []Series
+	// Attributes are further attributes of each instance. They replace those that Instances makes.
+	Attributes []*dicom.Element
 }
 
 // Series describes a series of a Study. CT, MR, US and CR result in images of the modality, SR in a Basic Text SR document, and any
@@ -29,6 +33,8 @@ type Series struct {
 	Modality, SeriesDescription, BodyPartExamined string
 	// Instances is the number of instances; zero means 1.
 	Instances int
+	// Attributes are further attributes of each instance. They replace those that Instances makes, and those of the study.
+	Attributes []*dicom.Element
 }
 
 // UID returns the Study Instance UID.

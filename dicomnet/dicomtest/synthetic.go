@@ -30,6 +30,8 @@ func (s Study) instance(i, j int) *Instance {
 	if d.bits > 0 {
 		pixelData = addImagePixels(&b, d, i+j)
 	}
+	b.replace(s.Attributes)
+	b.replace(series.Attributes)
 	in, err := NewInstance(b.elements, pixelData)
 	if err != nil {
 		panic(fmt.Sprintf("dicomtest: %v", err))

@@ -29,6 +29,9 @@ type Config struct {
 	// ServerName is taken from the address.
 	TLS *tls.Config
 
+	// DefaultCharacterSet is assumed in the data sets of the peer that name none, in place of the default repertoire.
+	DefaultCharacterSet dataset.CharacterSet
+
 	// Limits bound what a peer can make this side hold. Zero fields select the defaults.
 	Limits Limits
 

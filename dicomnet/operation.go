@@ -272,7 +272,11 @@ func (op *operation) parse(data []byte) (*dataset.Set, error) {
 	}
 	set, err := op.parser.Parse(data, op.context.TransferSyntax, op.a.cfg.Limits.DataSet)
 	op.a.unclean = op.a.unclean || err != nil
-	return set, err
+	if err != nil {
+		return nil, err
+	}
+	set.AssumeCharacterSet(op.a.cfg.DefaultCharacterSet)
+	return set, nil
 }
 
 // refuseStore answers a C-STORE sub-operation that the peer performs on this association, although

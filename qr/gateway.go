@@ -44,14 +44,15 @@ type operation struct {
 	*pool.Session
 	gateway  *Gateway
 	observer Observer
-	// findModel and moveModel are the information models of C-FIND and C-MOVE: Study Root, or Patient Root if the PACS does not
-	// accept Study Root.
+	// findModel and moveModel are the information models of C-FIND and C-MOVE: that of the peer, or the other one if the PACS does
+	// not accept it.
 	findModel, moveModel dicomnet.Model
+	preferred            dicomnet.Model // that of the peer
 }
 
 // begin returns an operation; the caller must call End.
 func (g *Gateway) begin(c Call, p Peer) *operation {
-	o := &operation{gateway: g, observer: c.Observer, findModel: dicomnet.StudyRoot, moveModel: dicomnet.StudyRoot}
+	o := &operation{gateway: g, observer: c.Observer, findModel: p.Model(), moveModel: p.Model(), preferred: p.Model()}
 	if o.observer == nil {
 		o.Session, o.observer = g.options.Pool.Session(p, nil), Unobserved{}
 	} else {

@@ -8,6 +8,9 @@ import "dicom-qr-gateway/internal/pool"
 // Peer is a PACS: its address, and the AE titles to use with it.
 type Peer = pool.Peer
 
+// Profile says what the C-FIND of a PACS supports.
+type Profile = pool.Profile
+
 // Filter selects studies of one patient. Zero fields do not restrict.
 type Filter struct {
 	PatientID                  string // required

@@ -148,27 +148,35 @@ func refused(err error) bool {
 	return final.Status&unableMask == unable
 }
 
-// requireFind makes sure of an association that accepts C-FIND: in the Study Root model, or in Patient Root if the PACS does
-// not accept Study Root.
+// requireFind makes sure of an association that accepts C-FIND: in the model of the peer, or in the other one if the PACS does
+// not accept it.
 func (o *operation) requireFind(ctx context.Context) error {
 	return o.requireEither(ctx, &o.findModel, func(m dicomnet.Model) string { return m.Find })
 }
 
-// requireEither makes sure of an association that accepts a SOP class of the current model, or that of Patient Root, which
+// requireEither makes sure of an association that accepts a SOP class of the current model, or that of the other one, which
 // then becomes the current model. The Patient ID, which Patient Root needs, is always known.
 func (o *operation) requireEither(ctx context.Context, current *dicomnet.Model, sopClass func(dicomnet.Model) string) error {
 	err := o.Require(ctx, sopClass(*current))
-	if !noContext(err) || *current == dicomnet.PatientRoot {
+	if !noContext(err) || *current != o.preferred {
 		return err
 	}
-	switch patientRootErr := o.Require(ctx, sopClass(dicomnet.PatientRoot)); {
-	case noContext(patientRootErr):
+	other := otherModel(*current)
+	switch otherErr := o.Require(ctx, sopClass(other)); {
+	case noContext(otherErr):
 		return err
-	case patientRootErr != nil:
-		return patientRootErr
+	case otherErr != nil:
+		return otherErr
 	}
-	*current = dicomnet.PatientRoot
+	*current = other
 	return nil
+}
+
+func otherModel(m dicomnet.Model) dicomnet.Model {
+	if m == dicomnet.PatientRoot {
+		return dicomnet.StudyRoot
+	}
+	return dicomnet.PatientRoot
 }
 
 func noContext(err error) bool {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/qr/qrtest"
 )
@@ -243,5 +245,34 @@ func TestZeroMaxMatchesIsNoLimit(t *testing.T) {
 	result, err := g.Query(t.Context(), qr.Call{}, qrtest.PACS, qr.Filter{PatientID: "P1"})
 	require.NoError(t, err)
 	assert.Len(t, result.Studies, matches)
+	qrtest.Events(t, p, g)
+}
+
+func TestANamedPACSIsAskedInItsModelFirstAndReadInItsCharacterSet(t *testing.T) {
+	cyrillic, ok := dataset.LookupCharacterSet("ISO_IR 144")
+	require.True(t, ok)
+	peer := qrtest.PACS
+	peer.Name, peer.Settings = "main", &pool.Settings{PatientRoot: true, DefaultCharacterSet: cyrillic, AssociationIdle: time.Minute}
+	find := func(a *association, _ string) {
+		a.Match(study("P1", "1.1", dicomtest.Attributes{dataset.PatientName: "\xbb\xee\xdc"}))
+		a.Finish(dicomnet.StatusSuccess)
+	}
+	p := &dicomtest.ScriptedPACS{Find: find}
+	g := qrtest.For(p, qrtest.Options{})
+	for range 2 {
+		result, err := g.Query(t.Context(), qr.Call{}, peer, qr.Filter{PatientID: "P1"})
+		require.NoError(t, err)
+		assert.Equal(t, "Люм", result.Studies[0].PatientName)
+		assert.Empty(t, result.Warnings)
+	}
+	lines := strings.Join(qrtest.Drain(t, p, g), "\n")
+	assert.NotContains(t, lines, dicomnet.StudyRoot.Find)
+	assert.Equal(t, 1, strings.Count(lines, "associate"), lines)
+
+	p = &dicomtest.ScriptedPACS{Find: find, Negotiate: func(a *association) bool { return a.Refuse(dicomnet.PatientRoot.Find) }}
+	g = qrtest.For(p, qrtest.Options{})
+	result, err := g.Query(t.Context(), qr.Call{}, peer, qr.Filter{PatientID: "P1"})
+	require.NoError(t, err, "Study Root is asked if the PACS does not accept Patient Root")
+	assert.Len(t, result.Studies, 1)
 	qrtest.Events(t, p, g)
 }

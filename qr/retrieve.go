@@ -54,23 +54,24 @@ func (g *Gateway) Retrieve(ctx context.Context, c Call, p Peer, f Filter, destin
 	return &r.result, nil
 }
 
-// openForRetrieve opens an association for C-FIND and C-MOVE: in the Study Root model, or in Patient Root if the PACS does not
-// accept Study Root.
+// openForRetrieve opens an association for C-FIND and C-MOVE: in the model of the peer, or in the other one if the PACS does not
+// accept it.
 func (o *operation) openForRetrieve(ctx context.Context) error {
-	err := o.Open(ctx, dicomnet.StudyRoot.Find, dicomnet.StudyRoot.Move)
+	err := o.Open(ctx, o.findModel.Find, o.moveModel.Move)
 	if !noContext(err) {
 		if err != nil {
 			return err
 		}
 		return o.requireFind(ctx)
 	}
-	switch patientRootErr := o.Open(ctx, dicomnet.PatientRoot.Find, dicomnet.PatientRoot.Move); {
-	case noContext(patientRootErr):
+	other := otherModel(o.findModel)
+	switch otherErr := o.Open(ctx, other.Find, other.Move); {
+	case noContext(otherErr):
 		return err
-	case patientRootErr != nil:
-		return patientRootErr
+	case otherErr != nil:
+		return otherErr
 	}
-	o.findModel, o.moveModel = dicomnet.PatientRoot, dicomnet.PatientRoot
+	o.findModel, o.moveModel = other, other
 	return o.requireFind(ctx)
 }
 

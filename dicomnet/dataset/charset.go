@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/suyashkumar/dicom/pkg/tag"
 	"golang.org/x/text/encoding"
@@ -170,6 +171,31 @@ func (cs *characterSet) assumedG1() *codeSet {
 		}
 	}
 	return nil
+}
+
+// CharacterSet is a value of Specific Character Set (PS3.3 section C.12.1.1.2). The zero value is none.
+type CharacterSet struct{ set *characterSet }
+
+// LookupCharacterSet returns the character set for a value of Specific Character Set, such as ISO_IR 100, with several terms
+// separated by backslashes. It returns false if a term is unknown, or if there is none.
+func LookupCharacterSet(value string) (CharacterSet, bool) {
+	value = strings.Trim(value, " \x00")
+	cs := parseCharacterSet([]byte(value))
+	if value == "" || cs.unknown {
+		return CharacterSet{}, false
+	}
+	return CharacterSet{cs}, true
+}
+
+// AssumeCharacterSet makes cs the character set of a data set whose Specific Character Set is absent or empty. It must be called
+// before any value is read. The zero value changes nothing.
+func (s *Set) AssumeCharacterSet(cs CharacterSet) {
+	if cs.set == nil {
+		return
+	}
+	if e := s.find(tagNumber(tag.SpecificCharacterSet)); e == nil || len(bytes.Trim(s.value(e), " \x00")) == 0 {
+		s.cs = cs.set
+	}
 }
 
 // characterSet returns the character set of the item, or else of the enclosing item or data set

@@ -33,7 +33,7 @@ func (s *Session) acquire(ctx context.Context) (err error) {
 }
 
 func (s *Session) acquireAt(ctx context.Context, address netip.AddrPort, want kind) (*slot, error) {
-	return s.pool.slots.acquire(ctx, address, want, s.pool.options.QueueTimeout)
+	return s.pool.slots.acquire(ctx, address, want, s.pool.limit(&s.peer), s.pool.options.QueueTimeout)
 }
 
 // connect returns the first connection that is established and leaves its slot in the session. It dials the address of the
@@ -55,7 +55,9 @@ func (s *Session) connect(ctx context.Context) (net.Conn, error) {
 		}
 	}
 	for {
-		winner := r.run(ctx, held, s.pool.slots.tryAcquire)
+		winner := r.run(ctx, held, func(address netip.AddrPort) *slot {
+			return s.pool.slots.tryAcquire(address, s.pool.limit(&s.peer))
+		})
 		if winner.err == nil {
 			s.slot = winner.slot
 			return winner.conn, nil

@@ -38,6 +38,7 @@ type kind struct {
 	host            string // as the caller named it: certificates and Options.Allow apply to it
 	called, calling string
 	tls             *tls.Config // nil: no TLS
+	settings        *Settings   // an association keeps the timers it was opened with
 	sopClasses      [2]string   // proposed, in this order
 }
 
@@ -45,12 +46,12 @@ type kind struct {
 // kept: a C-FIND can be sent again if the association proves stale.
 func (s *Session) kindOf(sopClasses []string) kind {
 	k := kind{}
-	if s.pool.options.AssociationIdle <= 0 || sopClasses[0] != dicomnet.StudyRoot.Find || len(sopClasses) > len(k.sopClasses) {
+	if s.pool.idleTime(&s.peer) <= 0 || sopClasses[0] != s.peer.Model().Find || len(sopClasses) > len(k.sopClasses) {
 		return k
 	}
-	k = kind{host: strings.ToLower(s.peer.Host), called: s.peer.CalledAETitle, calling: s.peer.CallingAETitle}
-	if s.peer.TLS {
-		k.tls = s.pool.options.TLS
+	k = kind{
+		host: strings.ToLower(s.peer.Host), called: s.peer.CalledAETitle, calling: s.peer.CallingAETitle,
+		tls: s.pool.tls(&s.peer), settings: s.peer.Settings,
 	}
 	copy(k.sopClasses[:], sopClasses)
 	return k
@@ -76,11 +77,11 @@ func (s *Session) reuse(ctx context.Context) *dicomnet.Association {
 
 // keep leaves the association to other operations; it returns false if the association must be released.
 func (s *Session) keep(assoc *dicomnet.Association, held *slot) bool {
-	if s.kind == (kind{}) || held == nil || !assoc.Clean() || !assoc.Accepts(dicomnet.StudyRoot.Find) {
+	if s.kind == (kind{}) || held == nil || !assoc.Clean() || !assoc.Accepts(s.peer.Model().Find) {
 		return false
 	}
 	assoc.Rebind(s.pool.options.Background)
-	held.assoc, held.kind = assoc, s.kind
+	held.assoc, held.kind, held.idleTime = assoc, s.kind, s.pool.idleTime(&s.peer)
 	held.release()
 	return true
 }
@@ -153,7 +154,7 @@ func (s *slots) putIdle(q *queue, held *slot) {
 	held.idleSince = time.Now()
 	q.idle = append(q.idle, held)
 	s.idle++
-	s.scheduleSweep()
+	s.scheduleSweep(held.watchAfter())
 }
 
 // longestIdle returns the queue of the association that is idle for longest of all.
@@ -205,9 +206,11 @@ func (s *slots) drain() {
 	}
 }
 
+// watchAfter returns how long the association in the slot may be idle without a watch.
+func (s *slot) watchAfter() time.Duration { return min(watchAfter, s.idleTime) }
+
 // scheduleSweep starts the sweeper unless it is running.
-func (s *slots) scheduleSweep() {
-	after := min(watchAfter, s.maxIdleTime)
+func (s *slots) scheduleSweep(after time.Duration) {
 	switch {
 	case s.sweeping:
 		return
@@ -224,20 +227,20 @@ func (s *slots) sweep() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sweeping = false
-	now, again := time.Now(), false
+	now, next := time.Now(), time.Duration(0)
 	for _, q := range s.peers {
 		for _, idle := range q.idle {
 			switch age := now.Sub(idle.idleSince); {
 			case idle.unwatch != nil:
-			case age >= min(watchAfter, s.maxIdleTime):
-				s.watch(idle, s.maxIdleTime-age)
+			case age >= idle.watchAfter():
+				s.watch(idle, idle.idleTime-age)
 			default:
-				again = true
+				next = max(next, idle.watchAfter())
 			}
 		}
 	}
-	if again {
-		s.scheduleSweep()
+	if next > 0 {
+		s.scheduleSweep(next)
 	}
 }
 

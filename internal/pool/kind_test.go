@@ -24,5 +24,11 @@ func TestKindIncludesTLSAndTheHostName(t *testing.T) {
 	p.options.TLS = p.options.TLS.Clone() // as if the certificates were read again
 	assert.False(t, before == kindOf(secure))
 	assert.Equal(t, kindOf(peer), kindOf(peer))
+	configured, changed := peer, peer
+	configured.Settings, changed.Settings = &Settings{AssociationIdle: time.Minute}, &Settings{AssociationIdle: time.Minute}
+	assert.NotEqual(t, kindOf(peer), kindOf(configured))
+	assert.False(t, kindOf(configured) == kindOf(changed), "each version of the settings has associations of its own")
+	changed.Settings.AssociationIdle = 0
+	assert.Zero(t, kindOf(changed))
 	assert.Zero(t, p.Session(peer, nil).kindOf([]string{dicomnet.StudyRoot.Move}), "an association without C-FIND has no kind")
 }

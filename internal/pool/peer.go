@@ -13,6 +13,24 @@ type Peer struct {
 	Port                          int
 	CalledAETitle, CallingAETitle string
 	TLS                           bool
+	Name                          string    // in PACS_FILE; "" for an address that the caller brought
+	Settings                      *Settings // of a named PACS; nil: those of the Pool
+}
+
+// Label returns the name of the peer, or else its address and port.
+func (p Peer) Label() string {
+	if p.Name != "" {
+		return p.Name
+	}
+	return p.Address()
+}
+
+// Profile returns what is known about the peer's C-FIND; the zero value for a peer without a profile.
+func (p Peer) Profile() Profile {
+	if p.Settings == nil {
+		return Profile{}
+	}
+	return p.Settings.Profile
 }
 
 // Address returns host:port, with brackets around an IPv6 address.

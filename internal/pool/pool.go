@@ -61,8 +61,8 @@ func New(o Options) *Pool {
 	if o.Background == nil {
 		o.Background = context.Background()
 	}
-	p := &Pool{options: o, slots: newSlots(o.MaxAssociationsPerPeer)}
-	p.slots.maxIdleTime, p.slots.background = o.AssociationIdle, p.releases.run
+	p := &Pool{options: o}
+	p.slots = newSlots(p.releases.run)
 	return p
 }
 

@@ -35,9 +35,13 @@ func (s *Session) resolve(ctx context.Context) error {
 }
 
 // permitted returns the addresses at which the peer may be dialled. If no entry names the peer, a name without an address
-// gives the same error as one that is not permitted: a caller must not learn from it which names DNS has.
+// gives the same error as one that is not permitted: a caller must not learn from it which names DNS has. A named PACS is
+// permitted: its address is the operator's.
 func (s *Session) permitted(ctx context.Context) ([]netip.Addr, error) {
 	allow, host, port := s.pool.options.Allow, s.peer.Host, s.peer.port()
+	if s.peer.Settings != nil {
+		allow = nil
+	}
 	address, err := netip.ParseAddr(host)
 	addresses := []netip.Addr{address.Unmap()}
 	if err != nil {
@@ -65,7 +69,7 @@ func (s *Session) lookup(ctx context.Context) (_ []netip.Addr, err error) {
 	ctx, end := s.observe(ctx, StepResolve)
 	defer func() { end(err) }()
 	bounded := ctx
-	if limit := s.pool.options.Timeouts.Connection; limit > 0 {
+	if limit := s.pool.timeouts(&s.peer).Connection; limit > 0 {
 		var cancel context.CancelFunc
 		bounded, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()

@@ -186,7 +186,7 @@ func (s *Session) config(sopClasses []string) dicomnet.Config {
 	cfg := dicomnet.Config{
 		CalledAETitle:  s.peer.CalledAETitle,
 		CallingAETitle: s.peer.CallingAETitle,
-		Timeouts:       o.Timeouts,
+		Timeouts:       s.pool.timeouts(&s.peer),
 		DialContext:    func(ctx context.Context, _, _ string) (net.Conn, error) { return s.connect(ctx) },
 	}
 	if o.Trace != nil {
@@ -203,7 +203,10 @@ func (s *Session) config(sopClasses []string) dicomnet.Config {
 		})
 	}
 	if s.peer.TLS {
-		cfg.TLS = verifying(o.TLS, s.peer.Host)
+		cfg.TLS = verifying(s.pool.tls(&s.peer), s.peer.Host)
+	}
+	if s.peer.Settings != nil {
+		cfg.DefaultCharacterSet = s.peer.Settings.DefaultCharacterSet
 	}
 	return cfg
 }

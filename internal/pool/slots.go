@@ -14,13 +14,12 @@ import (
 // so the bound exceeds the number of PACS of any hospital.
 const maxPeers = 1024
 
-// slots limits how many associations are open at once with each peer, which is an address with its port. Operations wait for
-// a slot in the order in which they ask. An idle association holds a slot like any other, and gives way to a waiting
-// operation.
+// slots limits how many associations are open at once with each peer, which is an address with its port. Each operation brings
+// its limit: it gets a slot while fewer are in use at the address, whose operation ever uses them. Operations wait for
+// a slot in the order in which they ask; one whose limit is still reached is passed over. An idle association holds a slot like
+// any other, and gives way to a waiting operation.
 type slots struct {
-	perPeer     int           // zero: no limit
-	maxIdleTime time.Duration // how long an association is kept; see idle.go
-	background  func(func())  // runs a function that no operation waits for
+	background func(func()) // runs a function that no operation waits for
 
 	mu       sync.Mutex
 	peers    map[netip.AddrPort]*queue // exactly those with a slot in use
@@ -42,6 +41,7 @@ type queue struct {
 // one.
 type waiter struct {
 	want  kind
+	limit int           // zero: none
 	ready chan struct{} // closed when slot is set
 	slot  *slot
 }
@@ -54,27 +54,28 @@ type slot struct {
 	opened time.Time             // when the association in this slot was established
 	assoc  *dicomnet.Association // idle, of this kind, since idleSince; nil: none
 	kind   kind
-	// idleSince is the time at which assoc became idle.
+	// idleSince is the time at which assoc became idle, and idleTime how long it may stay so.
 	idleSince time.Time
+	idleTime  time.Duration
 	// unwatch stops the watch on assoc and returns when it has stopped; nil: assoc is not watched.
 	unwatch func()
 }
 
-func newSlots(perPeer int) *slots {
-	return &slots{perPeer: perPeer, peers: map[netip.AddrPort]*queue{}}
+func newSlots(background func(func())) *slots {
+	return &slots{background: background, peers: map[netip.AddrPort]*queue{}}
 }
 
 // closingTimeout is how long an operation that does not queue (QueueTimeout is zero) waits for an idle association to close
 // and free its slot.
 const closingTimeout = 5 * time.Second
 
-// acquire waits for a slot until timeout or the end of ctx: one with an association of the kind wanted, or an empty one. The
-// error is a *BusyError or the cause of the end of ctx.
-func (s *slots) acquire(ctx context.Context, address netip.AddrPort, want kind, timeout time.Duration) (*slot, error) {
+// acquire waits for a slot until timeout or the end of ctx: one with an association of the kind wanted, or an empty one. limit is how
+// many may be in use with it; zero: any number. The error is a *BusyError or the cause of the end of ctx.
+func (s *slots) acquire(ctx context.Context, address netip.AddrPort, want kind, limit int, timeout time.Duration) (*slot, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	acquired, ticket, err := s.join(address, want, timeout > 0)
+	acquired, ticket, err := s.join(address, want, limit, timeout > 0)
 	if acquired != nil || err != nil {
 		return acquired, err
 	}
@@ -100,34 +101,45 @@ func (s *slots) acquire(ctx context.Context, address netip.AddrPort, want kind, 
 
 // tryAcquire returns an empty slot if one is free and no operation waits for it, else nil. If an idle association holds the
 // slot, it is evicted, so that a slot may be free soon.
-func (s *slots) tryAcquire(address netip.AddrPort) *slot {
+func (s *slots) tryAcquire(address netip.AddrPort, limit int) *slot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	acquired, err := s.available(address, kind{})
+	acquired, err := s.available(address, kind{}, limit)
 	if acquired == nil && err == nil {
-		s.evict(s.peers[address])
+		s.makeRoom(s.peers[address], limit)
 	}
 	return acquired
 }
 
-// join acquires a slot. If none is available it queues and evicts the association that is idle for longest; if there is no
+// join acquires a slot. If none is available it queues and evicts those associations that are idle for longest; if there is no
 // idle association either, it queues only if wait is set.
-func (s *slots) join(address netip.AddrPort, want kind, wait bool) (acquired *slot, ticket *list.Element, err error) {
+func (s *slots) join(address netip.AddrPort, want kind, limit int, wait bool) (acquired *slot, ticket *list.Element, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	acquired, err = s.available(address, want)
+	acquired, err = s.available(address, want, limit)
 	if acquired != nil || err != nil {
 		return acquired, nil, err
 	}
 	q := s.peers[address]
-	if !s.evict(q) && !wait {
+	if !s.makeRoom(q, limit) && !wait {
 		return nil, nil, &BusyError{}
 	}
-	return nil, q.waiting.PushBack(&waiter{want: want, ready: make(chan struct{})}), nil
+	return nil, q.waiting.PushBack(&waiter{want: want, limit: limit, ready: make(chan struct{})}), nil
+}
+
+// makeRoom evicts as many idle associations as must end before an operation with the limit gets a slot. It returns false if that
+// many are not idle.
+func (s *slots) makeRoom(q *queue, limit int) bool {
+	for range q.taken - limit + 1 {
+		if !s.evict(q) {
+			return false
+		}
+	}
+	return true
 }
 
 // available takes an idle association of the kind, or an empty slot; nil if all slots are in use.
-func (s *slots) available(address netip.AddrPort, want kind) (*slot, error) {
+func (s *slots) available(address netip.AddrPort, want kind, limit int) (*slot, error) {
 	q := s.peers[address]
 	switch {
 	case q == nil && len(s.peers) >= maxPeers:
@@ -140,10 +152,10 @@ func (s *slots) available(address netip.AddrPort, want kind) (*slot, error) {
 			return kept, nil
 		}
 	}
-	if s.perPeer > 0 && q.taken >= s.perPeer {
+	if limit > 0 && q.taken >= limit {
 		return nil, nil //nolint:nilnil // No free slot is no error.
 	}
-	// No operation waits: a released slot passes to the first waiter.
+	// No operation waits whose limit permits this slot: it would have received it when the slot was released.
 	q.taken++
 	return &slot{slots: s, address: address}, nil
 }
@@ -158,9 +170,19 @@ func (s *slots) leave(address netip.AddrPort, ticket *list.Element) bool {
 	return q.waiting.Len() < before
 }
 
-// release passes the slot to the first waiter, together with the association in it if that is of the kind wanted; an
-// association of another kind is released first. If no operation waits, an association in the slot becomes idle and an empty
-// slot is freed. A nil slot does nothing.
+// first returns the first waiter whose limit permits a slot that is being released; nil if there is none.
+func (q *queue) first() *list.Element {
+	for e := q.waiting.Front(); e != nil; e = e.Next() {
+		if limit := e.Value.(*waiter).limit; limit == 0 || q.taken <= limit {
+			return e
+		}
+	}
+	return nil
+}
+
+// release passes the slot to the first waiter that may have it, together with the association in it if that is of the kind
+// wanted; an association of another kind is released first. If no operation waits, an association in the slot becomes idle and
+// an empty slot is freed. A nil slot does nothing.
 func (s *slot) release() {
 	if s == nil {
 		return
@@ -168,10 +190,13 @@ func (s *slot) release() {
 	s.slots.mu.Lock()
 	defer s.slots.mu.Unlock()
 	q := s.slots.peers[s.address]
-	first := q.waiting.Front()
-	if s.assoc != nil && (s.slots.expired(s) || first != nil && first.Value.(*waiter).want != s.kind) {
-		s.slots.end(s)
-		return
+	first := q.first()
+	if s.assoc != nil {
+		waiting := q.waiting.Len() > 0
+		if s.slots.expired(s) || waiting && (first == nil || first.Value.(*waiter).want != s.kind) {
+			s.slots.end(s)
+			return
+		}
 	}
 	switch {
 	case first != nil:

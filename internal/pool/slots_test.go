@@ -20,19 +20,19 @@ var peerA, peerB = netip.MustParseAddrPort("192.0.2.1:104"), netip.MustParseAddr
 
 func TestWaitersGetSlotsInTheOrderInWhichTheyAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(2)
-		first, err := s.acquire(t.Context(), peerA, kind{}, time.Minute)
+		s := newSlots(nil)
+		first, err := s.acquire(t.Context(), peerA, kind{}, 2, time.Minute)
 		require.NoError(t, err)
-		second, err := s.acquire(t.Context(), peerA, kind{}, time.Minute)
+		second, err := s.acquire(t.Context(), peerA, kind{}, 2, time.Minute)
 		require.NoError(t, err)
-		other, err := s.acquire(t.Context(), peerB, kind{}, time.Minute)
+		other, err := s.acquire(t.Context(), peerB, kind{}, 2, time.Minute)
 		require.NoError(t, err, "slots are counted for each peer")
 
 		var mu sync.Mutex
 		var order []int
 		for i := range 20 {
 			go func() {
-				held, err := s.acquire(t.Context(), peerA, kind{}, time.Minute)
+				held, err := s.acquire(t.Context(), peerA, kind{}, 2, time.Minute)
 				assert.NoError(t, err)
 				mu.Lock()
 				order = append(order, i)
@@ -42,7 +42,7 @@ func TestWaitersGetSlotsInTheOrderInWhichTheyAsked(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		assert.Nil(t, s.tryAcquire(peerA), "tryAcquire does not overtake waiters")
+		assert.Nil(t, s.tryAcquire(peerA, 2), "tryAcquire does not overtake waiters")
 		start := time.Now()
 		first.release()
 		second.release()
@@ -64,26 +64,26 @@ func TestWaitersGetSlotsInTheOrderInWhichTheyAsked(t *testing.T) {
 
 func TestAcquireWaitsUntilItsTimeoutOrTheEndOfItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(1)
-		held, err := s.acquire(t.Context(), peerA, kind{}, 0)
+		s := newSlots(nil)
+		held, err := s.acquire(t.Context(), peerA, kind{}, 1, 0)
 		require.NoError(t, err)
 		start := time.Now()
 		var busy *BusyError
-		_, err = s.acquire(t.Context(), peerA, kind{}, 5*time.Second)
+		_, err = s.acquire(t.Context(), peerA, kind{}, 1, 5*time.Second)
 		require.ErrorAs(t, err, &busy)
 		assert.Equal(t, 5*time.Second, time.Since(start))
 
-		_, err = s.acquire(t.Context(), peerA, kind{}, 0)
+		_, err = s.acquire(t.Context(), peerA, kind{}, 1, 0)
 		require.ErrorAs(t, err, &busy)
 		assert.Equal(t, 5*time.Second, time.Since(start), "a zero timeout does not wait")
 
 		cause := errors.New("caller disconnected")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { cancel(cause) })
-		_, err = s.acquire(ctx, peerA, kind{}, 5*time.Second)
+		_, err = s.acquire(ctx, peerA, kind{}, 1, 5*time.Second)
 		require.ErrorIs(t, err, cause)
 		assert.Equal(t, 6*time.Second, time.Since(start))
-		_, err = s.acquire(ctx, peerA, kind{}, 5*time.Second)
+		_, err = s.acquire(ctx, peerA, kind{}, 1, 5*time.Second)
 		require.ErrorIs(t, err, cause, "a context that has ended does not queue")
 
 		assert.Zero(t, s.peers[peerA].waiting.Len(), "waiters that gave up are not queued")
@@ -96,12 +96,12 @@ func TestAcquireWaitsUntilItsTimeoutOrTheEndOfItsContext(t *testing.T) {
 func TestSlotHandedToAWaiterThatGivesUpIsReleased(t *testing.T) {
 	for range 200 {
 		synctest.Test(t, func(t *testing.T) {
-			s := newSlots(1)
-			held, err := s.acquire(t.Context(), peerA, kind{}, 0)
+			s := newSlots(nil)
+			held, err := s.acquire(t.Context(), peerA, kind{}, 1, 0)
 			require.NoError(t, err)
 			ctx, cancel := context.WithCancel(t.Context())
 			var got *slot
-			go func() { got, _ = s.acquire(ctx, peerA, kind{}, time.Second) }()
+			go func() { got, _ = s.acquire(ctx, peerA, kind{}, 1, time.Second) }()
 			synctest.Wait()
 			held.release()
 			cancel()
@@ -113,22 +113,22 @@ func TestSlotHandedToAWaiterThatGivesUpIsReleased(t *testing.T) {
 }
 
 func TestNumberOfPeersIsBounded(t *testing.T) {
-	s := newSlots(10)
+	s := newSlots(nil)
 	acquired := make([]*slot, 0, maxPeers)
 	at := func(i int) netip.AddrPort { return netip.AddrPortFrom(peerA.Addr(), uint16(i+1)) }
 	for i := range maxPeers {
-		held, err := s.acquire(t.Context(), at(i), kind{}, time.Minute)
+		held, err := s.acquire(t.Context(), at(i), kind{}, 10, time.Minute)
 		require.NoError(t, err)
 		acquired = append(acquired, held)
 	}
 	var busy *BusyError
-	_, err := s.acquire(t.Context(), at(maxPeers), kind{}, time.Minute)
+	_, err := s.acquire(t.Context(), at(maxPeers), kind{}, 10, time.Minute)
 	assert.ErrorAs(t, err, &busy, "a new peer beyond the bound is refused at once")
-	again, err := s.acquire(t.Context(), at(0), kind{}, time.Minute)
+	again, err := s.acquire(t.Context(), at(0), kind{}, 10, time.Minute)
 	require.NoError(t, err, "a known peer is served")
 	again.release()
 	acquired[7].release()
-	acquired[7], err = s.acquire(t.Context(), at(maxPeers), kind{}, time.Minute)
+	acquired[7], err = s.acquire(t.Context(), at(maxPeers), kind{}, 10, time.Minute)
 	require.NoError(t, err)
 	for _, held := range acquired {
 		held.release()
@@ -150,7 +150,7 @@ func TestSlotsNeverExceedTheLimitAndAllAreReleased(t *testing.T) {
 			return caller{seconds("start", 0), seconds("timeout", 0), seconds("hold", 0), seconds("cancel", 1), rapid.SampledFrom([]netip.AddrPort{peerA, peerB}).Draw(rt, "at")}
 		}), 1, 30).Draw(rt, "callers")
 		synctest.Test(t, func(t *testing.T) {
-			s := newSlots(limit)
+			s := newSlots(nil)
 			var mu sync.Mutex
 			open := map[netip.AddrPort]int{}
 			for _, c := range callers {
@@ -158,7 +158,7 @@ func TestSlotsNeverExceedTheLimitAndAllAreReleased(t *testing.T) {
 					dicomtest.Wait(c.start)
 					ctx, cancel := context.WithTimeout(context.Background(), c.cancel)
 					defer cancel()
-					held, err := s.acquire(ctx, c.at, kind{}, c.timeout)
+					held, err := s.acquire(ctx, c.at, kind{}, limit, c.timeout)
 					if err != nil {
 						return
 					}

@@ -1,0 +1,96 @@
+package pool
+
+import (
+	"crypto/tls"
+	"net/netip"
+	"time"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
+)
+
+// Settings are those of one named PACS. They are immutable: each version of an entry has a value of its own, and an operation
+// keeps the version that it began with. Associations are kept for operations with the same *Settings only.
+type Settings struct {
+	Timeouts dicomnet.Timeouts // the zero value: those of the Pool
+	TLS      *tls.Config       // for a peer with TLS set; nil: that of the Pool
+	// MaxAssociations is how many associations may be open with the address and port of the peer when this peer gets another;
+	// zero: Options.MaxAssociationsPerPeer. All peers at an address are counted together, whatever their names and limits are.
+	MaxAssociations int
+	AssociationIdle time.Duration // how long an association is kept; zero: it is released at once
+	// DefaultCharacterSet is assumed in answers that name none.
+	DefaultCharacterSet dataset.CharacterSet
+	// PatientRoot says to ask in the Patient Root model first. Study Root is the default.
+	PatientRoot bool
+	Profile     Profile
+
+	// How instances are retrieved, and from where a C-MOVE to the gateway arrives.
+	Retrieve             RetrieveMethod
+	MaxRetrievals        int // at once
+	MoveDestinations     []string
+	StoreFrom            []netip.Prefix // nil: the addresses of the peer's host
+	StoreCallingAETitles []string
+}
+
+// RetrieveMethod says how instances are retrieved.
+type RetrieveMethod string
+
+// The methods.
+const (
+	RetrieveAuto RetrieveMethod = "auto" // C-GET if the PACS accepts it, else C-MOVE
+	RetrieveGet  RetrieveMethod = "get"
+	RetrieveMove RetrieveMethod = "move"
+)
+
+// Profile says what the C-FIND of a PACS supports.
+type Profile struct {
+	Known             bool // whether the other fields mean anything
+	RelationalQueries bool // keys of a level above the query's may be absent (PS3.4 section C.4.1.2.2.1)
+	ImageLevelFind    bool // C-FIND at IMAGE level
+	UIDLists          bool // List of UID matching (PS3.4 section C.2.2.2.2)
+	// StudyKeys are the attributes at STUDY level, beyond the required ones, that the PACS matches and returns.
+	StudyKeys []dataset.Tag
+}
+
+// timeouts returns the timers of an association with the peer.
+func (p *Pool) timeouts(peer *Peer) dicomnet.Timeouts {
+	if s := peer.Settings; s != nil && s.Timeouts != (dicomnet.Timeouts{}) {
+		return s.Timeouts
+	}
+	return p.options.Timeouts
+}
+
+// tls returns the configuration of TLS with the peer; nil: no TLS.
+func (p *Pool) tls(peer *Peer) *tls.Config {
+	switch {
+	case !peer.TLS:
+		return nil
+	case peer.Settings != nil && peer.Settings.TLS != nil:
+		return peer.Settings.TLS
+	}
+	return p.options.TLS
+}
+
+// Model returns the information model in which the peer is asked first.
+func (p Peer) Model() dicomnet.Model {
+	if p.Settings != nil && p.Settings.PatientRoot {
+		return dicomnet.PatientRoot
+	}
+	return dicomnet.StudyRoot
+}
+
+// limit returns how many associations may be open at the address of the peer; zero: no limit.
+func (p *Pool) limit(peer *Peer) int {
+	if s := peer.Settings; s != nil && s.MaxAssociations > 0 {
+		return s.MaxAssociations
+	}
+	return p.options.MaxAssociationsPerPeer
+}
+
+// idleTime returns how long an association with the peer is kept; zero: not at all.
+func (p *Pool) idleTime(peer *Peer) time.Duration {
+	if peer.Settings != nil {
+		return peer.Settings.AssociationIdle
+	}
+	return p.options.AssociationIdle
+}

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/suyashkumar/dicom"
 	"github.com/suyashkumar/dicom/pkg/tag"
@@ -19,10 +20,101 @@ func Integers(t tag.Tag, values ...int) *dicom.Element {
 	return build(t, append([]int{}, values...), classSigned, classUnsigned)
 }
 
-// Sequence returns a sequence element with the given items. It panics if the dictionary does not
-// give t the VR SQ.
+// Sequence returns a sequence element with the given items. It panics if the dictionary gives t
+// another VR than SQ.
 func Sequence(t tag.Tag, items ...[]*dicom.Element) *dicom.Element {
-	return build(t, append([][]*dicom.Element{}, items...), classSequence)
+	data := append([][]*dicom.Element{}, items...)
+	if dictionaryVR(t) == vrUN {
+		return newElement(t, vrSQ, 0, data)
+	}
+	return build(t, data, classSequence)
+}
+
+// NewElement returns an element of any VR with values that are given as text: numbers in decimal, a
+// tag (AT) as eight hexadecimal digits. Without values it is empty, like a return key. vr "" stands
+// for the VR of the dictionary, UN if it does not have t.
+//
+// The error is a *ValueError: the standard does not define the VR, or a value is not one of the VR.
+// SQ, UN and the VRs of bytes and words cannot have values here. The value of a text VR is checked
+// only by [Encode].
+func NewElement(t tag.Tag, vr string, values ...string) (*dicom.Element, error) {
+	v := dictionaryVR(t)
+	if vr != "" {
+		v = vrOf(vr)
+	}
+	tr := v.traits()
+	if tr == nil {
+		return nil, &ValueError{t, "VR is not defined"}
+	}
+	data, err := dataOf(v, tr, values)
+	if err != nil {
+		return nil, mismatch(t, v)
+	}
+	return newElement(t, v, 0, data), nil
+}
+
+// dataOf returns values as the data of an element. It returns any error if one does not have the VR.
+func dataOf(v vr, tr *traits, values []string) (any, error) {
+	switch tr.class {
+	case classText:
+		return append([]string{}, values...), nil
+	case classSigned, classUnsigned:
+		return integersOf(tr, values)
+	case classTag:
+		ints := make([]int, 0, 2*len(values))
+		for _, value := range values {
+			n, err := strconv.ParseUint(value, 16, 32)
+			if err != nil || len(value) != 8 {
+				return nil, strconv.ErrSyntax
+			}
+			ints = append(ints, int(n>>16), int(n&0xffff))
+		}
+		return ints, nil
+	case classFloat:
+		floats := make([]float64, len(values))
+		for i, value := range values {
+			var err error
+			if floats[i], err = strconv.ParseFloat(value, 8*int(tr.size)); err != nil {
+				return nil, err
+			}
+		}
+		return floats, nil
+	case classUnknown, classBytes, classSequence:
+		if len(values) > 0 {
+			return nil, strconv.ErrSyntax
+		}
+	}
+	switch {
+	case tr.class == classSequence:
+		return [][]*dicom.Element{}, nil
+	case v == vrUN:
+		return []string{}, nil
+	}
+	return []byte{}, nil
+}
+
+// integersOf returns values as little endian words, because not every UV fits an int.
+func integersOf(tr *traits, values []string) ([]byte, error) {
+	size := int(tr.size)
+	words := make([]byte, 0, size*len(values))
+	for _, value := range values {
+		var n uint64
+		var err error
+		if tr.class == classUnsigned {
+			n, err = strconv.ParseUint(value, 10, 8*size)
+		} else {
+			var signed int64
+			signed, err = strconv.ParseInt(value, 10, 8*size)
+			n = uint64(signed)
+		}
+		if err != nil {
+			return nil, err
+		}
+		for shift := 0; shift < 8*size; shift += 8 {
+			words = append(words, byte(n>>shift))
+		}
+	}
+	return words, nil
 }
 
 // build panics if the VR of t is in none of the classes: only a mistake in the program leads there.

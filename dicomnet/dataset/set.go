@@ -14,18 +14,20 @@ import (
 // If an element occurs twice, which PS3.5 section 7.1 forbids, the first counts: a later element
 // cannot change the meaning of what was read before. A Set may be used by one goroutine at a time.
 type Set struct {
-	buf       []byte
-	entries   []entry
-	unsorted  bool
-	layout    layout
-	depth     int
-	lim       Limits
-	parent    *Set
-	warnings  *Warnings // shared by the whole data set
-	cs        *characterSet
-	lastFound int         // index in entries of the last element that find returned
-	cache     *valueCache // nil unless a Parser made the Set, like slab
-	slab      *strings.Builder
+	buf      []byte
+	entries  []entry
+	unsorted bool
+	layout   layout
+	// signedPixels reports that Pixel Representation was not 0 in the data set that a Keeper copied.
+	signedPixels bool
+	depth        int
+	lim          Limits
+	parent       *Set
+	warnings     *Warnings // shared by the whole data set
+	cs           *characterSet
+	lastFound    int         // index in entries of the last element that find returned
+	cache        *valueCache // nil unless a Parser made the Set, like slab
+	slab         *strings.Builder
 }
 
 // Len returns the number of elements at the top level, without group lengths.
@@ -172,12 +174,34 @@ func (s *Set) search(low int, t uint32) int {
 }
 
 // elementVR returns the VR of an element: its own if the standard defines it, else that of the
-// dictionary (PS3.5 section 6.2.2 for UN).
+// dictionary (PS3.5 section 6.2.2 for UN). If the dictionary has US and SS, it is SS if Pixel
+// Representation is not 0 (PS3.3 section C.7.6.3.1).
 func (s *Set) elementVR(e *entry) vr {
 	if e.vr != vrUN && e.vr.traits() != nil {
 		return e.vr
 	}
-	return dictionaryVR(tagOf(e.tag))
+	v := dictionaryEntry(tagOf(e.tag))
+	if v&orSS == 0 {
+		return v
+	}
+	if s.hasSignedPixels() {
+		return vrSS
+	}
+	return vrUS
+}
+
+// hasSignedPixels reports whether Pixel Representation of the item, or else of the enclosing item
+// or data set, says that pixels are signed.
+func (s *Set) hasSignedPixels() bool {
+	for ; s != nil; s = s.parent {
+		if s.signedPixels {
+			return true
+		}
+		if e := s.find(tagNumber(tag.PixelRepresentation)); e != nil && e.len >= 2 {
+			return s.valueLayout(e).uint16(s.value(e)) != 0
+		}
+	}
+	return false
 }
 
 // valueLayout returns the layout of the binary values of an element.

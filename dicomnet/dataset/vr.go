@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"github.com/suyashkumar/dicom/pkg/tag"
@@ -15,6 +16,7 @@ const (
 	vrOW = vr('O')<<8 | 'W'
 	vrPN = vr('P')<<8 | 'N'
 	vrSQ = vr('S')<<8 | 'Q'
+	vrSS = vr('S')<<8 | 'S'
 	vrUI = vr('U')<<8 | 'I'
 	vrUN = vr('U')<<8 | 'N'
 	vrUS = vr('U')<<8 | 'S'
@@ -123,8 +125,15 @@ func (v vr) traits() *traits {
 	return vrIndex[int(v>>8-'A')*26+int(v&0xff-'A')]
 }
 
-// dictionaryVR returns the VR that the data dictionary gives (PS3.6), UN if the tag is unknown.
-func dictionaryVR(t tag.Tag) vr {
+// dictionaryVR returns the VR that the data dictionary gives (PS3.6), UN if the tag is unknown. Of several VRs it returns the
+// first.
+func dictionaryVR(t tag.Tag) vr { return dictionaryEntry(t) &^ orSS }
+
+// orSS marks a VR that is US or SS, as Pixel Representation says. No letter has this bit.
+const orSS vr = 1 << 15
+
+// dictionaryEntry is dictionaryVR with the mark orSS.
+func dictionaryEntry(t tag.Tag) vr {
 	switch {
 	case t == tag.PixelData || t.Group&0xff01 == 0x6000 && t.Element == 0x3000:
 		return vrOW // always OW in implicit VR (PS3.5 annex A.1)
@@ -144,6 +153,9 @@ func dictionaryVR(t tag.Tag) vr {
 	v := vrUN
 	if info, err := tag.Find(t); err == nil && len(info.VRs) > 0 {
 		v = vrOf(info.VRs[0])
+		if v == vrUS && slices.Contains(info.VRs, "SS") {
+			v |= orSS
+		}
 	}
 	slot.Store(key | uint64(v))
 	return v

@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"cmp"
 	"math"
 	"slices"
 
@@ -28,12 +27,7 @@ func (s *Set) Dataset() (*dicom.Dataset, error) {
 // elements converts the elements of s. budget is the number of text values that may still be
 // returned.
 func (s *Set) elements(budget *int) []*dicom.Element {
-	entries := s.entries
-	if s.unsorted {
-		entries = slices.Clone(entries)
-		slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(a.tag, b.tag) })
-		entries = slices.CompactFunc(entries, func(a, b entry) bool { return a.tag == b.tag })
-	}
+	entries := s.sortedEntries()
 	elements := make([]*dicom.Element, len(entries))
 	for i := range entries {
 		elements[i] = s.element(&entries[i], budget)

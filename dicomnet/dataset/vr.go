@@ -55,6 +55,7 @@ const (
 
 // traits are the properties of a VR in PS3.5 table 6.2-1 that this package needs.
 type traits struct {
+	name             string
 	class            class
 	longForm         bool  // the explicit VR header has a length of 4 bytes (PS3.5 section 7.1.2)
 	size             uint8 // of one binary value, in bytes
@@ -112,6 +113,7 @@ var vrTable = map[string]traits{
 // every element header.
 var vrIndex = func() (index [26 * 26]*traits) {
 	for name, t := range vrTable {
+		t.name = name
 		index[int(name[0]-'A')*26+int(name[1]-'A')] = &t
 	}
 	return index

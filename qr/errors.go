@@ -39,3 +39,23 @@ func (e *MoveOutcomeError) Error() string {
 func (e *MoveOutcomeError) Unwrap() error {
 	return &dicomnet.StatusError{Op: dicomnet.StepMove, Status: e.Status}
 }
+
+// SearchTooBroadError reports a search with more matches than the gateway reads. Nothing was returned, because a cut answer
+// would look complete.
+type SearchTooBroadError struct{ Max int }
+
+func (e *SearchTooBroadError) Error() string {
+	return fmt.Sprintf("search with more than %d matches", e.Max)
+}
+
+// ModalityUnknownError reports a search by modality on a PACS that does not return the modalities of its studies, with too many
+// studies to ask for the modalities of each.
+type ModalityUnknownError struct{}
+
+func (e *ModalityUnknownError) Error() string { return "modalities of studies unknown" }
+
+// RelationalQueryError reports a search for series or instances that names neither a study nor a patient, on a PACS without
+// relational queries (PS3.4 section C.4.1.2.2.1).
+type RelationalQueryError struct{}
+
+func (e *RelationalQueryError) Error() string { return "relational query unsupported" }

@@ -1,6 +1,8 @@
 package dataset_test
 
 import (
+	"bytes"
+	"iter"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -97,7 +99,52 @@ func readAll(t *testing.T, set *dataset.Set, depth int) {
 			readAll(t, item, depth+1)
 		}
 	}
+	readValues(t, set)
 	set.Warnings()
+}
+
+// readValues reads the values of set by kind, and checks that a kept copy has the same.
+func readValues(t *testing.T, set *dataset.Set) {
+	t.Helper()
+	var keeper dataset.Keeper
+	kept := keeper.Keep(set, nil)
+	last := int64(-1)
+	for v := range set.Values() {
+		if n := int64(v.Tag().Uint32()); n <= last {
+			t.Fatalf("%v: values are not sorted, or a tag occurs twice", v.Tag())
+		} else {
+			last = n
+		}
+		copied, ok := kept.Value(v.Tag())
+		if !ok || copied.VR() != v.VR() || !bytes.Equal(copied.Words(), v.Words()) || len(copied.Items()) != len(v.Items()) {
+			t.Fatalf("%v: a kept copy differs", v.Tag())
+		}
+		next, stop := iter.Pull(copied.Texts())
+		for text := range v.Texts() {
+			if other, ok := next(); !ok || !bytes.Equal(text, other) {
+				t.Fatalf("%v: the text of a kept copy differs", v.Tag())
+			}
+			if !utf8.Valid(text) {
+				t.Fatalf("%v: text is not valid UTF-8", v.Tag())
+			}
+		}
+		stop()
+		for i, ok := 0, true; ok; i++ {
+			n, isSigned := v.Signed(i)
+			if other, _ := copied.Signed(i); other != n {
+				t.Fatalf("%v: number %d of a kept copy differs", v.Tag(), i)
+			}
+			_, isUnsigned := v.Unsigned(i)
+			_, _, isFloat := v.Float(i)
+			_, isTag := v.TagAt(i)
+			ok = isSigned || isUnsigned || isFloat || isTag
+		}
+		v.Kind()
+		v.Unpadded()
+	}
+	if keeper.Size() == 0 {
+		t.Fatal("a Keeper that keeps a set has no size")
+	}
 }
 
 // FuzzDecodeText checks that any bytes in any character set give valid UTF-8 of bounded length, and

@@ -48,3 +48,12 @@ func Keyword(t Tag) string {
 	}
 	return info.Keyword
 }
+
+// VM returns the value multiplicity of an attribute in PS3.6, such as 1 or 1-n; "" if the dictionary does not have the tag.
+func VM(t Tag) string {
+	info, err := tag.Find(t)
+	if err != nil {
+		return ""
+	}
+	return info.VM
+}

@@ -19,3 +19,10 @@ func TestKeywordIsThatOfTheDictionary(t *testing.T) {
 		assert.Equal(t, keyword, dataset.Keyword(tg))
 	}
 }
+
+func TestVMIsThatOfTheDictionary(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, "1", dataset.VM(dataset.PatientID))
+	assert.Equal(t, "1-n", dataset.VM(dataset.ModalitiesInStudy))
+	assert.Empty(t, dataset.VM(privateText))
+}

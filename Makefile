@@ -23,7 +23,7 @@ SOAK_TIME   ?= 10m
 # Go modules besides the gateway's.
 MODULES := samples/clients/go test/compose test/kubernetes test/load tools
 
-.PHONY: help run build licences image generate typescript test modules interop samples recipes test-image soak browser generators bench bench-load \
+.PHONY: help run build licences image generate typescript test modules interop samples recipes test-image soak siege browser generators bench bench-load \
 	fuzz lint workflows vulnerabilities format cov vendor release-check clean
 
 help: ## list the targets
@@ -77,6 +77,12 @@ test-image: ## build the image without Docker and test it (needs root; Debian: b
 # Without the race detector, which would slow down the callers and not the gateway.
 soak: ## test the built gateway under mixed load for SOAK_TIME
 	SOAK_TIME=$(SOAK_TIME) $(GOTEST) -count=1 $(TESTFLAGS) -timeout 0 -tags soak -v ./test/soak
+
+# Without the race detector, as soak. -p 1: nothing else may run beside a measurement.
+siege: ## test the built gateway with 256 MiB against hostile PACS and callers, and measure what others get (needs Linux)
+	@mkdir -p bin && rm -f bin/siege.md
+	SIEGE_FIGURES=$(CURDIR)/bin/siege.md $(GOTEST) -count=1 $(TESTFLAGS) -p 1 -timeout 15m -tags siege ./test/siege || status=$$?; \
+		cat bin/siege.md; exit $${status:-0}
 
 browser: build ## test the API documents in headless Chromium (needs node, npm, chromium)
 	cd test/browser && npm ci --no-audit --no-fund && npm test

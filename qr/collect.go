@@ -12,8 +12,8 @@ import (
 
 // collector checks every match of the C-FIND against the plan. It does not rely on the PACS having applied any key.
 type collector struct {
+	tally
 	plan   *plan
-	counts counts
 	found  []*candidate
 	free   []candidate // the unused rest of the last slab
 	slabs  []*[slabSize]candidate
@@ -21,8 +21,6 @@ type collector struct {
 	index map[string]int
 	// otherPatients holds the Study Instance UIDs that were listed for another patient.
 	otherPatients map[string]struct{}
-	// unreadable is why a match could not be decoded; nil if all could.
-	unreadable error
 
 	identity   identityCheck
 	modalities []modalitiesValue // values of Modalities in Study that were decoded before
@@ -43,9 +41,6 @@ const indexFrom = 32
 // addMatch adds a match at STUDY level. An identifier with the final success that names neither a patient nor a study is no
 // match.
 func (c *collector) addMatch(m *dicomnet.Match) {
-	if m.OptionalKeysUnsupported {
-		c.counts[optionalKeys]++
-	}
 	if m.Final && m.String(dataset.PatientID) == "" && m.String(dataset.StudyInstanceUID) == "" {
 		return
 	}
@@ -201,18 +196,6 @@ func (c *collector) isShared(uid string) bool {
 		c.counts[sharedStudyUID]++
 	}
 	return shared
-}
-
-// undecodable counts a match that could not be decoded.
-func (c *collector) undecodable(err error) {
-	c.counts[undecodableMatch]++
-	c.unreadable = err
-}
-
-// drop counts a match that is not kept, and the warnings about its text, which may be the reason.
-func (c *collector) drop(set *dataset.Set, why event) {
-	c.counts[why]++
-	c.counts.addText(set.Warnings())
 }
 
 func (c *collector) find(uid string) int {

@@ -50,20 +50,8 @@ func (c *collector) pick(remaining []*candidate, ask func(studyInstanceUID strin
 // decoded or its Modality is no modality, the modalities are unknown, unless another series has a wanted one.
 func (o *operation) seriesModalities(ctx context.Context, c *collector, studyInstanceUID string) ([]string, error) {
 	var list []string
-	unreadable := false
-	err := o.find(ctx, LevelSeries, o.gateway.keys.forSeries(o.findModel, c.plan, studyInstanceUID), func(m dicomnet.Match, undecoded error) {
-		if m.OptionalKeysUnsupported {
-			c.counts[optionalKeys]++
-		}
-		switch {
-		case undecoded != nil:
-			c.undecodable(undecoded)
-			unreadable = true
-			return
-		case m.DataSetMissing:
-			c.counts[dataSetMissing]++
-			return
-		}
+	unreadable, undecoded := false, c.counts[undecodableMatch]
+	err := o.matches(ctx, LevelSeries, o.gateway.keys.forSeries(o.findModel, c.plan, studyInstanceUID), &c.tally, func(m dicomnet.Match) {
 		if uid := single(m.Set, dataset.StudyInstanceUID); uid != studyInstanceUID && (uid != "" || m.Has(dataset.StudyInstanceUID)) {
 			return
 		}
@@ -80,7 +68,7 @@ func (o *operation) seriesModalities(ctx context.Context, c *collector, studyIns
 	if err != nil {
 		return nil, err
 	}
-	if unreadable && !c.plan.hasModality(list) {
+	if (unreadable || c.counts[undecodableMatch] > undecoded) && !c.plan.hasModality(list) {
 		return nil, nil
 	}
 	return list, nil

@@ -120,15 +120,8 @@ func (o *operation) collect(ctx context.Context, c *collector, f form) error {
 }
 
 func (o *operation) collectOne(ctx context.Context, c *collector, f form, studyInstanceUID string) error {
-	return o.find(ctx, LevelStudy, o.gateway.keys.forStudies(c.plan, f, studyInstanceUID), func(m dicomnet.Match, undecoded error) {
-		switch {
-		case undecoded != nil:
-			c.undecodable(undecoded)
-		case m.DataSetMissing:
-			c.counts[dataSetMissing]++
-		default:
-			c.addMatch(&m)
-		}
+	return o.matches(ctx, LevelStudy, o.gateway.keys.forStudies(c.plan, f, studyInstanceUID), &c.tally, func(m dicomnet.Match) {
+		c.addMatch(&m)
 	})
 }
 
@@ -182,6 +175,25 @@ func otherModel(m dicomnet.Model) dicomnet.Model {
 func noContext(err error) bool {
 	_, ok := errors.AsType[*dicomnet.NoContextError](err)
 	return ok
+}
+
+// matches runs one C-FIND and calls each for every match that can be read. The tally counts the others.
+func (o *operation) matches(
+	ctx context.Context, level Level, query *dataset.Dataset, t *tally, each func(m dicomnet.Match),
+) error {
+	return o.find(ctx, level, query, func(m dicomnet.Match, undecoded error) {
+		if m.OptionalKeysUnsupported {
+			t.counts[optionalKeys]++
+		}
+		switch {
+		case undecoded != nil:
+			t.undecodable(undecoded)
+		case m.DataSetMissing:
+			t.counts[dataSetMissing]++
+		default:
+			each(m)
+		}
+	})
 }
 
 // find runs one C-FIND and calls each for every match, with an error in place of a match that cannot be decoded. If the

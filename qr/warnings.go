@@ -187,6 +187,25 @@ func (c *counts) addText(w dataset.Warnings) {
 	}
 }
 
+// tally is what the C-FINDs of one operation lead to beside matches.
+type tally struct {
+	counts counts
+	// unreadable is why a match could not be decoded; nil if all could.
+	unreadable error
+}
+
+// undecodable counts a match that could not be decoded.
+func (t *tally) undecodable(err error) {
+	t.counts[undecodableMatch]++
+	t.unreadable = err
+}
+
+// drop counts a match that is not kept, and the warnings about its text, which may be the reason.
+func (t *tally) drop(set *dataset.Set, why event) {
+	t.counts[why]++
+	t.counts.addText(set.Warnings())
+}
+
 func (c *counts) warnings() []Warning {
 	list := []Warning{}
 	for e, n := range c {

@@ -190,8 +190,14 @@ func (a *Association) summary() Summary {
 
 // context returns the accepted presentation context for the abstract syntax, or nil.
 func (a *Association) context(abstractSyntax string) *NegotiatedContext {
+	return a.contextIn(abstractSyntax, "")
+}
+
+// contextIn returns the accepted presentation context for the abstract syntax in a transfer syntax, "" for any, or nil.
+func (a *Association) contextIn(abstractSyntax string, ts dataset.TransferSyntax) *NegotiatedContext {
 	for i := range a.contexts {
-		if pc := &a.contexts[i]; pc.AbstractSyntax == abstractSyntax && pc.Result == ContextAccepted {
+		pc := &a.contexts[i]
+		if pc.AbstractSyntax == abstractSyntax && pc.Result == ContextAccepted && (ts == "" || pc.TransferSyntax == ts) {
 			return pc
 		}
 	}

@@ -5,7 +5,8 @@ import "context"
 // Echo performs C-ECHO (PS3.7 section 9.1.5). It returns nil for success, otherwise an *OpError.
 // Its cause is a *StatusError if the peer answered with another status.
 func (a *Association) Echo(ctx context.Context) error {
-	op, err := a.begin(ctx, StepEcho, VerificationSOPClass, CommandSet{CommandField: CEchoRQ}, nil)
+	c := CommandSet{CommandField: CEchoRQ, AffectedSOPClassUID: VerificationSOPClass}
+	op, err := a.begin(ctx, StepEcho, a.context(VerificationSOPClass), c, nil)
 	if err != nil {
 		return opError(StepEcho, err)
 	}

@@ -31,18 +31,16 @@ type operation struct {
 	success         bool // the final response had the status success
 }
 
-// begin sends the request of an operation. It fills in the message ID, the SOP class and the data
-// set flag of c.
-func (a *Association) begin(ctx context.Context, step Step, sopClass string, c CommandSet, data []byte) (*operation, error) {
+// begin sends the request of an operation in a presentation context. It fills in the message ID and the data set flag of c.
+func (a *Association) begin(ctx context.Context, step Step, pc *NegotiatedContext, c CommandSet, data []byte) (*operation, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
 	if a.busy {
 		return nil, &ConfigError{Detail: "another operation is outstanding on the association"}
 	}
-	pc := a.context(sopClass)
 	if pc == nil {
-		return nil, &NoContextError{Contexts: a.contextsFor(sopClass)}
+		return nil, &NoContextError{Contexts: a.contextsFor(c.AffectedSOPClassUID)}
 	}
 	op := &operation{
 		a: a, ctx: ctx, step: step, responseField: c.CommandField | 0x8000, context: *pc, id: a.nextID(),
@@ -52,7 +50,7 @@ func (a *Association) begin(ctx context.Context, step Step, sopClass string, c C
 	if step == StepMove && a.cfg.Timeouts.Move > 0 {
 		op.responseTimeout, op.timer = a.cfg.Timeouts.Move, TimerMove
 	}
-	c.MessageID, c.AffectedSOPClassUID, c.HasDataSet = op.id, sopClass, data != nil
+	c.MessageID, c.HasDataSet = op.id, data != nil
 	a.busy = true
 	a.messages.received = 0
 	op.stopWatch = a.upper.link.watch(ctx)
@@ -74,7 +72,8 @@ func (a *Association) beginQuery(ctx context.Context, step Step, sopClass string
 	if err != nil {
 		return nil, err
 	}
-	return a.begin(ctx, step, sopClass, c, data)
+	c.AffectedSOPClassUID = sopClass
+	return a.begin(ctx, step, a.context(sopClass), c, data)
 }
 
 // encodeIdentifier encodes an identifier in the transfer syntax accepted for sopClass.

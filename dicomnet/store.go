@@ -1,11 +1,17 @@
 package dicomnet
 
-import "context"
+import (
+	"context"
+
+	"dicom-qr-gateway/dicomnet/dataset"
+)
 
 // StoreRequest is one C-STORE request, alone or a sub-operation of a C-MOVE.
 type StoreRequest struct {
 	SOPClassUID, SOPInstanceUID string
-	// Data is the data set, encoded in the transfer syntax accepted for SOPClassUID.
+	// TransferSyntax is that of Data. Empty means the one that Association.TransferSyntax returns for SOPClassUID.
+	TransferSyntax dataset.TransferSyntax
+	// Data is the data set, encoded in TransferSyntax.
 	Data []byte
 	// MoveOriginatorAETitle and MoveOriginatorMessageID identify the C-MOVE; they are empty outside
 	// one.
@@ -16,7 +22,8 @@ type StoreRequest struct {
 // Store performs C-STORE (PS3.7 section 9.1.1). If the status is neither success nor a warning, the
 // error is an *OpError whose cause is a *StatusError.
 func (a *Association) Store(ctx context.Context, r StoreRequest) (Status, error) {
-	op, err := a.begin(ctx, StepStore, r.SOPClassUID, CommandSet{
+	op, err := a.begin(ctx, StepStore, a.contextIn(r.SOPClassUID, r.TransferSyntax), CommandSet{
+		AffectedSOPClassUID:     r.SOPClassUID,
 		CommandField:            CStoreRQ,
 		AffectedSOPInstanceUID:  r.SOPInstanceUID,
 		MoveOriginatorAETitle:   r.MoveOriginatorAETitle,

@@ -2,7 +2,6 @@ package dicomtest
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -18,9 +17,9 @@ import (
 type Instance struct {
 	elements map[tag.Tag]*dicom.Element
 	sorted   []*dicom.Element
-	// pixelData is not among the attributes, because no key asks for it and its bytes are the same in both transfer syntaxes
-	// of this package.
-	pixelData []byte
+	// pixels are not among the attributes, because no key asks for them and their bytes are the same in both native transfer
+	// syntaxes of this package.
+	pixels pixels
 }
 
 // uniqueKeys are the attributes that an information model requires of an instance.
@@ -29,10 +28,18 @@ var uniqueKeys = []tag.Tag{tag.SOPClassUID, tag.SOPInstanceUID, tag.StudyInstanc
 // NewInstance returns an instance of elements, with text as UTF-8, and of pixel data, which may be nil. It requires the SOP Class
 // UID and the UIDs of instance, series and study.
 func NewInstance(elements []*dicom.Element, pixelData []byte) (*Instance, error) {
+	var p pixels
+	if pixelData != nil {
+		p.value = func() []byte { return pixelData }
+	}
+	return newInstance(elements, p)
+}
+
+func newInstance(elements []*dicom.Element, p pixels) (*Instance, error) {
 	in := &Instance{
-		elements:  make(map[tag.Tag]*dicom.Element, len(elements)),
-		sorted:    slices.Clone(elements),
-		pixelData: pixelData,
+		elements: make(map[tag.Tag]*dicom.Element, len(elements)),
+		sorted:   slices.Clone(elements),
+		pixels:   p,
 	}
 	slices.SortStableFunc(in.sorted, func(a, b *dicom.Element) int { return compareTags(a.Tag, b.Tag) })
 	for _, e := range in.sorted {
@@ -58,6 +65,10 @@ func compareTags(a, b tag.Tag) int {
 
 // decodeInstance decodes the data set of a C-STORE-RQ.
 func decodeInstance(data []byte, ts dataset.TransferSyntax) (*Instance, error) {
+	var p pixels
+	if ts == JPEGBaseline {
+		p.syntax, ts = ts, dataset.ExplicitVRLittleEndian
+	}
 	set, err := dataset.Parse(data, ts, dataset.Limits{})
 	if err != nil {
 		return nil, err
@@ -66,12 +77,14 @@ func decodeInstance(data []byte, ts dataset.TransferSyntax) (*Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	pixelData, _ := set.Bytes(tag.PixelData)
+	if value, has := set.Bytes(tag.PixelData); has {
+		p.value = func() []byte { return value }
+	}
 	elements := slices.DeleteFunc(ds.Elements, func(e *dicom.Element) bool {
 		// Data Set Trailing Padding (FFFC,FFFC) must be last, but Encode writes the pixel data last.
 		return e.Tag == tag.PixelData || e.Tag.Group == 0xFFFC
 	})
-	return NewInstance(elements, pixelData)
+	return newInstance(elements, p)
 }
 
 // Text returns the first value of an attribute as text, or "".
@@ -113,24 +126,4 @@ func elementValues(e *dicom.Element) []string {
 		return values
 	}
 	return nil
-}
-
-// Encode returns the data set of the instance in Implicit or Explicit VR Little Endian.
-func (in *Instance) Encode(ts dataset.TransferSyntax) ([]byte, error) {
-	b, err := dataset.Encode(&dicom.Dataset{Elements: in.sorted}, ts)
-	if err != nil || in.pixelData == nil {
-		return b, err
-	}
-	b = append(b, 0xE0, 0x7F, 0x10, 0x00)
-	switch ts {
-	case dataset.ExplicitVRLittleEndian:
-		// PS3.5 section 8.1.2 allows OW for 8 bits a pixel too, and Implicit VR requires it.
-		b = append(b, 'O', 'W', 0, 0)
-	case dataset.ImplicitVRLittleEndian:
-	default:
-		return nil, errors.New("pixel data can only be written in little endian")
-	}
-	n := uint32(len(in.pixelData))
-	b = append(b, byte(n), byte(n>>8), byte(n>>16), byte(n>>24))
-	return append(b, in.pixelData...), nil
 }

@@ -9,12 +9,15 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 )
 
-// The SOP classes of the synthetic instances (PS3.4 section B.5).
+// The SOP classes that a PACS stores (PS3.4 section B.5).
 const (
+	CTImageStorage                   = "1.2.840.10008.5.1.4.1.1.2"
+	UltrasoundImageStorage           = "1.2.840.10008.5.1.4.1.1.6.1"
+	UltrasoundMultiFrameImageStorage = "1.2.840.10008.5.1.4.1.1.3.1"
+	VLPhotographicImageStorage       = "1.2.840.10008.5.1.4.1.1.77.1.4"
+
 	computedRadiographyImageStorage = "1.2.840.10008.5.1.4.1.1.1"
-	ctImageStorage                  = "1.2.840.10008.5.1.4.1.1.2"
 	mrImageStorage                  = "1.2.840.10008.5.1.4.1.1.4"
-	ultrasoundImageStorage          = "1.2.840.10008.5.1.4.1.1.6.1"
 	secondaryCaptureImageStorage    = "1.2.840.10008.5.1.4.1.1.7"
 	basicTextSRStorage              = "1.2.840.10008.5.1.4.1.1.88.11"
 )
@@ -31,9 +34,9 @@ type iod struct {
 
 var iods = map[string]iod{
 	"CR": {computedRadiographyImageStorage, 12, false, addCR},
-	"CT": {ctImageStorage, 16, true, addCT},
+	"CT": {CTImageStorage, 16, true, addCT},
 	"MR": {mrImageStorage, 12, false, addMR},
-	"US": {ultrasoundImageStorage, 8, false, addUS},
+	"US": {UltrasoundImageStorage, 8, false, addUS},
 	"SR": {basicTextSRStorage, 0, false, addSR},
 }
 

@@ -86,7 +86,7 @@ func (m *retrieve) run(ctx context.Context, address string) {
 
 	assoc, err := dicomnet.Dial(stores, address, dicomnet.Config{
 		CalledAETitle: strings.TrimSpace(m.request.Command.MoveDestination), CallingAETitle: p.cfg.AETitle,
-		Contexts: storageContexts(m.left), Timeouts: p.cfg.Timeouts, DialContext: p.cfg.DialContext,
+		Contexts: StorageContexts(m.left), Timeouts: p.cfg.Timeouts, DialContext: p.cfg.DialContext,
 	})
 	if err != nil {
 		for _, in := range m.left {
@@ -109,19 +109,13 @@ func (m *retrieve) run(ctx context.Context, address string) {
 }
 
 func (m *retrieve) send(ctx context.Context, assoc *dicomnet.Association, in *Instance) dicomnet.StatusClass {
-	class := in.Text(tag.SOPClassUID)
-	if !assoc.Accepts(class) {
-		return dicomnet.ClassFailure
-	}
-	data, err := in.Encode(assoc.TransferSyntax(class))
+	request, err := in.StoreRequest(assoc)
 	if err != nil {
 		return dicomnet.ClassFailure
 	}
-	status, err := assoc.Store(ctx, dicomnet.StoreRequest{
-		SOPClassUID: class, SOPInstanceUID: in.Text(tag.SOPInstanceUID), Data: data,
-		MoveOriginatorAETitle:   m.request.CallingAETitle,
-		MoveOriginatorMessageID: m.request.Command.MessageID,
-	})
+	request.MoveOriginatorAETitle = m.request.CallingAETitle
+	request.MoveOriginatorMessageID = m.request.Command.MessageID
+	status, err := assoc.Store(ctx, request)
 	if err != nil {
 		return dicomnet.ClassFailure
 	}
@@ -171,18 +165,4 @@ func (m *retrieve) final() dicomnet.MoveReport {
 	report.Final = true
 	report.FailedSOPInstanceUIDs = m.failed
 	return report
-}
-
-// storageContexts returns a presentation context for each SOP class. StorageSOPClasses has far fewer than the 128 that PS3.8
-// allows.
-func storageContexts(instances []*Instance) []dicomnet.Context {
-	var classes []string
-	for _, in := range instances {
-		classes = appendOnce(classes, in.Text(tag.SOPClassUID))
-	}
-	cs := make([]dicomnet.Context, 0, len(classes))
-	for _, class := range classes {
-		cs = append(cs, dicomnet.Context{AbstractSyntax: class, TransferSyntaxes: nativeLittleEndian})
-	}
-	return cs
 }

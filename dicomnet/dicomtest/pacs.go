@@ -239,18 +239,21 @@ func (p *PACS) echo(ctx context.Context, _ *dicomnet.Request) dicomnet.Status {
 	return dicomnet.StatusSuccess
 }
 
-// nativeLittleEndian are the transfer syntaxes of a PACS, for identifiers and for instances.
+// nativeLittleEndian are the transfer syntaxes of a PACS for identifiers, and for instances with native pixels.
 var nativeLittleEndian = []dataset.TransferSyntax{dataset.ExplicitVRLittleEndian, dataset.ImplicitVRLittleEndian}
 
 func contexts() []dicomnet.Context {
-	classes := append([]string{
+	var cs []dicomnet.Context
+	for _, class := range []string{
 		dicomnet.VerificationSOPClass,
 		dicomnet.StudyRoot.Find, dicomnet.StudyRoot.Move,
 		dicomnet.PatientRoot.Find, dicomnet.PatientRoot.Move,
-	}, StorageSOPClasses()...)
-	cs := make([]dicomnet.Context, 0, len(classes))
-	for _, class := range classes {
+	} {
 		cs = append(cs, dicomnet.Context{AbstractSyntax: class, TransferSyntaxes: nativeLittleEndian})
+	}
+	storable := append(slices.Clone(nativeLittleEndian), JPEGBaseline)
+	for _, class := range StorageSOPClasses() {
+		cs = append(cs, dicomnet.Context{AbstractSyntax: class, TransferSyntaxes: storable})
 	}
 	return cs
 }

@@ -1,6 +1,7 @@
 package dicomtest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,18 +14,20 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// WriteFile writes the instance as a DICOM file (PS3.10 section 7) in Explicit VR Little Endian.
+// WriteFile writes the instance as a DICOM file (PS3.10 section 7) in Explicit VR Little Endian, or in its compressed transfer
+// syntax.
 func (in *Instance) WriteFile(w io.Writer) error {
+	ts := cmp.Or(in.TransferSyntax(), dataset.ExplicitVRLittleEndian)
 	var meta builder
 	meta.add(tag.FileMetaInformationVersion, []byte{0, 1})
 	meta.text(tag.MediaStorageSOPClassUID, in.Text(tag.SOPClassUID))
 	meta.text(tag.MediaStorageSOPInstanceUID, in.Text(tag.SOPInstanceUID))
-	meta.text(tag.TransferSyntaxUID, string(dataset.ExplicitVRLittleEndian))
+	meta.text(tag.TransferSyntaxUID, string(ts))
 	meta.text(tag.ImplementationClassUID, derivedUID("implementation", "dicomtest"))
 	if err := dicom.Write(w, dicom.Dataset{Elements: meta.elements}); err != nil {
 		return fmt.Errorf("file meta information: %w", err)
 	}
-	data, err := in.Encode(dataset.ExplicitVRLittleEndian)
+	data, err := in.Encode(ts)
 	if err != nil {
 		return fmt.Errorf("data set: %w", err)
 	}

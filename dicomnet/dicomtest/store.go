@@ -9,9 +9,12 @@ import (
 	"dicom-qr-gateway/dicomnet"
 )
 
-// StorageSOPClasses returns the SOP classes that a PACS stores: those of the synthetic studies.
+// StorageSOPClasses returns the SOP classes that a PACS stores: those of the synthetic studies, and multi-frame
+// and photographic ones.
 func StorageSOPClasses() []string {
-	classes := []string{secondaryCaptureImageStorage}
+	classes := []string{
+		secondaryCaptureImageStorage, UltrasoundMultiFrameImageStorage, VLPhotographicImageStorage,
+	}
 	for _, d := range iods {
 		classes = append(classes, d.sopClass)
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/suyashkumar/dicom"
+
+	"dicom-qr-gateway/dicomnet/dataset"
 )
 
 // Study describes a synthetic study, from which Instances makes SOP instances. Its text is UTF-8; CharacterSet applies to the data
@@ -28,14 +30,30 @@ type Study struct {
 }
 
 // Series describes a series of a Study. CT, MR, US and CR result in images of the modality, SR in a Basic Text SR document, and any
-// other modality in a Secondary Capture.
+// other modality in a Secondary Capture, unless Image describes the instances.
 type Series struct {
 	Modality, SeriesDescription, BodyPartExamined string
 	// Instances is the number of instances; zero means 1.
 	Instances int
 	// Attributes are further attributes of each instance. They replace those that Instances makes, and those of the study.
 	Attributes []*dicom.Element
+	// Image, if not nil, describes instance index, counted from 0, in place of what Modality results in.
+	Image func(index int) Image
 }
+
+// Image is what an instance has in addition to the modules of its patient, study, series and equipment.
+type Image struct {
+	SOPClassUID string
+	Attributes  []*dicom.Element
+	// TransferSyntax is the compressed transfer syntax of the frames; empty means native pixels.
+	TransferSyntax dataset.TransferSyntax
+	// Frames returns the frames, each compressed by itself if TransferSyntax is not empty. It is called whenever the instance is
+	// encoded, so that a PACS does not hold pixels in memory, and returns the same frames each time.
+	Frames func() [][]byte
+}
+
+// JPEGBaseline is JPEG Baseline, Process 1, the compressed transfer syntax that a PACS stores.
+const JPEGBaseline dataset.TransferSyntax = "1.2.840.10008.1.2.4.50"
 
 // UID returns the Study Instance UID.
 func (s Study) UID() string {

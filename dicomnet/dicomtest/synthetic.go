@@ -13,30 +13,43 @@ const edge = 16
 // instance returns instance j of series i, both counted from 0.
 func (s Study) instance(i, j int) *Instance {
 	series := s.Series[i]
-	d := iodFor(series.Modality)
+	image := s.image(i, j)
 	seriesUID := derivedUID("series", s.UID(), strconv.Itoa(i))
 
 	var b builder
 	s.addPatientAndStudy(&b)
 	s.addSeries(&b, i, seriesUID)
-	b.text(tag.SOPClassUID, d.sopClass)
+	b.text(tag.SOPClassUID, image.SOPClassUID)
 	b.text(tag.SOPInstanceUID, derivedUID("instance", seriesUID, strconv.Itoa(j)))
 	b.text(tag.InstanceNumber, strconv.Itoa(j+1))
 	b.text(tag.ContentDate, s.StudyDate)
 	b.text(tag.ContentTime, s.StudyTime)
-	d.add(&b, j)
-
-	var pixelData []byte
-	if d.bits > 0 {
-		pixelData = addImagePixels(&b, d, i+j)
-	}
+	b.replace(image.Attributes)
 	b.replace(s.Attributes)
 	b.replace(series.Attributes)
-	in, err := NewInstance(b.elements, pixelData)
+	in, err := newInstance(b.elements, image.pixels())
 	if err != nil {
 		panic(fmt.Sprintf("dicomtest: %v", err))
 	}
 	return in
+}
+
+// image returns what describes instance j of series i.
+func (s Study) image(i, j int) Image {
+	series := s.Series[i]
+	if series.Image != nil {
+		return series.Image(j)
+	}
+	d := iodFor(series.Modality)
+	var b builder
+	d.add(&b, j)
+	image := Image{SOPClassUID: d.sopClass}
+	if d.bits > 0 {
+		pixels := addImagePixels(&b, d, i+j)
+		image.Frames = func() [][]byte { return [][]byte{pixels} }
+	}
+	image.Attributes = b.elements
+	return image
 }
 
 // addPatientAndStudy adds the Patient and General Study modules (PS3.3 sections C.7.1.1 and C.7.2.1) and the character set.

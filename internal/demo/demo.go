@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +27,7 @@ const (
 	AddressB = "127.0.0.1:4243"
 )
 
-// Demo is two running PACS. A holds [Studies], B nothing; each is a move destination of the other. B refuses instances of
+// Demo is two running PACS. A holds [Studies] and [ImagingStudies], B nothing; each is a move destination of the other. B refuses instances of
 // modality OT, so that a C-MOVE of their study succeeds in part.
 type Demo struct {
 	A, B *dicomtest.PACS
@@ -80,7 +81,7 @@ func (d *Demo) start(addressA, addressB string) error {
 			return fmt.Errorf("demonstration PACS: %w", err)
 		}
 	}
-	if err := d.A.AddStudies(Studies()...); err != nil {
+	if err := d.A.AddStudies(slices.Concat(Studies(), ImagingStudies())...); err != nil {
 		return err
 	}
 	if err := d.A.Listen(addressA); err != nil {

@@ -74,7 +74,7 @@ func assertCounters(t *testing.T, completed, failed, warning int, report dicomne
 
 func TestEachPACSMovesToTheOther(t *testing.T) {
 	d := start(t)
-	assert.Equal(t, 34, d.A.Instances())
+	assert.Equal(t, 34+35, d.A.Instances())
 	assert.Zero(t, d.B.Instances())
 	for _, way := range []struct{ address, from, to string }{
 		{d.A.Addr(), demo.AETitleA, demo.AETitleB},

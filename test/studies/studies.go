@@ -15,7 +15,7 @@ import (
 // names what its studies show. UIDs and pixels are the same on every call; the study dates of
 // the patient RECENT are relative to today.
 func All(today time.Time) []dicomtest.Study {
-	return slices.Concat(demo.Studies(), withDates(today), withModalities(), withCharacterSets())
+	return slices.Concat(demo.Studies(), demo.ImagingStudies(), withDates(today), withModalities(), withCharacterSets())
 }
 
 const date = "20060102"

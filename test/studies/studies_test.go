@@ -55,7 +55,11 @@ func TestTextSurvivesItsCharacterSet(t *testing.T) {
 		for _, term := range study.CharacterSet {
 			terms[term] = true
 		}
-		data, err := study.Instances()[0].Encode(dataset.ExplicitVRLittleEndian)
+		first := study.Instances()[0]
+		if first.TransferSyntax() != "" {
+			continue
+		}
+		data, err := first.Encode(dataset.ExplicitVRLittleEndian)
 		require.NoError(t, err, study.PatientID)
 		set, err := dataset.Parse(data, dataset.ExplicitVRLittleEndian, dataset.Limits{})
 		require.NoError(t, err, study.PatientID)

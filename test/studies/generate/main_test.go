@@ -157,7 +157,7 @@ func TestCancelEndsTheWait(t *testing.T) {
 		to := target{aeTitle: "ORTHANCA", address: "orthanca:4242", dial: func(context.Context, string, string) (net.Conn, error) {
 			return nil, os.ErrNotExist
 		}}
-		require.ErrorIs(t, to.store(ctx, "LOADER", time.Hour, nil), context.DeadlineExceeded)
+		require.ErrorIs(t, to.store(ctx, "LOADER", time.Hour, studies.All(time.Now())[0].Instances()), context.DeadlineExceeded)
 	})
 }
 

@@ -8,10 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/suyashkumar/dicom/pkg/tag"
-
 	"dicom-qr-gateway/dicomnet"
-	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 )
 
@@ -39,23 +36,17 @@ const (
 
 // store sends the instances over one association and stops at the first that the PACS refuses.
 func (t target) store(ctx context.Context, calling string, wait time.Duration, instances []*dicomtest.Instance) (err error) {
-	assoc, err := t.connect(ctx, calling, wait)
+	assoc, err := t.connect(ctx, calling, wait, dicomtest.StorageContexts(instances))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, assoc.Close()) }()
 	for i, in := range instances {
-		class := in.Text(tag.SOPClassUID)
-		if !assoc.Accepts(class) {
-			return fmt.Errorf("does not accept instances of SOP class %s", class)
-		}
-		data, err := in.Encode(assoc.TransferSyntax(class))
+		request, err := in.StoreRequest(assoc)
 		if err != nil {
 			return err
 		}
-		if _, err := assoc.Store(ctx, dicomnet.StoreRequest{
-			SOPClassUID: class, SOPInstanceUID: in.Text(tag.SOPInstanceUID), Data: data,
-		}); err != nil {
+		if _, err := assoc.Store(ctx, request); err != nil {
 			return fmt.Errorf("instance %d of %d: %w", i+1, len(instances), err)
 		}
 	}
@@ -63,16 +54,10 @@ func (t target) store(ctx context.Context, calling string, wait time.Duration, i
 }
 
 // connect opens an association. It retries for wait while nothing accepts connections.
-func (t target) connect(ctx context.Context, calling string, wait time.Duration) (*dicomnet.Association, error) {
+func (t target) connect(ctx context.Context, calling string, wait time.Duration, contexts []dicomnet.Context) (*dicomnet.Association, error) {
 	cfg := dicomnet.Config{
-		CalledAETitle: t.aeTitle, CallingAETitle: calling, DialContext: t.dial,
+		CalledAETitle: t.aeTitle, CallingAETitle: calling, Contexts: contexts, DialContext: t.dial,
 		Timeouts: dicomnet.Timeouts{Connection: timeout, ACSE: timeout, DIMSE: timeout, Network: timeout},
-	}
-	for _, class := range dicomtest.StorageSOPClasses() {
-		cfg.Contexts = append(cfg.Contexts, dicomnet.Context{
-			AbstractSyntax:   class,
-			TransferSyntaxes: []dataset.TransferSyntax{dataset.ExplicitVRLittleEndian, dataset.ImplicitVRLittleEndian},
-		})
 	}
 	for start := time.Now(); ; {
 		assoc, err := dicomnet.Dial(ctx, t.address, cfg)

@@ -116,6 +116,25 @@ func (d Document) Rows() []Row {
 	return rows
 }
 
+// Items returns the items of the lists below a heading, each with its further lines.
+func (d Document) Items(section string) []string {
+	var items []string
+	open := false
+	d.scan(func(at, language, line string) {
+		if at != section || language != "" || strings.TrimSpace(line) == "" {
+			open = false
+			return
+		}
+		if item, ok := strings.CutPrefix(line, "- "); ok {
+			items = append(items, item)
+			open = true
+		} else if open {
+			items[len(items)-1] += line
+		}
+	})
+	return items
+}
+
 // Headings returns the headings of all levels.
 func (d Document) Headings() []string {
 	var headings []string

@@ -26,6 +26,12 @@ func TestBlocksOfCodeHoldNoHeadingsAndNoTables(t *testing.T) {
 	assert.NotContains(t, d.Prose(), "{}")
 }
 
+func TestItemsEndAtEmptyLinesAndHeadings(t *testing.T) {
+	d := Document{Text: "# A\n\n- one\n  more\n- two\n\nText.\n\n```sh\n- no item\n```\n# B\n- three\n"}
+	assert.Equal(t, []string{"one\n  more\n", "two\n"}, d.Items("A"))
+	assert.Equal(t, []string{"three\n"}, d.Items("B"))
+}
+
 func TestSteadyHidesDurationsAndCorrelationIDs(t *testing.T) {
 	assert.Equal(t, `{"duration_ms":0,"correlation_id":"","status":502}`, Steady(`{"duration_ms":1.25,"correlation_id":"a","status":502}`))
 }

@@ -151,7 +151,7 @@ func chained(n int) func(*testing.T, *gateway) func(context.Context, *tally) {
 					return
 				}
 				defer conn.Close()
-				c.add(requestOn(ctx, conn, request, 20), 0)
+				c.add(requestOn(ctx, conn, request, 20, 2*again), 0)
 			})
 		}
 	}

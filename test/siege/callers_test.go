@@ -71,12 +71,6 @@ func queryOf(port int) request {
 	return request{Address: "127.0.0.1", Port: port, Called: "PACS", Calling: "GATEWAY", PatientID: patientID}
 }
 
-func retrieveOf(port int) request {
-	r := queryOf(port)
-	r.Destination = "DEST"
-	return r
-}
-
 func (r request) body() []byte {
 	b, _ := json.Marshal(r) // strings and numbers: no error
 	return b
@@ -267,8 +261,8 @@ func held(ctx context.Context, conn net.Conn) string {
 	return "closed"
 }
 
-// requestOn sends requests on a connection, one after the answer of the other, and returns the last outcome.
-func requestOn(ctx context.Context, conn net.Conn, request []byte, n int) (outcome string) {
+// requestOn sends requests on a connection, each a while after the answer of the one before, and returns the last outcome.
+func requestOn(ctx context.Context, conn net.Conn, request []byte, n int, wait time.Duration) (outcome string) {
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
 	reader := bufio.NewReader(conn)
 	for range n {
@@ -284,7 +278,7 @@ func requestOn(ctx context.Context, conn net.Conn, request []byte, n int) (outco
 		if err = errors.Join(err, answer.Body.Close()); err != nil {
 			return reason(err)
 		}
-		pause(ctx, 2*again)
+		pause(ctx, wait)
 	}
 	return outcome
 }

@@ -104,14 +104,6 @@ func (g *gateway) cpu(t *testing.T) time.Duration {
 	return time.Duration(ticks) * time.Second / 100 // USER_HZ is 100 on all Linux systems that Go supports
 }
 
-// descriptors returns the number of open files.
-func (g *gateway) descriptors(t *testing.T) int {
-	t.Helper()
-	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", g.PID()))
-	require.NoError(t, err)
-	return len(open)
-}
-
 // auditSize returns the size of the audit log.
 func (g *gateway) auditSize(t *testing.T) int {
 	t.Helper()

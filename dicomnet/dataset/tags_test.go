@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet/dataset"
 )
@@ -25,4 +26,12 @@ func TestVMIsThatOfTheDictionary(t *testing.T) {
 	assert.Equal(t, "1", dataset.VM(dataset.PatientID))
 	assert.Equal(t, "1-n", dataset.VM(dataset.ModalitiesInStudy))
 	assert.Empty(t, dataset.VM(privateText))
+}
+
+func TestEveryTagOfTheDictionaryHasAVR(t *testing.T) {
+	t.Parallel()
+	for _, delimiter := range []dataset.Tag{tag.Item, tag.ItemDelimitationItem, tag.SequenceDelimitationItem} {
+		assert.Equal(t, "UN", dataset.DictionaryVR(delimiter))
+	}
+	assert.Equal(t, "US", dataset.DictionaryVR(tag.PixelPaddingValue))
 }

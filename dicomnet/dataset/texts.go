@@ -48,7 +48,7 @@ func (v Value) text() ([]byte, vr, *traits) {
 		return nil, name, tr
 	}
 	kinds := kindsIn(raw)
-	national := tr.usesCharacterSet && kinds&(tilde|backslash) != 0
+	national := tr.usesCharacterSet && (kinds&tilde != 0 || kinds&backslash != 0 && tr.singleValued)
 	if kinds&unprintable == 0 && (!national || v.set.characterSet().g0 != romaji) {
 		return raw, name, tr
 	}

@@ -154,7 +154,9 @@ func dictionaryEntry(t tag.Tag) vr {
 	}
 	v := vrUN
 	if info, err := tag.Find(t); err == nil && len(info.VRs) > 0 {
-		v = vrOf(info.VRs[0])
+		if v = vrOf(info.VRs[0]); v.traits() == nil { // items and delimiters have no VR
+			v = vrUN
+		}
 		if v == vrUS && slices.Contains(info.VRs, "SS") {
 			v |= orSS
 		}

@@ -5,6 +5,7 @@ package chain
 
 import (
 	"bytes"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 )
@@ -32,13 +33,27 @@ func Verify(presented []*x509.Certificate, o x509.VerifyOptions) ([][]*x509.Cert
 	return presented[0].Verify(o)
 }
 
+// CheckHandshake is for [tls.Config.VerifyConnection]: it ends the handshake of a peer that presents more certificates or bytes than
+// Verify accepts, so that the connection does not keep them. It verifies nothing.
+func CheckHandshake(state tls.ConnectionState) error {
+	if len(state.PeerCertificates) > maxCertificates || sizeOf(state.PeerCertificates) > maxBytes {
+		return ErrTooLong
+	}
+	return nil
+}
+
+func sizeOf(presented []*x509.Certificate) (size int) {
+	for _, certificate := range presented {
+		size += len(certificate.Raw)
+	}
+	return size
+}
+
 func exceedsLimits(presented []*x509.Certificate) bool {
 	if len(presented) > maxCertificates {
 		return true
 	}
-	size := 0
 	for i, certificate := range presented {
-		size += len(certificate.Raw)
 		same := 0
 		for _, other := range presented[:i+1] {
 			if bytes.Equal(other.RawSubject, certificate.RawSubject) {
@@ -49,5 +64,5 @@ func exceedsLimits(presented []*x509.Certificate) bool {
 			return true
 		}
 	}
-	return size > maxBytes
+	return sizeOf(presented) > maxBytes
 }

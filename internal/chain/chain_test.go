@@ -4,9 +4,11 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"math/big"
+	"slices"
 	"testing"
 	"time"
 
@@ -91,4 +93,16 @@ func TestVerifyRefusesChainsBeyondTheLimits(t *testing.T) {
 	require.NoError(t, verify(root, leaf, root.issue(t, "large", nil, 30<<10)))
 	require.ErrorIs(t, verify(root, leaf, root.issue(t, "large", nil, 32<<10)), chain.ErrTooLong, "more than 32 KiB")
 	assert.EqualError(t, chain.ErrTooLong, "certificate chain exceeds the limits of the gateway")
+}
+
+func TestHandshakeEndsBeyondTheLimits(t *testing.T) {
+	root := (*issuer)(nil).issue(t, "root", nil, 0)
+	check := func(certificate *x509.Certificate, times int) error {
+		return chain.CheckHandshake(tls.ConnectionState{PeerCertificates: slices.Repeat([]*x509.Certificate{certificate}, times)})
+	}
+	small, large := root.issue(t, "small", nil, 0).certificate, root.issue(t, "large", nil, 32<<10).certificate
+	require.NoError(t, check(small, 0))
+	require.NoError(t, check(small, 6))
+	require.ErrorIs(t, check(small, 7), chain.ErrTooLong, "seven certificates")
+	require.ErrorIs(t, check(large, 1), chain.ErrTooLong, "more than 32 KiB")
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"strings"
+
+	"dicom-qr-gateway/internal/chain"
 )
 
 // cipherSuites are the suites of TLS 1.2, on both sides: ECDHE with an AEAD, as BCP 195 (RFC 9325 section 4.2) recommends. Those of
@@ -70,8 +72,10 @@ func newServerTLS(files []namedFile, contents [][]byte) (*serverTLS, *fileError)
 			return nil, files[2].fault(noCertificate)
 		}
 		// The handshake requests a certificate and does not require one: probes have none. Protected routes verify it, so
-		// that a refused caller gets an answer and leaves an audit record.
+		// that a refused caller gets an answer and leaves an audit record. Only a chain that is too long to be kept for the
+		// life of a connection ends the handshake.
 		s.config.ClientAuth = tls.RequestClientCert
+		s.config.VerifyConnection = chain.CheckHandshake
 		s.config.ClientCAs = s.clients
 	}
 	return s, nil

@@ -136,14 +136,15 @@ func unread(n int) func(*testing.T, *gateway) func(context.Context, *tally) {
 	}
 }
 
-// chained is an attack of callers that present a long chain of certificates, and send requests on the connection. A handshake costs
-// such a caller more than the gateway; each request cost the gateway a verification.
+// chained is an attack of callers that present a long chain of certificates, and send requests on the connection if they are accepted.
+// A handshake costs such a caller more than the gateway, so there is a pause after one that failed.
 func chained(n int) func(*testing.T, *gateway) func(context.Context, *tally) {
 	return func(t *testing.T, g *gateway) func(context.Context, *tally) {
 		t.Helper()
 		config, request := g.files.client(longChain(t)), []byte(head(g, 2)+"{}")
 		return func(ctx context.Context, c *tally) {
 			c.together(ctx, n, again, func(ctx context.Context) {
+				defer pause(ctx, 2*time.Second)
 				dialer := &tls.Dialer{NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(addressOfA)}}, Config: config}
 				conn, err := dialer.DialContext(ctx, "tcp", g.address)
 				if err != nil {

@@ -122,22 +122,24 @@ func TestCallersThatLeaveBehindUnreadBytesAreNoticed(t *testing.T) {
 	}
 }
 
-// Each certificate of a chain signs each other. The limits are far above what a handshake takes, and far below the 300 ms of a search
-// for a path through the chain.
+// Each certificate of a chain signs each other. The limits are far above what a handshake takes, and far below the 300 ms of a search for
+// a path through the chain.
 func TestLongChainsOfCertificatesCostNextToNothing(t *testing.T) {
 	t.Run("of callers", func(t *testing.T) {
 		g := defendSecurely(t)
 		config := g.files.client(longChain(t))
-		const requests = 100
+		const requests = 50
 		began := g.cpu(t)
-		if conn, err := tls.Dial("tcp", g.address, config); err == nil {
-			outcome := requestOn(t.Context(), conn, []byte(head(g, 2)+"{}"), requests, 0)
-			assert.Contains(t, []string{"401", "closed"}, outcome)
-			_ = conn.Close()
+		for range requests {
+			if conn, err := tls.Dial("tcp", g.address, config); err == nil {
+				outcome := requestOn(t.Context(), conn, []byte(head(g, 2)+"{}"), 1, 0)
+				require.NotEqual(t, "200", outcome)
+				_ = conn.Close()
+			}
 		}
 		took := (g.cpu(t) - began) / requests
 		t.Logf("%v of CPU for each request", took)
-		assert.Less(t, took, 10*time.Millisecond)
+		assert.Less(t, took, 50*time.Millisecond)
 	})
 	t.Run("of PACS", func(t *testing.T) {
 		g := defendSecurely(t)

@@ -13,11 +13,10 @@ import (
 // It keeps at most a few KiB more than flushSize and the largest value in memory. After an error it writes nothing more; Flush returns
 // the error.
 type JSONWriter struct {
-	out    io.Writer
-	b      []byte
-	err    error
-	comma  bool // the next object or attribute follows another one
-	values []string
+	out   io.Writer
+	b     []byte
+	err   error
+	comma bool // the next object, attribute or value follows another one
 }
 
 // flushSize is the length from which the buffer is handed on.
@@ -28,12 +27,11 @@ func NewJSONWriter(out io.Writer) *JSONWriter { return &JSONWriter{out: out} }
 
 // Reset makes w write to out and keeps its memory, unless a value made that large.
 func (w *JSONWriter) Reset(out io.Writer) {
-	b, values := w.b[:0], w.values[:0]
+	b := w.b[:0]
 	if cap(b) > 2*flushSize {
 		b = nil
 	}
-	clear(values[:cap(values)])
-	*w = JSONWriter{out: out, b: b, values: values}
+	*w = JSONWriter{out: out, b: b}
 }
 
 // Len returns the number of bytes that are not handed on yet.
@@ -119,7 +117,7 @@ func (w *JSONWriter) Text(t dataset.Tag, vr string, values ...string) {
 		w.beginValues()
 		for _, value := range values {
 			w.separate()
-			w.textOrNull(value)
+			w.textValue(vr, []byte(value))
 		}
 		w.endValues()
 	}
@@ -152,14 +150,6 @@ func (w *JSONWriter) separate() {
 	}
 	w.comma = true
 	w.flushIfFull()
-}
-
-func (w *JSONWriter) textOrNull(s string) {
-	if s == "" {
-		w.b = append(w.b, "null"...)
-		return
-	}
-	w.string(s)
 }
 
 // appendTag appends the eight hexadecimal digits of a tag.

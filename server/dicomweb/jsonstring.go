@@ -31,7 +31,7 @@ func (w *JSONWriter) plain(value []byte) {
 }
 
 // string writes s as a JSON string.
-func (w *JSONWriter) string(s string) {
+func (w *JSONWriter) string(s []byte) {
 	w.b = append(w.b, '"')
 	for len(s) > maxPiece {
 		n := maxPiece
@@ -49,7 +49,7 @@ func (w *JSONWriter) string(s string) {
 const maxPiece = 8 << 10
 
 // appendEscaped appends s with the escapes that JSON requires (RFC 8259 section 7). Bytes that are not UTF-8 become U+FFFD.
-func appendEscaped(b []byte, s string) []byte {
+func appendEscaped(b, s []byte) []byte {
 	from := 0
 	for i := 0; i < len(s); {
 		c := s[i]
@@ -60,7 +60,7 @@ func appendEscaped(b []byte, s string) []byte {
 		size := 1
 		if c >= utf8.RuneSelf {
 			var r rune
-			if r, size = utf8.DecodeRuneInString(s[i:]); r != utf8.RuneError || size > 1 {
+			if r, size = utf8.DecodeRune(s[i:]); r != utf8.RuneError || size > 1 {
 				i += size
 				continue
 			}

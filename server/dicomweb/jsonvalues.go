@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"math"
 	"strconv"
-	"strings"
 
 	"dicom-qr-gateway/dicomnet/dataset"
 )
@@ -42,33 +41,60 @@ func (w *JSONWriter) text(v dataset.Value) {
 	if len(raw) == 0 {
 		return
 	}
+	vr := v.VR()
 	// One value of plain characters, as nearly all are, reads the same in every character set.
-	if isPlain(raw) && w.plainValue(v.VR(), raw) {
+	if isPlain(raw) && w.plainValue(vr, raw) {
 		return
 	}
-	w.values = v.AppendStrings(w.values[:0])
-	if v.VR() == "PN" {
-		w.names(w.values)
-		return
-	}
-	if len(w.values) == 0 || len(w.values) == 1 && w.values[0] == "" {
-		return
-	}
-	w.beginValues()
-	for _, s := range w.values {
-		w.separate()
-		switch {
-		case s == "":
-			w.b = append(w.b, "null"...)
-		case len(s) <= maxNumber && v.VR() == "DS":
-			w.number(s, isDecimal(s))
-		case len(s) <= maxNumber && v.VR() == "IS":
-			w.number(s, isInteger(s))
-		default:
-			w.string(s)
+	empty := 0 // values at the beginning; a single one is no value
+	begun := false
+	for value := range v.Texts() {
+		if !begun {
+			if isEmpty(vr, value) {
+				empty++
+				continue
+			}
+			w.beginTexts(empty)
+			begun = true
 		}
+		w.separate()
+		w.textValue(vr, value)
 	}
-	w.endValues()
+	if !begun && empty > 1 {
+		w.beginTexts(empty)
+		begun = true
+	}
+	if begun {
+		w.endValues()
+	}
+}
+
+// isEmpty reports whether a value is empty (section F.2.5). A person name is if it has no component group.
+func isEmpty(vr string, value []byte) bool {
+	return len(value) == 0 || vr == "PN" && len(bytes.Trim(value, " =")) == 0
+}
+
+// beginTexts begins the values of an attribute, of which the first ones are empty.
+func (w *JSONWriter) beginTexts(empty int) {
+	w.beginValues()
+	for range empty {
+		w.separate()
+		w.b = append(w.b, "null"...)
+	}
+}
+
+// textValue writes one of several values.
+func (w *JSONWriter) textValue(vr string, value []byte) {
+	switch {
+	case isEmpty(vr, value):
+		w.b = append(w.b, "null"...)
+	case vr == "PN":
+		w.name(value)
+	case len(value) <= maxNumber && (vr == "DS" && isDecimal(value) || vr == "IS" && isInteger(value)):
+		w.b = append(w.b, value...)
+	default:
+		w.string(value)
+	}
 }
 
 // plainValue writes a value of plain characters. It returns false if the value is one with component groups.
@@ -90,34 +116,24 @@ func (w *JSONWriter) plainValue(vr string, value []byte) bool {
 	return true
 }
 
-// names writes person names (section F.2.2). A name without a component group is empty.
-func (w *JSONWriter) names(names []string) {
-	if len(names) == 0 || len(names) == 1 && strings.Trim(names[0], " =") == "" {
-		return
-	}
-	w.beginValues()
-	for _, name := range names {
-		w.separate()
-		w.name(name)
-	}
-	w.endValues()
-}
-
 var componentGroups = [...]string{`"Alphabetic":`, `"Ideographic":`, `"Phonetic":`}
 
-func (w *JSONWriter) name(name string) {
+// name writes a person name that is not empty (section F.2.2).
+func (w *JSONWriter) name(name []byte) {
 	before := byte('{')
-	for i, group := range strings.SplitN(name, "=", len(componentGroups)) {
-		if group = strings.Trim(group, " "); group == "" {
+	for i := range componentGroups {
+		group := name
+		if n := bytes.IndexByte(name, '='); n >= 0 && i < len(componentGroups)-1 {
+			group, name = name[:n], name[n+1:]
+		} else {
+			name = nil
+		}
+		if group = bytes.Trim(group, " "); len(group) == 0 {
 			continue
 		}
 		w.b = append(append(w.b, before), componentGroups[i]...)
 		w.string(group)
 		before = ','
-	}
-	if before == '{' {
-		w.b = append(w.b, "null"...)
-		return
 	}
 	w.b = append(w.b, '}')
 }
@@ -200,19 +216,11 @@ func appendFloat(b []byte, f float64, size int) []byte {
 // maxNumber is longer than any DS and IS (PS3.5 section 6.2). What is longer is a string, because readers limit numbers.
 const maxNumber = 16
 
-func (w *JSONWriter) number(s string, valid bool) {
-	if valid {
-		w.b = append(w.b, s...)
-	} else {
-		w.string(s)
-	}
-}
-
 // isInteger reports whether an IS of at most maxNumber characters is a JSON number and an integer.
-func isInteger[T string | []byte](s T) bool { return integerLength(s) == len(s) }
+func isInteger(s []byte) bool { return integerLength(s) == len(s) }
 
 // integerLength returns the length of the integer, as JSON writes it, with which s begins; 0 if it begins with none.
-func integerLength[T string | []byte](s T) int {
+func integerLength(s []byte) int {
 	start := 0
 	if len(s) > 0 && s[0] == '-' {
 		start = 1
@@ -225,7 +233,7 @@ func integerLength[T string | []byte](s T) int {
 }
 
 // isDecimal reports whether a DS of at most maxNumber characters is a JSON number that a double can hold.
-func isDecimal[T string | []byte](s T) bool {
+func isDecimal(s []byte) bool {
 	n := integerLength(s)
 	if n == 0 {
 		return false
@@ -252,7 +260,7 @@ func isDecimal[T string | []byte](s T) bool {
 }
 
 // digitsIn returns the number of digits with which s begins.
-func digitsIn[T string | []byte](s T) int {
+func digitsIn(s []byte) int {
 	n := 0
 	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
 		n++

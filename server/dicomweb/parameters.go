@@ -53,6 +53,7 @@ func ParseParameters(resource Resource, query string) (*Parameters, []api.Fault)
 	p.pathUID(&p.out.Search.SeriesInstanceUID, "series", resource.Series)
 	p.parse(query)
 	p.checkCreators()
+	p.warnIgnored()
 	if len(p.faults) > 0 {
 		return nil, p.faults
 	}
@@ -68,6 +69,7 @@ type parser struct {
 	keys     []named
 	includes []named
 	fields   int // elements of all includefield parameters
+	ignored  []string
 }
 
 // named is an attribute, and where it is named.
@@ -246,7 +248,7 @@ func (p *parser) includeField(value string) {
 // attribute reads a parameter that may be a matching key.
 func (p *parser) attribute(name, pointer, value string) {
 	if isOtherName(name) {
-		p.warn(unknownParameter(name))
+		p.ignored = append(p.ignored, name)
 		return
 	}
 	path, reason := parseAttribute(name)
@@ -361,7 +363,16 @@ func (p *parser) checkCreator(n *named) {
 	}
 }
 
-// unknownParameter returns the warning about a parameter that is ignored (PS3.18 section 8.3).
-func unknownParameter(name string) string {
-	return "The parameter " + name + " is not supported and was ignored."
+// maxNamed is the number of ignored parameters that warnings name, because clients limit the length of a header.
+const maxNamed = 5
+
+// warnIgnored adds the warnings about parameters that are ignored (PS3.18 section 8.3).
+func (p *parser) warnIgnored() {
+	if len(p.ignored) > maxNamed {
+		p.warn(strconv.Itoa(len(p.ignored)) + " parameters are not supported and were ignored.")
+		return
+	}
+	for _, name := range p.ignored {
+		p.warn("The parameter " + name + " is not supported and was ignored.")
+	}
 }

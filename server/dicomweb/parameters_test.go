@@ -149,6 +149,12 @@ func TestOtherNamesInLowerCaseAreIgnoredWithAWarning(t *testing.T) {
 	}, p.Warnings)
 }
 
+func TestManyIgnoredNamesAreCounted(t *testing.T) {
+	p, faults := studies("a=1&b=1&c=1&d=1&e=1&f=1")
+	require.Empty(t, faults)
+	assert.Equal(t, []string{"6 parameters are not supported and were ignored."}, p.Warnings)
+}
+
 func TestNamesThatLookLikeAttributesAndAreNoneAreFaults(t *testing.T) {
 	const none = "is not an attribute: use its keyword in PS3.6, such as PatientID, or its tag as eight hexadecimal digits"
 	for name, detail := range map[string]string{
@@ -234,6 +240,27 @@ func TestKeysThatCannotBeAreFaults(t *testing.T) {
 		if assert.Len(t, faults, 1, query) {
 			assert.Equal(t, detail, faults[0].Detail, query)
 		}
+	}
+}
+
+func TestMalformedValuesAreFaultsWithoutTheValue(t *testing.T) {
+	for _, query := range []string{
+		"StudyDate=foo", "StudyDate=2024-01-01", "StudyDate=20241301", "StudyDate=20240131-20240101", "StudyDate=-", "StudyDate=2024*",
+		"StudyTime=25", "StudyTime=1200-foo", "PatientBirthDate=19700101-19700102-19700103",
+		"StudyInstanceUID=1.2.*", "StudyInstanceUID=abc", "StudyInstanceUID=1..2", "StudyInstanceUID=*", "StudyInstanceUID=1.2,x",
+		"StudyInstanceUID=" + strings.Repeat("1", 65),
+		"PatientSex=male-female", "PatientAge=old", "NumberOfStudyRelatedSeries=many", "PatientWeight=heavy",
+		"PatientID=a%5Cb", "ProcedureCodeSequence=1",
+	} {
+		p, faults := studies(query)
+		if assert.Len(t, faults, 1, query) {
+			name, value, _ := strings.Cut(query, "=")
+			assert.Equal(t, "/"+name, faults[0].Pointer)
+			assert.NotContains(t, faults[0].Detail, value)
+			assert.NotEmpty(t, faults[0].Detail)
+			t.Log(query, faults[0].Detail)
+		}
+		assert.Nil(t, p)
 	}
 }
 

@@ -47,7 +47,7 @@ func (s *Server) strict() []api.StrictMiddlewareFunc {
 	return layers
 }
 
-// methodsOf returns the value of Allow for a path that has a route.
+// methodsOf returns the value of Allow for a registered route, such as /dicomweb/:pacs/studies.
 func (s *Server) methodsOf(path string) (allow string, ok bool) {
 	allow, ok = s.allow[path]
 	return allow, ok
@@ -57,7 +57,7 @@ func (s *Server) methodsOf(path string) (allow string, ok bool) {
 func (s *Server) gate(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if allow, ok := s.allow[r.URL.Path]; ok && !slices.Contains(strings.Split(allow, ", "), r.Method) {
+		if allow, ok := s.allow[c.Path()]; ok && !slices.Contains(strings.Split(allow, ", "), r.Method) {
 			return echo.ErrMethodNotAllowed
 		}
 		if r.Method == http.MethodOptions {

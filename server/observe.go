@@ -164,7 +164,7 @@ func (s *Server) routerProblem(c echo.Context, refused *echo.HTTPError) *problem
 	case http.StatusNotFound:
 		return &problem.Problem{Code: api.ProblemCodeRouteNotFound}
 	case http.StatusMethodNotAllowed:
-		return methodNotAllowed(s.allow[c.Request().URL.Path])
+		return methodNotAllowed(s.allow[c.Path()])
 	}
 	return &problem.Problem{Code: api.ProblemCodeInternalError, Cause: refused}
 }

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	corsHeaders = "Authorization, Content-Type, X-Correlation-ID"
-	corsExposed = "X-Correlation-ID, Retry-After, WWW-Authenticate"
+	corsHeaders = "Authorization, Accept, Content-Type, X-Correlation-ID" // a list of media types in Accept can need permission
+	corsExposed = "X-Correlation-ID, Retry-After, WWW-Authenticate, Warning, Retrieve-Outcome, Content-Location"
 	corsMaxAge  = "600" // seconds
 )
 
@@ -34,8 +34,8 @@ func ParseOrigins(list string) ([]string, error) {
 
 // CORS returns middleware that answers preflight requests and marks answers for pages of allowed origins (Fetch standard,
 // section 3.2). Pages of other origins get answers without CORS headers, which browsers withhold from them. Credentials that
-// browsers add by themselves are never allowed. methods returns the value of Allow for a path that has a route.
-func (o *Options) CORS(methods func(path string) (allow string, ok bool)) echo.MiddlewareFunc {
+// browsers add by themselves are never allowed. methods returns the value of Allow for a registered route.
+func (o *Options) CORS(methods func(route string) (allow string, ok bool)) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		if len(o.Origins) == 0 {
 			return next
@@ -55,7 +55,7 @@ func (o *Options) CORS(methods func(path string) (allow string, ok bool)) echo.M
 			}
 			h.Set("Access-Control-Allow-Origin", origin)
 			h.Set("Access-Control-Expose-Headers", corsExposed)
-			allow, known := methods(r.URL.Path)
+			allow, known := methods(c.Path())
 			if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" || !known {
 				return next(c)
 			}

@@ -7,7 +7,9 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -34,11 +36,7 @@ const slowly = time.Minute
 func asking(n int, path string, pacs func() *dicomtest.ScriptedPACS, header ...string) func(*testing.T, *gateway) func(context.Context, *tally) {
 	return func(t *testing.T, g *gateway) func(context.Context, *tally) {
 		t.Helper()
-		r := queryOf(listen(t, pacs()))
-		if path == "/qr" {
-			r.Destination = "DEST"
-		}
-		return repeating(n, g.caller(keyOfA, addressOfA), path, r, header...)
+		return repeating(n, g.caller(keyOfA, addressOfA), path, retrieveOf(path, listen(t, pacs())), header...)
 	}
 }
 
@@ -110,12 +108,13 @@ func leave(ctx context.Context, a *caller, text []byte) string {
 }
 
 // unread is an attack of callers that do not read their large answers.
-func unread(n int) func(*testing.T, *gateway) func(context.Context, *tally) {
+func unread(n int, path string, pacs func() *dicomtest.ScriptedPACS, header string) func(*testing.T, *gateway) func(context.Context, *tally) {
 	return func(t *testing.T, g *gateway) func(context.Context, *tally) {
 		t.Helper()
 		a := g.caller(keyOfA, addressOfA)
-		body := queryOf(listen(t, archive(9000))).body()
-		text := append([]byte(head(g, len(body))), body...)
+		body := retrieveOf(path, listen(t, pacs())).body()
+		text := append([]byte(strings.Replace(head(g, len(body)), "POST /q ", "POST "+path+" ", 1)), body...)
+		text = bytes.Replace(text, []byte("\r\n"), []byte("\r\n"+header), 1)
 		return func(ctx context.Context, c *tally) {
 			c.together(ctx, n, again, func(ctx context.Context) {
 				conn, err := a.dial(ctx, "", "")
@@ -134,6 +133,40 @@ func unread(n int) func(*testing.T, *gateway) func(context.Context, *tally) {
 			})
 		}
 	}
+}
+
+// streaming is an attack of callers whose bodies do not end, each with as many requests on one connection as HTTP/2 permits.
+func streaming(n int) func(*testing.T, *gateway) func(context.Context, *tally) {
+	return func(t *testing.T, g *gateway) func(context.Context, *tally) {
+		t.Helper()
+		a := g.caller(keyOfA, addressOfA)
+		config := g.files.client(g.files.own)
+		transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: config, DialContext: a.dialPlain}
+		t.Cleanup(transport.CloseIdleConnections)
+		a.client = &http.Client{Transport: transport}
+		return func(ctx context.Context, c *tally) {
+			c.together(ctx, n, 2*time.Second, func(ctx context.Context) {
+				begin, rest := io.MultiReader(strings.NewReader(strings.Repeat(" ", 64000)), &never{ctx}), int64(65000)
+				request, err := http.NewRequestWithContext(ctx, http.MethodPost, g.URL+"/q", begin)
+				if err != nil {
+					c.add(reason(err), 0)
+					return
+				}
+				request.ContentLength = rest
+				request.Header.Set("Content-Type", "application/json")
+				outcome, _, _ := a.do(request)
+				c.add(outcome, 0)
+			})
+		}
+	}
+}
+
+// never is the rest of a body that does not come.
+type never struct{ ctx context.Context } //nolint:containedctx // it is that of a Read
+
+func (n *never) Read([]byte) (int, error) {
+	<-n.ctx.Done()
+	return 0, n.ctx.Err()
 }
 
 // chained is an attack of callers that present a long chain of certificates, and send requests on the connection if they are accepted.
@@ -195,11 +228,13 @@ var attacks = []attack{
 	{name: "280 queries to a slow PACS", prepare: asking(280, "/q", slow)},
 	{name: "280 queries to a PACS that says nothing", prepare: scripted(280, silent)},
 	{name: "264 callers that send one byte more and leave", prepare: leaving(264)},
-	{name: "100 callers that read no answer", prepare: unread(100)},
+	{name: "100 callers that read no answer", prepare: unread(100, "/q", func() *dicomtest.ScriptedPACS { return archive(9000) }, "")},
+	{name: "100 callers that read no event", prepare: unread(100, "/qr", func() *dicomtest.ScriptedPACS { return withFailures(10) }, "Accept: "+events+"\r\n")},
 	{name: "64 callers without a key", prepare: refused(64)},
 	{name: "5,000 slow bodies", prepare: holding(5000, unfinishedBody)},
 	{name: "5,000 unfinished headers", prepare: holding(5000, unfinishedHeader)},
 	{name: "240 callers with a long chain of certificates", secure: true, prepare: chained(240)},
 	{name: "ten queries to a PACS with a long chain of certificates", secure: true, prepare: chainedPACS(10)},
 	{name: "1,000 slow bodies over TLS", secure: true, prepare: holding(1000, unfinishedBody)},
+	{name: "2,000 slow bodies over HTTP/2", secure: true, prepare: streaming(2000)},
 }

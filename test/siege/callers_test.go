@@ -43,9 +43,14 @@ func (g *gateway) caller(key, address string) *caller {
 	return c
 }
 
-// dial connects to the gateway from the address of the caller, with TLS if the gateway has HTTPS.
+// dialPlain connects to the gateway from the address of the caller.
+func (c *caller) dialPlain(ctx context.Context, _, _ string) (net.Conn, error) {
+	return (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(c.address)}}).DialContext(ctx, "tcp", c.gateway.address)
+}
+
+// dial is dialPlain with TLS if the gateway has HTTPS.
 func (c *caller) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(c.address)}}).DialContext(ctx, "tcp", c.gateway.address)
+	conn, err := c.dialPlain(ctx, "", "")
 	if err != nil || c.gateway.files == nil {
 		return conn, err
 	}
@@ -69,6 +74,15 @@ type request struct {
 
 func queryOf(port int) request {
 	return request{Address: "127.0.0.1", Port: port, Called: "PACS", Calling: "GATEWAY", PatientID: patientID}
+}
+
+// retrieveOf is queryOf with a destination if the path is that of a retrieve.
+func retrieveOf(path string, port int) request {
+	r := queryOf(port)
+	if path == "/qr" {
+		r.Destination = "DEST"
+	}
+	return r
 }
 
 func (r request) body() []byte {

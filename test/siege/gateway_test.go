@@ -88,6 +88,9 @@ func (g *gateway) statusOf(t *testing.T, name string) int {
 	return 0
 }
 
+// ticksPerSecond is USER_HZ, which is 100 on all Linux systems that Go supports.
+const ticksPerSecond = 100
+
 // cpu returns the CPU time of the process.
 func (g *gateway) cpu(t *testing.T) time.Duration {
 	t.Helper()
@@ -101,7 +104,7 @@ func (g *gateway) cpu(t *testing.T) time.Duration {
 		require.NoError(t, err)
 		ticks += n
 	}
-	return time.Duration(ticks) * time.Second / 100 // USER_HZ is 100 on all Linux systems that Go supports
+	return time.Duration(ticks) * time.Second / ticksPerSecond
 }
 
 // auditSize returns the size of the audit log.

@@ -65,7 +65,7 @@ func (k *Keeper) Keep(s *Set, wanted func(tag.Tag) bool) *Set {
 	kept := &k.sets[len(k.sets)-1]
 	kept.ownWarnings = *s.warnings
 	kept.Set = Set{
-		buf: values[:len(values):len(values)], entries: entries[:len(entries):len(entries)], layout: s.layout, depth: s.depth, lim: s.lim,
+		buf: slices.Clip(values), entries: slices.Clip(entries), layout: s.layout, depth: s.depth, lim: s.lim,
 		warnings: &kept.ownWarnings, cs: s.cs, signedPixels: s.hasSignedPixels(),
 	}
 	return &kept.Set

@@ -76,9 +76,6 @@ func newSpan(form spanForm, from, to dateTime) (span, string) {
 // be in it.
 func (s *span) holds(v interval) bool { return v.last >= s.from && v.first <= s.to }
 
-// wire returns the value of the key as it is sent: without the spaces that a caller may have written around the hyphen.
-func wire(value string) string { return strings.ReplaceAll(value, " ", "") }
-
 // dateTest matches dates, and those times that belong to them if time is not nil.
 type dateTest struct {
 	span

@@ -2,6 +2,7 @@ package match
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -81,7 +82,7 @@ func (g nameGroup) match(group []byte) bool {
 		return true
 	}
 	for range g.carets - bytes.Count(group, []byte("^")) {
-		if group = append(group[:len(group):len(group)], '^'); g.pattern.match(group) {
+		if group = append(slices.Clip(group), '^'); g.pattern.match(group) {
 			return true
 		}
 	}

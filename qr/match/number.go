@@ -79,8 +79,12 @@ func validNumber(s, vr string) (number, bool) {
 	}
 	limits, integer := integerVRs[vr]
 	switch {
+	case vr == "DS":
+		return n, len(s) <= 16
+	case vr == "FL":
+		return n, math.Abs(n.float) <= math.MaxFloat32
 	case !integer:
-		return n, vr != "DS" || len(s) <= 16
+		return n, true
 	case !n.isInteger || strings.ContainsAny(s, ".eE"):
 		return n, false
 	case n.negative:

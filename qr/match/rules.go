@@ -173,9 +173,7 @@ func (k *Key) compile() (test, error) {
 		if reason != "" {
 			return nil, k.fault(reason)
 		}
-		if r.ranges {
-			k.Values[i] = wire(value)
-		}
+		k.Values[i] = wire(k.VR, value)
 		tests = append(tests, t)
 	}
 	if len(tests) == 1 {
@@ -232,6 +230,20 @@ func (k *Key) compileOne(r *rule, value string, single bool) (test, string) {
 	tag := k.Path[len(k.Path)-1]
 	exact := r.kind == codeKind || exactTags[tag] || isPrivate(tag) && tag.Element <= 0xff
 	return newTextTest(value, exact, exact && single), ""
+}
+
+// wire returns a value that was checked in the form in which it is sent: a range without the spaces that a caller may write
+// around its hyphen, and a binary integer without a sign that means nothing.
+func wire(vr, value string) string {
+	r := rules[vr]
+	if _, integer := integerVRs[vr]; integer && vr != "IS" {
+		n, _ := parseNumber(value)
+		return string(n.appendDecimal(nil))
+	}
+	if r.ranges {
+		return strings.ReplaceAll(value, " ", "")
+	}
+	return value
 }
 
 // check returns what is wrong with one value; "" if nothing is. valid checks its form; nil: the VR has no form.

@@ -18,7 +18,12 @@ import (
 	"dicom-qr-gateway/test/rig"
 )
 
-func TestMain(m *testing.M) { os.Exit(rig.Main(m)) }
+func TestMain(m *testing.M) {
+	if program := os.Getenv(programWithItsClock); program != "" {
+		os.Exit(runWithItsClock(program))
+	}
+	os.Exit(rig.Main(m))
+}
 
 const (
 	// maxMemory is MAX_MEMORY, and what the process may have resident.
@@ -34,22 +39,32 @@ type gateway struct {
 	*rig.Gateway
 	address  string
 	auditLog string
+	keys     string        // the file
 	files    *certificates // nil: plain HTTP
 }
 
 // defend starts a gateway with 256 MiB, two callers, an audit log and an allow-list. More settings replace those of the same name.
 func defend(t *testing.T, settings ...string) *gateway {
 	t.Helper()
+	return defendWith(t, "", settings...)
+}
+
+// defendWith is defend with another program.
+func defendWith(t *testing.T, path string, settings ...string) *gateway {
+	t.Helper()
 	dir := t.TempDir()
 	keys, audit := filepath.Join(dir, "keys"), filepath.Join(dir, "audit")
-	lines := fmt.Sprintf("a:%x\nb:%x\n", sha256.Sum256([]byte(keyOfA)), sha256.Sum256([]byte(keyOfB)))
-	require.NoError(t, os.WriteFile(keys, []byte(lines), 0o600))
-	g := &gateway{auditLog: audit, Gateway: rig.RunGateway(t, rig.Command{Env: append([]string{
+	require.NoError(t, os.WriteFile(keys, append(keyLine("a", keyOfA), keyLine("b", keyOfB)...), 0o600))
+	g := &gateway{auditLog: audit, keys: keys, Gateway: rig.RunGateway(t, rig.Command{Path: path, Env: append([]string{
 		"LISTEN_ADDR=127.0.0.1:0", "API_KEYS_FILE=" + keys, "AUDIT_LOG=" + audit, "PACS_ALLOWLIST=127.0.0.1/32",
 		fmt.Sprintf("MAX_MEMORY=%dMiB", maxMemory>>20),
 	}, settings...)})}
 	_, g.address, _ = strings.Cut(g.URL, "://")
 	return g
+}
+
+func keyLine(name, key string) []byte {
+	return fmt.Appendf(nil, "%s:%x\n", name, sha256.Sum256([]byte(key)))
 }
 
 // defendSecurely is defend with HTTPS, client certificates and DICOM TLS.

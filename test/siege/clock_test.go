@@ -60,7 +60,7 @@ func timeOf(t *testing.T, line rig.Line) string {
 // runWithItsClock runs the program under ptrace(2) and returns its exit status. It changes the results of clock_gettime(2) for
 // CLOCK_REALTIME, after it has hidden the vDSO, by which the program would read the clock without a system call.
 func runWithItsClock(program string) int {
-	runtime.LockOSThread()           // the thread that starts the program traces it
+	runtime.LockOSThread() // the thread that starts the program traces it
 	command := exec.Command(program)
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr
 	command.SysProcAttr = &syscall.SysProcAttr{Ptrace: true, Pdeathsig: syscall.SIGKILL}

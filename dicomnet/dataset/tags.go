@@ -39,6 +39,12 @@ var (
 	UniversalEntityID                   = tag.UniversalEntityID
 )
 
+// LookupKeyword returns the tag of the attribute with a keyword of PS3.6, such as PatientID.
+func LookupKeyword(keyword string) (Tag, bool) {
+	info, err := tag.FindByKeyword(keyword)
+	return info.Tag, err == nil
+}
+
 // Keyword returns the keyword of an attribute in PS3.6, such as PatientID; "" if the dictionary
 // does not have the tag.
 func Keyword(t Tag) string {

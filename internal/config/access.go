@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -47,6 +48,7 @@ func (c *Config) loadAccess(faults *faultyVariables) {
 	case c.TrustedProxies == "":
 		faults.add("FORWARDED_USER_HEADER", "needs TRUSTED_PROXIES")
 	}
+	c.loadPublicURL(faults)
 	if c.AuditSync && (c.AuditLog == "" || c.AuditLog == AuditToStdout) {
 		faults.add("AUDIT_SYNC", "needs a file in AUDIT_LOG")
 	}
@@ -57,12 +59,24 @@ func (c *Config) loadAccess(faults *faultyVariables) {
 	}
 }
 
+func (c *Config) loadPublicURL(faults *faultyVariables) {
+	if c.PublicURL == "" {
+		return
+	}
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		faults.add("PUBLIC_URL", "want an http or https URL without user, query and fragment, such as https://pacs.example/gateway")
+		return
+	}
+	c.base = u
+}
+
 // RequiresCredentials reports whether callers need a key or a certificate.
 func (c *Config) RequiresCredentials() bool { return c.APIKeysFile != "" || c.TLSClientCAFile != "" }
 
 // Access returns the rules of access. The functions in it read their files again as they change.
 func (c *Config) Access() access.Options {
-	o := access.Options{Proxies: c.proxies, Origins: c.origins}
+	o := access.Options{Proxies: c.proxies, Origins: c.origins, Base: c.base}
 	if c.keys != nil {
 		o.Keys = c.keys.get
 	}

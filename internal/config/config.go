@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"net"
+	"net/url"
 	"reflect"
 	"strconv"
 	"strings"
@@ -26,6 +27,7 @@ type Config struct {
 	ListenAddr         string `group:"HTTP" env:"LISTEN_ADDR" envDefault:":6000" help:"address and port of the gateway"`
 	TLSCertFile        string `env:"TLS_CERT_FILE" help:"certificate, PEM: the gateway serves HTTPS"`
 	TLSKeyFile         string `env:"TLS_KEY_FILE" help:"key of this certificate, PEM"`
+	PublicURL          string `env:"PUBLIC_URL" help:"URL at which callers reach the gateway, the base of URLs in answers; empty takes that of the request"`
 	CORSAllowedOrigins string `env:"CORS_ALLOWED_ORIGINS" help:"comma-separated origins of web pages that may call from a browser; * for any"`
 
 	LogToConsole bool   `group:"Logs" env:"LOG_TO_CONSOLE" envDefault:"true" help:"write the log to standard output"`
@@ -50,7 +52,9 @@ type Config struct {
 	MaxAssociationsPerPACS int `env:"MAX_ASSOCIATIONS_PER_PACS" envDefault:"10" help:"associations open at once to one address and port"`
 	MaxOperations          int `env:"MAX_OPERATIONS" envDefault:"256" help:"/q, /qr and /echo that run or wait at once; one more is a 503 (too_many_operations)"`
 
-	PACSAllowlist string `group:"Which PACS" env:"PACS_ALLOWLIST" help:"comma-separated CIDR blocks, addresses or host names, each with or without :port, that the gateway may connect to; empty permits any"`
+	PACSFile      string `group:"Which PACS" env:"PACS_FILE" help:"YAML file of named PACS, which requests name with pacs in place of an address; docs/pacs.md explains it"`
+	AdHocPACS     bool   `env:"AD_HOC_PACS" envDefault:"true" help:"accept requests that bring the address of a PACS; false accepts only those that name one of PACS_FILE"`
+	PACSAllowlist string `env:"PACS_ALLOWLIST" help:"comma-separated CIDR blocks, addresses or host names, each with or without :port, that requests may bring; empty permits any; PACS of PACS_FILE need no entry"`
 
 	DICOMTLSCAFile     string `group:"DICOM TLS" env:"DICOM_TLS_CA_FILE" help:"CA certificates that PACS are verified against; empty uses those of the system"`
 	DICOMTLSCertFile   string `env:"DICOM_TLS_CERT_FILE" help:"certificate that the gateway presents to PACS, PEM"`
@@ -74,6 +78,10 @@ type Config struct {
 	origins  []string
 	hosts    *access.Hosts
 	proxies  access.Proxies
+	base     *url.URL // PUBLIC_URL; nil: that of the request
+
+	pacs       *PACS
+	pacsReader *pacsReader // nil: PACS_FILE is empty
 }
 
 // Load reads all settings from the variables of the environment. An empty variable counts as unset. The error is a *FaultsError.
@@ -86,6 +94,7 @@ func Load(variables map[string]string) (Config, error) {
 	if variables["MOVE_TIMEOUT"] == "" {
 		c.MoveTimeout = c.DIMSETimeout
 	}
+	c.loadPACS(&faults, variables)
 	c.Tracing = readTracing(func(name string) string { return variables[name] }, faults.add)
 	reportMisspelled(variables, faults.add)
 	return c, faults.err()
@@ -170,8 +179,8 @@ func (c *Config) Log() telemetry.LogOptions {
 	return telemetry.LogOptions{On: c.LogToConsole, Debug: c.DICOMDebug, Console: c.LogFormat == "console"}
 }
 
-// AllowsAnyPACS reports whether the gateway may connect to any address.
-func (c *Config) AllowsAnyPACS() bool { return c.allow == nil }
+// AllowsAnyPACS reports whether callers can make the gateway connect to any address.
+func (c *Config) AllowsAnyPACS() bool { return c.allow == nil && c.AdHocPACS }
 
 // Pool returns the options of the pool of associations. The caller adds the rest: Background and Trace.
 func (c *Config) Pool() pool.Options {
@@ -193,6 +202,25 @@ func (c *Config) RereadEvery(age time.Duration) {
 	if c.tlsFiles != nil {
 		c.tlsFiles.interval = age
 	}
+	if c.pacs.file != nil {
+		c.pacs.file.interval, c.pacsReader.interval = age, age
+		for _, named := range c.pacs.file.current.Load().all {
+			if named.tls != nil {
+				named.tls.interval = age
+			}
+		}
+	}
+}
+
+// Reread reads all files again now.
+func (c *Config) Reread() {
+	if c.keys != nil {
+		c.keys.rereadNow()
+	}
+	if c.tlsFiles != nil {
+		c.tlsFiles.rereadNow()
+	}
+	c.pacs.reread()
 }
 
 // LogWarnings logs a warning for each setting that leaves the gateway open.
@@ -210,21 +238,25 @@ func (c *Config) LogWarnings(logger zerolog.Logger) {
 
 // LogReloads logs each new version of a file, from the next use of the file on. It must be called before the values are used.
 func (c *Config) LogReloads(logger zerolog.Logger) {
-	changed := func(name string) func(*fileError) {
-		return func(fault *fileError) {
-			if fault != nil {
-				logger.Error().Str("setting", fault.setting).Str("reason", fault.reason).
-					Msg("reload failed, keeping the previous version")
-				return
-			}
-			logger.Info().Str("setting", name).Msg("reloaded")
+	report := func(name string, fault *fileError) {
+		if fault != nil {
+			logger.Error().Str("setting", fault.setting).Str("reason", strings.Join(fault.lines(), "; ")).
+				Msg("reload failed, keeping the previous version")
+			return
 		}
+		logger.Info().Str("setting", name).Msg("reloaded")
+	}
+	changed := func(name string) func(*fileError) {
+		return func(fault *fileError) { report(name, fault) }
 	}
 	if c.keys != nil {
 		c.keys.changed = changed("API_KEYS_FILE")
 	}
 	if c.tlsFiles != nil {
 		c.tlsFiles.changed = changed("TLS_CERT_FILE")
+	}
+	if c.pacs.file != nil {
+		c.pacs.file.changed, c.pacsReader.changed = changed("PACS_FILE"), report
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// FaultsError lists everything that is wrong with the settings, one line a variable: "NAME: reason". The lines contain the paths
-// of files, but no other value.
+// FaultsError lists everything that is wrong with the settings, one line a variable: "NAME: reason", or one line a fault of
+// PACS_FILE: "path:line: reason". The lines contain the paths of files and names of fields, but no other value.
 type FaultsError struct{ Lines []string }
 
 func (e *FaultsError) Error() string { return "faulty settings: " + strings.Join(e.Lines, "; ") }
@@ -23,6 +23,16 @@ func (e *FaultsError) Error() string { return "faulty settings: " + strings.Join
 type faultyVariables struct {
 	names   []string
 	reasons map[string]string
+	lines   map[string][]string // in place of name: reason
+}
+
+// addLines adds the faults of a file, as lines that name it.
+func (f *faultyVariables) addLines(name string, lines ...string) {
+	f.add(name, "")
+	if f.lines == nil {
+		f.lines = map[string][]string{}
+	}
+	f.lines[name] = lines
 }
 
 func (f *faultyVariables) add(name, reason string) {
@@ -66,9 +76,13 @@ func (f *faultyVariables) err() error {
 		return nil
 	}
 	slices.Sort(f.names)
-	lines := make([]string, len(f.names))
-	for i, name := range f.names {
-		lines[i] = name + ": " + f.reasons[name]
+	var lines []string
+	for _, name := range f.names {
+		if of := f.lines[name]; of != nil {
+			lines = append(lines, of...)
+			continue
+		}
+		lines = append(lines, name+": "+f.reasons[name])
 	}
 	return &FaultsError{lines}
 }

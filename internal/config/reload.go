@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,9 @@ func (f namedFile) fault(reason string) *fileError {
 type fileError struct{ setting, reason string }
 
 func (f *fileError) Error() string { return f.setting + ": " + f.reason }
+
+// lines returns the reasons: a file of many lines has one a line.
+func (f *fileError) lines() []string { return strings.Split(f.reason, "\n") }
 
 // reloaded is a value made of files. The files are read again when the value is needed and rereadInterval has passed. It
 // compares contents, not times: two versions of a file that is replaced quickly, or through a link, can have the same time.
@@ -75,6 +79,14 @@ func (r *reloaded[T]) get() *T {
 		r.mu.Unlock()
 	}
 	return r.current.Load()
+}
+
+// rereadNow reads the files again.
+func (r *reloaded[T]) rereadNow() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reread()
+	r.checked.Store(int64(r.since()))
 }
 
 // since returns the time since began on the monotonic clock: a wall clock that is stepped back must not delay the next reading, which

@@ -12,8 +12,9 @@ import (
 // Settings are those of one named PACS. They are immutable: each version of an entry has a value of its own, and an operation
 // keeps the version that it began with. Associations are kept for operations with the same *Settings only.
 type Settings struct {
-	Timeouts dicomnet.Timeouts // the zero value: those of the Pool
-	TLS      *tls.Config       // for a peer with TLS set; nil: that of the Pool
+	Description string            // for callers
+	Timeouts    dicomnet.Timeouts // the zero value: those of the Pool
+	TLS         *tls.Config       // for a peer with TLS set; nil: that of the Pool
 	// MaxAssociations is how many associations may be open with the address and port of the peer when this peer gets another;
 	// zero: Options.MaxAssociationsPerPeer. All peers at an address are counted together, whatever their names and limits are.
 	MaxAssociations int

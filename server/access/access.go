@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"net/http"
+	"net/url"
 
 	"dicom-qr-gateway/internal/principal"
 )
@@ -19,6 +20,8 @@ type Options struct {
 	// ClientCAs returns the authorities whose client certificates are accepted now; nil: no certificate is required.
 	ClientCAs func() *x509.CertPool
 	Proxies   Proxies
+	// Base is the URL at which callers reach the gateway; nil: that of the request.
+	Base *url.URL
 	// Hosts are the host names that requests may use for the gateway; nil: any.
 	Hosts *Hosts
 	// Origins are those whose pages may call the gateway from a browser, or "*" alone; empty: none.

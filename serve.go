@@ -112,6 +112,8 @@ func (g *gateway) run(ctx context.Context) (err error) {
 		Logger:        logger,
 		Build:         build,
 		Access:        settings.Access(),
+		PACS:          settings.PACS(),
+		NamedPACSOnly: !settings.AdHocPACS,
 		TLS:           settings.ServerTLS(),
 		MaxOperations: settings.MaxOperations,
 		DrainTimeout:  settings.DrainTimeout.Duration(),
@@ -133,7 +135,10 @@ func (g *gateway) run(ctx context.Context) (err error) {
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 	}
-	defer hangup.Handle(s.Reopen)()
+	defer hangup.Handle(func() {
+		s.Reopen()
+		settings.Reread()
+	})()
 	settings.Memory.Release()
 	return s.Serve(ctx, listener)
 }
@@ -142,8 +147,14 @@ func (g *gateway) run(ctx context.Context) (err error) {
 func poolOptions(settings *config.Config, watch *telemetry.Telemetry, logger zerolog.Logger) pool.Options {
 	o := settings.Pool()
 	o.Background = logger.WithContext(context.Background())
-	logged := telemetry.NewLogTrace(settings.DICOMDebug)
-	o.Trace = func(p pool.Peer) *dicomnet.Trace { return watch.Trace(p.Address(), logged) }
+	unnamed := telemetry.NewLogTrace(settings.DICOMDebug, "")
+	o.Trace = func(p pool.Peer) *dicomnet.Trace {
+		logged := unnamed
+		if p.Name != "" {
+			logged = telemetry.NewLogTrace(settings.DICOMDebug, p.Name)
+		}
+		return watch.Trace(p.Label(), logged)
+	}
 	return o
 }
 

@@ -168,6 +168,7 @@ func otherProblems(t *testing.T) map[string]string {
 	return map[string]string{
 		"InvalidRequest": answer(open, http.MethodPost, "/q",
 			`{"pacs_ip":"127.0.0.1","pacs_port":104104,"pacs_aetitle":"PACS","c_find_ae_title":"GATEWAY","patient_id":"1"}`),
+		"PACSUnknown":          answer(open, http.MethodPost, "/q", `{"pacs":"nowhere","patient_id":"1"}`),
 		"Unauthorized":         answer(closed, http.MethodPost, "/q", queryBody), //nolint:misspell // HTTP's word
 		"HostNotAllowed":       answer(open, http.MethodPost, "/q", queryBody, "Host", "rebound.example"),
 		"NoStudyMatched":       answer(open, http.MethodPost, "/q", queryBody),

@@ -11,6 +11,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/internal/pool"
+	"dicom-qr-gateway/server/access"
 )
 
 // errFormat has no details: the answer shows the rule of the format, never the value.
@@ -22,6 +23,7 @@ func stringFormats() map[string]openapi3.StringFormatValidator {
 	for name, valid := range map[string]func(string) bool{
 		"ae-title":         dicomnet.ValidAETitle,
 		"host":             pool.ValidHost,
+		"pacs-name":        access.ValidPACSName,
 		"patient-id":       validText,
 		"accession-number": validText,
 		"issuer":           validText,
@@ -40,6 +42,7 @@ func stringFormats() map[string]openapi3.StringFormatValidator {
 // formatRules says what each format requires.
 var formatRules = map[string]string{
 	"ae-title":         "must be a string of 1 to 16 printable ASCII characters, without a backslash and not only spaces",
+	"pacs-name":        "must be the name of a PACS: 1 to 63 lower-case letters, digits and hyphens, the first one no hyphen",
 	"host":             "must be an IPv4 address, an IPv6 address without brackets, or a host name; no scheme and no port",
 	"patient-id":       "must be a string of 1 to 64 characters, without wildcards, backslash or control characters and not only spaces",
 	"issuer":           "must be a string of 1 to 64 characters, without wildcards, backslash or control characters and not only spaces",

@@ -17,6 +17,8 @@ var _ api.StrictServerInterface = (*handlers)(nil)
 // result. Anything but a success is returned as an error, which observe turns into a problem document.
 type handlers struct {
 	gateway   Gateway
+	pacs      PACS
+	namedOnly bool // requests must name the PACS
 	workload  *workload
 	build     BuildInfo
 	telemetry *telemetry.Telemetry

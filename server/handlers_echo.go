@@ -14,8 +14,10 @@ import (
 // Echo checks the connection to a PACS step by step. A failure is a problem like those of the other operations, with the steps.
 func (h *handlers) Echo(ctx context.Context, request api.EchoRequestObject) (api.EchoResponseObject, error) {
 	body := request.Body
-	peer := peerOf(body.PACSIP, body.PACSPort, body.PACSAETitle, body.CFindAETitle, body.PACSTLS)
-
+	peer, err := h.peer(ctx, pacsOf{body.PACS, body.PACSIP, body.PACSPort, body.PACSAETitle, body.CFindAETitle, body.PACSTLS}, "")
+	if err != nil {
+		return nil, err
+	}
 	report := h.task(ctx, peer, "").echo(ctx)
 	if report.Err != nil {
 		p := problem.OfOperation(ctx, report.Err, peer.TLS)

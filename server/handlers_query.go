@@ -11,9 +11,11 @@ import (
 // Query finds the studies of one patient with C-FIND.
 func (h *handlers) Query(ctx context.Context, request api.QueryRequestObject) (api.QueryResponseObject, error) {
 	body := request.Body
-	peer := peerOf(body.PACSIP, body.PACSPort, body.PACSAETitle, body.CFindAETitle, body.PACSTLS)
 	filter := filterOf(body)
-
+	peer, err := h.peer(ctx, pacsOf{body.PACS, body.PACSIP, body.PACSPort, body.PACSAETitle, body.CFindAETitle, body.PACSTLS}, filter.PatientID)
+	if err != nil {
+		return nil, err
+	}
 	result, err := h.task(ctx, peer, filter.PatientID).find(ctx, filter)
 	if err != nil {
 		return nil, err

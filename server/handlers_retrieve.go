@@ -14,7 +14,10 @@ import (
 
 // Retrieve finds studies as Query does and moves each of them with C-MOVE. It answers when all are done.
 func (h *handlers) Retrieve(ctx context.Context, request api.RetrieveRequestObject) (api.RetrieveResponseObject, error) {
-	r := h.retrieval(ctx, request.Body)
+	r, err := h.retrieval(ctx, request.Body)
+	if err != nil {
+		return nil, err
+	}
 	status, answer, err := r.run(ctx)
 	if err != nil {
 		return nil, err
@@ -33,11 +36,14 @@ func (h *handlers) Retrieve(ctx context.Context, request api.RetrieveRequestObje
 
 // RetrieveEvents is Retrieve with a stream of events as its answer.
 func (h *handlers) RetrieveEvents(ctx context.Context, request api.RetrieveRequestObject) (api.RetrieveResponseObject, error) {
-	return newEventStream(ctx, h.retrieval(ctx, request.Body)), nil
+	r, err := h.retrieval(ctx, request.Body)
+	if err != nil {
+		return nil, err
+	}
+	return newEventStream(ctx, r), nil
 }
 
-func (h *handlers) retrieval(ctx context.Context, body *api.RetrieveRequest) retrieval {
-	peer := peerOf(body.PACSIP, body.PACSPort, body.PACSAETitle, body.CFindAETitle, body.PACSTLS)
+func (h *handlers) retrieval(ctx context.Context, body *api.RetrieveRequest) (retrieval, error) {
 	r := retrieval{
 		destination: trimPadding(body.CMoveAETitle),
 		filter: filterOf(&api.QueryRequest{
@@ -52,8 +58,12 @@ func (h *handlers) retrieval(ctx context.Context, body *api.RetrieveRequest) ret
 			StudyDateTo:       body.StudyDateTo,
 		}),
 	}
+	peer, err := h.peer(ctx, pacsOf{body.PACS, body.PACSIP, body.PACSPort, body.PACSAETitle, body.CFindAETitle, body.PACSTLS}, r.filter.PatientID)
+	if err != nil {
+		return retrieval{}, err
+	}
 	r.task = h.task(ctx, peer, r.filter.PatientID)
-	return r
+	return r, nil
 }
 
 // retrieval is a request to POST /qr in the terms of package qr.

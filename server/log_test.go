@@ -25,7 +25,7 @@ func logged(t *testing.T, debug string) *running {
 		a.Moving(count(1, 0, 0, 1))
 		movedAll(a, 2)
 	})
-	trace := telemetry.NewLogTrace(debug == "true")
+	trace := telemetry.NewLogTrace(debug == "true", "")
 	w := gatewayTo(t, p, gatewayOptions{pool: pool.Options{Trace: func(pool.Peer) *dicomnet.Trace { return trace }}})
 	r := start(t, w, "DICOM_DEBUG", debug)
 	status, _, _ := r.post(t, "/qr", retrieveBody)

@@ -23,7 +23,7 @@ func (s *Server) answerOf(c echo.Context, cut bool) telemetry.Answer {
 		status = 0
 	}
 	answer := telemetry.Answer{
-		Status: status, Operation: operationLabels[f.operation.name], Outcome: string(f.code), Peer: f.operation.peer,
+		Status: status, Operation: operationLabels[f.operation.name], Outcome: string(f.code), Peer: f.operation.label(),
 	}
 	if _, registered := s.allow[c.Path()]; registered {
 		answer.Route = c.Path()

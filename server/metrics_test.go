@@ -39,7 +39,7 @@ func watch(t *testing.T, p *dicomtest.ScriptedPACS, o gatewayOptions, variables 
 		Version: "v1.2.3", GoVersion: "go1.26", Logger: zerolog.Nop(), Tracing: settings(t, variables...).Tracing, Code: problem.CodeOf,
 	})
 	require.NoError(t, err)
-	logged := telemetry.NewLogTrace(false)
+	logged := telemetry.NewLogTrace(false, "")
 	o.pool.Trace = func(p pool.Peer) *dicomnet.Trace { return tel.Trace(p.Address(), logged) }
 	w := gatewayTo(t, p, o)
 	w.telemetry = tel

@@ -38,7 +38,7 @@ func (s *Server) checks(v *validator) []echo.MiddlewareFunc {
 
 func (s *Server) strict() []api.StrictMiddlewareFunc {
 	layers := []api.StrictMiddlewareFunc{
-		noteOperation,   // the operation and the stream, for the log line and the metrics
+		s.noteOperation, // the operation and the stream, for the log line and the metrics
 		requireResponse, // 500 for a handler that returns nothing
 		s.negotiate,     // POST /qr with Accept: text/event-stream goes to the handler that streams
 		onConnection,    // the caller's connection, for answers that are written in one part

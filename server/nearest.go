@@ -10,6 +10,7 @@ import (
 var otherNames = map[string]string{
 	"ip": "pacs_ip", "host": "pacs_ip", "hostname": "pacs_ip", "address": "pacs_ip", "pacshost": "pacs_ip", "pacshostname": "pacs_ip",
 	"pacsaddress": "pacs_ip", "port": "pacs_port",
+	"pacsname": "pacs", "archive": "pacs",
 	"aet": "pacs_ae_title", "aetitle": "pacs_ae_title", "pacsaet": "pacs_ae_title", "calledaet": "pacs_ae_title", "calledaetitle": "pacs_ae_title",
 	"callingaet": "c_find_ae_title", "callingaetitle": "c_find_ae_title", "cfindaet": "c_find_ae_title",
 	"destination": "c_move_ae_title", "movedestination": "c_move_ae_title", "moveaetitle": "c_move_ae_title", "cmoveaet": "c_move_ae_title",

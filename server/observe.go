@@ -218,7 +218,13 @@ func logRequest(c echo.Context, took time.Duration) {
 		}
 	}
 	if f.operation != (operation{}) {
-		event.Str("operation", f.operation.name).Str("peer", f.operation.peer)
+		event.Str("operation", f.operation.name)
+		if f.operation.pacs != "" {
+			event.Str("pacs", f.operation.pacs)
+		}
+		if f.operation.peer != "" {
+			event.Str("peer", f.operation.peer)
+		}
 	}
 	if f.outcome != 0 {
 		event.Int("outcome_status", f.outcome)

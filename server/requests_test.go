@@ -45,7 +45,13 @@ func TestInvalidRequestsNameEachFaultAndRepeatNoValue(t *testing.T) {
 		values   []string // that must not appear in the answer
 	}{
 		"missing field":                           {with(t, "patient_id", ""), []string{"/patient_id"}, nil},
-		"all fields missing":                      {`{}`, []string{"/c_find_ae_title", "/pacs_ae_title", "/pacs_ip", "/pacs_port", "/patient_id"}, nil},
+		"all fields missing":                      {`{}`, []string{"/pacs", "/patient_id"}, nil},
+		"address without its other fields":        {`{"pacs_ip":"127.0.0.1","patient_id":"1"}`, []string{"/c_find_ae_title", "/pacs_ae_title", "/pacs_port"}, nil},
+		"pacs_tls alone":                          {`{"pacs_tls":false,"patient_id":"1"}`, []string{"/c_find_ae_title", "/pacs_ae_title", "/pacs_ip", "/pacs_port"}, nil},
+		"name and address":                        {with(t, "pacs", `"main"`), []string{"/c_find_ae_title", "/pacs_ae_title", "/pacs_ip", "/pacs_port"}, []string{"main"}},
+		"name and pacs_tls":                       {`{"pacs":"main","pacs_tls":true,"patient_id":"1"}`, []string{"/pacs_tls"}, []string{"main"}},
+		"name that no PACS can have":              {`{"pacs":"Main_1","patient_id":"1"}`, []string{"/pacs"}, []string{"Main_1"}},
+		"empty name":                              {`{"pacs":"","patient_id":"1"}`, []string{"/pacs"}, nil},
 		"wrong type":                              {with(t, "pacs_port", `"10444"`), []string{"/pacs_port"}, []string{"10444"}},
 		"wrong type of a string":                  {with(t, "patient_id", `987654`), []string{"/patient_id"}, []string{"987654"}},
 		"null":                                    {with(t, "patient_id", `null`), []string{"/patient_id"}, []string{"null"}},

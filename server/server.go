@@ -39,6 +39,14 @@ type Associations interface {
 	Wait(ctx context.Context) error
 }
 
+// PACS are the named PACS; *config.PACS implements it. The methods are safe for concurrent use.
+type PACS interface {
+	// Lookup returns the PACS with the name, as it is configured now.
+	Lookup(name string) (qr.Peer, bool)
+	// List returns all PACS.
+	List() []qr.Peer
+}
+
 // BuildInfo identifies the build. Fields that are not known are empty.
 type BuildInfo struct{ Version, Commit, Date, GoVersion string }
 
@@ -62,6 +70,9 @@ type Options struct {
 	Build        BuildInfo
 	Access       access.Options
 	TLS          *tls.Config // of the listener; nil: plain HTTP
+	PACS         PACS        // the named PACS; nil: none
+	// NamedPACSOnly refuses requests that bring the address of a PACS.
+	NamedPACSOnly bool
 	// MaxOperations is the number of operations that run at once. Requests beyond it are answered with 503.
 	MaxOperations int
 	// DrainTimeout is how long operations may continue during shutdown before they are cancelled.
@@ -103,7 +114,10 @@ func New(o Options) (*Server, error) {
 		}
 	}
 	s.handlers = &handlers{
-		gateway: o.Gateway, workload: s.workload, build: o.Build, telemetry: s.telemetry, trail: o.Audit,
+		gateway: o.Gateway, pacs: o.PACS, namedOnly: o.NamedPACSOnly, workload: s.workload, build: o.Build, telemetry: s.telemetry, trail: o.Audit,
+	}
+	if o.PACS == nil {
+		s.handlers.pacs = noPACS{}
 	}
 	s.echo.IPExtractor = o.Access.Proxies.ClientAddress()
 	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.answer(c, err) }

@@ -166,7 +166,7 @@ func TestAssociationLogLineHasTheCorrelationID(t *testing.T) {
 		Err:  &dicomnet.OpError{Step: dicomnet.StepFind, Err: &dicomnet.DataSetError{Err: errors.New(patientName)}},
 	}
 	trace := func(ctx context.Context, debug bool) {
-		trace := telemetry.NewLogTrace(debug)
+		trace := telemetry.NewLogTrace(debug, "")
 		trace.Ended(ctx, summary)
 		if debug {
 			trace.PDU(ctx, true, "P-DATA-TF", 100)

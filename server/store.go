@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"regexp"
 
 	"github.com/labstack/echo/v4"
@@ -21,13 +22,17 @@ const (
 // operation says what a request does at a PACS.
 type operation struct {
 	name string // C-FIND, C-MOVE or C-ECHO
-	peer string // host:port
+	peer string // host:port; "" if the request names a PACS that is not configured
+	pacs string // the name of a named PACS
 }
 
+// label returns the peer of metrics.
+func (o operation) label() string { return cmp.Or(o.pacs, o.peer) }
+
 // noteOperation is the strict middleware that stores what a request does at a PACS, and the stream with which it is answered.
-func noteOperation(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
+func (s *Server) noteOperation(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
 	return func(c echo.Context, request any) (any, error) {
-		if o := operationOf(request); o != nil {
+		if o := s.operationOf(request); o != nil {
 			c.Set(operationKey, o)
 		}
 		response, err := next(c, request)
@@ -39,16 +44,26 @@ func noteOperation(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
 }
 
 // operationOf returns nil for a request that does not connect to a PACS.
-func operationOf(request any) *operation {
+func (s *Server) operationOf(request any) *operation {
+	var o operation
+	var name, host string
+	var port int
 	switch r := request.(type) {
 	case api.QueryRequestObject:
-		return &operation{"C-FIND", address(r.Body.PACSIP, r.Body.PACSPort)}
+		o.name, name, host, port = "C-FIND", r.Body.PACS, r.Body.PACSIP, r.Body.PACSPort
 	case api.RetrieveRequestObject:
-		return &operation{"C-MOVE", address(r.Body.PACSIP, r.Body.PACSPort)}
+		o.name, name, host, port = "C-MOVE", r.Body.PACS, r.Body.PACSIP, r.Body.PACSPort
 	case api.EchoRequestObject:
-		return &operation{"C-ECHO", address(r.Body.PACSIP, r.Body.PACSPort)}
+		o.name, name, host, port = "C-ECHO", r.Body.PACS, r.Body.PACSIP, r.Body.PACSPort
+	default:
+		return nil
 	}
-	return nil
+	if name == "" {
+		o.peer = address(host, port)
+	} else if peer, known := s.handlers.pacs.Lookup(name); known { // any other name is the caller's
+		o.peer, o.pacs = peer.Address(), name
+	}
+	return &o
 }
 
 // facts are the stored values of a request that is over.

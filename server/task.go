@@ -46,13 +46,8 @@ func (h *handlers) task(ctx context.Context, peer qr.Peer, patientID string) *ta
 	caller := access.From(ctx)
 	return &task{
 		gateway: h.gateway, telemetry: h.telemetry, trail: h.trail, log: zerolog.Ctx(ctx), caller: caller, peer: peer,
-		record: audit.Operation{
-			Caller:         caller,
-			PACS:           audit.Node{Host: peer.Host, Port: peer.Port, AETitle: peer.CalledAETitle},
-			CallingAETitle: peer.CallingAETitle,
-			PatientID:      patientID,
-		},
-		query: audit.Query{SOPClassUID: dicomnet.StudyRoot.Find},
+		record: operationRecord(ctx, peer, patientID),
+		query:  audit.Query{SOPClassUID: dicomnet.StudyRoot.Find},
 	}
 }
 
@@ -140,7 +135,7 @@ func (t *task) retrieve(ctx context.Context, f qr.Filter, destination string) (*
 		return t.gateway.Retrieve(ctx, t.call(), t.peer, f, destination)
 	})
 	if result != nil {
-		t.telemetry.Retrieved(t.peer.Address(), moveCounters(result.Retrievals))
+		t.telemetry.Retrieved(t.peer.Label(), moveCounters(result.Retrievals))
 		if len(t.announced) == 0 {
 			t.announced = result.Studies
 		}

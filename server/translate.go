@@ -17,16 +17,6 @@ import (
 // address returns host:port, with brackets around an IPv6 address.
 func address(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 
-func peerOf(host string, port int, called, calling string, tls *bool) qr.Peer {
-	return qr.Peer{
-		Host:           host,
-		Port:           port,
-		CalledAETitle:  trimPadding(called),
-		CallingAETitle: trimPadding(calling),
-		TLS:            valueOf(tls),
-	}
-}
-
 func filterOf(body *api.QueryRequest) qr.Filter {
 	filter := qr.Filter{
 		PatientID:         trimPadding(body.PatientID),

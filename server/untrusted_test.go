@@ -44,7 +44,7 @@ func TestVersionNameOfAPACSReachesLogAndAnswerAsPrintableASCII(t *testing.T) {
 			a.Answer.User.ImplementationVersionName = "OK\x1b[2J\u202e\x85\r\nX"
 			return true
 		}}
-		logged := pool.Options{Trace: func(pool.Peer) *dicomnet.Trace { return telemetry.NewLogTrace(false) }}
+		logged := pool.Options{Trace: func(pool.Peer) *dicomnet.Trace { return telemetry.NewLogTrace(false, "") }}
 		r := start(t, gatewayTo(t, pacs, gatewayOptions{pool: logged}), "LOG_FORMAT", format)
 		_, _, body := r.post(t, "/echo", strings.NewReplacer("pacs.example", "127.0.0.1", "true", "false").Replace(echoBody))
 		assert.Contains(t, body, "OK.[2J")

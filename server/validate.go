@@ -68,6 +68,7 @@ func (v *validator) check(next echo.HandlerFunc) echo.HandlerFunc {
 		if err := v.schema.VisitJSON(value, v.options...); err != nil {
 			faults = append(faults, schemaFaults(err)...)
 		}
+		faults = append(faults, pacsForm(value)...)
 		if v.ordersDates {
 			faults = append(faults, dateOrder(value)...)
 		}
@@ -122,7 +123,34 @@ func closeAfter(c echo.Context) {
 	}
 }
 
-// dateOrder checks the only rule of the contract that concerns two fields.
+// addressFields are the fields for which pacs stands. The last one is optional.
+var addressFields = []string{"pacs_ip", "pacs_port", "pacs_ae_title", "c_find_ae_title", "pacs_tls"}
+
+// pacsForm checks that a request either names its PACS or brings its address.
+func pacsForm(value any) []api.Fault {
+	fields, isObject := value.(map[string]any)
+	if !isObject {
+		return nil
+	}
+	_, named := fields["pacs"]
+	var given, missing []api.Fault
+	for _, name := range addressFields {
+		if _, ok := fields[name]; ok {
+			given = append(given, api.Fault{Pointer: "/" + name, Detail: "must not be given together with pacs"})
+		} else if name != "pacs_tls" {
+			missing = append(missing, api.Fault{Pointer: "/" + name, Detail: "is required"})
+		}
+	}
+	switch {
+	case named:
+		return given
+	case len(given) == 0:
+		return []api.Fault{{Pointer: "/pacs", Detail: "is required, or else pacs_ip, pacs_port, pacs_ae_title and c_find_ae_title"}}
+	}
+	return missing
+}
+
+// dateOrder checks that a range of dates is one.
 func dateOrder(value any) []api.Fault {
 	fields, _ := value.(map[string]any)
 	from, _ := fields["study_date_from"].(string)

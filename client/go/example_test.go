@@ -155,7 +155,7 @@ func ExampleProblemError() {
 	}
 	// Output:
 	// no study: The PACS has no study of this patient that matches all filters.
-	// invalid: /pacs_port must be an integer from 1 to 65535
+	// invalid: /pacs_port is required
 	// invalid: /patient_id must be a string of 1 to 64 characters, without wildcards, backslash or control characters and not only spaces
 	// rejected: called-AE-title-not-recognized
 	// failed: The PACS does not know the move destination. (move_destination_unknown)

@@ -143,6 +143,7 @@ const (
 	ProblemCodeOperationTimeout       = goclient.ProblemCodeOperationTimeout
 	ProblemCodePACSBusy               = goclient.ProblemCodePACSBusy
 	ProblemCodePACSNotAllowed         = goclient.ProblemCodePACSNotAllowed
+	ProblemCodePACSUnknown            = goclient.ProblemCodePACSUnknown
 	ProblemCodePACSUnreachable        = goclient.ProblemCodePACSUnreachable
 	ProblemCodePayloadTooLarge        = goclient.ProblemCodePayloadTooLarge
 	ProblemCodeProtocolError          = goclient.ProblemCodeProtocolError

@@ -211,6 +211,7 @@ const (
 	ProblemCodeOperationTimeout       ProblemCode = "operation_timeout"
 	ProblemCodePACSBusy               ProblemCode = "pacs_busy"
 	ProblemCodePACSNotAllowed         ProblemCode = "pacs_not_allowed"
+	ProblemCodePACSUnknown            ProblemCode = "pacs_unknown"
 	ProblemCodePACSUnreachable        ProblemCode = "pacs_unreachable"
 	ProblemCodePayloadTooLarge        ProblemCode = "payload_too_large"
 	ProblemCodeProtocolError          ProblemCode = "protocol_error"
@@ -287,6 +288,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodePACSBusy:
 		return true
 	case ProblemCodePACSNotAllowed:
+		return true
+	case ProblemCodePACSUnknown:
 		return true
 	case ProblemCodePACSUnreachable:
 		return true
@@ -605,7 +608,7 @@ type EchoContext struct {
 // EchoContextService The service that `/echo`, `/q` and `/qr` need, in this order.
 type EchoContextService string
 
-// EchoRequest PACS and the AE titles for the association. The other fields of `/q` and `/qr` may be present, so that the
+// EchoRequest The PACS by its name, or its address and the AE titles for the association. The other fields of `/q` and `/qr` may be present, so that the
 // body of a request that fails can be sent as it is; they are ignored, whatever their values are.
 type EchoRequest struct {
 	// AccessionNumber A field of `/q` or `/qr`, which `/echo` ignores.
@@ -617,7 +620,7 @@ type EchoRequest struct {
 	//
 	//
 	// Example: GATEWAY
-	CFindAETitle CallingAETitle `json:"c_find_ae_title"`
+	CFindAETitle CallingAETitle `json:"c_find_ae_title,omitempty"`
 
 	// CMoveAETitle A field of `/q` or `/qr`, which `/echo` ignores.
 	CMoveAETitle *Ignored `json:"c_move_ae_title,omitempty"`
@@ -634,24 +637,31 @@ type EchoRequest struct {
 	// Modalities A field of `/q` or `/qr`, which `/echo` ignores.
 	Modalities *Ignored `json:"modalities,omitempty"`
 
+	// PACS Name of a PACS that the operator has configured; `GET /pacs` lists them. It replaces `pacs_ip`, `pacs_port`,
+	// `pacs_ae_title`, `c_find_ae_title` and `pacs_tls`: give either the name or the address.
+	//
+	//
+	// Example: orthanca
+	PACS PACSName `json:"pacs,omitempty"`
+
 	// PACSAETitle Called AE title: the name of the PACS in its own configuration, case-sensitive. Printable ASCII without
 	// backslash, not only spaces (PS3.5, AE). Leading and trailing spaces are insignificant.
 	//
 	//
 	// Example: ORTHANCA
-	PACSAETitle CalledAETitle `json:"pacs_ae_title"`
+	PACSAETitle CalledAETitle `json:"pacs_ae_title,omitempty"`
 
 	// PACSIP Address of the PACS: IPv4 address, IPv6 address (without brackets or zone) or host name, without scheme or
 	// port. The gateway resolves it: in a container, localhost is the container itself.
 	//
 	//
 	// Example: 127.0.0.1
-	PACSIP PACSHost `json:"pacs_ip"`
+	PACSIP PACSHost `json:"pacs_ip,omitempty"`
 
 	// PACSPort TCP port on which the PACS accepts DICOM associations; often 104, 11112 or 4242, with TLS 2762.
 	//
 	// Example: 4242
-	PACSPort PACSPort `json:"pacs_port"`
+	PACSPort PACSPort `json:"pacs_port,omitempty"`
 
 	// PACSTLS Connect to the PACS with DICOM over TLS, using the certificates and authorities of the gateway (DICOM_TLS_…
 	// settings). The PACS usually has another port for it.
@@ -844,11 +854,44 @@ type Modality = string
 // Example: ORTHANCB
 type MoveDestination = string
 
+// NamedPACS A PACS that the operator has configured.
+type NamedPACS struct {
+	// Name Value for the field `pacs`.
+	//
+	// Example: orthanca
+	Name string `json:"name"`
+
+	// Description What the operator says about it; may be empty.
+	//
+	// Example: Demonstration archive with synthetic studies
+	Description string `json:"description"`
+
+	// AETitle Its AE title.
+	//
+	// Example: ORTHANCA
+	AETitle string `json:"ae_title"`
+}
+
 // PACSHost Address of the PACS: IPv4 address, IPv6 address (without brackets or zone) or host name, without scheme or
 // port. The gateway resolves it: in a container, localhost is the container itself.
 //
 // Example: 127.0.0.1
 type PACSHost = string
+
+// PACSList The PACS that this caller can name.
+type PACSList struct {
+	// PACS In the order of the configuration.
+	PACS []NamedPACS `json:"pacs"`
+
+	// AdHoc Whether requests of this caller may bring an address instead of a name.
+	AdHoc bool `json:"ad_hoc"`
+}
+
+// PACSName Name of a PACS that the operator has configured; `GET /pacs` lists them. It replaces `pacs_ip`, `pacs_port`,
+// `pacs_ae_title`, `c_find_ae_title` and `pacs_tls`: give either the name or the address.
+//
+// Example: orthanca
+type PACSName = string
 
 // PACSPort TCP port on which the PACS accepts DICOM associations; often 104, 11112 or 4242, with TLS 2762.
 //
@@ -922,7 +965,8 @@ type Problem struct {
 // |---|---|---|
 // | `invalid_request` | 400 | the request does not conform to the contract |
 // | `unauthorized` | 401 | a valid API key, client certificate or both are required |
-// | `pacs_not_allowed` | 403 | the gateway may not connect to this PACS |
+// | `pacs_unknown` | 400 | no PACS of this name is configured; 404 if the path names it |
+// | `pacs_not_allowed` | 403 | the gateway, or this API key, may not use this PACS |
 // | `no_study_matched` | 404 | no study matched |
 // | `route_not_found` | 404 | the route does not exist |
 // | `method_not_allowed` | 405 | the route does not support this method |
@@ -1010,7 +1054,8 @@ type ProgressEvent struct {
 	FailedTotal int `json:"failed_total"`
 }
 
-// QueryRequest PACS, patient and filters. A study must match all filters; a filter that is left out or null restricts nothing.
+// QueryRequest PACS, patient and filters. Either `pacs` names the PACS, or `pacs_ip`, `pacs_port`, `pacs_ae_title` and
+// `c_find_ae_title` are required. A study must match all filters; a filter that is left out or null restricts nothing.
 type QueryRequest struct {
 	// AccessionNumber Only studies with this accession number (0008,0050), the number under which the examination was ordered. DICOM
 	// allows 16 characters, but some archives hold longer ones. If a study has several, one of them must match. No
@@ -1026,7 +1071,7 @@ type QueryRequest struct {
 	//
 	//
 	// Example: GATEWAY
-	CFindAETitle CallingAETitle `json:"c_find_ae_title"`
+	CFindAETitle CallingAETitle `json:"c_find_ae_title,omitempty"`
 
 	// IssuerOfPatientID Only studies whose Patient ID has exactly this issuer: the value of Issuer of Patient ID (0010,0021), or the
 	// Universal Entity ID of its qualifiers (0010,0024). Give it if one number may belong to several patients. Studies
@@ -1053,24 +1098,31 @@ type QueryRequest struct {
 	// Example: ["CT","MR"]
 	Modalities *Modalities `json:"modalities,omitempty"`
 
+	// PACS Name of a PACS that the operator has configured; `GET /pacs` lists them. It replaces `pacs_ip`, `pacs_port`,
+	// `pacs_ae_title`, `c_find_ae_title` and `pacs_tls`: give either the name or the address.
+	//
+	//
+	// Example: orthanca
+	PACS PACSName `json:"pacs,omitempty"`
+
 	// PACSAETitle Called AE title: the name of the PACS in its own configuration, case-sensitive. Printable ASCII without
 	// backslash, not only spaces (PS3.5, AE). Leading and trailing spaces are insignificant.
 	//
 	//
 	// Example: ORTHANCA
-	PACSAETitle CalledAETitle `json:"pacs_ae_title"`
+	PACSAETitle CalledAETitle `json:"pacs_ae_title,omitempty"`
 
 	// PACSIP Address of the PACS: IPv4 address, IPv6 address (without brackets or zone) or host name, without scheme or
 	// port. The gateway resolves it: in a container, localhost is the container itself.
 	//
 	//
 	// Example: 127.0.0.1
-	PACSIP PACSHost `json:"pacs_ip"`
+	PACSIP PACSHost `json:"pacs_ip,omitempty"`
 
 	// PACSPort TCP port on which the PACS accepts DICOM associations; often 104, 11112 or 4242, with TLS 2762.
 	//
 	// Example: 4242
-	PACSPort PACSPort `json:"pacs_port"`
+	PACSPort PACSPort `json:"pacs_port,omitempty"`
 
 	// PACSTLS Connect to the PACS with DICOM over TLS, using the certificates and authorities of the gateway (DICOM_TLS_…
 	// settings). The PACS usually has another port for it.
@@ -1269,7 +1321,7 @@ type RetrieveRequest struct {
 	//
 	//
 	// Example: GATEWAY
-	CFindAETitle CallingAETitle `json:"c_find_ae_title"`
+	CFindAETitle CallingAETitle `json:"c_find_ae_title,omitempty"`
 
 	// CMoveAETitle AE title to which the PACS sends the instances. C-MOVE carries no address: the PACS looks up host and port in
 	// its own configuration, so it must know this title. Only a C-MOVE shows whether it does. Same format as the
@@ -1304,24 +1356,31 @@ type RetrieveRequest struct {
 	// Example: ["CT","MR"]
 	Modalities *Modalities `json:"modalities,omitempty"`
 
+	// PACS Name of a PACS that the operator has configured; `GET /pacs` lists them. It replaces `pacs_ip`, `pacs_port`,
+	// `pacs_ae_title`, `c_find_ae_title` and `pacs_tls`: give either the name or the address.
+	//
+	//
+	// Example: orthanca
+	PACS PACSName `json:"pacs,omitempty"`
+
 	// PACSAETitle Called AE title: the name of the PACS in its own configuration, case-sensitive. Printable ASCII without
 	// backslash, not only spaces (PS3.5, AE). Leading and trailing spaces are insignificant.
 	//
 	//
 	// Example: ORTHANCA
-	PACSAETitle CalledAETitle `json:"pacs_ae_title"`
+	PACSAETitle CalledAETitle `json:"pacs_ae_title,omitempty"`
 
 	// PACSIP Address of the PACS: IPv4 address, IPv6 address (without brackets or zone) or host name, without scheme or
 	// port. The gateway resolves it: in a container, localhost is the container itself.
 	//
 	//
 	// Example: 127.0.0.1
-	PACSIP PACSHost `json:"pacs_ip"`
+	PACSIP PACSHost `json:"pacs_ip,omitempty"`
 
 	// PACSPort TCP port on which the PACS accepts DICOM associations; often 104, 11112 or 4242, with TLS 2762.
 	//
 	// Example: 4242
-	PACSPort PACSPort `json:"pacs_port"`
+	PACSPort PACSPort `json:"pacs_port,omitempty"`
 
 	// PACSTLS Connect to the PACS with DICOM over TLS, using the certificates and authorities of the gateway (DICOM_TLS_…
 	// settings). The PACS usually has another port for it.
@@ -1628,6 +1687,14 @@ type GetMetricsParams struct {
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
+// ListPACSParams defines parameters for ListPACS.
+type ListPACSParams struct {
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
 // QueryParams defines parameters for Query.
 type QueryParams struct {
 	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
@@ -1680,6 +1747,9 @@ type ServerInterface interface {
 	// GetMetrics Metrics for Prometheus
 	// (GET /metrics)
 	GetMetrics(ctx echo.Context, params GetMetricsParams) error
+	// ListPACS List the PACS that requests can name
+	// (GET /pacs)
+	ListPACS(ctx echo.Context, params ListPACSParams) error
 	// Query Find the studies of one patient
 	// (POST /q)
 	Query(ctx echo.Context, params QueryParams) error
@@ -1783,6 +1853,35 @@ func (w *ServerInterfaceWrapper) GetMetrics(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetMetrics(ctx, params)
+	return err
+}
+
+// ListPACS converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPACS(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListPACSParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPACS(ctx, params)
 	return err
 }
 
@@ -1950,12 +2049,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	}
 
 	router.POST(options.BaseURL+"/echo", wrapper.Echo, options.OperationMiddlewares["echo"]...)
+	router.GET(options.BaseURL+"/health", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
+	router.GET(options.BaseURL+"/metrics", wrapper.GetMetrics, options.OperationMiddlewares["getMetrics"]...)
+	router.GET(options.BaseURL+"/pacs", wrapper.ListPACS, options.OperationMiddlewares["listPACS"]...)
 	router.POST(options.BaseURL+"/q", wrapper.Query, options.OperationMiddlewares["query"]...)
 	router.POST(options.BaseURL+"/qr", wrapper.Retrieve, options.OperationMiddlewares["retrieve"]...)
-	router.GET(options.BaseURL+"/health", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
 	router.GET(options.BaseURL+"/ready", wrapper.GetReady, options.OperationMiddlewares["getReady"]...)
 	router.GET(options.BaseURL+"/version", wrapper.GetVersion, options.OperationMiddlewares["getVersion"]...)
-	router.GET(options.BaseURL+"/metrics", wrapper.GetMetrics, options.OperationMiddlewares["getMetrics"]...)
 
 }
 
@@ -2487,6 +2587,124 @@ type GetMetrics500ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetMetrics500ApplicationProblemPlusJSONResponse) VisitGetMetricsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPACSRequestObject struct {
+	Params ListPACSParams
+}
+
+type ListPACSResponseObject interface {
+	VisitListPACSResponse(w http.ResponseWriter) error
+}
+
+type ListPACS200ResponseHeaders struct {
+	XCorrelationID string
+}
+
+type ListPACS200JSONResponse struct {
+	Body    PACSList
+	Headers ListPACS200ResponseHeaders
+}
+
+func (response ListPACS200JSONResponse) VisitListPACSResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPACS401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPACS401ApplicationProblemPlusJSONResponse) VisitListPACSResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPACS405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPACS405ApplicationProblemPlusJSONResponse) VisitListPACSResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPACS421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPACS421ApplicationProblemPlusJSONResponse) VisitListPACSResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPACS429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListPACS429ApplicationProblemPlusJSONResponse) VisitListPACSResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPACS500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListPACS500ApplicationProblemPlusJSONResponse) VisitListPACSResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3238,6 +3456,9 @@ type StrictServerInterface interface {
 	// GetMetrics Metrics for Prometheus
 	// (GET /metrics)
 	GetMetrics(ctx context.Context, request GetMetricsRequestObject) (GetMetricsResponseObject, error)
+	// ListPACS List the PACS that requests can name
+	// (GET /pacs)
+	ListPACS(ctx context.Context, request ListPACSRequestObject) (ListPACSResponseObject, error)
 	// Query Find the studies of one patient
 	// (POST /q)
 	Query(ctx context.Context, request QueryRequestObject) (QueryResponseObject, error)
@@ -3356,6 +3577,31 @@ func (sh *strictHandler) GetMetrics(ctx echo.Context, params GetMetricsParams) e
 		return err
 	} else if validResponse, ok := response.(GetMetricsResponseObject); ok {
 		return validResponse.VisitGetMetricsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListPACS operation middleware
+func (sh *strictHandler) ListPACS(ctx echo.Context, params ListPACSParams) error {
+	var request ListPACSRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPACS(ctx.Request().Context(), request.(ListPACSRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPACS")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPACSResponseObject); ok {
+		return validResponse.VisitListPACSResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -212,6 +212,7 @@ const (
 	ProblemCodeOperationTimeout       ProblemCode = "operation_timeout"
 	ProblemCodePACSBusy               ProblemCode = "pacs_busy"
 	ProblemCodePACSNotAllowed         ProblemCode = "pacs_not_allowed"
+	ProblemCodePACSUnknown            ProblemCode = "pacs_unknown"
 	ProblemCodePACSUnreachable        ProblemCode = "pacs_unreachable"
 	ProblemCodePayloadTooLarge        ProblemCode = "payload_too_large"
 	ProblemCodeProtocolError          ProblemCode = "protocol_error"
@@ -288,6 +289,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodePACSBusy:
 		return true
 	case ProblemCodePACSNotAllowed:
+		return true
+	case ProblemCodePACSUnknown:
 		return true
 	case ProblemCodePACSUnreachable:
 		return true
@@ -606,7 +609,7 @@ type EchoContext struct {
 // EchoContextService The service that `/echo`, `/q` and `/qr` need, in this order.
 type EchoContextService string
 
-// EchoRequest PACS and the AE titles for the association. The other fields of `/q` and `/qr` may be present, so that the
+// EchoRequest The PACS by its name, or its address and the AE titles for the association. The other fields of `/q` and `/qr` may be present, so that the
 // body of a request that fails can be sent as it is; they are ignored, whatever their values are.
 type EchoRequest struct {
 	// AccessionNumber A field of `/q` or `/qr`, which `/echo` ignores.
@@ -618,7 +621,7 @@ type EchoRequest struct {
 	//
 	//
 	// Example: GATEWAY
-	CFindAETitle CallingAETitle `json:"c_find_ae_title"`
+	CFindAETitle CallingAETitle `json:"c_find_ae_title,omitempty"`
 
 	// CMoveAETitle A field of `/q` or `/qr`, which `/echo` ignores.
 	CMoveAETitle *Ignored `json:"c_move_ae_title,omitempty"`
@@ -635,24 +638,31 @@ type EchoRequest struct {
 	// Modalities A field of `/q` or `/qr`, which `/echo` ignores.
 	Modalities *Ignored `json:"modalities,omitempty"`
 
+	// PACS Name of a PACS that the operator has configured; `GET /pacs` lists them. It replaces `pacs_ip`, `pacs_port`,
+	// `pacs_ae_title`, `c_find_ae_title` and `pacs_tls`: give either the name or the address.
+	//
+	//
+	// Example: orthanca
+	PACS PACSName `json:"pacs,omitempty"`
+
 	// PACSAETitle Called AE title: the name of the PACS in its own configuration, case-sensitive. Printable ASCII without
 	// backslash, not only spaces (PS3.5, AE). Leading and trailing spaces are insignificant.
 	//
 	//
 	// Example: ORTHANCA
-	PACSAETitle CalledAETitle `json:"pacs_ae_title"`
+	PACSAETitle CalledAETitle `json:"pacs_ae_title,omitempty"`
 
 	// PACSIP Address of the PACS: IPv4 address, IPv6 address (without brackets or zone) or host name, without scheme or
 	// port. The gateway resolves it: in a container, localhost is the container itself.
 	//
 	//
 	// Example: 127.0.0.1
-	PACSIP PACSHost `json:"pacs_ip"`
+	PACSIP PACSHost `json:"pacs_ip,omitempty"`
 
 	// PACSPort TCP port on which the PACS accepts DICOM associations; often 104, 11112 or 4242, with TLS 2762.
 	//
 	// Example: 4242
-	PACSPort PACSPort `json:"pacs_port"`
+	PACSPort PACSPort `json:"pacs_port,omitempty"`
 
 	// PACSTLS Connect to the PACS with DICOM over TLS, using the certificates and authorities of the gateway (DICOM_TLS_…
 	// settings). The PACS usually has another port for it.
@@ -845,11 +855,44 @@ type Modality = string
 // Example: ORTHANCB
 type MoveDestination = string
 
+// NamedPACS A PACS that the operator has configured.
+type NamedPACS struct {
+	// Name Value for the field `pacs`.
+	//
+	// Example: orthanca
+	Name string `json:"name"`
+
+	// Description What the operator says about it; may be empty.
+	//
+	// Example: Demonstration archive with synthetic studies
+	Description string `json:"description"`
+
+	// AETitle Its AE title.
+	//
+	// Example: ORTHANCA
+	AETitle string `json:"ae_title"`
+}
+
 // PACSHost Address of the PACS: IPv4 address, IPv6 address (without brackets or zone) or host name, without scheme or
 // port. The gateway resolves it: in a container, localhost is the container itself.
 //
 // Example: 127.0.0.1
 type PACSHost = string
+
+// PACSList The PACS that this caller can name.
+type PACSList struct {
+	// PACS In the order of the configuration.
+	PACS []NamedPACS `json:"pacs"`
+
+	// AdHoc Whether requests of this caller may bring an address instead of a name.
+	AdHoc bool `json:"ad_hoc"`
+}
+
+// PACSName Name of a PACS that the operator has configured; `GET /pacs` lists them. It replaces `pacs_ip`, `pacs_port`,
+// `pacs_ae_title`, `c_find_ae_title` and `pacs_tls`: give either the name or the address.
+//
+// Example: orthanca
+type PACSName = string
 
 // PACSPort TCP port on which the PACS accepts DICOM associations; often 104, 11112 or 4242, with TLS 2762.
 //
@@ -923,7 +966,8 @@ type Problem struct {
 // |---|---|---|
 // | `invalid_request` | 400 | the request does not conform to the contract |
 // | `unauthorized` | 401 | a valid API key, client certificate or both are required |
-// | `pacs_not_allowed` | 403 | the gateway may not connect to this PACS |
+// | `pacs_unknown` | 400 | no PACS of this name is configured; 404 if the path names it |
+// | `pacs_not_allowed` | 403 | the gateway, or this API key, may not use this PACS |
 // | `no_study_matched` | 404 | no study matched |
 // | `route_not_found` | 404 | the route does not exist |
 // | `method_not_allowed` | 405 | the route does not support this method |
@@ -1011,7 +1055,8 @@ type ProgressEvent struct {
 	FailedTotal int `json:"failed_total"`
 }
 
-// QueryRequest PACS, patient and filters. A study must match all filters; a filter that is left out or null restricts nothing.
+// QueryRequest PACS, patient and filters. Either `pacs` names the PACS, or `pacs_ip`, `pacs_port`, `pacs_ae_title` and
+// `c_find_ae_title` are required. A study must match all filters; a filter that is left out or null restricts nothing.
 type QueryRequest struct {
 	// AccessionNumber Only studies with this accession number (0008,0050), the number under which the examination was ordered. DICOM
 	// allows 16 characters, but some archives hold longer ones. If a study has several, one of them must match. No
@@ -1027,7 +1072,7 @@ type QueryRequest struct {
 	//
 	//
 	// Example: GATEWAY
-	CFindAETitle CallingAETitle `json:"c_find_ae_title"`
+	CFindAETitle CallingAETitle `json:"c_find_ae_title,omitempty"`
 
 	// IssuerOfPatientID Only studies whose Patient ID has exactly this issuer: the value of Issuer of Patient ID (0010,0021), or the
 	// Universal Entity ID of its qualifiers (0010,0024). Give it if one number may belong to several patients. Studies
@@ -1054,24 +1099,31 @@ type QueryRequest struct {
 	// Example: ["CT","MR"]
 	Modalities Modalities `json:"modalities,omitzero"`
 
+	// PACS Name of a PACS that the operator has configured; `GET /pacs` lists them. It replaces `pacs_ip`, `pacs_port`,
+	// `pacs_ae_title`, `c_find_ae_title` and `pacs_tls`: give either the name or the address.
+	//
+	//
+	// Example: orthanca
+	PACS PACSName `json:"pacs,omitempty"`
+
 	// PACSAETitle Called AE title: the name of the PACS in its own configuration, case-sensitive. Printable ASCII without
 	// backslash, not only spaces (PS3.5, AE). Leading and trailing spaces are insignificant.
 	//
 	//
 	// Example: ORTHANCA
-	PACSAETitle CalledAETitle `json:"pacs_ae_title"`
+	PACSAETitle CalledAETitle `json:"pacs_ae_title,omitempty"`
 
 	// PACSIP Address of the PACS: IPv4 address, IPv6 address (without brackets or zone) or host name, without scheme or
 	// port. The gateway resolves it: in a container, localhost is the container itself.
 	//
 	//
 	// Example: 127.0.0.1
-	PACSIP PACSHost `json:"pacs_ip"`
+	PACSIP PACSHost `json:"pacs_ip,omitempty"`
 
 	// PACSPort TCP port on which the PACS accepts DICOM associations; often 104, 11112 or 4242, with TLS 2762.
 	//
 	// Example: 4242
-	PACSPort PACSPort `json:"pacs_port"`
+	PACSPort PACSPort `json:"pacs_port,omitempty"`
 
 	// PACSTLS Connect to the PACS with DICOM over TLS, using the certificates and authorities of the gateway (DICOM_TLS_…
 	// settings). The PACS usually has another port for it.
@@ -1270,7 +1322,7 @@ type RetrieveRequest struct {
 	//
 	//
 	// Example: GATEWAY
-	CFindAETitle CallingAETitle `json:"c_find_ae_title"`
+	CFindAETitle CallingAETitle `json:"c_find_ae_title,omitempty"`
 
 	// CMoveAETitle AE title to which the PACS sends the instances. C-MOVE carries no address: the PACS looks up host and port in
 	// its own configuration, so it must know this title. Only a C-MOVE shows whether it does. Same format as the
@@ -1305,24 +1357,31 @@ type RetrieveRequest struct {
 	// Example: ["CT","MR"]
 	Modalities Modalities `json:"modalities,omitzero"`
 
+	// PACS Name of a PACS that the operator has configured; `GET /pacs` lists them. It replaces `pacs_ip`, `pacs_port`,
+	// `pacs_ae_title`, `c_find_ae_title` and `pacs_tls`: give either the name or the address.
+	//
+	//
+	// Example: orthanca
+	PACS PACSName `json:"pacs,omitempty"`
+
 	// PACSAETitle Called AE title: the name of the PACS in its own configuration, case-sensitive. Printable ASCII without
 	// backslash, not only spaces (PS3.5, AE). Leading and trailing spaces are insignificant.
 	//
 	//
 	// Example: ORTHANCA
-	PACSAETitle CalledAETitle `json:"pacs_ae_title"`
+	PACSAETitle CalledAETitle `json:"pacs_ae_title,omitempty"`
 
 	// PACSIP Address of the PACS: IPv4 address, IPv6 address (without brackets or zone) or host name, without scheme or
 	// port. The gateway resolves it: in a container, localhost is the container itself.
 	//
 	//
 	// Example: 127.0.0.1
-	PACSIP PACSHost `json:"pacs_ip"`
+	PACSIP PACSHost `json:"pacs_ip,omitempty"`
 
 	// PACSPort TCP port on which the PACS accepts DICOM associations; often 104, 11112 or 4242, with TLS 2762.
 	//
 	// Example: 4242
-	PACSPort PACSPort `json:"pacs_port"`
+	PACSPort PACSPort `json:"pacs_port,omitempty"`
 
 	// PACSTLS Connect to the PACS with DICOM over TLS, using the certificates and authorities of the gateway (DICOM_TLS_…
 	// settings). The PACS usually has another port for it.
@@ -1629,6 +1688,14 @@ type GetMetricsParams struct {
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
+// ListPACSParams defines parameters for ListPACS.
+type ListPACSParams struct {
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
 // QueryParams defines parameters for Query.
 type QueryParams struct {
 	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
@@ -1805,6 +1872,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /metrics (the `GetMetrics` operationId).
 	GetMetrics(ctx context.Context, params *GetMetricsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListPACS List the PACS that requests can name
+	//
+	// The PACS that the operator has configured under a name for the field `pacs`, without their addresses: those that
+	// this caller may use, in the order of the configuration.
+	//
+	// Corresponds with GET /pacs (the `ListPACS` operationId).
+	ListPACS(ctx context.Context, params *ListPACSParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// QueryWithBody Find the studies of one patient
 	//
@@ -2014,6 +2089,24 @@ func (c *Client) GetHealth(ctx context.Context, params *GetHealthParams, reqEdit
 // Corresponds with GET /metrics (the `GetMetrics` operationId).
 func (c *Client) GetMetrics(ctx context.Context, params *GetMetricsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetMetricsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListPACS List the PACS that requests can name
+//
+// The PACS that the operator has configured under a name for the field `pacs`, without their addresses: those that
+// this caller may use, in the order of the configuration.
+//
+// Corresponds with GET /pacs (the `ListPACS` operationId).
+func (c *Client) ListPACS(ctx context.Context, params *ListPACSParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPACSRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2306,6 +2399,48 @@ func NewGetMetricsRequest(server string, params *GetMetricsParams) (*http.Reques
 	}
 
 	operationPath := fmt.Sprintf("/metrics")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListPACSRequest constructs an http.Request for the ListPACS method
+func NewListPACSRequest(server string, params *ListPACSParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/pacs")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -2641,6 +2776,16 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /metrics (the `GetMetrics` operationId).
 	GetMetricsWithResponse(ctx context.Context, params *GetMetricsParams, reqEditors ...RequestEditorFn) (*GetMetricsReply, error)
+
+	// ListPACSWithResponse List the PACS that requests can name
+	//
+	// The PACS that the operator has configured under a name for the field `pacs`, without their addresses: those that
+	// this caller may use, in the order of the configuration.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /pacs (the `ListPACS` operationId).
+	ListPACSWithResponse(ctx context.Context, params *ListPACSParams, reqEditors ...RequestEditorFn) (*ListPACSReply, error)
 
 	// QueryWithBodyWithResponse Find the studies of one patient
 	//
@@ -3138,6 +3283,127 @@ func (r GetMetricsReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetMetricsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListPACSReply200Headers the declared response headers of an HTTP 200 response for ListPACS
+type ListPACSReply200Headers struct {
+	XCorrelationID string
+}
+
+// ListPACSReply401Headers the declared response headers of an HTTP 401 response for ListPACS
+type ListPACSReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// ListPACSReply405Headers the declared response headers of an HTTP 405 response for ListPACS
+type ListPACSReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// ListPACSReply421Headers the declared response headers of an HTTP 421 response for ListPACS
+type ListPACSReply421Headers struct {
+	XCorrelationID string
+}
+
+// ListPACSReply429Headers the declared response headers of an HTTP 429 response for ListPACS
+type ListPACSReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// ListPACSReply500Headers the declared response headers of an HTTP 500 response for ListPACS
+type ListPACSReply500Headers struct {
+	XCorrelationID string
+}
+
+type ListPACSReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PACSList
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalError
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListPACSReply200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListPACSReply401Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *ListPACSReply405Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *ListPACSReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListPACSReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ListPACSReply500Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListPACSReply) GetJSON200() *PACSList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListPACSReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r ListPACSReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r ListPACSReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListPACSReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListPACSReply) GetApplicationProblemJSON500() *InternalError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetBody returns the raw response body bytes
+func (r ListPACSReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListPACSReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListPACSReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListPACSReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3886,6 +4152,22 @@ func (c *ClientWithResponses) GetMetricsWithResponse(ctx context.Context, params
 	return ParseGetMetricsReply(rsp)
 }
 
+// ListPACSWithResponse List the PACS that requests can name
+//
+// The PACS that the operator has configured under a name for the field `pacs`, without their addresses: those that
+// this caller may use, in the order of the configuration.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /pacs (the `ListPACS` operationId).
+func (c *ClientWithResponses) ListPACSWithResponse(ctx context.Context, params *ListPACSParams, reqEditors ...RequestEditorFn) (*ListPACSReply, error) {
+	rsp, err := c.ListPACS(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListPACSReply(rsp)
+}
+
 // QueryWithBodyWithResponse Find the studies of one patient
 //
 // Asks the PACS for the studies of the patient (C-FIND) and returns those that match all filters: newest first,
@@ -4476,6 +4758,151 @@ func ParseGetMetricsReply(rsp *http.Response) (*GetMetricsReply, error) {
 		response.Headers421 = &headers
 	case rsp.StatusCode == 500:
 		var headers GetMetricsReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListPACSReply parses an HTTP response from a ListPACSWithResponse call
+func ParseListPACSReply(rsp *http.Response) (*ListPACSReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListPACSReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PACSList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListPACSReply200Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers ListPACSReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 405:
+		var headers ListPACSReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 421:
+		var headers ListPACSReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers ListPACSReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers ListPACSReply500Headers
 		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {

@@ -110,6 +110,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/pacs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the PACS that requests can name
+         * @description The PACS that the operator has configured under a name for the field `pacs`, without their addresses: those that
+         *     this caller may use, in the order of the configuration.
+         */
+        get: operations["listPACS"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -298,6 +319,13 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * Format: pacs-name
+         * @description Name of a PACS that the operator has configured; `GET /pacs` lists them. It replaces `pacs_ip`, `pacs_port`,
+         *     `pacs_ae_title`, `c_find_ae_title` and `pacs_tls`: give either the name or the address.
+         * @example orthanca
+         */
+        PACSName: string;
+        /**
          * Format: host
          * @description Address of the PACS: IPv4 address, IPv6 address (without brackets or zone) or host name, without scheme or
          *     port. The gateway resolves it: in a container, localhost is the container itself.
@@ -415,12 +443,16 @@ export interface components {
          * @example false
          */
         PACSTLS: boolean | null;
-        /** @description PACS, patient and filters. A study must match all filters; a filter that is left out or null restricts nothing. */
+        /**
+         * @description PACS, patient and filters. Either `pacs` names the PACS, or `pacs_ip`, `pacs_port`, `pacs_ae_title` and
+         *     `c_find_ae_title` are required. A study must match all filters; a filter that is left out or null restricts nothing.
+         */
         QueryRequest: {
-            pacs_ip: components["schemas"]["PACSHost"];
-            pacs_port: components["schemas"]["PACSPort"];
-            pacs_ae_title: components["schemas"]["CalledAETitle"];
-            c_find_ae_title: components["schemas"]["CallingAETitle"];
+            pacs?: components["schemas"]["PACSName"];
+            pacs_ip?: components["schemas"]["PACSHost"];
+            pacs_port?: components["schemas"]["PACSPort"];
+            pacs_ae_title?: components["schemas"]["CalledAETitle"];
+            c_find_ae_title?: components["schemas"]["CallingAETitle"];
             patient_id: components["schemas"]["PatientID"];
             issuer_of_patient_id?: components["schemas"]["IssuerOfPatientID"];
             modalities?: components["schemas"]["Modalities"];
@@ -434,10 +466,11 @@ export interface components {
         };
         /** @description QueryRequest and the AE title to which the matching studies are moved. */
         RetrieveRequest: {
-            pacs_ip: components["schemas"]["PACSHost"];
-            pacs_port: components["schemas"]["PACSPort"];
-            pacs_ae_title: components["schemas"]["CalledAETitle"];
-            c_find_ae_title: components["schemas"]["CallingAETitle"];
+            pacs?: components["schemas"]["PACSName"];
+            pacs_ip?: components["schemas"]["PACSHost"];
+            pacs_port?: components["schemas"]["PACSPort"];
+            pacs_ae_title?: components["schemas"]["CalledAETitle"];
+            c_find_ae_title?: components["schemas"]["CallingAETitle"];
             c_move_ae_title: components["schemas"]["MoveDestination"];
             patient_id: components["schemas"]["PatientID"];
             issuer_of_patient_id?: components["schemas"]["IssuerOfPatientID"];
@@ -451,14 +484,15 @@ export interface components {
             pacs_tls?: components["schemas"]["PACSTLS"];
         };
         /**
-         * @description PACS and the AE titles for the association. The other fields of `/q` and `/qr` may be present, so that the
+         * @description The PACS by its name, or its address and the AE titles for the association. The other fields of `/q` and `/qr` may be present, so that the
          *     body of a request that fails can be sent as it is; they are ignored, whatever their values are.
          */
         EchoRequest: {
-            pacs_ip: components["schemas"]["PACSHost"];
-            pacs_port: components["schemas"]["PACSPort"];
-            pacs_ae_title: components["schemas"]["CalledAETitle"];
-            c_find_ae_title: components["schemas"]["CallingAETitle"];
+            pacs?: components["schemas"]["PACSName"];
+            pacs_ip?: components["schemas"]["PACSHost"];
+            pacs_port?: components["schemas"]["PACSPort"];
+            pacs_ae_title?: components["schemas"]["CalledAETitle"];
+            c_find_ae_title?: components["schemas"]["CallingAETitle"];
             pacs_tls?: components["schemas"]["PACSTLS"];
             c_move_ae_title?: components["schemas"]["Ignored"];
             patient_id?: components["schemas"]["Ignored"];
@@ -853,6 +887,31 @@ export interface components {
              */
             result: string;
         };
+        /** @description The PACS that this caller can name. */
+        PACSList: {
+            /** @description In the order of the configuration. */
+            pacs: components["schemas"]["NamedPACS"][];
+            /** @description Whether requests of this caller may bring an address instead of a name. */
+            ad_hoc: boolean;
+        };
+        /** @description A PACS that the operator has configured. */
+        NamedPACS: {
+            /**
+             * @description Value for the field `pacs`.
+             * @example orthanca
+             */
+            name: string;
+            /**
+             * @description What the operator says about it; may be empty.
+             * @example Demonstration archive with synthetic studies
+             */
+            description: string;
+            /**
+             * @description Its AE title.
+             * @example ORTHANCA
+             */
+            ae_title: string;
+        };
         /** @description The process is running. */
         Health: {
             /**
@@ -941,7 +1000,8 @@ export interface components {
          *     |---|---|---|
          *     | `invalid_request` | 400 | the request does not conform to the contract |
          *     | `unauthorized` | 401 | a valid API key, client certificate or both are required |
-         *     | `pacs_not_allowed` | 403 | the gateway may not connect to this PACS |
+         *     | `pacs_unknown` | 400 | no PACS of this name is configured; 404 if the path names it |
+         *     | `pacs_not_allowed` | 403 | the gateway, or this API key, may not use this PACS |
          *     | `no_study_matched` | 404 | no study matched |
          *     | `route_not_found` | 404 | the route does not exist |
          *     | `method_not_allowed` | 405 | the route does not support this method |
@@ -983,7 +1043,7 @@ export interface components {
          *     | `too_many_open_files` | 503 | the gateway or its machine has no free file descriptor for a connection |
          * @enum {string}
          */
-        ProblemCode: "invalid_request" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "route_not_found" | "method_not_allowed" | "payload_too_large" | "unsupported_media_type" | "host_not_allowed" | "too_many_requests" | "internal_error" | "audit_failed" | "name_resolution_failed" | "connection_refused" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "draining" | "pacs_busy" | "too_many_operations" | "too_many_open_files";
+        ProblemCode: "invalid_request" | "pacs_unknown" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "route_not_found" | "method_not_allowed" | "payload_too_large" | "unsupported_media_type" | "host_not_allowed" | "too_many_requests" | "internal_error" | "audit_failed" | "name_resolution_failed" | "connection_refused" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "draining" | "pacs_busy" | "too_many_operations" | "too_many_open_files";
         /** @description One fault of the request. */
         Fault: {
             /**
@@ -1056,8 +1116,9 @@ export interface components {
             };
         };
         /**
-         * @description The gateway may not connect to this PACS (PACS_ALLOWLIST). It did not connect, and the response does not
-         *     reveal whether the host name has an address.
+         * @description The gateway may not connect to this PACS: PACS_ALLOWLIST does not contain its address, AD_HOC_PACS permits
+         *     named PACS only, or the API key has no right to it. It did not connect, and the response does not reveal
+         *     whether the host name has an address.
          */
         Forbidden: {
             headers: {
@@ -1415,6 +1476,39 @@ export interface operations {
             500: components["responses"]["OperationFault"];
             502: components["responses"]["DICOMFailed"];
             503: components["responses"]["Unavailable"];
+        };
+    };
+    listPACS: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The named PACS; the list may be empty. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PACSList"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
         };
     };
     getHealth: {

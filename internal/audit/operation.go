@@ -19,7 +19,8 @@ type Operation struct {
 
 // Node is a PACS.
 type Node struct {
-	Host    string // as the caller named it
+	Name    string // in PACS_FILE; "" for an address that the caller brought
+	Host    string // as the caller or PACS_FILE names it
 	Port    int
 	AETitle string
 }
@@ -100,11 +101,17 @@ func (t *Trail) gateway(aeTitle string, role Code) Participant {
 	return p
 }
 
-func (n *Node) address() string { return net.JoinHostPort(n.Host, strconv.Itoa(n.Port)) }
+// address returns host:port, or the name of a PACS that is not configured.
+func (n *Node) address() string {
+	if n.Host == "" {
+		return n.Name
+	}
+	return net.JoinHostPort(n.Host, strconv.Itoa(n.Port))
+}
 
 func (n *Node) participant(role Code) Participant {
 	return Participant{
-		UserID: n.address(), AlternativeUserID: AETitles(n.AETitle), Roles: []Code{role},
+		UserID: n.address(), AlternativeUserID: AETitles(n.AETitle), UserName: n.Name, Roles: []Code{role},
 		AccessPointID: n.Host, AccessPointType: accessPointType(n.Host),
 	}
 }

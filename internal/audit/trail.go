@@ -100,6 +100,7 @@ func (t *Trail) Forbidden(o *Operation, reason string) error {
 		return nil
 	}
 	r := t.alert(o.Caller, UseOfRestricted, NodeID, o.PACS.address(), reason)
+	r.Objects[0].Name = o.PACS.Name
 	if o.PatientID != "" {
 		r.Objects = append(r.Objects, patient(o.PatientID, nil))
 	}

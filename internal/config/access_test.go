@@ -29,10 +29,10 @@ func TestFilesAreReadAgainOnceAnInterval(t *testing.T) {
 	keys, fault := newReloaded(newKeys, namedFile{"API_KEYS_FILE", file})
 	require.Nil(t, fault)
 	writeFile(t, file, keyLine("viewer", viewerKey))
-	_, ok := keys.get().Find(worklistKey)
+	_, _, ok := keys.get().Find(worklistKey)
 	assert.True(t, ok, "within the interval")
 	keys.checked.Add(-int64(rereadInterval))
-	_, ok = keys.get().Find(worklistKey)
+	_, _, ok = keys.get().Find(worklistKey)
 	assert.False(t, ok, "after the interval")
 }
 

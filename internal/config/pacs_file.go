@@ -3,7 +3,6 @@ package config
 import (
 	"net/netip"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -14,6 +13,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/internal/pool"
+	"dicom-qr-gateway/server/access"
 )
 
 // The limits of PACS_FILE.
@@ -25,9 +25,6 @@ const (
 	defaultRetrievals  = 2
 	retrievalsOverfull = "is more than max_associations"
 )
-
-// PACSName matches the names of PACS.
-var PACSName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 const wantPACSName = "want 1 to 63 lower-case letters, digits and hyphens, the first one no hyphen"
 
@@ -56,7 +53,7 @@ func readPACSFile(path string, contents []byte, defaults *pacsDefaults, faults *
 		v.each("pacs: want a mapping of names", func(name string, at *yaml.Node, member yamlValue) {
 			key := member
 			key.node = at
-			if !PACSName.MatchString(name) || !slices.Contains([]string{"!!str", "!!int"}, at.ShortTag()) {
+			if !access.ValidPACSName(name) || !slices.Contains([]string{"!!str", "!!int"}, at.ShortTag()) {
 				key.fail(wantPACSName)
 				return
 			}

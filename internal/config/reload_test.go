@@ -36,10 +36,10 @@ func TestKeysAreWithdrawnAfterTheWallClockWasSteppedBack(t *testing.T) {
 
 	writeFile(t, file, keyLine("viewer", viewerKey))
 	elapsed.Store(int64(rereadInterval))
-	_, ok := keys.get().Find(worklistKey)
+	_, _, ok := keys.get().Find(worklistKey)
 	assert.False(t, ok, "after the interval")
 	writeFile(t, file, keyLine("worklist", worklistKey))
 	elapsed.Store(2 * int64(rereadInterval))
-	_, ok = keys.get().Find(viewerKey)
+	_, _, ok = keys.get().Find(viewerKey)
 	assert.False(t, ok, "after the next interval")
 }

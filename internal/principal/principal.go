@@ -1,7 +1,10 @@
 // Package principal names the caller of one request. It imports nothing of the gateway, so that every package may use it.
 package principal
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Anonymous is the Name of a caller without credentials.
 const Anonymous = "anonymous"
@@ -9,12 +12,27 @@ const Anonymous = "anonymous"
 // Principal is who sent a request, as far as the gateway knows; an unknown field is "". It is an immutable value: the
 // middleware that authenticates makes it, and everything below receives a copy.
 type Principal struct {
-	CorrelationID string // of the request
-	Address       string // IP address of the caller
-	Key           string // name of the API key
-	Certificate   string // subject of the verified client certificate
-	User          string // the user that a trusted proxy names
+	CorrelationID string  // of the request
+	Address       string  // IP address of the caller
+	Key           string  // name of the API key
+	Certificate   string  // subject of the verified client certificate
+	User          string  // the user that a trusted proxy names
+	Rights        *Rights // of the API key; nil: every PACS, and no administration
 }
+
+// Rights are what an API key may do. They are immutable.
+type Rights struct {
+	Admin bool
+	PACS  []string // names of the PACS that it may use; nil: every PACS, addresses included
+}
+
+// MayUse reports whether the caller may use the PACS with the name; "": an address that the caller brings.
+func (p Principal) MayUse(pacs string) bool {
+	return p.Rights == nil || p.Rights.PACS == nil || slices.Contains(p.Rights.PACS, pacs)
+}
+
+// Admin reports whether the caller has the rights of an administrator.
+func (p Principal) Admin() bool { return p.Rights != nil && p.Rights.Admin }
 
 // Name returns the most specific name of the caller: the user, the API key, the certificate, or Anonymous.
 func (p Principal) Name() string {

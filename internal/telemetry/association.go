@@ -8,7 +8,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 )
 
-// Trace returns a trace that measures the associations with a peer, host:port as the operation names it, and then calls the
+// Trace returns a trace that measures the associations with a peer, its name or host:port, and then calls the
 // functions of next, which may be nil.
 func (t *Telemetry) Trace(peer string, next *dicomnet.Trace) *dicomnet.Trace {
 	var trace dicomnet.Trace

@@ -44,9 +44,9 @@ func DroppedLines(o LogOptions, lines uint64) []byte {
 }
 
 // NewLogTrace returns a trace that logs associations to the logger of the context: one line an association at info, and with
-// debug also PDUs, command sets and identifiers. Identifiers hold patient data.
-func NewLogTrace(debug bool) *dicomnet.Trace {
-	trace := &dicomnet.Trace{Ended: logAssociation}
+// debug also PDUs, command sets and identifiers. Identifiers hold patient data. pacs is the name of the PACS, or "".
+func NewLogTrace(debug bool, pacs string) *dicomnet.Trace {
+	trace := &dicomnet.Trace{Ended: func(ctx context.Context, s dicomnet.Summary) { logAssociation(ctx, s, pacs) }}
 	if debug {
 		trace.PDU = logPDU
 		trace.Command = logCommand
@@ -55,10 +55,13 @@ func NewLogTrace(debug bool) *dicomnet.Trace {
 	return trace
 }
 
-func logAssociation(ctx context.Context, s dicomnet.Summary) {
+func logAssociation(ctx context.Context, s dicomnet.Summary, pacs string) {
 	event := zerolog.Ctx(ctx).Info()
 	if s.Err != nil {
 		event.Str("error", ErrorText(s.Err))
+	}
+	if pacs != "" {
+		event.Str("pacs", pacs)
 	}
 	event.
 		Str("called_ae_title", s.CalledAETitle).

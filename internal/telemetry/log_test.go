@@ -28,8 +28,8 @@ func TestLoggerWritesWhatTheOptionsSay(t *testing.T) {
 	assert.Contains(t, logged(LogOptions{On: true, Debug: true}), "detail")
 	assert.Contains(t, logged(LogOptions{On: true, Console: true}), "INF start")
 	assert.Empty(t, logged(LogOptions{Debug: true}))
-	require.NotNil(t, NewLogTrace(true).Identifier)
-	require.Nil(t, NewLogTrace(false).Identifier)
+	require.NotNil(t, NewLogTrace(true, "").Identifier)
+	require.Nil(t, NewLogTrace(false, "").Identifier)
 }
 
 // implicit holds values by tag; the order of its elements is not defined.

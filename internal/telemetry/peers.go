@@ -12,8 +12,8 @@ const (
 )
 
 // peers limits the values of the label peer. A peer gets a label of its own with the first association that it accepts: callers
-// choose host and port, and could otherwise use up all labels with names that no PACS has. A label is never removed, so that
-// counters do not jump and gauges fall by as much as they rose.
+// choose host and port, and could otherwise use up all labels with names that no PACS has. A named PACS always gets its name,
+// which the operator chose. A label is never removed, so that counters do not jump and gauges fall by as much as they rose.
 type peers struct {
 	mu    sync.RWMutex
 	limit int
@@ -27,10 +27,13 @@ func (p *peers) accepted(address string) {
 	address = strings.ToLower(address)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.known) < p.limit {
+	if len(p.known) < p.limit || isName(address) {
 		p.known[address] = struct{}{}
 	}
 }
+
+// isName reports whether a peer is called by its name, and not by host:port.
+func isName(peer string) bool { return !strings.Contains(peer, ":") }
 
 // label returns the address, or "other".
 func (p *peers) label(address string) string {
@@ -38,6 +41,9 @@ func (p *peers) label(address string) string {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if _, ok := p.known[address]; ok {
+		if address == otherPeer {
+			return "other (PACS_FILE)"
+		}
 		return address
 	}
 	return otherPeer

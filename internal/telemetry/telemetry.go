@@ -73,7 +73,7 @@ type Answer struct {
 	// Failed is true if the gateway or the PACS failed, and false if the caller did.
 	Operation, Outcome string
 	Failed             bool
-	Peer               string // host:port
+	Peer               string // its name or host:port; "" if it is not known
 }
 
 // Request is a running request.

@@ -132,6 +132,9 @@ func (t *tracer) step(ctx context.Context, step pool.PeerStep) (context.Context,
 		attribute.String("dicom.called_ae_title", step.Peer.CalledAETitle),
 		attribute.String("dicom.calling_ae_title", step.Peer.CallingAETitle),
 	))
+	if step.Peer.Name != "" {
+		s.SetAttributes(attribute.String("dicom.pacs", step.Peer.Name))
+	}
 	return ctx, span{s}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/internal/principal"
 	"dicom-qr-gateway/server/problem"
 )
 
@@ -35,7 +36,7 @@ func (o *Options) Authenticate(refused func(c echo.Context, reason string)) echo
 			if !isOpen(c.Path()) {
 				var credentials presented
 				credentials, scheme, reason = o.check(r)
-				caller.Key, caller.Certificate = credentials.key, credentials.certificate
+				caller.Key, caller.Certificate, caller.Rights = credentials.key, credentials.certificate, credentials.rights
 			}
 			c.SetRequest(r.WithContext(With(r.Context(), caller)))
 			if o.hostRefused(r, c.Path()) {
@@ -52,7 +53,10 @@ func (o *Options) Authenticate(refused func(c echo.Context, reason string)) echo
 }
 
 // presented are the valid credentials of a request.
-type presented struct{ key, certificate string }
+type presented struct {
+	key, certificate string
+	rights           *principal.Rights // of the key
+}
 
 // check returns the credentials of the request. If something required is missing, reason says what, and scheme is the
 // authentication scheme to use.
@@ -69,7 +73,7 @@ func (o *Options) check(r *http.Request) (found presented, scheme, reason string
 	if !ok {
 		return found, "Bearer", "no API key"
 	}
-	if found.key, ok = o.Keys().Find(token); !ok {
+	if found.key, found.rights, ok = o.Keys().Find(token); !ok {
 		return found, "Bearer", "unknown API key"
 	}
 	return found, "", ""

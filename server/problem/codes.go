@@ -14,6 +14,7 @@ type kind struct {
 
 var kinds = map[api.ProblemCode]kind{
 	api.ProblemCodeInvalidRequest:       {400, "Invalid request", "The request does not conform to the contract."},
+	api.ProblemCodePACSUnknown:          {400, "PACS unknown", "No PACS of this name is configured. GET /pacs lists those that are."},
 	api.ProblemCodePACSNotAllowed:       {403, "PACS not allowed", "The gateway is not allowed to connect to this PACS."},
 	api.ProblemCodeNoStudyMatched:       {404, "No study matched", "The PACS has no study of this patient that matches all filters."},
 	api.ProblemCodeRouteNotFound:        {404, "Route not found", "This route does not exist."},

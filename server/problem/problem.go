@@ -18,6 +18,7 @@ import (
 // Problem is an answer that is not a success. As an error it carries the cause, which only the log shows.
 type Problem struct { //nolint:errname // RFC 9457 calls it a problem.
 	Code         api.ProblemCode
+	HTTPStatus   int    // replaces the status of the code; 0: that of the code
 	Detail       string // replaces the detail of the code; "": that of the code
 	Hint         string // what to check, for 502; other codes have a fixed one or none
 	Faults       []api.Fault
@@ -34,8 +35,8 @@ func (p *Problem) Error() string { return string(p.Code) }
 
 func (p *Problem) Unwrap() error { return p.Cause }
 
-// Status returns the HTTP status of the code.
-func (p *Problem) Status() int { return kinds[p.Code].status }
+// Status returns the HTTP status.
+func (p *Problem) Status() int { return cmp.Or(p.HTTPStatus, kinds[p.Code].status) }
 
 // Document returns the problem document. Every document but that of a 404 holds the correlation ID.
 func (p *Problem) Document(correlationID string) api.Problem {
@@ -43,7 +44,7 @@ func (p *Problem) Document(correlationID string) api.Problem {
 	document := api.Problem{
 		Type:     "urn:dicom-qr-gateway:problem:" + string(p.Code),
 		Title:    k.title,
-		Status:   k.status,
+		Status:   p.Status(),
 		Detail:   k.detail,
 		Code:     p.Code,
 		Errors:   p.Faults,
@@ -56,10 +57,10 @@ func (p *Problem) Document(correlationID string) api.Problem {
 	}
 	if hint, ok := hintsOfTheGateway[p.Code]; ok {
 		document.Hint = &hint
-	} else if k.status == http.StatusBadGateway {
+	} else if p.Status() == http.StatusBadGateway {
 		document.Hint = new(cmp.Or(p.Hint, hintFor("", &stepFault{err: p.Cause})))
 	}
-	if k.status != http.StatusNotFound {
+	if p.Status() != http.StatusNotFound {
 		document.CorrelationID = &correlationID
 	}
 	return document

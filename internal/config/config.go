@@ -52,7 +52,7 @@ type Config struct {
 	MaxAssociationsPerPACS int `env:"MAX_ASSOCIATIONS_PER_PACS" envDefault:"10" help:"associations open at once to one address and port"`
 	MaxOperations          int `env:"MAX_OPERATIONS" envDefault:"256" help:"/q, /qr and /echo that run or wait at once; one more is a 503 (too_many_operations)"`
 
-	PACSFile      string `group:"Which PACS" env:"PACS_FILE" help:"YAML file of named PACS, which requests name with pacs in place of an address; docs/pacs.md explains it"`
+	PACSFile      string `group:"Which PACS" env:"PACS_FILE" help:"YAML file of named PACS, which requests name with pacs in place of an address"`
 	AdHocPACS     bool   `env:"AD_HOC_PACS" envDefault:"true" help:"accept requests that bring the address of a PACS; false accepts only those that name one of PACS_FILE"`
 	PACSAllowlist string `env:"PACS_ALLOWLIST" help:"comma-separated CIDR blocks, addresses or host names, each with or without :port, that requests may bring; empty permits any; PACS of PACS_FILE need no entry"`
 

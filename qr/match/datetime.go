@@ -79,7 +79,7 @@ func (s *span) holds(v interval) bool { return v.last >= s.from && v.first <= s.
 // dateTest matches dates, and those times that belong to them if time is not nil.
 type dateTest struct {
 	span
-	parse func(string, bool) (interval, bool)
+	isTime bool
 
 	timeTag dataset.Tag
 	time    *span
@@ -90,7 +90,13 @@ func (t *dateTest) judge(v dataset.Value, at place) Verdict {
 		return t.judgeCombined(v, at)
 	}
 	return anyText(v, false, func(text []byte) bool {
-		moment, ok := t.parse(string(trim(text)), true)
+		var moment interval
+		var ok bool
+		if t.isTime {
+			moment, ok = parseTime(string(trim(text)), true)
+		} else {
+			moment, ok = parseDate(string(trim(text)), true)
+		}
 		return ok && t.holds(moment)
 	})
 }

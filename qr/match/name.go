@@ -49,7 +49,10 @@ func (t *nameTest) judge(v dataset.Value, _ place) Verdict { return anyText(v, f
 
 func (t *nameTest) match(text []byte) bool {
 	var short [128]byte
-	name := fold(normalName(short[:0], text))
+	name := normalName(short[:0], text)
+	if !isASCII(name) {
+		name = fold(slices.Clone(name)) // so that short stays on the stack
+	}
 	if len(name) == 0 {
 		return false
 	}
@@ -58,7 +61,9 @@ func (t *nameTest) match(text []byte) bool {
 
 func (t *nameTest) matchGroups(name []byte) bool {
 	if len(t.groups) == 1 {
-		for group := range bytes.SplitSeq(name, []byte("=")) {
+		for more := true; more; {
+			var group []byte
+			group, name, more = bytes.Cut(name, []byte("="))
 			if len(group) > 0 && t.groups[0].match(group) {
 				return true
 			}

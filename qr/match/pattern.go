@@ -2,6 +2,7 @@ package match
 
 import (
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -142,17 +143,53 @@ func fold(text []byte) []byte {
 	if isASCII(text) {
 		return text
 	}
-	decomposed := norm.NFD.Bytes(text)
-	base := make([]byte, 0, len(decomposed))
+	if folded, ok := foldLatin(text); ok {
+		return folded
+	}
+	return norm.NFC.Bytes(appendBase(nil, norm.NFD.Bytes(text)))
+}
+
+// appendBase appends decomposed text without accents and in lower case.
+func appendBase(dst, decomposed []byte) []byte {
 	for len(decomposed) > 0 {
 		r, size := utf8.DecodeRune(decomposed)
 		decomposed = decomposed[size:]
 		if !isAccent(r) {
-			base = utf8.AppendRune(base, unicode.ToLower(unicode.ToUpper(r)))
+			dst = utf8.AppendRune(dst, unicode.ToLower(unicode.ToUpper(r)))
 		}
 	}
-	return norm.NFC.Bytes(base)
+	return dst
 }
+
+// foldLatin is fold for text of Latin letters, as most names are. It returns false for any other.
+func foldLatin(text []byte) ([]byte, bool) {
+	folded, dst := latinFolds(), make([]byte, 0, len(text))
+	for len(text) > 0 {
+		if c := text[0]; c < utf8.RuneSelf {
+			dst, text = append(dst, c), text[1:]
+			continue
+		}
+		r, size := utf8.DecodeRune(text)
+		if r >= endOfLatin {
+			return nil, false
+		}
+		dst, text = append(dst, folded[r-utf8.RuneSelf]...), text[size:]
+	}
+	return dst, true
+}
+
+// endOfLatin is the first character after Latin Extended-B. No accent and no character that composes with one is before it.
+const endOfLatin = 0x250
+
+// latinFolds returns what fold makes of each character from utf8.RuneSelf to endOfLatin.
+var latinFolds = sync.OnceValue(func() *[endOfLatin - utf8.RuneSelf]string {
+	var folds [endOfLatin - utf8.RuneSelf]string
+	for i := range folds {
+		r := utf8.AppendRune(nil, rune(i+utf8.RuneSelf))
+		folds[i] = string(norm.NFC.Bytes(appendBase(nil, norm.NFD.Bytes(r))))
+	}
+	return &folds
+})
 
 // isAccent reports whether r is a combining mark that accents a letter of any script. Marks that belong to one script, such as
 // those that tell Japanese or Thai syllables apart, are no accents.

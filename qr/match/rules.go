@@ -292,9 +292,9 @@ func (k *Key) compileSpan(r *rule, value string, parse func(string) (dateTime, b
 	}
 	switch r.kind {
 	case dateKind:
-		return &dateTest{span: s, parse: parseDate}, ""
+		return &dateTest{span: s}, ""
 	case timeKind:
-		return &dateTest{span: s, parse: parseTime}, ""
+		return &dateTest{span: s, isTime: true}, ""
 	}
 	return &dateTimeTest{s}, ""
 }

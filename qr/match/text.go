@@ -18,11 +18,11 @@ type textTest struct {
 }
 
 func newTextTest(value string, exact, single bool) *textTest {
-	form := fold
-	if exact {
-		form = compose
+	text := compose([]byte(value))
+	if !exact {
+		text = fold(text)
 	}
-	return &textTest{pattern: newPattern(string(form([]byte(value))), !exact), exact: exact, single: single}
+	return &textTest{pattern: newPattern(string(text), !exact), exact: exact, single: single}
 }
 
 func (t *textTest) judge(v dataset.Value, _ place) Verdict { return anyText(v, t.single, t.match) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"dicom-qr-gateway/internal/cli"
@@ -75,11 +76,24 @@ func fail(stderr io.Writer, err error) int {
 	return failed
 }
 
-// check reports what would stop the start.
+// check reports what would stop the start, or else the named PACS.
 func check(env *environment.Environment, stdout io.Writer) error {
-	if _, err := env.Settings(); err != nil {
+	settings, err := env.Settings()
+	if err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(stdout, "The settings are valid.")
+	var b strings.Builder
+	b.WriteString("The settings are valid.\n")
+	for _, peer := range settings.PACS().List() {
+		fmt.Fprintf(&b, "PACS %s: %s at %s, called by %s", peer.Name, peer.CalledAETitle, peer.Address(), peer.CallingAETitle)
+		if peer.TLS {
+			b.WriteString(" with TLS")
+		}
+		if !peer.Profile().Known {
+			b.WriteString(", without a profile")
+		}
+		b.WriteString("\n")
+	}
+	_, err = io.WriteString(stdout, b.String())
 	return err
 }

@@ -31,3 +31,12 @@ func TestHangupReopensTheAuditLog(t *testing.T) {
 	assert.Contains(t, string(after), "Application Stop")
 	assert.Equal(t, 1, strings.Count(string(after), "\n"))
 }
+
+func TestHangupReadsThePACSFileAgain(t *testing.T) {
+	path := pacsFile(t, entryOf)
+	gateway := startGateway(t, map[string]string{"PACS_FILE": path})
+	require.NoError(t, os.WriteFile(path, []byte(strings.Replace(entryOf, "main:", "renamed:", 1)), 0o600))
+	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
+	gateway.Await(t, rig.Message("reloaded"))
+	gateway.Stop(t)
+}

@@ -23,7 +23,7 @@ import (
 )
 
 // companion starts something that runs beside the gateway at baseURL, until stop is called.
-type companion func(settings config.Demo, stdout io.Writer, baseURL string) (stop func() error, err error)
+type companion func(settings *environment.Settings, stdout io.Writer, baseURL string) (stop func() error, err error)
 
 // The rest of the shutdown, after DRAIN_TIMEOUT and the four seconds or less that the server needs.
 const (
@@ -128,7 +128,7 @@ func (g *gateway) run(ctx context.Context) (err error) {
 		return err
 	}
 	if g.beside != nil {
-		stop, err := g.beside(settings.Demo, g.lines, baseURL(listener.Addr().String(), settings.ServerTLS() != nil))
+		stop, err := g.beside(settings, g.lines, baseURL(listener.Addr().String(), settings.ServerTLS() != nil))
 		if err != nil {
 			_ = listener.Close()
 			return err

@@ -116,16 +116,27 @@ func (d *pacsDefaults) settings() *pool.Settings {
 	}
 }
 
+func (c *Config) pacsDefaults() *pacsDefaults {
+	return &pacsDefaults{
+		timeouts: c.timeouts(), maxAssociations: c.MaxAssociationsPerPACS, associationIdle: c.AssociationIdle.Duration(),
+	}
+}
+
+// NamedPACS returns a peer with a name and the settings of a PACS that has none of its own.
+func (c *Config) NamedPACS(name, description string) pool.Peer {
+	settings := c.pacsDefaults().settings()
+	settings.Description, settings.MaxRetrievals = description, min(defaultRetrievals, settings.MaxAssociations)
+	return pool.Peer{Name: name, Settings: settings}
+}
+
 // loadPACS reads PACS_FILE.
 func (c *Config) loadPACS(faults *faultyVariables, set map[string]string) {
 	c.pacs = &PACS{}
 	if c.PACSFile == "" {
 		return
 	}
-	defaults := &pacsDefaults{
-		timeouts: c.timeouts(), maxAssociations: c.MaxAssociationsPerPACS, associationIdle: c.AssociationIdle.Duration(),
-		moveTimeoutSet: set["MOVE_TIMEOUT"] != "",
-	}
+	defaults := c.pacsDefaults()
+	defaults.moveTimeoutSet = set["MOVE_TIMEOUT"] != ""
 	reader := &pacsReader{defaults: defaults, interval: rereadInterval, changed: func(string, *fileError) {}}
 	var fault *fileError
 	if c.pacs.file, fault = newReloaded(reader.parse, namedFile{"PACS_FILE", c.PACSFile}); fault != nil {

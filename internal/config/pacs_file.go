@@ -62,7 +62,7 @@ func readPACSFile(path string, contents []byte, defaults *pacsDefaults, faults *
 			entries = append(entries, entry)
 		})
 		if len(entries) > maxPACS {
-			v.faults.add(v.node.Line, "pacs: want at most 256 PACS")
+			v.faults.add(v.line, "pacs: want at most 256 PACS")
 		}
 	}}, "pacs")
 	if len(entries) == 0 && len(faults.all) == 0 {

@@ -191,7 +191,7 @@ func TestFaultsOfAPACSFileAreReportedUpToALimit(t *testing.T) {
 	var faults *FaultsError
 	require.ErrorAs(t, err, &faults)
 	require.Len(t, faults.Lines, maxPACSFaults+1)
-	assert.Contains(t, faults.Lines, path+":2: pacs: want at most 256 PACS")
+	assert.Contains(t, faults.Lines, path+":1: pacs: want at most 256 PACS")
 	assert.Equal(t, path+": 201 more faults", faults.Lines[maxPACSFaults])
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -123,9 +124,10 @@ func syntaxFault(err error) (line int, reason string) {
 	return line, "is not valid YAML: " + reason
 }
 
-// yamlValue is a value of the file with its position and its name, such as main.timeouts.move.
+// yamlValue is a value of the file with its name, such as main.timeouts.move, and the line of that name.
 type yamlValue struct {
 	node   *yaml.Node
+	line   int // zero: that of the node
 	name   string
 	faults *pacsFaults
 	depth  int
@@ -136,15 +138,15 @@ func (v yamlValue) fail(reason string) {
 	if v.name != "" {
 		reason = v.name + ": " + reason
 	}
-	v.faults.add(v.node.Line, reason)
+	v.faults.add(cmp.Or(v.line, v.node.Line), reason)
 }
 
 // member returns a value inside v.
-func (v yamlValue) member(node *yaml.Node, name string) yamlValue {
+func (v yamlValue) member(at, node *yaml.Node, name string) yamlValue {
 	if v.name != "" {
 		name = v.name + "." + name
 	}
-	return yamlValue{node, name, v.faults, v.depth + 1}
+	return yamlValue{node: node, line: at.Line, name: name, faults: v.faults, depth: v.depth + 1}
 }
 
 // usable reports whether the value is of the kind, and not an alias.
@@ -170,7 +172,7 @@ func (v yamlValue) each(want string, f func(key string, at *yaml.Node, member ya
 	lines := map[string]int{}
 	for i := 0; i+1 < len(v.node.Content); i += 2 {
 		at, value := v.node.Content[i], v.node.Content[i+1]
-		key := v.member(at, "")
+		key := v.member(at, at, "")
 		key.name = v.name
 		if !key.usable(yaml.ScalarNode, "want names as the keys of this mapping") {
 			continue
@@ -180,7 +182,7 @@ func (v yamlValue) each(want string, f func(key string, at *yaml.Node, member ya
 			continue
 		}
 		lines[at.Value] = at.Line
-		f(at.Value, at, v.member(value, printableName(at.Value)))
+		f(at.Value, at, v.member(at, value, printableName(at.Value)))
 	}
 	return true
 }
@@ -315,7 +317,7 @@ func (v yamlValue) list(most int, want string, valid func(string) bool) []string
 	}
 	var all []string
 	for _, node := range v.node.Content {
-		item := yamlValue{node, v.name, v.faults, v.depth + 1}
+		item := yamlValue{node: node, name: v.name, faults: v.faults, depth: v.depth + 1}
 		before := len(v.faults.all)
 		text := item.text(want, valid)
 		switch {

@@ -137,6 +137,16 @@ func StudyAttributes() []Attribute {
 // found fastest. The identity of a study is read before.
 var studyTexts = slices.DeleteFunc(byTag(), func(a Attribute) bool { return a.Text == nil || a.merge == identity })
 
+var studyTextTags = tagsOfAttributes(studyTexts)
+
+func tagsOfAttributes(list []Attribute) []dataset.Tag {
+	tags := make([]dataset.Tag, len(list))
+	for i := range list {
+		tags[i] = list[i].Tag
+	}
+	return tags
+}
+
 // byTag returns the attributes in the order of tags, which is their order in a data set.
 func byTag() []Attribute {
 	sorted := slices.Clone(attributes)

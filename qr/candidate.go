@@ -10,20 +10,20 @@ import (
 // candidate is a study that the PACS lists for the patient, with what filters and sorting need beside its text.
 type candidate struct {
 	Study
-	date            int   // as 20240131; zero if unreadable
-	time            int64 // see newestFirst
-	accessionAbsent bool  // the match has no Accession Number, not even an empty one
-	malformed       bool  // an attribute of VM 1 has several values, or a modality is no code string
+	date            int    // as 20240131; zero if unreadable
+	time            uint64 // date and time, for newestFirst
+	accessionAbsent bool   // the match has no Accession Number, not even an empty one
+	malformed       bool   // an attribute of VM 1 has several values, or a modality is no code string
 	// modalitiesDoubtful reports that a value of Modalities in Study may not be a modality, so that a filter must not rely on it.
 	modalitiesDoubtful bool
 }
 
 // read reads the text of the study from a match, except its identity and its modalities.
 func (c *candidate) read(set *dataset.Set) {
-	for i := range studyTexts {
-		a := &studyTexts[i]
-		value := trim(set.Text(a.Tag))
-		if strings.Contains(value, `\`) {
+	var buffer [16]dataset.WholeText // more than there are
+	for i, text := range set.AppendTexts(buffer[:0], studyTextTags) {
+		a, value := &studyTexts[i], trim(text.Value)
+		if text.HasBackslash {
 			if a.VM == Many {
 				value = strings.Join(set.Strings(a.Tag), `\`)
 			} else {

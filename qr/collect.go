@@ -1,7 +1,6 @@
 package qr
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"sync"
@@ -293,10 +292,10 @@ func (p *plan) hasModality(modalities []string) bool {
 
 // single returns the value of an attribute of VM 1; "" if it is absent or has more than one value that is not empty.
 func single(set *dataset.Set, t dataset.Tag) string {
-	if !mayBeList(set, t) {
-		return trim(set.String(t))
+	value, ok := set.Single(t)
+	if ok {
+		return trim(value)
 	}
-	value := ""
 	for _, v := range set.Strings(t) {
 		if v = trim(v); v == "" {
 			continue
@@ -307,11 +306,4 @@ func single(set *dataset.Set, t dataset.Tag) string {
 		value = v
 	}
 	return value
-}
-
-// mayBeList reports whether the attribute may have more than one value. Without the byte of a backslash it has at most one,
-// in every character set.
-func mayBeList(set *dataset.Set, t dataset.Tag) bool {
-	raw, _ := set.Bytes(t)
-	return bytes.IndexByte(raw, '\\') >= 0
 }

@@ -131,7 +131,7 @@ func TestStudyHasTheAttributesOfItsMatch(t *testing.T) {
 			StudyTime: "120000", AccessionNumber: "ACC-1", ReferringPhysicianName: "REF^MD",
 			PerformingPhysicianName: "PERF^MD", InstitutionName: "Hospital",
 		},
-		date: 20240101, time: parseTime("120000"),
+		date: 20240101, time: 20240101*perDay + uint64(parseTime("120000")),
 	}}, c.remaining())
 }
 

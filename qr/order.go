@@ -6,20 +6,19 @@ import (
 	"strings"
 )
 
+const perDay = 1 << 37 // exceeds every result of parseTime; 27 bits are left for the date
+
 // newestFirst sorts by date and time, undated studies last. Studies of the same time are in the order of their Study Instance
 // UIDs, so that an archive always gives the same order.
 func newestFirst(list []*candidate) {
 	for _, study := range list {
 		if study.date != 0 {
 			first, _, _ := strings.Cut(study.StudyTime, `\`)
-			study.time = parseTime(trim(first))
+			study.time = uint64(study.date)*perDay + uint64(parseTime(trim(first))) //nolint:gosec // not negative
 		}
 	}
 	slices.SortFunc(list, func(a, b *candidate) int {
-		switch {
-		case a.date != b.date:
-			return cmp.Compare(b.date, a.date)
-		case a.time != b.time:
+		if a.time != b.time {
 			return cmp.Compare(b.time, a.time)
 		}
 		return strings.Compare(a.StudyInstanceUID, b.StudyInstanceUID)

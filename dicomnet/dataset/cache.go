@@ -13,7 +13,17 @@ type cachedValue struct {
 	cs    *characterSet // nil if the bytes decode alike in every character set
 	raw   string
 	value string
+
+	backslash bool // raw has one, so that value may be the first of several
 }
+
+// reading says which part of an element is read.
+type reading bool
+
+const (
+	firstOfSeveral reading = false
+	wholeText      reading = true
+)
 
 // maxCachedValue is longer than values that typically repeat. It limits the memory that a peer can
 // occupy.
@@ -23,12 +33,13 @@ const maxCachedValue = 1 << 10
 func (s *Set) cacheSlot(e *entry) *cachedValue { return &s.cache[hashTag(e.tag)>>26] }
 
 // cachedString returns the cached value of e if the element had the same bytes the last time.
-func (s *Set) cachedString(e *entry, raw []byte) (string, bool) {
+func (s *Set) cachedString(e *entry, raw []byte, r reading) (string, bool) {
 	if s.cache == nil {
 		return "", false
 	}
 	cached := s.cacheSlot(e)
-	if cached.tag != e.tag || cached.vr != e.vr || cached.raw != string(raw) || cached.cs != nil && cached.cs != s.characterSet() {
+	if cached.tag != e.tag || cached.vr != e.vr || cached.raw != string(raw) || cached.cs != nil && cached.cs != s.characterSet() ||
+		r == wholeText && cached.backslash {
 		return "", false
 	}
 	s.addWarning(cached.warn)

@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"bytes"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,19 +40,19 @@ func (s *Set) String(t tag.Tag) string {
 	if e == nil || e.len == 0 {
 		return ""
 	}
-	return s.firstValue(e, trimTrailingPadding(s.value(e)))
-}
-
-// firstValue is String for an element with the value raw.
-func (s *Set) firstValue(e *entry, raw []byte) string {
-	if text, ok := s.cachedString(e, raw); ok {
+	raw := trimTrailingPadding(s.value(e))
+	if text, ok := s.cachedString(e, raw, firstOfSeveral); ok {
 		return text
 	}
+	return s.firstValue(e, raw, kindsIn(raw))
+}
+
+// firstValue is String for an element with the value raw, whose bytes are of the given kinds.
+func (s *Set) firstValue(e *entry, raw []byte, kinds byteKind) string {
 	v, tr := s.textVR(e)
 	if tr.class != classText {
 		return s.decimal(e, tr)
 	}
-	kinds := kindsIn(raw)
 	if kinds&(unprintable|tilde|backslash|tr.forbidden) == 0 && len(raw) > 0 && raw[0] != ' ' &&
 		(tr.maxLength == 0 || len(raw) <= tr.maxLength) {
 		value := s.copyString(raw)
@@ -68,7 +67,7 @@ func (s *Set) firstValue(e *entry, raw []byte) string {
 	value, checkWarnings := trimAndCheck(value, v, tr)
 	warn |= checkWarnings
 	s.addWarning(warn)
-	s.cacheString(e, raw, text, cachedValue{value: value, warn: warn, cs: cs})
+	s.cacheString(e, raw, text, cachedValue{value: value, warn: warn, cs: cs, backslash: kinds&backslash != 0})
 	return value
 }
 
@@ -84,19 +83,80 @@ func (s *Set) Text(t tag.Tag) string {
 	if e == nil || e.len == 0 {
 		return ""
 	}
+	text, _ := s.text(e)
+	return text
+}
+
+func (s *Set) text(e *entry) (text string, hasBackslash bool) {
 	raw := trimTrailingPadding(s.value(e))
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return s.firstValue(e, raw)
+	if text, ok := s.cachedString(e, raw, wholeText); ok {
+		return text, false
+	}
+	kinds := kindsIn(raw)
+	if kinds&backslash == 0 { // then the text has none either, in every character set
+		return s.firstValue(e, raw, kinds), false
 	}
 	v, tr := s.textVR(e)
 	if tr.class != classText || tr.singleValued {
-		return s.firstValue(e, raw)
+		text = s.firstValue(e, raw, kinds)
+	} else {
+		single := *tr
+		single.singleValued = true
+		var warn Warnings
+		text, _, warn = s.decodeText(raw, kinds, v, &single)
+		s.addWarning(warn)
+		text = s.trimAndCheck(text, v, tr)
 	}
-	single := *tr
-	single.singleValued = true
-	text, _, warn := s.decodeText(raw, kindsIn(raw), v, &single)
-	s.addWarning(warn)
-	return s.trimAndCheck(text, v, tr)
+	return text, strings.Contains(text, `\`)
+}
+
+// WholeText is the text of an element.
+type WholeText struct {
+	Value        string // as [Set.Text] returns it
+	HasBackslash bool   // Value has a backslash
+}
+
+// AppendTexts appends the text of the element of each tag to dst. Tags that ascend are read fastest.
+func (s *Set) AppendTexts(dst []WholeText, tags []tag.Tag) []WholeText {
+	at := 0
+	for _, t := range tags {
+		n := tagNumber(t)
+		for at < len(s.entries) && s.entries[at].tag < n {
+			at++
+		}
+		var e *entry
+		switch {
+		case s.unsorted || at > 0 && s.entries[at-1].tag >= n:
+			e = s.find(n)
+		case at < len(s.entries) && s.entries[at].tag == n:
+			e = &s.entries[at]
+		}
+		if e == nil || e.len == 0 {
+			dst = append(dst, WholeText{})
+			continue
+		}
+		text, hasBackslash := s.text(e)
+		dst = append(dst, WholeText{text, hasBackslash})
+	}
+	return dst
+}
+
+// Single returns what [Set.String] returns if the encoded value has no backslash, which means that
+// it is the only value. Otherwise ok is false, and nothing is decoded.
+func (s *Set) Single(t tag.Tag) (value string, ok bool) {
+	e := s.find(tagNumber(t))
+	if e == nil || e.len == 0 {
+		return "", true
+	}
+	raw := trimTrailingPadding(s.value(e))
+	if text, ok := s.cachedString(e, raw, wholeText); ok {
+		return text, true
+	}
+	kinds := kindsIn(raw)
+	if kinds&backslash != 0 {
+		return "", false
+	}
+	return s.firstValue(e, raw, kinds), true
 }
 
 // Strings returns all values of a text element without padding, split at backslashes (LT, ST, UT

@@ -46,10 +46,13 @@ const (
 	maxChunk = 64 << 10
 	// maxIdle limits the memory that an empty queue keeps.
 	maxIdle = 64 << 10
+	// gathering is how long the first line waits for others, because one write for each line of a busy gateway costs a tenth of
+	// its CPU time. Lines that fill a chunk do not wait.
+	gathering = 5 * time.Millisecond
 )
 
-// Queue is a writer of lines that never waits for its output. One goroutine at a time writes the lines, whole and in order, and
-// ends when none is left. Lines beyond the capacity of the queue, and lines that the output did not take, are dropped and
+// Queue is a writer of lines that never waits for its output. It gathers lines for a few milliseconds. One goroutine at a time
+// then writes them, whole and in order, and ends when none is left. Lines beyond the capacity of the queue, and lines that the output did not take, are dropped and
 // counted. It is safe for concurrent use.
 type Queue struct {
 	w      io.Writer
@@ -58,7 +61,8 @@ type Queue struct {
 	mu      sync.Mutex
 	queued  []byte        // whole lines
 	spare   []byte        // an empty buffer, for queued
-	writing bool          // the goroutine runs
+	writing bool          // the goroutine runs, or timer starts it
+	timer   *time.Timer   // starts the goroutine; nil until the first line
 	idle    chan struct{} // closed when the goroutine ends; nil: no caller waits
 
 	dropped  atomic.Uint64
@@ -82,9 +86,28 @@ func (q *Queue) Write(lines []byte) (int, error) {
 	q.queued = append(q.queued, lines...)
 	if !q.writing {
 		q.writing = true
-		go q.run()
+		q.startLater()
+	}
+	if len(q.queued) >= maxChunk {
+		q.startNow()
 	}
 	return len(lines), nil
+}
+
+// startLater starts the goroutine once more lines may have come. It is called with the lock.
+func (q *Queue) startLater() {
+	if q.timer == nil {
+		q.timer = time.AfterFunc(gathering, q.run)
+		return
+	}
+	q.timer.Reset(gathering)
+}
+
+// startNow starts the goroutine if it waits for more lines. It is called with the lock.
+func (q *Queue) startNow() {
+	if q.timer.Stop() {
+		go q.run()
+	}
 }
 
 // Dropped returns the number of lines dropped so far.
@@ -101,6 +124,7 @@ func (q *Queue) Flush(timeout time.Duration) bool {
 		q.idle = make(chan struct{})
 	}
 	idle := q.idle
+	q.startNow()
 	q.mu.Unlock()
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
@@ -112,7 +136,7 @@ func (q *Queue) Flush(timeout time.Duration) bool {
 	}
 }
 
-// run writes what is queued until nothing is.
+// run writes what is queued until nothing is, or only lines that can wait for more.
 func (q *Queue) run() {
 	var batch []byte
 	for {
@@ -126,6 +150,11 @@ func (q *Queue) run() {
 				close(q.idle)
 				q.idle = nil
 			}
+			q.mu.Unlock()
+			return
+		}
+		if batch != nil && len(q.queued) < maxChunk && q.idle == nil {
+			q.startLater()
 			q.mu.Unlock()
 			return
 		}

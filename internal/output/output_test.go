@@ -87,13 +87,34 @@ func TestQueueWritesLinesInOrder(t *testing.T) {
 	assert.Zero(t, q.Dropped())
 }
 
+func TestQueueGathersLinesForAFewMilliseconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gate{}
+		q := output.NewQueue(g, notice)
+		for range 3 {
+			write(t, q, "one\n", "two\n")
+			synctest.Wait()
+			assert.Empty(t, g.String())
+			time.Sleep(10 * time.Millisecond)
+			assert.Equal(t, "one\ntwo\n", g.String())
+			assert.Equal(t, 1, g.writes)
+			g.text.Reset()
+			g.writes = 0
+		}
+		chunk := strings.Repeat("x", 64<<10) + "\n"
+		write(t, q, chunk)
+		synctest.Wait()
+		assert.Len(t, g.String(), len(chunk), "a full chunk does not wait")
+	})
+}
+
 func TestQueueDropsLinesWhileTheOutputBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := closedGate()
 		q := output.NewQueue(g, notice)
 		long := strings.Repeat("x", 1<<20-1) + "\n"
 		write(t, q, "first\n")
-		synctest.Wait() // first is being written
+		time.Sleep(time.Second) // first is being written
 		write(t, q, long, long, long, long, "lost\n", long, "lost\nlost\n")
 		assert.EqualValues(t, 4, q.Dropped())
 		assert.False(t, q.Flush(time.Second))

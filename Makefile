@@ -62,7 +62,7 @@ modules: ## run the tests of the other modules: tools, load test, compose file, 
 		(cd $$module && $(GOTEST) $(RACEFLAG) $(TESTFLAGS) ./...) || status=1; \
 	done; exit $${status:-0}
 
-interop: ## test the built gateway against DCMTK and Orthanc (Debian: dcmtk dicom3tools orthanc nginx caddy curl)
+interop: ## test the built gateway against DCMTK, Orthanc and PixelMed (Debian packages: test/interop/README.md)
 	$(GOTEST) $(RACEFLAG) -count=1 $(TESTFLAGS) -tags interop ./test/interop/...
 
 samples: ## test samples and client/typescript (needs node, npm, Python 3; Debian: curl jq mypy prometheus systemd)

@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -72,7 +73,7 @@ func TestAssociationServesSeveralOperations(t *testing.T) {
 }
 
 func TestBreakOutOfFindKeepsTheAssociationUsable(t *testing.T) {
-	for _, src := range theSite.sources {
+	for _, src := range theSite.cancelling() {
 		t.Run(src.name, func(t *testing.T) {
 			assoc := src.associate(t, 0, dataset.ExplicitVRLittleEndian)
 			for _, err := range assoc.Find(t.Context(), dicomnet.StudyRoot, studiesOf("*")) {
@@ -86,6 +87,25 @@ func TestBreakOutOfFindKeepsTheAssociationUsable(t *testing.T) {
 	}
 }
 
+// cancelling returns the sources that support C-CANCEL.
+func (s *site) cancelling() []source {
+	return slices.DeleteFunc(slices.Clone(s.sources), func(src source) bool { return src.name == pixelMed })
+}
+
+// PixelMed's server goes on, so that the association ends: the next operation needs a new one.
+func TestBreakOutOfFindLeavesAPACSWithoutCancelUsable(t *testing.T) {
+	src := theSite.named(pixelMed)
+	assoc := src.associate(t, 0, dataset.ExplicitVRLittleEndian)
+	for _, err := range assoc.Find(t.Context(), dicomnet.StudyRoot, studiesOf("*")) {
+		require.NoError(t, err)
+		break
+	}
+	_ = assoc.Close()
+	assoc = src.associate(t, 0, dataset.ExplicitVRLittleEndian)
+	require.NoError(t, assoc.Echo(t.Context()))
+	require.NoError(t, assoc.Close())
+}
+
 func TestBreakOutOfMoveStopsTheMove(t *testing.T) {
 	const accession = "ACC-1007"
 	var study dicomtest.Study
@@ -94,7 +114,7 @@ func TestBreakOutOfMoveStopsTheMove(t *testing.T) {
 			study = s
 		}
 	}
-	for _, src := range theSite.sources {
+	for _, src := range theSite.cancelling() {
 		t.Run(src.name, func(t *testing.T) {
 			dst := theSite.destinations[0]
 			dst.clear(t)

@@ -35,13 +35,14 @@ func assertHint(t *testing.T, reply *goclient.EchoReply, step goclient.EchoStepS
 }
 
 func TestEchoDescribesAPACS(t *testing.T) {
+	implementation := map[string]string{"dcmqrscp": "OFFIS_DCMTK", "Orthanc": "OFFIS_DCMTK", pixelMed: "PIXELMEDJAVA"}
 	for _, src := range theSite.sources {
 		t.Run(src.name, func(t *testing.T) {
 			reply := src.echo(t, theSite.gateway, false)
 			require.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body))
 			require.Len(t, reply.JSON200.Steps, 5)
 			associate := reply.JSON200.Steps[3]
-			assert.Contains(t, *associate.ImplementationVersionName, "OFFIS_DCMTK")
+			assert.Contains(t, *associate.ImplementationVersionName, implementation[src.name])
 			require.Len(t, associate.Contexts, 3)
 			for _, c := range associate.Contexts {
 				assert.Equal(t, "acceptance", c.Result, c.Service)

@@ -144,15 +144,19 @@ func TestOwnPACSReplacesORTHANCA(t *testing.T) {
 	pacs, err := startQRSCP(dir, own, map[string]int{"ORTHANCB": h.bDICOM})
 	require.NoError(t, err)
 	t.Cleanup(pacs.Stop)
-	paths, err := filepath.Glob(filepath.Join(dir, "studies", "*.dcm"))
-	require.NoError(t, err)
+	var paths []string
+	for _, study := range native(studies.All(time.Now())) {
+		for _, in := range study.Instances() {
+			paths = append(paths, filepath.Join(dir, "studies", in.Text(tag.SOPInstanceUID)+".dcm"))
+		}
+	}
 	require.NoError(t, own.load(paths))
 
 	assert.Contains(t, h.shell(t, commands[1]), `"operation":"C-ECHO","status":"ok"`)
 	assert.Contains(t, h.shell(t, commands[2]), `"message":"All 7 studies were moved."`)
 	b := orthanc{source{"Orthanc", "ORTHANCB", h.bDICOM}, h.bHTTP}
 	want, api := map[string][]string{}, h.api(t)
-	for _, study := range studies.All(time.Now()) {
+	for _, study := range native(studies.All(time.Now())) {
 		if study.PatientID == demo.PatientID {
 			for _, in := range study.Instances() {
 				want[study.UID()] = append(want[study.UID()], in.Text(tag.SOPInstanceUID))

@@ -24,7 +24,7 @@ type destination interface {
 	received(t *testing.T) map[string][]string
 }
 
-// site is everything that runs for the tests: two PACS with the synthetic studies, two destinations and the gateway.
+// site is everything that runs for the tests: three PACS with the synthetic studies, two destinations and the gateway.
 type site struct {
 	tests     *testing.M
 	processes []*rig.Process
@@ -39,7 +39,7 @@ type site struct {
 // root is the root of the repository.
 const root = "../.."
 
-// downAETitle is a move destination that both PACS are configured with and that does not run.
+// downAETitle is a move destination that all PACS are configured with and that does not run.
 const downAETitle = "DOWN"
 
 var theSite site
@@ -71,6 +71,11 @@ func (s *site) Run() (status int) {
 	return status
 }
 
+// named returns the source with this name.
+func (s *site) named(name string) source {
+	return s.sources[slices.IndexFunc(s.sources, func(src source) bool { return src.name == name })]
+}
+
 func (s *site) stop() {
 	for _, p := range slices.Backward(s.processes) {
 		p.Stop()
@@ -89,21 +94,23 @@ func (s *site) start(dir string) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	ports, err := freePorts(8)
+	ports, err := freePorts(10)
 	if err != nil {
 		return err
 	}
 	qrscp := source{"dcmqrscp", "QRSCP", ports[0]}
 	orthancA := orthanc{source{"Orthanc", "ORTHANCA", ports[1]}, ports[2]}
 	orthancB := orthanc{source{"Orthanc", "ORTHANCB", ports[3]}, ports[4]}
+	pixelmed := source{pixelMed, "PIXELMED", ports[8]}
 	files := storescp{aeTitle: "STORESCP", dir: filepath.Join(dir, "received"), port: ports[5]}
-	s.sources, s.orthanc = []source{qrscp, orthancA.source}, orthancA
+	s.sources, s.orthanc = []source{qrscp, orthancA.source, pixelmed}, orthancA
 	s.destinations = []destination{files, orthancB}
 	s.closedPort = ports[7]
 
 	known := map[string]int{files.aeTitle: files.port, orthancB.aeTitle: orthancB.port, downAETitle: s.closedPort}
 	if err := errors.Join(
 		s.started(startQRSCP(subdir(dir, "qrscp"), qrscp, known)),
+		s.started(startPixelMed(subdir(dir, "pixelmed"), pixelmed, ports[9], known)),
 		s.started(startStoreSCP(dir, files)),
 		s.started(startOrthanc(subdir(dir, "a"), orthancA, known, nil)),
 		s.started(startOrthanc(subdir(dir, "b"), orthancB, nil, nil)),
@@ -131,12 +138,14 @@ func (s *site) check() error {
 		_, err := lookup(program)
 		missing = append(missing, err)
 	}
+	_, err := classPath()
+	missing = append(missing, err)
 	return errors.Join(missing...)
 }
 
 func (s *site) load(dir string) error {
 	var files []string
-	for _, study := range demo.Studies() {
+	for _, study := range native(slices.Concat(demo.Studies(), demo.ImagingStudies())) {
 		paths, err := dicomtest.WriteDir(dir, study.Instances())
 		if err != nil {
 			return err
@@ -149,6 +158,13 @@ func (s *site) load(dir string) error {
 		}
 	}
 	return nil
+}
+
+// native returns the studies without compressed pixels, which dcmqrscp and PixelMed do not store.
+func native(studies []dicomtest.Study) []dicomtest.Study {
+	return slices.DeleteFunc(slices.Clone(studies), func(s dicomtest.Study) bool {
+		return slices.ContainsFunc(s.Instances(), func(in *dicomtest.Instance) bool { return in.TransferSyntax() != "" })
+	})
 }
 
 // subdir makes a directory. A failure shows at its first use.

@@ -15,7 +15,7 @@ import (
 var packages = map[string]string{
 	"dcmqrscp": "dcmtk", "storescu": "dcmtk", "storescp": "dcmtk", "findscu": "dcmtk", "Orthanc": "orthanc",
 	"dcmftest": "dcmtk", "dcmdump": "dcmtk", "dciodvfy": "dicom3tools",
-	"nginx": "nginx", "caddy": "caddy", "curl": "curl",
+	"java": "default-jre-headless", "nginx": "nginx", "caddy": "caddy", "curl": "curl",
 }
 
 // lookup returns the path of a program, or an error that names its package.

@@ -12,10 +12,10 @@ import (
 // collector checks every match of the C-FIND against the plan. It does not rely on the PACS having applied any key.
 type collector struct {
 	tally
-	plan   *plan
-	found  []*candidate
-	free   []candidate // the unused rest of the last slab
-	slabs  []*[slabSize]candidate
+	plan  *plan
+	found []*candidate
+	free  []candidate // the unused rest of the last slab
+	slabs []*[slabSize]candidate
 	// index maps a Study Instance UID to its position in found; nil while searching found is cheaper.
 	index map[string]int
 	// otherPatients holds the Study Instance UIDs that were listed for another patient.

@@ -24,3 +24,24 @@ func newestFirst(list []*candidate) {
 		return strings.Compare(a.StudyInstanceUID, b.StudyInstanceUID)
 	})
 }
+
+// sortMatches sorts studies by date and time, newest first and undated last, and series and instances by number. Matches of the
+// same time or number are in the order of their UIDs.
+func sortMatches(list []*Match) {
+	slices.SortFunc(list, func(a, b *Match) int {
+		switch {
+		case a.late != b.late:
+			if b.late {
+				return -1
+			}
+			return 1
+		case a.date != b.date:
+			return cmp.Compare(b.date, a.date)
+		case a.time != b.time:
+			return cmp.Compare(b.time, a.time)
+		case a.number != b.number:
+			return cmp.Compare(a.number, b.number)
+		}
+		return strings.Compare(a.uid(), b.uid())
+	})
+}

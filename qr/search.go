@@ -1,10 +1,14 @@
 package qr
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 
+	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr/match"
 )
 
@@ -50,7 +54,73 @@ type Match struct {
 	RelatedSeries, RelatedInstances int
 
 	set    *dataset.Set
+	more   []*dataset.Set // of other matches of the same UID
 	parent *Match
+
+	patientID string
+	date      int   // as 20240131; zero if there is none
+	time      int64 // in microseconds plus one; zero if there is none
+	number    int64
+	late      bool // found by the search for undated studies, although it has a date
+}
+
+// uid returns the UID of the match's own level.
+func (m *Match) uid() string {
+	switch {
+	case m.SOPInstanceUID != "":
+		return m.SOPInstanceUID
+	case m.SeriesInstanceUID != "":
+		return m.SeriesInstanceUID
+	}
+	return m.StudyInstanceUID
+}
+
+// lacks reports whether set has a value that the match does not have.
+func (m *Match) lacks(set *dataset.Set) bool {
+	for t := range set.Tags() {
+		if t == dataset.SpecificCharacterSet || !hasValueOf(set, t) {
+			continue
+		}
+		if !hasValueOf(m.set, t) && !slices.ContainsFunc(m.more, func(more *dataset.Set) bool { return hasValueOf(more, t) }) {
+			return true
+		}
+	}
+	return false
+}
+
+func hasValueOf(set *dataset.Set, t dataset.Tag) bool {
+	value, _ := set.Bytes(t)
+	return len(value) > 0
+}
+
+// merged makes one data set of the first match and what others add, in Unicode. If it cannot be encoded, the first stands.
+func (m *Match) merged() {
+	if len(m.more) == 0 {
+		return
+	}
+	all, err := m.set.Dataset()
+	for _, more := range m.more {
+		other, otherErr := more.Dataset()
+		if err = errors.Join(err, otherErr); err != nil {
+			return
+		}
+		for _, e := range other.Elements {
+			if i := slices.IndexFunc(all.Elements, func(have *dataset.Element) bool { return have.Tag == e.Tag }); i < 0 {
+				all.Elements = append(all.Elements, e)
+			} else if !hasValueOf(m.set, e.Tag) && hasValueOf(more, e.Tag) {
+				all.Elements[i] = e
+			}
+		}
+	}
+	all.Elements = slices.DeleteFunc(all.Elements, func(e *dataset.Element) bool { return e.Tag == dataset.SpecificCharacterSet })
+	all.Elements = append(all.Elements, utf8CharacterSet())
+	encoded, err := dataset.Encode(all, dataset.ExplicitVRLittleEndian)
+	if err != nil {
+		return
+	}
+	if set, err := dataset.Parse(encoded, dataset.ExplicitVRLittleEndian, dataset.Limits{}); err == nil {
+		m.set, m.more = set, nil
+	}
 }
 
 // Set returns the attributes that the PACS returned for the match. If it listed the match more than once, they are merged.
@@ -71,6 +141,87 @@ func (m *Match) Parent() *Match { return m.parent }
 //
 // The error is a *FilterError, a *SearchTooBroadError, a *ModalityUnknownError, a *RelationalQueryError, or one of those of
 // Query.
-func (g *Gateway) Search(_ context.Context, _ Call, _ Peer, _ Search) (*SearchResult, error) {
-	return nil, errors.ErrUnsupported
+func (g *Gateway) Search(ctx context.Context, c Call, p Peer, s Search) (*SearchResult, error) {
+	plan, err := newSearchPlan(&s, p.Profile())
+	if err != nil {
+		return nil, err
+	}
+	if plan.impossible() {
+		return &SearchResult{Matches: []*Match{}, Warnings: []Warning{}}, nil
+	}
+	ctx, cancel := g.bounded(ctx)
+	defer cancel()
+	o := g.begin(c, p)
+	defer o.End(ctx)
+	if plan.patientID == "" {
+		o.findModel, o.preferred = dicomnet.StudyRoot, dicomnet.StudyRoot
+	}
+	if err := o.requireFind(ctx); err != nil {
+		return nil, err
+	}
+	run := &searcher{operation: o, plan: plan, profile: p.Profile(), unknown: map[unknownKey]int{}}
+	return run.page(ctx)
+}
+
+// page runs the search and returns the page that was asked for.
+func (s *searcher) page(ctx context.Context) (*SearchResult, error) {
+	matches, err := s.all(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// An answer without matches would be wrong if one could not be read.
+	if len(matches) == 0 && s.unreadable != nil {
+		return nil, pool.Failure(ctx, dicomnet.StepFind, s.unreadable)
+	}
+	if len(matches) == 0 && s.counts[modalitiesUnknown] > 0 {
+		return nil, &ModalityUnknownError{}
+	}
+	from := min(s.plan.offset, len(matches))
+	to := len(matches)
+	if s.plan.limit > 0 {
+		to = min(to, from+s.plan.limit)
+	}
+	result := &SearchResult{Matches: slices.Clip(matches[from:to]), More: to < len(matches)}
+	for _, m := range result.Matches {
+		m.merged()
+	}
+	if err := s.fill(ctx, result.Matches); err != nil {
+		return nil, err
+	}
+	result.Warnings = s.warnings()
+	return result, nil
+}
+
+// all returns the matches in order, at least up to the end of the page and one more. A windowed search keeps no attributes of
+// those before the page.
+func (s *searcher) all(ctx context.Context) ([]*Match, error) {
+	switch {
+	case s.plan.windowed:
+		return s.newest(ctx)
+	case s.plan.level == LevelStudy:
+		f, err := s.studies(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return f.list, nil
+	}
+	f, err := s.below(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sortMatches(f.list)
+	return f.list, nil
+}
+
+// NewMatch returns a match with these attributes, for a fake of Search. Its UIDs are those of the set and of the parent.
+func NewMatch(set *dataset.Set, parent *Match) *Match {
+	m := &Match{set: set, parent: parent}
+	if parent != nil {
+		m.StudyInstanceUID, m.SeriesInstanceUID = parent.StudyInstanceUID, parent.SeriesInstanceUID
+	}
+	m.StudyInstanceUID = cmp.Or(single(set, dataset.StudyInstanceUID), m.StudyInstanceUID)
+	m.SeriesInstanceUID = cmp.Or(single(set, dataset.SeriesInstanceUID), m.SeriesInstanceUID)
+	m.SOPInstanceUID = single(set, sopInstanceUID)
+	m.Modalities = addModalities(nil, set.Strings(dataset.ModalitiesInStudy))
+	return m
 }

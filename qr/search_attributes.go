@@ -75,6 +75,7 @@ func tags(numbers ...uint32) match.Path {
 
 // The tags of the table that code needs.
 var (
+	retrieveURL            = dataset.Tag{Group: 0x0008, Element: 0x1190}
 	sopInstanceUID         = dataset.Tag{Group: 0x0008, Element: 0x0018}
 	seriesNumber           = dataset.Tag{Group: 0x0020, Element: 0x0011}
 	instanceNumber         = dataset.Tag{Group: 0x0020, Element: 0x0013}

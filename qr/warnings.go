@@ -28,6 +28,13 @@ const (
 	WarningDataSetMissing          WarningCode = "data_set_missing"
 )
 
+// The warnings that only a Search has.
+const (
+	WarningOtherEntityDropped WarningCode = "other_entity_dropped"
+	WarningKeyUnchecked       WarningCode = "key_unchecked"
+	WarningIncomplete         WarningCode = "search_incomplete"
+)
+
 // Warning is a reason to read an answer with care. Message is a sentence without patient data.
 type Warning struct {
 	Code    WarningCode
@@ -59,6 +66,17 @@ const (
 	textUndecodable
 	valueMalformed
 	failedUIDMalformed
+
+	// Those of a Search.
+	otherLevel
+	otherParent
+	withoutUID
+	sharedUID
+	repeated
+	undatedUnread
+	timelessUnread
+	uncertain
+
 	events // their number
 )
 
@@ -162,6 +180,42 @@ func (e event) wording() wording {
 		failedUIDMalformed: {
 			WarningValueMalformed,
 			" malformed Failed SOP Instance UID was left out", " malformed Failed SOP Instance UIDs were left out",
+		},
+		otherLevel: {
+			WarningOtherEntityDropped,
+			" match of another level was dropped", " matches of another level were dropped",
+		},
+		otherParent: {
+			WarningOtherEntityDropped,
+			" match of another study or series was dropped", " matches of other studies or series were dropped",
+		},
+		withoutUID: {
+			WarningOtherEntityDropped,
+			" match without a valid UID was dropped", " matches without valid UIDs were dropped",
+		},
+		sharedUID: {
+			WarningPatientAmbiguous,
+			" match with the UID of another patient's match was dropped",
+			" matches with the UIDs of other patients' matches were dropped",
+		},
+		repeated: {
+			WarningDuplicatesMerged,
+			" match that repeats another was merged", " matches that repeat others were merged",
+		},
+		undatedUnread: {
+			WarningIncomplete,
+			" search for studies without a date had too many matches; some of these studies may be missing",
+			" searches for studies without a date had too many matches; some of these studies may be missing",
+		},
+		timelessUnread: {
+			WarningIncomplete,
+			" study of a day with too many studies has no time and may be missing",
+			" studies of a day with too many studies have no time and may be missing",
+		},
+		uncertain: {
+			WarningIncomplete,
+			" query found nothing, and it could not be checked whether the PACS supports all of its keys",
+			" queries found nothing, and it could not be checked whether the PACS supports all of their keys",
 		},
 	}[e]
 }

@@ -1,7 +1,6 @@
 package window_test
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -186,7 +185,7 @@ func TestWindowKnowsItsTimes(t *testing.T) {
 	w := window.Window{From: 20240101, To: 20240101, Timed: true, FromSecond: 60, ToSecond: 120}
 	assert.Equal(t, "000100-000200", w.Times())
 	for micros, want := range map[int64]bool{59_999_999: false, 60_000_000: true, 120_000_000: true, 120_000_001: false} {
-		assert.Equal(t, want, w.ContainsTime(micros), fmt.Sprint(micros))
+		assert.Equal(t, want, w.ContainsTime(micros), "%d µs", micros)
 	}
 	assert.True(t, window.Window{}.ContainsTime(0))
 	assert.Empty(t, window.Window{}.Dates())

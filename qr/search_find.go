@@ -1,0 +1,479 @@
+package qr
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/internal/pool"
+	"dicom-qr-gateway/qr/match"
+	"dicom-qr-gateway/qr/window"
+)
+
+// searcher runs one Search.
+type searcher struct {
+	*operation
+	tally
+	plan    *searchPlan
+	profile pool.Profile
+	plain   bool // the PACS has refused a query with every key
+	held    int  // bytes that the matches of finished queries hold
+	unknown map[unknownKey]int
+	// otherPatients holds the Study Instance UIDs that were listed for another patient than the one that is asked for.
+	otherPatients map[string]struct{}
+	modalities    int // how many studies were asked for their modalities
+}
+
+// unknownKey is a key that some matches cannot show, and what happened to them.
+type unknownKey struct{ keyword, fate string }
+
+// What happens to a match that cannot show a key.
+const (
+	keptUnchecked    = "matches were kept without being checked,"
+	droppedUnchecked = "matches were dropped"
+)
+
+// request is one C-FIND of a search.
+type request struct {
+	*levelPlan
+	parent        *Match   // of the matches; nil: none, or named by the caller
+	study, series string   // Instance UIDs of the parents; "" if the PACS is asked for those of any
+	patientID     string   // that the parents belong to; "" if it is not known
+	uids          []string // unique keys that are asked for; nil: any
+	window        *window.Window
+	seen          map[string]struct{} // unique keys of matches to ignore
+	plain         bool
+	related       bool // the matches are no part of the answer: see relatedPlans
+}
+
+// identifier returns the data set of the C-FIND.
+func (s *searcher) identifier(r *request) (*dataset.Dataset, error) {
+	unique := searchLevels[r.level].unique
+	keys := make([]match.Key, 0, len(r.keys)+4)
+	for i, key := range r.keys {
+		switch {
+		case r.window != nil && (key.Path[0] == dataset.StudyDate || key.Path[0] == dataset.StudyTime && r.window.Timed):
+			continue // the window is narrower; every match is checked against the key all the same
+		case r.plain || s.plain:
+			key, _ = plainer(key, r.optional[i])
+		}
+		keys = append(keys, key)
+	}
+	if w := r.window; w != nil {
+		if dates := w.Dates(); dates != "" {
+			keys = append(keys, keyOf(dataset.StudyDate, "DA", dates))
+		}
+		if w.Timed {
+			keys = append(keys, keyOf(dataset.StudyTime, "TM", w.Times()))
+		}
+	}
+	include := slices.Clone(r.include)
+	if s.plain {
+		include = slices.DeleteFunc(include, func(path match.Path) bool { return !required(path) })
+	}
+	for _, parent := range [...]struct {
+		level Level
+		tag   dataset.Tag
+		uid   string
+	}{{LevelStudy, dataset.StudyInstanceUID, r.study}, {LevelSeries, dataset.SeriesInstanceUID, r.series}} {
+		switch {
+		case slices.Index(levelsDown, r.level) <= slices.Index(levelsDown, parent.level):
+		case parent.uid != "":
+			keys = append(keys, keyOf(parent.tag, "UI", parent.uid))
+		default:
+			include = append(include, match.Path{parent.tag})
+		}
+	}
+	if len(r.uids) > 0 {
+		keys = append(keys, keyOf(unique, "UI", r.uids...))
+	}
+	if s.findModel == dicomnet.PatientRoot && r.level != LevelStudy && r.patientID != "" && !hasKey(keys, dataset.PatientID) {
+		keys = append(keys, keyOf(dataset.PatientID, "LO", r.patientID))
+	}
+	query, err := match.Identifier(string(r.level), keys, include)
+	if fault, ok := errors.AsType[*match.ValueError](err); ok {
+		return nil, &FilterError{Field: fault.Path.String()}
+	}
+	return query, err
+}
+
+func hasKey(keys []match.Key, t dataset.Tag) bool {
+	return slices.ContainsFunc(keys, func(key match.Key) bool { return len(key.Path) == 1 && key.Path[0] == t })
+}
+
+// found collects the matches of one level.
+type found struct {
+	list     []*Match
+	byUID    map[string]*Match
+	size     int // bytes that the matches hold
+	outside  int // matches that are not of the window
+	timeless int // matches without a time, on a day of which a part was asked for
+}
+
+func newFound() *found { return &found{byUID: map[string]*Match{}} }
+
+// add adds the matches of another list that this one does not have.
+func (f *found) add(list ...*Match) {
+	for _, m := range list {
+		if _, seen := f.byUID[m.uid()]; !seen {
+			f.byUID[m.uid()] = m
+			f.list = append(f.list, m)
+		}
+	}
+}
+
+// maxHeld is how much memory the matches of one search may hold, in bytes. MAX_MATCHES of usual size hold a fifth of it.
+const maxHeld = 48 << 20
+
+// errHeld ends a C-FIND whose matches hold too much memory.
+var errHeld = errors.New("matches hold too much memory")
+
+// ask runs one C-FIND and adds its matches to f.
+func (s *searcher) ask(ctx context.Context, r *request, f *found) error {
+	query, err := s.identifier(r)
+	if err != nil {
+		return err
+	}
+	during, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	a := &answer{searcher: s, request: r, found: f}
+	err = s.matches(during, r.level, query, &s.tally, func(m dicomnet.Match) {
+		a.add(&m)
+		if s.held+a.keeper.Size() > maxHeld {
+			stop(errHeld)
+		}
+	})
+	s.held += a.keeper.Size()
+	f.size += a.keeper.Size()
+	if err != nil && ctx.Err() == nil && context.Cause(during) == errHeld { //nolint:errorlint // made here
+		return &SearchTooBroadError{Max: s.gateway.options.MaxMatches}
+	}
+	if tooMany, ok := errors.AsType[*TooManyMatchesError](err); ok {
+		return &SearchTooBroadError{Max: tooMany.Max}
+	}
+	return err
+}
+
+// answer checks the matches of one C-FIND and keeps those that are right.
+type answer struct {
+	*searcher
+	*request
+	*found
+	keeper  dataset.Keeper
+	missing []int // reused
+}
+
+// add checks one match and keeps it.
+func (a *answer) add(row *dicomnet.Match) {
+	set := row.Set
+	uid := single(set, searchLevels[a.level].unique)
+	if row.Final && uid == "" {
+		return // the identifier of the final success is no match
+	}
+	if _, seen := a.seen[uid]; seen {
+		return
+	}
+	if level := set.String(dataset.QueryRetrieveLevel); level != "" && level != string(a.level) {
+		a.drop(set, otherLevel)
+		return
+	}
+	m := &Match{parent: a.parent}
+	if !a.identify(m, set, uid) || !a.belongs(m, set) || !a.judge(set) {
+		return
+	}
+	a.sortKeys(m, set)
+	if !a.inWindow(m) {
+		return
+	}
+	m.patientID = single(set, dataset.PatientID)
+	if a.level == LevelStudy {
+		m.Modalities = addModalities(nil, set.Strings(dataset.ModalitiesInStudy))
+	}
+	a.counts.addText(set.Warnings())
+	if known := a.byUID[m.uid()]; known != nil {
+		a.counts[repeated]++
+		a.merge(known, m, set)
+		return
+	}
+	m.set = a.keep(set)
+	a.found.add(m)
+}
+
+// identify sets the UIDs of a match. Those of the parents must be the ones that were asked for.
+func (a *answer) identify(m *Match, set *dataset.Set, uid string) bool {
+	unique := [...]struct {
+		level Level
+		tag   dataset.Tag
+		asked string
+		to    *string
+	}{
+		{LevelStudy, dataset.StudyInstanceUID, a.study, &m.StudyInstanceUID},
+		{LevelSeries, dataset.SeriesInstanceUID, a.series, &m.SeriesInstanceUID},
+		{LevelImage, sopInstanceUID, "", &m.SOPInstanceUID},
+	}
+	for i := range unique {
+		u := &unique[i]
+		value := uid
+		if u.level != a.level {
+			value = single(set, u.tag)
+			if u.asked != "" {
+				if value != u.asked && (value != "" || set.Has(u.tag)) {
+					a.drop(set, otherParent)
+					return false
+				}
+				value = u.asked
+			}
+		}
+		if !validUID(value) {
+			a.drop(set, withoutUID)
+			return false
+		}
+		*u.to = value
+		if u.level == a.level {
+			return true
+		}
+	}
+	return true
+}
+
+// belongs reports whether a match is of the patient, study, series and instances that are asked for.
+func (a *answer) belongs(m *Match, set *dataset.Set) bool {
+	p := a.plan
+	if p.patientID != "" && a.asksForPatient() {
+		switch p.isPatient.Judge(set) {
+		case match.Differs:
+			if single(set, dataset.PatientID) == "" {
+				a.drop(set, withoutPatientID)
+				return false
+			}
+			a.drop(set, otherPatient)
+			a.distrust(m.StudyInstanceUID)
+			return false
+		case match.Unknown:
+			a.drop(set, withoutPatientID)
+			return false
+		case match.Matches:
+		}
+	} else if id := single(set, dataset.PatientID); id != "" && a.patientID != "" && !sameText(id, a.patientID) {
+		a.drop(set, otherPatient)
+		return false
+	}
+	if a.related {
+		return true
+	}
+	wanted := func(uids []string, uid string) bool { return uids == nil || uid == "" || slices.Contains(uids, uid) }
+	return wanted(p.studies, m.StudyInstanceUID) && wanted(p.series, m.SeriesInstanceUID) && wanted(p.instances, m.SOPInstanceUID)
+}
+
+// asksForPatient reports whether Patient ID is one of the keys.
+func (a *answer) asksForPatient() bool { return hasKey(a.keys, dataset.PatientID) }
+
+func (s *searcher) distrust(studyInstanceUID string) {
+	if s.otherPatients == nil {
+		s.otherPatients = map[string]struct{}{}
+	}
+	s.otherPatients[studyInstanceUID] = struct{}{}
+}
+
+// judge checks a match against the keys.
+func (a *answer) judge(set *dataset.Set) bool {
+	verdict, missing := a.filter.Judge(set, a.missing[:0])
+	a.missing = missing
+	switch verdict {
+	case match.Matches:
+		return true
+	case match.Differs:
+		return false
+	case match.Unknown:
+	}
+	kept := true
+	for _, i := range missing {
+		if !a.supports(a.keys[i]) {
+			kept = false
+		}
+	}
+	fate := droppedUnchecked
+	if kept {
+		fate = keptUnchecked
+	}
+	for _, i := range missing {
+		if a.supports(a.keys[i]) == kept {
+			a.unknown[unknownKey{nameOf(a.keys[i].Path), fate}]++
+		}
+	}
+	return kept
+}
+
+// supports reports whether the profile of the PACS says that it matches a key.
+func (s *searcher) supports(key match.Key) bool {
+	return s.profile.Known && slices.Contains(s.profile.StudyKeys, key.Path[0])
+}
+
+// nameOf returns the keyword of an attribute, or its path.
+func nameOf(path match.Path) string {
+	if name := dataset.Keyword(path[len(path)-1]); name != "" {
+		return name
+	}
+	return path.String()
+}
+
+// inWindow reports whether a study is of the window that was asked for.
+func (a *answer) inWindow(m *Match) bool {
+	w := a.window
+	switch {
+	case w == nil:
+		return true
+	case m.date == 0:
+		return false // undated studies are asked for after the last window
+	case !w.Contains(m.date):
+		a.outside++
+		return false
+	case w.Timed && m.time == 0:
+		a.timeless++
+		return false
+	case !w.ContainsTime(m.time - 1):
+		a.outside++
+		return false
+	}
+	return true
+}
+
+func (a *answer) keep(set *dataset.Set) *dataset.Set {
+	if a.plan.all && !a.related {
+		return a.keeper.Keep(set, nil)
+	}
+	return a.keeper.Keep(set, func(t dataset.Tag) bool { return a.wanted[t] })
+}
+
+// sortKeys sets what a match is sorted by. A date or number that is not as DICOM writes it counts as none: PACS do not agree
+// about what it matches.
+func (a *answer) sortKeys(m *Match, set *dataset.Set) {
+	switch a.level {
+	case LevelStudy:
+		if text := set.String(dataset.StudyDate); len(text) == len("20240131") {
+			m.date, _ = parseDate(text)
+		}
+		if m.date != 0 {
+			m.time = parseTime(set.String(dataset.StudyTime))
+		}
+	case LevelSeries:
+		m.number = numberOf(set, seriesNumber)
+	default:
+		m.number = numberOf(set, instanceNumber)
+	}
+}
+
+// numberOf returns the value of an IS attribute, unnumbered if it has none.
+func numberOf(set *dataset.Set, t dataset.Tag) int64 {
+	n, err := strconv.ParseInt(set.String(t), 10, 32)
+	if err != nil {
+		return unnumbered
+	}
+	return n
+}
+
+// unnumbered is larger than any IS value.
+const unnumbered = 1 << 40
+
+// merge adds what another match of the same study, series or instance has: some PACS send a match for each of its instances or
+// modalities. If both have a value, the first stands; of two patients it is the one whose ID sorts first, so that the order of
+// the matches does not matter.
+func (a *answer) merge(known, m *Match, set *dataset.Set) {
+	if known.patientID != m.patientID && known.patientID != "" && m.patientID != "" {
+		a.counts[sharedUID]++
+		if m.patientID < known.patientID {
+			m.set = a.keep(set)
+			*known = *m
+		}
+		return
+	}
+	known.Modalities = addModalities(known.Modalities, m.Modalities)
+	if m.date > known.date || m.date == known.date && m.time > known.time {
+		known.date, known.time = m.date, m.time
+	}
+	known.number = min(known.number, m.number)
+	if known.patientID == "" {
+		known.patientID = m.patientID
+	}
+	if len(known.more) < maxMerged && known.lacks(set) {
+		known.more = append(known.more, a.keep(set))
+	}
+}
+
+// maxMerged bounds the matches that are merged into one.
+const maxMerged = 16
+
+// entities runs the C-FINDs that one level needs: one for each UID if there are several and the PACS may not read a list, and
+// again in a plainer form if the PACS refuses the keys or finds nothing.
+func (s *searcher) entities(ctx context.Context, r request) (*found, error) {
+	f, err := s.findForm(ctx, &r)
+	if refused(err) && !s.plain && s.hasPlainer(&r) {
+		s.plain = true
+		s.counts[optionalKeysRefused]++
+		f, err = s.findForm(ctx, &r)
+	}
+	if err != nil || len(f.list) > 0 || s.plain || r.window != nil || !s.hasPlainer(&r) {
+		return f, err
+	}
+	r.plain = true
+	switch plain, err := s.findForm(ctx, &r); {
+	case err == nil:
+		return plain, nil
+	case ctx.Err() != nil:
+		return nil, err
+	}
+	s.counts[uncertain]++ // the first answer was complete and stands
+	return f, nil
+}
+
+// hasPlainer reports whether the request has a plainer form.
+func (s *searcher) hasPlainer(r *request) bool {
+	for i, key := range r.keys {
+		if _, differs := plainer(key, r.optional[i]); differs {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *searcher) findForm(ctx context.Context, r *request) (*found, error) {
+	f := newFound()
+	if len(r.uids) < 2 || s.profile.UIDLists {
+		return f, s.ask(ctx, r, f)
+	}
+	if r.study != "" || r.patientID != "" || s.plan.patientID != "" {
+		siblings := *r
+		siblings.uids = nil // all of them are few, and each is checked
+		return f, s.ask(ctx, &siblings, f)
+	}
+	for _, uid := range r.uids {
+		one := *r
+		one.uids = []string{uid}
+		if err := s.ask(ctx, &one, f); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+// warnings returns the warnings of the search.
+func (s *searcher) warnings() []Warning {
+	list := s.counts.warnings()
+	keys := make([]unknownKey, 0, len(s.unknown))
+	for key := range s.unknown {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, func(a, b unknownKey) int {
+		return cmp.Or(cmp.Compare(a.keyword, b.keyword), cmp.Compare(a.fate, b.fate))
+	})
+	for _, key := range keys {
+		list = append(list, Warning{WarningKeyUnchecked, fmt.Sprintf(
+			"%d %s because the PACS does not return %s", s.unknown[key], key.fate, key.keyword)})
+	}
+	return list
+}

@@ -1,0 +1,318 @@
+package qr
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/internal/pool"
+	"dicom-qr-gateway/qr/match"
+)
+
+// searchPlan is a checked Search, divided into the queries of its levels.
+type searchPlan struct {
+	level         Level
+	limit, offset int
+	modalities    []string
+	levels        map[Level]*levelPlan // those of the search and those above
+	relational    *levelPlan           // all of them together, for one relational query
+
+	// studies, series and instances are the UIDs that are asked for, each list nil for any.
+	studies, series, instances []string
+	// studyGiven and seriesGiven report that the caller named the parent beside the keys, so that its attributes are not part of
+	// the answer.
+	studyGiven, seriesGiven bool
+	patientID               string // the one that is asked for; "": any
+	isPatient               match.Key
+	// windowed reports a search to be divided into windows of Study Date, from earliest to latest.
+	windowed         bool
+	earliest, latest int
+	all              bool // attributes, whatever the PACS returns
+}
+
+// levelPlan is what is asked at one level.
+type levelPlan struct {
+	level    Level
+	keys     []match.Key // with values; without the unique keys of this level and those above
+	optional []bool      // of keys: the PACS may not support the key
+	filter   *match.Filter
+	include  []match.Path
+	wanted   map[dataset.Tag]bool // the attributes to keep
+}
+
+// levelsDown are the levels of a search from the top.
+var levelsDown = []Level{LevelStudy, LevelSeries, LevelImage}
+
+func newSearchPlan(s *Search, profile pool.Profile) (*searchPlan, error) {
+	p := &searchPlan{
+		level: s.Level, limit: s.Limit, offset: s.Offset, modalities: s.Modalities, all: s.IncludeAll,
+		levels: map[Level]*levelPlan{}, studyGiven: s.StudyInstanceUID != "", seriesGiven: s.SeriesInstanceUID != "",
+	}
+	depth := slices.Index(levelsDown, s.Level)
+	switch {
+	case depth < 0:
+		return nil, &FilterError{Field: "level"}
+	case s.Limit < 0:
+		return nil, &FilterError{Field: "limit"}
+	case s.Offset < 0:
+		return nil, &FilterError{Field: "offset"}
+	case p.studyGiven && depth < 1, p.seriesGiven && (depth < 2 || !p.studyGiven):
+		return nil, &FilterError{Field: "level"}
+	}
+	for _, level := range levelsDown[:depth+1] {
+		p.levels[level] = newLevelPlan(level, s.IncludeAll)
+	}
+	for _, given := range []struct {
+		uid string
+		in  *[]string
+	}{{s.StudyInstanceUID, &p.studies}, {s.SeriesInstanceUID, &p.series}} {
+		if given.uid == "" {
+			continue
+		}
+		if !validUID(given.uid) {
+			return nil, &FilterError{Field: "UID"}
+		}
+		*given.in = []string{given.uid}
+	}
+	for _, m := range s.Modalities {
+		if !isModality(m) || m == "" {
+			return nil, &FilterError{Field: "modalities"}
+		}
+	}
+	for _, path := range s.Include {
+		p.include(path)
+	}
+	for _, key := range s.Keys {
+		if err := p.addKey(key, profile); err != nil {
+			return nil, err
+		}
+	}
+	p.relational = newLevelPlan(s.Level, s.IncludeAll)
+	for _, level := range levelsDown[:depth+1] {
+		l := p.levels[level]
+		l.filter = match.NewFilter(l.keys)
+		p.relational.join(l)
+	}
+	p.relational.filter = match.NewFilter(p.relational.keys)
+	p.setWindows()
+	return p, nil
+}
+
+func newLevelPlan(level Level, all bool) *levelPlan {
+	l := &levelPlan{level: level, wanted: map[dataset.Tag]bool{dataset.SpecificCharacterSet: true}}
+	attributes := SearchAttributes(level)
+	for i := range attributes {
+		if a := &attributes[i]; a.Default || all {
+			l.add(a.Path)
+		}
+	}
+	return l
+}
+
+func (l *levelPlan) add(path match.Path) {
+	if !slices.ContainsFunc(l.include, func(p match.Path) bool { return slices.Equal(p, path) }) {
+		l.include = append(l.include, path)
+	}
+	l.wanted[path[0]] = true
+}
+
+// join adds what another level asks for.
+func (l *levelPlan) join(other *levelPlan) {
+	for _, path := range other.include {
+		l.add(path)
+	}
+	l.keys, l.optional = append(l.keys, other.keys...), append(l.optional, other.optional...)
+}
+
+// notReturned are attributes that are no keys of a C-FIND: they say how the data set is encoded or where it is.
+var notReturned = []dataset.Tag{dataset.SpecificCharacterSet, dataset.QueryRetrieveLevel, retrieveURL}
+
+// include asks for an attribute at its level. One of a level below the search is left out, as PS3.18 section 8.3.4.3 says.
+func (p *searchPlan) include(path match.Path) {
+	if len(path) == 0 || slices.Contains(notReturned, path[0]) {
+		return
+	}
+	level, known := LevelOf(path[0])
+	if !known {
+		level = p.level
+	}
+	if l := p.levels[level]; l != nil {
+		l.add(path)
+	}
+}
+
+// addKey adds a key at the level of its attribute, and the values of a unique key to the UIDs that are asked for.
+func (p *searchPlan) addKey(key match.Key, profile pool.Profile) error {
+	if len(key.Path) == 0 {
+		return &FilterError{Field: "key"}
+	}
+	if key.IsUniversal() {
+		p.include(key.Path)
+		return nil
+	}
+	first := key.Path[0]
+	level, known := LevelOf(first)
+	if !known {
+		level = p.level
+	}
+	l := p.levels[level]
+	if l == nil || first == dataset.ModalitiesInStudy {
+		return &FilterError{Field: key.Path.String()}
+	}
+	for _, unique := range [...]struct {
+		tag dataset.Tag
+		in  *[]string
+	}{
+		{dataset.StudyInstanceUID, &p.studies}, {dataset.SeriesInstanceUID, &p.series}, {sopInstanceUID, &p.instances},
+	} {
+		if first == unique.tag {
+			return addUIDs(unique.in, key)
+		}
+	}
+	if first == dataset.PatientID && p.patientID == "" && isSingle(key) {
+		p.patientID, p.isPatient = trim(key.Values[0]), key
+	}
+	l.add(key.Path)
+	l.keys = append(l.keys, key)
+	l.optional = append(l.optional, !required(key.Path) && !(level == LevelStudy && slices.Contains(profile.StudyKeys, first)))
+	return nil
+}
+
+// addUIDs restricts the UIDs that are asked for to those of a key.
+func addUIDs(in *[]string, key match.Key) error {
+	var uids []string
+	for _, uid := range key.Values {
+		if uid = trim(uid); !validUID(uid) {
+			return &FilterError{Field: key.Path.String()}
+		}
+		if !slices.Contains(uids, uid) && (*in == nil || slices.Contains(*in, uid)) {
+			uids = append(uids, uid)
+		}
+	}
+	if len(uids) > maxUIDs {
+		return &FilterError{Field: key.Path.String()}
+	}
+	*in = append([]string{}, uids...)
+	return nil
+}
+
+// maxUIDs is the largest number of UIDs in a key: each may be a C-FIND.
+const maxUIDs = 1000
+
+// required reports whether every PACS supports a key at its level (PS3.4 section C.6).
+func required(path match.Path) bool {
+	for i := range searchAttributes {
+		if a := &searchAttributes[i]; slices.Equal(a.Path, path) {
+			return a.Key != Optional
+		}
+	}
+	return false
+}
+
+// isSingle reports whether a key has one value without wildcards.
+func isSingle(key match.Key) bool {
+	return len(key.Values) == 1 && trim(key.Values[0]) != "" && !strings.ContainsAny(key.Values[0], `*?\`)
+}
+
+// impossible reports whether no match is possible, so that nothing is sent.
+func (p *searchPlan) impossible() bool {
+	empty := func(uids []string) bool { return uids != nil && len(uids) == 0 }
+	return empty(p.studies) || empty(p.series) || empty(p.instances)
+}
+
+// setWindows decides whether the search is divided into windows.
+func (p *searchPlan) setWindows() {
+	if p.level != LevelStudy || p.limit == 0 || p.studies != nil || p.patientID != "" {
+		return
+	}
+	p.windowed = true
+	for _, key := range p.levels[LevelStudy].keys {
+		switch key.Path[0] {
+		case dataset.AccessionNumber:
+			p.windowed = p.windowed && !isSingle(key)
+		case dataset.StudyDate:
+			var ok bool
+			p.earliest, p.latest, ok = dateBounds(key.Values)
+			p.windowed = p.windowed && ok
+		}
+	}
+}
+
+// dateBounds returns the days of a DA key, zero for no bound.
+func dateBounds(values []string) (from, to int, ok bool) {
+	if len(values) != 1 {
+		return 0, 0, false
+	}
+	first, last, isRange := strings.Cut(trim(values[0]), "-")
+	if !isRange {
+		last = first
+	}
+	for _, bound := range [...]struct {
+		text string
+		day  *int
+	}{{first, &from}, {last, &to}} {
+		if bound.text == "" {
+			continue
+		}
+		if *bound.day, ok = parseDate(bound.text); !ok {
+			return 0, 0, false
+		}
+	}
+	return from, to, from != 0 || to != 0
+}
+
+// dated reports whether the caller asks for a range of Study Date.
+func (p *searchPlan) dated() bool { return p.earliest != 0 || p.latest != 0 }
+
+// plainer returns the key for a PACS that found nothing or refused the query: without a value if the PACS may not support the key, and text in
+// upper case, with wildcards for what is not ASCII, since some archives compare bytes. It returns false if that is the same key.
+func plainer(key match.Key, optional bool) (match.Key, bool) {
+	if optional {
+		return key.Universal(), true
+	}
+	if len(key.Values) != 1 || key.VR != "PN" && key.VR != "LO" && key.VR != "SH" || key.Path[0] == dataset.PatientID {
+		return key, false
+	}
+	value := upperASCII(key.Values[0])
+	if value == key.Values[0] {
+		return key, false
+	}
+	if strings.Trim(value, "*") == "" {
+		return key.Universal(), true
+	}
+	wide, err := match.NewKey(key.Path, key.VR, []string{value}, key.Fuzzy)
+	return wide, err == nil
+}
+
+func upperASCII(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case r < utf8.RuneSelf:
+			b.WriteRune(unicode.ToUpper(r))
+		case !strings.HasSuffix(b.String(), "*"):
+			b.WriteByte('*')
+		}
+	}
+	return b.String()
+}
+
+// onlyUID returns the only UID of a list; "" if there are none or several.
+func onlyUID(uids []string) string {
+	if len(uids) == 1 {
+		return uids[0]
+	}
+	return ""
+}
+
+// keyOf returns the key that an attribute has one of the values, which the gateway made itself.
+func keyOf(t dataset.Tag, vr string, values ...string) match.Key {
+	key, err := match.NewKey(match.Path{t}, vr, values, false)
+	if err != nil {
+		panic(fmt.Sprintf("qr: key of %v: %v", t, err))
+	}
+	return key
+}

@@ -159,7 +159,7 @@ func (k *Key) compile() (test, error) {
 		return nil, k.fault("is never matched")
 	case r.kind == uidKind:
 		for _, uid := range k.Values {
-			if reason := r.check(uid, validUID); reason != "" {
+			if reason := r.check(uid, ValidUID); reason != "" {
 				return nil, k.fault(reason)
 			}
 		}

@@ -85,8 +85,8 @@ func (t *uidTest) judge(v dataset.Value, _ place) Verdict {
 	})
 }
 
-// validUID reports whether s has the form of a UID. A component may begin with a zero: archives hold such UIDs.
-func validUID(s string) bool {
+// ValidUID reports whether s has the form of a UID (PS3.5 section 9.1). A component may begin with a zero: archives hold such UIDs.
+func ValidUID(s string) bool {
 	if len(s) > 64 {
 		return false
 	}

@@ -70,7 +70,31 @@ func (a *acceptedAssociation) negotiate() error {
 			ID: n.ID, Result: byte(n.Result), TransferSyntaxes: []string{string(n.TransferSyntax)},
 		})
 	}
+	ac.User.Roles = a.negotiateRoles()
 	return a.upper.send(evtAccept, ac)
+}
+
+// negotiateRoles answers the proposed roles of the SOP classes with an accepted presentation context.
+func (a *acceptedAssociation) negotiateRoles() []pdu.RoleSelection {
+	if a.server.AcceptSCP == nil {
+		return nil
+	}
+	var answers []pdu.RoleSelection
+	for _, proposed := range a.rq.User.Roles {
+		answer := proposed
+		answer.SCP = proposed.SCP && a.server.AcceptSCP(proposed.SOPClassUID)
+		answered := false
+		for id, n := range a.contexts {
+			if n.AbstractSyntax == proposed.SOPClassUID && n.Result == ContextAccepted {
+				n.SCP, answered = answer.SCP, true
+				a.contexts[id] = n
+			}
+		}
+		if answered {
+			answers = append(answers, answer)
+		}
+	}
+	return answers
 }
 
 // rejection returns why the request is rejected, or nil if it is accepted.

@@ -47,6 +47,8 @@ type NegotiatedContext struct {
 	AbstractSyntax string
 	TransferSyntax dataset.TransferSyntax // empty unless accepted
 	Result         ContextResult
+	// SCP reports that the requestor may act as SCP for the abstract syntax (PS3.7 section D.3.3.4).
+	SCP bool
 }
 
 // ContextResult is the result of a presentation context (PS3.8 table 9-18).

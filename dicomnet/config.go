@@ -5,10 +5,12 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
 	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/pdu"
 )
 
 // Config configures an association for Dial. The caller must not change it while the association
@@ -21,6 +23,10 @@ type Config struct {
 	// Contexts lists the presentation contexts to propose, 1 to 128 of them, in this order. They
 	// get the identifiers 1, 3, 5, … in the same order.
 	Contexts []Context
+
+	// Roles proposes roles of this side for SOP classes of Contexts (PS3.7 section D.3.3.4). For a
+	// class without an entry this side is SCU, and SCU only.
+	Roles []Role
 
 	// Timeouts bound every wait. A zero field means that there is no bound of that kind.
 	Timeouts Timeouts
@@ -47,6 +53,12 @@ type Config struct {
 type Context struct {
 	AbstractSyntax   string
 	TransferSyntaxes []dataset.TransferSyntax
+}
+
+// Role says in which roles the requestor of an association acts for a SOP class.
+type Role struct {
+	SOPClassUID string
+	SCU, SCP    bool
 }
 
 // Timeouts are the timers of an association, measured on the monotonic clock.
@@ -151,5 +163,30 @@ func (c *Config) check() error {
 			return &ConfigError{Detail: "presentation context without a transfer syntax"}
 		}
 	}
+	return c.checkRoles()
+}
+
+func (c *Config) checkRoles() error {
+	for i, role := range c.Roles {
+		same := func(other Role) bool { return other.SOPClassUID == role.SOPClassUID }
+		switch {
+		case !role.SCU && !role.SCP:
+			return &ConfigError{Detail: "role selection without a role"}
+		case slices.ContainsFunc(c.Roles[:i], same):
+			return &ConfigError{Detail: "two role selections for a SOP class"}
+		case !slices.ContainsFunc(c.Contexts, func(pc Context) bool { return pc.AbstractSyntax == role.SOPClassUID }):
+			return &ConfigError{Detail: "role selection for a SOP class without a presentation context"}
+		}
+	}
 	return nil
+}
+
+// agreedSCP reports whether the requestor may act as SCP for the class: both sides must say so, and the first
+// answer for a class counts. Some peers answer once for each presentation context, or for classes that were not proposed.
+func agreedSCP(proposed []Role, answers []pdu.RoleSelection, sopClass string) bool {
+	if !slices.ContainsFunc(proposed, func(r Role) bool { return r.SOPClassUID == sopClass && r.SCP }) {
+		return false
+	}
+	i := slices.IndexFunc(answers, func(r pdu.RoleSelection) bool { return r.SOPClassUID == sopClass })
+	return i >= 0 && answers[i].SCP
 }

@@ -127,6 +127,9 @@ func (a *Association) negotiate(ctx context.Context) error {
 		}
 		rq.Contexts = append(rq.Contexts, proposed)
 	}
+	for _, role := range a.cfg.Roles {
+		rq.User.Roles = append(rq.User.Roles, pdu.RoleSelection(role))
+	}
 	if err := a.upper.send(evtConnected, rq); err != nil {
 		return a.fail(ctx, err)
 	}
@@ -163,6 +166,7 @@ func (a *Association) accept(ac *pdu.AssociateAC) error {
 	a.contexts = make([]NegotiatedContext, len(a.cfg.Contexts))
 	for i, pc := range a.cfg.Contexts {
 		a.contexts[i] = negotiatedContext(contextID(i), pc, ac.Contexts)
+		a.contexts[i].SCP = a.contexts[i].Result == ContextAccepted && agreedSCP(a.cfg.Roles, ac.User.Roles, pc.AbstractSyntax)
 		usable = usable || a.contexts[i].Result == ContextAccepted
 	}
 	if !usable {

@@ -24,6 +24,9 @@ type Server struct {
 	// DIMSE the time between and within the requests of an association. Network is as in Config.
 	Timeouts Timeouts
 	Limits   Limits
+	// AcceptSCP, if not nil, says whether a requestor that proposes to act as SCP for the SOP class may (PS3.7 section
+	// D.3.3.4). If it is nil, requestors are SCU, and their proposals are not answered.
+	AcceptSCP func(sopClassUID string) bool
 	// Admit, if not nil, can refuse an association that would otherwise be accepted.
 	Admit func(called, calling string) *RejectError
 	Trace *Trace

@@ -21,6 +21,10 @@ type EchoReport struct {
 	// Err is why the last step failed, as a *dicomnet.OpError with that step around the same causes as those of Query; nil if
 	// every step passed. Its text holds no address and no name of a certificate.
 	Err error
+	// Retrieval and Profile are what Examine found, nil if it did not look.
+	Retrieval *RetrievalCheck
+	// Profile is what C-FINDs without a match have found. A PACS that accepts a key may still ignore it: only a refusal is certain.
+	Profile *Profile
 }
 
 // EchoStatus is the outcome of a step.
@@ -72,9 +76,14 @@ type EchoContext struct {
 	dicomnet.NegotiatedContext
 }
 
-// echoServices are proposed together, C-FIND and C-MOVE in the Study Root model.
-var echoServices = []struct{ name, sopClass string }{
-	{"C-ECHO", dicomnet.VerificationSOPClass}, {"C-FIND", dicomnet.StudyRoot.Find}, {"C-MOVE", dicomnet.StudyRoot.Move},
+// echoServices are proposed together, C-FIND and C-MOVE in the model of the peer.
+var echoServices = []struct {
+	name     string
+	sopClass func(dicomnet.Model) string
+}{
+	{"C-ECHO", func(dicomnet.Model) string { return dicomnet.VerificationSOPClass }},
+	{"C-FIND", func(m dicomnet.Model) string { return m.Find }},
+	{"C-MOVE", func(m dicomnet.Model) string { return m.Move }},
 }
 
 // Echo opens an association with the peer as Query and Retrieve do, sends a C-ECHO and reports each step. It always opens an
@@ -85,20 +94,25 @@ func (g *Gateway) Echo(ctx context.Context, c Call, p Peer) *EchoReport {
 	defer cancel()
 	d := &echoOperation{operation: g.begin(c, p), tls: p.TLS, report: &EchoReport{}}
 	defer d.End(ctx)
+	d.run(ctx)
+	return d.report
+}
+
+// run takes every step.
+func (d *echoOperation) run(ctx context.Context) {
 	if err := d.associate(ctx); err != nil {
 		d.fail(ctx, err)
-		return d.report
+		return
 	}
 	d.begin(dicomnet.StepEcho)
 	during, end := d.Observe(ctx, dicomnet.StepEcho)
 	if err := d.Association().Echo(during); err != nil {
 		d.fail(ctx, err)
 		end(d.report.Err)
-		return d.report
+		return
 	}
 	end(nil)
 	d.end(EchoOK)
-	return d.report
 }
 
 // echoOperation is an operation that reports its steps. It is the pool.Probe of its session.
@@ -117,7 +131,7 @@ var _ pool.Probe = (*echoOperation)(nil)
 func (d *echoOperation) associate(ctx context.Context) error {
 	var sopClasses []string
 	for _, service := range echoServices {
-		sopClasses = append(sopClasses, service.sopClass)
+		sopClasses = append(sopClasses, service.sopClass(d.preferred))
 	}
 	if err := d.Probe(ctx, d, sopClasses...); err != nil {
 		return err

@@ -20,7 +20,8 @@ type EchoReport struct {
 	Steps []EchoStep
 	// Err is why the last step failed, as a *dicomnet.OpError with that step around the same causes as those of Query; nil if
 	// every step passed. Its text holds no address and no name of a certificate.
-	Err error
+	Err   error
+	Local string // address of the gateway on the connection; "" if it is not known
 	// Retrieval and Profile are what Examine found, nil if it did not look.
 	Retrieval *RetrievalCheck
 	// Profile is what C-FINDs without a match have found. A PACS that accepts a key may still ignore it: only a refusal is certain.
@@ -201,7 +202,10 @@ func (d *echoOperation) Resolved(addresses []netip.AddrPort) {
 func (d *echoOperation) Connecting() { d.begin(dicomnet.StepConnect) }
 
 // Connected ends the step connect and begins the next.
-func (d *echoOperation) Connected(address netip.AddrPort) {
+func (d *echoOperation) Connected(address, local netip.AddrPort) {
+	if local.IsValid() {
+		d.report.Local = local.Addr().Unmap().String()
+	}
 	d.step().Address = address.String()
 	d.end(EchoOK)
 	d.begin(dicomnet.StepTLS)

@@ -42,9 +42,9 @@ func TestExamineSaysHowInstancesCanBeRetrieved(t *testing.T) {
 		ready     bool
 		get       dicomnet.ContextResult
 	}{
-		"C-GET":             {granting(true), pool.RetrieveAuto, pool.RetrieveGet, true, dicomnet.ContextAccepted},
-		"C-MOVE by setting": {granting(true), pool.RetrieveMove, pool.RetrieveMove, true, dicomnet.ContextAccepted},
-		"no role":           {granting(false), pool.RetrieveAuto, pool.RetrieveMove, false, dicomnet.ContextAccepted},
+		"C-GET":              {granting(true), pool.RetrieveAuto, pool.RetrieveGet, true, dicomnet.ContextAccepted},
+		"C-MOVE by setting":  {granting(true), pool.RetrieveMove, pool.RetrieveMove, true, dicomnet.ContextAccepted},
+		"no role":            {granting(false), pool.RetrieveAuto, pool.RetrieveMove, false, dicomnet.ContextAccepted},
 		"roles not answered": {nil, pool.RetrieveGet, pool.RetrieveGet, false, dicomnet.ContextAccepted},
 		"C-GET refused": {func(a *association) bool {
 			granting(true)(a)

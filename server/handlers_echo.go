@@ -18,7 +18,7 @@ func (h *handlers) Echo(ctx context.Context, request api.EchoRequestObject) (api
 	if err != nil {
 		return nil, err
 	}
-	report := h.task(ctx, peer, "").echo(ctx)
+	report := h.task(ctx, peer, "").echo(ctx, valueOf(body.Probe))
 	if report.Err != nil {
 		p := problem.OfOperation(ctx, report.Err, peer.TLS)
 		if p.Status() == http.StatusBadGateway {
@@ -29,12 +29,14 @@ func (h *handlers) Echo(ctx context.Context, request api.EchoRequestObject) (api
 		}
 		return nil, p
 	}
+	answer := api.EchoResponse{
+		Operation: api.CECHO,
+		Status:    api.EchoResponseStatusOk,
+		Steps:     echoSteps(report, peer.TLS),
+	}
+	examined(&answer, &peer, report)
 	return api.Echo200JSONResponse{
-		Body: api.EchoResponse{
-			Operation: api.CECHO,
-			Status:    api.EchoResponseStatusOk,
-			Steps:     echoSteps(report, peer.TLS),
-		},
+		Body:    answer,
 		Headers: api.Echo200ResponseHeaders{XCorrelationID: access.From(ctx).CorrelationID},
 	}, nil
 }

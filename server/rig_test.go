@@ -63,6 +63,7 @@ type fakeGateway struct {
 	query    func(ctx context.Context, _ qr.Call, p qr.Peer, f qr.Filter) (*qr.QueryResult, error)
 	retrieve func(ctx context.Context, c qr.Call, p qr.Peer, f qr.Filter, destination string) (*qr.RetrieveResult, error)
 	echo     func(ctx context.Context, _ qr.Call, p qr.Peer) *qr.EchoReport
+	examine  func(ctx context.Context, c qr.Call, p qr.Peer, probe bool) *qr.EchoReport // nil: echo
 	waitErr  error
 	drained  atomic.Bool
 }
@@ -79,6 +80,13 @@ func (g *fakeGateway) Retrieve(
 
 func (g *fakeGateway) Echo(ctx context.Context, c qr.Call, p qr.Peer) *qr.EchoReport {
 	return g.echo(ctx, c, p)
+}
+
+func (g *fakeGateway) Examine(ctx context.Context, c qr.Call, p qr.Peer, probe bool) *qr.EchoReport {
+	if g.examine == nil {
+		return g.echo(ctx, c, p)
+	}
+	return g.examine(ctx, c, p, probe)
 }
 
 func (g *fakeGateway) Drain() { g.drained.Store(true) }

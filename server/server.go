@@ -29,6 +29,7 @@ type Gateway interface {
 	Query(ctx context.Context, c qr.Call, p qr.Peer, f qr.Filter) (*qr.QueryResult, error)
 	Retrieve(ctx context.Context, c qr.Call, p qr.Peer, f qr.Filter, destination string) (*qr.RetrieveResult, error)
 	Echo(ctx context.Context, c qr.Call, p qr.Peer) *qr.EchoReport
+	Examine(ctx context.Context, c qr.Call, p qr.Peer, probe bool) *qr.EchoReport
 }
 
 // Associations are the associations of the gateway, which a shutdown ends; *pool.Pool implements it.

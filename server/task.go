@@ -116,9 +116,14 @@ func (t *task) problem(ctx context.Context, err error) error {
 	return problem.OfOperation(ctx, err, t.peer.TLS)
 }
 
-// echo runs the connection check.
-func (t *task) echo(ctx context.Context) *qr.EchoReport {
-	report, err := sheltered(ctx, func() (*qr.EchoReport, error) { return t.gateway.Echo(ctx, t.call(), t.peer), nil })
+// echo runs the connection check: that of a named PACS, and a probe, include what retrieval needs.
+func (t *task) echo(ctx context.Context, probe bool) *qr.EchoReport {
+	report, err := sheltered(ctx, func() (*qr.EchoReport, error) {
+		if t.peer.Name != "" || probe {
+			return t.gateway.Examine(ctx, t.call(), t.peer, probe), nil
+		}
+		return t.gateway.Echo(ctx, t.call(), t.peer), nil
+	})
 	if err != nil {
 		report = &qr.EchoReport{Err: err}
 	}

@@ -101,6 +101,39 @@ func (e EchoResponseStatus) Valid() bool {
 	}
 }
 
+// Defines values for EchoRetrievalMethod.
+const (
+	RetrieveByGet  EchoRetrievalMethod = "get"
+	RetrieveByMove EchoRetrievalMethod = "move"
+)
+
+// Valid indicates whether the value is a known member of the EchoRetrievalMethod enum.
+func (e EchoRetrievalMethod) Valid() bool {
+	switch e {
+	case RetrieveByGet:
+		return true
+	case RetrieveByMove:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EchoRetrievalStoreScp.
+const (
+	StoreSCPNotConfigured EchoRetrievalStoreScp = "not_configured"
+)
+
+// Valid indicates whether the value is a known member of the EchoRetrievalStoreScp enum.
+func (e EchoRetrievalStoreScp) Valid() bool {
+	switch e {
+	case StoreSCPNotConfigured:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EchoStepStep.
 const (
 	EchoStepStepAssociate EchoStepStep = "associate"
@@ -608,6 +641,23 @@ type EchoContext struct {
 // EchoContextService The service that `/echo`, `/q` and `/qr` need, in this order.
 type EchoContextService string
 
+// EchoProfile With `probe`: what the PACS accepts. A PACS that accepts a key may still ignore it, so only `false` is certain.
+type EchoProfile struct {
+	// RelationalQueries C-FIND at SERIES level without a study.
+	RelationalQueries bool `json:"relational_queries"`
+
+	// ImageLevelFind C-FIND at IMAGE level.
+	ImageLevelFind bool `json:"image_level_find"`
+
+	// UIDLists C-FIND with a list of UIDs.
+	UIDLists bool `json:"uid_lists"`
+
+	// StudyKeys Keywords of the optional attributes at STUDY level that it accepts.
+	//
+	// Example: ["ModalitiesInStudy","NumberOfStudyRelatedInstances"]
+	StudyKeys []string `json:"study_keys"`
+}
+
 // EchoRequest The PACS by its name, or its address and the AE titles for the association. The other fields of `/q` and `/qr` may be present, so that the
 // body of a request that fails can be sent as it is; they are ignored, whatever their values are.
 type EchoRequest struct {
@@ -673,6 +723,13 @@ type EchoRequest struct {
 	// PatientID A field of `/q` or `/qr`, which `/echo` ignores.
 	PatientID *Ignored `json:"patient_id,omitempty"`
 
+	// Probe Whether to learn the profile of the PACS too, by a few C-FINDs that match nothing. It takes some ten
+	// requests to the PACS.
+	//
+	//
+	// Example: true
+	Probe *bool `json:"probe,omitempty"`
+
 	// StudyDateFrom A field of `/q` or `/qr`, which `/echo` ignores.
 	StudyDateFrom *Ignored `json:"study_date_from,omitempty"`
 
@@ -692,7 +749,19 @@ type EchoResponse struct {
 	Status EchoResponseStatus `json:"status"`
 
 	// Steps The steps in order.
-	Steps []EchoStep `json:"steps"`
+	Steps     []EchoStep     `json:"steps"`
+	Retrieval *EchoRetrieval `json:"retrieval,omitempty"`
+	Profile   *EchoProfile   `json:"profile,omitempty"`
+
+	// PACSEntry With `probe`: an entry for `PACS_FILE`, YAML with an indent of two spaces, to paste below `pacs:`.
+	PACSEntry *string `json:"pacs_entry,omitempty"`
+
+	// AtThePACS With `probe`: what to enter in the configuration of the PACS, one sentence an entry. The host is the
+	// address from which the gateway connected; a network address translation may change it.
+	//
+	//
+	// Example: ["Permit the AE title GATEWAY at the host 192.0.2.20 to send C-ECHO, C-FIND, C-MOVE and C-GET."]
+	AtThePACS []string `json:"at_the_pacs,omitempty"`
 }
 
 // EchoResponseOperation DICOM service of the operation.
@@ -700,6 +769,35 @@ type EchoResponseOperation string
 
 // EchoResponseStatus Always `ok`: a test that fails is a problem.
 type EchoResponseStatus string
+
+// EchoRetrieval For a named PACS: whether instances can be retrieved from it.
+type EchoRetrieval struct {
+	// Ready Whether the gateway can retrieve instances by `method`.
+	Ready bool `json:"ready"`
+
+	// Method The way that the settings of the PACS and its answers give. `move` needs the storage SCP of the gateway.
+	Method EchoRetrievalMethod `json:"method"`
+
+	// CGet Result of the presentation context for C-GET, as in `contexts` of a step; empty if there was no association.
+	//
+	// Example: acceptance
+	CGet string `json:"c_get"`
+
+	// Storage The answers for common storage SOP classes; empty if there was no association.
+	Storage []EchoStorage `json:"storage"`
+
+	// StoreScp The state of the gateway's own storage SCP, which C-MOVE to the gateway needs. This version has none.
+	StoreScp EchoRetrievalStoreScp `json:"store_scp"`
+
+	// Hint What to check, in plain words, unless `ready` is true.
+	Hint *string `json:"hint,omitempty"`
+}
+
+// EchoRetrievalMethod The way that the settings of the PACS and its answers give. `move` needs the storage SCP of the gateway.
+type EchoRetrievalMethod string
+
+// EchoRetrievalStoreScp The state of the gateway's own storage SCP, which C-MOVE to the gateway needs. This version has none.
+type EchoRetrievalStoreScp string
 
 // EchoStep Outcome of one step of the connection test.
 type EchoStep struct {
@@ -766,6 +864,22 @@ type EchoStepStep string
 
 // EchoStepStatus `failed` is always the last step; `skipped` is `tls` without `pacs_tls`.
 type EchoStepStatus string
+
+// EchoStorage Answer for a storage SOP class, for which the gateway proposed to act as SCP.
+type EchoStorage struct {
+	// AbstractSyntax UID of the storage SOP class.
+	//
+	// Example: 1.2.840.10008.5.1.4.1.1.2
+	AbstractSyntax string `json:"abstract_syntax"`
+
+	// Result Result of the presentation context, as in `contexts` of a step.
+	//
+	// Example: acceptance
+	Result string `json:"result"`
+
+	// Scp Whether the PACS granted the role.
+	Scp bool `json:"scp"`
+}
 
 // Fault One fault of the request.
 type Fault struct {

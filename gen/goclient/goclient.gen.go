@@ -102,6 +102,39 @@ func (e EchoResponseStatus) Valid() bool {
 	}
 }
 
+// Defines values for EchoRetrievalMethod.
+const (
+	RetrieveByGet  EchoRetrievalMethod = "get"
+	RetrieveByMove EchoRetrievalMethod = "move"
+)
+
+// Valid indicates whether the value is a known member of the EchoRetrievalMethod enum.
+func (e EchoRetrievalMethod) Valid() bool {
+	switch e {
+	case RetrieveByGet:
+		return true
+	case RetrieveByMove:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for EchoRetrievalStoreScp.
+const (
+	StoreSCPNotConfigured EchoRetrievalStoreScp = "not_configured"
+)
+
+// Valid indicates whether the value is a known member of the EchoRetrievalStoreScp enum.
+func (e EchoRetrievalStoreScp) Valid() bool {
+	switch e {
+	case StoreSCPNotConfigured:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EchoStepStep.
 const (
 	EchoStepStepAssociate EchoStepStep = "associate"
@@ -609,6 +642,23 @@ type EchoContext struct {
 // EchoContextService The service that `/echo`, `/q` and `/qr` need, in this order.
 type EchoContextService string
 
+// EchoProfile With `probe`: what the PACS accepts. A PACS that accepts a key may still ignore it, so only `false` is certain.
+type EchoProfile struct {
+	// RelationalQueries C-FIND at SERIES level without a study.
+	RelationalQueries bool `json:"relational_queries"`
+
+	// ImageLevelFind C-FIND at IMAGE level.
+	ImageLevelFind bool `json:"image_level_find"`
+
+	// UIDLists C-FIND with a list of UIDs.
+	UIDLists bool `json:"uid_lists"`
+
+	// StudyKeys Keywords of the optional attributes at STUDY level that it accepts.
+	//
+	// Example: ["ModalitiesInStudy","NumberOfStudyRelatedInstances"]
+	StudyKeys []string `json:"study_keys"`
+}
+
 // EchoRequest The PACS by its name, or its address and the AE titles for the association. The other fields of `/q` and `/qr` may be present, so that the
 // body of a request that fails can be sent as it is; they are ignored, whatever their values are.
 type EchoRequest struct {
@@ -674,6 +724,13 @@ type EchoRequest struct {
 	// PatientID A field of `/q` or `/qr`, which `/echo` ignores.
 	PatientID *Ignored `json:"patient_id,omitempty"`
 
+	// Probe Whether to learn the profile of the PACS too, by a few C-FINDs that match nothing. It takes some ten
+	// requests to the PACS.
+	//
+	//
+	// Example: true
+	Probe *bool `json:"probe,omitempty"`
+
 	// StudyDateFrom A field of `/q` or `/qr`, which `/echo` ignores.
 	StudyDateFrom *Ignored `json:"study_date_from,omitempty"`
 
@@ -693,7 +750,19 @@ type EchoResponse struct {
 	Status EchoResponseStatus `json:"status"`
 
 	// Steps The steps in order.
-	Steps []EchoStep `json:"steps"`
+	Steps     []EchoStep     `json:"steps"`
+	Retrieval *EchoRetrieval `json:"retrieval,omitempty"`
+	Profile   *EchoProfile   `json:"profile,omitempty"`
+
+	// PACSEntry With `probe`: an entry for `PACS_FILE`, YAML with an indent of two spaces, to paste below `pacs:`.
+	PACSEntry *string `json:"pacs_entry,omitempty"`
+
+	// AtThePACS With `probe`: what to enter in the configuration of the PACS, one sentence an entry. The host is the
+	// address from which the gateway connected; a network address translation may change it.
+	//
+	//
+	// Example: ["Permit the AE title GATEWAY at the host 192.0.2.20 to send C-ECHO, C-FIND, C-MOVE and C-GET."]
+	AtThePACS []string `json:"at_the_pacs,omitempty"`
 }
 
 // EchoResponseOperation DICOM service of the operation.
@@ -701,6 +770,35 @@ type EchoResponseOperation string
 
 // EchoResponseStatus Always `ok`: a test that fails is a problem.
 type EchoResponseStatus string
+
+// EchoRetrieval For a named PACS: whether instances can be retrieved from it.
+type EchoRetrieval struct {
+	// Ready Whether the gateway can retrieve instances by `method`.
+	Ready bool `json:"ready"`
+
+	// Method The way that the settings of the PACS and its answers give. `move` needs the storage SCP of the gateway.
+	Method EchoRetrievalMethod `json:"method"`
+
+	// CGet Result of the presentation context for C-GET, as in `contexts` of a step; empty if there was no association.
+	//
+	// Example: acceptance
+	CGet string `json:"c_get"`
+
+	// Storage The answers for common storage SOP classes; empty if there was no association.
+	Storage []EchoStorage `json:"storage"`
+
+	// StoreScp The state of the gateway's own storage SCP, which C-MOVE to the gateway needs. This version has none.
+	StoreScp EchoRetrievalStoreScp `json:"store_scp"`
+
+	// Hint What to check, in plain words, unless `ready` is true.
+	Hint *string `json:"hint,omitempty"`
+}
+
+// EchoRetrievalMethod The way that the settings of the PACS and its answers give. `move` needs the storage SCP of the gateway.
+type EchoRetrievalMethod string
+
+// EchoRetrievalStoreScp The state of the gateway's own storage SCP, which C-MOVE to the gateway needs. This version has none.
+type EchoRetrievalStoreScp string
 
 // EchoStep Outcome of one step of the connection test.
 type EchoStep struct {
@@ -767,6 +865,22 @@ type EchoStepStep string
 
 // EchoStepStatus `failed` is always the last step; `skipped` is `tls` without `pacs_tls`.
 type EchoStepStatus string
+
+// EchoStorage Answer for a storage SOP class, for which the gateway proposed to act as SCP.
+type EchoStorage struct {
+	// AbstractSyntax UID of the storage SOP class.
+	//
+	// Example: 1.2.840.10008.5.1.4.1.1.2
+	AbstractSyntax string `json:"abstract_syntax"`
+
+	// Result Result of the presentation context, as in `contexts` of a step.
+	//
+	// Example: acceptance
+	Result string `json:"result"`
+
+	// Scp Whether the PACS granted the role.
+	Scp bool `json:"scp"`
+}
 
 // Fault One fault of the request.
 type Fault struct {
@@ -1829,6 +1943,10 @@ type ClientInterface interface {
 	// If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
 	// the PACS knows a move destination.
 	//
+	// For a named PACS (`pacs`), a second association shows whether instances can be retrieved: `retrieval`. With
+	// `probe`, a few C-FINDs for identifiers that no PACS has show what the PACS supports: `profile`, and `pacs_entry`
+	// for the operator.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /echo (the `Echo` operationId).
@@ -1851,6 +1969,10 @@ type ClientInterface interface {
 	// response is a 502 with the steps up to the one that failed, and its `hint` says in plain words what to check.
 	// If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
 	// the PACS knows a move destination.
+	//
+	// For a named PACS (`pacs`), a second association shows whether instances can be retrieved: `retrieval`. With
+	// `probe`, a few C-FINDs for identifiers that no PACS has show what the PACS supports: `profile`, and `pacs_entry`
+	// for the operator.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2015,6 +2137,10 @@ type ClientInterface interface {
 // If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
 // the PACS knows a move destination.
 //
+// For a named PACS (`pacs`), a second association shows whether instances can be retrieved: `retrieval`. With
+// `probe`, a few C-FINDs for identifiers that no PACS has show what the PACS supports: `profile`, and `pacs_entry`
+// for the operator.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /echo (the `Echo` operationId).
@@ -2047,6 +2173,10 @@ func (c *Client) EchoWithBody(ctx context.Context, params *EchoParams, contentTy
 // response is a 502 with the steps up to the one that failed, and its `hint` says in plain words what to check.
 // If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
 // the PACS knows a move destination.
+//
+// For a named PACS (`pacs`), a second association shows whether instances can be retrieved: `retrieval`. With
+// `probe`, a few C-FINDs for identifiers that no PACS has show what the PACS supports: `profile`, and `pacs_entry`
+// for the operator.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2729,6 +2859,10 @@ type ClientWithResponsesInterface interface {
 	// If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
 	// the PACS knows a move destination.
 	//
+	// For a named PACS (`pacs`), a second association shows whether instances can be retrieved: `retrieval`. With
+	// `probe`, a few C-FINDs for identifiers that no PACS has show what the PACS supports: `profile`, and `pacs_entry`
+	// for the operator.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /echo (the `Echo` operationId).
@@ -2751,6 +2885,10 @@ type ClientWithResponsesInterface interface {
 	// response is a 502 with the steps up to the one that failed, and its `hint` says in plain words what to check.
 	// If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
 	// the PACS knows a move destination.
+	//
+	// For a named PACS (`pacs`), a second association shows whether instances can be retrieved: `retrieval`. With
+	// `probe`, a few C-FINDs for identifiers that no PACS has show what the PACS supports: `profile`, and `pacs_entry`
+	// for the operator.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4080,6 +4218,10 @@ func (r GetVersionReply) ContentType() string {
 // If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
 // the PACS knows a move destination.
 //
+// For a named PACS (`pacs`), a second association shows whether instances can be retrieved: `retrieval`. With
+// `probe`, a few C-FINDs for identifiers that no PACS has show what the PACS supports: `profile`, and `pacs_entry`
+// for the operator.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /echo (the `Echo` operationId).
@@ -4108,6 +4250,10 @@ func (c *ClientWithResponses) EchoWithBodyWithResponse(ctx context.Context, para
 // response is a 502 with the steps up to the one that failed, and its `hint` says in plain words what to check.
 // If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
 // the PACS knows a move destination.
+//
+// For a named PACS (`pacs`), a second association shows whether instances can be retrieved: `retrieval`. With
+// `probe`, a few C-FINDs for identifiers that no PACS has show what the PACS supports: `profile`, and `pacs_entry`
+// for the operator.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -30,6 +30,10 @@ export interface paths {
          *     response is a 502 with the steps up to the one that failed, and its `hint` says in plain words what to check.
          *     If C-ECHO passes and C-FIND or C-MOVE is not accepted, `associate` has a `hint`. Only a C-MOVE shows whether
          *     the PACS knows a move destination.
+         *
+         *     For a named PACS (`pacs`), a second association shows whether instances can be retrieved: `retrieval`. With
+         *     `probe`, a few C-FINDs for identifiers that no PACS has show what the PACS supports: `profile`, and `pacs_entry`
+         *     for the operator.
          */
         post: operations["echo"];
         delete?: never;
@@ -494,6 +498,12 @@ export interface components {
             pacs_ae_title?: components["schemas"]["CalledAETitle"];
             c_find_ae_title?: components["schemas"]["CallingAETitle"];
             pacs_tls?: components["schemas"]["PACSTLS"];
+            /**
+             * @description Whether to learn the profile of the PACS too, by a few C-FINDs that match nothing. It takes some ten
+             *     requests to the PACS.
+             * @example true
+             */
+            probe?: boolean;
             c_move_ae_title?: components["schemas"]["Ignored"];
             patient_id?: components["schemas"]["Ignored"];
             issuer_of_patient_id?: components["schemas"]["Ignored"];
@@ -803,6 +813,74 @@ export interface components {
             status: "ok";
             /** @description The steps in order. */
             steps: components["schemas"]["EchoStep"][];
+            retrieval?: components["schemas"]["EchoRetrieval"];
+            profile?: components["schemas"]["EchoProfile"];
+            /** @description With `probe`: an entry for `PACS_FILE`, YAML with an indent of two spaces, to paste below `pacs:`. */
+            pacs_entry?: string;
+            /**
+             * @description With `probe`: what to enter in the configuration of the PACS, one sentence an entry. The host is the
+             *     address from which the gateway connected; a network address translation may change it.
+             * @example [
+             *       "Permit the AE title GATEWAY at the host 192.0.2.20 to send C-ECHO, C-FIND, C-MOVE and C-GET."
+             *     ]
+             */
+            at_the_pacs?: string[];
+        };
+        /** @description For a named PACS: whether instances can be retrieved from it. */
+        EchoRetrieval: {
+            /** @description Whether the gateway can retrieve instances by `method`. */
+            ready: boolean;
+            /**
+             * @description The way that the settings of the PACS and its answers give. `move` needs the storage SCP of the gateway.
+             * @enum {string}
+             */
+            method: "get" | "move";
+            /**
+             * @description Result of the presentation context for C-GET, as in `contexts` of a step; empty if there was no association.
+             * @example acceptance
+             */
+            c_get: string;
+            /** @description The answers for common storage SOP classes; empty if there was no association. */
+            storage: components["schemas"]["EchoStorage"][];
+            /**
+             * @description The state of the gateway's own storage SCP, which C-MOVE to the gateway needs. This version has none.
+             * @enum {string}
+             */
+            store_scp: "not_configured";
+            /** @description What to check, in plain words, unless `ready` is true. */
+            hint?: string;
+        };
+        /** @description Answer for a storage SOP class, for which the gateway proposed to act as SCP. */
+        EchoStorage: {
+            /**
+             * @description UID of the storage SOP class.
+             * @example 1.2.840.10008.5.1.4.1.1.2
+             */
+            abstract_syntax: string;
+            /**
+             * @description Result of the presentation context, as in `contexts` of a step.
+             * @example acceptance
+             */
+            result: string;
+            /** @description Whether the PACS granted the role. */
+            scp: boolean;
+        };
+        /** @description With `probe`: what the PACS accepts. A PACS that accepts a key may still ignore it, so only `false` is certain. */
+        EchoProfile: {
+            /** @description C-FIND at SERIES level without a study. */
+            relational_queries: boolean;
+            /** @description C-FIND at IMAGE level. */
+            image_level_find: boolean;
+            /** @description C-FIND with a list of UIDs. */
+            uid_lists: boolean;
+            /**
+             * @description Keywords of the optional attributes at STUDY level that it accepts.
+             * @example [
+             *       "ModalitiesInStudy",
+             *       "NumberOfStudyRelatedInstances"
+             *     ]
+             */
+            study_keys: string[];
         };
         /** @description Outcome of one step of the connection test. */
         EchoStep: {

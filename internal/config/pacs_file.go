@@ -59,6 +59,7 @@ func readPACSFile(path string, contents []byte, defaults *pacsDefaults, faults *
 			}
 			entry := readPACS(member, filepath.Dir(path), defaults)
 			entry.line, entry.peer.Name = at.Line, name
+			entry.peer.Settings.Entry = member.textWithout("profile")
 			entries = append(entries, entry)
 		})
 		if len(entries) > maxPACS {

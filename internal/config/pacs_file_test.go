@@ -60,6 +60,9 @@ func TestPACSFileDescribesEveryPACS(t *testing.T) {
 	latin1, _ := dataset.LookupCharacterSet("ISO_IR 100")
 	main, ok := c.PACS().Lookup("main")
 	require.True(t, ok)
+	assert.Equal(t, "description: Radiology archive\n", main.Settings.Entry[:31], "what POST /echo repeats")
+	assert.NotContains(t, main.Settings.Entry, "profile")
+	main.Settings.Entry = ""
 	assert.Equal(t, pool.Peer{
 		Name: "main", Host: "pacs.hospital.example", Port: 11112, CalledAETitle: "PACS", CallingAETitle: "GATEWAY",
 		Settings: &pool.Settings{
@@ -79,6 +82,8 @@ func TestPACSFileDescribesEveryPACS(t *testing.T) {
 	}, main)
 	second, ok := c.PACS().Lookup("second-1")
 	require.True(t, ok)
+	assert.Equal(t, "host: 192.0.2.7\nport: 104\nae_title: \" OTHER \"\ncalling_ae_title: GATEWAY\n", second.Settings.Entry)
+	second.Settings.Entry = ""
 	assert.Equal(t, pool.Peer{
 		Name: "second-1", Host: "192.0.2.7", Port: 104, CalledAETitle: "OTHER", CallingAETitle: "GATEWAY",
 		Settings: &pool.Settings{

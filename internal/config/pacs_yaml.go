@@ -330,3 +330,23 @@ func (v yamlValue) list(most int, want string, valid func(string) bool) []string
 	}
 	return all
 }
+
+// textWithout returns a mapping as YAML text in the block style, without one of its members.
+func (v yamlValue) textWithout(name string) string {
+	if v.node.Kind != yaml.MappingNode {
+		return ""
+	}
+	mapping := yaml.Node{Kind: yaml.MappingNode, Tag: v.node.Tag}
+	for i := 0; i+1 < len(v.node.Content); i += 2 {
+		if v.node.Content[i].Value != name {
+			mapping.Content = append(mapping.Content, v.node.Content[i], v.node.Content[i+1])
+		}
+	}
+	var b strings.Builder
+	encoder := yaml.NewEncoder(&b)
+	encoder.SetIndent(2)
+	if err := errors.Join(encoder.Encode(&mapping), encoder.Close()); err != nil {
+		return ""
+	}
+	return b.String()
+}

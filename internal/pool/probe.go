@@ -12,11 +12,11 @@ import (
 // Probe receives the result of each stage of Session.Probe, in the order of its methods and on the goroutine of the caller.
 type Probe interface {
 	Resolving()
-	Resolved(addresses []netip.AddrPort) // in the order in which they are tried
-	Connecting()                         // after the wait for a slot, also if there was none
-	Connected(address netip.AddrPort)
-	Secured(state tls.ConnectionState) // only if the peer has TLS set
-	Failed(peer dicomnet.PeerInfo)     // after an attempt that failed: what the peer said of itself, zero if nothing
+	Resolved(addresses []netip.AddrPort)     // in the order in which they are tried
+	Connecting()                             // after the wait for a slot, also if there was none
+	Connected(address, local netip.AddrPort) // local is not valid if it is not known
+	Secured(state tls.ConnectionState)       // only if the peer has TLS set
+	Failed(peer dicomnet.PeerInfo)           // after an attempt that failed: what the peer said of itself, zero if nothing
 }
 
 // Probe opens a new association on which the SOP classes are proposed and reports each stage to p. It takes no idle
@@ -40,7 +40,8 @@ func (s *Session) Probe(ctx context.Context, p Probe, sopClasses ...string) erro
 	cfg.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		conn, err := s.connect(ctx)
 		if err == nil {
-			p.Connected(s.slot.address)
+			local, _ := netip.ParseAddrPort(conn.LocalAddr().String())
+			p.Connected(s.slot.address, local)
 		}
 		return conn, err
 	}

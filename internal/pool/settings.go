@@ -12,6 +12,7 @@ import (
 // Settings are those of one named PACS. They are immutable: each version of an entry has a value of its own, and an operation
 // keeps the version that it began with. Associations are kept for operations with the same *Settings only.
 type Settings struct {
+	Entry       string            // the text of its fields in PACS_FILE, without the profile
 	Description string            // for callers
 	Timeouts    dicomnet.Timeouts // the zero value: those of the Pool
 	TLS         *tls.Config       // for a peer with TLS set; nil: that of the Pool

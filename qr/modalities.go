@@ -115,7 +115,7 @@ var relatedPlans = map[Level]*levelPlan{
 }
 
 func relatedPlan(level Level, include ...dataset.Tag) *levelPlan {
-	l := &levelPlan{level: level, filter: match.NewFilter(nil), wanted: map[dataset.Tag]bool{}}
+	l := &levelPlan{level: level, filter: match.NewFilter(nil)}
 	for _, t := range append(include, searchLevels[level].unique) {
 		l.add(match.Path{t})
 	}

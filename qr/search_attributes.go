@@ -30,14 +30,20 @@ func LevelOf(t dataset.Tag) (Level, bool) {
 
 // searchLevel is what a search needs to know about one level.
 type searchLevel struct {
-	attributes []SearchAttribute
-	unique     dataset.Tag
+	attributes    []SearchAttribute
+	unique        dataset.Tag
+	defaults, all asked
 }
 
 var searchLevels = map[Level]*searchLevel{
-	LevelStudy:  {attributesOf(LevelStudy), dataset.StudyInstanceUID},
-	LevelSeries: {attributesOf(LevelSeries), dataset.SeriesInstanceUID},
-	LevelImage:  {attributesOf(LevelImage), sopInstanceUID},
+	LevelStudy:  newSearchLevel(LevelStudy, dataset.StudyInstanceUID),
+	LevelSeries: newSearchLevel(LevelSeries, dataset.SeriesInstanceUID),
+	LevelImage:  newSearchLevel(LevelImage, sopInstanceUID),
+}
+
+func newSearchLevel(level Level, unique dataset.Tag) *searchLevel {
+	attributes := attributesOf(level)
+	return &searchLevel{attributes, unique, askedFor(attributes, false), askedFor(attributes, true)}
 }
 
 func attributesOf(level Level) []SearchAttribute {

@@ -345,9 +345,9 @@ func (a *answer) inWindow(m *Match) bool {
 
 func (a *answer) keep(set *dataset.Set) *dataset.Set {
 	if a.plan.all && !a.related {
-		return a.keeper.Keep(set, nil)
+		return a.keeper.Keep(set)
 	}
-	return a.keeper.Keep(set, func(t dataset.Tag) bool { return a.wanted[t] })
+	return a.keeper.KeepTags(set, a.wanted)
 }
 
 // sortKeys sets what a match is sorted by. A date or number that is not as DICOM writes it counts as none: PACS do not agree

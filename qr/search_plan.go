@@ -40,7 +40,7 @@ type levelPlan struct {
 	optional []bool      // of keys: the PACS may not support the key
 	filter   *match.Filter
 	include  []match.Path
-	wanted   map[dataset.Tag]bool // the attributes to keep
+	wanted   []dataset.Tag // the attributes to keep, in ascending order
 }
 
 // levelsDown are the levels of a search from the top.
@@ -90,33 +90,55 @@ func newSearchPlan(s *Search, profile pool.Profile) (*searchPlan, error) {
 			return nil, err
 		}
 	}
-	p.relational = newLevelPlan(s.Level, s.IncludeAll)
 	for _, level := range levelsDown[:depth+1] {
 		l := p.levels[level]
 		l.filter = match.NewFilter(l.keys)
-		p.relational.join(l)
 	}
-	p.relational.filter = match.NewFilter(p.relational.keys)
+	p.relational = p.levels[LevelStudy]
+	if depth > 0 {
+		p.relational = newLevelPlan(s.Level, s.IncludeAll)
+		for _, level := range levelsDown[:depth+1] {
+			p.relational.join(p.levels[level])
+		}
+		p.relational.filter = match.NewFilter(p.relational.keys)
+	}
 	p.setWindows()
 	return p, nil
 }
 
+// newLevelPlan returns a plan that asks for the defaults of a level, or for all its attributes.
 func newLevelPlan(level Level, all bool) *levelPlan {
-	l := &levelPlan{level: level, wanted: map[dataset.Tag]bool{dataset.SpecificCharacterSet: true}}
-	attributes := SearchAttributes(level)
+	asked := &searchLevels[level].defaults
+	if all {
+		asked = &searchLevels[level].all
+	}
+	return &levelPlan{level: level, include: slices.Clip(asked.include), wanted: slices.Clip(asked.wanted)}
+}
+
+// asked are the attributes that a C-FIND asks for, and which of them to keep, in ascending order.
+type asked struct {
+	include []match.Path
+	wanted  []dataset.Tag
+}
+
+// askedFor returns the attributes that are asked for whatever the search includes.
+func askedFor(attributes []SearchAttribute, all bool) asked {
+	l := &levelPlan{wanted: []dataset.Tag{dataset.SpecificCharacterSet}}
 	for i := range attributes {
 		if a := &attributes[i]; a.Default || all {
 			l.add(a.Path)
 		}
 	}
-	return l
+	return asked{l.include, l.wanted}
 }
 
 func (l *levelPlan) add(path match.Path) {
 	if !slices.ContainsFunc(l.include, func(p match.Path) bool { return slices.Equal(p, path) }) {
 		l.include = append(l.include, path)
 	}
-	l.wanted[path[0]] = true
+	if i, found := slices.BinarySearchFunc(l.wanted, path[0], compareTags); !found {
+		l.wanted = slices.Insert(l.wanted, i, path[0])
+	}
 }
 
 // join adds what another level asks for.

@@ -107,7 +107,7 @@ func readAll(t *testing.T, set *dataset.Set, depth int) {
 func readValues(t *testing.T, set *dataset.Set) {
 	t.Helper()
 	var keeper dataset.Keeper
-	kept := keeper.Keep(set, nil)
+	kept := keeper.Keep(set)
 	last := int64(-1)
 	for v := range set.Values() {
 		if n := int64(v.Tag().Uint32()); n <= last {

@@ -27,22 +27,38 @@ type keptSet struct {
 	ownWarnings Warnings
 }
 
-// Keep returns a copy of the elements of s, or of an item, for whose tags wanted returns true; nil
-// stands for all. The copy is valid for any time, and independent of s and of the Keeper. It reads
-// like s: text is decoded by the Specific Character Set of s even if the copy does not contain that.
-// It has the warnings of s so far, and its elements are sorted and each tag occurs once. The cost is
-// linear in the size of s.
-func (k *Keeper) Keep(s *Set, wanted func(tag.Tag) bool) *Set {
+// Keep returns a copy of all elements of s, or of an item. The copy is valid for any time, and independent of s and of the Keeper.
+// It reads like s: text is decoded by the Specific Character Set of s even if the copy does not contain that. It has the warnings
+// of s so far, and its elements are sorted and each tag occurs once. The cost is linear in the size of s.
+func (k *Keeper) Keep(s *Set) *Set {
+	k.entries = reserve(k, k.entries, len(s.entries), minKeptEntries, maxKeptEntries, entrySize)
+	return k.keep(s, append(k.entries[len(k.entries):], s.entries...))
+}
+
+// KeepTags is Keep for some elements. tags must be in ascending order.
+func (k *Keeper) KeepTags(s *Set, tags []tag.Tag) *Set {
+	k.entries = reserve(k, k.entries, len(s.entries), minKeptEntries, maxKeptEntries, entrySize)
+	entries := k.entries[len(k.entries):]
+	next, last := 0, uint32(0)
+	for i := range s.entries {
+		e := &s.entries[i]
+		if e.tag < last {
+			next = 0 // s is not sorted
+		}
+		for last = e.tag; next < len(tags) && tagNumber(tags[next]) < e.tag; {
+			next++
+		}
+		if next < len(tags) && tagNumber(tags[next]) == e.tag {
+			entries = append(entries, *e)
+		}
+	}
+	return k.keep(s, entries)
+}
+
+// keep returns a copy of s with the entries, which are in the free part of k.entries.
+func (k *Keeper) keep(s *Set, entries []entry) *Set {
 	if s.cs == nil {
 		k.resolveCharacterSet(s)
-	}
-	k.entries = reserve(k, k.entries, len(s.entries), minKeptEntries, maxKeptEntries, entrySize)
-	entries, size := k.entries[len(k.entries):], 0
-	for _, e := range s.entries {
-		if wanted == nil || wanted(tagOf(e.tag)) {
-			entries = append(entries, e)
-			size += int(e.len)
-		}
 	}
 	if s.unsorted {
 		slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(a.tag, b.tag) })
@@ -50,6 +66,10 @@ func (k *Keeper) Keep(s *Set, wanted func(tag.Tag) bool) *Set {
 	}
 	k.entries = k.entries[:len(k.entries)+len(entries)]
 
+	size := 0
+	for i := range entries {
+		size += int(entries[i].len)
+	}
 	k.values = reserve(k, k.values, size, minKeptBytes, maxKeptBytes, 1)
 	values := k.values[len(k.values):]
 	for i := range entries {

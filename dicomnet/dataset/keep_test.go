@@ -24,7 +24,7 @@ func TestKeptSetsSurviveTheirBufferAndParser(t *testing.T) {
 		require.NoError(t, err)
 		set, err := p.Parse(b, dataset.ExplicitVRLittleEndian, dataset.Limits{})
 		require.NoError(t, err)
-		kept = append(kept, k.Keep(set, nil))
+		kept = append(kept, k.Keep(set))
 		clear(b)
 	}
 	p.Forget()
@@ -50,9 +50,8 @@ func TestKeepTakesOnlyWhatIsWanted(t *testing.T) {
 		element(tag.PatientID, "P2"), element(tag.PixelRepresentation, "\x01\x00"), element(tag.PixelPaddingValue, "\xff\xff"),
 		element(tag.ModalityLUTSequence, item(element(tag.LUTDescriptor, "\xfe\xff"))),
 	)
-	wanted := map[tag.Tag]bool{tag.PatientName: true, tag.PatientID: true, tag.PixelPaddingValue: true, tag.ModalityLUTSequence: true}
 	var k dataset.Keeper
-	kept := k.Keep(set, func(t tag.Tag) bool { return wanted[t] })
+	kept := k.KeepTags(set, []tag.Tag{tag.StudyDate, tag.PatientName, tag.PatientID, tag.PixelPaddingValue, tag.ModalityLUTSequence, tag.Rows})
 	var tags []tag.Tag
 	for of := range kept.Tags() {
 		tags = append(tags, of)
@@ -70,7 +69,7 @@ func TestKeepTakesOnlyWhatIsWanted(t *testing.T) {
 func TestKeptSetsHaveTheirOwnWarningsAndCharacterSet(t *testing.T) {
 	t.Parallel()
 	var k dataset.Keeper
-	parseKept := func(elements ...string) *dataset.Set { return k.Keep(parse(t, elements...), nil) }
+	parseKept := func(elements ...string) *dataset.Set { return k.Keep(parse(t, elements...)) }
 	latin := parseKept(element(tag.SpecificCharacterSet, "ISO_IR 100"), element(tag.PatientName, "M\xfc"))
 	unknown := parseKept(element(tag.SpecificCharacterSet, "KLINGON "), element(tag.PatientName, "M\xc3\xbc "))
 	again := parseKept(element(tag.SpecificCharacterSet, "KLINGON "), element(tag.PatientName, "A "))
@@ -89,7 +88,7 @@ func TestKeepCopiesAnItem(t *testing.T) {
 	set := parse(t, element(tag.SpecificCharacterSet, "ISO_IR 100"),
 		element(tag.RequestAttributesSequence, item(element(tag.RequestedProcedureDescription, "Sch\xe4del "))))
 	var k dataset.Keeper
-	kept := k.Keep(set.Items(tag.RequestAttributesSequence)[0], nil)
+	kept := k.Keep(set.Items(tag.RequestAttributesSequence)[0])
 	assert.Equal(t, "Schädel", kept.String(tag.RequestedProcedureDescription))
 }
 
@@ -107,7 +106,7 @@ func TestKeepingTenThousandMatchesCostsLittle(t *testing.T) { //nolint:parallelt
 			if err != nil {
 				panic(err)
 			}
-			k.Keep(set, nil)
+			k.Keep(set)
 		}
 	})
 	assert.Less(t, k.Size(), 16<<20)
@@ -127,6 +126,6 @@ func BenchmarkKeep(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		sink += k.Keep(set, nil).Len()
+		sink += k.Keep(set).Len()
 	}
 }

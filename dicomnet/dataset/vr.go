@@ -145,9 +145,9 @@ func dictionaryEntry(t tag.Tag) vr {
 		return vrUN
 	}
 	// A lookup in the library's dictionary costs more than everything else that is done for a
-	// value, and peers send the same tags again and again. So each of 256 slots caches the last
+	// value, and peers send the same tags again and again. So each of 1024 slots caches the last
 	// result, tag and VR in one word.
-	slot := &recentVRs[hashTag(tagNumber(t))>>24]
+	slot := &recentVRs[hashTag(tagNumber(t))>>22]
 	key := uint64(tagNumber(t)) << 16
 	if cached := slot.Load(); cached&^0xffff == key && cached != 0 {
 		return vr(cached)
@@ -166,7 +166,7 @@ func dictionaryEntry(t tag.Tag) vr {
 }
 
 // recentVRs caches the results of dictionaryVR.
-var recentVRs [256]atomic.Uint64
+var recentVRs [1024]atomic.Uint64
 
 // hashTag hashes a tag by multiplication so that its upper six bits differ for the keys of a query
 // (see TestKeysOfAQueryHaveDifferentCacheSlots).

@@ -50,6 +50,28 @@ func repeating(n int, a *caller, path string, r request, header ...string) func(
 	}
 }
 
+// searching returns an attack of n callers A that search a hostile PACS with QIDO-RS.
+func searching(n int, pacs func() *dicomtest.ScriptedPACS) func(*testing.T, *gateway) func(context.Context, *tally) {
+	return func(t *testing.T, g *gateway) func(context.Context, *tally) {
+		t.Helper()
+		g.name(t, listen(t, pacs()))
+		a := g.caller(keyOfA, addressOfA)
+		return func(ctx context.Context, c *tally) {
+			c.together(ctx, n, again, func(ctx context.Context) {
+				ctx, cancel := context.WithTimeout(ctx, slowly)
+				defer cancel()
+				request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.gateway.URL+"/dicomweb/hostile/studies?includefield=all", http.NoBody)
+				if err != nil {
+					c.add(reason(err), 0)
+					return
+				}
+				outcome, _, length := a.do(request)
+				c.add(outcome, length)
+			})
+		}
+	}
+}
+
 func scripted(n int, play func(*dicomtest.ScriptedPeer)) func(*testing.T, *gateway) func(context.Context, *tally) {
 	return func(t *testing.T, g *gateway) func(context.Context, *tally) {
 		t.Helper()
@@ -222,6 +244,8 @@ var attacks = []attack{
 	{name: "retrieve, 300 lists of 20,000 failed instances", prepare: asking(1, "/qr", func() *dicomtest.ScriptedPACS { return withFailures(300) })},
 	{name: "streamed retrieve, 1,000 lists of 20,000 failed instances", prepare: asking(1, "/qr", func() *dicomtest.ScriptedPACS { return withFailures(1000) }, "Accept", events)},
 	{name: "ten queries, 9,000 matches each", prepare: asking(10, "/q", func() *dicomtest.ScriptedPACS { return archive(9000) })},
+	{name: "ten searches, 62 texts of 1 MB of <", prepare: searching(10, func() *dicomtest.ScriptedPACS { return withTexts("<") })},
+	{name: "ten searches, 9,000 matches each", prepare: searching(10, func() *dicomtest.ScriptedPACS { return archive(9000) })},
 	{name: "ten queries, matches without end", prepare: asking(10, "/q", flooding)},
 	{name: "ten queries, data sets without end", prepare: scripted(10, endless)},
 	{name: "ten queries, PDUs that claim 4 GiB", prepare: scripted(10, lying)},

@@ -40,6 +40,7 @@ type gateway struct {
 	address  string
 	auditLog string
 	keys     string        // the file
+	pacs     string        // the file of named PACS
 	files    *certificates // nil: plain HTTP
 }
 
@@ -53,10 +54,11 @@ func defend(t *testing.T, settings ...string) *gateway {
 func defendWith(t *testing.T, path string, settings ...string) *gateway {
 	t.Helper()
 	dir := t.TempDir()
-	keys, audit := filepath.Join(dir, "keys"), filepath.Join(dir, "audit")
+	keys, audit, pacs := filepath.Join(dir, "keys"), filepath.Join(dir, "audit"), filepath.Join(dir, "pacs.yaml")
 	require.NoError(t, os.WriteFile(keys, append(keyLine("a", keyOfA), keyLine("b", keyOfB)...), 0o600))
-	g := &gateway{auditLog: audit, keys: keys, Gateway: rig.RunGateway(t, rig.Command{Path: path, Env: append([]string{
-		"LISTEN_ADDR=127.0.0.1:0", "API_KEYS_FILE=" + keys, "AUDIT_LOG=" + audit, "PACS_ALLOWLIST=127.0.0.1/32",
+	require.NoError(t, os.WriteFile(pacs, pacsFile("unused", 1), 0o600))
+	g := &gateway{auditLog: audit, keys: keys, pacs: pacs, Gateway: rig.RunGateway(t, rig.Command{Path: path, Env: append([]string{
+		"LISTEN_ADDR=127.0.0.1:0", "API_KEYS_FILE=" + keys, "AUDIT_LOG=" + audit, "PACS_FILE=" + pacs, "PACS_ALLOWLIST=127.0.0.1/32",
 		fmt.Sprintf("MAX_MEMORY=%dMiB", maxMemory>>20),
 	}, settings...)})}
 	_, g.address, _ = strings.Cut(g.URL, "://")
@@ -76,6 +78,20 @@ func defendSecurely(t *testing.T, settings ...string) *gateway {
 	}, settings...)...)
 	g.files = files
 	return g
+}
+
+func pacsFile(name string, port int) []byte {
+	return fmt.Appendf(nil, "pacs:\n  %s:\n    host: 127.0.0.1\n    port: %d\n    ae_title: PACS\n    calling_ae_title: GATEWAY\n", name, port)
+}
+
+// name gives the PACS on the port the name "hostile", and waits until the gateway knows it.
+func (g *gateway) name(t *testing.T, port int) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(g.pacs, pacsFile("hostile", port), 0o600))
+	eventually(t, func() bool {
+		_, list := g.caller(keyOfB, addressOfB).get(t.Context(), "/pacs")
+		return strings.Contains(list, `"hostile"`)
+	}, "the name is known")
 }
 
 // peak returns the largest resident size of the process since its start or since forgetPeak.

@@ -3,6 +3,7 @@ package dicomnet
 import (
 	"context"
 	"iter"
+	"runtime"
 
 	"dicom-qr-gateway/dicomnet/dataset"
 )
@@ -20,6 +21,9 @@ type Match struct {
 	// not support, some optional key (PS3.4 section C.4.1.1.4).
 	OptionalKeysUnsupported bool
 }
+
+// A C-FIND lets others have the processor after each turn bytes of matches, where every match counts as matchCost bytes more.
+const turn, matchCost = 32 << 10, 1 << 10
 
 // Find performs C-FIND (PS3.7 section 9.1.2, PS3.4 section C.4.1). It yields each match as it
 // arrives and keeps none: memory does not grow with the answer. A pending response without an
@@ -41,11 +45,17 @@ func (a *Association) Find(ctx context.Context, model Model, query *dataset.Data
 			return
 		}
 		defer op.end()
-		for {
+		for read := 0; ; {
 			m, err := op.response()
 			if err != nil {
 				yield(Match{}, opError(StepFind, err))
 				return
+			}
+			// Reads succeed at once while a peer sends many matches, so the loop would keep its processor for as long as
+			// the scheduler permits, which is longer than a short query of another caller takes.
+			if read += matchCost + len(m.data); read > turn {
+				read = 0
+				runtime.Gosched()
 			}
 			status := m.command.Status
 			if status.Pending() || status == StatusSuccess && (len(m.data) > 0 || m.dataMissing) {

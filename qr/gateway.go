@@ -54,9 +54,9 @@ type operation struct {
 func (g *Gateway) begin(c Call, p Peer) *operation {
 	o := &operation{gateway: g, observer: c.Observer, findModel: p.Model(), moveModel: p.Model(), preferred: p.Model()}
 	if o.observer == nil {
-		o.Session, o.observer = g.options.Pool.Session(p, nil), Unobserved{}
+		o.Session, o.observer = g.options.Pool.Session(p, c.Principal.Identity(), nil), Unobserved{}
 	} else {
-		o.Session = g.options.Pool.Session(p, o.observer)
+		o.Session = g.options.Pool.Session(p, c.Principal.Identity(), o.observer)
 	}
 	return o
 }

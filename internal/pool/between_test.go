@@ -11,6 +11,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/principal"
 	"dicom-qr-gateway/qr/qrtest"
 )
 
@@ -43,7 +44,7 @@ func TestRequestThatWasNotReceivedIsSentAgain(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &dicomtest.ScriptedPACS{}
 				g := qrtest.For(p, qrtest.Options{})
-				s := g.Session(qrtest.PACS, nil)
+				s := g.Session(qrtest.PACS, principal.Identity{}, nil)
 				require.NoError(t, s.Open(t.Context(), dicomnet.StudyRoot.Find, dicomnet.StudyRoot.Move))
 				if test.used {
 					require.NoError(t, s.Once(t.Context(), dicomnet.StudyRoot.Move, func() error { return nil }))
@@ -78,7 +79,7 @@ func TestErrorOfTheNewAssociationIsReturned(t *testing.T) {
 			return a.Number == 1 || a.Reject(dicomtest.CalledAETitleNotRecognized)
 		}}
 		g := qrtest.For(p, qrtest.Options{})
-		s := g.Session(qrtest.PACS, nil)
+		s := g.Session(qrtest.PACS, principal.Identity{}, nil)
 		require.NoError(t, s.Open(t.Context(), dicomnet.StudyRoot.Move))
 		require.NoError(t, s.Once(t.Context(), dicomnet.StudyRoot.Move, func() error { return nil }))
 		err := s.Once(t.Context(), dicomnet.StudyRoot.Move, func() error { return errNotReceived })

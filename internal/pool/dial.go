@@ -14,13 +14,13 @@ import (
 // does not answer does not use up the time of all (RFC 8305 section 5; net.Dialer waits equally long).
 const attemptDelay = 300 * time.Millisecond
 
-// acquire takes an idle association, or waits for a slot at the first address of the peer. A session that holds a slot from
+// acquire takes an idle association, or waits until the operation may run and has a slot at the first address of the peer. A session that holds a slot from
 // its previous association keeps it: an operation that has begun does not queue again.
 func (s *Session) acquire(ctx context.Context) (err error) {
 	if s.slot != nil {
 		return nil
 	}
-	if s.slot = s.pool.slots.takeIdle(s.addresses, s.kind); s.slot != nil {
+	if s.slot = s.pool.slots.takeIdle(&s.operation, s.addresses, s.kind); s.slot != nil {
 		return nil
 	}
 	ctx, end := s.observe(ctx, StepQueue)
@@ -33,7 +33,7 @@ func (s *Session) acquire(ctx context.Context) (err error) {
 }
 
 func (s *Session) acquireAt(ctx context.Context, address netip.AddrPort, want kind) (*slot, error) {
-	return s.pool.slots.acquire(ctx, address, want, s.pool.limit(&s.peer), s.pool.options.QueueTimeout)
+	return s.pool.slots.acquire(ctx, &s.operation, address, want, s.pool.options.QueueTimeout)
 }
 
 // connect returns the first connection that is established and leaves its slot in the session. It dials the address of the
@@ -56,7 +56,7 @@ func (s *Session) connect(ctx context.Context) (net.Conn, error) {
 	}
 	for {
 		winner := r.run(ctx, held, func(address netip.AddrPort) *slot {
-			return s.pool.slots.tryAcquire(address, s.pool.limit(&s.peer))
+			return s.pool.slots.tryAcquire(&s.operation, address)
 		})
 		if winner.err == nil {
 			s.slot = winner.slot

@@ -14,10 +14,36 @@ type NotAllowedError struct{}
 
 func (e *NotAllowedError) Error() string { return "not allowed" }
 
-// BusyError reports that all slots of a peer stayed in use for Options.QueueTimeout. Nothing was sent.
-type BusyError struct{}
+// BusyError reports that an operation got no slot, and why. Nothing was sent.
+type BusyError struct{ Reason BusyReason }
 
-func (e *BusyError) Error() string { return "no free association" }
+// BusyReason says what an operation lacked.
+type BusyReason int
+
+// What an operation can lack.
+const (
+	// NoAssociation: all slots of the peer stayed in use for Options.QueueTimeout.
+	NoAssociation BusyReason = iota
+	// QueueFull: as many operations wait for the peer as may.
+	QueueFull
+	// TooManyOperations: a slot was free, but Options.MaxOperations operations ran for Options.QueueTimeout.
+	TooManyOperations
+	// CallerShare: this caller has its share of the operations that run, or that wait for the peer.
+	CallerShare
+)
+
+func (e *BusyError) Error() string {
+	switch e.Reason {
+	case QueueFull:
+		return "too many operations wait for this peer"
+	case TooManyOperations:
+		return "too many operations run"
+	case CallerShare:
+		return "too many operations of this caller"
+	default:
+		return "no free association"
+	}
+}
 
 // Failure returns err as a *dicomnet.OpError at step, or at the step that err names itself. If ctx is done, the cause of its
 // end replaces err: whatever the association reports after that (the status of a C-CANCEL, an abort) only follows from it.

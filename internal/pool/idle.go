@@ -100,16 +100,20 @@ func (p *Pool) evictAll(ctx context.Context, address netip.AddrPort) bool {
 	return len(closing) > 0
 }
 
-// takeIdle takes an idle association of the kind at one of the addresses; nil if there is none.
-func (s *slots) takeIdle(addresses []netip.AddrPort, want kind) *slot {
+// takeIdle takes an idle association of the kind at one of the addresses, if the operation may run; nil if there is none.
+func (s *slots) takeIdle(o *operation, addresses []netip.AddrPort, want kind) *slot {
 	if want == (kind{}) {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.permits.available(o) {
+		return nil
+	}
 	for _, address := range addresses {
 		if q := s.peers[address]; q != nil {
 			if kept := s.takeKind(q, want); kept != nil {
+				s.permits.take(o)
 				return kept
 			}
 		}

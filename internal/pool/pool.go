@@ -1,11 +1,11 @@
 // Package pool opens associations to PACS on behalf of operations and keeps them for reuse. It decides which peers may be
-// dialled (Allowlist), at which addresses, how many associations with one peer are open at once (slots), how long an operation
-// waits for a slot, which idle associations serve the next operation, and what is retried. What an operation sends on its
+// dialled (Allowlist), at which addresses, how many associations with one peer are open at once (slots), how many operations run at
+// once (permits), how long an operation waits for both and whose turn it is, which idle associations serve the next operation, and what is retried. What an operation sends on its
 // association is up to the caller.
 //
 // An operation takes a Session, opens associations through it, and ends it:
 //
-//	s := p.Session(peer, observer)
+//	s := p.Session(peer, caller, observer)
 //	defer s.End(ctx)
 //	err := s.Open(ctx, dicomnet.StudyRoot.Find)
 //	for match, err := range s.Association().Find(ctx, dicomnet.StudyRoot, query) { ... }
@@ -30,7 +30,11 @@ type Options struct {
 	// addresses counts at the address that is dialled: the first that LookupHost returns, a later one only if those before it
 	// do not answer.
 	MaxAssociationsPerPeer int
-	// QueueTimeout is how long an operation waits for a free slot before it fails with a *BusyError; zero: not at all.
+	// MaxOperations is how many operations run at once with all peers, counted from their first slot to End; zero: no limit. One
+	// caller gets at most three quarters of them. An operation beyond waits, and so does one without a slot. At most twice
+	// MaxOperations wait for one peer, and of one caller no more than places are left in the queue.
+	MaxOperations int
+	// QueueTimeout is how long an operation waits to run and for a free slot before it fails with a *BusyError; zero: not at all.
 	QueueTimeout time.Duration
 	// AssociationIdle is how long an association that an operation left in order is kept for the next one of its kind; zero:
 	// it is released at once. An idle association holds a slot, and is released as soon as another operation needs the slot.
@@ -62,7 +66,7 @@ func New(o Options) *Pool {
 		o.Background = context.Background()
 	}
 	p := &Pool{options: o}
-	p.slots = newSlots(p.releases.run)
+	p.slots = newSlots(o.MaxOperations, p.releases.run)
 	return p
 }
 
@@ -71,6 +75,20 @@ func (p *Pool) Drain() { p.slots.drain() }
 
 // Wait blocks until no association is being released in the background, or until ctx is done, whose error it then returns.
 func (p *Pool) Wait(ctx context.Context) error { return p.releases.wait(ctx) }
+
+// Waiting returns the number of operations that wait for a slot or until they may run.
+func (p *Pool) Waiting() int {
+	p.slots.mu.Lock()
+	defer p.slots.mu.Unlock()
+	return p.slots.waiting
+}
+
+// Running returns the number of operations that run.
+func (p *Pool) Running() int {
+	p.slots.mu.Lock()
+	defer p.slots.mu.Unlock()
+	return p.slots.permits.running
+}
 
 // Idle returns the number of associations that are open and in no operation's use.
 func (p *Pool) Idle() int {

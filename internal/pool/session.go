@@ -9,6 +9,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/internal/principal"
 )
 
 // Session is the access of one operation to its peer: at most one association at a time. It is for one goroutine.
@@ -17,6 +18,8 @@ type Session struct {
 	peer     Peer
 	observer Observer // nil: none
 	assoc    *dicomnet.Association
+
+	operation operation
 
 	addresses []netip.AddrPort // of the peer, resolved once
 	resolving time.Duration    // the part of the connection timeout that this took
@@ -31,9 +34,9 @@ type Session struct {
 	answered bool     // the peer has answered the current operation
 }
 
-// Session returns a session of one operation with the peer. Observer may be nil. The caller must call End.
-func (p *Pool) Session(peer Peer, o Observer) *Session {
-	return &Session{pool: p, peer: peer, observer: o}
+// Session returns a session of one operation with the peer, on behalf of caller. Observer may be nil. The caller must call End.
+func (p *Pool) Session(peer Peer, caller principal.Identity, o Observer) *Session {
+	return &Session{pool: p, peer: peer, observer: o, operation: operation{caller: caller, limit: p.limit(&peer)}}
 }
 
 // Association returns the current association; nil if there is none.
@@ -136,6 +139,7 @@ func (s *Session) Answered() { s.answered = true }
 func (s *Session) End(ctx context.Context) {
 	assoc, held := s.assoc, s.slot
 	s.assoc, s.slot = nil, nil
+	s.pool.slots.finish(&s.operation)
 	if assoc == nil {
 		held.release()
 		return

@@ -11,6 +11,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/principal"
 )
 
 func TestSettingsOfANamedPACSOverrideThoseOfThePool(t *testing.T) {
@@ -55,28 +56,28 @@ func TestANamedPACSNeedsNoEntryInTheAllowlist(t *testing.T) {
 	require.NoError(t, err)
 	p := New(Options{Allow: allow})
 	peer := Peer{Host: "192.0.2.1", Port: 104}
-	_, err = p.Session(peer, nil).permitted(t.Context())
+	_, err = p.Session(peer, principal.Identity{}, nil).permitted(t.Context())
 	var refused *NotAllowedError
 	require.ErrorAs(t, err, &refused)
 	peer.Settings = &Settings{}
-	addresses, err := p.Session(peer, nil).permitted(t.Context())
+	addresses, err := p.Session(peer, principal.Identity{}, nil).permitted(t.Context())
 	require.NoError(t, err)
 	assert.Len(t, addresses, 1)
 }
 
 func TestPACSAtOneAddressAreCountedTogetherEachWithItsOwnLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(nil)
+		s := newSlots(0, nil)
 		var held []*slot
 		for range 3 {
-			one, err := s.acquire(t.Context(), peerA, kind{}, 3, 0)
+			one, err := s.acquire(t.Context(), &operation{limit: 3}, peerA, kind{}, 0)
 			require.NoError(t, err)
 			held = append(held, one)
 		}
 		small, large := make(chan *slot, 1), make(chan *slot, 1)
 		for limit, got := range map[int]chan *slot{1: small, 3: large} {
 			go func() {
-				one, err := s.acquire(t.Context(), peerA, kind{}, limit, time.Minute)
+				one, err := s.acquire(t.Context(), &operation{limit: limit}, peerA, kind{}, time.Minute)
 				assert.NoError(t, err)
 				got <- one
 			}()
@@ -90,7 +91,7 @@ func TestPACSAtOneAddressAreCountedTogetherEachWithItsOwnLimit(t *testing.T) {
 		held[2].release()
 		synctest.Wait()
 		assert.Empty(t, small, "one is in use")
-		other, err := s.acquire(t.Context(), peerA, kind{}, 3, 0)
+		other, err := s.acquire(t.Context(), &operation{limit: 3}, peerA, kind{}, 0)
 		require.NoError(t, err, "a waiter with a lower limit does not block the others")
 		next.release()
 		dicomtest.Wait(time.Second)

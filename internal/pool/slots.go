@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"container/list"
 	"context"
 	"net/netip"
 	"sync"
@@ -10,40 +9,34 @@ import (
 	"dicom-qr-gateway/dicomnet"
 )
 
-// maxPeers bounds the table of peers. A peer is in it only while an association with it is open, being opened or waited for,
-// so the bound exceeds the number of PACS of any hospital.
+// maxPeers bounds the table of peers, together with the limit of operations. A peer is in it only while an association with it is
+// open, being opened or waited for, so the bound exceeds the number of PACS of any hospital.
 const maxPeers = 1024
 
-// slots limits how many associations are open at once with each peer, which is an address with its port. Each operation brings
-// its limit: it gets a slot while fewer are in use at the address, whose operation ever uses them. Operations wait for
-// a slot in the order in which they ask; one whose limit is still reached is passed over. An idle association holds a slot like
-// any other, and gives way to a waiting operation.
+// waitingPerOperation times the limit of operations is how many operations may wait for one peer. A single caller can fill half of
+// that, and with the default of MAX_OPERATIONS so many that a client of 256 threads is not refused.
+const waitingPerOperation = 2
+
+// slots limits how many associations are open at once with each peer, which is an address with its port, and how many operations
+// run. Each operation brings its limit: it gets a slot while fewer are in use at the address, whose operation ever uses them. Callers
+// that wait for a slot take turns; an operation whose limit is still reached is passed over. An idle association holds a slot like any
+// other, and gives way to a waiting operation.
+//
+// An operation waits if its limit is reached or if it may not run yet. After each change under the lock, none waits for neither.
 type slots struct {
+	maxWaiting int          // for each peer; zero: no limit
+	maxPeers   int          // in peers
 	background func(func()) // runs a function that no operation waits for
 
 	mu       sync.Mutex
-	peers    map[netip.AddrPort]*queue // exactly those with a slot in use
-	idle     int                       // idle associations of all peers
+	peers    map[netip.AddrPort]*queue // exactly those with a slot in use or an operation that waits
+	permits  permits
+	waited   uint64 // operations that have waited or wait
+	waiting  int    // operations in all queues
+	idle     int    // idle associations of all peers
 	draining bool
 	sweeper  *time.Timer
 	sweeping bool // the sweeper is running
-}
-
-// queue holds the slots of one peer. While an operation waits, no association becomes idle: a released slot passes to the
-// first waiter.
-type queue struct {
-	taken   int       // slots in use, those of idle and closing associations included
-	waiting list.List // of *waiter
-	idle    []*slot   // with an idle association, the one that is idle for longest first
-}
-
-// waiter is an operation that waits for a slot. It receives one with an idle association of the kind it wants, or an empty
-// one.
-type waiter struct {
-	want  kind
-	limit int           // zero: none
-	ready chan struct{} // closed when slot is set
-	slot  *slot
 }
 
 // slot is the permit to have one association with a peer.
@@ -61,76 +54,116 @@ type slot struct {
 	unwatch func()
 }
 
-func newSlots(background func(func())) *slots {
-	return &slots{background: background, peers: map[netip.AddrPort]*queue{}}
+func newSlots(maxOperations int, background func(func())) *slots {
+	return &slots{
+		maxWaiting: waitingPerOperation * maxOperations, maxPeers: max(maxPeers, 4*maxOperations), background: background,
+		peers: map[netip.AddrPort]*queue{}, permits: newPermits(maxOperations),
+	}
 }
 
 // closingTimeout is how long an operation that does not queue (QueueTimeout is zero) waits for an idle association to close
 // and free its slot.
 const closingTimeout = 5 * time.Second
 
-// acquire waits for a slot until timeout or the end of ctx: one with an association of the kind wanted, or an empty one. limit is how
-// many may be in use with it; zero: any number. The error is a *BusyError or the cause of the end of ctx.
-func (s *slots) acquire(ctx context.Context, address netip.AddrPort, want kind, limit int, timeout time.Duration) (*slot, error) {
+// acquire waits until the operation may run and has a slot, until timeout or the end of ctx: one with an association of the kind
+// wanted, or an empty one. The error is a *BusyError or the cause of the end of ctx.
+func (s *slots) acquire(ctx context.Context, o *operation, address netip.AddrPort, want kind, timeout time.Duration) (*slot, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	acquired, ticket, err := s.join(address, want, limit, timeout > 0)
+	acquired, w, err := s.join(o, address, want, timeout > 0)
 	if acquired != nil || err != nil {
 		return acquired, err
 	}
 	if timeout <= 0 {
 		timeout = closingTimeout
 	}
-	w := ticket.Value.(*waiter)
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
 	case <-w.ready:
 		return w.slot, nil
 	case <-timer.C:
-		err = &BusyError{}
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
-	if !s.leave(address, ticket) {
+	missing, left := s.leave(address, w)
+	if !left {
 		w.slot.release() // it was handed over at the same moment
+	}
+	if err == nil {
+		err = &BusyError{Reason: missing}
 	}
 	return nil, err
 }
 
-// tryAcquire returns an empty slot if one is free and no operation waits for it, else nil. If an idle association holds the
-// slot, it is evicted, so that a slot may be free soon.
-func (s *slots) tryAcquire(address netip.AddrPort, limit int) *slot {
+// tryAcquire returns an empty slot for an operation that runs if one is free, else nil. If idle associations hold the slots, they are
+// evicted, so that a slot may be free soon.
+func (s *slots) tryAcquire(o *operation, address netip.AddrPort) *slot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	acquired, err := s.available(address, kind{}, limit)
-	if acquired == nil && err == nil {
-		s.makeRoom(s.peers[address], limit)
+	q := s.queue(address)
+	if q == nil {
+		return nil
+	}
+	acquired := s.take(o, q, address, kind{})
+	if acquired == nil {
+		s.makeRoom(q, o)
 	}
 	return acquired
 }
 
-// join acquires a slot. If none is available it queues and evicts those associations that are idle for longest; if there is no
-// idle association either, it queues only if wait is set.
-func (s *slots) join(address netip.AddrPort, want kind, limit int, wait bool) (acquired *slot, ticket *list.Element, err error) {
+// join acquires a slot. If none is available or the operation may not run yet, it queues. If the operation only lacks a slot, it
+// evicts those associations that are idle for longest; if too few are idle, it queues only if wait is set.
+func (s *slots) join(o *operation, address netip.AddrPort, want kind, wait bool) (acquired *slot, w *waiter, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	acquired, err = s.available(address, want, limit)
-	if acquired != nil || err != nil {
-		return acquired, nil, err
+	q := s.queue(address)
+	if q == nil {
+		return nil, nil, &BusyError{Reason: QueueFull}
 	}
-	q := s.peers[address]
-	if !s.makeRoom(q, limit) && !wait {
-		return nil, nil, &BusyError{}
+	mayRun := s.permits.available(o)
+	if mayRun {
+		if acquired = s.take(o, q, address, want); acquired != nil {
+			s.permits.take(o)
+			return acquired, nil, nil
+		}
 	}
-	return nil, q.waiting.PushBack(&waiter{want: want, limit: limit, ready: make(chan struct{})}), nil
+	if reason, ok := q.admits(o.caller, s.maxWaiting); !ok {
+		return nil, nil, &BusyError{Reason: reason}
+	}
+	if evicting := mayRun && s.makeRoom(q, o); !evicting && !wait {
+		reason := s.missing(q, o)
+		s.forget(q, address)
+		return nil, nil, &BusyError{Reason: reason}
+	}
+	s.waited++
+	s.waiting++
+	w = &waiter{operation: o, want: want, number: s.waited, ready: make(chan struct{})}
+	q.push(w)
+	return nil, w, nil
 }
 
-// makeRoom evicts as many idle associations as must end before an operation with the limit gets a slot. It returns false if that
-// many are not idle.
-func (s *slots) makeRoom(q *queue, limit int) bool {
-	for range q.taken - limit + 1 {
+// queue returns the queue of the peer; nil if the table of peers is full.
+func (s *slots) queue(address netip.AddrPort) *queue {
+	q := s.peers[address]
+	if q == nil && len(s.peers) < s.maxPeers {
+		q = &queue{}
+		s.peers[address] = q
+	}
+	return q
+}
+
+// forget removes a queue without slots and operations from the table.
+func (s *slots) forget(q *queue, address netip.AddrPort) {
+	if q.taken == 0 && q.waiting == 0 {
+		delete(s.peers, address)
+	}
+}
+
+// makeRoom evicts as many idle associations as must end before the operation gets a slot. It returns false if that many are not idle.
+func (s *slots) makeRoom(q *queue, o *operation) bool {
+	for range q.taken - o.limit + 1 {
 		if !s.evict(q) {
 			return false
 		}
@@ -138,51 +171,48 @@ func (s *slots) makeRoom(q *queue, limit int) bool {
 	return true
 }
 
-// available takes an idle association of the kind, or an empty slot; nil if all slots are in use.
-func (s *slots) available(address netip.AddrPort, want kind, limit int) (*slot, error) {
-	q := s.peers[address]
-	switch {
-	case q == nil && len(s.peers) >= maxPeers:
-		return nil, &BusyError{}
-	case q == nil:
-		q = &queue{}
-		s.peers[address] = q
-	default:
-		if kept := s.takeKind(q, want); kept != nil {
-			return kept, nil
-		}
+// take takes an idle association of the kind, or an empty slot; nil if as many are in use as the operation permits.
+func (s *slots) take(o *operation, q *queue, address netip.AddrPort, want kind) *slot {
+	if kept := s.takeKind(q, want); kept != nil {
+		return kept
 	}
-	if limit > 0 && q.taken >= limit {
-		return nil, nil //nolint:nilnil // No free slot is no error.
+	if !o.permits(q.taken + 1) {
+		return nil
 	}
-	// No operation waits whose limit permits this slot: it would have received it when the slot was released.
 	q.taken++
-	return &slot{slots: s, address: address}, nil
+	return &slot{slots: s, address: address}
 }
 
-// leave removes a waiter from the queue; it returns false if the slot has been handed over already.
-func (s *slots) leave(address netip.AddrPort, ticket *list.Element) bool {
+// missing returns what the operation lacks. A slot of the peer comes first: if there is none, it would not run in any case.
+func (s *slots) missing(q *queue, o *operation) BusyReason {
+	p := &s.permits
+	switch {
+	case p.available(o), !o.permits(q.taken - len(q.idle) + 1):
+		return NoAssociation
+	case p.running >= p.max:
+		return TooManyOperations
+	default:
+		return CallerShare
+	}
+}
+
+// leave removes a waiter from the queue and returns what it lacked; it returns false if the slot has been handed over already.
+func (s *slots) leave(address netip.AddrPort, w *waiter) (missing BusyReason, left bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q := s.peers[address] // exists as long as an operation waits or holds a slot
-	before := q.waiting.Len()
-	q.waiting.Remove(ticket)
-	return q.waiting.Len() < before
-}
-
-// first returns the first waiter whose limit permits a slot that is being released; nil if there is none.
-func (q *queue) first() *list.Element {
-	for e := q.waiting.Front(); e != nil; e = e.Next() {
-		if limit := e.Value.(*waiter).limit; limit == 0 || q.taken <= limit {
-			return e
-		}
+	if !q.remove(w) {
+		return NoAssociation, false
 	}
-	return nil
+	s.waiting--
+	missing = s.missing(q, w.operation)
+	s.forget(q, address)
+	return missing, true
 }
 
-// release passes the slot to the first waiter that may have it, together with the association in it if that is of the kind
-// wanted; an association of another kind is released first. If no operation waits, an association in the slot becomes idle and
-// an empty slot is freed. A nil slot does nothing.
+// release passes the slot to the operation whose turn it is, together with the association in it if that is of the kind wanted; an
+// association that no waiting operation wants is released first. If no operation waits for a slot, an association in it becomes idle
+// and an empty slot is freed. A nil slot does nothing.
 func (s *slot) release() {
 	if s == nil {
 		return
@@ -190,24 +220,67 @@ func (s *slot) release() {
 	s.slots.mu.Lock()
 	defer s.slots.mu.Unlock()
 	q := s.slots.peers[s.address]
-	first := q.first()
+	next := q.next(&s.slots.permits, q.taken)
 	if s.assoc != nil {
-		waiting := q.waiting.Len() > 0
-		if s.slots.expired(s) || waiting && (first == nil || first.Value.(*waiter).want != s.kind) {
+		unwanted := next == nil && q.eager(&s.slots.permits) || next != nil && next.want != s.kind
+		if unwanted || s.slots.expired(s) {
 			s.slots.end(s)
 			return
 		}
 	}
 	switch {
-	case first != nil:
-		w := q.waiting.Remove(first).(*waiter)
-		w.slot = s
-		close(w.ready)
+	case next != nil:
+		s.slots.grant(q, next, s)
 	case s.assoc != nil:
 		s.slots.putIdle(q, s)
 	default:
-		if q.taken--; q.taken == 0 {
-			delete(s.slots.peers, s.address)
+		q.taken--
+		s.slots.forget(q, s.address)
+	}
+}
+
+// grant hands the slot to the waiter, which begins to run.
+func (s *slots) grant(q *queue, w *waiter, held *slot) {
+	q.serve(w)
+	s.waiting--
+	s.permits.take(w.operation)
+	w.slot = held
+	close(w.ready)
+}
+
+// finish ends the operation. If it ran, another one may begin in its place.
+func (s *slots) finish(o *operation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.permits.give(o) && s.waiting > 0 {
+		s.beginNext()
+	}
+}
+
+// beginNext begins one of the operations that waited for nothing but a permit: of the caller with the fewest that run, the one that
+// waits for longest.
+func (s *slots) beginNext() {
+	var best *waiter
+	var at netip.AddrPort
+	for address, q := range s.peers {
+		if w := q.next(&s.permits, q.taken-len(q.idle)+1); w != nil && (best == nil || s.before(w, best)) {
+			best, at = w, address
 		}
 	}
+	if best == nil {
+		return
+	}
+	q := s.peers[at]
+	if acquired := s.take(best.operation, q, at, best.want); acquired != nil {
+		s.grant(q, best, acquired)
+		return
+	}
+	s.makeRoom(q, best.operation) // best gets the slot when it is free
+}
+
+func (s *slots) before(a, b *waiter) bool {
+	if x, y := s.permits.callers[a.operation.caller], s.permits.callers[b.operation.caller]; x != y {
+		return x < y
+	}
+	return a.number < b.number
 }

@@ -14,25 +14,31 @@ import (
 	"pgregory.net/rapid"
 
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/principal"
+)
+
+var (
+	callerA = principal.Principal{Key: "a"}.Identity()
+	callerB = principal.Principal{Key: "b"}.Identity()
 )
 
 var peerA, peerB = netip.MustParseAddrPort("192.0.2.1:104"), netip.MustParseAddrPort("192.0.2.2:104")
 
 func TestWaitersGetSlotsInTheOrderInWhichTheyAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(nil)
-		first, err := s.acquire(t.Context(), peerA, kind{}, 2, time.Minute)
+		s := newSlots(0, nil)
+		first, err := s.acquire(t.Context(), &operation{limit: 2}, peerA, kind{}, time.Minute)
 		require.NoError(t, err)
-		second, err := s.acquire(t.Context(), peerA, kind{}, 2, time.Minute)
+		second, err := s.acquire(t.Context(), &operation{limit: 2}, peerA, kind{}, time.Minute)
 		require.NoError(t, err)
-		other, err := s.acquire(t.Context(), peerB, kind{}, 2, time.Minute)
+		other, err := s.acquire(t.Context(), &operation{limit: 2}, peerB, kind{}, time.Minute)
 		require.NoError(t, err, "slots are counted for each peer")
 
 		var mu sync.Mutex
 		var order []int
 		for i := range 20 {
 			go func() {
-				held, err := s.acquire(t.Context(), peerA, kind{}, 2, time.Minute)
+				held, err := s.acquire(t.Context(), &operation{limit: 2}, peerA, kind{}, time.Minute)
 				assert.NoError(t, err)
 				mu.Lock()
 				order = append(order, i)
@@ -42,7 +48,7 @@ func TestWaitersGetSlotsInTheOrderInWhichTheyAsked(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		assert.Nil(t, s.tryAcquire(peerA, 2), "tryAcquire does not overtake waiters")
+		assert.Nil(t, s.tryAcquire(&operation{limit: 2}, peerA), "tryAcquire does not overtake waiters")
 		start := time.Now()
 		first.release()
 		second.release()
@@ -64,29 +70,29 @@ func TestWaitersGetSlotsInTheOrderInWhichTheyAsked(t *testing.T) {
 
 func TestAcquireWaitsUntilItsTimeoutOrTheEndOfItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(nil)
-		held, err := s.acquire(t.Context(), peerA, kind{}, 1, 0)
+		s := newSlots(0, nil)
+		held, err := s.acquire(t.Context(), &operation{limit: 1}, peerA, kind{}, 0)
 		require.NoError(t, err)
 		start := time.Now()
 		var busy *BusyError
-		_, err = s.acquire(t.Context(), peerA, kind{}, 1, 5*time.Second)
+		_, err = s.acquire(t.Context(), &operation{limit: 1}, peerA, kind{}, 5*time.Second)
 		require.ErrorAs(t, err, &busy)
 		assert.Equal(t, 5*time.Second, time.Since(start))
 
-		_, err = s.acquire(t.Context(), peerA, kind{}, 1, 0)
+		_, err = s.acquire(t.Context(), &operation{limit: 1}, peerA, kind{}, 0)
 		require.ErrorAs(t, err, &busy)
 		assert.Equal(t, 5*time.Second, time.Since(start), "a zero timeout does not wait")
 
 		cause := errors.New("caller disconnected")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { cancel(cause) })
-		_, err = s.acquire(ctx, peerA, kind{}, 1, 5*time.Second)
+		_, err = s.acquire(ctx, &operation{limit: 1}, peerA, kind{}, 5*time.Second)
 		require.ErrorIs(t, err, cause)
 		assert.Equal(t, 6*time.Second, time.Since(start))
-		_, err = s.acquire(ctx, peerA, kind{}, 1, 5*time.Second)
+		_, err = s.acquire(ctx, &operation{limit: 1}, peerA, kind{}, 5*time.Second)
 		require.ErrorIs(t, err, cause, "a context that has ended does not queue")
 
-		assert.Zero(t, s.peers[peerA].waiting.Len(), "waiters that gave up are not queued")
+		assert.Zero(t, s.peers[peerA].waiting, "waiters that gave up are not queued")
 		held.release()
 		assert.Empty(t, s.peers)
 	})
@@ -96,12 +102,12 @@ func TestAcquireWaitsUntilItsTimeoutOrTheEndOfItsContext(t *testing.T) {
 func TestSlotHandedToAWaiterThatGivesUpIsReleased(t *testing.T) {
 	for range 200 {
 		synctest.Test(t, func(t *testing.T) {
-			s := newSlots(nil)
-			held, err := s.acquire(t.Context(), peerA, kind{}, 1, 0)
+			s := newSlots(0, nil)
+			held, err := s.acquire(t.Context(), &operation{limit: 1}, peerA, kind{}, 0)
 			require.NoError(t, err)
 			ctx, cancel := context.WithCancel(t.Context())
 			var got *slot
-			go func() { got, _ = s.acquire(ctx, peerA, kind{}, 1, time.Second) }()
+			go func() { got, _ = s.acquire(ctx, &operation{limit: 1}, peerA, kind{}, time.Second) }()
 			synctest.Wait()
 			held.release()
 			cancel()
@@ -113,22 +119,22 @@ func TestSlotHandedToAWaiterThatGivesUpIsReleased(t *testing.T) {
 }
 
 func TestNumberOfPeersIsBounded(t *testing.T) {
-	s := newSlots(nil)
+	s := newSlots(0, nil)
 	acquired := make([]*slot, 0, maxPeers)
 	at := func(i int) netip.AddrPort { return netip.AddrPortFrom(peerA.Addr(), uint16(i+1)) }
 	for i := range maxPeers {
-		held, err := s.acquire(t.Context(), at(i), kind{}, 10, time.Minute)
+		held, err := s.acquire(t.Context(), &operation{limit: 10}, at(i), kind{}, time.Minute)
 		require.NoError(t, err)
 		acquired = append(acquired, held)
 	}
 	var busy *BusyError
-	_, err := s.acquire(t.Context(), at(maxPeers), kind{}, 10, time.Minute)
+	_, err := s.acquire(t.Context(), &operation{limit: 10}, at(maxPeers), kind{}, time.Minute)
 	assert.ErrorAs(t, err, &busy, "a new peer beyond the bound is refused at once")
-	again, err := s.acquire(t.Context(), at(0), kind{}, 10, time.Minute)
+	again, err := s.acquire(t.Context(), &operation{limit: 10}, at(0), kind{}, time.Minute)
 	require.NoError(t, err, "a known peer is served")
 	again.release()
 	acquired[7].release()
-	acquired[7], err = s.acquire(t.Context(), at(maxPeers), kind{}, 10, time.Minute)
+	acquired[7], err = s.acquire(t.Context(), &operation{limit: 10}, at(maxPeers), kind{}, time.Minute)
 	require.NoError(t, err)
 	for _, held := range acquired {
 		held.release()
@@ -136,46 +142,73 @@ func TestNumberOfPeersIsBounded(t *testing.T) {
 	assert.Empty(t, s.peers)
 }
 
-func TestSlotsNeverExceedTheLimitAndAllAreReleased(t *testing.T) {
+func TestSlotsAndPermitsNeverExceedTheirLimitsAndAllAreReleased(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		limit := rapid.IntRange(1, 3).Draw(rt, "limit")
-		type caller struct {
+		limit, operations := rapid.IntRange(1, 3).Draw(rt, "limit"), rapid.IntRange(0, 5).Draw(rt, "operations")
+		type request struct {
 			start, timeout, hold, cancel time.Duration
 			at                           netip.AddrPort
+			caller                       principal.Identity
+			limit                        int
 		}
-		callers := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) caller {
+		requests := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) request {
 			seconds := func(name string, least int) time.Duration {
 				return time.Duration(rapid.IntRange(least, 5).Draw(rt, name)) * time.Second
 			}
-			return caller{seconds("start", 0), seconds("timeout", 0), seconds("hold", 0), seconds("cancel", 1), rapid.SampledFrom([]netip.AddrPort{peerA, peerB}).Draw(rt, "at")}
-		}), 1, 30).Draw(rt, "callers")
+			return request{
+				seconds("start", 0), seconds("timeout", 0), seconds("hold", 0), seconds("cancel", 1),
+				rapid.SampledFrom([]netip.AddrPort{peerA, peerB}).Draw(rt, "at"),
+				rapid.SampledFrom([]principal.Identity{callerA, callerB}).Draw(rt, "caller"), rapid.IntRange(1, limit).Draw(rt, "own limit"),
+			}
+		}), 1, 30).Draw(rt, "requests")
 		synctest.Test(t, func(t *testing.T) {
-			s := newSlots(nil)
+			s := newSlots(operations, nil)
 			var mu sync.Mutex
-			open := map[netip.AddrPort]int{}
-			for _, c := range callers {
+			open, running := map[netip.AddrPort]int{}, map[principal.Identity]int{}
+			for _, r := range requests {
 				go func() {
-					dicomtest.Wait(c.start)
-					ctx, cancel := context.WithTimeout(context.Background(), c.cancel)
+					dicomtest.Wait(r.start)
+					ctx, cancel := context.WithTimeout(context.Background(), r.cancel)
 					defer cancel()
-					held, err := s.acquire(ctx, c.at, kind{}, limit, c.timeout)
+					o := &operation{caller: r.caller, limit: r.limit}
+					defer s.finish(o)
+					held, err := s.acquire(ctx, o, r.at, kind{}, r.timeout)
 					if err != nil {
 						return
 					}
 					mu.Lock()
-					open[c.at]++
-					assert.LessOrEqual(t, open[c.at], limit)
+					open[r.at]++
+					running[r.caller]++
+					assert.LessOrEqual(t, open[r.at], limit)
+					if operations > 0 {
+						assert.LessOrEqual(t, running[callerA]+running[callerB], operations)
+						assert.LessOrEqual(t, running[r.caller], operations-operations/4)
+					}
 					mu.Unlock()
-					dicomtest.Wait(c.hold)
+					dicomtest.Wait(r.hold)
 					mu.Lock()
-					open[c.at]--
+					open[r.at]--
+					running[r.caller]--
 					mu.Unlock()
 					held.release()
 				}()
 			}
+			// Whoever waits lacks a slot or a permit.
+			for range 20 {
+				dicomtest.Wait(time.Second)
+				synctest.Wait()
+				s.mu.Lock()
+				for _, q := range s.peers {
+					assert.Nil(t, q.next(&s.permits, q.taken+1), "an operation waits for nothing")
+				}
+				s.mu.Unlock()
+			}
 			dicomtest.Wait(time.Hour)
 			synctest.Wait()
 			assert.Empty(t, s.peers)
+			assert.Empty(t, s.permits.callers)
+			assert.Zero(t, s.permits.running)
+			assert.Zero(t, s.waiting)
 		})
 	})
 }

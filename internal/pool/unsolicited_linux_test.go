@@ -14,6 +14,7 @@ import (
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/dicomnet/pdu"
 	"dicom-qr-gateway/internal/pool"
+	"dicom-qr-gateway/internal/principal"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/qr/qrtest"
 )
@@ -108,7 +109,7 @@ func TestRequireSeesThatThePeerHasEndedTheAssociation(t *testing.T) {
 			require.NoError(t, err)
 			defer stop()
 			g := qrtest.New(qrtest.Options{})
-			s := g.Session(qrtest.At(t, address), nil)
+			s := g.Session(qrtest.At(t, address), principal.Identity{}, nil)
 			require.NoError(t, s.Open(t.Context(), dicomnet.VerificationSOPClass))
 			echo := func() error { return s.Association().Echo(t.Context()) }
 			require.NoError(t, s.Once(t.Context(), dicomnet.VerificationSOPClass, echo))

@@ -2,6 +2,7 @@
 package principal
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -54,4 +55,49 @@ func (p Principal) Credentials() string {
 		presented = append(presented, "certificate="+p.Certificate)
 	}
 	return strings.Join(presented, "; ")
+}
+
+// Identity tells callers apart that share the gateway. It is comparable.
+type Identity struct {
+	kind    identityKind
+	name    string
+	address netip.Addr
+}
+
+type identityKind byte
+
+const (
+	byAddress identityKind = iota
+	byUser
+	byKey
+	byCertificate
+)
+
+// Identity returns the caller's: the user, the API key, the certificate, or the address. All addresses of an IPv6 network of 64 bits
+// are one caller, since a single machine has that many.
+func (p Principal) Identity() Identity {
+	switch {
+	case p.User != "":
+		return Identity{kind: byUser, name: p.User}
+	case p.Key != "":
+		return Identity{kind: byKey, name: p.Key}
+	case p.Certificate != "":
+		return Identity{kind: byCertificate, name: p.Certificate}
+	}
+	address, err := netip.ParseAddr(p.Address)
+	if err != nil {
+		return Identity{name: p.Address}
+	}
+	return Identity{address: Network(address)}
+}
+
+// Network returns what stands for the address when callers are told apart: an IPv4 address itself, or the first address of the
+// network of 64 bits of an IPv6 address.
+func Network(address netip.Addr) netip.Addr {
+	address = address.Unmap().WithZone("")
+	if address.Is6() {
+		network, _ := address.Prefix(64) // 64 bits are valid for IPv6
+		return network.Addr()
+	}
+	return address
 }

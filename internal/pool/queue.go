@@ -1,0 +1,122 @@
+package pool
+
+import (
+	"slices"
+
+	"dicom-qr-gateway/internal/principal"
+)
+
+// queue holds the slots of one peer and the operations that wait for them. Callers take turns; the operations of one caller are
+// served in the order in which they asked.
+type queue struct {
+	taken   int     // slots in use, those of idle and closing associations included
+	waiting int     // operations of all lines
+	lines   []*line // of the callers that wait, in the order of their turns
+	idle    []*slot // with an idle association, the one that is idle for longest first
+}
+
+// line holds the operations of one caller that wait for slots of one peer; it is never empty.
+type line struct {
+	caller  principal.Identity
+	waiters []*waiter
+}
+
+// waiter is an operation that waits for a slot. It receives one with an idle association of the kind it wants, or an empty one.
+type waiter struct {
+	operation *operation
+	want      kind
+	number    uint64        // counts all waiters of the pool
+	ready     chan struct{} // closed when slot is set
+	slot      *slot
+}
+
+// permits reports whether as many slots may be in use with a slot of the operation.
+func (o *operation) permits(taken int) bool { return o.limit == 0 || taken <= o.limit }
+
+// line returns the index of the line of the caller; -1 if it has none.
+func (q *queue) line(caller principal.Identity) int {
+	return slices.IndexFunc(q.lines, func(l *line) bool { return l.caller == caller })
+}
+
+// admits reports whether another operation of the caller may wait in a queue of at most limit: a caller may have at most as many in
+// it as there are places left, so that there is a place for callers that have none. refusal says why not.
+func (q *queue) admits(caller principal.Identity, limit int) (refusal BusyReason, ok bool) {
+	if limit == 0 {
+		return 0, true
+	}
+	own := 0
+	if i := q.line(caller); i >= 0 {
+		own = len(q.lines[i].waiters)
+	}
+	switch left := limit - q.waiting; {
+	case own < left:
+		return 0, true
+	case own > 0:
+		return CallerShare, false
+	default:
+		return QueueFull, false
+	}
+}
+
+// push adds the waiter behind the others of its caller.
+func (q *queue) push(w *waiter) {
+	q.waiting++
+	if i := q.line(w.operation.caller); i >= 0 {
+		q.lines[i].waiters = append(q.lines[i].waiters, w)
+		return
+	}
+	q.lines = append(q.lines, &line{caller: w.operation.caller, waiters: []*waiter{w}})
+}
+
+// remove takes the waiter out of the queue; it returns false if it is not in it.
+func (q *queue) remove(w *waiter) bool {
+	i := q.line(w.operation.caller)
+	if i < 0 {
+		return false
+	}
+	l := q.lines[i]
+	at := slices.Index(l.waiters, w)
+	if at < 0 {
+		return false
+	}
+	q.waiting--
+	if l.waiters = slices.Delete(l.waiters, at, at+1); len(l.waiters) == 0 {
+		q.lines = slices.Delete(q.lines, i, i+1)
+	}
+	return true
+}
+
+// next returns the waiter whose turn it is, of those that may run and whose limit permits that taken slots are in use; nil if there
+// is none.
+func (q *queue) next(p *permits, taken int) *waiter {
+	for _, l := range q.lines {
+		for _, w := range l.waiters {
+			if p.available(w.operation) && w.operation.permits(taken) {
+				return w
+			}
+		}
+	}
+	return nil
+}
+
+// eager reports whether a waiter may run, whatever its limit.
+func (q *queue) eager(p *permits) bool {
+	for _, l := range q.lines {
+		for _, w := range l.waiters {
+			if p.available(w.operation) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// serve takes the waiter out of the queue and puts its caller behind the others.
+func (q *queue) serve(w *waiter) {
+	i := q.line(w.operation.caller)
+	l := q.lines[i]
+	q.remove(w)
+	if len(l.waiters) > 0 {
+		q.lines = append(slices.Delete(q.lines, i, i+1), l)
+	}
+}

@@ -90,25 +90,21 @@ func (q *queue) remove(w *waiter) bool {
 // is none.
 func (q *queue) next(p *permits, taken int) *waiter {
 	for _, l := range q.lines {
-		for _, w := range l.waiters {
-			if p.available(w.operation) && w.operation.permits(taken) {
-				return w
-			}
+		if w := l.next(p, taken); w != nil {
+			return w
 		}
 	}
 	return nil
 }
 
-// eager reports whether a waiter may run, whatever its limit.
-func (q *queue) eager(p *permits) bool {
-	for _, l := range q.lines {
-		for _, w := range l.waiters {
-			if p.available(w.operation) {
-				return true
-			}
+// next is next of the queue, for one caller.
+func (l *line) next(p *permits, taken int) *waiter {
+	for _, w := range l.waiters {
+		if p.available(w.operation) && w.operation.permits(taken) {
+			return w
 		}
 	}
-	return false
+	return nil
 }
 
 // serve takes the waiter out of the queue and puts its caller behind the others.

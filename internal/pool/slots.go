@@ -222,7 +222,7 @@ func (s *slot) release() {
 	q := s.slots.peers[s.address]
 	next := q.next(&s.slots.permits, q.taken)
 	if s.assoc != nil {
-		unwanted := next == nil && q.eager(&s.slots.permits) || next != nil && next.want != s.kind
+		unwanted := next == nil && q.next(&s.slots.permits, 0) != nil || next != nil && next.want != s.kind
 		if unwanted || s.slots.expired(s) {
 			s.slots.end(s)
 			return
@@ -263,8 +263,10 @@ func (s *slots) beginNext() {
 	var best *waiter
 	var at netip.AddrPort
 	for address, q := range s.peers {
-		if w := q.next(&s.permits, q.taken-len(q.idle)+1); w != nil && (best == nil || s.before(w, best)) {
-			best, at = w, address
+		for _, l := range q.lines {
+			if w := l.next(&s.permits, q.taken-len(q.idle)+1); w != nil && (best == nil || s.before(w, best)) {
+				best, at = w, address
+			}
 		}
 	}
 	if best == nil {

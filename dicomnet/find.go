@@ -22,8 +22,22 @@ type Match struct {
 	OptionalKeysUnsupported bool
 }
 
-// A C-FIND lets others have the processor after each turn bytes of matches, where every match counts as matchCost bytes more.
-const turn, matchCost = 32 << 10, 1 << 10
+// turn is the work since a C-FIND last let others have the processor, in bytes of matches.
+type turn int
+
+const (
+	matchCost = 1 << 10 // of a match beside its bytes
+	maxTurn   = 32 << 10
+)
+
+// add counts a match. Reads succeed at once while a peer sends many, so the loop would keep its processor for as long as the
+// scheduler permits, which is longer than a short query of another caller takes.
+func (t *turn) add(bytes int) {
+	if *t += turn(matchCost + bytes); *t > maxTurn {
+		*t = 0
+		runtime.Gosched()
+	}
+}
 
 // Find performs C-FIND (PS3.7 section 9.1.2, PS3.4 section C.4.1). It yields each match as it
 // arrives and keeps none: memory does not grow with the answer. A pending response without an
@@ -45,18 +59,14 @@ func (a *Association) Find(ctx context.Context, model Model, query *dataset.Data
 			return
 		}
 		defer op.end()
-		for read := 0; ; {
+		var work turn
+		for {
 			m, err := op.response()
 			if err != nil {
 				yield(Match{}, opError(StepFind, err))
 				return
 			}
-			// Reads succeed at once while a peer sends many matches, so the loop would keep its processor for as long as
-			// the scheduler permits, which is longer than a short query of another caller takes.
-			if read += matchCost + len(m.data); read > turn {
-				read = 0
-				runtime.Gosched()
-			}
+			work.add(len(m.data))
 			status := m.command.Status
 			if status.Pending() || status == StatusSuccess && (len(m.data) > 0 || m.dataMissing) {
 				match, err := op.match(m)

@@ -3,7 +3,7 @@ package qr
 import (
 	"cmp"
 	"context"
-	"errors"
+	"maps"
 	"slices"
 
 	"dicom-qr-gateway/dicomnet"
@@ -98,23 +98,20 @@ func (m *Match) merged() {
 	if len(m.more) == 0 {
 		return
 	}
-	all, err := m.set.Dataset()
-	for _, more := range m.more {
-		other, otherErr := more.Dataset()
-		if err = errors.Join(err, otherErr); err != nil {
+	all := map[dataset.Tag]*dataset.Element{dataset.SpecificCharacterSet: utf8CharacterSet()}
+	filled := map[dataset.Tag]bool{dataset.SpecificCharacterSet: true}
+	for _, set := range append([]*dataset.Set{m.set}, m.more...) {
+		elements, err := set.Dataset()
+		if err != nil {
 			return
 		}
-		for _, e := range other.Elements {
-			if i := slices.IndexFunc(all.Elements, func(have *dataset.Element) bool { return have.Tag == e.Tag }); i < 0 {
-				all.Elements = append(all.Elements, e)
-			} else if !hasValueOf(m.set, e.Tag) && hasValueOf(more, e.Tag) {
-				all.Elements[i] = e
+		for _, e := range elements.Elements {
+			if all[e.Tag] == nil || !filled[e.Tag] {
+				all[e.Tag], filled[e.Tag] = e, hasValueOf(set, e.Tag)
 			}
 		}
 	}
-	all.Elements = slices.DeleteFunc(all.Elements, func(e *dataset.Element) bool { return e.Tag == dataset.SpecificCharacterSet })
-	all.Elements = append(all.Elements, utf8CharacterSet())
-	encoded, err := dataset.Encode(all, dataset.ExplicitVRLittleEndian)
+	encoded, err := dataset.Encode(&dataset.Dataset{Elements: slices.Collect(maps.Values(all))}, dataset.ExplicitVRLittleEndian)
 	if err != nil {
 		return
 	}

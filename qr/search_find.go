@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -259,7 +260,7 @@ func (a *answer) belongs(m *Match, set *dataset.Set) bool {
 			return false
 		case match.Matches:
 		}
-	} else if id := single(set, dataset.PatientID); id != "" && a.patientID != "" && !sameText(id, a.patientID) {
+	} else if a.patientID != "" && differs(&a.patientID, single(set, dataset.PatientID)) {
 		a.drop(set, otherPatient)
 		return false
 	}
@@ -411,8 +412,10 @@ const maxMerged = 16
 // entities runs the C-FINDs that one level needs: one for each UID if there are several and the PACS may not read a list, and
 // again in a plainer form if the PACS refuses the keys or finds nothing.
 func (s *searcher) entities(ctx context.Context, r request) (*found, error) {
+	before := s.remember()
 	f, err := s.findForm(ctx, &r)
 	if refused(err) && !s.plain && s.hasPlainer(&r) {
+		s.forget(before)
 		s.plain = true
 		s.counts[optionalKeysRefused]++
 		f, err = s.findForm(ctx, &r)
@@ -420,6 +423,8 @@ func (s *searcher) entities(ctx context.Context, r request) (*found, error) {
 	if err != nil || len(f.list) > 0 || s.plain || r.window != nil || !s.hasPlainer(&r) {
 		return f, err
 	}
+	first := s.remember()
+	s.forget(before)
 	r.plain = true
 	switch plain, err := s.findForm(ctx, &r); {
 	case err == nil:
@@ -427,8 +432,23 @@ func (s *searcher) entities(ctx context.Context, r request) (*found, error) {
 	case ctx.Err() != nil:
 		return nil, err
 	}
-	s.counts[uncertain]++ // the first answer was complete and stands
+	s.forget(first) // the first answer was complete and stands
+	s.counts[uncertain]++
 	return f, nil
+}
+
+// memory is what a searcher has counted at some moment.
+type memory struct {
+	tally
+	held    int
+	unknown map[unknownKey]int
+}
+
+func (s *searcher) remember() memory { return memory{s.tally, s.held, maps.Clone(s.unknown)} }
+
+// forget drops what was counted since then: the matches of those queries are not part of the answer.
+func (s *searcher) forget(since memory) {
+	s.tally, s.held, s.unknown = since.tally, since.held, maps.Clone(since.unknown)
 }
 
 // hasPlainer reports whether the request has a plainer form.

@@ -48,6 +48,7 @@ const maxSeen = 100_000
 // dated asks for the studies of one window after the other.
 func (w *windows) dated(ctx context.Context) error {
 	for dates, ok := w.planner.Next(); ok && len(w.kept.list) < w.most; dates, ok = w.planner.Next() {
+		before := w.remember()
 		batch, err := w.entities(ctx, request{levelPlan: w.plan.levels[LevelStudy], window: &dates})
 		if err == nil && batch.outside > 0 || refused(err) {
 			// The PACS does not apply the dates as it should.
@@ -64,7 +65,7 @@ func (w *windows) dated(ctx context.Context) error {
 			if !w.planner.Split() {
 				return err
 			}
-			w.held -= batch.size
+			w.forget(before)
 			continue
 		case err != nil:
 			return err
@@ -105,9 +106,10 @@ func (w *windows) withoutWindows(ctx context.Context) error {
 		return &SearchTooBroadError{Max: w.gateway.options.MaxMatches}
 	}
 	w.tried = true
+	before := w.remember()
 	f, err := w.entities(ctx, request{levelPlan: w.plan.levels[LevelStudy]})
 	if err != nil {
-		w.held -= f.size
+		w.forget(before)
 		return err
 	}
 	w.kept, w.complete = newFound(), true

@@ -35,8 +35,8 @@ type unknownKey struct{ keyword, fate string }
 
 // What happens to a match that cannot show a key.
 const (
-	keptUnchecked    = "matches were kept without being checked,"
-	droppedUnchecked = "matches were dropped"
+	keptUnchecked    = "kept without being checked,"
+	droppedUnchecked = "dropped"
 )
 
 // request is one C-FIND of a search.
@@ -410,15 +410,18 @@ func (a *answer) merge(known, m *Match, set *dataset.Set) {
 const maxMerged = 16
 
 // entities runs the C-FINDs that one level needs: one for each UID if there are several and the PACS may not read a list, and
-// again in a plainer form if the PACS refuses the keys or finds nothing.
+// again in a plainer form if the PACS refuses the keys or finds nothing with them.
 func (s *searcher) entities(ctx context.Context, r request) (*found, error) {
 	before := s.remember()
 	f, err := s.findForm(ctx, &r)
-	if refused(err) && !s.plain && s.hasPlainer(&r) {
+	if refused(err) && !s.plain && !r.related {
 		s.forget(before)
 		s.plain = true
 		s.counts[optionalKeysRefused]++
-		f, err = s.findForm(ctx, &r)
+		if f, err = s.findForm(ctx, &r); refused(err) {
+			s.plain = false // it makes no difference
+			s.forget(before)
+		}
 	}
 	if err != nil || len(f.list) > 0 || s.plain || r.window != nil || !s.hasPlainer(&r) {
 		return f, err
@@ -492,8 +495,12 @@ func (s *searcher) warnings() []Warning {
 		return cmp.Or(cmp.Compare(a.keyword, b.keyword), cmp.Compare(a.fate, b.fate))
 	})
 	for _, key := range keys {
+		n, matches := s.unknown[key], "matches were"
+		if n == 1 {
+			matches = "match was"
+		}
 		list = append(list, Warning{WarningKeyUnchecked, fmt.Sprintf(
-			"%d %s because the PACS does not return %s", s.unknown[key], key.fate, key.keyword)})
+			"%d %s %s because the PACS does not return %s", n, matches, key.fate, key.keyword)})
 	}
 	return list
 }

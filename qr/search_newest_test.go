@@ -233,6 +233,50 @@ func TestPACSThatFindsNothingInARangeIsAskedWithoutOne(t *testing.T) {
 	qrtest.Events(t, p, g)
 }
 
+func TestStudyThatAPACSHidesInItsWindowIsOnTheLastPage(t *testing.T) {
+	rows := rowsUntil(20, 24*time.Hour)
+	hidden := []row{rows[3], rows[12]}
+	rows[19].date = ""
+	l := &largeArchive{rows: rows}
+	l.most = 1000
+	p := &dicomtest.ScriptedPACS{Find: func(a *association, level string) {
+		l.rows = rows
+		if a.Keys().String(dataset.StudyDate) != "" {
+			l.rows = slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return slices.Contains(hidden, r) })
+		}
+		l.find(a, level)
+	}}
+	g := qrtest.For(p, qrtest.Options{MaxMatches: 1000})
+	want := slices.DeleteFunc(newestUIDs(rows), func(uid string) bool { return uid == hidden[0].uid || uid == hidden[1].uid })
+	want = append(want, hidden[0].uid, hidden[1].uid)
+	got := []string{}
+	for offset, more := 0, true; more; offset += 7 {
+		result, err := g.Search(t.Context(), qr.Call{}, qrtest.PACS, qr.Search{Level: qr.LevelStudy, Limit: 7, Offset: offset})
+		require.NoError(t, err)
+		got = append(got, uidsOf(result.Matches)...)
+		more = result.More
+	}
+	assert.Equal(t, want, got, "each study once")
+	qrtest.Events(t, p, g)
+}
+
+func TestFailureOfTheLastQueryFailsTheSearch(t *testing.T) {
+	for name, l := range map[string]*largeArchive{
+		"without dates":   {refuses: func(dates string) dicomnet.Status { return map[bool]dicomnet.Status{true: 0xA801}[dates == ""] }},
+		"without windows": {refuses: func(dates string) dicomnet.Status { return map[bool]dicomnet.Status{true: 0xA801, false: 0xA900}[dates == ""] }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l.rows = rowsUntil(5, time.Hour)
+			p, g := l.gateway(100)
+			_, err := g.Search(t.Context(), qr.Call{}, qrtest.PACS, qr.Search{Level: qr.LevelStudy, Limit: 7})
+			var status *dicomnet.StatusError
+			require.ErrorAs(t, err, &status)
+			assert.Equal(t, dicomnet.Status(0xA801), status.Status)
+			qrtest.Events(t, p, g)
+		})
+	}
+}
+
 func TestWindowsStayWithinTheDatesOfTheCaller(t *testing.T) {
 	l := &largeArchive{rows: rowsUntil(300, 24*time.Hour)}
 	p, g := l.gateway(1000)

@@ -242,14 +242,14 @@ func TestKeyThatTheAnswerLacksIsKeptOnlyIfTheProfileHasIt(t *testing.T) {
 	result, err := search(t, p, s)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"1.2"}, uidsOf(result.Matches))
-	assert.Equal(t, []qr.Warning{{qr.WarningKeyUnchecked, "1 matches were dropped because the PACS does not return StudyDescription"}}, result.Warnings)
+	assert.Equal(t, []qr.Warning{{qr.WarningKeyUnchecked, "1 match was dropped because the PACS does not return StudyDescription"}}, result.Warnings)
 
 	g := qrtest.For(p, qrtest.Options{})
 	result, err = g.Search(t.Context(), qr.Call{}, with(pool.Profile{StudyKeys: []dataset.Tag{dataset.StudyDescription}}), s)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"1.1", "1.2"}, uidsOf(result.Matches))
 	assert.Equal(t, []qr.Warning{{
-		qr.WarningKeyUnchecked, "1 matches were kept without being checked, because the PACS does not return StudyDescription",
+		qr.WarningKeyUnchecked, "1 match was kept without being checked, because the PACS does not return StudyDescription",
 	}}, result.Warnings)
 
 	s.Keys = append(s.Keys, keysOf(t, dataset.PatientBirthDate, "19700101")...)

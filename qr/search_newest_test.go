@@ -262,8 +262,10 @@ func TestStudyThatAPACSHidesInItsWindowIsOnTheLastPage(t *testing.T) {
 
 func TestFailureOfTheLastQueryFailsTheSearch(t *testing.T) {
 	for name, l := range map[string]*largeArchive{
-		"without dates":   {refuses: func(dates string) dicomnet.Status { return map[bool]dicomnet.Status{true: 0xA801}[dates == ""] }},
-		"without windows": {refuses: func(dates string) dicomnet.Status { return map[bool]dicomnet.Status{true: 0xA801, false: 0xA900}[dates == ""] }},
+		"without dates": {refuses: func(dates string) dicomnet.Status { return map[bool]dicomnet.Status{true: 0xA801}[dates == ""] }},
+		"without windows": {refuses: func(dates string) dicomnet.Status {
+			return map[bool]dicomnet.Status{true: 0xA801, false: 0xA900}[dates == ""]
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l.rows = rowsUntil(5, time.Hour)

@@ -48,8 +48,8 @@ func instanceOf(study, series, instance string, more ...attributes) attributes {
 	return seriesOf(study, series, append([]attributes{{sopInstanceUID: instance}}, more...)...)
 }
 
-// answering returns a PACS that gives each query the matches of its level.
-func answering(rows map[string][]attributes) *dicomtest.ScriptedPACS {
+// listing returns a PACS that gives each query the matches of its level.
+func listing(rows map[string][]attributes) *dicomtest.ScriptedPACS {
 	return &dicomtest.ScriptedPACS{Find: func(a *association, level string) {
 		a.Match(rows[level]...)
 		a.Finish(dicomnet.StatusSuccess)
@@ -217,7 +217,7 @@ func TestMatchesThatWereNotAskedForNeverReachTheAnswer(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			result, err := search(t, answering(map[string][]attributes{string(test.search.Level): test.rows}), test.search)
+			result, err := search(t, listing(map[string][]attributes{string(test.search.Level): test.rows}), test.search)
 			require.NoError(t, err)
 			assert.Equal(t, test.want, uidsOf(result.Matches))
 			assert.Equal(t, append([]qr.WarningCode{}, test.codes...), codes(result.Warnings), result.Warnings)
@@ -226,7 +226,7 @@ func TestMatchesThatWereNotAskedForNeverReachTheAnswer(t *testing.T) {
 }
 
 func TestMatchHasTheUIDsOfItsParents(t *testing.T) {
-	p := answering(map[string][]attributes{"IMAGE": {{sopInstanceUID: "1.1.1.1"}}})
+	p := listing(map[string][]attributes{"IMAGE": {{sopInstanceUID: "1.1.1.1"}}})
 	result, err := search(t, p, qr.Search{Level: qr.LevelImage, StudyInstanceUID: "1.1", SeriesInstanceUID: "1.1.1"})
 	require.NoError(t, err)
 	require.Len(t, result.Matches, 1)
@@ -237,7 +237,7 @@ func TestMatchHasTheUIDsOfItsParents(t *testing.T) {
 }
 
 func TestKeyThatTheAnswerLacksIsKeptOnlyIfTheProfileHasIt(t *testing.T) {
-	p := answering(map[string][]attributes{"STUDY": {study("P1", "1.1"), study("P1", "1.2", attributes{dataset.StudyDescription: "HEAD"})}})
+	p := listing(map[string][]attributes{"STUDY": {study("P1", "1.1"), study("P1", "1.2", attributes{dataset.StudyDescription: "HEAD"})}})
 	s := qr.Search{Level: qr.LevelStudy, Keys: keysOf(t, dataset.StudyDescription, "HEAD")}
 	result, err := search(t, p, s)
 	require.NoError(t, err)
@@ -263,7 +263,7 @@ func TestKeyThatTheAnswerLacksIsKeptOnlyIfTheProfileHasIt(t *testing.T) {
 }
 
 func TestMatchesOfOneUIDAreMerged(t *testing.T) {
-	p := answering(map[string][]attributes{"STUDY": {
+	p := listing(map[string][]attributes{"STUDY": {
 		study("P1", "1.1", attributes{dataset.ModalitiesInStudy: "CT", dataset.PatientName: "", dataset.SpecificCharacterSet: "ISO_IR 100", dataset.AccessionNumber: "A1"}),
 		study("P1", "1.1", attributes{dataset.ModalitiesInStudy: "MR", dataset.PatientName: "M\xfcller", dataset.SpecificCharacterSet: "ISO_IR 100"}),
 		study("P1", "1.1", attributes{dataset.ModalitiesInStudy: "MR", dataset.PatientName: "OTHER", dataset.StudyDate: "20240101", dataset.StudyTime: "1200"}),
@@ -287,7 +287,7 @@ func TestStudyOfTwoPatientsIsThatOfTheFirstID(t *testing.T) {
 		{study("P1", "1.1", date("20200101")), study("P2", "1.1", date("20210101"))},
 		{study("P2", "1.1", date("20210101")), study("P1", "1.1", date("20200101"))},
 	} {
-		result, err := search(t, answering(map[string][]attributes{"STUDY": rows}), qr.Search{Level: qr.LevelStudy})
+		result, err := search(t, listing(map[string][]attributes{"STUDY": rows}), qr.Search{Level: qr.LevelStudy})
 		require.NoError(t, err)
 		require.Len(t, result.Matches, 1)
 		assert.Equal(t, "P1", result.Matches[0].Set().String(dataset.PatientID))
@@ -298,7 +298,7 @@ func TestStudyOfTwoPatientsIsThatOfTheFirstID(t *testing.T) {
 
 func TestSeriesAndInstancesAreInTheOrderOfTheirNumbers(t *testing.T) {
 	number := func(tag dataset.Tag, n string) attributes { return attributes{tag: n} }
-	p := answering(map[string][]attributes{
+	p := listing(map[string][]attributes{
 		"SERIES": {
 			seriesOf("1.1", "1.5", number(seriesNumber, "10")), seriesOf("1.1", "1.4", number(seriesNumber, "9")), seriesOf("1.1", "1.3"),
 			seriesOf("1.1", "1.2", number(seriesNumber, "9")), seriesOf("1.1", "1.1", number(seriesNumber, "x")), seriesOf("1.1", "1.6", number(seriesNumber, "-1")),
@@ -476,7 +476,7 @@ func TestSearchThatCannotBeSentIsAFilterError(t *testing.T) {
 }
 
 func TestEveryIdentifierOfASearchIsObserved(t *testing.T) {
-	p := answering(map[string][]attributes{"STUDY": {study("P1", "1.1")}, "SERIES": {seriesOf("1.1", "1.1.1")}})
+	p := listing(map[string][]attributes{"STUDY": {study("P1", "1.1")}, "SERIES": {seriesOf("1.1", "1.1.1")}})
 	o := &identifiers{}
 	g := qrtest.For(p, qrtest.Options{})
 	_, err := g.Search(t.Context(), qr.Call{Observer: o}, qrtest.PACS, qr.Search{Level: qr.LevelSeries, Keys: keysOf(t, dataset.PatientID, "P1")})

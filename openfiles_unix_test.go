@@ -20,12 +20,12 @@ import (
 
 // The limit is that of a process, so the gateway runs in one of its own.
 func TestOwnLackOfFileDescriptorsIsNotBlamedOnThePACS(t *testing.T) {
-	const limit = 40
+	const limit = 30
 	path, err := rig.Binary()
 	require.NoError(t, err)
 	gateway := rig.RunGateway(t, rig.Command{
 		Path: "/bin/sh", Args: []string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" serve`, limit), path},
-		Env: []string{"LISTEN_ADDR=127.0.0.1:0"},
+		Env: []string{"LISTEN_ADDR=127.0.0.1:0", "MAX_ASSOCIATIONS_PER_PACS=100"},
 	})
 	_, port, err := net.SplitHostPort(closedPort(t))
 	require.NoError(t, err)
@@ -39,11 +39,19 @@ func TestOwnLackOfFileDescriptorsIsNotBlamedOnThePACS(t *testing.T) {
 	_, err = io.Copy(io.Discard, answer.Body)
 	require.NoError(t, err)
 	require.NoError(t, answer.Body.Close())
-	// Further connections take all descriptors that are left.
-	for range limit {
+	// Connections of callers take at most half of the descriptors. Associations with a PACS that does not answer take the rest.
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer silent.Close()
+	_, silentPort, err := net.SplitHostPort(silent.Addr().String())
+	require.NoError(t, err)
+	for range limit/2 - limit/8 - 1 { // three quarters of them, without that of client
 		connection, err := net.Dial("tcp", strings.TrimPrefix(gateway.URL, "http://"))
 		require.NoError(t, err)
 		defer connection.Close() //nolint:gocritic // At the end of the test.
+		query := strings.Replace(body, port, silentPort, 1)
+		_, err = fmt.Fprintf(connection, "POST /q HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(query), query)
+		require.NoError(t, err)
 	}
 	var problem struct{ Code, Hint string }
 	for until := time.Now().Add(rig.Patience); problem.Code != "too_many_open_files" && time.Now().Before(until); time.Sleep(10 * time.Millisecond) {

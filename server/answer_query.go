@@ -6,6 +6,7 @@ import (
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/listener"
 )
 
 // queryAnswer is the 200 of POST /q. Its bytes are those that encoding/json writes for an api.QueryResponse. For 1000 studies it
@@ -13,7 +14,7 @@ import (
 type queryAnswer struct {
 	patientID  string
 	result     *qr.QueryResult
-	connection *connection // on which the answer is sent; nil: not known
+	connection *listener.Connection // on which the answer is sent; nil: not known
 }
 
 // VisitQueryResponse writes the answer. A short one has a Content-Length and leaves in one part.
@@ -29,7 +30,7 @@ func (a queryAnswer) VisitQueryResponse(w http.ResponseWriter) error {
 	j.text("}\n")
 	if !j.sent {
 		h.Set("Content-Length", strconv.Itoa(len(j.b)))
-		a.connection.hold(minHeadLength + len(j.b))
+		a.connection.Hold(minHeadLength + len(j.b))
 		w.WriteHeader(http.StatusOK)
 	}
 	return j.flush()

@@ -76,7 +76,7 @@ func fullStudy(i int) qr.Study {
 func BenchmarkRequestCheck(b *testing.B) {
 	spec, err := api.GetSpec()
 	require.NoError(b, err)
-	v, err := newValidator(spec, "/q")
+	v, err := newValidator(spec, "/q", newShares(maxBodies))
 	require.NoError(b, err)
 	check := v.check(func(echo.Context) error { return nil })
 	filtered := strings.TrimSuffix(queryBody, "}") + `,"modalities":["CT","MR"],"max_years_old":5,"max_results":10}`

@@ -30,7 +30,7 @@ func TestContractIsValidAndEqualsTheEmbeddedOne(t *testing.T) {
 func TestExamplesOfRequestsAreValid(t *testing.T) {
 	contract := embeddedContract(t)
 	for _, path := range []string{"/echo", "/q", "/qr"} {
-		v, err := newValidator(contract, path)
+		v, err := newValidator(contract, path, newShares(maxBodies))
 		require.NoError(t, err)
 		content := contract.Paths.Value(path).Post.RequestBody.Value.Content.Get(jsonType)
 		examples := []any{}
@@ -49,12 +49,12 @@ func TestExamplesOfRequestsAreValid(t *testing.T) {
 
 func TestValidatorNeedsTheOperationInTheContract(t *testing.T) {
 	contract := &openapi3.T{Paths: openapi3.NewPaths()}
-	_, err := newValidator(contract, "/q")
+	_, err := newValidator(contract, "/q", newShares(maxBodies))
 	require.Error(t, err)
 
 	body := openapi3.NewRequestBody().WithContent(openapi3.Content{"text/plain": openapi3.NewMediaType()})
 	contract.Paths.Set("/q", &openapi3.PathItem{Post: &openapi3.Operation{RequestBody: &openapi3.RequestBodyRef{Value: body}}})
-	_, err = newValidator(contract, "/q")
+	_, err = newValidator(contract, "/q", newShares(maxBodies))
 	require.Error(t, err)
 }
 

@@ -144,6 +144,7 @@ func failuresOfExamples() map[string]error {
 		"PACSBusy":                   &pool.BusyError{},
 		"TooManyOpenFiles":           at(dicomnet.StepConnect, &dicomnet.ConnectError{Err: syscall.EMFILE}),
 		"TooManyOperations":          problem.ErrTooManyOperations,
+		"TooManyRequests":            problem.ErrCallerShare,
 	}
 }
 
@@ -183,7 +184,6 @@ func otherProblems(t *testing.T) map[string]string {
 
 func TestExamplesOfProblemsEqualTheAnswers(t *testing.T) {
 	shown := map[string]bool{
-		"TooManyRequests":       true, // this version never answers it
 		"NoStudyMatchedDropped": true, // by TestExamplesOfMisbehavingPACSEqualTheAnswers
 	}
 	gateway := &fakeGateway{}

@@ -89,7 +89,9 @@ func TestMetricsOfOperations(t *testing.T) {
 			`dicomqr_http_requests_total{method="POST",route="/q",status="200"}`:            2,
 			`dicomqr_http_request_duration_seconds_count{method="POST",route="/q"}`:         2,
 			`dicomqr_http_requests_in_flight`:                                               1, // the scrape
-			`dicomqr_queue_length`:                                                          0,
+			`dicomqr_queue_length{peer="other"}`:                                            0,
+			`dicomqr_queue_length{` + peer + `}`:                                            0,
+			`dicomqr_connections_open`:                                                      1,
 			`dicomqr_build_info{commit="",go_version="go1.26",version="v1.2.3"}`:            1,
 			`dicomqr_http_request_duration_seconds_bucket{method="POST",route="/q",le="5"}`: 2,
 		}},
@@ -335,6 +337,7 @@ func TestMetricsOfTheQueue(t *testing.T) {
 	got := figures(t, r, w)
 	assert.Equal(t, 1.0, got[`dicomqr_queue_wait_seconds_count{outcome="ok"}`])
 	assert.Equal(t, 1.0, got[`dicomqr_queue_wait_seconds_count{outcome="pacs_busy"}`])
-	assert.Equal(t, 0.0, got[`dicomqr_queue_length`])
+	assert.Equal(t, 0.0, got[`dicomqr_queue_length{peer="127.0.0.1:104"}`])
+	assert.Equal(t, 1.0, got[`dicomqr_requests_refused_total{reason="pacs_busy"}`])
 	assert.Equal(t, 1.0, got[`dicomqr_operations_total{operation="find",outcome="pacs_busy",peer="127.0.0.1:104"}`])
 }

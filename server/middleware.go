@@ -10,6 +10,7 @@ import (
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/server/access"
+	"dicom-qr-gateway/server/listener"
 )
 
 // All middleware, in the order in which a request passes it. The layers of a list are ordered outermost first.
@@ -29,9 +30,9 @@ func (s *Server) routed() []echo.MiddlewareFunc {
 
 func (s *Server) checks(v *validator) []echo.MiddlewareFunc {
 	return []echo.MiddlewareFunc{
-		s.workload.admit, // 503 while draining
-		v.check,          // 413, 415 and 400: reads and validates the body
-		s.workload.limit, // 503 beyond MAX_OPERATIONS, once a request has arrived and is valid
+		s.workload.admit, // 503 while draining; 429 and 503 if too many requests are in progress, before the body is read
+		v.check,          // 413, 415, 429, 503 and 400: reads and validates the body
+		s.workload.pass,  // cancels the request if its caller leaves
 		s.requireAudit,   // 503 if no audit record can be written
 	}
 }
@@ -116,7 +117,9 @@ func onConnection(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
 	return func(c echo.Context, request any) (any, error) {
 		response, err := next(c, request)
 		if answer, ok := response.(queryAnswer); ok {
-			answer.connection = connectionOf(c.Request().Context())
+			if r := c.Request(); r.TLS == nil { // TLS has its own buffer
+				answer.connection = listener.Of(r.Context())
+			}
 			return answer, err
 		}
 		return response, err

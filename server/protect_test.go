@@ -189,43 +189,138 @@ func TestQueueTimeoutAnswers503(t *testing.T) {
 	assert.Zero(t, peer.over.Load())
 }
 
-func TestOperationsAreLimited(t *testing.T) {
+func TestRequestsInProgressAreLimitedForEachCaller(t *testing.T) {
 	begun, finish := make(chan struct{}), make(chan struct{})
 	r := start(t, &fakeGateway{query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
 		begun <- struct{}{}
 		<-finish
 		return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil
-	}}, "MAX_OPERATIONS", "2")
-	statuses := make(chan int, 3)
-	ask := func() {
-		reply, err := r.api.QueryWithResponse(t.Context(), nil, queryRequest())
-		assert.NoError(t, err)
-		statuses <- reply.StatusCode()
+	}}, "MAX_OPERATIONS", "2", "TRUSTED_PROXIES", "127.0.0.1", "FORWARDED_USER_HEADER", "X-User")
+	statuses := make(chan int, 20)
+	ask := func(user string) {
+		status, _, _ := r.post(t, "/q", queryBody, "X-User", user)
+		statuses <- status
 	}
-	go ask()
-	go ask()
-	<-begun
-	<-begun
-
-	for _, path := range []string{"/q", "/qr", "/echo"} {
-		body := map[string]string{"/q": queryBody, "/qr": retrieveBody, "/echo": echoBody}[path]
-		status, header, answer := r.post(t, path, body)
-		assert.Equal(t, http.StatusServiceUnavailable, status)
-		assert.Equal(t, goclient.ProblemCodeTooManyOperations, problemIn(t, answer).Code)
-		assert.Equal(t, "5", header.Get("Retry-After"))
+	refused := func(user string, status int, code goclient.ProblemCode) {
+		t.Helper()
+		for path, body := range map[string]string{"/q": queryBody, "/qr": retrieveBody, "/echo": echoBody} {
+			got, header, answer := r.post(t, path, body, "X-User", user)
+			assert.Equal(t, status, got)
+			assert.Equal(t, code, problemIn(t, answer).Code)
+			assert.Equal(t, "5", header.Get("Retry-After"))
+		}
+		got, _, _ := r.post(t, "/q", "{}", "X-User", user)
+		assert.Equal(t, status, got, "before the body is read")
+		long, _, _ := r.post(t, "/q", strings.Repeat(" ", smallBody+1), "X-User", user)
+		assert.Equal(t, status, long)
 	}
-	status, _, _ := r.post(t, "/q", `{}`)
-	assert.Equal(t, http.StatusBadRequest, status, "an invalid request is refused first")
-	status, _, _ = r.do(t, http.MethodGet, "/health", nil)
+	// Four times MAX_OPERATIONS: half of them for the first caller, half of the rest for the second.
+	total := 0
+	for _, caller := range []struct {
+		user  string
+		share int
+	}{{"a", 4}, {"b", 2}, {"c", 1}} {
+		for range caller.share {
+			go ask(caller.user)
+			<-begun
+			total++
+		}
+		refused(caller.user, http.StatusTooManyRequests, goclient.ProblemCodeTooManyRequests)
+	}
+	go ask("d")
+	<-begun
+	total++
+	refused("e", http.StatusServiceUnavailable, goclient.ProblemCodeTooManyOperations)
+	status, _, _ := r.do(t, http.MethodGet, "/health", nil)
+	assert.Equal(t, http.StatusOK, status)
+	status, _, _ = r.do(t, http.MethodGet, "/ready", nil)
 	assert.Equal(t, http.StatusOK, status)
 
-	finish <- struct{}{}
-	assert.Equal(t, http.StatusOK, <-statuses)
-	go ask()
-	<-begun
 	close(finish)
+	for range total {
+		assert.Equal(t, http.StatusOK, <-statuses)
+	}
+	go ask("e")
+	<-begun
 	assert.Equal(t, http.StatusOK, <-statuses)
-	assert.Equal(t, http.StatusOK, <-statuses)
+	assert.Empty(t, r.server.workload.requests.callers)
+}
+
+// A slow PACS gets as many associations as it may have. What waits for it must not keep the same caller from another PACS, and a
+// flood of one caller must not keep another from the slow PACS.
+func TestSlowPACSTakesNothingFromOthers(t *testing.T) {
+	const flood = limitedTo + 24
+	served, gone := make(chan struct{}, flood), make(chan struct{})
+	var slow, quick limited
+	slowPort, quickPort := slow.listen(t, func() { served <- struct{}{}; <-gone }), quick.listen(t, nil)
+	gateway := fromSettings(t, pool.Options{}, "MAX_OPERATIONS", "24", "QUEUE_TIMEOUT", "60")
+	r := start(t, gateway, "MAX_OPERATIONS", "24", "TRUSTED_PROXIES", "127.0.0.1", "FORWARDED_USER_HEADER", "X-User")
+	statuses := make(chan int, 2*flood)
+	ask := func(user string) {
+		status, _, _ := r.post(t, "/q", queryAt("127.0.0.1", slowPort), "X-User", user)
+		statuses <- status
+	}
+	for range flood {
+		go ask("a")
+	}
+	for range limitedTo {
+		<-served
+	}
+	require.Eventually(t, func() bool { return gateway.Waiting() >= 24 }, 20*time.Second, time.Millisecond)
+	for _, user := range []string{"a", "b"} {
+		for range 20 {
+			status, _, answer := r.post(t, "/q", queryAt("127.0.0.1", quickPort), "X-User", user)
+			assert.Equal(t, http.StatusOK, status, answer)
+		}
+	}
+	go ask("b")
+	waiting := gateway.Waiting()
+	require.Eventually(t, func() bool { return gateway.Waiting() > waiting }, 20*time.Second, time.Millisecond, "b waits too")
+	close(gone)
+	counts := map[int]int{}
+	for range flood + 1 {
+		counts[<-statuses]++
+	}
+	assert.Equal(t, map[int]int{http.StatusOK: flood + 1}, counts)
+	require.NoError(t, gateway.Wait(t.Context()))
+	assert.Zero(t, gateway.Running())
+}
+
+func TestBodiesInProgressHoldABoundedAmountOfMemory(t *testing.T) {
+	r := startWith(t, foundOne(), preparation{server: func(s *Server) { s.bodies.limit = 2 * smallBody }},
+		"TRUSTED_PROXIES", "127.0.0.1", "FORWARDED_USER_HEADER", "X-User")
+	awaitHeld := func(bytes int) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			r.server.bodies.mu.Lock()
+			defer r.server.bodies.mu.Unlock()
+			return r.server.bodies.taken == bytes
+		}, 10*time.Second, time.Millisecond)
+	}
+	begin := func(user string) net.Conn {
+		return r.dial(t, "POST /q HTTP/1.1\r\nHost: x\r\nX-User: "+user+"\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n"+
+			strings.Repeat(" ", smallBody+1))
+	}
+	ofA := begin("a")
+	awaitHeld(smallBody)
+	long := queryBody + strings.Repeat(" ", smallBody)
+	status, _, answer := r.post(t, "/q", long, "X-User", "a")
+	assert.Equal(t, http.StatusTooManyRequests, status)
+	assert.Equal(t, goclient.ProblemCodeTooManyRequests, problemIn(t, answer).Code)
+	ofB := begin("b")
+	awaitHeld(2 * smallBody)
+	status, _, answer = r.post(t, "/q", long, "X-User", "c")
+	assert.Equal(t, http.StatusServiceUnavailable, status)
+	assert.Equal(t, goclient.ProblemCodeTooManyOperations, problemIn(t, answer).Code)
+	assert.Contains(t, answer, "memory")
+	status, _, _ = r.post(t, "/q", queryBody, "X-User", "a")
+	assert.Equal(t, http.StatusOK, status, "a body of the usual size")
+	require.NoError(t, ofA.Close())
+	require.NoError(t, ofB.Close())
+	awaitHeld(0)
+	status, _, _ = r.post(t, "/q", long, "X-User", "a")
+	assert.Equal(t, http.StatusOK, status)
+	awaitHeld(0)
 }
 
 // A request that arrives slowly must not take the slot of another.

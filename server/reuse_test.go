@@ -33,7 +33,7 @@ func TestMetricsOfReuse(t *testing.T) {
 		`dicomqr_first_response_seconds_count{operation="find",` + peer + `}`:     3,
 		`dicomqr_operation_duration_seconds_count{operation="find",` + peer + `}`: 3,
 
-		`dicomqr_queue_length`: 0,
+		`dicomqr_queue_length{peer="other"}`: 0,
 
 		`dicomqr_http_request_duration_seconds_count{method="POST",route="/q"}`: 3,
 	} {

@@ -202,7 +202,7 @@ func optionsOf(t testing.TB, c *config.Config, gateway backend, out io.Writer) O
 	require.NoError(t, err)
 	return Options{
 		Gateway: gateway, Associations: gateway, Logger: logger, Audit: audit.NewTrail(records), Telemetry: telemetryOf(gateway),
-		Access: c.Access(), TLS: c.ServerTLS(), MaxOperations: c.MaxOperations, DrainTimeout: c.DrainTimeout.Duration(),
+		Access: c.Access(), TLS: c.ServerTLS(), MaxOperations: c.MaxOperations, MaxConnections: c.MaxConnections, DrainTimeout: c.DrainTimeout.Duration(),
 		PACS: c.PACS(), NamedPACSOnly: !c.AdHocPACS,
 		Build: BuildInfo{Version: "v1.2.3", Commit: "abc", Date: "2024-01-31T12:00:00Z", GoVersion: "go1.26"},
 	}

@@ -34,7 +34,7 @@ func (s *Server) operationChecks() (map[string][]echo.MiddlewareFunc, error) {
 	}
 	checks := map[string][]echo.MiddlewareFunc{}
 	for operation, path := range map[string]string{"query": "/q", "retrieve": "/qr", "echo": "/echo"} {
-		v, err := newValidator(contract, path)
+		v, err := newValidator(contract, path, s.bodies)
 		if err != nil {
 			return nil, err
 		}

@@ -20,6 +20,7 @@ import (
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/access"
+	"dicom-qr-gateway/server/listener"
 	"dicom-qr-gateway/server/problem"
 )
 
@@ -74,8 +75,12 @@ type Options struct {
 	PACS         PACS        // the named PACS; nil: none
 	// NamedPACSOnly refuses requests that bring the address of a PACS.
 	NamedPACSOnly bool
-	// MaxOperations is the number of operations that run at once. Requests beyond it are answered with 503.
+	// MaxOperations is the number of operations that the Gateway runs at once. Four times as many requests for operations may be in
+	// progress, and of one caller as many as it leaves to others; requests beyond are answered with 429 or 503.
 	MaxOperations int
+	// MaxConnections is how many connections of callers may be open at once, and at most half of the files that the process may open.
+	// One address gets three quarters of them, unless it is that of a trusted proxy. Zero: no limit.
+	MaxConnections int
 	// DrainTimeout is how long operations may continue during shutdown before they are cancelled.
 	DrainTimeout time.Duration
 	// Audit is the audit trail; nil: audit is off. Serve closes it.
@@ -94,6 +99,8 @@ type Server struct {
 	tls          *tls.Config
 	allow        map[string]string // Allow of each path
 	workload     *workload
+	connections  int     // maximum; zero: none
+	bodies       *shares // bytes of bodies
 	drainTimeout time.Duration
 	trail        *audit.Trail // nil: audit is off
 	limits       limits
@@ -104,7 +111,7 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	s := &Server{
 		associations: o.Associations, log: o.Logger, echo: echo.New(), access: o.Access, tls: o.TLS, drainTimeout: o.DrainTimeout,
-		workload: newWorkload(o.MaxOperations), trail: o.Audit, limits: defaultLimits, telemetry: o.Telemetry,
+		workload: newWorkload(o.MaxOperations), connections: o.MaxConnections, bodies: newShares(maxBodies), trail: o.Audit, limits: defaultLimits, telemetry: o.Telemetry,
 	}
 	if s.telemetry == nil {
 		var err error
@@ -145,6 +152,7 @@ var defaultLimits = limits{header: 10 * time.Second, body: 30 * time.Second, wri
 const (
 	idleTimeout    = 2 * time.Minute
 	maxHeaderBytes = 16 << 10
+	maxStreams     = 100 // of one HTTP/2 connection, as RFC 9113 section 6.5.2 recommends at least
 )
 
 // Serve answers on l until ctx is done. Then it refuses new operations, lets running ones continue for DRAIN_TIMEOUT, cancels the
@@ -153,7 +161,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	// Operations outlive ctx, so they have a context of their own.
 	operations, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	fresh := &freshConnections{}
+	accepting := s.listen(l)
 	// ReadTimeout and WriteTimeout would end a long retrieve. observe sets deadlines for each request instead.
 	httpServer := &http.Server{
 		Handler:           s,
@@ -164,9 +172,12 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:               maxHeaderBytes,
 		BaseContext:                  func(net.Listener) context.Context { return operations },
 		ConnContext:                  withConnection,
-		ConnState:                    fresh.follow,
+		ConnState:                    accepting.Follow,
 		ErrorLog:                     httpErrorLog(s.log),
 		TLSConfig:                    s.tls,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: 4 * maxBody, MaxReceiveBufferPerStream: maxBody,
+		},
 	}
 	if err := s.trail.Start(); err != nil {
 		return errors.Join(err, l.Close())
@@ -175,10 +186,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	failed := make(chan error, 1)
 	go func() {
 		if secure {
-			failed <- httpServer.ServeTLS(l, "", "")
+			failed <- httpServer.ServeTLS(accepting, "", "")
 			return
 		}
-		failed <- httpServer.Serve(listener{l})
+		failed <- httpServer.Serve(accepting)
 	}()
 	s.log.Info().Str("address", l.Addr().String()).Bool("tls", secure).Msg("listening")
 
@@ -189,13 +200,36 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	latest := time.Now().Add(s.drainTimeout + endTimeout + auditTimeout)
 	s.drain(cancel)
-	err := s.finish(context.WithoutCancel(ctx), httpServer, fresh)
+	err := s.finish(context.WithoutCancel(ctx), httpServer, accepting)
 	if stopped := <-failed; !errors.Is(stopped, http.ErrServerClosed) {
 		err = errors.Join(err, stopped)
 	}
 	err = errors.Join(err, s.stopTrail(context.WithoutCancel(ctx), latest, err == nil))
 	s.log.Info().Bool("clean", err == nil).Msg("stopped")
 	return err
+}
+
+// listen returns l with the limits of connections.
+func (s *Server) listen(l net.Listener) *listener.Listener {
+	limit := listener.Affordable(s.connections)
+	if limit < s.connections {
+		s.log.Warn().Int("max_connections", limit).
+			Msg("MAX_CONNECTIONS is lowered to half of the files that the process may open (ulimit -n, LimitNOFILE)")
+	}
+	accepting := listener.New(l, listener.Options{Max: limit, Exempt: s.access.Proxies.Trusts})
+	s.telemetry.CountConnections(func() telemetry.Connections {
+		now := accepting.Stats()
+		return telemetry.Connections{Open: now.Open, Yielded: now.Yielded, Refused: now.Refused}
+	})
+	return accepting
+}
+
+// withConnection is the ConnContext of the server.
+func withConnection(ctx context.Context, c net.Conn) context.Context {
+	if _, secure := c.(*tls.Conn); secure {
+		ctx = access.WithConnection(ctx)
+	}
+	return listener.With(ctx, c)
 }
 
 func (s *Server) stopTrail(ctx context.Context, latest time.Time, clean bool) error {

@@ -3,11 +3,10 @@ package server
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
-	"sync"
 	"time"
 
+	"dicom-qr-gateway/server/listener"
 	"dicom-qr-gateway/server/problem"
 )
 
@@ -35,10 +34,10 @@ func (s *Server) drain(cancel context.CancelCauseFunc) {
 
 // finish closes the connections, idle ones first, and waits for the associations. It returns an error if an operation has not
 // ended, or its answer has not been handed over to net/http. A caller that does not finish its request is not an error.
-func (s *Server) finish(ctx context.Context, h *http.Server, fresh *freshConnections) error {
+func (s *Server) finish(ctx context.Context, h *http.Server, l *listener.Listener) error {
 	ctx, stop := context.WithTimeout(ctx, endTimeout)
 	defer stop()
-	fresh.close()
+	l.CloseFresh()
 	open := h.Shutdown(ctx)
 	associated := s.associations.Wait(ctx)
 	if open == nil && associated == nil {
@@ -51,41 +50,4 @@ func (s *Server) finish(ctx context.Context, h *http.Server, fresh *freshConnect
 		return nil
 	}
 	return errors.Join(open, associated, closed)
-}
-
-// freshConnections are connections on which no complete request header has arrived. http.Server.Shutdown waits for them because a
-// request may be arriving; but most of them were opened in advance. They are closed at once: a request that is just arriving gets
-// what it would get a moment later, a closed connection.
-type freshConnections struct {
-	mu     sync.Mutex
-	open   map[net.Conn]struct{}
-	closed bool
-}
-
-// follow is the ConnState callback of the server.
-func (f *freshConnections) follow(c net.Conn, state http.ConnState) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	switch {
-	case state != http.StateNew:
-		delete(f.open, c)
-	case f.closed:
-		_ = c.Close()
-	default:
-		if f.open == nil {
-			f.open = map[net.Conn]struct{}{}
-		}
-		f.open[c] = struct{}{}
-	}
-}
-
-// close closes them, and those that are opened later.
-func (f *freshConnections) close() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.closed = true
-	for c := range f.open {
-		_ = c.Close()
-	}
-	f.open = nil
 }

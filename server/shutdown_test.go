@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
@@ -85,24 +84,6 @@ func TestTruncatedAnswerMakesAShutdownUnclean(t *testing.T) {
 	_, err = r.stopped()
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	assert.Equal(t, false, r.logs.lines(t, "stopped")[0]["clean"])
-}
-
-func TestNewConnectionDuringShutdownIsClosed(t *testing.T) {
-	var fresh freshConnections
-	early, peer := net.Pipe()
-	fresh.follow(early, http.StateNew)
-	busy, _ := net.Pipe()
-	fresh.follow(busy, http.StateNew)
-	fresh.follow(busy, http.StateActive)
-	fresh.close()
-	late, latePeer := net.Pipe()
-	fresh.follow(late, http.StateNew)
-	for _, closed := range []net.Conn{peer, latePeer} {
-		_, err := closed.Read(make([]byte, 1))
-		require.ErrorIs(t, err, io.EOF)
-	}
-	require.NoError(t, busy.SetDeadline(time.Now()), "the connection is not closed")
-	require.NoError(t, busy.Close())
 }
 
 // In HTTP/2 the connection also carries other requests.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,19 +12,29 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/internal/principal"
+	"dicom-qr-gateway/server/access"
 	"dicom-qr-gateway/server/problem"
 )
 
-const maxBody = 64 << 10
+const (
+	maxBody = 64 << 10
+	// smallBody is what a request may hold without asking; most have a few hundred bytes.
+	smallBody = 4 << 10
+	// maxBodies is what all requests in progress may hold beyond that. A body counts until the request is answered, since the values
+	// that are parsed from it take several times its size.
+	maxBodies = 8 << 20
+)
 
 // validator checks the bodies of one operation against its schema in the contract.
 type validator struct {
 	schema      *openapi3.Schema
 	options     []openapi3.SchemaValidationOption
 	ordersDates bool // the operation does not ignore dates
+	bodies      *shares
 }
 
-func newValidator(spec *openapi3.T, path string) (*validator, error) {
+func newValidator(spec *openapi3.T, path string, bodies *shares) (*validator, error) {
 	item := spec.Paths.Find(path)
 	if item == nil || item.Post == nil || item.Post.RequestBody == nil {
 		return nil, fmt.Errorf("the contract has no body for POST %s", path)
@@ -35,6 +46,7 @@ func newValidator(spec *openapi3.T, path string) (*validator, error) {
 	return &validator{
 		schema:      content.Schema.Value,
 		ordersDates: path != "/echo",
+		bodies:      bodies,
 		options: []openapi3.SchemaValidationOption{
 			openapi3.VisitAsRequest(),
 			openapi3.MultiErrors(),
@@ -56,7 +68,9 @@ func (v *validator) check(next echo.HandlerFunc) echo.HandlerFunc {
 				Code: api.ProblemCodeUnsupportedMediaType, Detail: "Send the body without a content encoding, and without the header Content-Encoding.",
 			}
 		}
-		body, err := readBody(c)
+		caller := access.From(r.Context()).Identity()
+		body, held, err := v.readBody(c, caller)
+		defer v.bodies.give(caller, held)
 		if err != nil {
 			return err
 		}
@@ -90,23 +104,48 @@ func (v *validator) dropNulls(body any) {
 	}
 }
 
-func readBody(c echo.Context) ([]byte, error) {
+// readBody reads the body into a buffer that grows as its bytes arrive, whatever length the caller announced. held is what the caller
+// must give back.
+func (v *validator) readBody(c echo.Context, caller principal.Identity) (body []byte, held int, err error) {
 	r := c.Request()
 	if r.ContentLength > maxBody {
-		return nil, tooLarge(c)
+		return nil, 0, tooLarge(c)
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-	if err != nil {
-		closeAfter(c)
-		return nil, problem.Invalid([]api.Fault{{Detail: "did not arrive completely and in time"}})
+	size := smallBody
+	if n := int(r.ContentLength); n >= 0 && n < size {
+		size = n + 1 // one more, to see the end
 	}
-	if len(body) > maxBody {
-		return nil, tooLarge(c)
+	body = make([]byte, 0, size)
+	for {
+		n, err := r.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case len(body) > maxBody:
+			return nil, held, tooLarge(c)
+		case errors.Is(err, io.EOF):
+			c.Set(bodyReadKey, true)
+			// From now on net/http reads only to detect that the caller disconnects. The deadline of the body must not end that.
+			_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Time{})
+			return body, held, nil
+		case err != nil:
+			closeAfter(c)
+			return nil, held, problem.Invalid([]api.Fault{{Detail: "did not arrive completely and in time"}})
+		case len(body) < cap(body):
+			continue
+		}
+		more := min(cap(body), maxBody+1-cap(body))
+		switch v.bodies.take(caller, more) {
+		case granted:
+		case callerShare:
+			closeAfter(c)
+			return nil, held, problem.ErrCallerShare
+		case exhausted:
+			closeAfter(c)
+			return nil, held, problem.ErrTooManyBodies
+		}
+		held += more
+		body = append(make([]byte, 0, cap(body)+more), body...)
 	}
-	c.Set(bodyReadKey, true)
-	// From now on net/http reads only to detect that the caller disconnects. The deadline of the body must not end that.
-	_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Time{})
-	return body, nil
 }
 
 // tooLarge closes the connection after the answer, so that net/http does not read the rest of the body.

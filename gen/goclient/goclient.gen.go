@@ -1088,7 +1088,7 @@ type Problem struct {
 // | `payload_too_large` | 413 | the body exceeds 64 KiB |
 // | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
 // | `host_not_allowed` | 421 | the request names the gateway by a host name that ALLOWED_HOSTS does not list |
-// | `too_many_requests` | 429 | the caller sends too many requests; this version never returns it |
+// | `too_many_requests` | 429 | the caller has as many requests in progress as its share allows |
 // | `internal_error` | 500 | unexpected error of the gateway |
 // | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
 // | `name_resolution_failed` | 502 | the host name of the PACS has no address |
@@ -1118,8 +1118,8 @@ type Problem struct {
 // | `operation_timeout` | 502 | the operation exceeded OPERATION_TIMEOUT |
 // | `audit_unavailable` | 503 | the audit trail cannot be written; nothing was moved |
 // | `draining` | 503 | the gateway is shutting down |
-// | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT |
-// | `too_many_operations` | 503 | the number of running operations has reached MAX_OPERATIONS |
+// | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT, or too many operations wait for it |
+// | `too_many_operations` | 503 | MAX_OPERATIONS operations run and none ended within QUEUE_TIMEOUT, or too many requests are in progress |
 // | `too_many_open_files` | 503 | the gateway or its machine has no free file descriptor for a connection |
 type ProblemCode string
 

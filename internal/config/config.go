@@ -43,14 +43,15 @@ type Config struct {
 	MoveTimeout       Seconds `env:"MOVE_TIMEOUT" default:"DIMSE_TIMEOUT" help:"the same during a C-MOVE; raise it for a PACS that reads from tape"`
 	NetworkTimeout    Seconds `env:"NETWORK_TIMEOUT" envDefault:"10" help:"the time without a byte inside a PDU, or without progress of a write"`
 	OperationTimeout  Seconds `env:"OPERATION_TIMEOUT" envDefault:"3600" help:"the whole operation until it is cancelled, which takes up to 2 s more; 0 is no limit"`
-	QueueTimeout      Seconds `env:"QUEUE_TIMEOUT" envDefault:"5" help:"the wait for a free association to a PACS before a 503 (pacs_busy); 0 waits only if a kept association can be closed for it"`
+	QueueTimeout      Seconds `env:"QUEUE_TIMEOUT" envDefault:"5" help:"the wait for a free association to a PACS before a 503 (pacs_busy), or until the operation may run (too_many_operations); 0 waits only if a kept association can be closed for it"`
 	AssociationIdle   Seconds `env:"ASSOCIATION_IDLE" envDefault:"0" help:"how long an idle association is kept for the next request, independent of NETWORK_TIMEOUT; 0 keeps none"`
 	// The default of DrainTimeout leaves time for the cancelling within the ten seconds that container runtimes commonly grant.
 	DrainTimeout Seconds `env:"DRAIN_TIMEOUT" envDefault:"5" help:"running operations at shutdown, before they are cancelled"`
 
 	MaxMatches             int `group:"Limits" env:"MAX_MATCHES" envDefault:"10000" help:"C-FIND matches that are read; more is a 502 (too_many_matches), never a shortened list"`
 	MaxAssociationsPerPACS int `env:"MAX_ASSOCIATIONS_PER_PACS" envDefault:"10" help:"associations open at once to one address and port"`
-	MaxOperations          int `env:"MAX_OPERATIONS" envDefault:"256" help:"/q, /qr and /echo that run or wait at once; one more is a 503 (too_many_operations)"`
+	MaxOperations          int `env:"MAX_OPERATIONS" envDefault:"256" help:"operations (/q, /qr, /echo) that run at once, three quarters of them for one caller; further ones wait up to QUEUE_TIMEOUT"`
+	MaxConnections         int `env:"MAX_CONNECTIONS" envDefault:"1024" help:"connections of callers that are open at once, three quarters of them for one address; at most half of the open files of the process"`
 
 	PACSFile      string `group:"Which PACS" env:"PACS_FILE" help:"YAML file of named PACS, which requests name with pacs in place of an address"`
 	AdHocPACS     bool   `env:"AD_HOC_PACS" envDefault:"true" help:"accept requests that bring the address of a PACS; false accepts only those that name one of PACS_FILE"`
@@ -125,6 +126,9 @@ func (c *Config) check(faults *faultyVariables, set map[string]string) {
 	if c.MaxOperations < 1 {
 		faults.add("MAX_OPERATIONS", "want at least 1")
 	}
+	if c.MaxConnections < 1 {
+		faults.add("MAX_CONNECTIONS", "want at least 1")
+	}
 	if c.MaxAssociationsPerPACS < 1 {
 		faults.add("MAX_ASSOCIATIONS_PER_PACS", "want at least 1")
 	}
@@ -189,6 +193,7 @@ func (c *Config) Pool() pool.Options {
 		TLS:                    c.dicomTLS,
 		Allow:                  c.allow,
 		MaxAssociationsPerPeer: c.MaxAssociationsPerPACS,
+		MaxOperations:          c.MaxOperations,
 		QueueTimeout:           c.QueueTimeout.Duration(),
 		AssociationIdle:        c.AssociationIdle.Duration(),
 	}

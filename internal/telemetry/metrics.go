@@ -44,9 +44,11 @@ type metrics struct {
 	rejections         *prometheus.CounterVec
 	aborts             *prometheus.CounterVec
 
-	dropped atomic.Pointer[func() uint64] // counts log lines
+	dropped     atomic.Pointer[func() uint64] // counts log lines
+	connections atomic.Pointer[func() Connections]
+	refused     *prometheus.CounterVec
 
-	queueLength  prometheus.Gauge
+	queueLength  *prometheus.GaugeVec
 	queueSeconds *prometheus.HistogramVec
 }
 
@@ -72,7 +74,8 @@ func newMetrics(version, commit, goVersion string) *metrics {
 		rejections:         f.counter("rejections_total", "Associations that PACS rejected, in the terms of PS3.8 section 9.3.4.", "result", "source", "reason", "peer"),
 		aborts:             f.counter("aborts_total", "Associations that ended by A-ABORT, in the terms of PS3.8 section 9.3.8.", "by", "source", "reason", "peer"),
 
-		queueLength:  f.gauge("queue_length", "Operations that wait for a free association with their PACS.").WithLabelValues(),
+		queueLength:  f.gauge("queue_length", "Operations that wait for a free association with their PACS, or until they may run.", "peer"),
+		refused:      f.counter("requests_refused_total", "Requests that were answered with 429 or 503, by the code of the problem.", "reason"),
 		queueSeconds: f.histogram("queue_wait_seconds", "Time that operations waited for a free association with their PACS, by outcome: ok or the code of the problem.", queueSeconds, "outcome"),
 	}
 	f.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -81,6 +84,20 @@ func newMetrics(version, commit, goVersion string) *metrics {
 	f.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Namespace: namespace, Name: "log_lines_dropped_total", Help: "Log lines dropped because standard output took none.",
 	}, m.countDropped))
+	for _, counter := range []struct {
+		name, help string
+		count      func(Connections) uint64
+	}{
+		{"connections_yielded_total", "Connections of callers closed for a new one, because no request ran on them.", func(c Connections) uint64 { return c.Yielded }},
+		{"connections_refused_total", "Connections of callers closed at once, because none gave way.", func(c Connections) uint64 { return c.Refused }},
+	} {
+		f.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: namespace, Name: counter.name, Help: counter.help,
+		}, func() float64 { return float64(counter.count(m.countConnections())) }))
+	}
+	f.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "connections_open", Help: "Connections of callers that are open.",
+	}, func() float64 { return float64(m.countConnections().Open) }))
 	for _, route := range []string{"/q", "/qr", "/echo"} {
 		m.requests.WithLabelValues("POST", route, "500") // Prometheus sees no increase in a series that begins at one
 	}
@@ -123,6 +140,13 @@ func (m *metrics) countDropped() float64 {
 		return float64((*count)())
 	}
 	return 0
+}
+
+func (m *metrics) countConnections() Connections {
+	if count := m.connections.Load(); count != nil {
+		return (*count)()
+	}
+	return Connections{}
 }
 
 func (m *metrics) write(w io.Writer) error {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"dicom-qr-gateway/internal/pool"
@@ -57,6 +58,16 @@ func (t *Telemetry) CountIdle(count func() int) { t.metrics.idle.Store(&count) }
 // CountDropped sets the function that returns the number of log lines dropped since the start, when metrics are written.
 func (t *Telemetry) CountDropped(count func() uint64) { t.metrics.dropped.Store(&count) }
 
+// Connections counts the connections of callers.
+type Connections struct {
+	Open    int    // now
+	Yielded uint64 // closed for a new one, since the start
+	Refused uint64 // closed because none could give way
+}
+
+// CountConnections sets the function that counts the connections of callers when metrics are written.
+func (t *Telemetry) CountConnections(count func() Connections) { t.metrics.connections.Store(&count) }
+
 // Close exports the remaining spans, until ctx is done. Later steps and requests are not traced.
 func (t *Telemetry) Close(ctx context.Context) error {
 	if t.tracer == nil {
@@ -100,6 +111,9 @@ func (r *Request) TraceID() string { return r.span.traceID() }
 func (r *Request) End(a Answer) {
 	took := time.Since(r.began).Seconds()
 	m := r.telemetry.metrics
+	if a.Status == http.StatusTooManyRequests || a.Status == http.StatusServiceUnavailable {
+		m.refused.WithLabelValues(a.Outcome).Inc()
+	}
 	if a.Route == "" {
 		a.Route = "unmatched"
 	}
@@ -140,8 +154,10 @@ const (
 // Step measures a step of an operation.
 func (t *Telemetry) Step(ctx context.Context, s pool.PeerStep) (during context.Context, end func(err error)) {
 	began := time.Now()
+	var queue prometheus.Gauge
 	if s.Name == pool.StepQueue {
-		t.metrics.queueLength.Inc()
+		queue = t.metrics.queueLength.WithLabelValues(t.peers.label(s.Peer.Address()))
+		queue.Inc()
 	}
 	during, span := t.tracer.step(ctx, s)
 	return during, func(err error) {
@@ -150,7 +166,7 @@ func (t *Telemetry) Step(ctx context.Context, s pool.PeerStep) (during context.C
 			outcome, code = outcomeFailed, t.code(ctx, err)
 		}
 		if s.Name == pool.StepQueue {
-			t.metrics.queueLength.Dec()
+			queue.Dec()
 			// The code distinguishes a caller that left the queue from one that was refused.
 			t.metrics.queueSeconds.WithLabelValues(cmp.Or(code, outcomeOK)).Observe(took)
 		} else {

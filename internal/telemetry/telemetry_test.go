@@ -211,7 +211,7 @@ func TestMetricsWithoutTracingAndWithoutRequests(t *testing.T) {
 	_, end := tel.Step(t.Context(), pool.PeerStep{Name: pool.StepQueue})
 	var open bytes.Buffer
 	require.NoError(t, tel.WriteMetrics(&open))
-	assert.Contains(t, open.String(), "dicomqr_queue_length 1")
+	assert.Contains(t, open.String(), `dicomqr_queue_length{peer="other"} 1`)
 	end(errors.New("full"))
 	var called []string
 	trace := tel.Trace("PACS:104", &dicomnet.Trace{
@@ -229,7 +229,7 @@ func TestMetricsWithoutTracingAndWithoutRequests(t *testing.T) {
 	var b bytes.Buffer
 	require.NoError(t, tel.WriteMetrics(&b))
 	for _, line := range []string{
-		"dicomqr_queue_length 0", `dicomqr_queue_wait_seconds_count{outcome="failed"} 1`,
+		`dicomqr_queue_length{peer="other"} 0`, `dicomqr_queue_wait_seconds_count{outcome="failed"} 1`,
 		`dicomqr_aborts_total{by="gateway",peer="pacs:104",reason="no reason",source="service-user"} 1`,
 		`dicomqr_associations_open{peer="pacs:104"} 0`,
 	} {

@@ -67,7 +67,7 @@ func (p *Proxies) ClientAddress() echo.IPExtractor {
 		hops := 0
 		for _, field := range slices.Backward(r.Header.Values(echo.HeaderXForwardedFor)) {
 			for more := true; more; hops++ {
-				if hops == maxHops || !p.trusts(address) {
+				if hops == maxHops || !p.Trusts(address) {
 					return address.String()
 				}
 				var entry string
@@ -143,10 +143,10 @@ func printable(text string) string {
 // connected reports whether the connection of the request is that of a trusted proxy.
 func (p *Proxies) connected(r *http.Request) bool {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && p.trusts(plain(at.Addr()))
+	return err == nil && p.Trusts(plain(at.Addr()))
 }
 
-// trusts reports whether address, which must be plain, is that of a trusted proxy.
-func (p *Proxies) trusts(address netip.Addr) bool {
+// Trusts reports whether address, which must be plain, is that of a trusted proxy.
+func (p *Proxies) Trusts(address netip.Addr) bool {
 	return slices.ContainsFunc(p.Trusted, func(prefix netip.Prefix) bool { return prefix.Contains(address) })
 }

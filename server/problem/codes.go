@@ -22,6 +22,7 @@ var kinds = map[api.ProblemCode]kind{
 	api.ProblemCodePayloadTooLarge:      {413, "Payload too large", "The body exceeds 64 KiB."},
 	api.ProblemCodeUnsupportedMediaType: {415, "Unsupported media type", "Send the header Content-Type: application/json. The body must be JSON in UTF-8, without a content encoding."},
 	api.ProblemCodeHostNotAllowed:       {421, "Host not allowed", "The gateway does not answer to this host name."},
+	api.ProblemCodeTooManyRequests:      {429, "Too many requests", "This caller has as many requests in progress as its share allows. Try again later."},
 	api.ProblemCodeInternalError:        {500, "Internal error", "The gateway encountered an unexpected error."},
 
 	api.ProblemCodeNameResolutionFailed:   {502, "Name resolution failed", "The host name of the PACS has no address."},

@@ -20,8 +20,15 @@ import (
 // run longer than DRAIN_TIMEOUT.
 var ErrDraining = errors.New("shutting down")
 
-// ErrTooManyOperations refuses operations beyond MAX_OPERATIONS.
-var ErrTooManyOperations = errors.New("too many operations")
+// Refusals of requests before anything is done for them.
+var (
+	// ErrTooManyOperations: as many requests for operations are in progress as the gateway takes.
+	ErrTooManyOperations = errors.New("too many operations")
+	// ErrTooManyBodies: the requests in progress hold as many bytes as they may.
+	ErrTooManyBodies = errors.New("too many bodies")
+	// ErrCallerShare: this caller has its share of one of these.
+	ErrCallerShare = errors.New("too many requests of this caller")
+)
 
 // causes maps errors to codes. The first match wins, so a more specific reason comes before the error that wraps it.
 var causes = []struct {
@@ -31,9 +38,13 @@ var causes = []struct {
 	{is(echo.ErrNotFound), api.ProblemCodeRouteNotFound},
 	{is(ErrDraining), api.ProblemCodeDraining},
 	{is(ErrTooManyOperations), api.ProblemCodeTooManyOperations},
+	{is(ErrTooManyBodies), api.ProblemCodeTooManyOperations},
+	{is(ErrCallerShare), api.ProblemCodeTooManyRequests},
 	{as[*qr.OperationTimeoutError], api.ProblemCodeOperationTimeout},
 	{as[*qr.FilterError], api.ProblemCodeInvalidRequest},
 	{as[*pool.NotAllowedError], api.ProblemCodePACSNotAllowed},
+	{busy(pool.TooManyOperations), api.ProblemCodeTooManyOperations},
+	{busy(pool.CallerShare), api.ProblemCodeTooManyRequests},
 	{as[*pool.BusyError], api.ProblemCodePACSBusy},
 	{as[*qr.TooManyMatchesError], api.ProblemCodeTooManyMatches},
 	{is(context.Canceled), api.ProblemCodeCancelled},
@@ -72,6 +83,23 @@ func is(target error) func(error) bool {
 func as[T error](err error) bool {
 	_, ok := errors.AsType[T](err)
 	return ok
+}
+
+func busy(reason pool.BusyReason) func(error) bool {
+	return func(err error) bool {
+		refusal, ok := errors.AsType[*pool.BusyError](err)
+		return ok && refusal.Reason == reason
+	}
+}
+
+// details replace the detail of the code for errors that have a more precise one.
+var details = []struct {
+	matches func(error) bool
+	detail  string
+}{
+	{busy(pool.QueueFull), "As many operations wait for this PACS as may. Try again later."},
+	{busy(pool.CallerShare), "This caller has as many operations waiting for this PACS, or running, as its share allows. Try again later."},
+	{is(ErrTooManyBodies), "The requests in progress hold as much memory as they may. Try again later."},
 }
 
 // outOfFiles reports whether no connection could be opened because this process (EMFILE) or its machine (ENFILE) has no free file
@@ -133,10 +161,16 @@ func OfOperation(ctx context.Context, err error, withTLS bool) *Problem {
 	if p.Code == api.ProblemCodeCancelled && errors.Is(context.Cause(ctx), ErrDraining) {
 		p.Code = api.ProblemCodeDraining
 	}
+	for _, precise := range details {
+		if precise.matches(err) {
+			p.Detail = precise.detail
+			break
+		}
+	}
 	switch p.Status() {
 	case http.StatusBadGateway:
 		p.DICOM, p.Hint = dicomFault(err), hintOf(err, withTLS)
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		p.RetryAfter = RetryAfter
 	case http.StatusBadRequest:
 		p.Faults = []api.Fault{{Detail: "has a filter that cannot be sent to the PACS"}}
@@ -169,6 +203,6 @@ func hintOf(err error, withTLS bool) string {
 	return hintFor(step, &stepFault{err: err, tls: withTLS})
 }
 
-// RetryAfter is the Retry-After of every 503, in seconds. It is the same for all refusals: another instance behind the same proxy
+// RetryAfter is the Retry-After of every 429 and 503, in seconds. It is the same for all refusals: another instance behind the same proxy
 // takes over at once, a restart takes about that long, and by then a queue that was longer than QUEUE_TIMEOUT has moved on.
 const RetryAfter = 5

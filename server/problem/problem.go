@@ -27,7 +27,7 @@ type Problem struct { //nolint:errname // RFC 9457 calls it a problem.
 	Steps        []api.EchoStep
 	Allow        string // the methods of the route, for 405
 	Authenticate string // the authentication scheme, for 401
-	RetryAfter   int    // seconds, for 503; 0: no Retry-After
+	RetryAfter   int    // seconds, for 429 and 503; 0: no Retry-After
 	Cause        error
 }
 

@@ -1,0 +1,108 @@
+package listener
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Connection is the connection of a caller, below TLS. Without TLS, it can hold back the beginning of an answer until the rest is
+// written: net/http sends its buffer of 4 KB when that is full, and so sends most answers in two parts, each of which wakes the caller.
+//
+// net/http writes to a connection from one goroutine at a time; Hold must be called from the same goroutine.
+type Connection struct {
+	net.Conn
+	listener *Listener
+	address  netip.Addr // without the port; the network of an IPv6 address
+	socket   bool       // Conn is one of the system
+	closed   sync.Once
+
+	// Guarded by Listener.mu:
+	caller *caller // that has this connection; nil: not counted
+	index  int     // in Listener.open
+	state  state
+	since  time.Time // in this state; later if idle, by idleGrace
+
+	working atomic.Int32                       // requests that must not be cut off
+	depart  atomic.Pointer[context.CancelFunc] // of the request that runs; nil: none
+	gone    atomic.Bool                        // the caller left while a request ran
+
+	awaited int // bytes still to be written before anything is sent
+	held    []byte
+}
+
+// maxHeld is larger than net/http's buffer.
+const maxHeld = 16 << 10
+
+// Hold sends the next bytes, which must be about to be written, together. A nil connection does nothing.
+func (c *Connection) Hold(bytes int) {
+	if c != nil {
+		c.awaited = bytes
+	}
+}
+
+// Write sends b after the held bytes, or holds it too. An error of held bytes is returned by the write that sends them.
+func (c *Connection) Write(b []byte) (int, error) {
+	if c.awaited > len(b) && len(c.held)+len(b) <= maxHeld {
+		c.awaited -= len(b)
+		c.held = append(c.held, b...)
+		return len(b), nil
+	}
+	c.awaited = 0
+	if len(c.held) == 0 {
+		return c.Conn.Write(b)
+	}
+	held := len(c.held)
+	both := net.Buffers{c.held, b}
+	n, err := both.WriteTo(c.Conn)
+	c.held = c.held[:0]
+	return max(int(n)-held, 0), err
+}
+
+// CloseWrite is called by net/http before it closes a connection on which the caller may still be sending.
+func (c *Connection) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// Close closes the connection, which then counts no longer.
+func (c *Connection) Close() error {
+	c.closed.Do(func() { c.listener.remove(c) })
+	return c.Conn.Close()
+}
+
+// Work marks the connection as one that must not be closed for a new one, until done is called. A nil connection does nothing.
+func (c *Connection) Work() (done func()) {
+	if c == nil {
+		return func() {}
+	}
+	c.working.Add(1)
+	return c.rest
+}
+
+func (c *Connection) rest() { c.working.Add(-1) }
+
+type connectionKey struct{}
+
+// With is a ConnContext of net/http, which offers no other way from a request to its connection.
+func With(ctx context.Context, c net.Conn) context.Context {
+	if secure, ok := c.(*tls.Conn); ok {
+		c = secure.NetConn()
+	}
+	if accepted, ok := c.(*Connection); ok {
+		return context.WithValue(ctx, connectionKey{}, accepted)
+	}
+	return ctx
+}
+
+// Of returns the connection of the request with ctx; nil if it was not accepted by a Listener.
+func Of(ctx context.Context) *Connection {
+	c, _ := ctx.Value(connectionKey{}).(*Connection)
+	return c
+}

@@ -1,0 +1,5 @@
+//go:build !unix
+
+package listener
+
+func openFiles() int { return 0 }

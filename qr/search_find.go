@@ -52,61 +52,6 @@ type request struct {
 	related       bool // the matches are no part of the answer: see relatedPlans
 }
 
-// identifier returns the data set of the C-FIND.
-func (s *searcher) identifier(r *request) (*dataset.Dataset, error) {
-	unique := searchLevels[r.level].unique
-	keys := make([]match.Key, 0, len(r.keys)+4)
-	for i, key := range r.keys {
-		switch {
-		case r.window != nil && (key.Path[0] == dataset.StudyDate || key.Path[0] == dataset.StudyTime && r.window.Timed):
-			continue // the window is narrower; every match is checked against the key all the same
-		case r.plain || s.plain:
-			key, _ = plainer(key, r.optional[i])
-		}
-		keys = append(keys, key)
-	}
-	if w := r.window; w != nil {
-		if dates := w.Dates(); dates != "" {
-			keys = append(keys, keyOf(dataset.StudyDate, "DA", dates))
-		}
-		if w.Timed {
-			keys = append(keys, keyOf(dataset.StudyTime, "TM", w.Times()))
-		}
-	}
-	include := slices.Clone(r.include)
-	if s.plain {
-		include = slices.DeleteFunc(include, func(path match.Path) bool { return !required(path) })
-	}
-	for _, parent := range [...]struct {
-		level Level
-		tag   dataset.Tag
-		uid   string
-	}{{LevelStudy, dataset.StudyInstanceUID, r.study}, {LevelSeries, dataset.SeriesInstanceUID, r.series}} {
-		switch {
-		case slices.Index(levelsDown, r.level) <= slices.Index(levelsDown, parent.level):
-		case parent.uid != "":
-			keys = append(keys, keyOf(parent.tag, "UI", parent.uid))
-		default:
-			include = append(include, match.Path{parent.tag})
-		}
-	}
-	if len(r.uids) > 0 {
-		keys = append(keys, keyOf(unique, "UI", r.uids...))
-	}
-	if s.findModel == dicomnet.PatientRoot && r.level != LevelStudy && r.patientID != "" && !hasKey(keys, dataset.PatientID) {
-		keys = append(keys, keyOf(dataset.PatientID, "LO", r.patientID))
-	}
-	query, err := match.Identifier(string(r.level), keys, include)
-	if fault, ok := errors.AsType[*match.ValueError](err); ok {
-		return nil, &FilterError{Field: fault.Path.String()}
-	}
-	return query, err
-}
-
-func hasKey(keys []match.Key, t dataset.Tag) bool {
-	return slices.ContainsFunc(keys, func(key match.Key) bool { return len(key.Path) == 1 && key.Path[0] == t })
-}
-
 // found collects the matches of one level.
 type found struct {
 	list     []*Match

@@ -1,12 +1,13 @@
 package qr
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr/match"
@@ -322,6 +323,84 @@ func upperASCII(s string) string {
 	return b.String()
 }
 
+// identifier returns the data set of the C-FIND. Every match is checked against all keys, whatever is sent.
+func (s *searcher) identifier(r *request) (*dataset.Dataset, error) {
+	keys, include := s.sentKeys(r), slices.Clone(r.include)
+	if s.plain {
+		include = slices.DeleteFunc(include, func(path match.Path) bool { return !required(path) })
+	}
+	for _, parent := range levelsDown[:slices.Index(levelsDown, r.level)] {
+		unique, uid := searchLevels[parent].unique, r.study
+		if parent == LevelSeries {
+			uid = r.series
+		}
+		if uid == "" {
+			include = append(include, match.Path{unique})
+			continue
+		}
+		keys = append(keys, keyOf(unique, "UI", uid))
+	}
+	if len(r.uids) > 0 {
+		keys = append(keys, keyOf(searchLevels[r.level].unique, "UI", r.uids...))
+	}
+	if s.findModel == dicomnet.PatientRoot && r.level != LevelStudy && r.patientID != "" && literal(r.patientID, 64) && !hasKey(keys, dataset.PatientID) {
+		keys = append(keys, keyOf(dataset.PatientID, "LO", r.patientID))
+	}
+	query, err := match.Identifier(string(r.level), keys, include)
+	if fault, ok := errors.AsType[*match.ValueError](err); ok {
+		return nil, &FilterError{Field: fault.Path.String()}
+	}
+	return query, err
+}
+
+// sentKeys returns the keys that the C-FIND has beside those of UIDs, those of its window included.
+func (s *searcher) sentKeys(r *request) []match.Key {
+	keys := make([]match.Key, 0, len(r.keys)+4)
+	for i, key := range r.keys {
+		if r.window != nil && (key.Path[0] == dataset.StudyDate || key.Path[0] == dataset.StudyTime && r.window.Timed) {
+			continue // the window is narrower
+		}
+		key = containing(key)
+		if r.plain || s.plain {
+			key, _ = plainer(key, r.optional[i])
+		}
+		keys = append(keys, key)
+	}
+	if r.window == nil {
+		return keys
+	}
+	if dates := r.window.Dates(); dates != "" {
+		keys = append(keys, keyOf(dataset.StudyDate, "DA", dates))
+	}
+	if r.window.Timed {
+		keys = append(keys, keyOf(dataset.StudyTime, "TM", r.window.Times()))
+	}
+	return keys
+}
+
+// containing returns the key that a PACS needs for one with fuzzy matching, which PS3.4 leaves to negotiation: names that contain
+// the longest word. It returns any other key unchanged.
+func containing(key match.Key) match.Key {
+	if !key.Fuzzy || key.VR != "PN" || len(key.Values) != 1 {
+		return key
+	}
+	longest := ""
+	for _, word := range strings.FieldsFunc(key.Values[0], func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		if len(word) > len(longest) {
+			longest = word
+		}
+	}
+	wide, err := match.NewKey(key.Path, key.VR, []string{"*" + longest + "*"}, false)
+	if longest == "" || err != nil {
+		return key.Universal()
+	}
+	return wide
+}
+
+func hasKey(keys []match.Key, t dataset.Tag) bool {
+	return slices.ContainsFunc(keys, func(key match.Key) bool { return len(key.Path) == 1 && key.Path[0] == t })
+}
+
 // onlyUID returns the only UID of a list; "" if there are none or several.
 func onlyUID(uids []string) string {
 	if len(uids) == 1 {
@@ -330,11 +409,12 @@ func onlyUID(uids []string) string {
 	return ""
 }
 
-// keyOf returns the key that an attribute has one of the values, which the gateway made itself.
+// keyOf returns a key for a value that the gateway made or a PACS returned. If the latter is not as the VR wants it, it is sent as
+// it is: the key is not used to judge a match.
 func keyOf(t dataset.Tag, vr string, values ...string) match.Key {
 	key, err := match.NewKey(match.Path{t}, vr, values, false)
 	if err != nil {
-		panic(fmt.Sprintf("qr: key of %v: %v", t, err))
+		key = match.Key{Path: match.Path{t}, VR: vr, Values: values}
 	}
 	return key
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/internal/demo"
+	"dicom-qr-gateway/internal/pool"
+	"dicom-qr-gateway/qr"
 )
 
 // demonstration is a gateway like that of `make run`, on other ports.
@@ -103,3 +105,42 @@ func TestTourInTheDescriptionWorks(t *testing.T) {
 		assert.True(t, strings.Contains(metrics, upToPort), line)
 	}
 }
+
+func TestExamplesOfSearchesEqualTheAnswersOfTheDemonstration(t *testing.T) {
+	pacs, err := demo.Start("127.0.0.1:0", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, pacs.Close()) })
+	host, port, err := net.SplitHostPort(pacs.A.Addr())
+	require.NoError(t, err)
+	number, err := strconv.Atoi(port)
+	require.NoError(t, err)
+	r := startWith(t, newGateway(gatewayOptions{}), preparation{options: func(o *Options) {
+		o.PACS = namedMain{qr.Peer{
+			Name: "orthanca", Host: host, Port: number, CalledAETitle: demo.AETitleA, CallingAETitle: "GATEWAY", Settings: &pool.Settings{},
+		}}
+	}})
+	shown := 0
+	for path, item := range embeddedContract(t).Paths.Map() {
+		if !strings.HasPrefix(path, "/dicomweb/") {
+			continue
+		}
+		for mediaType, content := range item.Get.Responses.Status(http.StatusOK).Value.Content {
+			for key, example := range content.Examples {
+				shown++
+				_, request, ok := strings.Cut(example.Value.Summary, "GET ")
+				require.True(t, ok, "the summary of %s ends with the request", key)
+				status, header, answer := r.get(t, strings.NewReplacer("{study}", exampleStudy, "{series}", exampleSeries).Replace(request), "Accept", mediaType)
+				require.Equal(t, http.StatusOK, status, answer)
+				assert.True(t, strings.HasPrefix(header.Get("Content-Type"), mediaType))
+				assert.Equal(t, example.Value.Value, asExample(t, strings.ReplaceAll(answer, r.url, "http://localhost:8888")), key)
+			}
+		}
+	}
+	assert.Equal(t, 14, shown)
+}
+
+// The study and the series of the examples.
+const (
+	exampleStudy  = "2.25.75748022655180156166817239146794627796"
+	exampleSeries = "2.25.164099461752703617692079913345305864798"
+)

@@ -97,6 +97,7 @@ func failing(err error) *fakeGateway {
 		retrieve: func(context.Context, qr.Call, qr.Peer, qr.Filter, string) (*qr.RetrieveResult, error) {
 			return nil, err
 		},
+		search: func(context.Context, qr.Peer, qr.Search) (*qr.SearchResult, error) { return nil, err },
 	}
 }
 
@@ -145,6 +146,9 @@ func failuresOfExamples() map[string]error {
 		"TooManyOpenFiles":           at(dicomnet.StepConnect, &dicomnet.ConnectError{Err: syscall.EMFILE}),
 		"TooManyOperations":          problem.ErrTooManyOperations,
 		"TooManyRequests":            problem.ErrCallerShare,
+		"SearchTooBroad":             &qr.SearchTooBroadError{},
+		"ModalityUnknown":            &qr.ModalityUnknownError{},
+		"RelationalQueryUnsupported": &qr.RelationalQueryError{},
 	}
 }
 
@@ -162,6 +166,7 @@ func otherProblems(t *testing.T) map[string]string {
 		disk.fill(true)
 		return &qr.QueryResult{Studies: []qr.Study{study(studyUID)}}, nil
 	}
+	searched := startNamed(t, &fakeGateway{})
 	answer := func(r *running, method, path, body string, header ...string) string {
 		_, _, document := r.do(t, method, path, strings.NewReader(body), append(header, "X-Correlation-ID", exampleID)...)
 		return document
@@ -177,6 +182,9 @@ func otherProblems(t *testing.T) map[string]string {
 		"MethodNotAllowed":     answer(open, http.MethodGet, "/q", ""),
 		"PayloadTooLarge":      answer(open, http.MethodPost, "/q", strings.Repeat(" ", maxBody+1)),
 		"UnsupportedMediaType": answer(open, http.MethodPost, "/q", queryBody, "Content-Type", "text/plain"),
+		"InvalidSearch":        answer(searched, http.MethodGet, "/dicomweb/main/studies?patientid=1112223333&StudyDate=2024-01-31&limit=-1", ""),
+		"PACSNotFound":         answer(searched, http.MethodGet, "/dicomweb/other/studies", ""),
+		"NotAcceptable":        answer(searched, http.MethodGet, "/dicomweb/main/studies", "", "Accept", `multipart/related; type="application/dicom+xml"`),
 		"AuditFailed":          answer(audited, http.MethodPost, "/q", queryBody),
 		"AuditUnavailable":     answer(audited, http.MethodPost, "/q", queryBody),
 	}
@@ -186,16 +194,20 @@ func TestExamplesOfProblemsEqualTheAnswers(t *testing.T) {
 	shown := map[string]bool{
 		"NoStudyMatchedDropped": true, // by TestExamplesOfMisbehavingPACSEqualTheAnswers
 	}
+	ofSearches := []string{"SearchTooBroad", "ModalityUnknown", "RelationalQueryUnsupported"}
 	gateway := &fakeGateway{}
-	r := start(t, gateway)
+	r := startNamed(t, gateway)
 	for name, err := range failuresOfExamples() {
 		shown[name] = true
 		*gateway = *failing(err)
-		path, body := "/q", queryBody
+		method, path, body := http.MethodPost, "/q", queryBody
 		if strings.HasPrefix(name, "Move") {
 			path, body = "/qr", retrieveBody
 		}
-		_, _, document := r.post(t, path, body, "X-Correlation-ID", exampleID)
+		if slices.Contains(ofSearches, name) {
+			method, path, body = http.MethodGet, "/dicomweb/main/studies", ""
+		}
+		_, _, document := r.do(t, method, path, strings.NewReader(body), "X-Correlation-ID", exampleID)
 		assert.Equal(t, example(t, "Problem"+name), asExample(t, document), name)
 	}
 	for name, document := range otherProblems(t) {

@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/access"
 	"dicom-qr-gateway/server/listener"
 )
@@ -16,7 +17,7 @@ import (
 // All middleware, in the order in which a request passes it. The layers of a list are ordered outermost first.
 //
 //  1. routed: every request, before its route is looked up in the contract
-//  2. checks: POST /q, /qr and /echo, before the body is bound
+//  2. checks: POST /q, /qr and /echo, before the body is bound; searchChecks: the searches, before the query is bound
 //  3. strict: every operation of the contract, around its handler
 
 func (s *Server) routed() []echo.MiddlewareFunc {
@@ -34,6 +35,15 @@ func (s *Server) checks(v *validator) []echo.MiddlewareFunc {
 		v.check,          // 413, 415, 429, 503 and 400: reads and validates the body
 		s.workload.pass,  // cancels the request if its caller leaves
 		s.requireAudit,   // 503 if no audit record can be written
+	}
+}
+
+func (s *Server) searchChecks(level qr.Level) []echo.MiddlewareFunc {
+	return []echo.MiddlewareFunc{
+		s.workload.admit,    // 503 while draining; 429 and 503 if too many requests are in progress
+		s.readSearch(level), // 400 and 406: reads and removes the query
+		s.workload.pass,     // cancels the request if its caller leaves
+		s.requireAudit,      // 503 if no audit record can be written
 	}
 }
 

@@ -64,6 +64,7 @@ type fakeGateway struct {
 	retrieve func(ctx context.Context, c qr.Call, p qr.Peer, f qr.Filter, destination string) (*qr.RetrieveResult, error)
 	echo     func(ctx context.Context, _ qr.Call, p qr.Peer) *qr.EchoReport
 	examine  func(ctx context.Context, c qr.Call, p qr.Peer, probe bool) *qr.EchoReport // nil: echo
+	search   func(ctx context.Context, p qr.Peer, s qr.Search) (*qr.SearchResult, error)
 	waitErr  error
 	drained  atomic.Bool
 }
@@ -87,6 +88,10 @@ func (g *fakeGateway) Examine(ctx context.Context, c qr.Call, p qr.Peer, probe b
 		return g.echo(ctx, c, p)
 	}
 	return g.examine(ctx, c, p, probe)
+}
+
+func (g *fakeGateway) Search(ctx context.Context, _ qr.Call, p qr.Peer, s qr.Search) (*qr.SearchResult, error) {
+	return g.search(ctx, p, s)
 }
 
 func (g *fakeGateway) Drain() { g.drained.Store(true) }
@@ -265,9 +270,25 @@ func (c checkingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, c.check(r, response, body)
 }
 
+// pathItem returns the item of the contract for the path of a request, nil if there is none.
+func pathItem(contract *openapi3.T, path string) *openapi3.PathItem {
+	segments := strings.Split(path, "/")
+	for template, item := range contract.Paths.Map() {
+		parts := strings.Split(template, "/")
+		matches := len(parts) == len(segments)
+		for i := 0; matches && i < len(parts); i++ {
+			matches = parts[i] == segments[i] || strings.HasPrefix(parts[i], "{")
+		}
+		if matches {
+			return item
+		}
+	}
+	return nil
+}
+
 // check validates answers to operations of the contract; it ignores other routes.
 func (c checkingTransport) check(r *http.Request, response *http.Response, body []byte) error {
-	item := c.contract.Paths.Find(r.URL.Path)
+	item := pathItem(c.contract, r.URL.Path)
 	if item == nil || item.GetOperation(r.Method) == nil {
 		return nil
 	}

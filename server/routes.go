@@ -40,6 +40,9 @@ func (s *Server) operationChecks() (map[string][]echo.MiddlewareFunc, error) {
 		}
 		checks[operation] = s.checks(v)
 	}
+	for operation, level := range searchLevels {
+		checks[operation] = s.searchChecks(level)
+	}
 	return checks, nil
 }
 

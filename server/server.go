@@ -31,6 +31,7 @@ type Gateway interface {
 	Retrieve(ctx context.Context, c qr.Call, p qr.Peer, f qr.Filter, destination string) (*qr.RetrieveResult, error)
 	Echo(ctx context.Context, c qr.Call, p qr.Peer) *qr.EchoReport
 	Examine(ctx context.Context, c qr.Call, p qr.Peer, probe bool) *qr.EchoReport
+	Search(ctx context.Context, c qr.Call, p qr.Peer, s qr.Search) (*qr.SearchResult, error)
 }
 
 // Associations are the associations of the gateway, which a shutdown ends; *pool.Pool implements it.

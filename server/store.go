@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"regexp"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -56,9 +57,13 @@ func (s *Server) operationOf(request any) *operation {
 	case api.EchoRequestObject:
 		o.name, name, host, port = "C-ECHO", r.Body.PACS, r.Body.PACSIP, r.Body.PACSPort
 	default:
-		return nil
+		pacs, ok := pacsOfSearch(request)
+		if !ok {
+			return nil
+		}
+		o.name, name = "C-FIND", pacs
 	}
-	if name == "" {
+	if host != "" {
 		o.peer = address(host, port)
 	} else if peer, known := s.handlers.pacs.Lookup(name); known { // any other name is the caller's
 		o.peer, o.pacs = peer.Address(), name
@@ -110,4 +115,6 @@ func loggedPointers(faults []api.Fault) []string {
 var fieldPointer = regexp.MustCompile(`^(/[A-Za-z_]{1,32}(/\d{1,4})?)?$`)
 
 // isOperation reports whether the route is that of an operation at a PACS.
-func isOperation(route string) bool { return route == "/q" || route == "/qr" || route == "/echo" }
+func isOperation(route string) bool {
+	return route == "/q" || route == "/qr" || route == "/echo" || strings.HasPrefix(route, "/dicomweb/")
+}

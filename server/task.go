@@ -33,6 +33,8 @@ type task struct {
 	record audit.Operation
 	query  audit.Query // the last C-FIND at STUDY level that was sent
 
+	searches *audit.Queries // all C-FINDs of a search; nil: the task is none
+
 	// Of a retrieve:
 	destination string
 	announced   []qr.Study // by Matched
@@ -58,13 +60,19 @@ func (t *task) Step(ctx context.Context, s pool.PeerStep) (during context.Contex
 	return t.telemetry.Step(ctx, s)
 }
 
-// Sent keeps the query for its audit record. The queries at SERIES level only complete the answer to it.
+// Sent keeps the query for its audit record. The queries of /q and /qr at SERIES level only complete the answer; those of a search
+// are all recorded.
 func (t *task) Sent(i qr.Identifier) {
-	if t.trail == nil || i.Level != qr.LevelStudy {
+	if t.trail == nil || t.searches == nil && i.Level != qr.LevelStudy {
 		return
 	}
-	if b, err := i.Encode(); err == nil { // otherwise nothing is sent either
-		t.query = audit.Query{SOPClassUID: i.SOPClassUID, TransferSyntax: string(i.TransferSyntax), Identifier: b}
+	b, err := i.Encode()
+	if err != nil { // nothing is sent either
+		return
+	}
+	t.query = audit.Query{SOPClassUID: i.SOPClassUID, TransferSyntax: string(i.TransferSyntax), Identifier: b}
+	if t.searches != nil {
+		t.searches.Add(t.query)
 	}
 }
 

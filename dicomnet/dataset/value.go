@@ -77,6 +77,11 @@ func (s *Set) valueOf(e *entry) Value {
 // Tag returns the tag of the element.
 func (v Value) Tag() Tag { return tagOf(v.entry.tag) }
 
+// Empty reports whether the element has no value: no text but padding, no item, or no bytes.
+func (v Value) Empty() bool {
+	return len(v.set.value(v.entry)) == 0 || v.traits.class == classText && len(v.Unpadded()) == 0
+}
+
 // VR returns the value representation, such as CS: that of the element if the standard defines it, else that of the dictionary. It is
 // SQ for an element of unknown VR that consists of items, and UN for any other that the dictionary does not have.
 func (v Value) VR() string { return v.traits.name }

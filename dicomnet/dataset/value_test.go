@@ -96,6 +96,18 @@ func TestAValueIsReadByItsKind(t *testing.T) {
 	})
 }
 
+func TestAValueIsEmptyWithoutContent(t *testing.T) {
+	for _, empty := range []string{
+		explicit(privateText, "LO", ""), explicit(privateText, "LT", "  "), explicit(privateText, "US", ""), explicit(privateText, "SQ", ""),
+		explicitUndefined(privateText, "SQ", sequenceEnd),
+	} {
+		assert.True(t, value(t, empty, privateText).Empty(), "%q", empty)
+	}
+	for _, content := range []string{explicit(privateText, "LO", "a "), explicit(privateText, "OB", "\x00\x00"), explicit(privateText, "SQ", item(""))} {
+		assert.False(t, value(t, content, privateText).Empty(), "%q", content)
+	}
+}
+
 func TestAValueOfAnotherKindIsNone(t *testing.T) {
 	text, number := value(t, explicit(privateText, "SH", "1234"), privateText), value(t, explicit(privateText, "US", "12"), privateText)
 	_, ok := text.Signed(0)

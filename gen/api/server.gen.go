@@ -214,49 +214,53 @@ func (e MatchedEventOperation) Valid() bool {
 
 // Defines values for ProblemCode.
 const (
-	ProblemCodeAssociationAborted     ProblemCode = "association_aborted"
-	ProblemCodeAssociationRejected    ProblemCode = "association_rejected"
-	ProblemCodeAssociationReleased    ProblemCode = "association_released"
-	ProblemCodeAssociationTimeout     ProblemCode = "association_timeout"
-	ProblemCodeAuditFailed            ProblemCode = "audit_failed"
-	ProblemCodeAuditUnavailable       ProblemCode = "audit_unavailable"
-	ProblemCodeCancelled              ProblemCode = "cancelled"
-	ProblemCodeConnectionLost         ProblemCode = "connection_lost"
-	ProblemCodeConnectionRefused      ProblemCode = "connection_refused"
-	ProblemCodeConnectionTimeout      ProblemCode = "connection_timeout"
-	ProblemCodeDIMSETimeout           ProblemCode = "dimse_timeout"
-	ProblemCodeDraining               ProblemCode = "draining"
-	ProblemCodeEchoFailed             ProblemCode = "echo_failed"
-	ProblemCodeFindFailed             ProblemCode = "find_failed"
-	ProblemCodeHostNotAllowed         ProblemCode = "host_not_allowed"
-	ProblemCodeInternalError          ProblemCode = "internal_error"
-	ProblemCodeInvalidRequest         ProblemCode = "invalid_request"
-	ProblemCodeLimitExceeded          ProblemCode = "limit_exceeded"
-	ProblemCodeMethodNotAllowed       ProblemCode = "method_not_allowed"
-	ProblemCodeMoveDestinationUnknown ProblemCode = "move_destination_unknown"
-	ProblemCodeMoveFailed             ProblemCode = "move_failed"
-	ProblemCodeMoveTimeout            ProblemCode = "move_timeout"
-	ProblemCodeNameResolutionFailed   ProblemCode = "name_resolution_failed"
-	ProblemCodeNetworkTimeout         ProblemCode = "network_timeout"
-	ProblemCodeNoPresentationContext  ProblemCode = "no_presentation_context"
-	ProblemCodeNoStudyMatched         ProblemCode = "no_study_matched"
-	ProblemCodeNotADicomPeer          ProblemCode = "not_a_dicom_peer"
-	ProblemCodeOperationTimeout       ProblemCode = "operation_timeout"
-	ProblemCodePACSBusy               ProblemCode = "pacs_busy"
-	ProblemCodePACSNotAllowed         ProblemCode = "pacs_not_allowed"
-	ProblemCodePACSUnknown            ProblemCode = "pacs_unknown"
-	ProblemCodePACSUnreachable        ProblemCode = "pacs_unreachable"
-	ProblemCodePayloadTooLarge        ProblemCode = "payload_too_large"
-	ProblemCodeProtocolError          ProblemCode = "protocol_error"
-	ProblemCodeRouteNotFound          ProblemCode = "route_not_found"
-	ProblemCodeTLSExpected            ProblemCode = "tls_expected"
-	ProblemCodeTLSFailed              ProblemCode = "tls_failed"
-	ProblemCodeTooManyMatches         ProblemCode = "too_many_matches"
-	ProblemCodeTooManyOpenFiles       ProblemCode = "too_many_open_files"
-	ProblemCodeTooManyOperations      ProblemCode = "too_many_operations"
-	ProblemCodeTooManyRequests        ProblemCode = "too_many_requests"
-	ProblemCodeUnauthorized           ProblemCode = "unauthorized"
-	ProblemCodeUnsupportedMediaType   ProblemCode = "unsupported_media_type"
+	ProblemCodeAssociationAborted         ProblemCode = "association_aborted"
+	ProblemCodeAssociationRejected        ProblemCode = "association_rejected"
+	ProblemCodeAssociationReleased        ProblemCode = "association_released"
+	ProblemCodeAssociationTimeout         ProblemCode = "association_timeout"
+	ProblemCodeAuditFailed                ProblemCode = "audit_failed"
+	ProblemCodeAuditUnavailable           ProblemCode = "audit_unavailable"
+	ProblemCodeCancelled                  ProblemCode = "cancelled"
+	ProblemCodeConnectionLost             ProblemCode = "connection_lost"
+	ProblemCodeConnectionRefused          ProblemCode = "connection_refused"
+	ProblemCodeConnectionTimeout          ProblemCode = "connection_timeout"
+	ProblemCodeDIMSETimeout               ProblemCode = "dimse_timeout"
+	ProblemCodeDraining                   ProblemCode = "draining"
+	ProblemCodeEchoFailed                 ProblemCode = "echo_failed"
+	ProblemCodeFindFailed                 ProblemCode = "find_failed"
+	ProblemCodeHostNotAllowed             ProblemCode = "host_not_allowed"
+	ProblemCodeInternalError              ProblemCode = "internal_error"
+	ProblemCodeInvalidRequest             ProblemCode = "invalid_request"
+	ProblemCodeLimitExceeded              ProblemCode = "limit_exceeded"
+	ProblemCodeMethodNotAllowed           ProblemCode = "method_not_allowed"
+	ProblemCodeModalityUnknown            ProblemCode = "modality_unknown"
+	ProblemCodeMoveDestinationUnknown     ProblemCode = "move_destination_unknown"
+	ProblemCodeMoveFailed                 ProblemCode = "move_failed"
+	ProblemCodeMoveTimeout                ProblemCode = "move_timeout"
+	ProblemCodeNameResolutionFailed       ProblemCode = "name_resolution_failed"
+	ProblemCodeNetworkTimeout             ProblemCode = "network_timeout"
+	ProblemCodeNoPresentationContext      ProblemCode = "no_presentation_context"
+	ProblemCodeNoStudyMatched             ProblemCode = "no_study_matched"
+	ProblemCodeNotADicomPeer              ProblemCode = "not_a_dicom_peer"
+	ProblemCodeNotAcceptable              ProblemCode = "not_acceptable"
+	ProblemCodeOperationTimeout           ProblemCode = "operation_timeout"
+	ProblemCodePACSBusy                   ProblemCode = "pacs_busy"
+	ProblemCodePACSNotAllowed             ProblemCode = "pacs_not_allowed"
+	ProblemCodePACSUnknown                ProblemCode = "pacs_unknown"
+	ProblemCodePACSUnreachable            ProblemCode = "pacs_unreachable"
+	ProblemCodePayloadTooLarge            ProblemCode = "payload_too_large"
+	ProblemCodeProtocolError              ProblemCode = "protocol_error"
+	ProblemCodeRelationalQueryUnsupported ProblemCode = "relational_query_unsupported"
+	ProblemCodeRouteNotFound              ProblemCode = "route_not_found"
+	ProblemCodeSearchTooBroad             ProblemCode = "search_too_broad"
+	ProblemCodeTLSExpected                ProblemCode = "tls_expected"
+	ProblemCodeTLSFailed                  ProblemCode = "tls_failed"
+	ProblemCodeTooManyMatches             ProblemCode = "too_many_matches"
+	ProblemCodeTooManyOpenFiles           ProblemCode = "too_many_open_files"
+	ProblemCodeTooManyOperations          ProblemCode = "too_many_operations"
+	ProblemCodeTooManyRequests            ProblemCode = "too_many_requests"
+	ProblemCodeUnauthorized               ProblemCode = "unauthorized"
+	ProblemCodeUnsupportedMediaType       ProblemCode = "unsupported_media_type"
 )
 
 // Valid indicates whether the value is a known member of the ProblemCode enum.
@@ -300,6 +304,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeMethodNotAllowed:
 		return true
+	case ProblemCodeModalityUnknown:
+		return true
 	case ProblemCodeMoveDestinationUnknown:
 		return true
 	case ProblemCodeMoveFailed:
@@ -316,6 +322,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeNotADicomPeer:
 		return true
+	case ProblemCodeNotAcceptable:
+		return true
 	case ProblemCodeOperationTimeout:
 		return true
 	case ProblemCodePACSBusy:
@@ -330,7 +338,11 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeProtocolError:
 		return true
+	case ProblemCodeRelationalQueryUnsupported:
+		return true
 	case ProblemCodeRouteNotFound:
+		return true
+	case ProblemCodeSearchTooBroad:
 		return true
 	case ProblemCodeTLSExpected:
 		return true
@@ -586,6 +598,26 @@ type CalledAETitle = string
 // Example: GATEWAY
 type CallingAETitle = string
 
+// DICOMAttribute An attribute. One without `Value` and `InlineBinary` is empty.
+type DICOMAttribute struct {
+	// Vr Value representation (PS3.5 section 6.2).
+	//
+	// Example: DA
+	Vr string `json:"vr"`
+
+	// Value The values: strings; numbers for DS, FD, FL, IS, SL, SS, SV, UL, US and UV, as far as they are valid JSON numbers; objects with
+	// `Alphabetic`, `Ideographic` and `Phonetic` for PN; data sets for SQ; `null` for an empty value among several.
+	//
+	//
+	// Example: ["20251103"]
+	Value []interface{} `json:"Value,omitempty"`
+
+	// InlineBinary The value of a binary VR in base64.
+	//
+	// Example: AAE=
+	InlineBinary *string `json:"InlineBinary,omitempty"`
+}
+
 // DICOMFault How a DICOM operation failed. `status` and `meaning` are present if the PACS responded with a failure;
 // `source` and `reason` are those of A-ASSOCIATE-RJ (with `result`) or A-ABORT, in the standard's words.
 type DICOMFault struct {
@@ -620,6 +652,12 @@ type DICOMFault struct {
 
 // DICOMFaultStep The step that failed: name resolution, TCP, TLS, association negotiation, C-ECHO, C-FIND or C-MOVE.
 type DICOMFaultStep string
+
+// DICOMObject A data set. The name of each member is a tag, eight upper-case hexadecimal digits, and the members are in ascending order.
+type DICOMObject map[string]DICOMAttribute
+
+// DICOMObjects Data sets in the DICOM JSON Model (PS3.18 annex F).
+type DICOMObjects = []DICOMObject
 
 // EchoContext Answer to the presentation context that was proposed for a service.
 type EchoContext struct {
@@ -1084,12 +1122,16 @@ type Problem struct {
 // | `no_study_matched` | 404 | no study matched |
 // | `route_not_found` | 404 | the route does not exist |
 // | `method_not_allowed` | 405 | the route does not support this method |
+// | `not_acceptable` | 406 | the header Accept permits no media type of the route |
 // | `payload_too_large` | 413 | the body exceeds 64 KiB |
+// | `search_too_broad` | 413 | the PACS has more than MAX_MATCHES matches |
 // | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
 // | `host_not_allowed` | 421 | the request names the gateway by a host name that ALLOWED_HOSTS does not list |
 // | `too_many_requests` | 429 | the caller has as many requests in progress as its share allows |
 // | `internal_error` | 500 | unexpected error of the gateway |
 // | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
+// | `modality_unknown` | 501 | the PACS does not return the modalities by which the search selects |
+// | `relational_query_unsupported` | 501 | the PACS searches series and instances below a study only |
 // | `name_resolution_failed` | 502 | the host name of the PACS has no address |
 // | `connection_refused` | 502 | nothing accepts connections at this host and port |
 // | `pacs_unreachable` | 502 | could not connect to the PACS: no route to its host or network, or another fault |
@@ -1710,8 +1752,95 @@ type Warning struct {
 // | `data_set_missing` | the PACS announced a data set with its last response and did not send it; all responses before it are complete |
 type WarningCode string
 
+// AcceptParameter defines model for AcceptParameter.
+type AcceptParameter = string
+
 // CorrelationID defines model for CorrelationID.
 type CorrelationID = string
+
+// EmptyValueMatching defines model for EmptyValueMatching.
+type EmptyValueMatching = bool
+
+// FuzzyMatching defines model for FuzzyMatching.
+type FuzzyMatching = bool
+
+// IncludeField defines model for IncludeField.
+type IncludeField = []string
+
+// KeyOfAccessionNumber defines model for KeyOfAccessionNumber.
+type KeyOfAccessionNumber = string
+
+// KeyOfInstanceNumber defines model for KeyOfInstanceNumber.
+type KeyOfInstanceNumber = string
+
+// KeyOfModalitiesInStudy defines model for KeyOfModalitiesInStudy.
+type KeyOfModalitiesInStudy = string
+
+// KeyOfModality defines model for KeyOfModality.
+type KeyOfModality = string
+
+// KeyOfPatientID defines model for KeyOfPatientID.
+type KeyOfPatientID = string
+
+// KeyOfPatientName defines model for KeyOfPatientName.
+type KeyOfPatientName = string
+
+// KeyOfPerformedProcedureStepStartDate defines model for KeyOfPerformedProcedureStepStartDate.
+type KeyOfPerformedProcedureStepStartDate = string
+
+// KeyOfPerformedProcedureStepStartTime defines model for KeyOfPerformedProcedureStepStartTime.
+type KeyOfPerformedProcedureStepStartTime = string
+
+// KeyOfReferringPhysicianName defines model for KeyOfReferringPhysicianName.
+type KeyOfReferringPhysicianName = string
+
+// KeyOfSOPClassUID defines model for KeyOfSOPClassUID.
+type KeyOfSOPClassUID = string
+
+// KeyOfSOPInstanceUID defines model for KeyOfSOPInstanceUID.
+type KeyOfSOPInstanceUID = string
+
+// KeyOfSeriesInstanceUID defines model for KeyOfSeriesInstanceUID.
+type KeyOfSeriesInstanceUID = string
+
+// KeyOfSeriesNumber defines model for KeyOfSeriesNumber.
+type KeyOfSeriesNumber = string
+
+// KeyOfStudyDate defines model for KeyOfStudyDate.
+type KeyOfStudyDate = string
+
+// KeyOfStudyID defines model for KeyOfStudyID.
+type KeyOfStudyID = string
+
+// KeyOfStudyInstanceUID defines model for KeyOfStudyInstanceUID.
+type KeyOfStudyInstanceUID = string
+
+// KeyOfStudyTime defines model for KeyOfStudyTime.
+type KeyOfStudyTime = string
+
+// Limit defines model for Limit.
+type Limit = int
+
+// MultipleValueMatching defines model for MultipleValueMatching.
+type MultipleValueMatching = bool
+
+// Offset defines model for Offset.
+type Offset = int
+
+// OtherAttributes defines model for OtherAttributes.
+type OtherAttributes map[string]string
+
+// PACSOfPath Name of a PACS that the operator has configured; `GET /pacs` lists them. It replaces `pacs_ip`, `pacs_port`,
+// `pacs_ae_title`, `c_find_ae_title` and `pacs_tls`: give either the name or the address.
+//
+// Example: orthanca
+type PACSOfPath = PACSName
+
+// SeriesOfPath defines model for SeriesOfPath.
+type SeriesOfPath = string
+
+// StudyOfPath defines model for StudyOfPath.
+type StudyOfPath = string
 
 // DICOMFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 has it.
@@ -1741,6 +1870,10 @@ type InternalError = Problem
 // there is one: every 502 has it.
 type InvalidRequest = Problem
 
+// InvalidSearch Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
+type InvalidSearch = Problem
+
 // MethodNotAllowed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 has it.
 type MethodNotAllowed = Problem
@@ -1749,9 +1882,17 @@ type MethodNotAllowed = Problem
 // there is one: every 502 has it.
 type NoStudyMatched = Problem
 
+// NotAcceptable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
+type NotAcceptable = Problem
+
 // OperationFault Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 has it.
 type OperationFault = Problem
+
+// PACSNotFound Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
+type PACSNotFound = Problem
 
 // PayloadTooLarge Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 has it.
@@ -1760,6 +1901,14 @@ type PayloadTooLarge = Problem
 // QueryFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 has it.
 type QueryFailed = Problem
+
+// SearchTooBroad Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
+type SearchTooBroad = Problem
+
+// SearchUnsupported Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
+type SearchUnsupported = Problem
 
 // TooManyRequests Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 has it.
@@ -1776,6 +1925,384 @@ type Unavailable = Problem
 // UnsupportedMediaType Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 has it.
 type UnsupportedMediaType = Problem
+
+// SearchInstancesParams defines parameters for SearchInstances.
+type SearchInstancesParams struct {
+	// PatientID Patient ID, exactly or with the wildcards `*` and `?` (0010,0020).
+	PatientID *KeyOfPatientID `form:"PatientID,omitempty" json:"PatientID,omitempty"`
+
+	// PatientName Patient's Name; `*` and `?` are wildcards, and letter case and accents do not count (0010,0010).
+	PatientName *KeyOfPatientName `form:"PatientName,omitempty" json:"PatientName,omitempty"`
+
+	// StudyDate A date, or a range: `20240101-20240131`, `20240101-` or `-20240131` (0008,0020).
+	StudyDate *KeyOfStudyDate `form:"StudyDate,omitempty" json:"StudyDate,omitempty"`
+
+	// StudyTime A time or a range of times (0008,0030).
+	StudyTime *KeyOfStudyTime `form:"StudyTime,omitempty" json:"StudyTime,omitempty"`
+
+	// AccessionNumber Accession Number, exactly or with wildcards (0008,0050).
+	AccessionNumber *KeyOfAccessionNumber `form:"AccessionNumber,omitempty" json:"AccessionNumber,omitempty"`
+
+	// ModalitiesInStudy Modalities with commas between them; a study with any of them matches (0008,0061).
+	ModalitiesInStudy *KeyOfModalitiesInStudy `form:"ModalitiesInStudy,omitempty" json:"ModalitiesInStudy,omitempty"`
+
+	// ReferringPhysicianName Referring Physician's Name (0008,0090).
+	ReferringPhysicianName *KeyOfReferringPhysicianName `form:"ReferringPhysicianName,omitempty" json:"ReferringPhysicianName,omitempty"`
+
+	// StudyInstanceUID A Study Instance UID, or several with commas between them (0020,000D).
+	StudyInstanceUID *KeyOfStudyInstanceUID `form:"StudyInstanceUID,omitempty" json:"StudyInstanceUID,omitempty"`
+
+	// StudyID Study ID (0020,0010).
+	StudyID *KeyOfStudyID `form:"StudyID,omitempty" json:"StudyID,omitempty"`
+
+	// Modality The modality of the series (0008,0060).
+	Modality *KeyOfModality `form:"Modality,omitempty" json:"Modality,omitempty"`
+
+	// SeriesInstanceUID A Series Instance UID, or several with commas between them (0020,000E).
+	SeriesInstanceUID *KeyOfSeriesInstanceUID `form:"SeriesInstanceUID,omitempty" json:"SeriesInstanceUID,omitempty"`
+
+	// SeriesNumber Series Number (0020,0011).
+	SeriesNumber *KeyOfSeriesNumber `form:"SeriesNumber,omitempty" json:"SeriesNumber,omitempty"`
+
+	// PerformedProcedureStepStartDate A date or a range of dates (0040,0244).
+	PerformedProcedureStepStartDate *KeyOfPerformedProcedureStepStartDate `form:"PerformedProcedureStepStartDate,omitempty" json:"PerformedProcedureStepStartDate,omitempty"`
+
+	// PerformedProcedureStepStartTime A time or a range of times (0040,0245).
+	PerformedProcedureStepStartTime *KeyOfPerformedProcedureStepStartTime `form:"PerformedProcedureStepStartTime,omitempty" json:"PerformedProcedureStepStartTime,omitempty"`
+
+	// SOPClassUID A SOP Class UID, or several with commas between them (0008,0016).
+	SOPClassUID *KeyOfSOPClassUID `form:"SOPClassUID,omitempty" json:"SOPClassUID,omitempty"`
+
+	// SOPInstanceUID A SOP Instance UID, or several with commas between them (0008,0018).
+	SOPInstanceUID *KeyOfSOPInstanceUID `form:"SOPInstanceUID,omitempty" json:"SOPInstanceUID,omitempty"`
+
+	// InstanceNumber Instance Number (0020,0013).
+	InstanceNumber *KeyOfInstanceNumber `form:"InstanceNumber,omitempty" json:"InstanceNumber,omitempty"`
+
+	// Attributes Any other attribute of PS3.6 as a parameter of its own: its keyword, its tag as eight hexadecimal digits, or a path of these with
+	// dots between them. An attribute without a value is returned and matches everything. A private attribute can be returned, not
+	// matched, and needs its private creator as another parameter.
+	Attributes OtherAttributes `form:"attributes,omitempty" json:"attributes,omitempty"`
+
+	// Includefield Attributes to return besides the usual ones: keywords, tags and paths, with commas between them or as several parameters, or `all`.
+	// Attributes of a lower level than that of the search are left out.
+	Includefield IncludeField `form:"includefield,omitempty" json:"includefield,omitempty"`
+
+	// Limit The greatest number of matches to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
+	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
+
+	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Emptyvaluematching *EmptyValueMatching `form:"emptyvaluematching,omitempty" json:"emptyvaluematching,omitempty"`
+
+	// Multiplevaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Multiplevaluematching *MultipleValueMatching `form:"multiplevaluematching,omitempty" json:"multiplevaluematching,omitempty"`
+
+	// Accept A media type, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *AcceptParameter `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// SearchSeriesParams defines parameters for SearchSeries.
+type SearchSeriesParams struct {
+	// PatientID Patient ID, exactly or with the wildcards `*` and `?` (0010,0020).
+	PatientID *KeyOfPatientID `form:"PatientID,omitempty" json:"PatientID,omitempty"`
+
+	// PatientName Patient's Name; `*` and `?` are wildcards, and letter case and accents do not count (0010,0010).
+	PatientName *KeyOfPatientName `form:"PatientName,omitempty" json:"PatientName,omitempty"`
+
+	// StudyDate A date, or a range: `20240101-20240131`, `20240101-` or `-20240131` (0008,0020).
+	StudyDate *KeyOfStudyDate `form:"StudyDate,omitempty" json:"StudyDate,omitempty"`
+
+	// StudyTime A time or a range of times (0008,0030).
+	StudyTime *KeyOfStudyTime `form:"StudyTime,omitempty" json:"StudyTime,omitempty"`
+
+	// AccessionNumber Accession Number, exactly or with wildcards (0008,0050).
+	AccessionNumber *KeyOfAccessionNumber `form:"AccessionNumber,omitempty" json:"AccessionNumber,omitempty"`
+
+	// ModalitiesInStudy Modalities with commas between them; a study with any of them matches (0008,0061).
+	ModalitiesInStudy *KeyOfModalitiesInStudy `form:"ModalitiesInStudy,omitempty" json:"ModalitiesInStudy,omitempty"`
+
+	// ReferringPhysicianName Referring Physician's Name (0008,0090).
+	ReferringPhysicianName *KeyOfReferringPhysicianName `form:"ReferringPhysicianName,omitempty" json:"ReferringPhysicianName,omitempty"`
+
+	// StudyInstanceUID A Study Instance UID, or several with commas between them (0020,000D).
+	StudyInstanceUID *KeyOfStudyInstanceUID `form:"StudyInstanceUID,omitempty" json:"StudyInstanceUID,omitempty"`
+
+	// StudyID Study ID (0020,0010).
+	StudyID *KeyOfStudyID `form:"StudyID,omitempty" json:"StudyID,omitempty"`
+
+	// Modality The modality of the series (0008,0060).
+	Modality *KeyOfModality `form:"Modality,omitempty" json:"Modality,omitempty"`
+
+	// SeriesInstanceUID A Series Instance UID, or several with commas between them (0020,000E).
+	SeriesInstanceUID *KeyOfSeriesInstanceUID `form:"SeriesInstanceUID,omitempty" json:"SeriesInstanceUID,omitempty"`
+
+	// SeriesNumber Series Number (0020,0011).
+	SeriesNumber *KeyOfSeriesNumber `form:"SeriesNumber,omitempty" json:"SeriesNumber,omitempty"`
+
+	// PerformedProcedureStepStartDate A date or a range of dates (0040,0244).
+	PerformedProcedureStepStartDate *KeyOfPerformedProcedureStepStartDate `form:"PerformedProcedureStepStartDate,omitempty" json:"PerformedProcedureStepStartDate,omitempty"`
+
+	// PerformedProcedureStepStartTime A time or a range of times (0040,0245).
+	PerformedProcedureStepStartTime *KeyOfPerformedProcedureStepStartTime `form:"PerformedProcedureStepStartTime,omitempty" json:"PerformedProcedureStepStartTime,omitempty"`
+
+	// Attributes Any other attribute of PS3.6 as a parameter of its own: its keyword, its tag as eight hexadecimal digits, or a path of these with
+	// dots between them. An attribute without a value is returned and matches everything. A private attribute can be returned, not
+	// matched, and needs its private creator as another parameter.
+	Attributes OtherAttributes `form:"attributes,omitempty" json:"attributes,omitempty"`
+
+	// Includefield Attributes to return besides the usual ones: keywords, tags and paths, with commas between them or as several parameters, or `all`.
+	// Attributes of a lower level than that of the search are left out.
+	Includefield IncludeField `form:"includefield,omitempty" json:"includefield,omitempty"`
+
+	// Limit The greatest number of matches to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
+	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
+
+	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Emptyvaluematching *EmptyValueMatching `form:"emptyvaluematching,omitempty" json:"emptyvaluematching,omitempty"`
+
+	// Multiplevaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Multiplevaluematching *MultipleValueMatching `form:"multiplevaluematching,omitempty" json:"multiplevaluematching,omitempty"`
+
+	// Accept A media type, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *AcceptParameter `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// SearchStudiesParams defines parameters for SearchStudies.
+type SearchStudiesParams struct {
+	// PatientID Patient ID, exactly or with the wildcards `*` and `?` (0010,0020).
+	PatientID *KeyOfPatientID `form:"PatientID,omitempty" json:"PatientID,omitempty"`
+
+	// PatientName Patient's Name; `*` and `?` are wildcards, and letter case and accents do not count (0010,0010).
+	PatientName *KeyOfPatientName `form:"PatientName,omitempty" json:"PatientName,omitempty"`
+
+	// StudyDate A date, or a range: `20240101-20240131`, `20240101-` or `-20240131` (0008,0020).
+	StudyDate *KeyOfStudyDate `form:"StudyDate,omitempty" json:"StudyDate,omitempty"`
+
+	// StudyTime A time or a range of times (0008,0030).
+	StudyTime *KeyOfStudyTime `form:"StudyTime,omitempty" json:"StudyTime,omitempty"`
+
+	// AccessionNumber Accession Number, exactly or with wildcards (0008,0050).
+	AccessionNumber *KeyOfAccessionNumber `form:"AccessionNumber,omitempty" json:"AccessionNumber,omitempty"`
+
+	// ModalitiesInStudy Modalities with commas between them; a study with any of them matches (0008,0061).
+	ModalitiesInStudy *KeyOfModalitiesInStudy `form:"ModalitiesInStudy,omitempty" json:"ModalitiesInStudy,omitempty"`
+
+	// ReferringPhysicianName Referring Physician's Name (0008,0090).
+	ReferringPhysicianName *KeyOfReferringPhysicianName `form:"ReferringPhysicianName,omitempty" json:"ReferringPhysicianName,omitempty"`
+
+	// StudyInstanceUID A Study Instance UID, or several with commas between them (0020,000D).
+	StudyInstanceUID *KeyOfStudyInstanceUID `form:"StudyInstanceUID,omitempty" json:"StudyInstanceUID,omitempty"`
+
+	// StudyID Study ID (0020,0010).
+	StudyID *KeyOfStudyID `form:"StudyID,omitempty" json:"StudyID,omitempty"`
+
+	// Attributes Any other attribute of PS3.6 as a parameter of its own: its keyword, its tag as eight hexadecimal digits, or a path of these with
+	// dots between them. An attribute without a value is returned and matches everything. A private attribute can be returned, not
+	// matched, and needs its private creator as another parameter.
+	Attributes OtherAttributes `form:"attributes,omitempty" json:"attributes,omitempty"`
+
+	// Includefield Attributes to return besides the usual ones: keywords, tags and paths, with commas between them or as several parameters, or `all`.
+	// Attributes of a lower level than that of the search are left out.
+	Includefield IncludeField `form:"includefield,omitempty" json:"includefield,omitempty"`
+
+	// Limit The greatest number of matches to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
+	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
+
+	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Emptyvaluematching *EmptyValueMatching `form:"emptyvaluematching,omitempty" json:"emptyvaluematching,omitempty"`
+
+	// Multiplevaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Multiplevaluematching *MultipleValueMatching `form:"multiplevaluematching,omitempty" json:"multiplevaluematching,omitempty"`
+
+	// Accept A media type, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *AcceptParameter `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// SearchInstancesOfStudyParams defines parameters for SearchInstancesOfStudy.
+type SearchInstancesOfStudyParams struct {
+	// Modality The modality of the series (0008,0060).
+	Modality *KeyOfModality `form:"Modality,omitempty" json:"Modality,omitempty"`
+
+	// SeriesInstanceUID A Series Instance UID, or several with commas between them (0020,000E).
+	SeriesInstanceUID *KeyOfSeriesInstanceUID `form:"SeriesInstanceUID,omitempty" json:"SeriesInstanceUID,omitempty"`
+
+	// SeriesNumber Series Number (0020,0011).
+	SeriesNumber *KeyOfSeriesNumber `form:"SeriesNumber,omitempty" json:"SeriesNumber,omitempty"`
+
+	// PerformedProcedureStepStartDate A date or a range of dates (0040,0244).
+	PerformedProcedureStepStartDate *KeyOfPerformedProcedureStepStartDate `form:"PerformedProcedureStepStartDate,omitempty" json:"PerformedProcedureStepStartDate,omitempty"`
+
+	// PerformedProcedureStepStartTime A time or a range of times (0040,0245).
+	PerformedProcedureStepStartTime *KeyOfPerformedProcedureStepStartTime `form:"PerformedProcedureStepStartTime,omitempty" json:"PerformedProcedureStepStartTime,omitempty"`
+
+	// SOPClassUID A SOP Class UID, or several with commas between them (0008,0016).
+	SOPClassUID *KeyOfSOPClassUID `form:"SOPClassUID,omitempty" json:"SOPClassUID,omitempty"`
+
+	// SOPInstanceUID A SOP Instance UID, or several with commas between them (0008,0018).
+	SOPInstanceUID *KeyOfSOPInstanceUID `form:"SOPInstanceUID,omitempty" json:"SOPInstanceUID,omitempty"`
+
+	// InstanceNumber Instance Number (0020,0013).
+	InstanceNumber *KeyOfInstanceNumber `form:"InstanceNumber,omitempty" json:"InstanceNumber,omitempty"`
+
+	// Attributes Any other attribute of PS3.6 as a parameter of its own: its keyword, its tag as eight hexadecimal digits, or a path of these with
+	// dots between them. An attribute without a value is returned and matches everything. A private attribute can be returned, not
+	// matched, and needs its private creator as another parameter.
+	Attributes OtherAttributes `form:"attributes,omitempty" json:"attributes,omitempty"`
+
+	// Includefield Attributes to return besides the usual ones: keywords, tags and paths, with commas between them or as several parameters, or `all`.
+	// Attributes of a lower level than that of the search are left out.
+	Includefield IncludeField `form:"includefield,omitempty" json:"includefield,omitempty"`
+
+	// Limit The greatest number of matches to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
+	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
+
+	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Emptyvaluematching *EmptyValueMatching `form:"emptyvaluematching,omitempty" json:"emptyvaluematching,omitempty"`
+
+	// Multiplevaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Multiplevaluematching *MultipleValueMatching `form:"multiplevaluematching,omitempty" json:"multiplevaluematching,omitempty"`
+
+	// Accept A media type, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *AcceptParameter `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// SearchSeriesOfStudyParams defines parameters for SearchSeriesOfStudy.
+type SearchSeriesOfStudyParams struct {
+	// Modality The modality of the series (0008,0060).
+	Modality *KeyOfModality `form:"Modality,omitempty" json:"Modality,omitempty"`
+
+	// SeriesInstanceUID A Series Instance UID, or several with commas between them (0020,000E).
+	SeriesInstanceUID *KeyOfSeriesInstanceUID `form:"SeriesInstanceUID,omitempty" json:"SeriesInstanceUID,omitempty"`
+
+	// SeriesNumber Series Number (0020,0011).
+	SeriesNumber *KeyOfSeriesNumber `form:"SeriesNumber,omitempty" json:"SeriesNumber,omitempty"`
+
+	// PerformedProcedureStepStartDate A date or a range of dates (0040,0244).
+	PerformedProcedureStepStartDate *KeyOfPerformedProcedureStepStartDate `form:"PerformedProcedureStepStartDate,omitempty" json:"PerformedProcedureStepStartDate,omitempty"`
+
+	// PerformedProcedureStepStartTime A time or a range of times (0040,0245).
+	PerformedProcedureStepStartTime *KeyOfPerformedProcedureStepStartTime `form:"PerformedProcedureStepStartTime,omitempty" json:"PerformedProcedureStepStartTime,omitempty"`
+
+	// Attributes Any other attribute of PS3.6 as a parameter of its own: its keyword, its tag as eight hexadecimal digits, or a path of these with
+	// dots between them. An attribute without a value is returned and matches everything. A private attribute can be returned, not
+	// matched, and needs its private creator as another parameter.
+	Attributes OtherAttributes `form:"attributes,omitempty" json:"attributes,omitempty"`
+
+	// Includefield Attributes to return besides the usual ones: keywords, tags and paths, with commas between them or as several parameters, or `all`.
+	// Attributes of a lower level than that of the search are left out.
+	Includefield IncludeField `form:"includefield,omitempty" json:"includefield,omitempty"`
+
+	// Limit The greatest number of matches to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
+	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
+
+	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Emptyvaluematching *EmptyValueMatching `form:"emptyvaluematching,omitempty" json:"emptyvaluematching,omitempty"`
+
+	// Multiplevaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Multiplevaluematching *MultipleValueMatching `form:"multiplevaluematching,omitempty" json:"multiplevaluematching,omitempty"`
+
+	// Accept A media type, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *AcceptParameter `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// SearchInstancesOfSeriesParams defines parameters for SearchInstancesOfSeries.
+type SearchInstancesOfSeriesParams struct {
+	// SOPClassUID A SOP Class UID, or several with commas between them (0008,0016).
+	SOPClassUID *KeyOfSOPClassUID `form:"SOPClassUID,omitempty" json:"SOPClassUID,omitempty"`
+
+	// SOPInstanceUID A SOP Instance UID, or several with commas between them (0008,0018).
+	SOPInstanceUID *KeyOfSOPInstanceUID `form:"SOPInstanceUID,omitempty" json:"SOPInstanceUID,omitempty"`
+
+	// InstanceNumber Instance Number (0020,0013).
+	InstanceNumber *KeyOfInstanceNumber `form:"InstanceNumber,omitempty" json:"InstanceNumber,omitempty"`
+
+	// Attributes Any other attribute of PS3.6 as a parameter of its own: its keyword, its tag as eight hexadecimal digits, or a path of these with
+	// dots between them. An attribute without a value is returned and matches everything. A private attribute can be returned, not
+	// matched, and needs its private creator as another parameter.
+	Attributes OtherAttributes `form:"attributes,omitempty" json:"attributes,omitempty"`
+
+	// Includefield Attributes to return besides the usual ones: keywords, tags and paths, with commas between them or as several parameters, or `all`.
+	// Attributes of a lower level than that of the search are left out.
+	Includefield IncludeField `form:"includefield,omitempty" json:"includefield,omitempty"`
+
+	// Limit The greatest number of matches to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
+	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
+
+	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Emptyvaluematching *EmptyValueMatching `form:"emptyvaluematching,omitempty" json:"emptyvaluematching,omitempty"`
+
+	// Multiplevaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Multiplevaluematching *MultipleValueMatching `form:"multiplevaluematching,omitempty" json:"multiplevaluematching,omitempty"`
+
+	// Accept A media type, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *AcceptParameter `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
 
 // EchoParams defines parameters for Echo.
 type EchoParams struct {
@@ -1852,6 +2379,24 @@ type RetrieveJSONRequestBody = RetrieveRequest
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// SearchInstances Search for instances of all studies (QIDO-RS)
+	// (GET /dicomweb/{pacs}/instances)
+	SearchInstances(ctx echo.Context, pacs PACSOfPath, params SearchInstancesParams) error
+	// SearchSeries Search for series of all studies (QIDO-RS)
+	// (GET /dicomweb/{pacs}/series)
+	SearchSeries(ctx echo.Context, pacs PACSOfPath, params SearchSeriesParams) error
+	// SearchStudies Search for studies (QIDO-RS)
+	// (GET /dicomweb/{pacs}/studies)
+	SearchStudies(ctx echo.Context, pacs PACSOfPath, params SearchStudiesParams) error
+	// SearchInstancesOfStudy Search for the instances of a study (QIDO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/instances)
+	SearchInstancesOfStudy(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, params SearchInstancesOfStudyParams) error
+	// SearchSeriesOfStudy Search for the series of a study (QIDO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series)
+	SearchSeriesOfStudy(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, params SearchSeriesOfStudyParams) error
+	// SearchInstancesOfSeries Search for the instances of a series (QIDO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances)
+	SearchInstancesOfSeries(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params SearchInstancesOfSeriesParams) error
 	// Echo Test the connection to a PACS step by step
 	// (POST /echo)
 	Echo(ctx echo.Context, params EchoParams) error
@@ -1881,6 +2426,976 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// SearchInstances converts echo context to params.
+func (w *ServerInterfaceWrapper) SearchInstances(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SearchInstancesParams
+	// ------------- Optional query parameter "PatientID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "PatientID", ctx.QueryParams(), &params.PatientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter PatientID: %s", err))
+	}
+
+	// ------------- Optional query parameter "PatientName" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "PatientName", ctx.QueryParams(), &params.PatientName, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter PatientName: %s", err))
+	}
+
+	// ------------- Optional query parameter "StudyDate" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "StudyDate", ctx.QueryParams(), &params.StudyDate, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter StudyDate: %s", err))
+	}
+
+	// ------------- Optional query parameter "StudyTime" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "StudyTime", ctx.QueryParams(), &params.StudyTime, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter StudyTime: %s", err))
+	}
+
+	// ------------- Optional query parameter "AccessionNumber" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "AccessionNumber", ctx.QueryParams(), &params.AccessionNumber, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter AccessionNumber: %s", err))
+	}
+
+	// ------------- Optional query parameter "ModalitiesInStudy" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "ModalitiesInStudy", ctx.QueryParams(), &params.ModalitiesInStudy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter ModalitiesInStudy: %s", err))
+	}
+
+	// ------------- Optional query parameter "ReferringPhysicianName" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "ReferringPhysicianName", ctx.QueryParams(), &params.ReferringPhysicianName, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter ReferringPhysicianName: %s", err))
+	}
+
+	// ------------- Optional query parameter "StudyInstanceUID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "StudyInstanceUID", ctx.QueryParams(), &params.StudyInstanceUID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter StudyInstanceUID: %s", err))
+	}
+
+	// ------------- Optional query parameter "StudyID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "StudyID", ctx.QueryParams(), &params.StudyID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter StudyID: %s", err))
+	}
+
+	// ------------- Optional query parameter "Modality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "Modality", ctx.QueryParams(), &params.Modality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Modality: %s", err))
+	}
+
+	// ------------- Optional query parameter "SeriesInstanceUID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "SeriesInstanceUID", ctx.QueryParams(), &params.SeriesInstanceUID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter SeriesInstanceUID: %s", err))
+	}
+
+	// ------------- Optional query parameter "SeriesNumber" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "SeriesNumber", ctx.QueryParams(), &params.SeriesNumber, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter SeriesNumber: %s", err))
+	}
+
+	// ------------- Optional query parameter "PerformedProcedureStepStartDate" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "PerformedProcedureStepStartDate", ctx.QueryParams(), &params.PerformedProcedureStepStartDate, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter PerformedProcedureStepStartDate: %s", err))
+	}
+
+	// ------------- Optional query parameter "PerformedProcedureStepStartTime" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "PerformedProcedureStepStartTime", ctx.QueryParams(), &params.PerformedProcedureStepStartTime, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter PerformedProcedureStepStartTime: %s", err))
+	}
+
+	// ------------- Optional query parameter "SOPClassUID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "SOPClassUID", ctx.QueryParams(), &params.SOPClassUID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter SOPClassUID: %s", err))
+	}
+
+	// ------------- Optional query parameter "SOPInstanceUID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "SOPInstanceUID", ctx.QueryParams(), &params.SOPInstanceUID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter SOPInstanceUID: %s", err))
+	}
+
+	// ------------- Optional query parameter "InstanceNumber" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "InstanceNumber", ctx.QueryParams(), &params.InstanceNumber, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter InstanceNumber: %s", err))
+	}
+
+	// ------------- Optional query parameter "attributes" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "attributes", ctx.QueryParams(), &params.Attributes, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter attributes: %s", err))
+	}
+
+	// ------------- Optional query parameter "includefield" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "includefield", ctx.QueryParams(), &params.Includefield, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter includefield: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "offset" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "offset", ctx.QueryParams(), &params.Offset, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter offset: %s", err))
+	}
+
+	// ------------- Optional query parameter "fuzzymatching" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "fuzzymatching", ctx.QueryParams(), &params.Fuzzymatching, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter fuzzymatching: %s", err))
+	}
+
+	// ------------- Optional query parameter "emptyvaluematching" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "emptyvaluematching", ctx.QueryParams(), &params.Emptyvaluematching, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter emptyvaluematching: %s", err))
+	}
+
+	// ------------- Optional query parameter "multiplevaluematching" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "multiplevaluematching", ctx.QueryParams(), &params.Multiplevaluematching, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter multiplevaluematching: %s", err))
+	}
+
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SearchInstances(ctx, pacs, params)
+	return err
+}
+
+// SearchSeries converts echo context to params.
+func (w *ServerInterfaceWrapper) SearchSeries(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SearchSeriesParams
+	// ------------- Optional query parameter "PatientID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "PatientID", ctx.QueryParams(), &params.PatientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter PatientID: %s", err))
+	}
+
+	// ------------- Optional query parameter "PatientName" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "PatientName", ctx.QueryParams(), &params.PatientName, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter PatientName: %s", err))
+	}
+
+	// ------------- Optional query parameter "StudyDate" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "StudyDate", ctx.QueryParams(), &params.StudyDate, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter StudyDate: %s", err))
+	}
+
+	// ------------- Optional query parameter "StudyTime" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "StudyTime", ctx.QueryParams(), &params.StudyTime, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter StudyTime: %s", err))
+	}
+
+	// ------------- Optional query parameter "AccessionNumber" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "AccessionNumber", ctx.QueryParams(), &params.AccessionNumber, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter AccessionNumber: %s", err))
+	}
+
+	// ------------- Optional query parameter "ModalitiesInStudy" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "ModalitiesInStudy", ctx.QueryParams(), &params.ModalitiesInStudy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter ModalitiesInStudy: %s", err))
+	}
+
+	// ------------- Optional query parameter "ReferringPhysicianName" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "ReferringPhysicianName", ctx.QueryParams(), &params.ReferringPhysicianName, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter ReferringPhysicianName: %s", err))
+	}
+
+	// ------------- Optional query parameter "StudyInstanceUID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "StudyInstanceUID", ctx.QueryParams(), &params.StudyInstanceUID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter StudyInstanceUID: %s", err))
+	}
+
+	// ------------- Optional query parameter "StudyID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "StudyID", ctx.QueryParams(), &params.StudyID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter StudyID: %s", err))
+	}
+
+	// ------------- Optional query parameter "Modality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "Modality", ctx.QueryParams(), &params.Modality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Modality: %s", err))
+	}
+
+	// ------------- Optional query parameter "SeriesInstanceUID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "SeriesInstanceUID", ctx.QueryParams(), &params.SeriesInstanceUID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter SeriesInstanceUID: %s", err))
+	}
+
+	// ------------- Optional query parameter "SeriesNumber" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "SeriesNumber", ctx.QueryParams(), &params.SeriesNumber, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter SeriesNumber: %s", err))
+	}
+
+	// ------------- Optional query parameter "PerformedProcedureStepStartDate" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "PerformedProcedureStepStartDate", ctx.QueryParams(), &params.PerformedProcedureStepStartDate, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter PerformedProcedureStepStartDate: %s", err))
+	}
+
+	// ------------- Optional query parameter "PerformedProcedureStepStartTime" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "PerformedProcedureStepStartTime", ctx.QueryParams(), &params.PerformedProcedureStepStartTime, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter PerformedProcedureStepStartTime: %s", err))
+	}
+
+	// ------------- Optional query parameter "attributes" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "attributes", ctx.QueryParams(), &params.Attributes, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter attributes: %s", err))
+	}
+
+	// ------------- Optional query parameter "includefield" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "includefield", ctx.QueryParams(), &params.Includefield, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter includefield: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "offset" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "offset", ctx.QueryParams(), &params.Offset, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter offset: %s", err))
+	}
+
+	// ------------- Optional query parameter "fuzzymatching" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "fuzzymatching", ctx.QueryParams(), &params.Fuzzymatching, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter fuzzymatching: %s", err))
+	}
+
+	// ------------- Optional query parameter "emptyvaluematching" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "emptyvaluematching", ctx.QueryParams(), &params.Emptyvaluematching, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter emptyvaluematching: %s", err))
+	}
+
+	// ------------- Optional query parameter "multiplevaluematching" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "multiplevaluematching", ctx.QueryParams(), &params.Multiplevaluematching, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter multiplevaluematching: %s", err))
+	}
+
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SearchSeries(ctx, pacs, params)
+	return err
+}
+
+// SearchStudies converts echo context to params.
+func (w *ServerInterfaceWrapper) SearchStudies(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SearchStudiesParams
+	// ------------- Optional query parameter "PatientID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "PatientID", ctx.QueryParams(), &params.PatientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter PatientID: %s", err))
+	}
+
+	// ------------- Optional query parameter "PatientName" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "PatientName", ctx.QueryParams(), &params.PatientName, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter PatientName: %s", err))
+	}
+
+	// ------------- Optional query parameter "StudyDate" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "StudyDate", ctx.QueryParams(), &params.StudyDate, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter StudyDate: %s", err))
+	}
+
+	// ------------- Optional query parameter "StudyTime" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "StudyTime", ctx.QueryParams(), &params.StudyTime, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter StudyTime: %s", err))
+	}
+
+	// ------------- Optional query parameter "AccessionNumber" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "AccessionNumber", ctx.QueryParams(), &params.AccessionNumber, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter AccessionNumber: %s", err))
+	}
+
+	// ------------- Optional query parameter "ModalitiesInStudy" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "ModalitiesInStudy", ctx.QueryParams(), &params.ModalitiesInStudy, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter ModalitiesInStudy: %s", err))
+	}
+
+	// ------------- Optional query parameter "ReferringPhysicianName" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "ReferringPhysicianName", ctx.QueryParams(), &params.ReferringPhysicianName, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter ReferringPhysicianName: %s", err))
+	}
+
+	// ------------- Optional query parameter "StudyInstanceUID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "StudyInstanceUID", ctx.QueryParams(), &params.StudyInstanceUID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter StudyInstanceUID: %s", err))
+	}
+
+	// ------------- Optional query parameter "StudyID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "StudyID", ctx.QueryParams(), &params.StudyID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter StudyID: %s", err))
+	}
+
+	// ------------- Optional query parameter "attributes" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "attributes", ctx.QueryParams(), &params.Attributes, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter attributes: %s", err))
+	}
+
+	// ------------- Optional query parameter "includefield" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "includefield", ctx.QueryParams(), &params.Includefield, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter includefield: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "offset" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "offset", ctx.QueryParams(), &params.Offset, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter offset: %s", err))
+	}
+
+	// ------------- Optional query parameter "fuzzymatching" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "fuzzymatching", ctx.QueryParams(), &params.Fuzzymatching, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter fuzzymatching: %s", err))
+	}
+
+	// ------------- Optional query parameter "emptyvaluematching" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "emptyvaluematching", ctx.QueryParams(), &params.Emptyvaluematching, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter emptyvaluematching: %s", err))
+	}
+
+	// ------------- Optional query parameter "multiplevaluematching" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "multiplevaluematching", ctx.QueryParams(), &params.Multiplevaluematching, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter multiplevaluematching: %s", err))
+	}
+
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SearchStudies(ctx, pacs, params)
+	return err
+}
+
+// SearchInstancesOfStudy converts echo context to params.
+func (w *ServerInterfaceWrapper) SearchInstancesOfStudy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// ------------- Path parameter "study" -------------
+	var study StudyOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "study", ctx.Param("study"), &study, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter study: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SearchInstancesOfStudyParams
+	// ------------- Optional query parameter "Modality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "Modality", ctx.QueryParams(), &params.Modality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Modality: %s", err))
+	}
+
+	// ------------- Optional query parameter "SeriesInstanceUID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "SeriesInstanceUID", ctx.QueryParams(), &params.SeriesInstanceUID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter SeriesInstanceUID: %s", err))
+	}
+
+	// ------------- Optional query parameter "SeriesNumber" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "SeriesNumber", ctx.QueryParams(), &params.SeriesNumber, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter SeriesNumber: %s", err))
+	}
+
+	// ------------- Optional query parameter "PerformedProcedureStepStartDate" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "PerformedProcedureStepStartDate", ctx.QueryParams(), &params.PerformedProcedureStepStartDate, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter PerformedProcedureStepStartDate: %s", err))
+	}
+
+	// ------------- Optional query parameter "PerformedProcedureStepStartTime" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "PerformedProcedureStepStartTime", ctx.QueryParams(), &params.PerformedProcedureStepStartTime, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter PerformedProcedureStepStartTime: %s", err))
+	}
+
+	// ------------- Optional query parameter "SOPClassUID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "SOPClassUID", ctx.QueryParams(), &params.SOPClassUID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter SOPClassUID: %s", err))
+	}
+
+	// ------------- Optional query parameter "SOPInstanceUID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "SOPInstanceUID", ctx.QueryParams(), &params.SOPInstanceUID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter SOPInstanceUID: %s", err))
+	}
+
+	// ------------- Optional query parameter "InstanceNumber" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "InstanceNumber", ctx.QueryParams(), &params.InstanceNumber, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter InstanceNumber: %s", err))
+	}
+
+	// ------------- Optional query parameter "attributes" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "attributes", ctx.QueryParams(), &params.Attributes, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter attributes: %s", err))
+	}
+
+	// ------------- Optional query parameter "includefield" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "includefield", ctx.QueryParams(), &params.Includefield, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter includefield: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "offset" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "offset", ctx.QueryParams(), &params.Offset, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter offset: %s", err))
+	}
+
+	// ------------- Optional query parameter "fuzzymatching" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "fuzzymatching", ctx.QueryParams(), &params.Fuzzymatching, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter fuzzymatching: %s", err))
+	}
+
+	// ------------- Optional query parameter "emptyvaluematching" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "emptyvaluematching", ctx.QueryParams(), &params.Emptyvaluematching, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter emptyvaluematching: %s", err))
+	}
+
+	// ------------- Optional query parameter "multiplevaluematching" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "multiplevaluematching", ctx.QueryParams(), &params.Multiplevaluematching, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter multiplevaluematching: %s", err))
+	}
+
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SearchInstancesOfStudy(ctx, pacs, study, params)
+	return err
+}
+
+// SearchSeriesOfStudy converts echo context to params.
+func (w *ServerInterfaceWrapper) SearchSeriesOfStudy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// ------------- Path parameter "study" -------------
+	var study StudyOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "study", ctx.Param("study"), &study, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter study: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SearchSeriesOfStudyParams
+	// ------------- Optional query parameter "Modality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "Modality", ctx.QueryParams(), &params.Modality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Modality: %s", err))
+	}
+
+	// ------------- Optional query parameter "SeriesInstanceUID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "SeriesInstanceUID", ctx.QueryParams(), &params.SeriesInstanceUID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter SeriesInstanceUID: %s", err))
+	}
+
+	// ------------- Optional query parameter "SeriesNumber" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "SeriesNumber", ctx.QueryParams(), &params.SeriesNumber, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter SeriesNumber: %s", err))
+	}
+
+	// ------------- Optional query parameter "PerformedProcedureStepStartDate" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "PerformedProcedureStepStartDate", ctx.QueryParams(), &params.PerformedProcedureStepStartDate, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter PerformedProcedureStepStartDate: %s", err))
+	}
+
+	// ------------- Optional query parameter "PerformedProcedureStepStartTime" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "PerformedProcedureStepStartTime", ctx.QueryParams(), &params.PerformedProcedureStepStartTime, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter PerformedProcedureStepStartTime: %s", err))
+	}
+
+	// ------------- Optional query parameter "attributes" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "attributes", ctx.QueryParams(), &params.Attributes, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter attributes: %s", err))
+	}
+
+	// ------------- Optional query parameter "includefield" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "includefield", ctx.QueryParams(), &params.Includefield, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter includefield: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "offset" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "offset", ctx.QueryParams(), &params.Offset, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter offset: %s", err))
+	}
+
+	// ------------- Optional query parameter "fuzzymatching" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "fuzzymatching", ctx.QueryParams(), &params.Fuzzymatching, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter fuzzymatching: %s", err))
+	}
+
+	// ------------- Optional query parameter "emptyvaluematching" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "emptyvaluematching", ctx.QueryParams(), &params.Emptyvaluematching, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter emptyvaluematching: %s", err))
+	}
+
+	// ------------- Optional query parameter "multiplevaluematching" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "multiplevaluematching", ctx.QueryParams(), &params.Multiplevaluematching, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter multiplevaluematching: %s", err))
+	}
+
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SearchSeriesOfStudy(ctx, pacs, study, params)
+	return err
+}
+
+// SearchInstancesOfSeries converts echo context to params.
+func (w *ServerInterfaceWrapper) SearchInstancesOfSeries(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// ------------- Path parameter "study" -------------
+	var study StudyOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "study", ctx.Param("study"), &study, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter study: %s", err))
+	}
+
+	// ------------- Path parameter "series" -------------
+	var series SeriesOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "series", ctx.Param("series"), &series, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter series: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SearchInstancesOfSeriesParams
+	// ------------- Optional query parameter "SOPClassUID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "SOPClassUID", ctx.QueryParams(), &params.SOPClassUID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter SOPClassUID: %s", err))
+	}
+
+	// ------------- Optional query parameter "SOPInstanceUID" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "SOPInstanceUID", ctx.QueryParams(), &params.SOPInstanceUID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter SOPInstanceUID: %s", err))
+	}
+
+	// ------------- Optional query parameter "InstanceNumber" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "InstanceNumber", ctx.QueryParams(), &params.InstanceNumber, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter InstanceNumber: %s", err))
+	}
+
+	// ------------- Optional query parameter "attributes" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "attributes", ctx.QueryParams(), &params.Attributes, runtime.BindQueryParameterOptions{Type: "object", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter attributes: %s", err))
+	}
+
+	// ------------- Optional query parameter "includefield" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "includefield", ctx.QueryParams(), &params.Includefield, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter includefield: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "offset" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "offset", ctx.QueryParams(), &params.Offset, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter offset: %s", err))
+	}
+
+	// ------------- Optional query parameter "fuzzymatching" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "fuzzymatching", ctx.QueryParams(), &params.Fuzzymatching, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter fuzzymatching: %s", err))
+	}
+
+	// ------------- Optional query parameter "emptyvaluematching" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "emptyvaluematching", ctx.QueryParams(), &params.Emptyvaluematching, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter emptyvaluematching: %s", err))
+	}
+
+	// ------------- Optional query parameter "multiplevaluematching" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "multiplevaluematching", ctx.QueryParams(), &params.Multiplevaluematching, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter multiplevaluematching: %s", err))
+	}
+
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SearchInstancesOfSeries(ctx, pacs, study, series, params)
+	return err
 }
 
 // Echo converts echo context to params.
@@ -2162,6 +3677,12 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.GET(options.BaseURL+"/dicomweb/:pacs/instances", wrapper.SearchInstances, options.OperationMiddlewares["searchInstances"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/series", wrapper.SearchSeries, options.OperationMiddlewares["searchSeries"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/studies", wrapper.SearchStudies, options.OperationMiddlewares["searchStudies"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/instances", wrapper.SearchInstancesOfStudy, options.OperationMiddlewares["searchInstancesOfStudy"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/series", wrapper.SearchSeriesOfStudy, options.OperationMiddlewares["searchSeriesOfStudy"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/series/:series/instances", wrapper.SearchInstancesOfSeries, options.OperationMiddlewares["searchInstancesOfSeries"]...)
 	router.POST(options.BaseURL+"/echo", wrapper.Echo, options.OperationMiddlewares["echo"]...)
 	router.GET(options.BaseURL+"/health", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
 	router.GET(options.BaseURL+"/metrics", wrapper.GetMetrics, options.OperationMiddlewares["getMetrics"]...)
@@ -2237,6 +3758,15 @@ type InvalidRequestApplicationProblemPlusJSONResponse struct {
 	Headers InvalidRequestResponseHeaders
 }
 
+type InvalidSearchResponseHeaders struct {
+	XCorrelationID string
+}
+type InvalidSearchApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers InvalidSearchResponseHeaders
+}
+
 type MethodNotAllowedResponseHeaders struct {
 	Allow          string
 	XCorrelationID string
@@ -2256,6 +3786,15 @@ type NoStudyMatchedApplicationProblemPlusJSONResponse struct {
 	Headers NoStudyMatchedResponseHeaders
 }
 
+type NotAcceptableResponseHeaders struct {
+	XCorrelationID string
+}
+type NotAcceptableApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers NotAcceptableResponseHeaders
+}
+
 type NotModifiedResponseHeaders struct {
 	XCorrelationID string
 }
@@ -2270,6 +3809,15 @@ type OperationFaultApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
 	Headers OperationFaultResponseHeaders
+}
+
+type PACSNotFoundResponseHeaders struct {
+	XCorrelationID string
+}
+type PACSNotFoundApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers PACSNotFoundResponseHeaders
 }
 
 type PayloadTooLargeResponseHeaders struct {
@@ -2288,6 +3836,24 @@ type QueryFailedApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
 	Headers QueryFailedResponseHeaders
+}
+
+type SearchTooBroadResponseHeaders struct {
+	XCorrelationID string
+}
+type SearchTooBroadApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers SearchTooBroadResponseHeaders
+}
+
+type SearchUnsupportedResponseHeaders struct {
+	XCorrelationID string
+}
+type SearchUnsupportedApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers SearchUnsupportedResponseHeaders
 }
 
 type TooManyRequestsResponseHeaders struct {
@@ -2327,6 +3893,1696 @@ type UnsupportedMediaTypeApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
 	Headers UnsupportedMediaTypeResponseHeaders
+}
+
+type SearchInstancesRequestObject struct {
+	PACS   PACSOfPath `json:"pacs"`
+	Params SearchInstancesParams
+}
+
+type SearchInstancesResponseObject interface {
+	VisitSearchInstancesResponse(w http.ResponseWriter) error
+}
+
+type SearchInstances200ResponseHeaders struct {
+	Warning        *string
+	XCorrelationID string
+}
+
+type SearchInstances200ApplicationDICOMPlusJSONResponse struct {
+	Body    DICOMObjects
+	Headers SearchInstances200ResponseHeaders
+}
+
+func (response SearchInstances200ApplicationDICOMPlusJSONResponse) VisitSearchInstancesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/dicom+json")
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstances200JSONResponse struct {
+	Body    DICOMObjects
+	Headers SearchInstances200ResponseHeaders
+}
+
+func (response SearchInstances200JSONResponse) VisitSearchInstancesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstances400ApplicationProblemPlusJSONResponse struct {
+	InvalidSearchApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstances400ApplicationProblemPlusJSONResponse) VisitSearchInstancesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstances401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstances401ApplicationProblemPlusJSONResponse) VisitSearchInstancesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstances403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstances403ApplicationProblemPlusJSONResponse) VisitSearchInstancesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstances404ApplicationProblemPlusJSONResponse struct {
+	PACSNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstances404ApplicationProblemPlusJSONResponse) VisitSearchInstancesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstances405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstances405ApplicationProblemPlusJSONResponse) VisitSearchInstancesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstances406ApplicationProblemPlusJSONResponse struct {
+	NotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstances406ApplicationProblemPlusJSONResponse) VisitSearchInstancesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstances413ApplicationProblemPlusJSONResponse struct {
+	SearchTooBroadApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstances413ApplicationProblemPlusJSONResponse) VisitSearchInstancesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstances421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstances421ApplicationProblemPlusJSONResponse) VisitSearchInstancesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstances429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstances429ApplicationProblemPlusJSONResponse) VisitSearchInstancesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstances500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstances500ApplicationProblemPlusJSONResponse) VisitSearchInstancesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstances501ApplicationProblemPlusJSONResponse struct {
+	SearchUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstances501ApplicationProblemPlusJSONResponse) VisitSearchInstancesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstances502ApplicationProblemPlusJSONResponse struct {
+	QueryFailedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstances502ApplicationProblemPlusJSONResponse) VisitSearchInstancesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstances503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstances503ApplicationProblemPlusJSONResponse) VisitSearchInstancesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeriesRequestObject struct {
+	PACS   PACSOfPath `json:"pacs"`
+	Params SearchSeriesParams
+}
+
+type SearchSeriesResponseObject interface {
+	VisitSearchSeriesResponse(w http.ResponseWriter) error
+}
+
+type SearchSeries200ResponseHeaders struct {
+	Warning        *string
+	XCorrelationID string
+}
+
+type SearchSeries200ApplicationDICOMPlusJSONResponse struct {
+	Body    DICOMObjects
+	Headers SearchSeries200ResponseHeaders
+}
+
+func (response SearchSeries200ApplicationDICOMPlusJSONResponse) VisitSearchSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/dicom+json")
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeries200JSONResponse struct {
+	Body    DICOMObjects
+	Headers SearchSeries200ResponseHeaders
+}
+
+func (response SearchSeries200JSONResponse) VisitSearchSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeries400ApplicationProblemPlusJSONResponse struct {
+	InvalidSearchApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeries400ApplicationProblemPlusJSONResponse) VisitSearchSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeries401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeries401ApplicationProblemPlusJSONResponse) VisitSearchSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeries403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeries403ApplicationProblemPlusJSONResponse) VisitSearchSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeries404ApplicationProblemPlusJSONResponse struct {
+	PACSNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeries404ApplicationProblemPlusJSONResponse) VisitSearchSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeries405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeries405ApplicationProblemPlusJSONResponse) VisitSearchSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeries406ApplicationProblemPlusJSONResponse struct {
+	NotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeries406ApplicationProblemPlusJSONResponse) VisitSearchSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeries413ApplicationProblemPlusJSONResponse struct {
+	SearchTooBroadApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeries413ApplicationProblemPlusJSONResponse) VisitSearchSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeries421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeries421ApplicationProblemPlusJSONResponse) VisitSearchSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeries429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeries429ApplicationProblemPlusJSONResponse) VisitSearchSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeries500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeries500ApplicationProblemPlusJSONResponse) VisitSearchSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeries501ApplicationProblemPlusJSONResponse struct {
+	SearchUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeries501ApplicationProblemPlusJSONResponse) VisitSearchSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeries502ApplicationProblemPlusJSONResponse struct {
+	QueryFailedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeries502ApplicationProblemPlusJSONResponse) VisitSearchSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeries503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeries503ApplicationProblemPlusJSONResponse) VisitSearchSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchStudiesRequestObject struct {
+	PACS   PACSOfPath `json:"pacs"`
+	Params SearchStudiesParams
+}
+
+type SearchStudiesResponseObject interface {
+	VisitSearchStudiesResponse(w http.ResponseWriter) error
+}
+
+type SearchStudies200ResponseHeaders struct {
+	Warning        *string
+	XCorrelationID string
+}
+
+type SearchStudies200ApplicationDICOMPlusJSONResponse struct {
+	Body    DICOMObjects
+	Headers SearchStudies200ResponseHeaders
+}
+
+func (response SearchStudies200ApplicationDICOMPlusJSONResponse) VisitSearchStudiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/dicom+json")
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchStudies200JSONResponse struct {
+	Body    DICOMObjects
+	Headers SearchStudies200ResponseHeaders
+}
+
+func (response SearchStudies200JSONResponse) VisitSearchStudiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchStudies400ApplicationProblemPlusJSONResponse struct {
+	InvalidSearchApplicationProblemPlusJSONResponse
+}
+
+func (response SearchStudies400ApplicationProblemPlusJSONResponse) VisitSearchStudiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchStudies401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchStudies401ApplicationProblemPlusJSONResponse) VisitSearchStudiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchStudies403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response SearchStudies403ApplicationProblemPlusJSONResponse) VisitSearchStudiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchStudies404ApplicationProblemPlusJSONResponse struct {
+	PACSNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response SearchStudies404ApplicationProblemPlusJSONResponse) VisitSearchStudiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchStudies405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchStudies405ApplicationProblemPlusJSONResponse) VisitSearchStudiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchStudies406ApplicationProblemPlusJSONResponse struct {
+	NotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response SearchStudies406ApplicationProblemPlusJSONResponse) VisitSearchStudiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchStudies413ApplicationProblemPlusJSONResponse struct {
+	SearchTooBroadApplicationProblemPlusJSONResponse
+}
+
+func (response SearchStudies413ApplicationProblemPlusJSONResponse) VisitSearchStudiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchStudies421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchStudies421ApplicationProblemPlusJSONResponse) VisitSearchStudiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchStudies429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response SearchStudies429ApplicationProblemPlusJSONResponse) VisitSearchStudiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchStudies500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response SearchStudies500ApplicationProblemPlusJSONResponse) VisitSearchStudiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchStudies501ApplicationProblemPlusJSONResponse struct {
+	SearchUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchStudies501ApplicationProblemPlusJSONResponse) VisitSearchStudiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchStudies502ApplicationProblemPlusJSONResponse struct {
+	QueryFailedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchStudies502ApplicationProblemPlusJSONResponse) VisitSearchStudiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchStudies503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SearchStudies503ApplicationProblemPlusJSONResponse) VisitSearchStudiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfStudyRequestObject struct {
+	PACS   PACSOfPath  `json:"pacs"`
+	Study  StudyOfPath `json:"study"`
+	Params SearchInstancesOfStudyParams
+}
+
+type SearchInstancesOfStudyResponseObject interface {
+	VisitSearchInstancesOfStudyResponse(w http.ResponseWriter) error
+}
+
+type SearchInstancesOfStudy200ResponseHeaders struct {
+	Warning        *string
+	XCorrelationID string
+}
+
+type SearchInstancesOfStudy200ApplicationDICOMPlusJSONResponse struct {
+	Body    DICOMObjects
+	Headers SearchInstancesOfStudy200ResponseHeaders
+}
+
+func (response SearchInstancesOfStudy200ApplicationDICOMPlusJSONResponse) VisitSearchInstancesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/dicom+json")
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfStudy200JSONResponse struct {
+	Body    DICOMObjects
+	Headers SearchInstancesOfStudy200ResponseHeaders
+}
+
+func (response SearchInstancesOfStudy200JSONResponse) VisitSearchInstancesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfStudy400ApplicationProblemPlusJSONResponse struct {
+	InvalidSearchApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfStudy400ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfStudy401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfStudy401ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfStudy403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfStudy403ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfStudy404ApplicationProblemPlusJSONResponse struct {
+	PACSNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfStudy404ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfStudy405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfStudy405ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfStudy406ApplicationProblemPlusJSONResponse struct {
+	NotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfStudy406ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfStudy413ApplicationProblemPlusJSONResponse struct {
+	SearchTooBroadApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfStudy413ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfStudy421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfStudy421ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfStudy429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfStudy429ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfStudy500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfStudy500ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfStudy501ApplicationProblemPlusJSONResponse struct {
+	SearchUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfStudy501ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfStudy502ApplicationProblemPlusJSONResponse struct {
+	QueryFailedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfStudy502ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfStudy503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfStudy503ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeriesOfStudyRequestObject struct {
+	PACS   PACSOfPath  `json:"pacs"`
+	Study  StudyOfPath `json:"study"`
+	Params SearchSeriesOfStudyParams
+}
+
+type SearchSeriesOfStudyResponseObject interface {
+	VisitSearchSeriesOfStudyResponse(w http.ResponseWriter) error
+}
+
+type SearchSeriesOfStudy200ResponseHeaders struct {
+	Warning        *string
+	XCorrelationID string
+}
+
+type SearchSeriesOfStudy200ApplicationDICOMPlusJSONResponse struct {
+	Body    DICOMObjects
+	Headers SearchSeriesOfStudy200ResponseHeaders
+}
+
+func (response SearchSeriesOfStudy200ApplicationDICOMPlusJSONResponse) VisitSearchSeriesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/dicom+json")
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeriesOfStudy200JSONResponse struct {
+	Body    DICOMObjects
+	Headers SearchSeriesOfStudy200ResponseHeaders
+}
+
+func (response SearchSeriesOfStudy200JSONResponse) VisitSearchSeriesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeriesOfStudy400ApplicationProblemPlusJSONResponse struct {
+	InvalidSearchApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeriesOfStudy400ApplicationProblemPlusJSONResponse) VisitSearchSeriesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeriesOfStudy401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeriesOfStudy401ApplicationProblemPlusJSONResponse) VisitSearchSeriesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeriesOfStudy403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeriesOfStudy403ApplicationProblemPlusJSONResponse) VisitSearchSeriesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeriesOfStudy404ApplicationProblemPlusJSONResponse struct {
+	PACSNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeriesOfStudy404ApplicationProblemPlusJSONResponse) VisitSearchSeriesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeriesOfStudy405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeriesOfStudy405ApplicationProblemPlusJSONResponse) VisitSearchSeriesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeriesOfStudy406ApplicationProblemPlusJSONResponse struct {
+	NotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeriesOfStudy406ApplicationProblemPlusJSONResponse) VisitSearchSeriesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeriesOfStudy413ApplicationProblemPlusJSONResponse struct {
+	SearchTooBroadApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeriesOfStudy413ApplicationProblemPlusJSONResponse) VisitSearchSeriesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeriesOfStudy421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeriesOfStudy421ApplicationProblemPlusJSONResponse) VisitSearchSeriesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeriesOfStudy429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeriesOfStudy429ApplicationProblemPlusJSONResponse) VisitSearchSeriesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeriesOfStudy500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeriesOfStudy500ApplicationProblemPlusJSONResponse) VisitSearchSeriesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeriesOfStudy501ApplicationProblemPlusJSONResponse struct {
+	SearchUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeriesOfStudy501ApplicationProblemPlusJSONResponse) VisitSearchSeriesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeriesOfStudy502ApplicationProblemPlusJSONResponse struct {
+	QueryFailedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeriesOfStudy502ApplicationProblemPlusJSONResponse) VisitSearchSeriesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchSeriesOfStudy503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SearchSeriesOfStudy503ApplicationProblemPlusJSONResponse) VisitSearchSeriesOfStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfSeriesRequestObject struct {
+	PACS   PACSOfPath   `json:"pacs"`
+	Study  StudyOfPath  `json:"study"`
+	Series SeriesOfPath `json:"series"`
+	Params SearchInstancesOfSeriesParams
+}
+
+type SearchInstancesOfSeriesResponseObject interface {
+	VisitSearchInstancesOfSeriesResponse(w http.ResponseWriter) error
+}
+
+type SearchInstancesOfSeries200ResponseHeaders struct {
+	Warning        *string
+	XCorrelationID string
+}
+
+type SearchInstancesOfSeries200ApplicationDICOMPlusJSONResponse struct {
+	Body    DICOMObjects
+	Headers SearchInstancesOfSeries200ResponseHeaders
+}
+
+func (response SearchInstancesOfSeries200ApplicationDICOMPlusJSONResponse) VisitSearchInstancesOfSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/dicom+json")
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfSeries200JSONResponse struct {
+	Body    DICOMObjects
+	Headers SearchInstancesOfSeries200ResponseHeaders
+}
+
+func (response SearchInstancesOfSeries200JSONResponse) VisitSearchInstancesOfSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfSeries400ApplicationProblemPlusJSONResponse struct {
+	InvalidSearchApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfSeries400ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfSeries401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfSeries401ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfSeries403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfSeries403ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfSeries404ApplicationProblemPlusJSONResponse struct {
+	PACSNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfSeries404ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfSeries405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfSeries405ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfSeries406ApplicationProblemPlusJSONResponse struct {
+	NotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfSeries406ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfSeries413ApplicationProblemPlusJSONResponse struct {
+	SearchTooBroadApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfSeries413ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfSeries421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfSeries421ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfSeries429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfSeries429ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfSeries500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfSeries500ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfSeries501ApplicationProblemPlusJSONResponse struct {
+	SearchUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfSeries501ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfSeries502ApplicationProblemPlusJSONResponse struct {
+	QueryFailedApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfSeries502ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SearchInstancesOfSeries503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SearchInstancesOfSeries503ApplicationProblemPlusJSONResponse) VisitSearchInstancesOfSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type EchoRequestObject struct {
@@ -3561,6 +6817,24 @@ func (response GetVersion500ApplicationProblemPlusJSONResponse) VisitGetVersionR
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// SearchInstances Search for instances of all studies (QIDO-RS)
+	// (GET /dicomweb/{pacs}/instances)
+	SearchInstances(ctx context.Context, request SearchInstancesRequestObject) (SearchInstancesResponseObject, error)
+	// SearchSeries Search for series of all studies (QIDO-RS)
+	// (GET /dicomweb/{pacs}/series)
+	SearchSeries(ctx context.Context, request SearchSeriesRequestObject) (SearchSeriesResponseObject, error)
+	// SearchStudies Search for studies (QIDO-RS)
+	// (GET /dicomweb/{pacs}/studies)
+	SearchStudies(ctx context.Context, request SearchStudiesRequestObject) (SearchStudiesResponseObject, error)
+	// SearchInstancesOfStudy Search for the instances of a study (QIDO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/instances)
+	SearchInstancesOfStudy(ctx context.Context, request SearchInstancesOfStudyRequestObject) (SearchInstancesOfStudyResponseObject, error)
+	// SearchSeriesOfStudy Search for the series of a study (QIDO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series)
+	SearchSeriesOfStudy(ctx context.Context, request SearchSeriesOfStudyRequestObject) (SearchSeriesOfStudyResponseObject, error)
+	// SearchInstancesOfSeries Search for the instances of a series (QIDO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances)
+	SearchInstancesOfSeries(ctx context.Context, request SearchInstancesOfSeriesRequestObject) (SearchInstancesOfSeriesResponseObject, error)
 	// Echo Test the connection to a PACS step by step
 	// (POST /echo)
 	Echo(ctx context.Context, request EchoRequestObject) (EchoResponseObject, error)
@@ -3597,6 +6871,166 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// SearchInstances operation middleware
+func (sh *strictHandler) SearchInstances(ctx echo.Context, pacs PACSOfPath, params SearchInstancesParams) error {
+	var request SearchInstancesRequestObject
+
+	request.PACS = pacs
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SearchInstances(ctx.Request().Context(), request.(SearchInstancesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SearchInstances")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SearchInstancesResponseObject); ok {
+		return validResponse.VisitSearchInstancesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SearchSeries operation middleware
+func (sh *strictHandler) SearchSeries(ctx echo.Context, pacs PACSOfPath, params SearchSeriesParams) error {
+	var request SearchSeriesRequestObject
+
+	request.PACS = pacs
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SearchSeries(ctx.Request().Context(), request.(SearchSeriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SearchSeries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SearchSeriesResponseObject); ok {
+		return validResponse.VisitSearchSeriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SearchStudies operation middleware
+func (sh *strictHandler) SearchStudies(ctx echo.Context, pacs PACSOfPath, params SearchStudiesParams) error {
+	var request SearchStudiesRequestObject
+
+	request.PACS = pacs
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SearchStudies(ctx.Request().Context(), request.(SearchStudiesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SearchStudies")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SearchStudiesResponseObject); ok {
+		return validResponse.VisitSearchStudiesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SearchInstancesOfStudy operation middleware
+func (sh *strictHandler) SearchInstancesOfStudy(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, params SearchInstancesOfStudyParams) error {
+	var request SearchInstancesOfStudyRequestObject
+
+	request.PACS = pacs
+	request.Study = study
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SearchInstancesOfStudy(ctx.Request().Context(), request.(SearchInstancesOfStudyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SearchInstancesOfStudy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SearchInstancesOfStudyResponseObject); ok {
+		return validResponse.VisitSearchInstancesOfStudyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SearchSeriesOfStudy operation middleware
+func (sh *strictHandler) SearchSeriesOfStudy(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, params SearchSeriesOfStudyParams) error {
+	var request SearchSeriesOfStudyRequestObject
+
+	request.PACS = pacs
+	request.Study = study
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SearchSeriesOfStudy(ctx.Request().Context(), request.(SearchSeriesOfStudyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SearchSeriesOfStudy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SearchSeriesOfStudyResponseObject); ok {
+		return validResponse.VisitSearchSeriesOfStudyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SearchInstancesOfSeries operation middleware
+func (sh *strictHandler) SearchInstancesOfSeries(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params SearchInstancesOfSeriesParams) error {
+	var request SearchInstancesOfSeriesRequestObject
+
+	request.PACS = pacs
+	request.Study = study
+	request.Series = series
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SearchInstancesOfSeries(ctx.Request().Context(), request.(SearchInstancesOfSeriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SearchInstancesOfSeries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SearchInstancesOfSeriesResponseObject); ok {
+		return validResponse.VisitSearchInstancesOfSeriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // Echo operation middleware

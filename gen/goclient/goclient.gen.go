@@ -215,49 +215,53 @@ func (e MatchedEventOperation) Valid() bool {
 
 // Defines values for ProblemCode.
 const (
-	ProblemCodeAssociationAborted     ProblemCode = "association_aborted"
-	ProblemCodeAssociationRejected    ProblemCode = "association_rejected"
-	ProblemCodeAssociationReleased    ProblemCode = "association_released"
-	ProblemCodeAssociationTimeout     ProblemCode = "association_timeout"
-	ProblemCodeAuditFailed            ProblemCode = "audit_failed"
-	ProblemCodeAuditUnavailable       ProblemCode = "audit_unavailable"
-	ProblemCodeCancelled              ProblemCode = "cancelled"
-	ProblemCodeConnectionLost         ProblemCode = "connection_lost"
-	ProblemCodeConnectionRefused      ProblemCode = "connection_refused"
-	ProblemCodeConnectionTimeout      ProblemCode = "connection_timeout"
-	ProblemCodeDIMSETimeout           ProblemCode = "dimse_timeout"
-	ProblemCodeDraining               ProblemCode = "draining"
-	ProblemCodeEchoFailed             ProblemCode = "echo_failed"
-	ProblemCodeFindFailed             ProblemCode = "find_failed"
-	ProblemCodeHostNotAllowed         ProblemCode = "host_not_allowed"
-	ProblemCodeInternalError          ProblemCode = "internal_error"
-	ProblemCodeInvalidRequest         ProblemCode = "invalid_request"
-	ProblemCodeLimitExceeded          ProblemCode = "limit_exceeded"
-	ProblemCodeMethodNotAllowed       ProblemCode = "method_not_allowed"
-	ProblemCodeMoveDestinationUnknown ProblemCode = "move_destination_unknown"
-	ProblemCodeMoveFailed             ProblemCode = "move_failed"
-	ProblemCodeMoveTimeout            ProblemCode = "move_timeout"
-	ProblemCodeNameResolutionFailed   ProblemCode = "name_resolution_failed"
-	ProblemCodeNetworkTimeout         ProblemCode = "network_timeout"
-	ProblemCodeNoPresentationContext  ProblemCode = "no_presentation_context"
-	ProblemCodeNoStudyMatched         ProblemCode = "no_study_matched"
-	ProblemCodeNotADicomPeer          ProblemCode = "not_a_dicom_peer"
-	ProblemCodeOperationTimeout       ProblemCode = "operation_timeout"
-	ProblemCodePACSBusy               ProblemCode = "pacs_busy"
-	ProblemCodePACSNotAllowed         ProblemCode = "pacs_not_allowed"
-	ProblemCodePACSUnknown            ProblemCode = "pacs_unknown"
-	ProblemCodePACSUnreachable        ProblemCode = "pacs_unreachable"
-	ProblemCodePayloadTooLarge        ProblemCode = "payload_too_large"
-	ProblemCodeProtocolError          ProblemCode = "protocol_error"
-	ProblemCodeRouteNotFound          ProblemCode = "route_not_found"
-	ProblemCodeTLSExpected            ProblemCode = "tls_expected"
-	ProblemCodeTLSFailed              ProblemCode = "tls_failed"
-	ProblemCodeTooManyMatches         ProblemCode = "too_many_matches"
-	ProblemCodeTooManyOpenFiles       ProblemCode = "too_many_open_files"
-	ProblemCodeTooManyOperations      ProblemCode = "too_many_operations"
-	ProblemCodeTooManyRequests        ProblemCode = "too_many_requests"
-	ProblemCodeUnauthorized           ProblemCode = "unauthorized"
-	ProblemCodeUnsupportedMediaType   ProblemCode = "unsupported_media_type"
+	ProblemCodeAssociationAborted         ProblemCode = "association_aborted"
+	ProblemCodeAssociationRejected        ProblemCode = "association_rejected"
+	ProblemCodeAssociationReleased        ProblemCode = "association_released"
+	ProblemCodeAssociationTimeout         ProblemCode = "association_timeout"
+	ProblemCodeAuditFailed                ProblemCode = "audit_failed"
+	ProblemCodeAuditUnavailable           ProblemCode = "audit_unavailable"
+	ProblemCodeCancelled                  ProblemCode = "cancelled"
+	ProblemCodeConnectionLost             ProblemCode = "connection_lost"
+	ProblemCodeConnectionRefused          ProblemCode = "connection_refused"
+	ProblemCodeConnectionTimeout          ProblemCode = "connection_timeout"
+	ProblemCodeDIMSETimeout               ProblemCode = "dimse_timeout"
+	ProblemCodeDraining                   ProblemCode = "draining"
+	ProblemCodeEchoFailed                 ProblemCode = "echo_failed"
+	ProblemCodeFindFailed                 ProblemCode = "find_failed"
+	ProblemCodeHostNotAllowed             ProblemCode = "host_not_allowed"
+	ProblemCodeInternalError              ProblemCode = "internal_error"
+	ProblemCodeInvalidRequest             ProblemCode = "invalid_request"
+	ProblemCodeLimitExceeded              ProblemCode = "limit_exceeded"
+	ProblemCodeMethodNotAllowed           ProblemCode = "method_not_allowed"
+	ProblemCodeModalityUnknown            ProblemCode = "modality_unknown"
+	ProblemCodeMoveDestinationUnknown     ProblemCode = "move_destination_unknown"
+	ProblemCodeMoveFailed                 ProblemCode = "move_failed"
+	ProblemCodeMoveTimeout                ProblemCode = "move_timeout"
+	ProblemCodeNameResolutionFailed       ProblemCode = "name_resolution_failed"
+	ProblemCodeNetworkTimeout             ProblemCode = "network_timeout"
+	ProblemCodeNoPresentationContext      ProblemCode = "no_presentation_context"
+	ProblemCodeNoStudyMatched             ProblemCode = "no_study_matched"
+	ProblemCodeNotADicomPeer              ProblemCode = "not_a_dicom_peer"
+	ProblemCodeNotAcceptable              ProblemCode = "not_acceptable"
+	ProblemCodeOperationTimeout           ProblemCode = "operation_timeout"
+	ProblemCodePACSBusy                   ProblemCode = "pacs_busy"
+	ProblemCodePACSNotAllowed             ProblemCode = "pacs_not_allowed"
+	ProblemCodePACSUnknown                ProblemCode = "pacs_unknown"
+	ProblemCodePACSUnreachable            ProblemCode = "pacs_unreachable"
+	ProblemCodePayloadTooLarge            ProblemCode = "payload_too_large"
+	ProblemCodeProtocolError              ProblemCode = "protocol_error"
+	ProblemCodeRelationalQueryUnsupported ProblemCode = "relational_query_unsupported"
+	ProblemCodeRouteNotFound              ProblemCode = "route_not_found"
+	ProblemCodeSearchTooBroad             ProblemCode = "search_too_broad"
+	ProblemCodeTLSExpected                ProblemCode = "tls_expected"
+	ProblemCodeTLSFailed                  ProblemCode = "tls_failed"
+	ProblemCodeTooManyMatches             ProblemCode = "too_many_matches"
+	ProblemCodeTooManyOpenFiles           ProblemCode = "too_many_open_files"
+	ProblemCodeTooManyOperations          ProblemCode = "too_many_operations"
+	ProblemCodeTooManyRequests            ProblemCode = "too_many_requests"
+	ProblemCodeUnauthorized               ProblemCode = "unauthorized"
+	ProblemCodeUnsupportedMediaType       ProblemCode = "unsupported_media_type"
 )
 
 // Valid indicates whether the value is a known member of the ProblemCode enum.
@@ -301,6 +305,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeMethodNotAllowed:
 		return true
+	case ProblemCodeModalityUnknown:
+		return true
 	case ProblemCodeMoveDestinationUnknown:
 		return true
 	case ProblemCodeMoveFailed:
@@ -317,6 +323,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeNotADicomPeer:
 		return true
+	case ProblemCodeNotAcceptable:
+		return true
 	case ProblemCodeOperationTimeout:
 		return true
 	case ProblemCodePACSBusy:
@@ -331,7 +339,11 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeProtocolError:
 		return true
+	case ProblemCodeRelationalQueryUnsupported:
+		return true
 	case ProblemCodeRouteNotFound:
+		return true
+	case ProblemCodeSearchTooBroad:
 		return true
 	case ProblemCodeTLSExpected:
 		return true
@@ -587,6 +599,26 @@ type CalledAETitle = string
 // Example: GATEWAY
 type CallingAETitle = string
 
+// DICOMAttribute An attribute. One without `Value` and `InlineBinary` is empty.
+type DICOMAttribute struct {
+	// Vr Value representation (PS3.5 section 6.2).
+	//
+	// Example: DA
+	Vr string `json:"vr"`
+
+	// Value The values: strings; numbers for DS, FD, FL, IS, SL, SS, SV, UL, US and UV, as far as they are valid JSON numbers; objects with
+	// `Alphabetic`, `Ideographic` and `Phonetic` for PN; data sets for SQ; `null` for an empty value among several.
+	//
+	//
+	// Example: ["20251103"]
+	Value []interface{} `json:"Value,omitempty"`
+
+	// InlineBinary The value of a binary VR in base64.
+	//
+	// Example: AAE=
+	InlineBinary *string `json:"InlineBinary,omitempty"`
+}
+
 // DICOMFault How a DICOM operation failed. `status` and `meaning` are present if the PACS responded with a failure;
 // `source` and `reason` are those of A-ASSOCIATE-RJ (with `result`) or A-ABORT, in the standard's words.
 type DICOMFault struct {
@@ -621,6 +653,12 @@ type DICOMFault struct {
 
 // DICOMFaultStep The step that failed: name resolution, TCP, TLS, association negotiation, C-ECHO, C-FIND or C-MOVE.
 type DICOMFaultStep string
+
+// DICOMObject A data set. The name of each member is a tag, eight upper-case hexadecimal digits, and the members are in ascending order.
+type DICOMObject map[string]DICOMAttribute
+
+// DICOMObjects Data sets in the DICOM JSON Model (PS3.18 annex F).
+type DICOMObjects = []DICOMObject
 
 // EchoContext Answer to the presentation context that was proposed for a service.
 type EchoContext struct {
@@ -1085,12 +1123,16 @@ type Problem struct {
 // | `no_study_matched` | 404 | no study matched |
 // | `route_not_found` | 404 | the route does not exist |
 // | `method_not_allowed` | 405 | the route does not support this method |
+// | `not_acceptable` | 406 | the header Accept permits no media type of the route |
 // | `payload_too_large` | 413 | the body exceeds 64 KiB |
+// | `search_too_broad` | 413 | the PACS has more than MAX_MATCHES matches |
 // | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
 // | `host_not_allowed` | 421 | the request names the gateway by a host name that ALLOWED_HOSTS does not list |
 // | `too_many_requests` | 429 | the caller has as many requests in progress as its share allows |
 // | `internal_error` | 500 | unexpected error of the gateway |
 // | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
+// | `modality_unknown` | 501 | the PACS does not return the modalities by which the search selects |
+// | `relational_query_unsupported` | 501 | the PACS searches series and instances below a study only |
 // | `name_resolution_failed` | 502 | the host name of the PACS has no address |
 // | `connection_refused` | 502 | nothing accepts connections at this host and port |
 // | `pacs_unreachable` | 502 | could not connect to the PACS: no route to its host or network, or another fault |
@@ -1711,8 +1753,95 @@ type Warning struct {
 // | `data_set_missing` | the PACS announced a data set with its last response and did not send it; all responses before it are complete |
 type WarningCode string
 
+// AcceptParameter defines model for AcceptParameter.
+type AcceptParameter = string
+
 // CorrelationID defines model for CorrelationID.
 type CorrelationID = string
+
+// EmptyValueMatching defines model for EmptyValueMatching.
+type EmptyValueMatching = bool
+
+// FuzzyMatching defines model for FuzzyMatching.
+type FuzzyMatching = bool
+
+// IncludeField defines model for IncludeField.
+type IncludeField = []string
+
+// KeyOfAccessionNumber defines model for KeyOfAccessionNumber.
+type KeyOfAccessionNumber = string
+
+// KeyOfInstanceNumber defines model for KeyOfInstanceNumber.
+type KeyOfInstanceNumber = string
+
+// KeyOfModalitiesInStudy defines model for KeyOfModalitiesInStudy.
+type KeyOfModalitiesInStudy = string
+
+// KeyOfModality defines model for KeyOfModality.
+type KeyOfModality = string
+
+// KeyOfPatientID defines model for KeyOfPatientID.
+type KeyOfPatientID = string
+
+// KeyOfPatientName defines model for KeyOfPatientName.
+type KeyOfPatientName = string
+
+// KeyOfPerformedProcedureStepStartDate defines model for KeyOfPerformedProcedureStepStartDate.
+type KeyOfPerformedProcedureStepStartDate = string
+
+// KeyOfPerformedProcedureStepStartTime defines model for KeyOfPerformedProcedureStepStartTime.
+type KeyOfPerformedProcedureStepStartTime = string
+
+// KeyOfReferringPhysicianName defines model for KeyOfReferringPhysicianName.
+type KeyOfReferringPhysicianName = string
+
+// KeyOfSOPClassUID defines model for KeyOfSOPClassUID.
+type KeyOfSOPClassUID = string
+
+// KeyOfSOPInstanceUID defines model for KeyOfSOPInstanceUID.
+type KeyOfSOPInstanceUID = string
+
+// KeyOfSeriesInstanceUID defines model for KeyOfSeriesInstanceUID.
+type KeyOfSeriesInstanceUID = string
+
+// KeyOfSeriesNumber defines model for KeyOfSeriesNumber.
+type KeyOfSeriesNumber = string
+
+// KeyOfStudyDate defines model for KeyOfStudyDate.
+type KeyOfStudyDate = string
+
+// KeyOfStudyID defines model for KeyOfStudyID.
+type KeyOfStudyID = string
+
+// KeyOfStudyInstanceUID defines model for KeyOfStudyInstanceUID.
+type KeyOfStudyInstanceUID = string
+
+// KeyOfStudyTime defines model for KeyOfStudyTime.
+type KeyOfStudyTime = string
+
+// Limit defines model for Limit.
+type Limit = int
+
+// MultipleValueMatching defines model for MultipleValueMatching.
+type MultipleValueMatching = bool
+
+// Offset defines model for Offset.
+type Offset = int
+
+// OtherAttributes defines model for OtherAttributes.
+type OtherAttributes map[string]string
+
+// PACSOfPath Name of a PACS that the operator has configured; `GET /pacs` lists them. It replaces `pacs_ip`, `pacs_port`,
+// `pacs_ae_title`, `c_find_ae_title` and `pacs_tls`: give either the name or the address.
+//
+// Example: orthanca
+type PACSOfPath = PACSName
+
+// SeriesOfPath defines model for SeriesOfPath.
+type SeriesOfPath = string
+
+// StudyOfPath defines model for StudyOfPath.
+type StudyOfPath = string
 
 // DICOMFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 has it.
@@ -1742,6 +1871,10 @@ type InternalError = Problem
 // there is one: every 502 has it.
 type InvalidRequest = Problem
 
+// InvalidSearch Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
+type InvalidSearch = Problem
+
 // MethodNotAllowed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 has it.
 type MethodNotAllowed = Problem
@@ -1750,9 +1883,17 @@ type MethodNotAllowed = Problem
 // there is one: every 502 has it.
 type NoStudyMatched = Problem
 
+// NotAcceptable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
+type NotAcceptable = Problem
+
 // OperationFault Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 has it.
 type OperationFault = Problem
+
+// PACSNotFound Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
+type PACSNotFound = Problem
 
 // PayloadTooLarge Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 has it.
@@ -1761,6 +1902,14 @@ type PayloadTooLarge = Problem
 // QueryFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 has it.
 type QueryFailed = Problem
+
+// SearchTooBroad Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
+type SearchTooBroad = Problem
+
+// SearchUnsupported Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 has it.
+type SearchUnsupported = Problem
 
 // TooManyRequests Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 has it.
@@ -1777,6 +1926,384 @@ type Unavailable = Problem
 // UnsupportedMediaType Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 has it.
 type UnsupportedMediaType = Problem
+
+// SearchInstancesParams defines parameters for SearchInstances.
+type SearchInstancesParams struct {
+	// PatientID Patient ID, exactly or with the wildcards `*` and `?` (0010,0020).
+	PatientID *KeyOfPatientID `form:"PatientID,omitempty" json:"PatientID,omitempty"`
+
+	// PatientName Patient's Name; `*` and `?` are wildcards, and letter case and accents do not count (0010,0010).
+	PatientName *KeyOfPatientName `form:"PatientName,omitempty" json:"PatientName,omitempty"`
+
+	// StudyDate A date, or a range: `20240101-20240131`, `20240101-` or `-20240131` (0008,0020).
+	StudyDate *KeyOfStudyDate `form:"StudyDate,omitempty" json:"StudyDate,omitempty"`
+
+	// StudyTime A time or a range of times (0008,0030).
+	StudyTime *KeyOfStudyTime `form:"StudyTime,omitempty" json:"StudyTime,omitempty"`
+
+	// AccessionNumber Accession Number, exactly or with wildcards (0008,0050).
+	AccessionNumber *KeyOfAccessionNumber `form:"AccessionNumber,omitempty" json:"AccessionNumber,omitempty"`
+
+	// ModalitiesInStudy Modalities with commas between them; a study with any of them matches (0008,0061).
+	ModalitiesInStudy *KeyOfModalitiesInStudy `form:"ModalitiesInStudy,omitempty" json:"ModalitiesInStudy,omitempty"`
+
+	// ReferringPhysicianName Referring Physician's Name (0008,0090).
+	ReferringPhysicianName *KeyOfReferringPhysicianName `form:"ReferringPhysicianName,omitempty" json:"ReferringPhysicianName,omitempty"`
+
+	// StudyInstanceUID A Study Instance UID, or several with commas between them (0020,000D).
+	StudyInstanceUID *KeyOfStudyInstanceUID `form:"StudyInstanceUID,omitempty" json:"StudyInstanceUID,omitempty"`
+
+	// StudyID Study ID (0020,0010).
+	StudyID *KeyOfStudyID `form:"StudyID,omitempty" json:"StudyID,omitempty"`
+
+	// Modality The modality of the series (0008,0060).
+	Modality *KeyOfModality `form:"Modality,omitempty" json:"Modality,omitempty"`
+
+	// SeriesInstanceUID A Series Instance UID, or several with commas between them (0020,000E).
+	SeriesInstanceUID *KeyOfSeriesInstanceUID `form:"SeriesInstanceUID,omitempty" json:"SeriesInstanceUID,omitempty"`
+
+	// SeriesNumber Series Number (0020,0011).
+	SeriesNumber *KeyOfSeriesNumber `form:"SeriesNumber,omitempty" json:"SeriesNumber,omitempty"`
+
+	// PerformedProcedureStepStartDate A date or a range of dates (0040,0244).
+	PerformedProcedureStepStartDate *KeyOfPerformedProcedureStepStartDate `form:"PerformedProcedureStepStartDate,omitempty" json:"PerformedProcedureStepStartDate,omitempty"`
+
+	// PerformedProcedureStepStartTime A time or a range of times (0040,0245).
+	PerformedProcedureStepStartTime *KeyOfPerformedProcedureStepStartTime `form:"PerformedProcedureStepStartTime,omitempty" json:"PerformedProcedureStepStartTime,omitempty"`
+
+	// SOPClassUID A SOP Class UID, or several with commas between them (0008,0016).
+	SOPClassUID *KeyOfSOPClassUID `form:"SOPClassUID,omitempty" json:"SOPClassUID,omitempty"`
+
+	// SOPInstanceUID A SOP Instance UID, or several with commas between them (0008,0018).
+	SOPInstanceUID *KeyOfSOPInstanceUID `form:"SOPInstanceUID,omitempty" json:"SOPInstanceUID,omitempty"`
+
+	// InstanceNumber Instance Number (0020,0013).
+	InstanceNumber *KeyOfInstanceNumber `form:"InstanceNumber,omitempty" json:"InstanceNumber,omitempty"`
+
+	// Attributes Any other attribute of PS3.6 as a parameter of its own: its keyword, its tag as eight hexadecimal digits, or a path of these with
+	// dots between them. An attribute without a value is returned and matches everything. A private attribute can be returned, not
+	// matched, and needs its private creator as another parameter.
+	Attributes OtherAttributes `form:"attributes,omitempty" json:"attributes,omitempty"`
+
+	// Includefield Attributes to return besides the usual ones: keywords, tags and paths, with commas between them or as several parameters, or `all`.
+	// Attributes of a lower level than that of the search are left out.
+	Includefield IncludeField `form:"includefield,omitempty" json:"includefield,omitempty"`
+
+	// Limit The greatest number of matches to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
+	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
+
+	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Emptyvaluematching *EmptyValueMatching `form:"emptyvaluematching,omitempty" json:"emptyvaluematching,omitempty"`
+
+	// Multiplevaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Multiplevaluematching *MultipleValueMatching `form:"multiplevaluematching,omitempty" json:"multiplevaluematching,omitempty"`
+
+	// Accept A media type, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *AcceptParameter `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// SearchSeriesParams defines parameters for SearchSeries.
+type SearchSeriesParams struct {
+	// PatientID Patient ID, exactly or with the wildcards `*` and `?` (0010,0020).
+	PatientID *KeyOfPatientID `form:"PatientID,omitempty" json:"PatientID,omitempty"`
+
+	// PatientName Patient's Name; `*` and `?` are wildcards, and letter case and accents do not count (0010,0010).
+	PatientName *KeyOfPatientName `form:"PatientName,omitempty" json:"PatientName,omitempty"`
+
+	// StudyDate A date, or a range: `20240101-20240131`, `20240101-` or `-20240131` (0008,0020).
+	StudyDate *KeyOfStudyDate `form:"StudyDate,omitempty" json:"StudyDate,omitempty"`
+
+	// StudyTime A time or a range of times (0008,0030).
+	StudyTime *KeyOfStudyTime `form:"StudyTime,omitempty" json:"StudyTime,omitempty"`
+
+	// AccessionNumber Accession Number, exactly or with wildcards (0008,0050).
+	AccessionNumber *KeyOfAccessionNumber `form:"AccessionNumber,omitempty" json:"AccessionNumber,omitempty"`
+
+	// ModalitiesInStudy Modalities with commas between them; a study with any of them matches (0008,0061).
+	ModalitiesInStudy *KeyOfModalitiesInStudy `form:"ModalitiesInStudy,omitempty" json:"ModalitiesInStudy,omitempty"`
+
+	// ReferringPhysicianName Referring Physician's Name (0008,0090).
+	ReferringPhysicianName *KeyOfReferringPhysicianName `form:"ReferringPhysicianName,omitempty" json:"ReferringPhysicianName,omitempty"`
+
+	// StudyInstanceUID A Study Instance UID, or several with commas between them (0020,000D).
+	StudyInstanceUID *KeyOfStudyInstanceUID `form:"StudyInstanceUID,omitempty" json:"StudyInstanceUID,omitempty"`
+
+	// StudyID Study ID (0020,0010).
+	StudyID *KeyOfStudyID `form:"StudyID,omitempty" json:"StudyID,omitempty"`
+
+	// Modality The modality of the series (0008,0060).
+	Modality *KeyOfModality `form:"Modality,omitempty" json:"Modality,omitempty"`
+
+	// SeriesInstanceUID A Series Instance UID, or several with commas between them (0020,000E).
+	SeriesInstanceUID *KeyOfSeriesInstanceUID `form:"SeriesInstanceUID,omitempty" json:"SeriesInstanceUID,omitempty"`
+
+	// SeriesNumber Series Number (0020,0011).
+	SeriesNumber *KeyOfSeriesNumber `form:"SeriesNumber,omitempty" json:"SeriesNumber,omitempty"`
+
+	// PerformedProcedureStepStartDate A date or a range of dates (0040,0244).
+	PerformedProcedureStepStartDate *KeyOfPerformedProcedureStepStartDate `form:"PerformedProcedureStepStartDate,omitempty" json:"PerformedProcedureStepStartDate,omitempty"`
+
+	// PerformedProcedureStepStartTime A time or a range of times (0040,0245).
+	PerformedProcedureStepStartTime *KeyOfPerformedProcedureStepStartTime `form:"PerformedProcedureStepStartTime,omitempty" json:"PerformedProcedureStepStartTime,omitempty"`
+
+	// Attributes Any other attribute of PS3.6 as a parameter of its own: its keyword, its tag as eight hexadecimal digits, or a path of these with
+	// dots between them. An attribute without a value is returned and matches everything. A private attribute can be returned, not
+	// matched, and needs its private creator as another parameter.
+	Attributes OtherAttributes `form:"attributes,omitempty" json:"attributes,omitempty"`
+
+	// Includefield Attributes to return besides the usual ones: keywords, tags and paths, with commas between them or as several parameters, or `all`.
+	// Attributes of a lower level than that of the search are left out.
+	Includefield IncludeField `form:"includefield,omitempty" json:"includefield,omitempty"`
+
+	// Limit The greatest number of matches to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
+	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
+
+	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Emptyvaluematching *EmptyValueMatching `form:"emptyvaluematching,omitempty" json:"emptyvaluematching,omitempty"`
+
+	// Multiplevaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Multiplevaluematching *MultipleValueMatching `form:"multiplevaluematching,omitempty" json:"multiplevaluematching,omitempty"`
+
+	// Accept A media type, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *AcceptParameter `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// SearchStudiesParams defines parameters for SearchStudies.
+type SearchStudiesParams struct {
+	// PatientID Patient ID, exactly or with the wildcards `*` and `?` (0010,0020).
+	PatientID *KeyOfPatientID `form:"PatientID,omitempty" json:"PatientID,omitempty"`
+
+	// PatientName Patient's Name; `*` and `?` are wildcards, and letter case and accents do not count (0010,0010).
+	PatientName *KeyOfPatientName `form:"PatientName,omitempty" json:"PatientName,omitempty"`
+
+	// StudyDate A date, or a range: `20240101-20240131`, `20240101-` or `-20240131` (0008,0020).
+	StudyDate *KeyOfStudyDate `form:"StudyDate,omitempty" json:"StudyDate,omitempty"`
+
+	// StudyTime A time or a range of times (0008,0030).
+	StudyTime *KeyOfStudyTime `form:"StudyTime,omitempty" json:"StudyTime,omitempty"`
+
+	// AccessionNumber Accession Number, exactly or with wildcards (0008,0050).
+	AccessionNumber *KeyOfAccessionNumber `form:"AccessionNumber,omitempty" json:"AccessionNumber,omitempty"`
+
+	// ModalitiesInStudy Modalities with commas between them; a study with any of them matches (0008,0061).
+	ModalitiesInStudy *KeyOfModalitiesInStudy `form:"ModalitiesInStudy,omitempty" json:"ModalitiesInStudy,omitempty"`
+
+	// ReferringPhysicianName Referring Physician's Name (0008,0090).
+	ReferringPhysicianName *KeyOfReferringPhysicianName `form:"ReferringPhysicianName,omitempty" json:"ReferringPhysicianName,omitempty"`
+
+	// StudyInstanceUID A Study Instance UID, or several with commas between them (0020,000D).
+	StudyInstanceUID *KeyOfStudyInstanceUID `form:"StudyInstanceUID,omitempty" json:"StudyInstanceUID,omitempty"`
+
+	// StudyID Study ID (0020,0010).
+	StudyID *KeyOfStudyID `form:"StudyID,omitempty" json:"StudyID,omitempty"`
+
+	// Attributes Any other attribute of PS3.6 as a parameter of its own: its keyword, its tag as eight hexadecimal digits, or a path of these with
+	// dots between them. An attribute without a value is returned and matches everything. A private attribute can be returned, not
+	// matched, and needs its private creator as another parameter.
+	Attributes OtherAttributes `form:"attributes,omitempty" json:"attributes,omitempty"`
+
+	// Includefield Attributes to return besides the usual ones: keywords, tags and paths, with commas between them or as several parameters, or `all`.
+	// Attributes of a lower level than that of the search are left out.
+	Includefield IncludeField `form:"includefield,omitempty" json:"includefield,omitempty"`
+
+	// Limit The greatest number of matches to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
+	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
+
+	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Emptyvaluematching *EmptyValueMatching `form:"emptyvaluematching,omitempty" json:"emptyvaluematching,omitempty"`
+
+	// Multiplevaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Multiplevaluematching *MultipleValueMatching `form:"multiplevaluematching,omitempty" json:"multiplevaluematching,omitempty"`
+
+	// Accept A media type, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *AcceptParameter `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// SearchInstancesOfStudyParams defines parameters for SearchInstancesOfStudy.
+type SearchInstancesOfStudyParams struct {
+	// Modality The modality of the series (0008,0060).
+	Modality *KeyOfModality `form:"Modality,omitempty" json:"Modality,omitempty"`
+
+	// SeriesInstanceUID A Series Instance UID, or several with commas between them (0020,000E).
+	SeriesInstanceUID *KeyOfSeriesInstanceUID `form:"SeriesInstanceUID,omitempty" json:"SeriesInstanceUID,omitempty"`
+
+	// SeriesNumber Series Number (0020,0011).
+	SeriesNumber *KeyOfSeriesNumber `form:"SeriesNumber,omitempty" json:"SeriesNumber,omitempty"`
+
+	// PerformedProcedureStepStartDate A date or a range of dates (0040,0244).
+	PerformedProcedureStepStartDate *KeyOfPerformedProcedureStepStartDate `form:"PerformedProcedureStepStartDate,omitempty" json:"PerformedProcedureStepStartDate,omitempty"`
+
+	// PerformedProcedureStepStartTime A time or a range of times (0040,0245).
+	PerformedProcedureStepStartTime *KeyOfPerformedProcedureStepStartTime `form:"PerformedProcedureStepStartTime,omitempty" json:"PerformedProcedureStepStartTime,omitempty"`
+
+	// SOPClassUID A SOP Class UID, or several with commas between them (0008,0016).
+	SOPClassUID *KeyOfSOPClassUID `form:"SOPClassUID,omitempty" json:"SOPClassUID,omitempty"`
+
+	// SOPInstanceUID A SOP Instance UID, or several with commas between them (0008,0018).
+	SOPInstanceUID *KeyOfSOPInstanceUID `form:"SOPInstanceUID,omitempty" json:"SOPInstanceUID,omitempty"`
+
+	// InstanceNumber Instance Number (0020,0013).
+	InstanceNumber *KeyOfInstanceNumber `form:"InstanceNumber,omitempty" json:"InstanceNumber,omitempty"`
+
+	// Attributes Any other attribute of PS3.6 as a parameter of its own: its keyword, its tag as eight hexadecimal digits, or a path of these with
+	// dots between them. An attribute without a value is returned and matches everything. A private attribute can be returned, not
+	// matched, and needs its private creator as another parameter.
+	Attributes OtherAttributes `form:"attributes,omitempty" json:"attributes,omitempty"`
+
+	// Includefield Attributes to return besides the usual ones: keywords, tags and paths, with commas between them or as several parameters, or `all`.
+	// Attributes of a lower level than that of the search are left out.
+	Includefield IncludeField `form:"includefield,omitempty" json:"includefield,omitempty"`
+
+	// Limit The greatest number of matches to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
+	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
+
+	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Emptyvaluematching *EmptyValueMatching `form:"emptyvaluematching,omitempty" json:"emptyvaluematching,omitempty"`
+
+	// Multiplevaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Multiplevaluematching *MultipleValueMatching `form:"multiplevaluematching,omitempty" json:"multiplevaluematching,omitempty"`
+
+	// Accept A media type, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *AcceptParameter `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// SearchSeriesOfStudyParams defines parameters for SearchSeriesOfStudy.
+type SearchSeriesOfStudyParams struct {
+	// Modality The modality of the series (0008,0060).
+	Modality *KeyOfModality `form:"Modality,omitempty" json:"Modality,omitempty"`
+
+	// SeriesInstanceUID A Series Instance UID, or several with commas between them (0020,000E).
+	SeriesInstanceUID *KeyOfSeriesInstanceUID `form:"SeriesInstanceUID,omitempty" json:"SeriesInstanceUID,omitempty"`
+
+	// SeriesNumber Series Number (0020,0011).
+	SeriesNumber *KeyOfSeriesNumber `form:"SeriesNumber,omitempty" json:"SeriesNumber,omitempty"`
+
+	// PerformedProcedureStepStartDate A date or a range of dates (0040,0244).
+	PerformedProcedureStepStartDate *KeyOfPerformedProcedureStepStartDate `form:"PerformedProcedureStepStartDate,omitempty" json:"PerformedProcedureStepStartDate,omitempty"`
+
+	// PerformedProcedureStepStartTime A time or a range of times (0040,0245).
+	PerformedProcedureStepStartTime *KeyOfPerformedProcedureStepStartTime `form:"PerformedProcedureStepStartTime,omitempty" json:"PerformedProcedureStepStartTime,omitempty"`
+
+	// Attributes Any other attribute of PS3.6 as a parameter of its own: its keyword, its tag as eight hexadecimal digits, or a path of these with
+	// dots between them. An attribute without a value is returned and matches everything. A private attribute can be returned, not
+	// matched, and needs its private creator as another parameter.
+	Attributes OtherAttributes `form:"attributes,omitempty" json:"attributes,omitempty"`
+
+	// Includefield Attributes to return besides the usual ones: keywords, tags and paths, with commas between them or as several parameters, or `all`.
+	// Attributes of a lower level than that of the search are left out.
+	Includefield IncludeField `form:"includefield,omitempty" json:"includefield,omitempty"`
+
+	// Limit The greatest number of matches to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
+	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
+
+	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Emptyvaluematching *EmptyValueMatching `form:"emptyvaluematching,omitempty" json:"emptyvaluematching,omitempty"`
+
+	// Multiplevaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Multiplevaluematching *MultipleValueMatching `form:"multiplevaluematching,omitempty" json:"multiplevaluematching,omitempty"`
+
+	// Accept A media type, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *AcceptParameter `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// SearchInstancesOfSeriesParams defines parameters for SearchInstancesOfSeries.
+type SearchInstancesOfSeriesParams struct {
+	// SOPClassUID A SOP Class UID, or several with commas between them (0008,0016).
+	SOPClassUID *KeyOfSOPClassUID `form:"SOPClassUID,omitempty" json:"SOPClassUID,omitempty"`
+
+	// SOPInstanceUID A SOP Instance UID, or several with commas between them (0008,0018).
+	SOPInstanceUID *KeyOfSOPInstanceUID `form:"SOPInstanceUID,omitempty" json:"SOPInstanceUID,omitempty"`
+
+	// InstanceNumber Instance Number (0020,0013).
+	InstanceNumber *KeyOfInstanceNumber `form:"InstanceNumber,omitempty" json:"InstanceNumber,omitempty"`
+
+	// Attributes Any other attribute of PS3.6 as a parameter of its own: its keyword, its tag as eight hexadecimal digits, or a path of these with
+	// dots between them. An attribute without a value is returned and matches everything. A private attribute can be returned, not
+	// matched, and needs its private creator as another parameter.
+	Attributes OtherAttributes `form:"attributes,omitempty" json:"attributes,omitempty"`
+
+	// Includefield Attributes to return besides the usual ones: keywords, tags and paths, with commas between them or as several parameters, or `all`.
+	// Attributes of a lower level than that of the search are left out.
+	Includefield IncludeField `form:"includefield,omitempty" json:"includefield,omitempty"`
+
+	// Limit The greatest number of matches to return.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
+	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
+
+	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Emptyvaluematching *EmptyValueMatching `form:"emptyvaluematching,omitempty" json:"emptyvaluematching,omitempty"`
+
+	// Multiplevaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
+	Multiplevaluematching *MultipleValueMatching `form:"multiplevaluematching,omitempty" json:"multiplevaluematching,omitempty"`
+
+	// Accept A media type, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *AcceptParameter `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
 
 // EchoParams defines parameters for Echo.
 type EchoParams struct {
@@ -1924,6 +2451,60 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 
 // The interface specification for the client above.
 type ClientInterface interface {
+
+	// SearchInstances Search for instances of all studies (QIDO-RS)
+	//
+	// As the search for series of all studies, at the IMAGE level. The attributes of study and series are part of the response.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/instances (the `SearchInstances` operationId).
+	SearchInstances(ctx context.Context, pacs PACSOfPath, params *SearchInstancesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SearchSeries Search for series of all studies (QIDO-RS)
+	//
+	// As the search for studies, at the SERIES level. The attributes of the study are part of the response. A PACS that is not known to support
+	// relational queries is asked study by study, which needs the parameter `PatientID` or `StudyInstanceUID`; without it the response is a 501.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/series (the `SearchSeries` operationId).
+	SearchSeries(ctx context.Context, pacs PACSOfPath, params *SearchSeriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SearchStudies Search for studies (QIDO-RS)
+	//
+	// Asks the PACS at the STUDY level and returns the studies that match, newest first, studies without a date last. With a `limit` and
+	// without a Patient ID, Accession Number or Study Instance UID, the gateway asks for the newest studies first and stops when it has
+	// enough, so that a list of all studies is quick on a large archive.
+	//
+	// Every attribute of PS3.6 can be a parameter, by its keyword (`PatientID`), its tag (`00100020`), or a path of these with dots. The
+	// parameters below that begin with a capital letter are the ones that are most often used. The gateway checks every match against every
+	// key again, because a PACS may ignore them. A name that looks like an attribute and is none is refused, since a mistyped filter would
+	// return more than was asked for. Other unknown parameters are ignored, with a `Warning`.
+	//
+	// `HEAD` performs the same search and returns the header fields alone.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies (the `SearchStudies` operationId).
+	SearchStudies(ctx context.Context, pacs PACSOfPath, params *SearchStudiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SearchInstancesOfStudy Search for the instances of a study (QIDO-RS)
+	//
+	// As the search for studies, at the IMAGE level below one study. The gateway asks for the instances of each series, unless the PACS is
+	// known to support relational queries. The attributes of the series are part of the response.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/instances (the `SearchInstancesOfStudy` operationId).
+	SearchInstancesOfStudy(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *SearchInstancesOfStudyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SearchSeriesOfStudy Search for the series of a study (QIDO-RS)
+	//
+	// As the search for studies, at the SERIES level below one study. The series are in the order of their number. An unknown study has no
+	// series: the response is `[]`.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series (the `SearchSeriesOfStudy` operationId).
+	SearchSeriesOfStudy(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *SearchSeriesOfStudyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SearchInstancesOfSeries Search for the instances of a series (QIDO-RS)
+	//
+	// As the search for studies, at the IMAGE level below one series. The instances are in the order of their number.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances (the `SearchInstancesOfSeries` operationId).
+	SearchInstancesOfSeries(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *SearchInstancesOfSeriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// EchoWithBody Test the connection to a PACS step by step
 	//
@@ -2117,6 +2698,120 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /version (the `GetVersion` operationId).
 	GetVersion(ctx context.Context, params *GetVersionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// SearchInstances Search for instances of all studies (QIDO-RS)
+//
+// As the search for series of all studies, at the IMAGE level. The attributes of study and series are part of the response.
+//
+// Corresponds with GET /dicomweb/{pacs}/instances (the `SearchInstances` operationId).
+func (c *Client) SearchInstances(ctx context.Context, pacs PACSOfPath, params *SearchInstancesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSearchInstancesRequest(c.Server, pacs, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SearchSeries Search for series of all studies (QIDO-RS)
+//
+// As the search for studies, at the SERIES level. The attributes of the study are part of the response. A PACS that is not known to support
+// relational queries is asked study by study, which needs the parameter `PatientID` or `StudyInstanceUID`; without it the response is a 501.
+//
+// Corresponds with GET /dicomweb/{pacs}/series (the `SearchSeries` operationId).
+func (c *Client) SearchSeries(ctx context.Context, pacs PACSOfPath, params *SearchSeriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSearchSeriesRequest(c.Server, pacs, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SearchStudies Search for studies (QIDO-RS)
+//
+// Asks the PACS at the STUDY level and returns the studies that match, newest first, studies without a date last. With a `limit` and
+// without a Patient ID, Accession Number or Study Instance UID, the gateway asks for the newest studies first and stops when it has
+// enough, so that a list of all studies is quick on a large archive.
+//
+// Every attribute of PS3.6 can be a parameter, by its keyword (`PatientID`), its tag (`00100020`), or a path of these with dots. The
+// parameters below that begin with a capital letter are the ones that are most often used. The gateway checks every match against every
+// key again, because a PACS may ignore them. A name that looks like an attribute and is none is refused, since a mistyped filter would
+// return more than was asked for. Other unknown parameters are ignored, with a `Warning`.
+//
+// `HEAD` performs the same search and returns the header fields alone.
+//
+// Corresponds with GET /dicomweb/{pacs}/studies (the `SearchStudies` operationId).
+func (c *Client) SearchStudies(ctx context.Context, pacs PACSOfPath, params *SearchStudiesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSearchStudiesRequest(c.Server, pacs, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SearchInstancesOfStudy Search for the instances of a study (QIDO-RS)
+//
+// As the search for studies, at the IMAGE level below one study. The gateway asks for the instances of each series, unless the PACS is
+// known to support relational queries. The attributes of the series are part of the response.
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/instances (the `SearchInstancesOfStudy` operationId).
+func (c *Client) SearchInstancesOfStudy(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *SearchInstancesOfStudyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSearchInstancesOfStudyRequest(c.Server, pacs, study, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SearchSeriesOfStudy Search for the series of a study (QIDO-RS)
+//
+// As the search for studies, at the SERIES level below one study. The series are in the order of their number. An unknown study has no
+// series: the response is `[]`.
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series (the `SearchSeriesOfStudy` operationId).
+func (c *Client) SearchSeriesOfStudy(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *SearchSeriesOfStudyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSearchSeriesOfStudyRequest(c.Server, pacs, study, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SearchInstancesOfSeries Search for the instances of a series (QIDO-RS)
+//
+// As the search for studies, at the IMAGE level below one series. The instances are in the order of their number.
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances (the `SearchInstancesOfSeries` operationId).
+func (c *Client) SearchInstancesOfSeries(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *SearchInstancesOfSeriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSearchInstancesOfSeriesRequest(c.Server, pacs, study, series, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // EchoWithBody Test the connection to a PACS step by step
@@ -2420,6 +3115,1642 @@ func (c *Client) GetVersion(ctx context.Context, params *GetVersionParams, reqEd
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// NewSearchInstancesRequest constructs an http.Request for the SearchInstances method
+func NewSearchInstancesRequest(server string, pacs PACSOfPath, params *SearchInstancesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/instances", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.PatientID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "PatientID", *params.PatientID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PatientName != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "PatientName", *params.PatientName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StudyDate != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "StudyDate", *params.StudyDate, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StudyTime != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "StudyTime", *params.StudyTime, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.AccessionNumber != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "AccessionNumber", *params.AccessionNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ModalitiesInStudy != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ModalitiesInStudy", *params.ModalitiesInStudy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ReferringPhysicianName != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ReferringPhysicianName", *params.ReferringPhysicianName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StudyInstanceUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "StudyInstanceUID", *params.StudyInstanceUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StudyID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "StudyID", *params.StudyID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Modality != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "Modality", *params.Modality, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SeriesInstanceUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "SeriesInstanceUID", *params.SeriesInstanceUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SeriesNumber != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "SeriesNumber", *params.SeriesNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PerformedProcedureStepStartDate != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "PerformedProcedureStepStartDate", *params.PerformedProcedureStepStartDate, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PerformedProcedureStepStartTime != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "PerformedProcedureStepStartTime", *params.PerformedProcedureStepStartTime, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SOPClassUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "SOPClassUID", *params.SOPClassUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SOPInstanceUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "SOPInstanceUID", *params.SOPInstanceUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.InstanceNumber != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "InstanceNumber", *params.InstanceNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "attributes", params.Attributes, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "object", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Includefield != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "includefield", params.Includefield, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Offset != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "offset", *params.Offset, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Fuzzymatching != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "fuzzymatching", *params.Fuzzymatching, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Emptyvaluematching != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "emptyvaluematching", *params.Emptyvaluematching, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Multiplevaluematching != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "multiplevaluematching", *params.Multiplevaluematching, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSearchSeriesRequest constructs an http.Request for the SearchSeries method
+func NewSearchSeriesRequest(server string, pacs PACSOfPath, params *SearchSeriesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/series", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.PatientID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "PatientID", *params.PatientID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PatientName != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "PatientName", *params.PatientName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StudyDate != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "StudyDate", *params.StudyDate, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StudyTime != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "StudyTime", *params.StudyTime, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.AccessionNumber != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "AccessionNumber", *params.AccessionNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ModalitiesInStudy != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ModalitiesInStudy", *params.ModalitiesInStudy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ReferringPhysicianName != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ReferringPhysicianName", *params.ReferringPhysicianName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StudyInstanceUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "StudyInstanceUID", *params.StudyInstanceUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StudyID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "StudyID", *params.StudyID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Modality != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "Modality", *params.Modality, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SeriesInstanceUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "SeriesInstanceUID", *params.SeriesInstanceUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SeriesNumber != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "SeriesNumber", *params.SeriesNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PerformedProcedureStepStartDate != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "PerformedProcedureStepStartDate", *params.PerformedProcedureStepStartDate, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PerformedProcedureStepStartTime != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "PerformedProcedureStepStartTime", *params.PerformedProcedureStepStartTime, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "attributes", params.Attributes, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "object", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Includefield != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "includefield", params.Includefield, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Offset != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "offset", *params.Offset, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Fuzzymatching != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "fuzzymatching", *params.Fuzzymatching, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Emptyvaluematching != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "emptyvaluematching", *params.Emptyvaluematching, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Multiplevaluematching != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "multiplevaluematching", *params.Multiplevaluematching, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSearchStudiesRequest constructs an http.Request for the SearchStudies method
+func NewSearchStudiesRequest(server string, pacs PACSOfPath, params *SearchStudiesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/studies", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.PatientID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "PatientID", *params.PatientID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PatientName != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "PatientName", *params.PatientName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StudyDate != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "StudyDate", *params.StudyDate, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StudyTime != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "StudyTime", *params.StudyTime, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.AccessionNumber != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "AccessionNumber", *params.AccessionNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ModalitiesInStudy != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ModalitiesInStudy", *params.ModalitiesInStudy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ReferringPhysicianName != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ReferringPhysicianName", *params.ReferringPhysicianName, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StudyInstanceUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "StudyInstanceUID", *params.StudyInstanceUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.StudyID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "StudyID", *params.StudyID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "attributes", params.Attributes, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "object", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Includefield != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "includefield", params.Includefield, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Offset != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "offset", *params.Offset, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Fuzzymatching != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "fuzzymatching", *params.Fuzzymatching, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Emptyvaluematching != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "emptyvaluematching", *params.Emptyvaluematching, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Multiplevaluematching != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "multiplevaluematching", *params.Multiplevaluematching, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSearchInstancesOfStudyRequest constructs an http.Request for the SearchInstancesOfStudy method
+func NewSearchInstancesOfStudyRequest(server string, pacs PACSOfPath, study StudyOfPath, params *SearchInstancesOfStudyParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "study", study, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/studies/%s/instances", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Modality != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "Modality", *params.Modality, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SeriesInstanceUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "SeriesInstanceUID", *params.SeriesInstanceUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SeriesNumber != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "SeriesNumber", *params.SeriesNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PerformedProcedureStepStartDate != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "PerformedProcedureStepStartDate", *params.PerformedProcedureStepStartDate, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PerformedProcedureStepStartTime != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "PerformedProcedureStepStartTime", *params.PerformedProcedureStepStartTime, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SOPClassUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "SOPClassUID", *params.SOPClassUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SOPInstanceUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "SOPInstanceUID", *params.SOPInstanceUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.InstanceNumber != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "InstanceNumber", *params.InstanceNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "attributes", params.Attributes, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "object", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Includefield != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "includefield", params.Includefield, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Offset != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "offset", *params.Offset, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Fuzzymatching != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "fuzzymatching", *params.Fuzzymatching, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Emptyvaluematching != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "emptyvaluematching", *params.Emptyvaluematching, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Multiplevaluematching != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "multiplevaluematching", *params.Multiplevaluematching, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSearchSeriesOfStudyRequest constructs an http.Request for the SearchSeriesOfStudy method
+func NewSearchSeriesOfStudyRequest(server string, pacs PACSOfPath, study StudyOfPath, params *SearchSeriesOfStudyParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "study", study, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/studies/%s/series", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Modality != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "Modality", *params.Modality, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SeriesInstanceUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "SeriesInstanceUID", *params.SeriesInstanceUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SeriesNumber != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "SeriesNumber", *params.SeriesNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PerformedProcedureStepStartDate != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "PerformedProcedureStepStartDate", *params.PerformedProcedureStepStartDate, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PerformedProcedureStepStartTime != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "PerformedProcedureStepStartTime", *params.PerformedProcedureStepStartTime, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "attributes", params.Attributes, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "object", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Includefield != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "includefield", params.Includefield, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Offset != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "offset", *params.Offset, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Fuzzymatching != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "fuzzymatching", *params.Fuzzymatching, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Emptyvaluematching != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "emptyvaluematching", *params.Emptyvaluematching, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Multiplevaluematching != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "multiplevaluematching", *params.Multiplevaluematching, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSearchInstancesOfSeriesRequest constructs an http.Request for the SearchInstancesOfSeries method
+func NewSearchInstancesOfSeriesRequest(server string, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *SearchInstancesOfSeriesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "study", study, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "series", series, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/studies/%s/series/%s/instances", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.SOPClassUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "SOPClassUID", *params.SOPClassUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SOPInstanceUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "SOPInstanceUID", *params.SOPInstanceUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.InstanceNumber != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "InstanceNumber", *params.InstanceNumber, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "attributes", params.Attributes, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "object", Format: ""}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.Includefield != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "includefield", params.Includefield, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Offset != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "offset", *params.Offset, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Fuzzymatching != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "fuzzymatching", *params.Fuzzymatching, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Emptyvaluematching != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "emptyvaluematching", *params.Emptyvaluematching, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Multiplevaluematching != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "multiplevaluematching", *params.Multiplevaluematching, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
 }
 
 // NewEchoRequest calls the generic Echo builder with application/json body
@@ -2841,6 +5172,72 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// SearchInstancesWithResponse Search for instances of all studies (QIDO-RS)
+	//
+	// As the search for series of all studies, at the IMAGE level. The attributes of study and series are part of the response.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/instances (the `SearchInstances` operationId).
+	SearchInstancesWithResponse(ctx context.Context, pacs PACSOfPath, params *SearchInstancesParams, reqEditors ...RequestEditorFn) (*SearchInstancesReply, error)
+
+	// SearchSeriesWithResponse Search for series of all studies (QIDO-RS)
+	//
+	// As the search for studies, at the SERIES level. The attributes of the study are part of the response. A PACS that is not known to support
+	// relational queries is asked study by study, which needs the parameter `PatientID` or `StudyInstanceUID`; without it the response is a 501.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/series (the `SearchSeries` operationId).
+	SearchSeriesWithResponse(ctx context.Context, pacs PACSOfPath, params *SearchSeriesParams, reqEditors ...RequestEditorFn) (*SearchSeriesReply, error)
+
+	// SearchStudiesWithResponse Search for studies (QIDO-RS)
+	//
+	// Asks the PACS at the STUDY level and returns the studies that match, newest first, studies without a date last. With a `limit` and
+	// without a Patient ID, Accession Number or Study Instance UID, the gateway asks for the newest studies first and stops when it has
+	// enough, so that a list of all studies is quick on a large archive.
+	//
+	// Every attribute of PS3.6 can be a parameter, by its keyword (`PatientID`), its tag (`00100020`), or a path of these with dots. The
+	// parameters below that begin with a capital letter are the ones that are most often used. The gateway checks every match against every
+	// key again, because a PACS may ignore them. A name that looks like an attribute and is none is refused, since a mistyped filter would
+	// return more than was asked for. Other unknown parameters are ignored, with a `Warning`.
+	//
+	// `HEAD` performs the same search and returns the header fields alone.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies (the `SearchStudies` operationId).
+	SearchStudiesWithResponse(ctx context.Context, pacs PACSOfPath, params *SearchStudiesParams, reqEditors ...RequestEditorFn) (*SearchStudiesReply, error)
+
+	// SearchInstancesOfStudyWithResponse Search for the instances of a study (QIDO-RS)
+	//
+	// As the search for studies, at the IMAGE level below one study. The gateway asks for the instances of each series, unless the PACS is
+	// known to support relational queries. The attributes of the series are part of the response.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/instances (the `SearchInstancesOfStudy` operationId).
+	SearchInstancesOfStudyWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *SearchInstancesOfStudyParams, reqEditors ...RequestEditorFn) (*SearchInstancesOfStudyReply, error)
+
+	// SearchSeriesOfStudyWithResponse Search for the series of a study (QIDO-RS)
+	//
+	// As the search for studies, at the SERIES level below one study. The series are in the order of their number. An unknown study has no
+	// series: the response is `[]`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series (the `SearchSeriesOfStudy` operationId).
+	SearchSeriesOfStudyWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *SearchSeriesOfStudyParams, reqEditors ...RequestEditorFn) (*SearchSeriesOfStudyReply, error)
+
+	// SearchInstancesOfSeriesWithResponse Search for the instances of a series (QIDO-RS)
+	//
+	// As the search for studies, at the IMAGE level below one series. The instances are in the order of their number.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances (the `SearchInstancesOfSeries` operationId).
+	SearchInstancesOfSeriesWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *SearchInstancesOfSeriesParams, reqEditors ...RequestEditorFn) (*SearchInstancesOfSeriesReply, error)
+
 	// EchoWithBodyWithResponse Test the connection to a PACS step by step
 	//
 	// Connects as `/q` and `/qr` do, up to a C-ECHO, without patient data. It always opens a new association, even
@@ -3043,6 +5440,1458 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /version (the `GetVersion` operationId).
 	GetVersionWithResponse(ctx context.Context, params *GetVersionParams, reqEditors ...RequestEditorFn) (*GetVersionReply, error)
+}
+
+// SearchInstancesReply200Headers the declared response headers of an HTTP 200 response for SearchInstances
+type SearchInstancesReply200Headers struct {
+	Warning        *string
+	XCorrelationID string
+}
+
+// SearchInstancesReply400Headers the declared response headers of an HTTP 400 response for SearchInstances
+type SearchInstancesReply400Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesReply401Headers the declared response headers of an HTTP 401 response for SearchInstances
+type SearchInstancesReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// SearchInstancesReply403Headers the declared response headers of an HTTP 403 response for SearchInstances
+type SearchInstancesReply403Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesReply404Headers the declared response headers of an HTTP 404 response for SearchInstances
+type SearchInstancesReply404Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesReply405Headers the declared response headers of an HTTP 405 response for SearchInstances
+type SearchInstancesReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// SearchInstancesReply406Headers the declared response headers of an HTTP 406 response for SearchInstances
+type SearchInstancesReply406Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesReply413Headers the declared response headers of an HTTP 413 response for SearchInstances
+type SearchInstancesReply413Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesReply421Headers the declared response headers of an HTTP 421 response for SearchInstances
+type SearchInstancesReply421Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesReply429Headers the declared response headers of an HTTP 429 response for SearchInstances
+type SearchInstancesReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// SearchInstancesReply500Headers the declared response headers of an HTTP 500 response for SearchInstances
+type SearchInstancesReply500Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesReply501Headers the declared response headers of an HTTP 501 response for SearchInstances
+type SearchInstancesReply501Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesReply502Headers the declared response headers of an HTTP 502 response for SearchInstances
+type SearchInstancesReply502Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesReply503Headers the declared response headers of an HTTP 503 response for SearchInstances
+type SearchInstancesReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+type SearchInstancesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationDICOMJSON200 the response for an HTTP 200 `application/dicom+json` response
+	ApplicationDICOMJSON200 *DICOMObjects
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DICOMObjects
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidSearch
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *PACSNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *NotAcceptable
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *SearchTooBroad
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *SearchUnsupported
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *QueryFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SearchInstancesReply200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *SearchInstancesReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *SearchInstancesReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *SearchInstancesReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *SearchInstancesReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *SearchInstancesReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *SearchInstancesReply406Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *SearchInstancesReply413Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *SearchInstancesReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *SearchInstancesReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *SearchInstancesReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *SearchInstancesReply501Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *SearchInstancesReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *SearchInstancesReply503Headers
+}
+
+// GetApplicationDICOMJSON200 returns the response for an HTTP 200 `application/dicom+json` response
+func (r SearchInstancesReply) GetApplicationDICOMJSON200() *DICOMObjects {
+	return r.ApplicationDICOMJSON200
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SearchInstancesReply) GetJSON200() *DICOMObjects {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r SearchInstancesReply) GetApplicationProblemJSON400() *InvalidSearch {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r SearchInstancesReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r SearchInstancesReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r SearchInstancesReply) GetApplicationProblemJSON404() *PACSNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r SearchInstancesReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r SearchInstancesReply) GetApplicationProblemJSON406() *NotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r SearchInstancesReply) GetApplicationProblemJSON413() *SearchTooBroad {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r SearchInstancesReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r SearchInstancesReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r SearchInstancesReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r SearchInstancesReply) GetApplicationProblemJSON501() *SearchUnsupported {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r SearchInstancesReply) GetApplicationProblemJSON502() *QueryFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r SearchInstancesReply) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r SearchInstancesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SearchInstancesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SearchInstancesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SearchInstancesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SearchSeriesReply200Headers the declared response headers of an HTTP 200 response for SearchSeries
+type SearchSeriesReply200Headers struct {
+	Warning        *string
+	XCorrelationID string
+}
+
+// SearchSeriesReply400Headers the declared response headers of an HTTP 400 response for SearchSeries
+type SearchSeriesReply400Headers struct {
+	XCorrelationID string
+}
+
+// SearchSeriesReply401Headers the declared response headers of an HTTP 401 response for SearchSeries
+type SearchSeriesReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// SearchSeriesReply403Headers the declared response headers of an HTTP 403 response for SearchSeries
+type SearchSeriesReply403Headers struct {
+	XCorrelationID string
+}
+
+// SearchSeriesReply404Headers the declared response headers of an HTTP 404 response for SearchSeries
+type SearchSeriesReply404Headers struct {
+	XCorrelationID string
+}
+
+// SearchSeriesReply405Headers the declared response headers of an HTTP 405 response for SearchSeries
+type SearchSeriesReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// SearchSeriesReply406Headers the declared response headers of an HTTP 406 response for SearchSeries
+type SearchSeriesReply406Headers struct {
+	XCorrelationID string
+}
+
+// SearchSeriesReply413Headers the declared response headers of an HTTP 413 response for SearchSeries
+type SearchSeriesReply413Headers struct {
+	XCorrelationID string
+}
+
+// SearchSeriesReply421Headers the declared response headers of an HTTP 421 response for SearchSeries
+type SearchSeriesReply421Headers struct {
+	XCorrelationID string
+}
+
+// SearchSeriesReply429Headers the declared response headers of an HTTP 429 response for SearchSeries
+type SearchSeriesReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// SearchSeriesReply500Headers the declared response headers of an HTTP 500 response for SearchSeries
+type SearchSeriesReply500Headers struct {
+	XCorrelationID string
+}
+
+// SearchSeriesReply501Headers the declared response headers of an HTTP 501 response for SearchSeries
+type SearchSeriesReply501Headers struct {
+	XCorrelationID string
+}
+
+// SearchSeriesReply502Headers the declared response headers of an HTTP 502 response for SearchSeries
+type SearchSeriesReply502Headers struct {
+	XCorrelationID string
+}
+
+// SearchSeriesReply503Headers the declared response headers of an HTTP 503 response for SearchSeries
+type SearchSeriesReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+type SearchSeriesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationDICOMJSON200 the response for an HTTP 200 `application/dicom+json` response
+	ApplicationDICOMJSON200 *DICOMObjects
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DICOMObjects
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidSearch
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *PACSNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *NotAcceptable
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *SearchTooBroad
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *SearchUnsupported
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *QueryFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SearchSeriesReply200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *SearchSeriesReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *SearchSeriesReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *SearchSeriesReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *SearchSeriesReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *SearchSeriesReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *SearchSeriesReply406Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *SearchSeriesReply413Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *SearchSeriesReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *SearchSeriesReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *SearchSeriesReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *SearchSeriesReply501Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *SearchSeriesReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *SearchSeriesReply503Headers
+}
+
+// GetApplicationDICOMJSON200 returns the response for an HTTP 200 `application/dicom+json` response
+func (r SearchSeriesReply) GetApplicationDICOMJSON200() *DICOMObjects {
+	return r.ApplicationDICOMJSON200
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SearchSeriesReply) GetJSON200() *DICOMObjects {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r SearchSeriesReply) GetApplicationProblemJSON400() *InvalidSearch {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r SearchSeriesReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r SearchSeriesReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r SearchSeriesReply) GetApplicationProblemJSON404() *PACSNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r SearchSeriesReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r SearchSeriesReply) GetApplicationProblemJSON406() *NotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r SearchSeriesReply) GetApplicationProblemJSON413() *SearchTooBroad {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r SearchSeriesReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r SearchSeriesReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r SearchSeriesReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r SearchSeriesReply) GetApplicationProblemJSON501() *SearchUnsupported {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r SearchSeriesReply) GetApplicationProblemJSON502() *QueryFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r SearchSeriesReply) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r SearchSeriesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SearchSeriesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SearchSeriesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SearchSeriesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SearchStudiesReply200Headers the declared response headers of an HTTP 200 response for SearchStudies
+type SearchStudiesReply200Headers struct {
+	Warning        *string
+	XCorrelationID string
+}
+
+// SearchStudiesReply400Headers the declared response headers of an HTTP 400 response for SearchStudies
+type SearchStudiesReply400Headers struct {
+	XCorrelationID string
+}
+
+// SearchStudiesReply401Headers the declared response headers of an HTTP 401 response for SearchStudies
+type SearchStudiesReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// SearchStudiesReply403Headers the declared response headers of an HTTP 403 response for SearchStudies
+type SearchStudiesReply403Headers struct {
+	XCorrelationID string
+}
+
+// SearchStudiesReply404Headers the declared response headers of an HTTP 404 response for SearchStudies
+type SearchStudiesReply404Headers struct {
+	XCorrelationID string
+}
+
+// SearchStudiesReply405Headers the declared response headers of an HTTP 405 response for SearchStudies
+type SearchStudiesReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// SearchStudiesReply406Headers the declared response headers of an HTTP 406 response for SearchStudies
+type SearchStudiesReply406Headers struct {
+	XCorrelationID string
+}
+
+// SearchStudiesReply413Headers the declared response headers of an HTTP 413 response for SearchStudies
+type SearchStudiesReply413Headers struct {
+	XCorrelationID string
+}
+
+// SearchStudiesReply421Headers the declared response headers of an HTTP 421 response for SearchStudies
+type SearchStudiesReply421Headers struct {
+	XCorrelationID string
+}
+
+// SearchStudiesReply429Headers the declared response headers of an HTTP 429 response for SearchStudies
+type SearchStudiesReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// SearchStudiesReply500Headers the declared response headers of an HTTP 500 response for SearchStudies
+type SearchStudiesReply500Headers struct {
+	XCorrelationID string
+}
+
+// SearchStudiesReply501Headers the declared response headers of an HTTP 501 response for SearchStudies
+type SearchStudiesReply501Headers struct {
+	XCorrelationID string
+}
+
+// SearchStudiesReply502Headers the declared response headers of an HTTP 502 response for SearchStudies
+type SearchStudiesReply502Headers struct {
+	XCorrelationID string
+}
+
+// SearchStudiesReply503Headers the declared response headers of an HTTP 503 response for SearchStudies
+type SearchStudiesReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+type SearchStudiesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationDICOMJSON200 the response for an HTTP 200 `application/dicom+json` response
+	ApplicationDICOMJSON200 *DICOMObjects
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DICOMObjects
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidSearch
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *PACSNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *NotAcceptable
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *SearchTooBroad
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *SearchUnsupported
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *QueryFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SearchStudiesReply200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *SearchStudiesReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *SearchStudiesReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *SearchStudiesReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *SearchStudiesReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *SearchStudiesReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *SearchStudiesReply406Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *SearchStudiesReply413Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *SearchStudiesReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *SearchStudiesReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *SearchStudiesReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *SearchStudiesReply501Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *SearchStudiesReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *SearchStudiesReply503Headers
+}
+
+// GetApplicationDICOMJSON200 returns the response for an HTTP 200 `application/dicom+json` response
+func (r SearchStudiesReply) GetApplicationDICOMJSON200() *DICOMObjects {
+	return r.ApplicationDICOMJSON200
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SearchStudiesReply) GetJSON200() *DICOMObjects {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r SearchStudiesReply) GetApplicationProblemJSON400() *InvalidSearch {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r SearchStudiesReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r SearchStudiesReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r SearchStudiesReply) GetApplicationProblemJSON404() *PACSNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r SearchStudiesReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r SearchStudiesReply) GetApplicationProblemJSON406() *NotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r SearchStudiesReply) GetApplicationProblemJSON413() *SearchTooBroad {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r SearchStudiesReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r SearchStudiesReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r SearchStudiesReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r SearchStudiesReply) GetApplicationProblemJSON501() *SearchUnsupported {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r SearchStudiesReply) GetApplicationProblemJSON502() *QueryFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r SearchStudiesReply) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r SearchStudiesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SearchStudiesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SearchStudiesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SearchStudiesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SearchInstancesOfStudyReply200Headers the declared response headers of an HTTP 200 response for SearchInstancesOfStudy
+type SearchInstancesOfStudyReply200Headers struct {
+	Warning        *string
+	XCorrelationID string
+}
+
+// SearchInstancesOfStudyReply400Headers the declared response headers of an HTTP 400 response for SearchInstancesOfStudy
+type SearchInstancesOfStudyReply400Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesOfStudyReply401Headers the declared response headers of an HTTP 401 response for SearchInstancesOfStudy
+type SearchInstancesOfStudyReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// SearchInstancesOfStudyReply403Headers the declared response headers of an HTTP 403 response for SearchInstancesOfStudy
+type SearchInstancesOfStudyReply403Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesOfStudyReply404Headers the declared response headers of an HTTP 404 response for SearchInstancesOfStudy
+type SearchInstancesOfStudyReply404Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesOfStudyReply405Headers the declared response headers of an HTTP 405 response for SearchInstancesOfStudy
+type SearchInstancesOfStudyReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// SearchInstancesOfStudyReply406Headers the declared response headers of an HTTP 406 response for SearchInstancesOfStudy
+type SearchInstancesOfStudyReply406Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesOfStudyReply413Headers the declared response headers of an HTTP 413 response for SearchInstancesOfStudy
+type SearchInstancesOfStudyReply413Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesOfStudyReply421Headers the declared response headers of an HTTP 421 response for SearchInstancesOfStudy
+type SearchInstancesOfStudyReply421Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesOfStudyReply429Headers the declared response headers of an HTTP 429 response for SearchInstancesOfStudy
+type SearchInstancesOfStudyReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// SearchInstancesOfStudyReply500Headers the declared response headers of an HTTP 500 response for SearchInstancesOfStudy
+type SearchInstancesOfStudyReply500Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesOfStudyReply501Headers the declared response headers of an HTTP 501 response for SearchInstancesOfStudy
+type SearchInstancesOfStudyReply501Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesOfStudyReply502Headers the declared response headers of an HTTP 502 response for SearchInstancesOfStudy
+type SearchInstancesOfStudyReply502Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesOfStudyReply503Headers the declared response headers of an HTTP 503 response for SearchInstancesOfStudy
+type SearchInstancesOfStudyReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+type SearchInstancesOfStudyReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationDICOMJSON200 the response for an HTTP 200 `application/dicom+json` response
+	ApplicationDICOMJSON200 *DICOMObjects
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DICOMObjects
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidSearch
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *PACSNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *NotAcceptable
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *SearchTooBroad
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *SearchUnsupported
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *QueryFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SearchInstancesOfStudyReply200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *SearchInstancesOfStudyReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *SearchInstancesOfStudyReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *SearchInstancesOfStudyReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *SearchInstancesOfStudyReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *SearchInstancesOfStudyReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *SearchInstancesOfStudyReply406Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *SearchInstancesOfStudyReply413Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *SearchInstancesOfStudyReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *SearchInstancesOfStudyReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *SearchInstancesOfStudyReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *SearchInstancesOfStudyReply501Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *SearchInstancesOfStudyReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *SearchInstancesOfStudyReply503Headers
+}
+
+// GetApplicationDICOMJSON200 returns the response for an HTTP 200 `application/dicom+json` response
+func (r SearchInstancesOfStudyReply) GetApplicationDICOMJSON200() *DICOMObjects {
+	return r.ApplicationDICOMJSON200
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SearchInstancesOfStudyReply) GetJSON200() *DICOMObjects {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r SearchInstancesOfStudyReply) GetApplicationProblemJSON400() *InvalidSearch {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r SearchInstancesOfStudyReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r SearchInstancesOfStudyReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r SearchInstancesOfStudyReply) GetApplicationProblemJSON404() *PACSNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r SearchInstancesOfStudyReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r SearchInstancesOfStudyReply) GetApplicationProblemJSON406() *NotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r SearchInstancesOfStudyReply) GetApplicationProblemJSON413() *SearchTooBroad {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r SearchInstancesOfStudyReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r SearchInstancesOfStudyReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r SearchInstancesOfStudyReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r SearchInstancesOfStudyReply) GetApplicationProblemJSON501() *SearchUnsupported {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r SearchInstancesOfStudyReply) GetApplicationProblemJSON502() *QueryFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r SearchInstancesOfStudyReply) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r SearchInstancesOfStudyReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SearchInstancesOfStudyReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SearchInstancesOfStudyReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SearchInstancesOfStudyReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SearchSeriesOfStudyReply200Headers the declared response headers of an HTTP 200 response for SearchSeriesOfStudy
+type SearchSeriesOfStudyReply200Headers struct {
+	Warning        *string
+	XCorrelationID string
+}
+
+// SearchSeriesOfStudyReply400Headers the declared response headers of an HTTP 400 response for SearchSeriesOfStudy
+type SearchSeriesOfStudyReply400Headers struct {
+	XCorrelationID string
+}
+
+// SearchSeriesOfStudyReply401Headers the declared response headers of an HTTP 401 response for SearchSeriesOfStudy
+type SearchSeriesOfStudyReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// SearchSeriesOfStudyReply403Headers the declared response headers of an HTTP 403 response for SearchSeriesOfStudy
+type SearchSeriesOfStudyReply403Headers struct {
+	XCorrelationID string
+}
+
+// SearchSeriesOfStudyReply404Headers the declared response headers of an HTTP 404 response for SearchSeriesOfStudy
+type SearchSeriesOfStudyReply404Headers struct {
+	XCorrelationID string
+}
+
+// SearchSeriesOfStudyReply405Headers the declared response headers of an HTTP 405 response for SearchSeriesOfStudy
+type SearchSeriesOfStudyReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// SearchSeriesOfStudyReply406Headers the declared response headers of an HTTP 406 response for SearchSeriesOfStudy
+type SearchSeriesOfStudyReply406Headers struct {
+	XCorrelationID string
+}
+
+// SearchSeriesOfStudyReply413Headers the declared response headers of an HTTP 413 response for SearchSeriesOfStudy
+type SearchSeriesOfStudyReply413Headers struct {
+	XCorrelationID string
+}
+
+// SearchSeriesOfStudyReply421Headers the declared response headers of an HTTP 421 response for SearchSeriesOfStudy
+type SearchSeriesOfStudyReply421Headers struct {
+	XCorrelationID string
+}
+
+// SearchSeriesOfStudyReply429Headers the declared response headers of an HTTP 429 response for SearchSeriesOfStudy
+type SearchSeriesOfStudyReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// SearchSeriesOfStudyReply500Headers the declared response headers of an HTTP 500 response for SearchSeriesOfStudy
+type SearchSeriesOfStudyReply500Headers struct {
+	XCorrelationID string
+}
+
+// SearchSeriesOfStudyReply501Headers the declared response headers of an HTTP 501 response for SearchSeriesOfStudy
+type SearchSeriesOfStudyReply501Headers struct {
+	XCorrelationID string
+}
+
+// SearchSeriesOfStudyReply502Headers the declared response headers of an HTTP 502 response for SearchSeriesOfStudy
+type SearchSeriesOfStudyReply502Headers struct {
+	XCorrelationID string
+}
+
+// SearchSeriesOfStudyReply503Headers the declared response headers of an HTTP 503 response for SearchSeriesOfStudy
+type SearchSeriesOfStudyReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+type SearchSeriesOfStudyReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationDICOMJSON200 the response for an HTTP 200 `application/dicom+json` response
+	ApplicationDICOMJSON200 *DICOMObjects
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DICOMObjects
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidSearch
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *PACSNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *NotAcceptable
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *SearchTooBroad
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *SearchUnsupported
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *QueryFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SearchSeriesOfStudyReply200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *SearchSeriesOfStudyReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *SearchSeriesOfStudyReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *SearchSeriesOfStudyReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *SearchSeriesOfStudyReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *SearchSeriesOfStudyReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *SearchSeriesOfStudyReply406Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *SearchSeriesOfStudyReply413Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *SearchSeriesOfStudyReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *SearchSeriesOfStudyReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *SearchSeriesOfStudyReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *SearchSeriesOfStudyReply501Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *SearchSeriesOfStudyReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *SearchSeriesOfStudyReply503Headers
+}
+
+// GetApplicationDICOMJSON200 returns the response for an HTTP 200 `application/dicom+json` response
+func (r SearchSeriesOfStudyReply) GetApplicationDICOMJSON200() *DICOMObjects {
+	return r.ApplicationDICOMJSON200
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SearchSeriesOfStudyReply) GetJSON200() *DICOMObjects {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r SearchSeriesOfStudyReply) GetApplicationProblemJSON400() *InvalidSearch {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r SearchSeriesOfStudyReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r SearchSeriesOfStudyReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r SearchSeriesOfStudyReply) GetApplicationProblemJSON404() *PACSNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r SearchSeriesOfStudyReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r SearchSeriesOfStudyReply) GetApplicationProblemJSON406() *NotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r SearchSeriesOfStudyReply) GetApplicationProblemJSON413() *SearchTooBroad {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r SearchSeriesOfStudyReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r SearchSeriesOfStudyReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r SearchSeriesOfStudyReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r SearchSeriesOfStudyReply) GetApplicationProblemJSON501() *SearchUnsupported {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r SearchSeriesOfStudyReply) GetApplicationProblemJSON502() *QueryFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r SearchSeriesOfStudyReply) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r SearchSeriesOfStudyReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SearchSeriesOfStudyReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SearchSeriesOfStudyReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SearchSeriesOfStudyReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SearchInstancesOfSeriesReply200Headers the declared response headers of an HTTP 200 response for SearchInstancesOfSeries
+type SearchInstancesOfSeriesReply200Headers struct {
+	Warning        *string
+	XCorrelationID string
+}
+
+// SearchInstancesOfSeriesReply400Headers the declared response headers of an HTTP 400 response for SearchInstancesOfSeries
+type SearchInstancesOfSeriesReply400Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesOfSeriesReply401Headers the declared response headers of an HTTP 401 response for SearchInstancesOfSeries
+type SearchInstancesOfSeriesReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// SearchInstancesOfSeriesReply403Headers the declared response headers of an HTTP 403 response for SearchInstancesOfSeries
+type SearchInstancesOfSeriesReply403Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesOfSeriesReply404Headers the declared response headers of an HTTP 404 response for SearchInstancesOfSeries
+type SearchInstancesOfSeriesReply404Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesOfSeriesReply405Headers the declared response headers of an HTTP 405 response for SearchInstancesOfSeries
+type SearchInstancesOfSeriesReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// SearchInstancesOfSeriesReply406Headers the declared response headers of an HTTP 406 response for SearchInstancesOfSeries
+type SearchInstancesOfSeriesReply406Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesOfSeriesReply413Headers the declared response headers of an HTTP 413 response for SearchInstancesOfSeries
+type SearchInstancesOfSeriesReply413Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesOfSeriesReply421Headers the declared response headers of an HTTP 421 response for SearchInstancesOfSeries
+type SearchInstancesOfSeriesReply421Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesOfSeriesReply429Headers the declared response headers of an HTTP 429 response for SearchInstancesOfSeries
+type SearchInstancesOfSeriesReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// SearchInstancesOfSeriesReply500Headers the declared response headers of an HTTP 500 response for SearchInstancesOfSeries
+type SearchInstancesOfSeriesReply500Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesOfSeriesReply501Headers the declared response headers of an HTTP 501 response for SearchInstancesOfSeries
+type SearchInstancesOfSeriesReply501Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesOfSeriesReply502Headers the declared response headers of an HTTP 502 response for SearchInstancesOfSeries
+type SearchInstancesOfSeriesReply502Headers struct {
+	XCorrelationID string
+}
+
+// SearchInstancesOfSeriesReply503Headers the declared response headers of an HTTP 503 response for SearchInstancesOfSeries
+type SearchInstancesOfSeriesReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+type SearchInstancesOfSeriesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationDICOMJSON200 the response for an HTTP 200 `application/dicom+json` response
+	ApplicationDICOMJSON200 *DICOMObjects
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DICOMObjects
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidSearch
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *PACSNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *NotAcceptable
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *SearchTooBroad
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *SearchUnsupported
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *QueryFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *SearchInstancesOfSeriesReply200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *SearchInstancesOfSeriesReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *SearchInstancesOfSeriesReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *SearchInstancesOfSeriesReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *SearchInstancesOfSeriesReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *SearchInstancesOfSeriesReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *SearchInstancesOfSeriesReply406Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *SearchInstancesOfSeriesReply413Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *SearchInstancesOfSeriesReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *SearchInstancesOfSeriesReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *SearchInstancesOfSeriesReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *SearchInstancesOfSeriesReply501Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *SearchInstancesOfSeriesReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *SearchInstancesOfSeriesReply503Headers
+}
+
+// GetApplicationDICOMJSON200 returns the response for an HTTP 200 `application/dicom+json` response
+func (r SearchInstancesOfSeriesReply) GetApplicationDICOMJSON200() *DICOMObjects {
+	return r.ApplicationDICOMJSON200
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SearchInstancesOfSeriesReply) GetJSON200() *DICOMObjects {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r SearchInstancesOfSeriesReply) GetApplicationProblemJSON400() *InvalidSearch {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r SearchInstancesOfSeriesReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r SearchInstancesOfSeriesReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r SearchInstancesOfSeriesReply) GetApplicationProblemJSON404() *PACSNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r SearchInstancesOfSeriesReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r SearchInstancesOfSeriesReply) GetApplicationProblemJSON406() *NotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r SearchInstancesOfSeriesReply) GetApplicationProblemJSON413() *SearchTooBroad {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r SearchInstancesOfSeriesReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r SearchInstancesOfSeriesReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r SearchInstancesOfSeriesReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r SearchInstancesOfSeriesReply) GetApplicationProblemJSON501() *SearchUnsupported {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r SearchInstancesOfSeriesReply) GetApplicationProblemJSON502() *QueryFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r SearchInstancesOfSeriesReply) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r SearchInstancesOfSeriesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SearchInstancesOfSeriesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SearchInstancesOfSeriesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SearchInstancesOfSeriesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 // EchoReply200Headers the declared response headers of an HTTP 200 response for Echo
@@ -4200,6 +8049,108 @@ func (r GetVersionReply) ContentType() string {
 	return ""
 }
 
+// SearchInstancesWithResponse Search for instances of all studies (QIDO-RS)
+//
+// As the search for series of all studies, at the IMAGE level. The attributes of study and series are part of the response.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/instances (the `SearchInstances` operationId).
+func (c *ClientWithResponses) SearchInstancesWithResponse(ctx context.Context, pacs PACSOfPath, params *SearchInstancesParams, reqEditors ...RequestEditorFn) (*SearchInstancesReply, error) {
+	rsp, err := c.SearchInstances(ctx, pacs, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSearchInstancesReply(rsp)
+}
+
+// SearchSeriesWithResponse Search for series of all studies (QIDO-RS)
+//
+// As the search for studies, at the SERIES level. The attributes of the study are part of the response. A PACS that is not known to support
+// relational queries is asked study by study, which needs the parameter `PatientID` or `StudyInstanceUID`; without it the response is a 501.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/series (the `SearchSeries` operationId).
+func (c *ClientWithResponses) SearchSeriesWithResponse(ctx context.Context, pacs PACSOfPath, params *SearchSeriesParams, reqEditors ...RequestEditorFn) (*SearchSeriesReply, error) {
+	rsp, err := c.SearchSeries(ctx, pacs, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSearchSeriesReply(rsp)
+}
+
+// SearchStudiesWithResponse Search for studies (QIDO-RS)
+//
+// Asks the PACS at the STUDY level and returns the studies that match, newest first, studies without a date last. With a `limit` and
+// without a Patient ID, Accession Number or Study Instance UID, the gateway asks for the newest studies first and stops when it has
+// enough, so that a list of all studies is quick on a large archive.
+//
+// Every attribute of PS3.6 can be a parameter, by its keyword (`PatientID`), its tag (`00100020`), or a path of these with dots. The
+// parameters below that begin with a capital letter are the ones that are most often used. The gateway checks every match against every
+// key again, because a PACS may ignore them. A name that looks like an attribute and is none is refused, since a mistyped filter would
+// return more than was asked for. Other unknown parameters are ignored, with a `Warning`.
+//
+// `HEAD` performs the same search and returns the header fields alone.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/studies (the `SearchStudies` operationId).
+func (c *ClientWithResponses) SearchStudiesWithResponse(ctx context.Context, pacs PACSOfPath, params *SearchStudiesParams, reqEditors ...RequestEditorFn) (*SearchStudiesReply, error) {
+	rsp, err := c.SearchStudies(ctx, pacs, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSearchStudiesReply(rsp)
+}
+
+// SearchInstancesOfStudyWithResponse Search for the instances of a study (QIDO-RS)
+//
+// As the search for studies, at the IMAGE level below one study. The gateway asks for the instances of each series, unless the PACS is
+// known to support relational queries. The attributes of the series are part of the response.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/instances (the `SearchInstancesOfStudy` operationId).
+func (c *ClientWithResponses) SearchInstancesOfStudyWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *SearchInstancesOfStudyParams, reqEditors ...RequestEditorFn) (*SearchInstancesOfStudyReply, error) {
+	rsp, err := c.SearchInstancesOfStudy(ctx, pacs, study, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSearchInstancesOfStudyReply(rsp)
+}
+
+// SearchSeriesOfStudyWithResponse Search for the series of a study (QIDO-RS)
+//
+// As the search for studies, at the SERIES level below one study. The series are in the order of their number. An unknown study has no
+// series: the response is `[]`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series (the `SearchSeriesOfStudy` operationId).
+func (c *ClientWithResponses) SearchSeriesOfStudyWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *SearchSeriesOfStudyParams, reqEditors ...RequestEditorFn) (*SearchSeriesOfStudyReply, error) {
+	rsp, err := c.SearchSeriesOfStudy(ctx, pacs, study, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSearchSeriesOfStudyReply(rsp)
+}
+
+// SearchInstancesOfSeriesWithResponse Search for the instances of a series (QIDO-RS)
+//
+// As the search for studies, at the IMAGE level below one series. The instances are in the order of their number.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances (the `SearchInstancesOfSeries` operationId).
+func (c *ClientWithResponses) SearchInstancesOfSeriesWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *SearchInstancesOfSeriesParams, reqEditors ...RequestEditorFn) (*SearchInstancesOfSeriesReply, error) {
+	rsp, err := c.SearchInstancesOfSeries(ctx, pacs, study, series, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSearchInstancesOfSeriesReply(rsp)
+}
+
 // EchoWithBodyWithResponse Test the connection to a PACS step by step
 //
 // Connects as `/q` and `/qr` do, up to a C-ECHO, without patient data. It always opens a new association, even
@@ -4467,6 +8418,1818 @@ func (c *ClientWithResponses) GetVersionWithResponse(ctx context.Context, params
 		return nil, err
 	}
 	return ParseGetVersionReply(rsp)
+}
+
+// ParseSearchInstancesReply parses an HTTP response from a SearchInstancesWithResponse call
+func ParseSearchInstancesReply(rsp *http.Response) (*SearchInstancesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SearchInstancesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.Header.Get("Content-Type") == "application/dicom+json" && rsp.StatusCode == 200:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationDICOMJSON200 = &dest
+
+	case rsp.Header.Get("Content-Type") == "application/json" && rsp.StatusCode == 200:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidSearch
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest PACSNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest NotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest SearchTooBroad
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest SearchUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest QueryFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SearchInstancesReply200Headers
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers SearchInstancesReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers SearchInstancesReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers SearchInstancesReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers SearchInstancesReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers SearchInstancesReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers SearchInstancesReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 413:
+		var headers SearchInstancesReply413Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 421:
+		var headers SearchInstancesReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers SearchInstancesReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers SearchInstancesReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers SearchInstancesReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 502:
+		var headers SearchInstancesReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers SearchInstancesReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSearchSeriesReply parses an HTTP response from a SearchSeriesWithResponse call
+func ParseSearchSeriesReply(rsp *http.Response) (*SearchSeriesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SearchSeriesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.Header.Get("Content-Type") == "application/dicom+json" && rsp.StatusCode == 200:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationDICOMJSON200 = &dest
+
+	case rsp.Header.Get("Content-Type") == "application/json" && rsp.StatusCode == 200:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidSearch
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest PACSNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest NotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest SearchTooBroad
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest SearchUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest QueryFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SearchSeriesReply200Headers
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers SearchSeriesReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers SearchSeriesReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers SearchSeriesReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers SearchSeriesReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers SearchSeriesReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers SearchSeriesReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 413:
+		var headers SearchSeriesReply413Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 421:
+		var headers SearchSeriesReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers SearchSeriesReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers SearchSeriesReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers SearchSeriesReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 502:
+		var headers SearchSeriesReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers SearchSeriesReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSearchStudiesReply parses an HTTP response from a SearchStudiesWithResponse call
+func ParseSearchStudiesReply(rsp *http.Response) (*SearchStudiesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SearchStudiesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.Header.Get("Content-Type") == "application/dicom+json" && rsp.StatusCode == 200:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationDICOMJSON200 = &dest
+
+	case rsp.Header.Get("Content-Type") == "application/json" && rsp.StatusCode == 200:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidSearch
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest PACSNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest NotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest SearchTooBroad
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest SearchUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest QueryFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SearchStudiesReply200Headers
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers SearchStudiesReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers SearchStudiesReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers SearchStudiesReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers SearchStudiesReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers SearchStudiesReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers SearchStudiesReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 413:
+		var headers SearchStudiesReply413Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 421:
+		var headers SearchStudiesReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers SearchStudiesReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers SearchStudiesReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers SearchStudiesReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 502:
+		var headers SearchStudiesReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers SearchStudiesReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSearchInstancesOfStudyReply parses an HTTP response from a SearchInstancesOfStudyWithResponse call
+func ParseSearchInstancesOfStudyReply(rsp *http.Response) (*SearchInstancesOfStudyReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SearchInstancesOfStudyReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.Header.Get("Content-Type") == "application/dicom+json" && rsp.StatusCode == 200:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationDICOMJSON200 = &dest
+
+	case rsp.Header.Get("Content-Type") == "application/json" && rsp.StatusCode == 200:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidSearch
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest PACSNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest NotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest SearchTooBroad
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest SearchUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest QueryFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SearchInstancesOfStudyReply200Headers
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers SearchInstancesOfStudyReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers SearchInstancesOfStudyReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers SearchInstancesOfStudyReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers SearchInstancesOfStudyReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers SearchInstancesOfStudyReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers SearchInstancesOfStudyReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 413:
+		var headers SearchInstancesOfStudyReply413Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 421:
+		var headers SearchInstancesOfStudyReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers SearchInstancesOfStudyReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers SearchInstancesOfStudyReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers SearchInstancesOfStudyReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 502:
+		var headers SearchInstancesOfStudyReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers SearchInstancesOfStudyReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSearchSeriesOfStudyReply parses an HTTP response from a SearchSeriesOfStudyWithResponse call
+func ParseSearchSeriesOfStudyReply(rsp *http.Response) (*SearchSeriesOfStudyReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SearchSeriesOfStudyReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.Header.Get("Content-Type") == "application/dicom+json" && rsp.StatusCode == 200:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationDICOMJSON200 = &dest
+
+	case rsp.Header.Get("Content-Type") == "application/json" && rsp.StatusCode == 200:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidSearch
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest PACSNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest NotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest SearchTooBroad
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest SearchUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest QueryFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SearchSeriesOfStudyReply200Headers
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers SearchSeriesOfStudyReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers SearchSeriesOfStudyReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers SearchSeriesOfStudyReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers SearchSeriesOfStudyReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers SearchSeriesOfStudyReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers SearchSeriesOfStudyReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 413:
+		var headers SearchSeriesOfStudyReply413Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 421:
+		var headers SearchSeriesOfStudyReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers SearchSeriesOfStudyReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers SearchSeriesOfStudyReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers SearchSeriesOfStudyReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 502:
+		var headers SearchSeriesOfStudyReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers SearchSeriesOfStudyReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSearchInstancesOfSeriesReply parses an HTTP response from a SearchInstancesOfSeriesWithResponse call
+func ParseSearchInstancesOfSeriesReply(rsp *http.Response) (*SearchInstancesOfSeriesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SearchInstancesOfSeriesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.Header.Get("Content-Type") == "application/dicom+json" && rsp.StatusCode == 200:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationDICOMJSON200 = &dest
+
+	case rsp.Header.Get("Content-Type") == "application/json" && rsp.StatusCode == 200:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidSearch
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest PACSNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest NotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest SearchTooBroad
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest SearchUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest QueryFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers SearchInstancesOfSeriesReply200Headers
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers SearchInstancesOfSeriesReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers SearchInstancesOfSeriesReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers SearchInstancesOfSeriesReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers SearchInstancesOfSeriesReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers SearchInstancesOfSeriesReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers SearchInstancesOfSeriesReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 413:
+		var headers SearchInstancesOfSeriesReply413Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 421:
+		var headers SearchInstancesOfSeriesReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers SearchInstancesOfSeriesReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers SearchInstancesOfSeriesReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers SearchInstancesOfSeriesReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 502:
+		var headers SearchInstancesOfSeriesReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers SearchInstancesOfSeriesReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
 }
 
 // ParseEchoReply parses an HTTP response from a EchoWithResponse call

@@ -135,6 +135,138 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/dicomweb/{pacs}/studies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search for studies (QIDO-RS)
+         * @description Asks the PACS at the STUDY level and returns the studies that match, newest first, studies without a date last. With a `limit` and
+         *     without a Patient ID, Accession Number or Study Instance UID, the gateway asks for the newest studies first and stops when it has
+         *     enough, so that a list of all studies is quick on a large archive.
+         *
+         *     Every attribute of PS3.6 can be a parameter, by its keyword (`PatientID`), its tag (`00100020`), or a path of these with dots. The
+         *     parameters below that begin with a capital letter are the ones that are most often used. The gateway checks every match against every
+         *     key again, because a PACS may ignore them. A name that looks like an attribute and is none is refused, since a mistyped filter would
+         *     return more than was asked for. Other unknown parameters are ignored, with a `Warning`.
+         *
+         *     `HEAD` performs the same search and returns the header fields alone.
+         */
+        get: operations["searchStudies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/{pacs}/studies/{study}/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search for the series of a study (QIDO-RS)
+         * @description As the search for studies, at the SERIES level below one study. The series are in the order of their number. An unknown study has no
+         *     series: the response is `[]`.
+         */
+        get: operations["searchSeriesOfStudy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/{pacs}/studies/{study}/series/{series}/instances": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search for the instances of a series (QIDO-RS)
+         * @description As the search for studies, at the IMAGE level below one series. The instances are in the order of their number.
+         */
+        get: operations["searchInstancesOfSeries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/{pacs}/studies/{study}/instances": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search for the instances of a study (QIDO-RS)
+         * @description As the search for studies, at the IMAGE level below one study. The gateway asks for the instances of each series, unless the PACS is
+         *     known to support relational queries. The attributes of the series are part of the response.
+         */
+        get: operations["searchInstancesOfStudy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/{pacs}/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search for series of all studies (QIDO-RS)
+         * @description As the search for studies, at the SERIES level. The attributes of the study are part of the response. A PACS that is not known to support
+         *     relational queries is asked study by study, which needs the parameter `PatientID` or `StudyInstanceUID`; without it the response is a 501.
+         */
+        get: operations["searchSeries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/{pacs}/instances": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search for instances of all studies (QIDO-RS)
+         * @description As the search for series of all studies, at the IMAGE level. The attributes of study and series are part of the response.
+         */
+        get: operations["searchInstances"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -1083,12 +1215,16 @@ export interface components {
          *     | `no_study_matched` | 404 | no study matched |
          *     | `route_not_found` | 404 | the route does not exist |
          *     | `method_not_allowed` | 405 | the route does not support this method |
+         *     | `not_acceptable` | 406 | the header Accept permits no media type of the route |
          *     | `payload_too_large` | 413 | the body exceeds 64 KiB |
+         *     | `search_too_broad` | 413 | the PACS has more than MAX_MATCHES matches |
          *     | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
          *     | `host_not_allowed` | 421 | the request names the gateway by a host name that ALLOWED_HOSTS does not list |
-         *     | `too_many_requests` | 429 | the caller sends too many requests; this version never returns it |
+         *     | `too_many_requests` | 429 | the caller has as many requests in progress as its share allows |
          *     | `internal_error` | 500 | unexpected error of the gateway |
          *     | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
+         *     | `modality_unknown` | 501 | the PACS does not return the modalities by which the search selects |
+         *     | `relational_query_unsupported` | 501 | the PACS searches series and instances below a study only |
          *     | `name_resolution_failed` | 502 | the host name of the PACS has no address |
          *     | `connection_refused` | 502 | nothing accepts connections at this host and port |
          *     | `pacs_unreachable` | 502 | could not connect to the PACS: no route to its host or network, or another fault |
@@ -1116,12 +1252,12 @@ export interface components {
          *     | `operation_timeout` | 502 | the operation exceeded OPERATION_TIMEOUT |
          *     | `audit_unavailable` | 503 | the audit trail cannot be written; nothing was moved |
          *     | `draining` | 503 | the gateway is shutting down |
-         *     | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT |
-         *     | `too_many_operations` | 503 | the number of running operations has reached MAX_OPERATIONS |
+         *     | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT, or too many operations wait for it |
+         *     | `too_many_operations` | 503 | MAX_OPERATIONS operations run and none ended within QUEUE_TIMEOUT, or too many requests are in progress |
          *     | `too_many_open_files` | 503 | the gateway or its machine has no free file descriptor for a connection |
          * @enum {string}
          */
-        ProblemCode: "invalid_request" | "pacs_unknown" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "route_not_found" | "method_not_allowed" | "payload_too_large" | "unsupported_media_type" | "host_not_allowed" | "too_many_requests" | "internal_error" | "audit_failed" | "name_resolution_failed" | "connection_refused" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "draining" | "pacs_busy" | "too_many_operations" | "too_many_open_files";
+        ProblemCode: "invalid_request" | "pacs_unknown" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "payload_too_large" | "search_too_broad" | "unsupported_media_type" | "host_not_allowed" | "too_many_requests" | "internal_error" | "audit_failed" | "modality_unknown" | "relational_query_unsupported" | "name_resolution_failed" | "connection_refused" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "draining" | "pacs_busy" | "too_many_operations" | "too_many_open_files";
         /** @description One fault of the request. */
         Fault: {
             /**
@@ -1169,6 +1305,33 @@ export interface components {
              * @example called-AE-title-not-recognized
              */
             reason?: string;
+        };
+        /** @description Data sets in the DICOM JSON Model (PS3.18 annex F). */
+        DICOMObjects: components["schemas"]["DICOMObject"][];
+        /** @description A data set. The name of each member is a tag, eight upper-case hexadecimal digits, and the members are in ascending order. */
+        DICOMObject: {
+            [key: string]: components["schemas"]["DICOMAttribute"];
+        };
+        /** @description An attribute. One without `Value` and `InlineBinary` is empty. */
+        DICOMAttribute: {
+            /**
+             * @description Value representation (PS3.5 section 6.2).
+             * @example DA
+             */
+            vr: string;
+            /**
+             * @description The values: strings; numbers for DS, FD, FL, IS, SL, SS, SV, UL, US and UV, as far as they are valid JSON numbers; objects with
+             *     `Alphabetic`, `Ideographic` and `Phonetic` for PN; data sets for SQ; `null` for an empty value among several.
+             * @example [
+             *       "20251103"
+             *     ]
+             */
+            Value?: unknown[];
+            /**
+             * @description The value of a binary VR in base64.
+             * @example AAE=
+             */
+            InlineBinary?: string;
         };
     };
     responses: {
@@ -1275,8 +1438,8 @@ export interface components {
             };
         };
         /**
-         * @description The caller sends too many requests. The gateway itself limits concurrent operations (503), not request rates;
-         *     a proxy in front of it may limit them.
+         * @description The caller has its share of what callers have in progress together, which leaves room for others: half of all requests if
+         *     it is alone. The gateway itself limits concurrent requests, not request rates; a proxy in front of it may limit them.
          */
         TooManyRequests: {
             headers: {
@@ -1375,6 +1538,56 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description A parameter is wrong; `errors` lists every fault and the name of its parameter. */
+        InvalidSearch: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description No PACS of this name is configured, or the route does not exist (code `route_not_found`). A search without matches is a 200. */
+        PACSNotFound: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description `Accept`, or the query parameter `accept`, permits neither application/dicom+json nor application/json. */
+        NotAcceptable: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The PACS has more matches than MAX_MATCHES. The gateway returns no part of them. */
+        SearchTooBroad: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The PACS cannot answer this search; `code` and `detail` say what to change. */
+        SearchUnsupported: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
     };
     parameters: {
         /**
@@ -1383,6 +1596,157 @@ export interface components {
          *     patient data.
          */
         CorrelationID: string;
+        /**
+         * @description The name of a PACS (`GET /pacs`).
+         * @example orthanca
+         */
+        PACSOfPath: components["schemas"]["PACSName"];
+        /**
+         * @description Study Instance UID.
+         * @example 2.25.75748022655180156166817239146794627796
+         */
+        StudyOfPath: string;
+        /**
+         * @description Series Instance UID.
+         * @example 2.25.164099461752703617692079913345305864798
+         */
+        SeriesOfPath: string;
+        /**
+         * @description Patient ID, exactly or with the wildcards `*` and `?` (0010,0020).
+         * @example 1112223333
+         */
+        KeyOfPatientID: string;
+        /**
+         * @description Patient's Name; `*` and `?` are wildcards, and letter case and accents do not count (0010,0010).
+         * @example DOE*
+         */
+        KeyOfPatientName: string;
+        /**
+         * @description A date, or a range: `20240101-20240131`, `20240101-` or `-20240131` (0008,0020).
+         * @example 20240101-20261231
+         */
+        KeyOfStudyDate: string;
+        /**
+         * @description A time or a range of times (0008,0030).
+         * @example 080000-120000
+         */
+        KeyOfStudyTime: string;
+        /**
+         * @description Accession Number, exactly or with wildcards (0008,0050).
+         * @example ACC-1007
+         */
+        KeyOfAccessionNumber: string;
+        /**
+         * @description Modalities with commas between them; a study with any of them matches (0008,0061).
+         * @example CT
+         */
+        KeyOfModalitiesInStudy: string;
+        /**
+         * @description Referring Physician's Name (0008,0090).
+         * @example REF*
+         */
+        KeyOfReferringPhysicianName: string;
+        /**
+         * @description A Study Instance UID, or several with commas between them (0020,000D).
+         * @example 2.25.75748022655180156166817239146794627796
+         */
+        KeyOfStudyInstanceUID: string;
+        /**
+         * @description Study ID (0020,0010).
+         * @example 1
+         */
+        KeyOfStudyID: string;
+        /**
+         * @description The modality of the series (0008,0060).
+         * @example CT
+         */
+        KeyOfModality: string;
+        /**
+         * @description A Series Instance UID, or several with commas between them (0020,000E).
+         * @example 2.25.164099461752703617692079913345305864798
+         */
+        KeyOfSeriesInstanceUID: string;
+        /**
+         * @description Series Number (0020,0011).
+         * @example 1
+         */
+        KeyOfSeriesNumber: string;
+        /**
+         * @description A date or a range of dates (0040,0244).
+         * @example 20240101-
+         */
+        KeyOfPerformedProcedureStepStartDate: string;
+        /**
+         * @description A time or a range of times (0040,0245).
+         * @example 080000-120000
+         */
+        KeyOfPerformedProcedureStepStartTime: string;
+        /**
+         * @description A SOP Class UID, or several with commas between them (0008,0016).
+         * @example 1.2.840.10008.5.1.4.1.1.2
+         */
+        KeyOfSOPClassUID: string;
+        /**
+         * @description A SOP Instance UID, or several with commas between them (0008,0018).
+         * @example 2.25.207534098432856439746759542867102202903
+         */
+        KeyOfSOPInstanceUID: string;
+        /**
+         * @description Instance Number (0020,0013).
+         * @example 1
+         */
+        KeyOfInstanceNumber: string;
+        /**
+         * @description Any other attribute of PS3.6 as a parameter of its own: its keyword, its tag as eight hexadecimal digits, or a path of these with
+         *     dots between them. An attribute without a value is returned and matches everything. A private attribute can be returned, not
+         *     matched, and needs its private creator as another parameter.
+         * @example {
+         *       "StudyDescription": "*ABDOMEN*",
+         *       "00080080": "Hospital"
+         *     }
+         */
+        OtherAttributes: {
+            [key: string]: string;
+        };
+        /**
+         * @description Attributes to return besides the usual ones: keywords, tags and paths, with commas between them or as several parameters, or `all`.
+         *     Attributes of a lower level than that of the search are left out.
+         * @example [
+         *       "StudyDescription",
+         *       "00080080"
+         *     ]
+         */
+        IncludeField: string[];
+        /**
+         * @description The greatest number of matches to return.
+         * @example 1
+         */
+        Limit: number;
+        /**
+         * @description The number of matches to skip. The order is stable as long as the PACS does not change.
+         * @example 0
+         */
+        Offset: number;
+        /**
+         * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+         * @example false
+         */
+        FuzzyMatching: boolean;
+        /**
+         * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+         * @example false
+         */
+        EmptyValueMatching: boolean;
+        /**
+         * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+         * @example false
+         */
+        MultipleValueMatching: boolean;
+        /**
+         * @description A media type, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+         * @example application/dicom+json
+         */
+        AcceptParameter: string;
     };
     requestBodies: never;
     headers: {
@@ -1406,6 +1770,12 @@ export interface components {
          * @example Bearer
          */
         WWWAuthenticate: string;
+        /**
+         * @description What a careful reader should know about the response (PS3.18 section 8.4.1.1): one field for each warning, `299 dicom-qr-gateway`
+         *     and the text in quotation marks.
+         * @example 299 dicom-qr-gateway "There are more matches. Ask for them with offset."
+         */
+        Warning: string;
     };
     pathItems: never;
 }
@@ -1587,6 +1957,918 @@ export interface operations {
             421: components["responses"]["HostNotAllowed"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
+        };
+    };
+    searchStudies: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Patient ID, exactly or with the wildcards `*` and `?` (0010,0020).
+                 * @example 1112223333
+                 */
+                PatientID?: components["parameters"]["KeyOfPatientID"];
+                /**
+                 * @description Patient's Name; `*` and `?` are wildcards, and letter case and accents do not count (0010,0010).
+                 * @example DOE*
+                 */
+                PatientName?: components["parameters"]["KeyOfPatientName"];
+                /**
+                 * @description A date, or a range: `20240101-20240131`, `20240101-` or `-20240131` (0008,0020).
+                 * @example 20240101-20261231
+                 */
+                StudyDate?: components["parameters"]["KeyOfStudyDate"];
+                /**
+                 * @description A time or a range of times (0008,0030).
+                 * @example 080000-120000
+                 */
+                StudyTime?: components["parameters"]["KeyOfStudyTime"];
+                /**
+                 * @description Accession Number, exactly or with wildcards (0008,0050).
+                 * @example ACC-1007
+                 */
+                AccessionNumber?: components["parameters"]["KeyOfAccessionNumber"];
+                /**
+                 * @description Modalities with commas between them; a study with any of them matches (0008,0061).
+                 * @example CT
+                 */
+                ModalitiesInStudy?: components["parameters"]["KeyOfModalitiesInStudy"];
+                /**
+                 * @description Referring Physician's Name (0008,0090).
+                 * @example REF*
+                 */
+                ReferringPhysicianName?: components["parameters"]["KeyOfReferringPhysicianName"];
+                /**
+                 * @description A Study Instance UID, or several with commas between them (0020,000D).
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                StudyInstanceUID?: components["parameters"]["KeyOfStudyInstanceUID"];
+                /**
+                 * @description Study ID (0020,0010).
+                 * @example 1
+                 */
+                StudyID?: components["parameters"]["KeyOfStudyID"];
+                /**
+                 * @description Any other attribute of PS3.6 as a parameter of its own: its keyword, its tag as eight hexadecimal digits, or a path of these with
+                 *     dots between them. An attribute without a value is returned and matches everything. A private attribute can be returned, not
+                 *     matched, and needs its private creator as another parameter.
+                 * @example {
+                 *       "StudyDescription": "*ABDOMEN*",
+                 *       "00080080": "Hospital"
+                 *     }
+                 */
+                attributes?: components["parameters"]["OtherAttributes"];
+                /**
+                 * @description Attributes to return besides the usual ones: keywords, tags and paths, with commas between them or as several parameters, or `all`.
+                 *     Attributes of a lower level than that of the search are left out.
+                 * @example [
+                 *       "StudyDescription",
+                 *       "00080080"
+                 *     ]
+                 */
+                includefield?: components["parameters"]["IncludeField"];
+                /**
+                 * @description The greatest number of matches to return.
+                 * @example 1
+                 */
+                limit?: components["parameters"]["Limit"];
+                /**
+                 * @description The number of matches to skip. The order is stable as long as the PACS does not change.
+                 * @example 0
+                 */
+                offset?: components["parameters"]["Offset"];
+                /**
+                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @example false
+                 */
+                fuzzymatching?: components["parameters"]["FuzzyMatching"];
+                /**
+                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @example false
+                 */
+                emptyvaluematching?: components["parameters"]["EmptyValueMatching"];
+                /**
+                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @example false
+                 */
+                multiplevaluematching?: components["parameters"]["MultipleValueMatching"];
+                /**
+                 * @description A media type, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example application/dicom+json
+                 */
+                accept?: components["parameters"]["AcceptParameter"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /**
+             * @description The matches, `[]` if there are none. `Warning` says what a careful reader should know: that more matches follow, what was ignored
+             *     or dropped.
+             */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    Warning: components["headers"]["Warning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DICOMObjects"];
+                    "application/json": components["schemas"]["DICOMObjects"];
+                };
+            };
+            400: components["responses"]["InvalidSearch"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["PACSNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["SearchTooBroad"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            501: components["responses"]["SearchUnsupported"];
+            502: components["responses"]["QueryFailed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    searchSeriesOfStudy: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The modality of the series (0008,0060).
+                 * @example CT
+                 */
+                Modality?: components["parameters"]["KeyOfModality"];
+                /**
+                 * @description A Series Instance UID, or several with commas between them (0020,000E).
+                 * @example 2.25.164099461752703617692079913345305864798
+                 */
+                SeriesInstanceUID?: components["parameters"]["KeyOfSeriesInstanceUID"];
+                /**
+                 * @description Series Number (0020,0011).
+                 * @example 1
+                 */
+                SeriesNumber?: components["parameters"]["KeyOfSeriesNumber"];
+                /**
+                 * @description A date or a range of dates (0040,0244).
+                 * @example 20240101-
+                 */
+                PerformedProcedureStepStartDate?: components["parameters"]["KeyOfPerformedProcedureStepStartDate"];
+                /**
+                 * @description A time or a range of times (0040,0245).
+                 * @example 080000-120000
+                 */
+                PerformedProcedureStepStartTime?: components["parameters"]["KeyOfPerformedProcedureStepStartTime"];
+                /**
+                 * @description Any other attribute of PS3.6 as a parameter of its own: its keyword, its tag as eight hexadecimal digits, or a path of these with
+                 *     dots between them. An attribute without a value is returned and matches everything. A private attribute can be returned, not
+                 *     matched, and needs its private creator as another parameter.
+                 * @example {
+                 *       "StudyDescription": "*ABDOMEN*",
+                 *       "00080080": "Hospital"
+                 *     }
+                 */
+                attributes?: components["parameters"]["OtherAttributes"];
+                /**
+                 * @description Attributes to return besides the usual ones: keywords, tags and paths, with commas between them or as several parameters, or `all`.
+                 *     Attributes of a lower level than that of the search are left out.
+                 * @example [
+                 *       "StudyDescription",
+                 *       "00080080"
+                 *     ]
+                 */
+                includefield?: components["parameters"]["IncludeField"];
+                /**
+                 * @description The greatest number of matches to return.
+                 * @example 1
+                 */
+                limit?: components["parameters"]["Limit"];
+                /**
+                 * @description The number of matches to skip. The order is stable as long as the PACS does not change.
+                 * @example 0
+                 */
+                offset?: components["parameters"]["Offset"];
+                /**
+                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @example false
+                 */
+                fuzzymatching?: components["parameters"]["FuzzyMatching"];
+                /**
+                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @example false
+                 */
+                emptyvaluematching?: components["parameters"]["EmptyValueMatching"];
+                /**
+                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @example false
+                 */
+                multiplevaluematching?: components["parameters"]["MultipleValueMatching"];
+                /**
+                 * @description A media type, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example application/dicom+json
+                 */
+                accept?: components["parameters"]["AcceptParameter"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+                /**
+                 * @description Study Instance UID.
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                study: components["parameters"]["StudyOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /**
+             * @description The matches, `[]` if there are none. `Warning` says what a careful reader should know: that more matches follow, what was ignored
+             *     or dropped.
+             */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    Warning: components["headers"]["Warning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DICOMObjects"];
+                    "application/json": components["schemas"]["DICOMObjects"];
+                };
+            };
+            400: components["responses"]["InvalidSearch"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["PACSNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["SearchTooBroad"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            501: components["responses"]["SearchUnsupported"];
+            502: components["responses"]["QueryFailed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    searchInstancesOfSeries: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A SOP Class UID, or several with commas between them (0008,0016).
+                 * @example 1.2.840.10008.5.1.4.1.1.2
+                 */
+                SOPClassUID?: components["parameters"]["KeyOfSOPClassUID"];
+                /**
+                 * @description A SOP Instance UID, or several with commas between them (0008,0018).
+                 * @example 2.25.207534098432856439746759542867102202903
+                 */
+                SOPInstanceUID?: components["parameters"]["KeyOfSOPInstanceUID"];
+                /**
+                 * @description Instance Number (0020,0013).
+                 * @example 1
+                 */
+                InstanceNumber?: components["parameters"]["KeyOfInstanceNumber"];
+                /**
+                 * @description Any other attribute of PS3.6 as a parameter of its own: its keyword, its tag as eight hexadecimal digits, or a path of these with
+                 *     dots between them. An attribute without a value is returned and matches everything. A private attribute can be returned, not
+                 *     matched, and needs its private creator as another parameter.
+                 * @example {
+                 *       "StudyDescription": "*ABDOMEN*",
+                 *       "00080080": "Hospital"
+                 *     }
+                 */
+                attributes?: components["parameters"]["OtherAttributes"];
+                /**
+                 * @description Attributes to return besides the usual ones: keywords, tags and paths, with commas between them or as several parameters, or `all`.
+                 *     Attributes of a lower level than that of the search are left out.
+                 * @example [
+                 *       "StudyDescription",
+                 *       "00080080"
+                 *     ]
+                 */
+                includefield?: components["parameters"]["IncludeField"];
+                /**
+                 * @description The greatest number of matches to return.
+                 * @example 1
+                 */
+                limit?: components["parameters"]["Limit"];
+                /**
+                 * @description The number of matches to skip. The order is stable as long as the PACS does not change.
+                 * @example 0
+                 */
+                offset?: components["parameters"]["Offset"];
+                /**
+                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @example false
+                 */
+                fuzzymatching?: components["parameters"]["FuzzyMatching"];
+                /**
+                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @example false
+                 */
+                emptyvaluematching?: components["parameters"]["EmptyValueMatching"];
+                /**
+                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @example false
+                 */
+                multiplevaluematching?: components["parameters"]["MultipleValueMatching"];
+                /**
+                 * @description A media type, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example application/dicom+json
+                 */
+                accept?: components["parameters"]["AcceptParameter"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+                /**
+                 * @description Study Instance UID.
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                study: components["parameters"]["StudyOfPath"];
+                /**
+                 * @description Series Instance UID.
+                 * @example 2.25.164099461752703617692079913345305864798
+                 */
+                series: components["parameters"]["SeriesOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /**
+             * @description The matches, `[]` if there are none. `Warning` says what a careful reader should know: that more matches follow, what was ignored
+             *     or dropped.
+             */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    Warning: components["headers"]["Warning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DICOMObjects"];
+                    "application/json": components["schemas"]["DICOMObjects"];
+                };
+            };
+            400: components["responses"]["InvalidSearch"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["PACSNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["SearchTooBroad"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            501: components["responses"]["SearchUnsupported"];
+            502: components["responses"]["QueryFailed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    searchInstancesOfStudy: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The modality of the series (0008,0060).
+                 * @example CT
+                 */
+                Modality?: components["parameters"]["KeyOfModality"];
+                /**
+                 * @description A Series Instance UID, or several with commas between them (0020,000E).
+                 * @example 2.25.164099461752703617692079913345305864798
+                 */
+                SeriesInstanceUID?: components["parameters"]["KeyOfSeriesInstanceUID"];
+                /**
+                 * @description Series Number (0020,0011).
+                 * @example 1
+                 */
+                SeriesNumber?: components["parameters"]["KeyOfSeriesNumber"];
+                /**
+                 * @description A date or a range of dates (0040,0244).
+                 * @example 20240101-
+                 */
+                PerformedProcedureStepStartDate?: components["parameters"]["KeyOfPerformedProcedureStepStartDate"];
+                /**
+                 * @description A time or a range of times (0040,0245).
+                 * @example 080000-120000
+                 */
+                PerformedProcedureStepStartTime?: components["parameters"]["KeyOfPerformedProcedureStepStartTime"];
+                /**
+                 * @description A SOP Class UID, or several with commas between them (0008,0016).
+                 * @example 1.2.840.10008.5.1.4.1.1.2
+                 */
+                SOPClassUID?: components["parameters"]["KeyOfSOPClassUID"];
+                /**
+                 * @description A SOP Instance UID, or several with commas between them (0008,0018).
+                 * @example 2.25.207534098432856439746759542867102202903
+                 */
+                SOPInstanceUID?: components["parameters"]["KeyOfSOPInstanceUID"];
+                /**
+                 * @description Instance Number (0020,0013).
+                 * @example 1
+                 */
+                InstanceNumber?: components["parameters"]["KeyOfInstanceNumber"];
+                /**
+                 * @description Any other attribute of PS3.6 as a parameter of its own: its keyword, its tag as eight hexadecimal digits, or a path of these with
+                 *     dots between them. An attribute without a value is returned and matches everything. A private attribute can be returned, not
+                 *     matched, and needs its private creator as another parameter.
+                 * @example {
+                 *       "StudyDescription": "*ABDOMEN*",
+                 *       "00080080": "Hospital"
+                 *     }
+                 */
+                attributes?: components["parameters"]["OtherAttributes"];
+                /**
+                 * @description Attributes to return besides the usual ones: keywords, tags and paths, with commas between them or as several parameters, or `all`.
+                 *     Attributes of a lower level than that of the search are left out.
+                 * @example [
+                 *       "StudyDescription",
+                 *       "00080080"
+                 *     ]
+                 */
+                includefield?: components["parameters"]["IncludeField"];
+                /**
+                 * @description The greatest number of matches to return.
+                 * @example 1
+                 */
+                limit?: components["parameters"]["Limit"];
+                /**
+                 * @description The number of matches to skip. The order is stable as long as the PACS does not change.
+                 * @example 0
+                 */
+                offset?: components["parameters"]["Offset"];
+                /**
+                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @example false
+                 */
+                fuzzymatching?: components["parameters"]["FuzzyMatching"];
+                /**
+                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @example false
+                 */
+                emptyvaluematching?: components["parameters"]["EmptyValueMatching"];
+                /**
+                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @example false
+                 */
+                multiplevaluematching?: components["parameters"]["MultipleValueMatching"];
+                /**
+                 * @description A media type, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example application/dicom+json
+                 */
+                accept?: components["parameters"]["AcceptParameter"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+                /**
+                 * @description Study Instance UID.
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                study: components["parameters"]["StudyOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /**
+             * @description The matches, `[]` if there are none. `Warning` says what a careful reader should know: that more matches follow, what was ignored
+             *     or dropped.
+             */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    Warning: components["headers"]["Warning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DICOMObjects"];
+                    "application/json": components["schemas"]["DICOMObjects"];
+                };
+            };
+            400: components["responses"]["InvalidSearch"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["PACSNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["SearchTooBroad"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            501: components["responses"]["SearchUnsupported"];
+            502: components["responses"]["QueryFailed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    searchSeries: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Patient ID, exactly or with the wildcards `*` and `?` (0010,0020).
+                 * @example 1112223333
+                 */
+                PatientID?: components["parameters"]["KeyOfPatientID"];
+                /**
+                 * @description Patient's Name; `*` and `?` are wildcards, and letter case and accents do not count (0010,0010).
+                 * @example DOE*
+                 */
+                PatientName?: components["parameters"]["KeyOfPatientName"];
+                /**
+                 * @description A date, or a range: `20240101-20240131`, `20240101-` or `-20240131` (0008,0020).
+                 * @example 20240101-20261231
+                 */
+                StudyDate?: components["parameters"]["KeyOfStudyDate"];
+                /**
+                 * @description A time or a range of times (0008,0030).
+                 * @example 080000-120000
+                 */
+                StudyTime?: components["parameters"]["KeyOfStudyTime"];
+                /**
+                 * @description Accession Number, exactly or with wildcards (0008,0050).
+                 * @example ACC-1007
+                 */
+                AccessionNumber?: components["parameters"]["KeyOfAccessionNumber"];
+                /**
+                 * @description Modalities with commas between them; a study with any of them matches (0008,0061).
+                 * @example CT
+                 */
+                ModalitiesInStudy?: components["parameters"]["KeyOfModalitiesInStudy"];
+                /**
+                 * @description Referring Physician's Name (0008,0090).
+                 * @example REF*
+                 */
+                ReferringPhysicianName?: components["parameters"]["KeyOfReferringPhysicianName"];
+                /**
+                 * @description A Study Instance UID, or several with commas between them (0020,000D).
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                StudyInstanceUID?: components["parameters"]["KeyOfStudyInstanceUID"];
+                /**
+                 * @description Study ID (0020,0010).
+                 * @example 1
+                 */
+                StudyID?: components["parameters"]["KeyOfStudyID"];
+                /**
+                 * @description The modality of the series (0008,0060).
+                 * @example CT
+                 */
+                Modality?: components["parameters"]["KeyOfModality"];
+                /**
+                 * @description A Series Instance UID, or several with commas between them (0020,000E).
+                 * @example 2.25.164099461752703617692079913345305864798
+                 */
+                SeriesInstanceUID?: components["parameters"]["KeyOfSeriesInstanceUID"];
+                /**
+                 * @description Series Number (0020,0011).
+                 * @example 1
+                 */
+                SeriesNumber?: components["parameters"]["KeyOfSeriesNumber"];
+                /**
+                 * @description A date or a range of dates (0040,0244).
+                 * @example 20240101-
+                 */
+                PerformedProcedureStepStartDate?: components["parameters"]["KeyOfPerformedProcedureStepStartDate"];
+                /**
+                 * @description A time or a range of times (0040,0245).
+                 * @example 080000-120000
+                 */
+                PerformedProcedureStepStartTime?: components["parameters"]["KeyOfPerformedProcedureStepStartTime"];
+                /**
+                 * @description Any other attribute of PS3.6 as a parameter of its own: its keyword, its tag as eight hexadecimal digits, or a path of these with
+                 *     dots between them. An attribute without a value is returned and matches everything. A private attribute can be returned, not
+                 *     matched, and needs its private creator as another parameter.
+                 * @example {
+                 *       "StudyDescription": "*ABDOMEN*",
+                 *       "00080080": "Hospital"
+                 *     }
+                 */
+                attributes?: components["parameters"]["OtherAttributes"];
+                /**
+                 * @description Attributes to return besides the usual ones: keywords, tags and paths, with commas between them or as several parameters, or `all`.
+                 *     Attributes of a lower level than that of the search are left out.
+                 * @example [
+                 *       "StudyDescription",
+                 *       "00080080"
+                 *     ]
+                 */
+                includefield?: components["parameters"]["IncludeField"];
+                /**
+                 * @description The greatest number of matches to return.
+                 * @example 1
+                 */
+                limit?: components["parameters"]["Limit"];
+                /**
+                 * @description The number of matches to skip. The order is stable as long as the PACS does not change.
+                 * @example 0
+                 */
+                offset?: components["parameters"]["Offset"];
+                /**
+                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @example false
+                 */
+                fuzzymatching?: components["parameters"]["FuzzyMatching"];
+                /**
+                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @example false
+                 */
+                emptyvaluematching?: components["parameters"]["EmptyValueMatching"];
+                /**
+                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @example false
+                 */
+                multiplevaluematching?: components["parameters"]["MultipleValueMatching"];
+                /**
+                 * @description A media type, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example application/dicom+json
+                 */
+                accept?: components["parameters"]["AcceptParameter"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /**
+             * @description The matches, `[]` if there are none. `Warning` says what a careful reader should know: that more matches follow, what was ignored
+             *     or dropped.
+             */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    Warning: components["headers"]["Warning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DICOMObjects"];
+                    "application/json": components["schemas"]["DICOMObjects"];
+                };
+            };
+            400: components["responses"]["InvalidSearch"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["PACSNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["SearchTooBroad"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            501: components["responses"]["SearchUnsupported"];
+            502: components["responses"]["QueryFailed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    searchInstances: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Patient ID, exactly or with the wildcards `*` and `?` (0010,0020).
+                 * @example 1112223333
+                 */
+                PatientID?: components["parameters"]["KeyOfPatientID"];
+                /**
+                 * @description Patient's Name; `*` and `?` are wildcards, and letter case and accents do not count (0010,0010).
+                 * @example DOE*
+                 */
+                PatientName?: components["parameters"]["KeyOfPatientName"];
+                /**
+                 * @description A date, or a range: `20240101-20240131`, `20240101-` or `-20240131` (0008,0020).
+                 * @example 20240101-20261231
+                 */
+                StudyDate?: components["parameters"]["KeyOfStudyDate"];
+                /**
+                 * @description A time or a range of times (0008,0030).
+                 * @example 080000-120000
+                 */
+                StudyTime?: components["parameters"]["KeyOfStudyTime"];
+                /**
+                 * @description Accession Number, exactly or with wildcards (0008,0050).
+                 * @example ACC-1007
+                 */
+                AccessionNumber?: components["parameters"]["KeyOfAccessionNumber"];
+                /**
+                 * @description Modalities with commas between them; a study with any of them matches (0008,0061).
+                 * @example CT
+                 */
+                ModalitiesInStudy?: components["parameters"]["KeyOfModalitiesInStudy"];
+                /**
+                 * @description Referring Physician's Name (0008,0090).
+                 * @example REF*
+                 */
+                ReferringPhysicianName?: components["parameters"]["KeyOfReferringPhysicianName"];
+                /**
+                 * @description A Study Instance UID, or several with commas between them (0020,000D).
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                StudyInstanceUID?: components["parameters"]["KeyOfStudyInstanceUID"];
+                /**
+                 * @description Study ID (0020,0010).
+                 * @example 1
+                 */
+                StudyID?: components["parameters"]["KeyOfStudyID"];
+                /**
+                 * @description The modality of the series (0008,0060).
+                 * @example CT
+                 */
+                Modality?: components["parameters"]["KeyOfModality"];
+                /**
+                 * @description A Series Instance UID, or several with commas between them (0020,000E).
+                 * @example 2.25.164099461752703617692079913345305864798
+                 */
+                SeriesInstanceUID?: components["parameters"]["KeyOfSeriesInstanceUID"];
+                /**
+                 * @description Series Number (0020,0011).
+                 * @example 1
+                 */
+                SeriesNumber?: components["parameters"]["KeyOfSeriesNumber"];
+                /**
+                 * @description A date or a range of dates (0040,0244).
+                 * @example 20240101-
+                 */
+                PerformedProcedureStepStartDate?: components["parameters"]["KeyOfPerformedProcedureStepStartDate"];
+                /**
+                 * @description A time or a range of times (0040,0245).
+                 * @example 080000-120000
+                 */
+                PerformedProcedureStepStartTime?: components["parameters"]["KeyOfPerformedProcedureStepStartTime"];
+                /**
+                 * @description A SOP Class UID, or several with commas between them (0008,0016).
+                 * @example 1.2.840.10008.5.1.4.1.1.2
+                 */
+                SOPClassUID?: components["parameters"]["KeyOfSOPClassUID"];
+                /**
+                 * @description A SOP Instance UID, or several with commas between them (0008,0018).
+                 * @example 2.25.207534098432856439746759542867102202903
+                 */
+                SOPInstanceUID?: components["parameters"]["KeyOfSOPInstanceUID"];
+                /**
+                 * @description Instance Number (0020,0013).
+                 * @example 1
+                 */
+                InstanceNumber?: components["parameters"]["KeyOfInstanceNumber"];
+                /**
+                 * @description Any other attribute of PS3.6 as a parameter of its own: its keyword, its tag as eight hexadecimal digits, or a path of these with
+                 *     dots between them. An attribute without a value is returned and matches everything. A private attribute can be returned, not
+                 *     matched, and needs its private creator as another parameter.
+                 * @example {
+                 *       "StudyDescription": "*ABDOMEN*",
+                 *       "00080080": "Hospital"
+                 *     }
+                 */
+                attributes?: components["parameters"]["OtherAttributes"];
+                /**
+                 * @description Attributes to return besides the usual ones: keywords, tags and paths, with commas between them or as several parameters, or `all`.
+                 *     Attributes of a lower level than that of the search are left out.
+                 * @example [
+                 *       "StudyDescription",
+                 *       "00080080"
+                 *     ]
+                 */
+                includefield?: components["parameters"]["IncludeField"];
+                /**
+                 * @description The greatest number of matches to return.
+                 * @example 1
+                 */
+                limit?: components["parameters"]["Limit"];
+                /**
+                 * @description The number of matches to skip. The order is stable as long as the PACS does not change.
+                 * @example 0
+                 */
+                offset?: components["parameters"]["Offset"];
+                /**
+                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @example false
+                 */
+                fuzzymatching?: components["parameters"]["FuzzyMatching"];
+                /**
+                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @example false
+                 */
+                emptyvaluematching?: components["parameters"]["EmptyValueMatching"];
+                /**
+                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @example false
+                 */
+                multiplevaluematching?: components["parameters"]["MultipleValueMatching"];
+                /**
+                 * @description A media type, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example application/dicom+json
+                 */
+                accept?: components["parameters"]["AcceptParameter"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /**
+             * @description The matches, `[]` if there are none. `Warning` says what a careful reader should know: that more matches follow, what was ignored
+             *     or dropped.
+             */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    Warning: components["headers"]["Warning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DICOMObjects"];
+                    "application/json": components["schemas"]["DICOMObjects"];
+                };
+            };
+            400: components["responses"]["InvalidSearch"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["PACSNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["SearchTooBroad"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            501: components["responses"]["SearchUnsupported"];
+            502: components["responses"]["QueryFailed"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getHealth: {

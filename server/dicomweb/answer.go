@@ -25,8 +25,9 @@ type Answer struct {
 type field struct {
 	tag dataset.Tag
 	vr  string
-	// required reports that the attribute is present even if the PACS did not return it.
-	required bool
+	// required reports that the attribute is present even if the PACS did not return it, named that the search names it. An
+	// attribute that is neither is present if its value is known.
+	required, named bool
 }
 
 // NewAnswer returns the answer to a search. baseURL is the DICOMweb base URL of the PACS.
@@ -100,9 +101,10 @@ func (a *Answer) write(w *JSONWriter, m *qr.Match, f *field) {
 			return
 		}
 	}
-	if v, ok := find(m, f.tag); ok {
+	switch v, ok := find(m, f.tag); {
+	case ok && (f.required || f.named || !v.Empty()):
 		w.Attribute(v)
-	} else if f.required {
+	case f.required:
 		w.Empty(f.tag, f.vr)
 	}
 }
@@ -136,7 +138,7 @@ func (a *Answer) writeModalities(w *JSONWriter, m *qr.Match) {
 		}
 		return
 	}
-	if v, ok := find(m, dataset.ModalitiesInStudy); ok && v.Kind() == dataset.KindText && len(v.Unpadded()) > 0 {
+	if v, ok := find(m, dataset.ModalitiesInStudy); ok && !v.Empty() {
 		w.Attribute(v)
 	}
 }
@@ -180,6 +182,7 @@ func (a *Answer) writeAll(w *JSONWriter, m *qr.Match) {
 		if len(fields) > 0 && fields[0].tag == t {
 			f, fields = fields[0], fields[1:]
 		}
+		f.named = true
 		a.write(w, m, &f)
 	}
 }
@@ -211,9 +214,9 @@ var returned = func() map[qr.Level][]field {
 // all studies, and those of a series if it is over all series (PS3.18 section 10.6.3.3). The UIDs always are, because viewers need them.
 func fieldsOf(s *qr.Search) []field {
 	fields := slices.Clone(returned[s.Level])
-	fields = append(fields, field{retrieveURL, "UR", true}, field{dataset.StudyInstanceUID, "UI", true})
+	fields = append(fields, field{tag: retrieveURL, required: true}, field{tag: dataset.StudyInstanceUID, required: true})
 	if s.Level != qr.LevelStudy {
-		fields = append(fields, field{dataset.SeriesInstanceUID, "UI", true})
+		fields = append(fields, field{tag: dataset.SeriesInstanceUID, required: true})
 		if s.StudyInstanceUID == "" {
 			fields = append(fields, returned[qr.LevelStudy]...)
 		}
@@ -222,16 +225,25 @@ func fieldsOf(s *qr.Search) []field {
 		fields = append(fields, returned[qr.LevelSeries]...)
 	}
 	for i := range s.Keys {
-		fields = append(fields, field{tag: s.Keys[i].Path[0]})
+		fields = append(fields, field{tag: s.Keys[i].Path[0], named: true})
 	}
 	for _, path := range s.Include {
-		fields = append(fields, field{tag: path[0]})
+		fields = append(fields, field{tag: path[0], named: true})
 	}
 	if len(s.Modalities) > 0 {
 		fields = append(fields, field{tag: dataset.ModalitiesInStudy})
 	}
 	slices.SortStableFunc(fields, func(a, b field) int { return cmp.Compare(number(a.tag), number(b.tag)) })
-	return slices.CompactFunc(fields, func(a, b field) bool { return a.tag == b.tag })
+	n := 0
+	for _, f := range fields {
+		if n > 0 && fields[n-1].tag == f.tag {
+			fields[n-1].named = fields[n-1].named || f.named
+			continue
+		}
+		fields[n] = f
+		n++
+	}
+	return fields[:n]
 }
 
 // Integer writes an attribute with one integer as its value, in a VR that is text.

@@ -100,6 +100,19 @@ func TestOnlyWhatWasAskedForIsReturned(t *testing.T) {
 		keys("includefield=all"))
 }
 
+func TestAttributesThatAreOptionalAreThereIfKnownOrNamed(t *testing.T) {
+	e := encoder{binary.LittleEndian}
+	m := matchOf(t, nil, e.element(0x0008, 0x0056, "CS", ""), e.element(0x0008, 0x0201, "SH", "+0100 "), e.element(0x0008, 0x1030, "LO", ""))
+	object := answerOf(t, searchOf(t, qr.LevelStudy, nil, nil, ""), m)[0]
+	assert.NotContains(t, object, "00080056")
+	assert.Contains(t, object, "00080201")
+	for _, query := range []string{"includefield=00080056,StudyDescription", "00080056=&00081030=", "includefield=all"} {
+		object = answerOf(t, searchOf(t, qr.LevelStudy, nil, nil, query), m)[0]
+		assert.JSONEq(t, `{"vr":"CS"}`, string(object["00080056"]), query)
+		assert.JSONEq(t, `{"vr":"LO"}`, string(object["00081030"]), query)
+	}
+}
+
 func TestTheRetrieveURLLeadsToTheMatch(t *testing.T) {
 	e := encoder{binary.LittleEndian}
 	study := matchOf(t, nil, e.element(0x0020, 0x000d, "UI", "1.2\x00"), e.element(0x0008, 0x1190, "UR", "http://other"))
@@ -172,7 +185,7 @@ func BenchmarkAnswer(b *testing.B) {
 	e := encoder{binary.LittleEndian}
 	set := e.parse(b, study(e))
 	var keeper dataset.Keeper
-	m := qr.NewMatch(keeper.Keep(set, nil), nil)
+	m := qr.NewMatch(keeper.Keep(set), nil)
 	m.Modalities = []string{"CT", "MR"}
 	matches := slices.Repeat([]*qr.Match{m}, 10)
 	s := searchOf(b, qr.LevelStudy, nil, nil, "includefield=00080054,00080062,00080080,00081010,00081030,00081040,00081060,00100021,00101010,00104000")

@@ -19,11 +19,16 @@ var kinds = map[api.ProblemCode]kind{
 	api.ProblemCodeNoStudyMatched:       {404, "No study matched", "The PACS has no study of this patient that matches all filters."},
 	api.ProblemCodeRouteNotFound:        {404, "Route not found", "This route does not exist."},
 	api.ProblemCodeMethodNotAllowed:     {405, "Method not allowed", "This route does not support this method; the Allow header lists those that it supports."},
+	api.ProblemCodeNotAcceptable:        {406, "Not acceptable", "The response can be application/dicom+json or application/json. The header Accept, or the parameter accept, permits neither."},
+	api.ProblemCodeSearchTooBroad:       {413, "Search too broad", "The PACS has more matches than the gateway accepts. Narrow the search, or search studies with a limit."},
 	api.ProblemCodePayloadTooLarge:      {413, "Payload too large", "The body exceeds 64 KiB."},
 	api.ProblemCodeUnsupportedMediaType: {415, "Unsupported media type", "Send the header Content-Type: application/json. The body must be JSON in UTF-8, without a content encoding."},
 	api.ProblemCodeHostNotAllowed:       {421, "Host not allowed", "The gateway does not answer to this host name."},
 	api.ProblemCodeTooManyRequests:      {429, "Too many requests", "This caller has as many requests in progress as its share allows. Try again later."},
 	api.ProblemCodeInternalError:        {500, "Internal error", "The gateway encountered an unexpected error."},
+
+	api.ProblemCodeModalityUnknown:            {501, "Modality unknown", "The PACS does not return the modalities of its studies, and too many studies match to ask for them one by one. Narrow the search."},
+	api.ProblemCodeRelationalQueryUnsupported: {501, "Relational query unsupported", "The PACS searches series and instances below a study only. Name the study in the path, or give PatientID or StudyInstanceUID."},
 
 	api.ProblemCodeNameResolutionFailed:   {502, "Name resolution failed", "The host name of the PACS has no address."},
 	api.ProblemCodeConnectionRefused:      {502, "Connection refused", "Nothing accepts connections at this host and port."},

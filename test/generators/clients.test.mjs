@@ -30,12 +30,13 @@ for (const [name, command] of Object.entries(generators)) {
 test('the clients compile', () => run(['tsc', '-p', '.']));
 
 for (const name of Object.keys(generators)) {
-  test(`the client of ${name} calls /echo, /q and /qr`, async () => {
+  test(`the client of ${name} calls /echo, /q, /qr and searches studies`, async () => {
     assert.deepEqual(JSON.parse(await run(['node', `build/clients/${name}.js`], environment)), {
       steps: ['resolve ok', 'connect ok', 'tls skipped', 'associate ok', 'echo ok'],
       studies: ['CT ABDOMEN'],
       message: 'The study was moved.',
       completed: [7],
+      found: [['CT ABDOMEN']],
     });
   });
 }

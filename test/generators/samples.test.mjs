@@ -29,6 +29,7 @@ const operations = {
   '/echo': /associate[^]*ok[^]*echo[^]*ok/,
   '/q': /20251103[^]*CT ABDOMEN|CT ABDOMEN[^]*20251103/,
   '/qr': /The study was moved\./,
+  '/dicomweb/{pacs}/studies': /20251103[^]*CT ABDOMEN/,
 };
 
 let gateway;
@@ -43,13 +44,14 @@ after(() => gateway?.stop());
 
 for (const [path, output] of Object.entries(operations)) {
   test(`the samples of ${path} run`, async (t) => {
-    const samples = contract.paths[path].post['x-codeSamples'];
+    const { get, post } = contract.paths[path];
+    const samples = (post ?? get)['x-codeSamples'];
     const labels = samples.map(({ lang, label }) => label ?? lang);
     assert.deepEqual(labels.filter((label) => label !== 'curl, with progress'), ['curl', 'PowerShell', 'Python', 'Go', 'TypeScript']);
     for (const { lang, label = lang, source } of samples) {
       await t.test(label, async () => {
-        assert.ok(source.includes(`http://localhost:8888${path}`), 'the URL');
-        if (label === 'PowerShell') return assertFields(source, path);
+        assert.ok(source.includes(`http://localhost:8888${path.replace('{pacs}', 'orthanca')}`), 'the URL');
+        if (label === 'PowerShell') return post ? assertFields(source, path) : assertQuery(source);
         const dir = await mkdtemp(join(tmpdir(), 'sample-'));
         const { file, commands } = languages[label];
         await writeFile(join(dir, file), source.replace('http://localhost:8888', gateway.url).replace('4242', gateway.pacsPort));
@@ -59,6 +61,14 @@ for (const [path, output] of Object.entries(operations)) {
         await rm(dir, { recursive: true });
       });
     }
+  });
+}
+
+// assertQuery checks a sample without an interpreter: it sends the parameters of the others.
+function assertQuery(source) {
+  const set = source.match(/@\{\n([^]*?)\n\}/)[1].split('\n').map((line) => line.trim().split(' = '));
+  assert.deepEqual(Object.fromEntries(set), {
+    PatientID: "'1112223333'", ModalitiesInStudy: "'CT'", includefield: "'StudyDescription'", limit: '1',
   });
 }
 

@@ -11,6 +11,7 @@ export {
   type HostNotAllowed,
   type InvalidRequest,
   type NoStudyMatched,
+  type PACSUnknown,
   type Problem,
   type ProblemCode,
   type Unavailable,

@@ -6,17 +6,22 @@ export type ProblemCode = Schemas['ProblemCode'];
 /** The HTTP status of each problem code. */
 export const statusOf = {
   invalid_request: 400,
+  pacs_unknown: 400,
   unauthorized: 401,
   pacs_not_allowed: 403,
   no_study_matched: 404,
   route_not_found: 404,
   method_not_allowed: 405,
+  not_acceptable: 406,
   payload_too_large: 413,
+  search_too_broad: 413,
   unsupported_media_type: 415,
   host_not_allowed: 421,
   too_many_requests: 429,
   internal_error: 500,
   audit_failed: 500,
+  modality_unknown: 501,
+  relational_query_unsupported: 501,
   name_resolution_failed: 502,
   connection_refused: 502,
   pacs_unreachable: 502,
@@ -62,7 +67,10 @@ type Document<Status extends StatusOf[ProblemCode], Code extends ProblemCode = C
 > & { status: Status; code: Code };
 
 /** The request is invalid. `errors` has one entry for each fault. */
-export type InvalidRequest = Document<400> & { errors: Schemas['Fault'][] };
+export type InvalidRequest = Document<400, 'invalid_request'> & { errors: Schemas['Fault'][] };
+
+/** No PACS of this name is configured. The status is 404 if the path names it. */
+export type PACSUnknown = Document<400 | 404, 'pacs_unknown'>;
 
 /** No study matched. `warnings` describes the matches that the gateway dropped. */
 export type NoStudyMatched = Document<404, 'no_study_matched'> & { warnings?: Schemas['Warning'][] };
@@ -82,6 +90,7 @@ export type HostNotAllowed = Document<421> & { hint?: string };
  */
 export type Problem =
   | InvalidRequest
+  | PACSUnknown
   | NoStudyMatched
   | DICOMFailed
   | Unavailable
@@ -90,9 +99,11 @@ export type Problem =
   | Document<403>
   | Document<404, 'route_not_found'>
   | Document<405>
+  | Document<406>
   | Document<413>
   | Document<415>
-  | Document<500>;
+  | Document<500>
+  | Document<501>;
 
 /** The gateway refused the request, or the operation failed. It contains neither submitted values nor patient data. */
 export class ProblemError extends Error {

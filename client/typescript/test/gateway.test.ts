@@ -100,7 +100,7 @@ test('every call throws every problem', async () => {
         for (const call of calls) {
           await assert.rejects(call(gateway), (error) => {
             assert.ok(error instanceof ProblemError);
-            assert.deepEqual(error.problem, status === 400 ? { ...problem, errors: [] } : problem);
+            assert.deepEqual(error.problem, code === 'invalid_request' ? { ...problem, errors: [] } : problem);
             assert.equal(error.retryAfter, 'Retry-After' in retry ? 7 : undefined);
             return true;
           });

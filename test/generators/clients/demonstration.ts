@@ -9,17 +9,20 @@ export const echoRequest = {
 };
 export const queryRequest = { ...echoRequest, patient_id: '1112223333', modalities: ['CT'], max_results: 1 };
 export const retrieveRequest = { ...queryRequest, c_move_ae_title: 'ORTHANCB' };
+export const search = { PatientID: '1112223333', ModalitiesInStudy: 'CT', includefield: ['StudyDescription'], limit: 1 };
 
 export function report(
   echo: { steps: { step: string; status: string }[] },
   query: { study_details: { StudyDescription: string }[] },
   retrieve: { message: string; retrievals: { completed: number | null }[] },
+  found: Record<string, { Value?: unknown[] }>[],
 ) {
   console.log(JSON.stringify({
     steps: echo.steps.map(({ step, status }) => `${step} ${status}`),
     studies: query.study_details.map(({ StudyDescription }) => StudyDescription),
     message: retrieve.message,
     completed: retrieve.retrievals.map(({ completed }) => completed),
+    found: found.map((study) => study['00081030']?.Value),
   }));
 }
 

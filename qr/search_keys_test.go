@@ -3,6 +3,7 @@ package qr_test
 import (
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -166,7 +167,7 @@ func TestTenThousandInstancesHoldLittleMemory(t *testing.T) {
 	p := &dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
 		for i := range n {
 			a.Match(instanceOf("1.2.840.113619.2.55.3.1", "1.2.840.113619.2.55.3.1.1", fmt.Sprintf("1.2.840.113619.2.55.3.1.1.%d", i), attributes{
-				instanceNumber: fmt.Sprint(i), dataset.QueryRetrieveLevel: "IMAGE", dataset.StudyDescription: strings.Repeat("x", 60),
+				instanceNumber: strconv.Itoa(i), dataset.QueryRetrieveLevel: "IMAGE", dataset.StudyDescription: strings.Repeat("x", 60),
 				{Group: 0x0008, Element: 0x0016}: "1.2.840.10008.5.1.4.1.1.2", {Group: 0x0028, Element: 0x0010}: "\x00\x02", {Group: 0x0028, Element: 0x0011}: "\x00\x02",
 			}))
 		}

@@ -121,7 +121,8 @@ func TestFailedQueryForModalitiesFailsTheSearch(t *testing.T) {
 		a.Finish(dicomnet.StatusSuccess)
 	}}
 	for _, s := range []qr.Search{
-		{Level: qr.LevelStudy, Modalities: []string{"CT"}}, {Level: qr.LevelStudy, Modalities: []string{"CT"}, Limit: 5},
+		{Level: qr.LevelStudy, Modalities: []string{"CT"}},
+		{Level: qr.LevelStudy, Modalities: []string{"CT"}, Limit: 5},
 		{Level: qr.LevelSeries, StudyInstanceUID: "1.1", Modalities: []string{"CT"}},
 	} {
 		_, err := search(t, p, s)

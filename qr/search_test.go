@@ -176,7 +176,8 @@ func TestMatchesThatWereNotAskedForNeverReachTheAnswer(t *testing.T) {
 		"studies without a UID, or of another level": {
 			search: qr.Search{Level: qr.LevelStudy},
 			rows: []attributes{
-				study("P1", "1.1", level("STUDY")), study("P1", ""), study("P1", "1.x"), study("P1", `1.2\1.3`), {dataset.PatientID: "P1"},
+				study("P1", "1.1", level("STUDY")), study("P1", ""), study("P1", "1.x"), study("P1", `1.2\1.3`),
+				{dataset.PatientID: "P1"},
 				study("P1", "1.4", level("SERIES")), study("P1", "1.5", level("PATIENT")),
 			},
 			want:  []string{"1.1"},
@@ -190,7 +191,9 @@ func TestMatchesThatWereNotAskedForNeverReachTheAnswer(t *testing.T) {
 		"series": {
 			search: qr.Search{Level: qr.LevelSeries, StudyInstanceUID: "1.1"},
 			rows: []attributes{
-				seriesOf("1.1", "1.1.1", patient("P1")), seriesOf("1.2", "1.2.1"), {dataset.SeriesInstanceUID: "1.1.2"}, seriesOf("", "1.1.3"),
+				seriesOf("1.1", "1.1.1", patient("P1")), seriesOf("1.2", "1.2.1"),
+				{dataset.SeriesInstanceUID: "1.1.2"},
+				seriesOf("", "1.1.3"),
 				seriesOf("1.1", ""), study("P1", "1.1"), seriesOf("1.1", "1.1.4", level("IMAGE")),
 			},
 			want:  []string{"1.1.1", "1.1.2"},
@@ -205,7 +208,8 @@ func TestMatchesThatWereNotAskedForNeverReachTheAnswer(t *testing.T) {
 			search: qr.Search{Level: qr.LevelImage, StudyInstanceUID: "1.1", SeriesInstanceUID: "1.1.1"},
 			rows: []attributes{
 				instanceOf("1.1", "1.1.1", "1.1.1.1"), instanceOf("1.1", "1.1.2", "1.1.2.1"), instanceOf("1.2", "1.1.1", "1.1.1.2"),
-				{sopInstanceUID: "1.1.1.3"}, seriesOf("1.1", "1.1.1"),
+				{sopInstanceUID: "1.1.1.3"},
+				seriesOf("1.1", "1.1.1"),
 			},
 			want:  []string{"1.1.1.1", "1.1.1.3"},
 			codes: []qr.WarningCode{qr.WarningOtherEntityDropped, qr.WarningOtherEntityDropped},
@@ -357,8 +361,10 @@ func TestSearchFailsAsAQueryDoes(t *testing.T) {
 		"nothing readable":      func(a *association) { a.Pending(dicomtest.Undecodable); a.Finish(dicomnet.StatusSuccess) },
 	} {
 		for _, s := range []qr.Search{
-			{Level: qr.LevelStudy}, {Level: qr.LevelStudy, Limit: 5},
-			{Level: qr.LevelSeries, StudyInstanceUID: "1.1"}, {Level: qr.LevelImage, StudyInstanceUID: "1.1"},
+			{Level: qr.LevelStudy},
+			{Level: qr.LevelStudy, Limit: 5},
+			{Level: qr.LevelSeries, StudyInstanceUID: "1.1"},
+			{Level: qr.LevelImage, StudyInstanceUID: "1.1"},
 		} {
 			t.Run(name+" "+string(s.Level), func(t *testing.T) {
 				p := &dicomtest.ScriptedPACS{Find: func(a *association, _ string) { find(a) }}
@@ -372,8 +378,11 @@ func TestSearchFailsAsAQueryDoes(t *testing.T) {
 
 func TestSearchWithTooManyMatchesIsTooBroad(t *testing.T) {
 	for _, s := range []qr.Search{
-		{Level: qr.LevelStudy}, {Level: qr.LevelStudy, Limit: 10, Keys: keysOf(t, dataset.PatientID, "P1")}, {Level: qr.LevelStudy, Limit: 10, Keys: keysOf(t, dataset.AccessionNumber, "A1")},
-		{Level: qr.LevelSeries, StudyInstanceUID: "1.1"}, {Level: qr.LevelImage, StudyInstanceUID: "1.1", SeriesInstanceUID: "1.1.1"},
+		{Level: qr.LevelStudy},
+		{Level: qr.LevelStudy, Limit: 10, Keys: keysOf(t, dataset.PatientID, "P1")},
+		{Level: qr.LevelStudy, Limit: 10, Keys: keysOf(t, dataset.AccessionNumber, "A1")},
+		{Level: qr.LevelSeries, StudyInstanceUID: "1.1"},
+		{Level: qr.LevelImage, StudyInstanceUID: "1.1", SeriesInstanceUID: "1.1.1"},
 	} {
 		p := &dicomtest.ScriptedPACS{Find: func(a *association, level string) {
 			for i := range 101 {

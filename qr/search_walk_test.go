@@ -3,6 +3,7 @@ package qr_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -29,13 +30,13 @@ type tree struct {
 func (r *tree) find(a *association, level string) {
 	keys := a.Keys()
 	study, series := keys.String(dataset.StudyInstanceUID), keys.String(dataset.SeriesInstanceUID)
-	query := level
+	query := []string{level}
 	for _, tag := range []dataset.Tag{dataset.PatientID, dataset.StudyInstanceUID, dataset.SeriesInstanceUID, sopInstanceUID} {
 		if value := strings.Join(keys.Strings(tag), ","); value != "" {
-			query += " " + value
+			query = append(query, value)
 		}
 	}
-	r.queries = append(r.queries, query)
+	r.queries = append(r.queries, strings.Join(query, " "))
 	switch level {
 	case "STUDY":
 		a.Match(r.studies...)
@@ -55,10 +56,10 @@ func patient() *tree {
 		for i, modality := range []string{"CT", "SR"} {
 			series := fmt.Sprintf("%s.%d", study, i+1)
 			r.series[study] = append(r.series[study], seriesOf(study, series, attributes{
-				seriesNumber: fmt.Sprint(i + 1), dataset.Modality: modality, dataset.PatientID: "P1",
+				seriesNumber: strconv.Itoa(i + 1), dataset.Modality: modality, dataset.PatientID: "P1",
 			}))
 			for j := range 2 {
-				r.images[series] = append(r.images[series], instanceOf(study, series, fmt.Sprintf("%s.%d", series, j+1), attributes{instanceNumber: fmt.Sprint(j + 1)}))
+				r.images[series] = append(r.images[series], instanceOf(study, series, fmt.Sprintf("%s.%d", series, j+1), attributes{instanceNumber: strconv.Itoa(j + 1)}))
 			}
 		}
 	}
@@ -76,7 +77,7 @@ func (r *tree) search(t *testing.T, peer qr.Peer, s qr.Search) (*qr.SearchResult
 }
 
 func TestSearchBelowOnePatientOrStudyWalksFromLevelToLevel(t *testing.T) {
-	keys := func(lists ...[]match.Key) []match.Key { return slices.Concat(lists...) }
+	keys := slices.Concat[[]match.Key]
 	ofPatient := keysOf(t, dataset.PatientID, "P1")
 	for name, test := range map[string]struct {
 		search  qr.Search
@@ -183,8 +184,11 @@ func TestMatchesOfAWideSearchHaveTheirParents(t *testing.T) {
 
 func TestSearchWithoutStudyOrPatientNeedsRelationalQueries(t *testing.T) {
 	for _, s := range []qr.Search{
-		{Level: qr.LevelSeries}, {Level: qr.LevelImage}, {Level: qr.LevelSeries, Keys: keysOf(t, dataset.SeriesInstanceUID, "1.1.1")},
-		{Level: qr.LevelSeries, Keys: keysOf(t, dataset.PatientID, "P*")}, {Level: qr.LevelImage, Keys: keysOf(t, sopInstanceUID, "1.1.1.1")},
+		{Level: qr.LevelSeries},
+		{Level: qr.LevelImage},
+		{Level: qr.LevelSeries, Keys: keysOf(t, dataset.SeriesInstanceUID, "1.1.1")},
+		{Level: qr.LevelSeries, Keys: keysOf(t, dataset.PatientID, "P*")},
+		{Level: qr.LevelImage, Keys: keysOf(t, sopInstanceUID, "1.1.1.1")},
 	} {
 		r := patient()
 		_, err := r.search(t, qrtest.PACS, s)
@@ -200,7 +204,8 @@ func TestRelationalPACSIsAskedOnce(t *testing.T) {
 	row := instanceOf("1.1", "1.1.1", "1.1.1.1", attributes{dataset.PatientID: "P1", dataset.Modality: "CT", dataset.StudyDate: "20240101"})
 	rows := []attributes{
 		row, row.With(sopInstanceUID, "1.1.1.2"), instanceOf("1.2", "1.2.1", "1.2.1.1", attributes{dataset.PatientID: "P2", dataset.Modality: "SR"}),
-		{sopInstanceUID: "1.9"}, instanceOf("1.1", "", "1.8"),
+		{sopInstanceUID: "1.9"},
+		instanceOf("1.1", "", "1.8"),
 	}
 	var sent *dataset.Set
 	p := &dicomtest.ScriptedPACS{Find: func(a *association, level string) {
@@ -334,19 +339,26 @@ func TestPatientRootNeedsThePatient(t *testing.T) {
 			root, nil, qr.Search{Level: qr.LevelStudy}, []string{"associate FIND"}, []string{"STUDY"},
 		},
 		"series of a patient": {
-			root, nil, qr.Search{Level: qr.LevelSeries, Keys: ofPatient, Limit: 101},
-			[]string{"associate PATIENT-FIND"}, []string{"STUDY P1", "SERIES P1 1.1", "SERIES P1 1.2"},
+			root, nil,
+			qr.Search{Level: qr.LevelSeries, Keys: ofPatient, Limit: 101},
+			[]string{"associate PATIENT-FIND"},
+			[]string{"STUDY P1", "SERIES P1 1.1", "SERIES P1 1.2"},
 		},
 		"instances of a patient's series": {
-			root, nil, qr.Search{Level: qr.LevelImage, Keys: ofPatient, StudyInstanceUID: "1.1", SeriesInstanceUID: "1.1.1"},
-			[]string{"associate PATIENT-FIND"}, []string{"STUDY P1 1.1", "IMAGE P1 1.1 1.1.1"},
+			root, nil,
+			qr.Search{Level: qr.LevelImage, Keys: ofPatient, StudyInstanceUID: "1.1", SeriesInstanceUID: "1.1.1"},
+			[]string{"associate PATIENT-FIND"},
+			[]string{"STUDY P1 1.1", "IMAGE P1 1.1 1.1.1"},
 		},
 		"series of a study, without Study Root": {
-			qrtest.PACS, refuse(dicomnet.StudyRoot.Find), qr.Search{Level: qr.LevelSeries, StudyInstanceUID: "1.1"},
-			[]string{"associate FIND", "associate PATIENT-FIND"}, []string{"STUDY 1.1", "SERIES P1 1.1"},
+			qrtest.PACS, refuse(dicomnet.StudyRoot.Find),
+			qr.Search{Level: qr.LevelSeries, StudyInstanceUID: "1.1"},
+			[]string{"associate FIND", "associate PATIENT-FIND"},
+			[]string{"STUDY 1.1", "SERIES P1 1.1"},
 		},
 		"instances of a study, without Study Root": {
-			qrtest.PACS, refuse(dicomnet.StudyRoot.Find), qr.Search{Level: qr.LevelImage, StudyInstanceUID: "1.1"},
+			qrtest.PACS, refuse(dicomnet.StudyRoot.Find),
+			qr.Search{Level: qr.LevelImage, StudyInstanceUID: "1.1"},
 			[]string{"associate FIND", "associate PATIENT-FIND"},
 			[]string{"STUDY 1.1", "SERIES P1 1.1", "IMAGE P1 1.1 1.1.1", "IMAGE P1 1.1 1.1.2"},
 		},

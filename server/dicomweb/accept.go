@@ -1,6 +1,7 @@
 package dicomweb
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -12,12 +13,13 @@ const (
 )
 
 // MediaType chooses the media type of a search (RFC 9110 section 12.5.1, PS3.18 section 8.7.8.1): by the query parameter accept if it
-// is given, and else by the header fields. No header field accepts everything. It returns false if neither type is acceptable.
+// is given, and else by the header fields. No header field accepts everything, and so does an
+// empty one, which Odil sends. It returns false if neither type is acceptable.
 func MediaType(parameter *string, header []string) (string, bool) {
 	switch {
 	case parameter != nil:
 		header = []string{*parameter}
-	case len(header) == 0:
+	case !slices.ContainsFunc(header, func(field string) bool { return strings.Trim(field, " \t,") != "" }):
 		return DICOMJSON, true
 	}
 	var dicomJSON, json preference

@@ -10,24 +10,25 @@ import (
 
 func TestTheMediaTypeIsNegotiated(t *testing.T) {
 	for accept, want := range map[string]string{
-		"*/*":                                                  dicomweb.DICOMJSON,
-		"application/*":                                        dicomweb.DICOMJSON,
-		"application/dicom+json":                               dicomweb.DICOMJSON,
-		"APPLICATION/DICOM+JSON":                               dicomweb.DICOMJSON,
-		"application/dicom+json; charset=utf-8":                dicomweb.DICOMJSON,
-		`application/dicom+json;charset="UTF-8"`:               dicomweb.DICOMJSON,
-		"application/json":                                     dicomweb.JSON,
-		"application/json, */*;q=0.5":                          dicomweb.JSON,
-		"application/json, application/dicom+json":             dicomweb.DICOMJSON,
-		"application/dicom+json;q=0.5, application/json":       dicomweb.JSON,
-		"application/dicom+json;q=0, */*":                      dicomweb.JSON,
-		"application/json;q=0, application/*;q=0.1":            dicomweb.DICOMJSON,
-		"text/html, */*;q=0.2":                                 dicomweb.DICOMJSON,
-		"text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2": dicomweb.DICOMJSON, // Java
-		"application/dicom+json;q=2, application/json":         dicomweb.JSON,      // the first is malformed
-		`text/plain;a=",application/xml", application/json`:    dicomweb.JSON,
+		"":                                       dicomweb.DICOMJSON,
+		" ,":                                     dicomweb.DICOMJSON,
+		"*/*":                                    dicomweb.DICOMJSON,
+		"application/*":                          dicomweb.DICOMJSON,
+		"application/dicom+json":                 dicomweb.DICOMJSON,
+		"APPLICATION/DICOM+JSON":                 dicomweb.DICOMJSON,
+		"application/dicom+json; charset=utf-8":  dicomweb.DICOMJSON,
+		`application/dicom+json;charset="UTF-8"`: dicomweb.DICOMJSON,
+		"application/json":                       dicomweb.JSON,
+		"application/json, */*;q=0.5":            dicomweb.JSON,
+		"application/json, application/dicom+json":                                  dicomweb.DICOMJSON,
+		"application/dicom+json;q=0.5, application/json":                            dicomweb.JSON,
+		"application/dicom+json;q=0, */*":                                           dicomweb.JSON,
+		"application/json;q=0, application/*;q=0.1":                                 dicomweb.DICOMJSON,
+		"text/html, */*;q=0.2":                                                      dicomweb.DICOMJSON,
+		"text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2":                      dicomweb.DICOMJSON, // Java
+		"application/dicom+json;q=2, application/json":                              dicomweb.JSON,      // the first is malformed
+		`text/plain;a=",application/xml", application/json`:                         dicomweb.JSON,
 		"multipart/related; type=\"application/dicom+xml\", application/dicom+json": dicomweb.DICOMJSON,
-		"":                  "",
 		"text/html":         "",
 		"application/dicom": "",
 		"multipart/related; type=\"application/dicom+xml\"": "",

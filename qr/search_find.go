@@ -111,7 +111,10 @@ type answer struct {
 	*request
 	*found
 	keeper  dataset.Keeper
-	missing []int // reused
+	missing []int    // reused
+	free    []Match  // the unused rest of a slab
+	codes   string   // the last encoded Modalities in Study
+	shared  []string // its list
 }
 
 // add checks one match and keeps it.
@@ -128,7 +131,7 @@ func (a *answer) add(row *dicomnet.Match) {
 		a.drop(set, otherLevel)
 		return
 	}
-	m := &Match{parent: a.parent}
+	m := a.fresh()
 	if !a.identify(m, set, uid) || !a.belongs(m, set) || !a.judge(set) {
 		return
 	}
@@ -138,7 +141,7 @@ func (a *answer) add(row *dicomnet.Match) {
 	}
 	m.patientID = single(set, dataset.PatientID)
 	if a.level == LevelStudy {
-		m.Modalities = addModalities(nil, set.Strings(dataset.ModalitiesInStudy))
+		m.Modalities = a.modalitiesIn(set)
 	}
 	a.counts.addText(set.Warnings())
 	if known := a.byUID[m.uid()]; known != nil {
@@ -146,8 +149,30 @@ func (a *answer) add(row *dicomnet.Match) {
 		a.merge(known, m, set)
 		return
 	}
-	m.set = a.keep(set)
+	m.set, a.free = a.keep(set), a.free[1:]
 	a.found.add(m)
+}
+
+// fresh returns the next match of a slab. The next call overwrites it unless add keeps it.
+func (a *answer) fresh() *Match {
+	if len(a.free) == 0 {
+		const most = 64
+		a.free = make([]Match, min(most, len(a.list)+8))
+	}
+	a.free[0] = Match{parent: a.parent}
+	return &a.free[0]
+}
+
+// modalitiesIn decodes Modalities in Study. Studies with the same value share the list.
+func (a *answer) modalitiesIn(set *dataset.Set) []string {
+	raw, _ := set.Bytes(dataset.ModalitiesInStudy)
+	if len(raw) == 0 || string(raw) != a.codes {
+		a.codes, a.shared = string(raw), slices.Clip(addModalities(nil, set.Strings(dataset.ModalitiesInStudy)))
+		if set.Warnings() != 0 {
+			a.codes = "" // decoded each time, so that each warning is counted
+		}
+	}
+	return a.shared
 }
 
 // identify sets the UIDs of a match. Those of the parents must be the ones that were asked for.

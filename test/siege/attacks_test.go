@@ -167,7 +167,7 @@ func streaming(n int) func(*testing.T, *gateway) func(context.Context, *tally) {
 		t.Cleanup(transport.CloseIdleConnections)
 		a.client = &http.Client{Transport: transport}
 		return func(ctx context.Context, c *tally) {
-			c.together(ctx, n, 2*time.Second, func(ctx context.Context) {
+			c.together(ctx, n, refusedPause, func(ctx context.Context) {
 				begin, rest := io.MultiReader(strings.NewReader(strings.Repeat(" ", 64000)), &never{ctx}), int64(65000)
 				request, err := http.NewRequestWithContext(ctx, http.MethodPost, g.URL+"/q", begin)
 				if err != nil {

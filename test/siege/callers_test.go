@@ -221,15 +221,18 @@ func (c *tally) together(ctx context.Context, n int, d time.Duration, work func(
 	all.Wait()
 }
 
+// refusedPause is the pause of a caller whose connection the gateway has closed.
+const refusedPause = 10 * time.Second
+
 // hold keeps n connections open on which text was sent and nothing is read. A connection that the gateway closes is replaced
-// after two seconds.
+// after a pause.
 func (c *tally) hold(ctx context.Context, n int, dial func(ctx context.Context) (net.Conn, error), text []byte) {
 	var sent, all sync.WaitGroup
 	sent.Add(n)
 	few := make(chan struct{}, 64) // of them connect at the same time
 	for range n {
 		all.Go(func() {
-			for once := sync.OnceFunc(sent.Done); ; pause(ctx, 2*time.Second) {
+			for once := sync.OnceFunc(sent.Done); ; pause(ctx, refusedPause) {
 				if ctx.Err() != nil {
 					once()
 					return

@@ -25,8 +25,10 @@ const (
 	// B gets least of its answers, with median at most.
 	least  = requests * 99 / 100
 	median = 100 * time.Millisecond
-	// attempts are made, since the machine may have other work to do: the best counts, and a failure says how busy the machine was.
+	// attempts are made at most, and as many again while all other processes together have more than busy percent of the processors.
+	// The first good one counts; a failure says how busy the machine was.
 	attempts = 3
+	busy     = 25
 )
 
 // TestOthersAreServedDuringEveryAttack measures what B gets from an idle PACS while A does its worst.
@@ -38,7 +40,7 @@ func TestOthersAreServedDuringEveryAttack(t *testing.T) {
 				start = defendSecurely
 			}
 			var s service
-			for range attempts {
+			for n := 1; n <= attempts || n <= 2*attempts && s.elsewhere > busy; n++ {
 				g := start(t)
 				s = a.serve(t, g)
 				g.Kill()
@@ -48,9 +50,9 @@ func TestOthersAreServedDuringEveryAttack(t *testing.T) {
 			}
 			record(t, "Others", a.name, fmt.Sprintf("%d of %d", s.ok, requests), s.median.Round(100*time.Microsecond).String(),
 				s.slowest.Round(time.Millisecond).String(), s.others.String(), s.hostile.String())
-			busy := fmt.Sprintf("all other processes had %d %% of the processors", s.elsewhere)
-			assert.GreaterOrEqual(t, s.ok, least, "answers: %s; %s", s.others, busy)
-			assert.Less(t, s.median, median, busy)
+			state := fmt.Sprintf("all other processes had %d %% of the processors", s.elsewhere)
+			assert.GreaterOrEqual(t, s.ok, least, "answers: %s; %s", s.others, state)
+			assert.Less(t, s.median, median, state)
 		})
 	}
 }

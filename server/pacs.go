@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 
 	"github.com/rs/zerolog"
 
@@ -23,7 +24,11 @@ type pacsOf struct {
 // peer returns the PACS of a request, or the problem if the caller may not use it or its name is unknown. It records a refusal.
 func (h *handlers) peer(ctx context.Context, of pacsOf, patientID string) (qr.Peer, error) {
 	if of.name != "" {
-		return h.namedPeer(ctx, of.name, patientID)
+		peer, err := h.namedPeer(ctx, of.name, patientID)
+		if p, ok := errors.AsType[*problem.Problem](err); ok && p.Code == api.ProblemCodePACSUnknown {
+			p.Faults = []api.Fault{{Pointer: "/pacs", Detail: "is not the name of a configured PACS"}}
+		}
+		return peer, err
 	}
 	peer := qr.Peer{
 		Host: of.host, Port: of.port, CalledAETitle: trimPadding(of.called), CallingAETitle: trimPadding(of.calling), TLS: valueOf(of.tls),

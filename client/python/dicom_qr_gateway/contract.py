@@ -27,6 +27,7 @@ WarningCode = Literal[
 
 ProblemCode = Literal[
     "invalid_request",
+    "pacs_unknown",
     "unauthorized",
     "pacs_not_allowed",
     "no_study_matched",
@@ -75,18 +76,21 @@ ProblemCode = Literal[
 ]
 
 
-class _Peer(TypedDict):
+class _PACS(TypedDict, total=False):
+    """Either the name of a configured PACS, or its address and the AE titles."""
+
+    pacs: str
     pacs_ip: str
     pacs_port: int
     pacs_ae_title: str
     c_find_ae_title: str
 
 
-class _Patient(_Peer):
+class _Patient(TypedDict):
     patient_id: str
 
 
-class _Filters(TypedDict, total=False):
+class _Filters(_PACS, total=False):
     issuer_of_patient_id: str | None
     modalities: list[str] | None
     max_years_old: int | None
@@ -110,10 +114,11 @@ class RetrieveRequest(_Patient, _Destination, _Filters):
     """QueryRequest and the AE title to which the matching studies are moved."""
 
 
-class EchoRequest(_Peer, total=False):
-    """PACS and the AE titles for the association. The other fields may be those of QueryRequest and RetrieveRequest."""
+class EchoRequest(_PACS, total=False):
+    """The PACS. The other fields may be those of QueryRequest and RetrieveRequest."""
 
     pacs_tls: bool | None
+    probe: bool
     c_move_ae_title: object
     patient_id: object
     issuer_of_patient_id: object
@@ -248,12 +253,50 @@ class EchoStep(_EchoStep, total=False):
     contexts: list[EchoContext]
 
 
-class EchoResponse(TypedDict):
-    """Every step passed."""
+class EchoStorage(TypedDict):
+    """The answer for a storage SOP class, for which the gateway proposed to act as SCP."""
 
+    abstract_syntax: str
+    result: str
+    scp: bool
+
+
+class _EchoRetrieval(TypedDict):
+    ready: bool
+    method: Literal["get", "move"]
+    c_get: str
+    storage: list[EchoStorage]
+    store_scp: Literal["not_configured"]
+
+
+class EchoRetrieval(_EchoRetrieval, total=False):
+    """Whether instances can be retrieved from a named PACS."""
+
+    hint: str
+
+
+class EchoProfile(TypedDict):
+    """What the PACS accepts."""
+
+    relational_queries: bool
+    image_level_find: bool
+    uid_lists: bool
+    study_keys: list[str]
+
+
+class _EchoResponse(TypedDict):
     operation: Literal["C-ECHO"]
     status: Literal["ok"]
     steps: list[EchoStep]
+
+
+class EchoResponse(_EchoResponse, total=False):
+    """Every step passed."""
+
+    retrieval: EchoRetrieval
+    profile: EchoProfile
+    pacs_entry: str
+    at_the_pacs: list[str]
 
 
 class Fault(TypedDict):

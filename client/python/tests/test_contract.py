@@ -10,7 +10,7 @@ OPENAPI = pathlib.Path(__file__).parents[3] / "server/docs/openapi.json"  # open
 SCHEMAS = json.loads(OPENAPI.read_text(encoding="utf-8"))["components"]["schemas"]
 
 # Schemas of other routes than /q, /qr and /echo.
-OTHERS = {"Health", "Readiness", "Version"}
+OTHERS = {"Health", "Readiness", "Version", "PACSList", "NamedPACS"}
 PYTHON = {"string": str, "integer": int, "number": float, "boolean": bool}
 
 

@@ -15,8 +15,9 @@ complain() {
 }
 
 usage() {
-    complain 'usage: find     http[s]://GATEWAY AETITLE@HOST:PORT PATIENT'
-    complain '       retrieve http[s]://GATEWAY AETITLE@HOST:PORT PATIENT DESTINATION [STUDY...]'
+    complain 'usage: find     http[s]://GATEWAY PACS PATIENT'
+    complain '       retrieve http[s]://GATEWAY PACS PATIENT DESTINATION [STUDY...]'
+    complain 'PACS is the name of a PACS that the gateway knows, or AETITLE@HOST:PORT.'
     exit 2
 }
 
@@ -163,12 +164,15 @@ address=${pacs##*@} called=${pacs%@*}
 host=${address%:*} port=${address##*:}
 case $gateway,$pacs in
 http://?*,?*@?*:*[0-9] | https://?*,?*@?*:*[0-9]) ;;
+http://?*,*[!a-z0-9-]* | https://?*,*[!a-z0-9-]*) usage ;;
+http://?*,[a-z0-9]* | https://?*,[a-z0-9]*) port=0 ;; # a name
 *) usage ;;
 esac
 shift 3
-jq -n --arg host "$host" --argjson port "$port" --arg called "$called" --arg calling "${CALLING_AE_TITLE-GATEWAY}" '{
-    pacs_ip: $host, pacs_port: $port, pacs_ae_title: $called, c_find_ae_title: $calling, patient_id: $ARGS.positional[0]
-} + if $ARGS.positional[1] then {c_move_ae_title: $ARGS.positional[1]} else {} end
+jq -n --arg pacs "$pacs" --arg host "$host" --argjson port "$port" --arg called "$called" --arg calling "${CALLING_AE_TITLE-GATEWAY}" '
+if $port == 0 then {pacs: $pacs} else {pacs_ip: $host, pacs_port: $port, pacs_ae_title: $called, c_find_ae_title: $calling} end
+  + {patient_id: $ARGS.positional[0]}
+  + if $ARGS.positional[1] then {c_move_ae_title: $ARGS.positional[1]} else {} end
   + if $ARGS.positional[2] then {study_instance_uids: $ARGS.positional[2:]} else {} end' --args "$@" >"$work/request" 2>/dev/null || usage
 
 if [ "$command" = find ]; then

@@ -19,8 +19,9 @@ import (
 	"dicom-qr-gateway/client/go"
 )
 
-const usage = `usage: find     http[s]://GATEWAY AETITLE@HOST:PORT PATIENT
-       retrieve http[s]://GATEWAY AETITLE@HOST:PORT PATIENT DESTINATION [STUDY...]
+const usage = `usage: find     http[s]://GATEWAY PACS PATIENT
+       retrieve http[s]://GATEWAY PACS PATIENT DESTINATION [STUDY...]
+PACS is the name of a PACS that the gateway knows, or AETITLE@HOST:PORT.
 `
 
 func main() {
@@ -45,18 +46,9 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	if len(args) < 4 || (args[0] == "find") != (len(args) == 4) || args[0] != "find" && args[0] != "retrieve" {
 		return errUsage
 	}
-	pacs := regexp.MustCompile(`^(.+)@(.+):(\d+)$`).FindStringSubmatch(args[2])
-	if pacs == nil {
+	query := client.QueryRequest{PatientID: args[3]}
+	if !choosePACS(&query, args[2]) {
 		return errUsage
-	}
-	called, host := pacs[1], pacs[2]
-	port, err := strconv.Atoi(pacs[3])
-	if err != nil {
-		return errUsage
-	}
-	calling := os.Getenv("CALLING_AE_TITLE")
-	if calling == "" {
-		calling = "GATEWAY"
 	}
 	options := []client.Option{client.WithRetry(client.Retry{
 		Attempts: 3, MaxWait: time.Minute,
@@ -73,17 +65,34 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	}
 	p := program{gateway: gateway, out: out, errors: errs}
 	if args[0] == "find" {
-		return p.find(ctx, client.QueryRequest{
-			PACSIP: host, PACSPort: port, PACSAETitle: called, CFindAETitle: calling, PatientID: args[3],
-		})
+		return p.find(ctx, query)
 	}
 	request := client.RetrieveRequest{
-		PACSIP: host, PACSPort: port, PACSAETitle: called, CFindAETitle: calling, PatientID: args[3], CMoveAETitle: args[4],
+		PACS: query.PACS, PACSIP: query.PACSIP, PACSPort: query.PACSPort, PACSAETitle: query.PACSAETitle, CFindAETitle: query.CFindAETitle,
+		PatientID: args[3], CMoveAETitle: args[4],
 	}
 	if studies := args[5:]; len(studies) > 0 { // an empty list would be refused
 		request.StudyInstanceUIDs = studies
 	}
 	return p.retrieveTwice(ctx, request)
+}
+
+// choosePACS fills in the name of the PACS, or its address. It returns false if the argument is neither.
+func choosePACS(query *client.QueryRequest, pacs string) bool {
+	if regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`).MatchString(pacs) {
+		query.PACS = pacs
+		return true
+	}
+	parts := regexp.MustCompile(`^(.+)@(.+):(\d+)$`).FindStringSubmatch(pacs)
+	if parts == nil {
+		return false
+	}
+	port, err := strconv.Atoi(parts[3])
+	query.PACSAETitle, query.PACSIP, query.PACSPort = parts[1], parts[2], port
+	if query.CFindAETitle = os.Getenv("CALLING_AE_TITLE"); query.CFindAETitle == "" {
+		query.CFindAETitle = "GATEWAY"
+	}
+	return err == nil
 }
 
 func (p *program) find(ctx context.Context, request client.QueryRequest) error {

@@ -31,8 +31,9 @@ from dicom_qr_gateway import (  # noqa: E402
 )
 
 USAGE = """\
-usage: find     http[s]://GATEWAY AETITLE@HOST:PORT PATIENT
-       retrieve http[s]://GATEWAY AETITLE@HOST:PORT PATIENT DESTINATION [STUDY...]"""
+usage: find     http[s]://GATEWAY PACS PATIENT
+       retrieve http[s]://GATEWAY PACS PATIENT DESTINATION [STUDY...]
+PACS is the name of a PACS that the gateway knows, or AETITLE@HOST:PORT."""
 
 EXIT_STATUS = {400: 5, 401: 5, 403: 5, 429: 7, 502: 6, 503: 7}
 
@@ -113,6 +114,18 @@ def explain(problem: ProblemError) -> None:
         complain("  correlation ID", document["correlation_id"])
 
 
+def choose_pacs(query: QueryRequest, pacs: str) -> None:
+    """Fills in the name of the PACS, or its address."""
+    if re.fullmatch("[a-z0-9][a-z0-9-]*", pacs):
+        query["pacs"] = pacs
+        return
+    peer = re.fullmatch(r"(.+)@(.+):(\d+)", pacs)
+    if not peer:
+        raise ValueError("neither a name nor an address")
+    query["pacs_ae_title"], query["pacs_ip"], query["pacs_port"] = peer[1], peer[2], int(peer[3])
+    query["c_find_ae_title"] = os.environ.get("CALLING_AE_TITLE", "GATEWAY")
+
+
 def main(arguments: list[str]) -> int:
     studies: list[str] = []
     destination: str | None = None
@@ -129,21 +142,13 @@ def main(arguments: list[str]) -> int:
         max_wait=60,
         on_retry=lambda refusal, seconds: complain(f"{refusal}; retrying in {seconds:g}s"),
     )
-    peer = re.fullmatch(r"(.+)@(.+):(\d+)", pacs)
+    query: QueryRequest = {"patient_id": patient}
     try:
         gateway = Gateway(url, os.environ.get("GATEWAY_API_KEY") or None, retry=retry)
+        choose_pacs(query, pacs)
     except ValueError:
-        peer = None
-    if not peer:
         complain(USAGE)
         return 2
-    query: QueryRequest = {
-        "pacs_ip": peer[2],
-        "pacs_port": int(peer[3]),
-        "pacs_ae_title": peer[1],
-        "c_find_ae_title": os.environ.get("CALLING_AE_TITLE", "GATEWAY"),
-        "patient_id": patient,
-    }
     try:
         if destination is None:
             return find(gateway, query)

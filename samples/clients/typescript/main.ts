@@ -13,8 +13,9 @@ import {
   type Warning,
 } from 'dicom-qr-gateway-client';
 
-const usage = `usage: find     http[s]://GATEWAY AETITLE@HOST:PORT PATIENT
-       retrieve http[s]://GATEWAY AETITLE@HOST:PORT PATIENT DESTINATION [STUDY...]`;
+const usage = `usage: find     http[s]://GATEWAY PACS PATIENT
+       retrieve http[s]://GATEWAY PACS PATIENT DESTINATION [STUDY...]
+PACS is the name of a PACS that the gateway knows, or AETITLE@HOST:PORT.`;
 
 const exitStatus: Partial<Record<number, number>> = { 400: 5, 401: 5, 403: 5, 429: 7, 502: 6, 503: 7 };
 
@@ -24,19 +25,19 @@ process.once('SIGINT', () => interrupt.abort());
 process.exitCode = await main(process.argv.slice(2));
 
 async function main([command = '', baseUrl = '', pacs = '', patient_id, destination, ...studies]: string[]) {
-  const [, pacs_ae_title, pacs_ip, port] = /^(.+)@(.+):(\d+)$/.exec(pacs) ?? [];
+  const chosen = choosePACS(pacs);
   const complete = command === 'find' ? destination === undefined : command === 'retrieve' && destination !== undefined;
-  if (!complete || !(/^https?:\/\/[^/]/.test(baseUrl) && URL.canParse(baseUrl)) || !pacs_ae_title || !pacs_ip || patient_id === undefined) {
+  if (!complete || !(/^https?:\/\/[^/]/.test(baseUrl) && URL.canParse(baseUrl)) || !chosen || patient_id === undefined) {
     console.error(usage);
     return 2;
   }
-  const { GATEWAY_API_KEY: apiKey, CALLING_AE_TITLE: c_find_ae_title = 'GATEWAY' } = process.env;
+  const { GATEWAY_API_KEY: apiKey } = process.env;
   const gateway = createGateway({
     baseUrl,
     ...(apiKey && { apiKey }),
     retry: { attempts: 3, maxWait: 60, onRetry: ({ message }, seconds) => console.error(`${message}; retrying in ${seconds}s`) },
   });
-  const request = { pacs_ip, pacs_port: Number(port), pacs_ae_title, c_find_ae_title, patient_id };
+  const request = { ...chosen, patient_id };
   try {
     if (destination === undefined) return await find(gateway, request);
     const retrieval = { ...request, c_move_ae_title: destination };
@@ -44,6 +45,14 @@ async function main([command = '', baseUrl = '', pacs = '', patient_id, destinat
   } catch (error) {
     return report(error);
   }
+}
+
+/** Returns the fields that name the PACS or hold its address; undefined if the argument is neither. */
+function choosePACS(pacs: string): Omit<QueryRequest, 'patient_id'> | undefined {
+  if (/^[a-z0-9][a-z0-9-]*$/.test(pacs)) return { pacs };
+  const [, pacs_ae_title, pacs_ip, port] = /^(.+)@(.+):(\d+)$/.exec(pacs) ?? [];
+  const { CALLING_AE_TITLE: c_find_ae_title = 'GATEWAY' } = process.env;
+  return pacs_ae_title && pacs_ip ? { pacs_ip, pacs_port: Number(port), pacs_ae_title, c_find_ae_title } : undefined;
 }
 
 async function find(gateway: Gateway, request: QueryRequest) {

@@ -138,7 +138,7 @@ export function mediaType(response: Response): string {
 
 /** Adds the list of faults that the type of an invalid request requires. */
 export function problemOf(document: Problem): Problem {
-  return document?.code === 'invalid_request' ? { ...document, errors: document.errors ?? [] } : document;
+  return document?.status === 400 ? { ...document, errors: document.errors ?? [] } : document;
 }
 
 /** Caps what Retry-After can ask for: a day. */

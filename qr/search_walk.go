@@ -16,6 +16,10 @@ func (s *searcher) studies(ctx context.Context) (*found, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(s.plan.modalities) == 0 && len(s.otherPatients) == 0 {
+		sortMatches(f.list)
+		return f, nil
+	}
 	kept := newFound()
 	return kept, s.keepStudies(ctx, f.list, kept, 0)
 }

@@ -122,16 +122,24 @@ func (s *Server) negotiate(next api.StrictHandlerFunc, _ string) api.StrictHandl
 	}
 }
 
-// onConnection gives the answer of a query the connection on which it is sent.
+// onConnection gives the answer of a query or search the connection on which it is sent.
 func onConnection(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
 	return func(c echo.Context, request any) (any, error) {
 		response, err := next(c, request)
-		if answer, ok := response.(queryAnswer); ok {
-			if r := c.Request(); r.TLS == nil { // TLS has its own buffer
-				answer.connection = listener.Of(r.Context())
-			}
-			return answer, err
+		if err != nil {
+			return response, err
 		}
-		return response, err
+		var connection *listener.Connection
+		if r := c.Request(); r.TLS == nil { // TLS has its own buffer
+			connection = listener.Of(r.Context())
+		}
+		switch answer := response.(type) {
+		case queryAnswer:
+			answer.connection = connection
+			return answer, nil
+		case *searchAnswer:
+			answer.connection = connection
+		}
+		return response, nil
 	}
 }

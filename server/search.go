@@ -11,6 +11,7 @@ import (
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/dicomweb"
+	"dicom-qr-gateway/server/listener"
 	"dicom-qr-gateway/server/problem"
 )
 
@@ -153,9 +154,10 @@ func inPath(err error) error {
 
 // searchAnswer is the 200 of a search.
 type searchAnswer struct {
-	mediaType string
-	warnings  []string
-	objects   *dicomweb.Answer
+	mediaType  string
+	warnings   []string
+	objects    *dicomweb.Answer
+	connection *listener.Connection // on which the answer is sent; nil: not known
 }
 
 // VisitSearchStudiesResponse writes the answer.
@@ -184,6 +186,7 @@ func (a *searchAnswer) VisitSearchInstancesResponse(w http.ResponseWriter) error
 
 var dicomWriters = sync.Pool{New: func() any { return dicomweb.NewJSONWriter(nil) }}
 
+// write writes the answer. A short one has a Content-Length and leaves in one part.
 func (a *searchAnswer) write(w http.ResponseWriter) error {
 	h := w.Header()
 	h.Set("Content-Type", a.mediaType)
@@ -198,6 +201,8 @@ func (a *searchAnswer) write(w http.ResponseWriter) error {
 	a.objects.WriteTo(objects)
 	if !out.started {
 		h.Set("Content-Length", strconv.Itoa(objects.Len()))
+		a.connection.Hold(minHeadLength - len(jsonUTF8) + len(a.mediaType) + objects.Len())
+		w.WriteHeader(http.StatusOK)
 	}
 	err := objects.Flush()
 	objects.Reset(nil)

@@ -18,7 +18,8 @@ type Answer struct {
 	level   qr.Level
 	baseURL string
 	matches []*qr.Match
-	tags    []dataset.Tag
+	tags    []dataset.Tag // reused, like text
+	text    []byte
 }
 
 // field is an attribute of the answer.
@@ -71,16 +72,20 @@ func tagOf(n uint32) dataset.Tag { return dataset.Tag{Group: uint16(n >> 16), El
 func (a *Answer) write(w *JSONWriter, m *qr.Match, f *field) {
 	switch number(f.tag) {
 	case tagRetrieveURL:
-		w.Text(f.tag, "UR", a.retrieveURL(m))
+		a.text = a.appendRetrieveURL(a.text[:0], m)
+		w.plainText(f.tag, "UR", a.text)
 		return
 	case tagStudyInstanceUID:
-		w.Text(f.tag, "UI", m.StudyInstanceUID)
+		a.text = append(a.text[:0], m.StudyInstanceUID...)
+		w.plainText(f.tag, "UI", a.text)
 		return
 	case tagSeriesInstanceUID:
-		w.Text(f.tag, "UI", m.SeriesInstanceUID)
+		a.text = append(a.text[:0], m.SeriesInstanceUID...)
+		w.plainText(f.tag, "UI", a.text)
 		return
 	case tagSOPInstanceUID:
-		w.Text(f.tag, "UI", m.SOPInstanceUID)
+		a.text = append(a.text[:0], m.SOPInstanceUID...)
+		w.plainText(f.tag, "UI", a.text)
 		return
 	case tagModalities:
 		a.writeModalities(w, m)
@@ -143,16 +148,17 @@ func (a *Answer) writeModalities(w *JSONWriter, m *qr.Match) {
 	}
 }
 
-// retrieveURL returns the URL under which the study, series or instance can be retrieved.
-func (a *Answer) retrieveURL(m *qr.Match) string {
-	u := a.baseURL + "/studies/" + escapeUID(m.StudyInstanceUID)
+// appendRetrieveURL appends the URL under which the study, series or instance can be retrieved.
+func (a *Answer) appendRetrieveURL(dst []byte, m *qr.Match) []byte {
+	dst = append(dst, a.baseURL...)
+	dst = append(append(dst, "/studies/"...), escapeUID(m.StudyInstanceUID)...)
 	if a.level != qr.LevelStudy {
-		u += "/series/" + escapeUID(m.SeriesInstanceUID)
+		dst = append(append(dst, "/series/"...), escapeUID(m.SeriesInstanceUID)...)
 	}
 	if a.level == qr.LevelImage {
-		u += "/instances/" + escapeUID(m.SOPInstanceUID)
+		dst = append(append(dst, "/instances/"...), escapeUID(m.SOPInstanceUID)...)
 	}
-	return u
+	return dst
 }
 
 func escapeUID(uid string) string {

@@ -20,7 +20,7 @@ type JSONWriter struct {
 }
 
 // flushSize is the length from which the buffer is handed on.
-const flushSize = 32 << 10
+const flushSize = 128 << 10
 
 // NewJSONWriter returns a JSONWriter that writes to out.
 func NewJSONWriter(out io.Writer) *JSONWriter { return &JSONWriter{out: out} }
@@ -106,6 +106,17 @@ func (w *JSONWriter) Attribute(v dataset.Value) {
 // Empty writes an attribute without a value (section F.2.5).
 func (w *JSONWriter) Empty(t dataset.Tag, vr string) {
 	w.beginAttribute(t, vr)
+	w.endAttribute()
+}
+
+// plainText writes an attribute of a text VR but PN and the numbers. Without text it has no value.
+func (w *JSONWriter) plainText(t dataset.Tag, vr string, text []byte) {
+	w.beginAttribute(t, vr)
+	if len(text) > 0 {
+		w.b = append(w.b, `,"Value":[`...)
+		w.string(text)
+		w.b = append(w.b, ']')
+	}
 	w.endAttribute()
 }
 

@@ -197,7 +197,7 @@ func TestLongAnswersLeaveInPieces(t *testing.T) {
 			}
 			w.EndArray()
 			require.NoError(t, w.Flush())
-			assert.Less(t, out.longest, 48<<10)
+			assert.Less(t, out.longest, 160<<10)
 			assert.True(t, json.Valid(out.Bytes()))
 			assert.NotContains(t, out.String(), "\ufffd")
 		})

@@ -269,7 +269,7 @@ func digitsIn(s []byte) int {
 }
 
 // binaryChunk is the number of bytes that are encoded at once: a multiple of 3.
-const binaryChunk = flushSize / 4 * 3 / 3 * 3
+const binaryChunk = 24 << 10
 
 func (w *JSONWriter) inlineBinary(value []byte) {
 	if len(value) == 0 {

@@ -324,18 +324,20 @@ func TestSeriesAndInstancesAreInTheOrderOfTheirNumbers(t *testing.T) {
 }
 
 func TestWhatThePACSReportsBecomesAWarning(t *testing.T) {
-	p := &dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
-		row := study("P1", "1.1", attributes{dataset.PatientName: "M\xfcller"}).Encode(dataset.ImplicitVRLittleEndian)
-		a.SendMessage(dicomtest.Response(a.Request, dicomnet.StatusPendingWarning, row))
-		a.Pending(dicomtest.Undecodable)
-		a.AnnouncedFinish(dicomnet.StatusSuccess)
-	}}
-	result, err := search(t, p, qr.Search{Level: qr.LevelStudy})
-	require.NoError(t, err)
-	assert.Equal(t, []string{"1.1"}, uidsOf(result.Matches))
-	assert.Equal(t, []qr.WarningCode{
-		qr.WarningMatchUndecodable, qr.WarningOptionalKeysUnsupported, qr.WarningDataSetMissing,
-	}, codes(result.Warnings))
+	synctest.Test(t, func(t *testing.T) { // a data set that was announced is waited for
+		p := &dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
+			row := study("P1", "1.1", attributes{dataset.PatientName: "M\xfcller"}).Encode(dataset.ImplicitVRLittleEndian)
+			a.SendMessage(dicomtest.Response(a.Request, dicomnet.StatusPendingWarning, row))
+			a.Pending(dicomtest.Undecodable)
+			a.AnnouncedFinish(dicomnet.StatusSuccess)
+		}}
+		result, err := search(t, p, qr.Search{Level: qr.LevelStudy})
+		require.NoError(t, err)
+		assert.Equal(t, []string{"1.1"}, uidsOf(result.Matches))
+		assert.Equal(t, []qr.WarningCode{
+			qr.WarningMatchUndecodable, qr.WarningOptionalKeysUnsupported, qr.WarningDataSetMissing,
+		}, codes(result.Warnings))
+	})
 }
 
 func TestIdentifierWithTheFinalSuccessIsAMatchIfItHasAUID(t *testing.T) {

@@ -124,7 +124,7 @@ func (m *Match) merged() {
 func (m *Match) Set() *dataset.Set { return m.set }
 
 // Parent returns the study of a series, or the series of an instance, with its attributes, if the search had to find it. It is nil
-// if the caller named it or if the match itself has the attributes. Matches share their parents.
+// if the caller named it and asked for nothing of it, and if the match itself has the attributes. Matches share their parents.
 func (m *Match) Parent() *Match { return m.parent }
 
 // Search runs a query at one level. Nothing in the result depends on the PACS having applied a key: a match that differs from

@@ -23,8 +23,8 @@ type searchPlan struct {
 
 	// studies, series and instances are the UIDs that are asked for, each list nil for any.
 	studies, series, instances []string
-	// studyGiven and seriesGiven report that the caller named the parent beside the keys, so that its attributes are not part of
-	// the answer.
+	// studyGiven and seriesGiven report that the caller named the parent beside the keys, so that its attributes are part of the answer
+	// only if the caller asks for some.
 	studyGiven, seriesGiven bool
 	patientID               string // the one that is asked for; "": any
 	isPatient               match.Key
@@ -42,6 +42,7 @@ type levelPlan struct {
 	filter   *match.Filter
 	include  []match.Path
 	wanted   []dataset.Tag // the attributes to keep, in ascending order
+	asked    bool          // the caller includes an attribute of this level
 }
 
 // levelsDown are the levels of a search from the top.
@@ -164,6 +165,7 @@ func (p *searchPlan) include(path match.Path) {
 	}
 	if l := p.levels[level]; l != nil {
 		l.add(path)
+		l.asked = l.asked || path[0] != searchLevels[level].unique
 	}
 }
 

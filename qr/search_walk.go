@@ -137,7 +137,7 @@ func (s *searcher) studyAnchors(ctx context.Context) ([]anchor, error) {
 	p := s.plan
 	studies := p.levels[LevelStudy]
 	patientUnknown := s.findModel == dicomnet.PatientRoot && p.patientID == ""
-	if p.studyGiven && len(studies.keys) == 0 && len(p.modalities) == 0 && !patientUnknown {
+	if p.studyGiven && !studies.asked && len(studies.keys) == 0 && len(p.modalities) == 0 && !patientUnknown {
 		return []anchor{{study: p.studies[0], patientID: p.patientID}}, nil
 	}
 	if p.studies == nil && p.patientID == "" {
@@ -153,11 +153,7 @@ func (s *searcher) studyAnchors(ctx context.Context) ([]anchor, error) {
 	anchors := make([]anchor, 0, len(f.list))
 	for _, m := range f.list {
 		m.merged()
-		a := anchor{study: m.StudyInstanceUID, patientID: m.patientID, match: m}
-		if p.studyGiven {
-			a.match = nil
-		}
-		anchors = append(anchors, a)
+		anchors = append(anchors, anchor{study: m.StudyInstanceUID, patientID: m.patientID, match: m})
 	}
 	return anchors, nil
 }
@@ -166,7 +162,7 @@ func (s *searcher) studyAnchors(ctx context.Context) ([]anchor, error) {
 func (s *searcher) seriesAnchors(ctx context.Context, studies []anchor) ([]anchor, error) {
 	p := s.plan
 	series := p.levels[LevelSeries]
-	if p.seriesGiven && len(series.keys) == 0 {
+	if p.seriesGiven && !series.asked && len(series.keys) == 0 {
 		for i := range studies {
 			studies[i].series = p.series[0]
 		}
@@ -188,9 +184,6 @@ func (s *searcher) seriesAnchors(ctx context.Context, studies []anchor) ([]ancho
 			if studies[i].study == m.StudyInstanceUID {
 				a.patientID = studies[i].patientID
 			}
-		}
-		if p.seriesGiven {
-			a.match = nil
 		}
 		anchors = append(anchors, a)
 	}

@@ -182,6 +182,28 @@ func TestMatchesOfAWideSearchHaveTheirParents(t *testing.T) {
 	assert.Nil(t, series.Parent(), "the caller named the study")
 }
 
+func TestAttributesOfANamedStudyOrSeriesAreFoundIfTheCallerAsksForThem(t *testing.T) {
+	r := patient()
+	s := qr.Search{
+		Level: qr.LevelImage, StudyInstanceUID: "1.1", SeriesInstanceUID: "1.1.1",
+		Include: []match.Path{{dataset.StudyDescription}, {dataset.Modality}, {dataset.StudyInstanceUID}, {dataset.SeriesInstanceUID}},
+	}
+	result, err := r.search(t, qrtest.PACS, s)
+	require.NoError(t, err)
+	require.Len(t, result.Matches, 2)
+	series := result.Matches[0].Parent()
+	require.NotNil(t, series)
+	assert.Equal(t, "CT", series.Set().String(dataset.Modality))
+	assert.Equal(t, "OF 1.1", series.Parent().Set().String(dataset.StudyDescription))
+	assert.Equal(t, []string{"STUDY 1.1", "SERIES 1.1 1.1.1", "IMAGE 1.1 1.1.1"}, r.queries)
+
+	s.Include = s.Include[2:]
+	result, err = r.search(t, qrtest.PACS, s)
+	require.NoError(t, err)
+	assert.Nil(t, result.Matches[0].Parent())
+	assert.Equal(t, []string{"IMAGE 1.1 1.1.1"}, r.queries)
+}
+
 func TestSearchWithoutStudyOrPatientNeedsRelationalQueries(t *testing.T) {
 	for _, s := range []qr.Search{
 		{Level: qr.LevelSeries},

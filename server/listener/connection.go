@@ -22,14 +22,16 @@ type Connection struct {
 	closed   sync.Once
 
 	// Guarded by Listener.mu:
-	caller *caller // that has this connection; nil: not counted
-	index  int     // in Listener.open
-	state  state
-	since  time.Time // in this state; later if idle, by idleGrace
+	caller         *caller // that has this connection; nil: not counted
+	index          int     // in Listener.open
+	state          state
+	working        int         // requests that must not be cut off
+	order          *order      // nil: in none
+	before, behind *Connection // in order
+	since          time.Time   // in order; later if idle, by idleGrace
 
-	working atomic.Int32                       // requests that must not be cut off
-	depart  atomic.Pointer[context.CancelFunc] // of the request that runs; nil: none
-	gone    atomic.Bool                        // the caller left while a request ran
+	depart atomic.Pointer[context.CancelFunc] // of the request that runs; nil: none
+	gone   atomic.Bool                        // the caller left while a request ran
 
 	awaited int // bytes still to be written before anything is sent
 	held    []byte
@@ -82,11 +84,18 @@ func (c *Connection) Work() (done func()) {
 	if c == nil {
 		return func() {}
 	}
-	c.working.Add(1)
+	c.work(1)
 	return c.rest
 }
 
-func (c *Connection) rest() { c.working.Add(-1) }
+func (c *Connection) rest() { c.work(-1) }
+
+func (c *Connection) work(more int) {
+	c.listener.mu.Lock()
+	defer c.listener.mu.Unlock()
+	c.working += more
+	c.place()
+}
 
 type connectionKey struct{}
 

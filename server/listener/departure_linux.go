@@ -26,7 +26,7 @@ func departed(conn net.Conn) bool {
 	}
 	gone := false
 	err = raw.Control(func(fd uintptr) {
-		of := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}} //nolint:gosec // A descriptor is small.
+		of := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}}
 		if _, err := unix.Poll(of, 0); err != nil {
 			return // interrupted; the next sweep asks again
 		}
@@ -34,7 +34,7 @@ func departed(conn net.Conn) bool {
 		case events&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0:
 			gone = true
 		case events&unix.POLLIN != 0:
-			unread, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ) //nolint:gosec // A descriptor is small.
+			unread, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ)
 			gone = err == nil && unread > maxUnread
 		}
 	})

@@ -49,12 +49,6 @@ type Stats struct {
 	Refused uint64 // closed because none could give way
 }
 
-// caller counts the connections of one address.
-type caller struct {
-	connections int
-	exempt      bool
-}
-
 type state int
 
 const (
@@ -62,10 +56,6 @@ const (
 	active              // a request arrives, runs, or is being answered
 	idle                // between requests
 )
-
-// idleGrace is how much longer a connection that was used before may wait for a request than a new one: it shows a caller that is
-// still there, and a flood of new connections that send nothing closes itself.
-const idleGrace = 10 * time.Second
 
 // New returns a Listener that accepts the connections of l.
 func New(l net.Listener, o Options) *Listener {
@@ -121,11 +111,12 @@ func (l *Listener) add(c *Connection) (yielding *Connection, ok bool) {
 		from = &caller{exempt: !c.address.IsValid() || l.exempt != nil && l.exempt(c.address)}
 	}
 	if full := l.limit > 0 && len(l.open) >= l.limit; full || l.limit > 0 && !from.exempt && from.connections >= l.share {
-		within := from // its share
-		if full && (from.exempt || from.connections < l.share) {
-			within = nil
+		if !from.exempt && from.connections >= l.share {
+			yielding = from.yielding()
+		} else {
+			yielding = yieldingOf(l.callers)
 		}
-		if yielding = l.yielding(within); yielding == nil {
+		if yielding == nil {
 			l.stats.Refused++
 			return nil, false
 		}
@@ -136,30 +127,8 @@ func (l *Listener) add(c *Connection) (yielding *Connection, ok bool) {
 	from.connections++
 	c.caller, c.index = from, len(l.open)
 	l.open = append(l.open, c)
-	c.change(fresh)
+	c.place()
 	return yielding, true
-}
-
-// yielding returns the connection that gives way to a new one, of the caller, or of any if it is nil; nil if there is none.
-func (l *Listener) yielding(of *caller) *Connection {
-	var found *Connection
-	for _, c := range l.open {
-		if (of == nil || c.caller == of) && c.working.Load() == 0 && (found == nil || c.yieldsBefore(found)) {
-			found = c
-		}
-	}
-	return found
-}
-
-func (c *Connection) yieldsBefore(other *Connection) bool {
-	switch {
-	case c.caller.exempt != other.caller.exempt:
-		return other.caller.exempt
-	case c.caller.connections != other.caller.connections:
-		return c.caller.connections > other.caller.connections
-	default:
-		return c.since.Before(other.since)
-	}
 }
 
 // remove counts the connection no longer.
@@ -173,6 +142,7 @@ func (l *Listener) forget(c *Connection) {
 	if c.caller == nil {
 		return
 	}
+	c.leave()
 	last := l.open[len(l.open)-1]
 	l.open[c.index], last.index = last, c.index
 	l.open[len(l.open)-1] = nil
@@ -181,13 +151,6 @@ func (l *Listener) forget(c *Connection) {
 		delete(l.callers, c.address)
 	}
 	c.caller = nil
-}
-
-func (c *Connection) change(to state) {
-	c.state, c.since = to, time.Now()
-	if to == idle {
-		c.since = c.since.Add(idleGrace)
-	}
 }
 
 // Follow is the ConnState callback of net/http.
@@ -203,9 +166,11 @@ func (l *Listener) Follow(conn net.Conn, state http.ConnState) {
 	defer l.mu.Unlock()
 	switch state {
 	case http.StateActive:
-		c.change(active)
+		c.state = active
+		c.place()
 	case http.StateIdle:
-		c.change(idle)
+		c.state = idle
+		c.place()
 	case http.StateNew, http.StateHijacked, http.StateClosed:
 	}
 }

@@ -74,7 +74,7 @@ func (r *rig) accept(conn net.Conn) *Connection {
 }
 
 func (r *rig) isOpen(c *Connection) bool {
-	err := c.Conn.SetReadDeadline(time.Now())
+	err := c.SetReadDeadline(time.Now())
 	return err == nil
 }
 

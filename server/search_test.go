@@ -145,9 +145,9 @@ func TestTheMediaTypeOfASearchIsNegotiated(t *testing.T) {
 func TestWarningsOfASearchAreHeaderFields(t *testing.T) {
 	gateway, _ := searching(&qr.SearchResult{Warnings: []qr.Warning{{Message: "2 matches were dropped"}}, More: true}, nil)
 	r := startNamed(t, gateway)
-	_, header, _ := r.get(t, "/dicomweb/main/studies?foo=1&fuzzymatching=true&limit=1")
+	_, header, _ := r.get(t, "/dicomweb/main/studies?foo=1&emptyvaluematching=true&limit=1")
 	assert.Equal(t, []string{
-		`299 dicom-qr-gateway "The fuzzymatching parameter is not supported. Only literal matching has been performed."`,
+		`299 dicom-qr-gateway "The emptyvaluematching parameter is not supported. Only literal matching has been performed."`,
 		`299 dicom-qr-gateway "The parameter foo is not supported and was ignored."`,
 		`299 dicom-qr-gateway "2 matches were dropped"`,
 		`299 dicom-qr-gateway "There are more matches. Ask for them with offset."`,

@@ -30,6 +30,17 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
+// orthanca is the demonstration PACS by its name.
+type orthanca struct{ port int }
+
+func (o orthanca) Lookup(name string) (qr.Peer, bool) { return o.List()[0], name == "orthanca" }
+
+func (o orthanca) List() []qr.Peer {
+	return []qr.Peer{{
+		Name: "orthanca", Host: "127.0.0.1", Port: o.port, CalledAETitle: demo.AETitleA, CallingAETitle: "GATEWAY", Settings: &pool.Settings{},
+	}}
+}
+
 // withGateway starts the demonstration PACS and a gateway, calls use and stops both.
 func withGateway(use func() int) (status int, err error) {
 	pacs, err := demo.Start("127.0.0.1:0", "127.0.0.1:0")
@@ -58,6 +69,7 @@ func withGateway(use func() int) (status int, err error) {
 		Associations:  associations,
 		Contract:      contract,
 		MaxOperations: settings.MaxOperations,
+		PACS:          orthanca{port: pacsPort},
 	})
 	if err != nil {
 		return 0, err

@@ -1994,7 +1994,7 @@ type SearchInstancesParams struct {
 	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
 	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
 
-	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	// Fuzzymatching If it is true, a person name matches also if each word of the key begins one of its words, in any order.
 	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
 
 	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
@@ -2071,7 +2071,7 @@ type SearchSeriesParams struct {
 	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
 	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
 
-	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	// Fuzzymatching If it is true, a person name matches also if each word of the key begins one of its words, in any order.
 	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
 
 	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
@@ -2133,7 +2133,7 @@ type SearchStudiesParams struct {
 	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
 	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
 
-	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	// Fuzzymatching If it is true, a person name matches also if each word of the key begins one of its words, in any order.
 	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
 
 	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
@@ -2192,7 +2192,7 @@ type SearchInstancesOfStudyParams struct {
 	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
 	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
 
-	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	// Fuzzymatching If it is true, a person name matches also if each word of the key begins one of its words, in any order.
 	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
 
 	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
@@ -2242,7 +2242,7 @@ type SearchSeriesOfStudyParams struct {
 	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
 	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
 
-	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	// Fuzzymatching If it is true, a person name matches also if each word of the key begins one of its words, in any order.
 	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
 
 	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
@@ -2286,7 +2286,7 @@ type SearchInstancesOfSeriesParams struct {
 	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
 	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
 
-	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	// Fuzzymatching If it is true, a person name matches also if each word of the key begins one of its words, in any order.
 	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
 
 	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.

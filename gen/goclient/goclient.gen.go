@@ -1995,7 +1995,7 @@ type SearchInstancesParams struct {
 	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
 	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
 
-	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	// Fuzzymatching If it is true, a person name matches also if each word of the key begins one of its words, in any order.
 	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
 
 	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
@@ -2072,7 +2072,7 @@ type SearchSeriesParams struct {
 	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
 	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
 
-	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	// Fuzzymatching If it is true, a person name matches also if each word of the key begins one of its words, in any order.
 	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
 
 	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
@@ -2134,7 +2134,7 @@ type SearchStudiesParams struct {
 	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
 	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
 
-	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	// Fuzzymatching If it is true, a person name matches also if each word of the key begins one of its words, in any order.
 	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
 
 	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
@@ -2193,7 +2193,7 @@ type SearchInstancesOfStudyParams struct {
 	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
 	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
 
-	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	// Fuzzymatching If it is true, a person name matches also if each word of the key begins one of its words, in any order.
 	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
 
 	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
@@ -2243,7 +2243,7 @@ type SearchSeriesOfStudyParams struct {
 	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
 	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
 
-	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	// Fuzzymatching If it is true, a person name matches also if each word of the key begins one of its words, in any order.
 	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
 
 	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.
@@ -2287,7 +2287,7 @@ type SearchInstancesOfSeriesParams struct {
 	// Offset The number of matches to skip. The order is stable as long as the PACS does not change.
 	Offset *Offset `form:"offset,omitempty" json:"offset,omitempty"`
 
-	// Fuzzymatching Not supported. If it is true, the search is literal and a `Warning` says so.
+	// Fuzzymatching If it is true, a person name matches also if each word of the key begins one of its words, in any order.
 	Fuzzymatching *FuzzyMatching `form:"fuzzymatching,omitempty" json:"fuzzymatching,omitempty"`
 
 	// Emptyvaluematching Not supported. If it is true, the search is literal and a `Warning` says so.

@@ -1728,7 +1728,7 @@ export interface components {
          */
         Offset: number;
         /**
-         * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+         * @description If it is true, a person name matches also if each word of the key begins one of its words, in any order.
          * @example false
          */
         FuzzyMatching: boolean;
@@ -2037,7 +2037,7 @@ export interface operations {
                  */
                 offset?: components["parameters"]["Offset"];
                 /**
-                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @description If it is true, a person name matches also if each word of the key begins one of its words, in any order.
                  * @example false
                  */
                 fuzzymatching?: components["parameters"]["FuzzyMatching"];
@@ -2164,7 +2164,7 @@ export interface operations {
                  */
                 offset?: components["parameters"]["Offset"];
                 /**
-                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @description If it is true, a person name matches also if each word of the key begins one of its words, in any order.
                  * @example false
                  */
                 fuzzymatching?: components["parameters"]["FuzzyMatching"];
@@ -2286,7 +2286,7 @@ export interface operations {
                  */
                 offset?: components["parameters"]["Offset"];
                 /**
-                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @description If it is true, a person name matches also if each word of the key begins one of its words, in any order.
                  * @example false
                  */
                 fuzzymatching?: components["parameters"]["FuzzyMatching"];
@@ -2438,7 +2438,7 @@ export interface operations {
                  */
                 offset?: components["parameters"]["Offset"];
                 /**
-                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @description If it is true, a person name matches also if each word of the key begins one of its words, in any order.
                  * @example false
                  */
                 fuzzymatching?: components["parameters"]["FuzzyMatching"];
@@ -2615,7 +2615,7 @@ export interface operations {
                  */
                 offset?: components["parameters"]["Offset"];
                 /**
-                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @description If it is true, a person name matches also if each word of the key begins one of its words, in any order.
                  * @example false
                  */
                 fuzzymatching?: components["parameters"]["FuzzyMatching"];
@@ -2802,7 +2802,7 @@ export interface operations {
                  */
                 offset?: components["parameters"]["Offset"];
                 /**
-                 * @description Not supported. If it is true, the search is literal and a `Warning` says so.
+                 * @description If it is true, a person name matches also if each word of the key begins one of its words, in any order.
                  * @example false
                  */
                 fuzzymatching?: components["parameters"]["FuzzyMatching"];

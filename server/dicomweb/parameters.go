@@ -70,6 +70,7 @@ type parser struct {
 	includes []named
 	fields   int // elements of all includefield parameters
 	ignored  []string
+	fuzzy    bool
 }
 
 // named is an attribute, and where it is named.
@@ -111,7 +112,7 @@ func validUID(s string) bool {
 	return last != '.'
 }
 
-// parse reads the parameters.
+// parse reads the parameters. It makes the keys at the end, because fuzzymatching may follow them.
 func (p *parser) parse(query string) {
 	count := 0
 	for query != "" {
@@ -189,20 +190,18 @@ func (p *parser) page(name, value string) {
 	p.out.Search.Limit, p.out.Empty = int(n), n == 0
 }
 
-// options are what the gateway does if an option that it does not have is true (PS3.18 sections 8.3.4.2, 8.3.4.5 and 8.3.4.6).
-var options = map[string]string{
-	"fuzzymatching":         "The fuzzymatching parameter is not supported. Only literal matching has been performed.",
-	"emptyvaluematching":    "The emptyvaluematching parameter is not supported. Only literal matching has been performed.",
-	"multiplevaluematching": "The multiplevaluematching parameter is not supported. Only literal matching has been performed.",
-}
-
+// option reads an option of matching (PS3.18 sections 8.3.4.2, 8.3.4.5 and 8.3.4.6). Those that are not supported give a warning.
 func (p *parser) option(name, value string) {
 	if !p.once(name) {
 		return
 	}
 	switch value {
 	case "true":
-		p.warn(options[name])
+		if name == "fuzzymatching" {
+			p.fuzzy = true
+		} else {
+			p.warn("The " + name + " parameter is not supported. Only literal matching has been performed.")
+		}
 	case "false":
 	default:
 		p.fault("/"+name, "must be true or false")
@@ -293,7 +292,7 @@ func (p *parser) key(k *named) {
 		p.modalities(k, values)
 		return
 	}
-	key, err := match.NewKey(k.path, vr, values, false)
+	key, err := match.NewKey(k.path, vr, values, p.fuzzy)
 	if err != nil {
 		reason := "is not a value of this attribute"
 		if fault, ok := errors.AsType[*match.ValueError](err); ok {

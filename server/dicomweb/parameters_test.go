@@ -123,7 +123,7 @@ func TestPagesAreUnsignedIntegers(t *testing.T) {
 }
 
 func TestOptionsThatAreNotSupportedGiveAWarning(t *testing.T) {
-	for _, option := range []string{"fuzzymatching", "emptyvaluematching", "multiplevaluematching"} {
+	for _, option := range []string{"emptyvaluematching", "multiplevaluematching"} {
 		p, faults := studies(option + "=true")
 		require.Empty(t, faults)
 		assert.Equal(t, []string{"The " + option + " parameter is not supported. Only literal matching has been performed."}, p.Warnings)
@@ -134,6 +134,21 @@ func TestOptionsThatAreNotSupportedGiveAWarning(t *testing.T) {
 			_, faults = studies(option + "=" + wrong)
 			assert.Equal(t, []api.Fault{{Pointer: "/" + option, Detail: "must be true or false"}}, faults)
 		}
+	}
+}
+
+func TestFuzzyMatchingConcernsTheNamesBeforeAndAfterIt(t *testing.T) {
+	p, faults := studies("PatientName=DOE&fuzzymatching=true&ReferringPhysicianName=REF")
+	require.Empty(t, faults)
+	assert.Empty(t, p.Warnings)
+	assert.True(t, p.Search.Keys[0].Fuzzy)
+	assert.True(t, p.Search.Keys[1].Fuzzy)
+	p, faults = studies("PatientName=DOE&fuzzymatching=false")
+	require.Empty(t, faults)
+	assert.False(t, p.Search.Keys[0].Fuzzy)
+	for _, wrong := range []string{"TRUE", "1", ""} {
+		_, faults = studies("fuzzymatching=" + wrong)
+		assert.Equal(t, []api.Fault{{Pointer: "/fuzzymatching", Detail: "must be true or false"}}, faults)
 	}
 }
 

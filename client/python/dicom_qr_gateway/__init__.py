@@ -12,7 +12,9 @@ OSError, http.client.HTTPException
 """
 
 from .contract import (
+    DICOMAttribute,
     DICOMFault,
+    DICOMObject,
     EchoContext,
     EchoProfile,
     EchoRequest,
@@ -42,7 +44,9 @@ from .retry import Retry
 
 __all__ = [
     "CutOffError",
+    "DICOMAttribute",
     "DICOMFault",
+    "DICOMObject",
     "EchoContext",
     "EchoProfile",
     "EchoRequest",

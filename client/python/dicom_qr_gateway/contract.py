@@ -299,6 +299,21 @@ class EchoResponse(_EchoResponse, total=False):
     at_the_pacs: list[str]
 
 
+class _DICOMAttribute(TypedDict):
+    vr: str
+
+
+class DICOMAttribute(_DICOMAttribute, total=False):
+    """An attribute of the DICOM JSON Model. One without Value and InlineBinary is empty."""
+
+    Value: list[object]
+    InlineBinary: str
+
+
+DICOMObject = dict[str, DICOMAttribute]
+"""A data set of the DICOM JSON Model. The names are tags, eight upper-case hexadecimal digits."""
+
+
 class Fault(TypedDict):
     """A fault of an invalid request."""
 

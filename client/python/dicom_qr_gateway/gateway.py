@@ -10,11 +10,20 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, cast
 
-from .contract import EchoRequest, EchoResponse, Problem, QueryRequest, QueryResponse, RetrieveRequest, RetrieveResponse
+from .contract import (
+    DICOMObject,
+    EchoRequest,
+    EchoResponse,
+    Problem,
+    QueryRequest,
+    QueryResponse,
+    RetrieveRequest,
+    RetrieveResponse,
+)
 from .errors import CutOffError, GatewayError, ProblemError, ReplyError
 from .events import Event, Matched, Progress, Result, Retrieved
 from .retry import Retry, retry_after
@@ -74,6 +83,23 @@ class Gateway:
         """Tests the connection to a PACS step by step."""
         return cast(EchoResponse, self._call("/echo", request, correlation_id))
 
+    def search(
+        self,
+        pacs: str,
+        resource: str = "studies",
+        parameters: Mapping[str, str | int | Sequence[str]] | None = None,
+        correlation_id: str | None = None,
+    ) -> list[DICOMObject]:
+        """Searches with DICOMweb (QIDO-RS), for example the resource "studies/1.2.3/series", and returns the matches.
+
+        The parameters are attributes, includefield, limit and offset. Those with several values are repeated.
+        """
+        route = f"/dicomweb/{urllib.parse.quote(pacs, safe='')}/{resource}"
+        if parameters:
+            route += "?" + urllib.parse.urlencode(parameters, doseq=True)
+        with self._send_until_accepted(route, None, correlation_id, "application/dicom+json", _Call()) as response:
+            return cast("list[DICOMObject]", _decode_list(response.read()))
+
     def follow(self, request: RetrieveRequest, correlation_id: str | None = None) -> Stream:
         """Does what retrieve does and reports progress. Use it in a with statement, which closes the stream."""
         return Stream(lambda call: self._post("/qr", request, correlation_id, "text/event-stream", call))
@@ -85,12 +111,18 @@ class Gateway:
     def _post(
         self, route: str, request: Mapping[str, object], correlation_id: str | None, accept: str, call: _Call
     ) -> http.client.HTTPResponse:
-        headers = {"Content-Type": "application/json", "Accept": accept}
+        return self._send_until_accepted(route, json.dumps(request).encode(), correlation_id, accept, call)
+
+    def _send_until_accepted(
+        self, route: str, body: bytes | None, correlation_id: str | None, accept: str, call: _Call
+    ) -> http.client.HTTPResponse:
+        headers = {"Accept": accept}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         if self._api_key is not None:
             headers["Authorization"] = f"Bearer {self._api_key}"
         if correlation_id is not None:
             headers["X-Correlation-ID"] = correlation_id
-        body = json.dumps(request).encode()
         retry = self._retry or Retry(attempts=1, max_wait=1)
         waited = 0.0
         for attempt in itertools.count(1):
@@ -273,6 +305,16 @@ def _decode(data: bytes, required: tuple[str, ...]) -> Any:
         raise ReplyError(error) from error
     if not isinstance(answer, dict) or not all(isinstance(answer.get(name), list) for name in required):
         raise ReplyError("the JSON lacks required fields")
+    return answer
+
+
+def _decode_list(data: bytes) -> list[Any]:
+    try:
+        answer = json.loads(data)
+    except ValueError as error:
+        raise ReplyError(error) from error
+    if not isinstance(answer, list):
+        raise ReplyError("the JSON is not a list")
     return answer
 
 

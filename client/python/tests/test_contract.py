@@ -9,8 +9,8 @@ from dicom_qr_gateway import contract
 OPENAPI = pathlib.Path(__file__).parents[3] / "server/docs/openapi.json"  # openapi.yaml as JSON
 SCHEMAS = json.loads(OPENAPI.read_text(encoding="utf-8"))["components"]["schemas"]
 
-# Schemas of other routes than /q, /qr and /echo.
-OTHERS = {"Health", "Readiness", "Version", "PACSList", "NamedPACS"}
+# Schemas of other routes than /q, /qr, /echo and the searches, and one without fields of its own.
+OTHERS = {"Health", "Readiness", "Version", "PACSList", "NamedPACS", "DICOMObject"}
 PYTHON = {"string": str, "integer": int, "number": float, "boolean": bool}
 
 

@@ -34,7 +34,13 @@ def serving(body, status=200, content_type="application/json", headers=()):
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             request = self.rfile.read(int(self.headers["Content-Length"]))
-            requests.append((self.path, dict(self.headers), json.loads(request)))
+            self.answer(json.loads(request))
+
+        def do_GET(self):
+            self.answer(None)
+
+        def answer(self, request):
+            requests.append((self.path, dict(self.headers), request))
             self.send_response(status)
             self.send_header("Content-Type", content_type)
             for header in headers:
@@ -63,6 +69,26 @@ def calls(gateway):
 
 
 class GatewayTest(unittest.TestCase):
+    def test_search_sends_the_parameters_and_returns_the_matches(self):
+        found = [{"00100020": {"vr": "LO", "Value": ["1112223333"]}}]
+        with serving(json.dumps(found), content_type="application/dicom+json") as (gateway, requests):
+            parameters = {"PatientID": "1112223333", "includefield": ["StudyDescription", "00080080"], "limit": 1}
+            self.assertEqual(gateway.search("orthanca", "studies", parameters), found)
+            self.assertEqual(gateway.search("orthanca"), found)
+        path, headers, body = requests[0]
+        self.assertEqual(
+            path,
+            "/dicomweb/orthanca/studies?PatientID=1112223333&includefield=StudyDescription&includefield=00080080&limit=1",
+        )
+        self.assertEqual(headers["Accept"], "application/dicom+json")
+        self.assertIsNone(body)
+        self.assertEqual(requests[1][0], "/dicomweb/orthanca/studies")
+
+    def test_search_refuses_what_is_no_list(self):
+        for body in ("{}", "[", "null"):
+            with serving(body, content_type="application/dicom+json") as (gateway, _), self.assertRaises(ReplyError):
+                gateway.search("orthanca")
+
     def test_call_sends_request_and_returns_response(self):
         with serving(json.dumps(STUDIES)) as (gateway, requests):
             self.assertEqual(gateway.query(REQUEST, correlation_id="order-4711"), STUDIES)

@@ -69,7 +69,7 @@ export function createGateway({ baseUrl, apiKey, fetch = (request) => globalThis
       requests.set(response, request);
       if (!response.ok) throw await failure(response);
       if (options.parseAs !== 'json') return;
-      if (mediaType(response) !== 'application/json') throw await failure(response);
+      if (!['application/json', 'application/dicom+json'].includes(mediaType(response))) throw await failure(response);
       // Parsed here, because openapi-fetch would throw a SyntaxError without the response.
       const text = await response.text();
       try {

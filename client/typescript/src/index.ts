@@ -11,7 +11,6 @@ export {
   type HostNotAllowed,
   type InvalidRequest,
   type NoStudyMatched,
-  type PACSUnknown,
   type Problem,
   type ProblemCode,
   type Unavailable,
@@ -33,6 +32,8 @@ export type Warning = Schemas['Warning'];
 export type WarningCode = Schemas['WarningCode'];
 export type Fault = Schemas['Fault'];
 export type DICOMFault = Schemas['DICOMFault'];
+export type DICOMAttribute = Schemas['DICOMAttribute'];
+export type DICOMObject = Schemas['DICOMObject'];
 export type MatchedEvent = Schemas['MatchedEvent'];
 export type ProgressEvent = Schemas['ProgressEvent'];
 export type ResultEvent = Schemas['ResultEvent'];

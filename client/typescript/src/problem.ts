@@ -67,10 +67,7 @@ type Document<Status extends StatusOf[ProblemCode], Code extends ProblemCode = C
 > & { status: Status; code: Code };
 
 /** The request is invalid. `errors` has one entry for each fault. */
-export type InvalidRequest = Document<400, 'invalid_request'> & { errors: Schemas['Fault'][] };
-
-/** No PACS of this name is configured. The status is 404 if the path names it. */
-export type PACSUnknown = Document<400 | 404, 'pacs_unknown'>;
+export type InvalidRequest = Document<400> & { errors: Schemas['Fault'][] };
 
 /** No study matched. `warnings` describes the matches that the gateway dropped. */
 export type NoStudyMatched = Document<404, 'no_study_matched'> & { warnings?: Schemas['Warning'][] };
@@ -90,7 +87,6 @@ export type HostNotAllowed = Document<421> & { hint?: string };
  */
 export type Problem =
   | InvalidRequest
-  | PACSUnknown
   | NoStudyMatched
   | DICOMFailed
   | Unavailable

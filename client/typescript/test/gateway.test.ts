@@ -90,6 +90,24 @@ test('calls send the request and return the response', async () => {
   ]);
 });
 
+test('the client of the other routes searches studies', async () => {
+  const found = [{ '0020000D': { vr: 'UI', Value: ['1.2.3'] } }];
+  const seen: unknown[] = [];
+  await answering(
+    (message, response) => {
+      seen.push([message.method, message.url]);
+      response.writeHead(200, { 'Content-Type': 'application/dicom+json' }).end(JSON.stringify(found));
+    },
+    async (gateway) => {
+      const { data } = await gateway.client.GET('/dicomweb/{pacs}/studies', {
+        params: { path: { pacs: 'orthanca' }, query: { ModalitiesInStudy: 'CT', includefield: ['StudyDescription', '00080080'] } },
+      });
+      assert.deepEqual(data, found);
+    },
+  );
+  assert.deepEqual(seen, [['GET', '/dicomweb/orthanca/studies?ModalitiesInStudy=CT&includefield=StudyDescription&includefield=00080080']]);
+});
+
 test('every call throws every problem', async () => {
   for (const [code, status] of Object.entries(statusOf)) {
     const problem = { type: `urn:dicom-qr-gateway:problem:${code}`, title: 'Title', status, detail: 'What happened.', code };
@@ -100,7 +118,7 @@ test('every call throws every problem', async () => {
         for (const call of calls) {
           await assert.rejects(call(gateway), (error) => {
             assert.ok(error instanceof ProblemError);
-            assert.deepEqual(error.problem, code === 'invalid_request' ? { ...problem, errors: [] } : problem);
+            assert.deepEqual(error.problem, status === 400 ? { ...problem, errors: [] } : problem);
             assert.equal(error.retryAfter, 'Retry-After' in retry ? 7 : undefined);
             return true;
           });

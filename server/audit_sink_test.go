@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -246,4 +247,29 @@ func TestReopenWithoutAuditDoesNothing(t *testing.T) {
 	r.server.Reopen()
 	status, _, _ := r.post(t, "/q", queryBody)
 	assert.Equal(t, http.StatusOK, status)
+}
+
+func TestRecordOfManyStudiesIsWhole(t *testing.T) {
+	const n = 2000
+	gateway := &fakeGateway{query: func(context.Context, qr.Call, qr.Peer, qr.Filter) (*qr.QueryResult, error) {
+		return &qr.QueryResult{Studies: slices.Repeat([]qr.Study{study(studyUID)}, n)}, nil
+	}}
+	r, of := startAudited(t, gateway)
+	status, _, _ := r.post(t, "/q", queryBody)
+	assert.Equal(t, http.StatusOK, status)
+	all := of(t)
+	require.Len(t, all, 1)
+	assert.Len(t, all[0].objectIDs("110180"), n)
+}
+
+func TestOutcomeOfAStudyThatTheResultLacksIsNotRecorded(t *testing.T) {
+	r, of := startAudited(t, &fakeGateway{retrieve: func(_ context.Context, c qr.Call, _ qr.Peer, _ qr.Filter, _ string) (*qr.RetrieveResult, error) {
+		require.NoError(t, c.Observer.Matched([]qr.Study{study(studyUID), study(studyUID + ".7")}, nil))
+		return outcome(nil, moved(1)), nil
+	}})
+	_, _, _ = r.post(t, "/qr", retrieveBody)
+	all := of(t)
+	require.Len(t, all, 2)
+	assert.Equal(t, "ok", all[1].details(studyUID)["status"])
+	assert.Empty(t, all[1].details(studyUID+".7"))
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"iter"
 	"net/http"
 	"strconv"
 
@@ -79,7 +80,7 @@ func (t *task) Sent(i qr.Identifier) {
 // Matched records that the studies are about to be moved, and ends the retrieve if that fails.
 func (t *task) Matched(studies []qr.Study, warnings []qr.Warning) error {
 	t.announced = studies
-	if err := t.trail.Begun(&t.record, t.destination, t.recorded(studies, nil)); err != nil {
+	if err := t.trail.Begun(&t.record, t.destination, recorded(studies, nil)); err != nil {
 		t.veto = notRecorded(t.log, api.ProblemCodeAuditUnavailable, err)
 		return t.veto
 	}
@@ -217,7 +218,7 @@ func (t *task) recordQuery(ctx context.Context, studies []qr.Study, err error) e
 	if err == nil && len(studies) == 0 {
 		result.Description = string(api.ProblemCodeNoStudyMatched)
 	}
-	return t.trail.Queried(&t.record, t.query, t.recorded(studies, nil), result)
+	return t.trail.Queried(&t.record, t.query, recorded(studies, nil), result)
 }
 
 func (t *task) recordEcho(ctx context.Context, err error) error {
@@ -229,49 +230,56 @@ func (t *task) recordEcho(ctx context.Context, err error) error {
 
 // recordTransfer records the outcome of each study as the answer shows it.
 func (t *task) recordTransfer(ctx context.Context, result *qr.RetrieveResult, err error) error {
-	outcome := resultOf(ctx, err)
-	var retrievals []qr.Retrieval
+	end := resultOf(ctx, err)
+	var outcome func(i int) *qr.Retrieval
 	switch {
 	case result != nil:
-		retrievals = result.Retrievals
+		outcome = func(i int) *qr.Retrieval {
+			if i >= len(result.Retrievals) {
+				return nil
+			}
+			return &result.Retrievals[i]
+		}
 		switch succeeded := result.Succeeded(); {
 		case succeeded == len(result.Studies):
 		case result.Moved():
-			outcome = audit.Result{Outcome: audit.MinorFailure, Description: "partial"}
+			end = audit.Result{Outcome: audit.MinorFailure, Description: "partial"}
 		default:
-			outcome = audit.Result{Outcome: audit.SeriousFailure, Description: string(problem.NothingMoved(ctx, result.Err, t.peer.TLS).Code)}
+			end = audit.Result{Outcome: audit.SeriousFailure, Description: string(problem.NothingMoved(ctx, result.Err, t.peer.TLS).Code)}
 		}
 	case t.veto != nil:
-		for i := range t.announced {
-			retrievals = append(retrievals, qr.Retrieval{
-				StudyInstanceUID: t.announced[i].StudyInstanceUID, Status: qr.RetrievalNotAttempted,
-			})
-		}
+		none := &qr.Retrieval{Status: qr.RetrievalNotAttempted}
+		outcome = func(int) *qr.Retrieval { return none }
 	}
-	return t.trail.Transferred(&t.record, t.destination, t.recorded(t.announced, retrievals), outcome)
+	return t.trail.Transferred(&t.record, t.destination, recorded(t.announced, outcome), end)
 }
 
-// recorded returns studies for an audit record, with the outcome of each if retrievals, which may be shorter, has it. It returns
-// nil if audit is off.
-func (t *task) recorded(studies []qr.Study, retrievals []qr.Retrieval) []audit.Study {
-	if t.trail == nil {
-		return nil
-	}
-	out := make([]audit.Study, len(studies))
-	for i := range studies {
-		s := &studies[i]
-		out[i] = audit.Study{
-			UID: s.StudyInstanceUID, Description: s.StudyDescription, AccessionNumber: s.AccessionNumber, PatientName: s.PatientName,
+// recorded yields studies for an audit record, with the outcome of each; nil: it has none. Nothing changes studies and outcomes
+// once they are recorded, as an audit record requires: they are part of a result.
+func recorded(studies []qr.Study, outcome func(i int) *qr.Retrieval) iter.Seq[audit.Study] {
+	return func(yield func(audit.Study) bool) {
+		var details []audit.Detail // of the current study
+		for i := range studies {
+			s := &studies[i]
+			details = details[:0]
+			if outcome != nil {
+				details = appendDetails(details, outcome(i))
+			}
+			if !yield(audit.Study{
+				UID: s.StudyInstanceUID, Description: s.StudyDescription, AccessionNumber: s.AccessionNumber, PatientName: s.PatientName,
+				Details: details,
+			}) {
+				return
+			}
 		}
-		if i < len(retrievals) {
-			out[i].Details = retrievalDetails(&retrievals[i])
-		}
 	}
-	return out
 }
 
-func retrievalDetails(r *qr.Retrieval) []audit.Detail {
-	details := []audit.Detail{{Type: "status", Value: []byte(r.Status)}}
+func appendDetails(details []audit.Detail, r *qr.Retrieval) []audit.Detail {
+	if r == nil {
+		return details
+	}
+	details = append(details, audit.Detail{Type: "status", Value: []byte(r.Status)})
 	if r.DICOMStatus != "" {
 		details = append(details, audit.Detail{Type: "dicom_status", Value: []byte(r.DICOMStatus)})
 	}
@@ -280,7 +288,7 @@ func retrievalDetails(r *qr.Retrieval) []audit.Detail {
 		value *int
 	}{{"completed", r.Completed}, {"failed", r.Failed}, {"warning", r.Warning}} {
 		if counter.value != nil {
-			details = append(details, audit.Detail{Type: counter.name, Value: []byte(strconv.Itoa(*counter.value))})
+			details = append(details, audit.Detail{Type: counter.name, Value: strconv.AppendInt(nil, int64(*counter.value), 10)})
 		}
 	}
 	return details

@@ -1,8 +1,10 @@
 package audit
 
 import (
+	"iter"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -32,7 +34,8 @@ type Query struct {
 	Identifier     []byte // the bytes that were sent
 }
 
-// Study is a study in a record.
+// Study is a study in a record. A sequence of studies is as that of [Record]: what it yields must not change, and the Details are
+// valid until the next study is asked for.
 type Study struct {
 	UID, Description, AccessionNumber, PatientName string
 	Details                                        []Detail
@@ -56,17 +59,17 @@ func (t *Trail) record(correlationID string, id Code, action string, result Resu
 	}
 }
 
-// alert returns a Security Alert about a subject. Section A.5.3.11 requires that the caller is not the requestor.
-func (t *Trail) alert(by principal.Principal, kind, idType Code, subject, reason string) *Record {
+// alert returns a Security Alert about a subject, of which ID and IDTypeCode are set, and other objects. Section A.5.3.11 requires
+// that the caller is not the requestor.
+func (t *Trail) alert(by principal.Principal, kind Code, subject Object, reason string, others ...Object) *Record {
 	r := t.record(by.CorrelationID, SecurityAlert, Execute, Result{MinorFailure, reason})
 	r.Event.TypeCodes = []Code{kind}
 	who := caller(by)
 	who.IsRequestor = false
 	r.Participants = []Participant{t.self, who}
-	r.Objects = []Object{{
-		ID: subject, TypeCode: SystemObject, TypeCodeRole: RoleSecurity, IDTypeCode: idType,
-		Details: []Detail{{Type: AlertDescription, Value: []byte(reason)}},
-	}}
+	subject.TypeCode, subject.TypeCodeRole = SystemObject, RoleSecurity
+	subject.Details = []Detail{{Type: AlertDescription, Value: []byte(reason)}}
+	r.Objects = slices.Values(append([]Object{subject}, others...))
 	return r
 }
 
@@ -127,31 +130,64 @@ func accessPointType(host string) AccessPointType {
 }
 
 // patient returns the object of the patient, with the name in the first study.
-func patient(id string, studies []Study) Object {
+func patient(id string, studies iter.Seq[Study]) Object {
 	o := Object{ID: id, TypeCode: Person, TypeCodeRole: RolePatient, IDTypeCode: PatientNumber}
-	if len(studies) > 0 {
-		o.Name = studies[0].PatientName
+	if studies == nil {
+		return o
+	}
+	for s := range studies {
+		o.Name = s.PatientName
+		break
 	}
 	return o
 }
 
-// studyObjects returns one object for each study.
-func studyObjects(studies []Study) []Object {
-	objects := make([]Object, len(studies))
-	for i := range studies {
-		s := &studies[i]
-		objects[i] = Object{
+// queryObjects returns the query, the patient and the studies.
+func queryObjects(q *Query, patientID string, studies iter.Seq[Study]) iter.Seq[Object] {
+	query, person := q.object(), patient(patientID, studies)
+	return func(yield func(Object) bool) {
+		if yield(query) && yield(person) {
+			yieldStudies(studies, yield)
+		}
+	}
+}
+
+// transferObjects returns the studies and the patient.
+func transferObjects(studies iter.Seq[Study], patientID string) iter.Seq[Object] {
+	person := patient(patientID, studies)
+	return func(yield func(Object) bool) {
+		if yieldStudies(studies, yield) {
+			yield(person)
+		}
+	}
+}
+
+// yieldStudies yields one object for each study, and returns whether more are wanted.
+func yieldStudies(studies iter.Seq[Study], yield func(Object) bool) bool {
+	if studies == nil {
+		return true
+	}
+	var (
+		accession   [1]Accession // of the current study
+		description = Description{Accessions: accession[:]}
+	)
+	for s := range studies {
+		o := Object{
 			ID: s.UID, TypeCode: SystemObject, TypeCodeRole: RoleReport, IDTypeCode: StudyInstanceUID,
 			Name: s.Description, Details: s.Details,
 		}
-		if objects[i].Name == "" {
-			objects[i].Name = "Study" // the schema requires a name or a query
+		if o.Name == "" {
+			o.Name = "Study" // the schema requires a name or a query
 		}
 		if s.AccessionNumber != "" {
-			objects[i].Description = &Description{Accessions: []Accession{{Number: s.AccessionNumber}}}
+			accession[0].Number = s.AccessionNumber
+			o.Description = &description
+		}
+		if !yield(o) {
+			return false
 		}
 	}
-	return objects
+	return true
 }
 
 // object returns the SOP class that was queried, with the query (section A.5.3.10). If nothing was sent there is no query, and

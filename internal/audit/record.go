@@ -2,17 +2,22 @@
 // and attributes are those of the schema in section A.5.1, and the codes are those of PS3.16 annex D.
 package audit
 
-import "time"
+import (
+	"iter"
+	"time"
+)
 
 // Record is an AuditMessage. CorrelationID is not a field of the standard; it identifies the log lines and the answer of the
 // request.
+//
+// A long record is read more than once, by several goroutines and until the log has it, so what Objects yields must not change. An
+// object and what it refers to are valid until the next one is asked for.
 type Record struct {
-	Event        Event         `json:"EventIdentification"`
-	Participants []Participant `json:"ActiveParticipant"`
-	Source       Source        `json:"AuditSourceIdentification"`
-	Objects      []Object      `json:"ParticipantObjectIdentification,omitempty"`
-
-	CorrelationID string `json:"correlation_id,omitempty"`
+	Event         Event            // EventIdentification
+	Participants  []Participant    // ActiveParticipant
+	Source        Source           // AuditSourceIdentification
+	Objects       iter.Seq[Object] // ParticipantObjectIdentification; nil: none
+	CorrelationID string           // correlation_id
 }
 
 // Code is a CodedValueType.

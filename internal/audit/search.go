@@ -1,6 +1,9 @@
 package audit
 
-import "strconv"
+import (
+	"iter"
+	"strconv"
+)
 
 // Queries are the C-FINDs of one search, in the order in which they were sent. Add keeps as many as a record may hold.
 type Queries struct {
@@ -28,12 +31,22 @@ func (t *Trail) Searched(o *Operation, q *Queries, result Result) error {
 	}
 	r := t.record(o.Caller.CorrelationID, QueryEvent, Execute, result)
 	r.Participants = t.queryParticipants(o)
-	for i := range q.Sent {
-		r.Objects = append(r.Objects, q.Sent[i].object())
-	}
-	if q.Omitted > 0 {
-		last := &r.Objects[len(r.Objects)-1]
-		last.Details = append(last.Details, Detail{Type: "queries_omitted", Value: []byte(strconv.Itoa(q.Omitted))})
-	}
+	r.Objects = q.objects()
 	return t.log.Write(r)
+}
+
+// objects returns the queries. The last one says how many are omitted.
+func (q *Queries) objects() iter.Seq[Object] {
+	sent, omitted := q.Sent, q.Omitted
+	return func(yield func(Object) bool) {
+		for i := range sent {
+			o := sent[i].object()
+			if omitted > 0 && i == len(sent)-1 {
+				o.Details = append(o.Details, Detail{Type: "queries_omitted", Value: []byte(strconv.Itoa(omitted))})
+			}
+			if !yield(o) {
+				return
+			}
+		}
+	}
 }

@@ -12,13 +12,13 @@ import (
 )
 
 // searched returns the record of a search.
-func searched(t *testing.T, queries *audit.Queries) audit.Record {
+func searched(t *testing.T, queries *audit.Queries) message {
 	t.Helper()
 	var sink bytes.Buffer
 	log := audit.To(&sink, audit.Options{})
 	trail := audit.NewTrail(log)
 	require.NoError(t, trail.Searched(&audit.Operation{PACS: audit.Node{Host: "pacs", Port: 104, AETitle: "PACS"}}, queries, audit.Result{Outcome: audit.Success}))
-	var r audit.Record
+	var r message
 	require.NoError(t, json.Unmarshal(sink.Bytes(), &r), sink.String())
 	return r
 }

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -20,17 +21,43 @@ type sink struct {
 	regular bool
 }
 
-// append writes a line.
+// shared is a stream with other writers of lines. It ends lines that are torn itself.
+type shared interface {
+	// Line calls write. No other line is written meanwhile.
+	Line(write func(w io.Writer) error) error
+}
+
+// append writes a line with one write.
 func (s *sink) append(line []byte) error {
 	if s.torn {
 		line = append([]byte{'\n'}, line...)
 	}
-	n, err := s.out.Write(line)
-	if err == nil {
-		s.torn = false
-		return nil
+	return s.write(line)
+}
+
+// line calls write with a function that writes the parts of a line.
+func (s *sink) line(write func(part func([]byte) error) error) error {
+	if out, ok := s.out.(shared); ok {
+		return out.Line(func(w io.Writer) error {
+			return write(func(part []byte) error {
+				_, err := w.Write(part)
+				return err
+			})
+		})
 	}
-	s.torn = s.torn && n == 0 || n > 0
+	if s.torn {
+		if err := s.write([]byte{'\n'}); err != nil {
+			return err
+		}
+	}
+	return write(s.write)
+}
+
+func (s *sink) write(b []byte) error {
+	n, err := s.out.Write(b)
+	if _, ok := s.out.(shared); n > 0 && !ok {
+		s.torn = !bytes.HasSuffix(b[:n], []byte{'\n'})
+	}
 	return err
 }
 

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"iter"
 	"os"
 	"strconv"
 
@@ -91,7 +92,7 @@ func (t *Trail) Refused(caller principal.Principal, route, reason string) error 
 	if t == nil {
 		return nil
 	}
-	return t.log.Write(t.alert(caller, NodeAuthentication, URI, route, reason))
+	return t.log.Write(t.alert(caller, NodeAuthentication, Object{ID: route, IDTypeCode: URI}, reason))
 }
 
 // Forbidden records an operation at a PACS that callers may not reach (section A.5.3.11).
@@ -99,22 +100,22 @@ func (t *Trail) Forbidden(o *Operation, reason string) error {
 	if t == nil {
 		return nil
 	}
-	r := t.alert(o.Caller, UseOfRestricted, NodeID, o.PACS.address(), reason)
-	r.Objects[0].Name = o.PACS.Name
+	var others []Object
 	if o.PatientID != "" {
-		r.Objects = append(r.Objects, patient(o.PatientID, nil))
+		others = append(others, patient(o.PatientID, nil))
 	}
+	r := t.alert(o.Caller, UseOfRestricted, Object{ID: o.PACS.address(), IDTypeCode: NodeID, Name: o.PACS.Name}, reason, others...)
 	return t.log.Write(r)
 }
 
-// Queried records a query (section A.5.3.10) and the studies in its answer.
-func (t *Trail) Queried(o *Operation, q Query, studies []Study, result Result) error {
+// Queried records a query (section A.5.3.10) and the studies in its answer; nil for none.
+func (t *Trail) Queried(o *Operation, q Query, studies iter.Seq[Study], result Result) error {
 	if t == nil {
 		return nil
 	}
 	r := t.record(o.Caller.CorrelationID, QueryEvent, Execute, result)
 	r.Participants = t.queryParticipants(o)
-	r.Objects = append([]Object{q.object(), patient(o.PatientID, studies)}, studyObjects(studies)...)
+	r.Objects = queryObjects(&q, o.PatientID, studies)
 	return t.log.Write(r)
 }
 
@@ -130,24 +131,24 @@ func (t *Trail) Echoed(o *Operation, result Result) error {
 }
 
 // Begun records that the PACS is about to send the studies to the destination (section A.5.3.3).
-func (t *Trail) Begun(o *Operation, destination string, studies []Study) error {
+func (t *Trail) Begun(o *Operation, destination string, studies iter.Seq[Study]) error {
 	if t == nil {
 		return nil
 	}
 	r := t.record(o.Caller.CorrelationID, BeginTransferring, Execute, Result{Outcome: Success})
 	r.Participants = t.transferParticipants(o, destination)
-	r.Objects = append(studyObjects(studies), patient(o.PatientID, studies))
+	r.Objects = transferObjects(studies, o.PatientID)
 	return t.log.Write(r)
 }
 
 // Transferred records what the PACS sent to the destination (section A.5.3.7), with the outcome of each study in its details.
 // The action is Read, because the gateway does not know what the destination held before.
-func (t *Trail) Transferred(o *Operation, destination string, studies []Study, result Result) error {
+func (t *Trail) Transferred(o *Operation, destination string, studies iter.Seq[Study], result Result) error {
 	if t == nil {
 		return nil
 	}
 	r := t.record(o.Caller.CorrelationID, TransferredEvent, Read, result)
 	r.Participants = t.transferParticipants(o, destination)
-	r.Objects = append(studyObjects(studies), patient(o.PatientID, studies))
+	r.Objects = transferObjects(studies, o.PatientID)
 	return t.log.Write(r)
 }

@@ -25,15 +25,43 @@ func NewShared(w io.Writer) *Shared { return &Shared{w: w} }
 func (s *Shared) Write(lines []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.torn {
-		if _, err := s.w.Write([]byte{'\n'}); err != nil {
-			return 0, err
-		}
-		s.torn = false
+	if err := s.begin(); err != nil {
+		return 0, err
 	}
-	n, err := s.w.Write(lines)
+	return s.write(lines)
+}
+
+// Line calls write, which writes one line in parts to w, and returns its error. No other line comes between the parts: all other
+// writes wait until write returns, so it must limit its time. w must not be used later. If write returns in the middle of the line,
+// the next one begins with a line break.
+func (s *Shared) Line(write func(w io.Writer) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.begin(); err != nil {
+		return err
+	}
+	return write(held{s})
+}
+
+// held writes to a Shared for the holder of its lock.
+type held struct{ *Shared }
+
+func (h held) Write(part []byte) (int, error) { return h.write(part) }
+
+// begin ends a torn line.
+func (s *Shared) begin() error {
+	if !s.torn {
+		return nil
+	}
+	_, err := s.w.Write([]byte{'\n'})
+	s.torn = err != nil
+	return err
+}
+
+func (s *Shared) write(b []byte) (int, error) {
+	n, err := s.w.Write(b)
 	if n > 0 {
-		s.torn = lines[n-1] != '\n'
+		s.torn = b[n-1] != '\n'
 	}
 	return n, err
 }

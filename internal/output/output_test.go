@@ -222,3 +222,36 @@ func BenchmarkLine(b *testing.B) {
 		})
 	}
 }
+
+func TestLineHoldsOtherLinesBack(t *testing.T) {
+	g := &gate{delay: time.Millisecond}
+	shared := output.NewShared(g)
+	var other sync.WaitGroup
+	require.NoError(t, shared.Line(func(w io.Writer) error {
+		write(t, w, "on")
+		other.Go(func() { write(t, shared, "two\n") })
+		write(t, w, "e", "\n")
+		return nil
+	}))
+	other.Wait()
+	assert.Equal(t, "one\ntwo\n", g.String())
+}
+
+func TestLineThatIsGivenUpIsEnded(t *testing.T) {
+	g := &gate{}
+	shared := output.NewShared(g)
+	stop := errors.New("given up")
+	require.ErrorIs(t, shared.Line(func(w io.Writer) error {
+		write(t, w, "on")
+		return stop
+	}), stop)
+	g.fail(io.ErrShortWrite, 0)
+	require.ErrorIs(t, shared.Line(func(io.Writer) error { panic("the line before is not ended") }), io.ErrShortWrite)
+	g.fail(nil, 0)
+	require.NoError(t, shared.Line(func(w io.Writer) error {
+		write(t, w, "two", "\n")
+		return nil
+	}))
+	write(t, shared, "three\n")
+	assert.Equal(t, "on\ntwo\nthree\n", g.String())
+}

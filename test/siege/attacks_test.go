@@ -54,13 +54,12 @@ func repeating(n int, a *caller, path string, r request, header ...string) func(
 func searching(n int, pacs func() *dicomtest.ScriptedPACS) func(*testing.T, *gateway) func(context.Context, *tally) {
 	return func(t *testing.T, g *gateway) func(context.Context, *tally) {
 		t.Helper()
-		g.name(t, listen(t, pacs()))
-		a := g.caller(keyOfA, addressOfA)
+		name, a := g.name(t, listen(t, pacs())), g.caller(keyOfA, addressOfA)
 		return func(ctx context.Context, c *tally) {
 			c.together(ctx, n, again, func(ctx context.Context) {
 				ctx, cancel := context.WithTimeout(ctx, slowly)
 				defer cancel()
-				request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.gateway.URL+"/dicomweb/hostile/studies?includefield=all", http.NoBody)
+				request, err := http.NewRequestWithContext(ctx, http.MethodGet, g.URL+"/dicomweb/"+name+"/studies?includefield=all", http.NoBody)
 				if err != nil {
 					c.add(reason(err), 0)
 					return

@@ -84,14 +84,16 @@ func pacsFile(name string, port int) []byte {
 	return fmt.Appendf(nil, "pacs:\n  %s:\n    host: 127.0.0.1\n    port: %d\n    ae_title: PACS\n    calling_ae_title: GATEWAY\n", name, port)
 }
 
-// name gives the PACS on the port the name "hostile", and waits until the gateway knows it.
-func (g *gateway) name(t *testing.T, port int) {
+// name gives the PACS on the port a name of its own, and waits until the gateway knows it.
+func (g *gateway) name(t *testing.T, port int) string {
 	t.Helper()
-	require.NoError(t, os.WriteFile(g.pacs, pacsFile("hostile", port), 0o600))
+	name := fmt.Sprintf("hostile-%d", port)
+	require.NoError(t, os.WriteFile(g.pacs, pacsFile(name, port), 0o600))
 	eventually(t, func() bool {
 		_, list := g.caller(keyOfB, addressOfB).get(t.Context(), "/pacs")
-		return strings.Contains(list, `"hostile"`)
+		return strings.Contains(list, `"`+name+`"`)
 	}, "the name is known")
+	return name
 }
 
 // peak returns the largest resident size of the process since its start or since forgetPeak.

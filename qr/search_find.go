@@ -56,9 +56,9 @@ type request struct {
 type found struct {
 	list     []*Match
 	byUID    map[string]*Match
-	size     int // bytes that the matches hold
-	outside  int // matches that are not of the window
-	timeless int // matches without a time, on a day of which a part was asked for
+	size     int      // bytes that the matches hold
+	outside  int      // matches that are not of the window
+	timeless []string // UIDs of matches without a time, on a day of which a part was asked for
 }
 
 func newFound() *found { return &found{byUID: map[string]*Match{}} }
@@ -280,9 +280,12 @@ func (a *answer) judge(set *dataset.Set) bool {
 	return kept
 }
 
-// supports reports whether the profile of the PACS says that it matches a key.
+// supports reports whether the profile of the PACS says that it matches a key. A private creator is no condition: it only says
+// whose attributes the search includes (PS3.18 section 8.3.4.3).
 func (s *searcher) supports(key match.Key) bool {
-	return s.profile.Known && slices.Contains(s.profile.StudyKeys, key.Path[0])
+	t := key.Path[len(key.Path)-1]
+	creator := t.Group%2 == 1 && t.Element >= 0x0010 && t.Element <= 0x00ff
+	return creator || s.profile.Known && slices.Contains(s.profile.StudyKeys, key.Path[0])
 }
 
 // nameOf returns the keyword of an attribute, or its path.
@@ -305,7 +308,7 @@ func (a *answer) inWindow(m *Match) bool {
 		a.outside++
 		return false
 	case w.Timed && m.time == 0:
-		a.timeless++
+		a.timeless = append(a.timeless, m.StudyInstanceUID)
 		return false
 	case !w.ContainsTime(m.time - 1):
 		a.outside++

@@ -190,3 +190,23 @@ func TestTenThousandInstancesHoldLittleMemory(t *testing.T) {
 	t.Logf("%d bytes a match, %d bytes allocated for each", held/n, (after.TotalAlloc-before.TotalAlloc)/n)
 	runtime.KeepAlive(result)
 }
+
+func TestPrivateCreatorIsNoCondition(t *testing.T) {
+	creator := dataset.Tag{Group: 0x0009, Element: 0x0010}
+	key, err := match.NewKey(match.Path{creator}, "LO", []string{"VENDOR"}, false)
+	require.NoError(t, err)
+	var sent *dataset.Set
+	p := &dicomtest.ScriptedPACS{Find: func(a *association, _ string) {
+		sent = a.Keys()
+		a.Match(study("P1", "1.1"), study("P1", "1.2", attributes{creator: "OTHER"}))
+		a.Finish(dicomnet.StatusSuccess)
+	}}
+	result, err := search(t, p, qr.Search{
+		Level: qr.LevelStudy, Keys: []match.Key{key}, Include: []match.Path{{{Group: 0x0009, Element: 0x1001}}},
+	})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"1.1"}, uidsOf(result.Matches))
+	assert.Equal(t, []qr.WarningCode{qr.WarningKeyUnchecked}, codes(result.Warnings))
+	assert.Equal(t, "VENDOR", sent.String(creator))
+	assert.True(t, sent.Has(dataset.Tag{Group: 0x0009, Element: 0x1001}))
+}

@@ -14,7 +14,7 @@ import (
 func (s *searcher) newest(ctx context.Context) ([]*Match, error) {
 	p := s.plan
 	w := &windows{
-		searcher: s, kept: newFound(), most: p.offset + p.limit + 1, seen: map[string]struct{}{},
+		searcher: s, kept: newFound(), most: p.offset + p.limit + 1, seen: map[string]struct{}{}, timeless: map[string]struct{}{},
 		planner: window.New(p.earliest, p.latest, s.gateway.options.Now(), s.gateway.options.MaxMatches),
 	}
 	if w.most < 0 || w.most > maxSeen {
@@ -28,6 +28,9 @@ func (s *searcher) newest(ctx context.Context) ([]*Match, error) {
 			return nil, err
 		}
 	}
+	if !w.complete {
+		s.counts[timelessUnread] += len(w.timeless)
+	}
 	return w.kept.list, nil
 }
 
@@ -38,7 +41,8 @@ type windows struct {
 	kept     *found              // in order
 	most     int                 // studies that are needed
 	seen     map[string]struct{} // Study Instance UIDs of all windows, up to maxSeen
-	complete bool                // kept has every match, undated ones included
+	timeless map[string]struct{} // Study Instance UIDs without a time that no part of a day has, up to maxSeen
+	complete bool                // every match was read, undated ones included
 	tried    bool                // a query without a window
 }
 
@@ -79,7 +83,11 @@ func (w *windows) dated(ctx context.Context) error {
 
 // keepBatch keeps the studies of one window, but nothing else than the order of those before the page.
 func (w *windows) keepBatch(ctx context.Context, batch *found) error {
-	w.counts[timelessUnread] += batch.timeless
+	for _, uid := range batch.timeless {
+		if len(w.timeless) < maxSeen {
+			w.timeless[uid] = struct{}{}
+		}
+	}
 	for _, m := range batch.list {
 		if len(w.seen) < maxSeen {
 			w.seen[m.StudyInstanceUID] = struct{}{}
@@ -129,6 +137,8 @@ func (w *windows) undated(ctx context.Context) error {
 		w.counts[undatedUnread]++
 	case err != nil:
 		return err
+	default:
+		w.complete = true
 	}
 	for _, m := range f.list {
 		// A study with a date that no window had comes after the others, as it does not appear among them on any page.

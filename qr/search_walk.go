@@ -91,20 +91,27 @@ func (s *searcher) asksRelationally() bool {
 	if !s.profile.Known || !s.profile.RelationalQueries {
 		return false
 	}
-	if len(p.modalities) > 0 && (p.studies != nil || p.patientID != "") {
+	if len(p.studies) > 1 || len(p.modalities) > 0 && (p.studies != nil || p.patientID != "") {
 		return false // few studies, whose modalities are known only at their level
 	}
 	return !p.studyGiven || p.level == LevelImage && !p.seriesGiven
 }
 
-// relational asks for the matches of any study or series in one C-FIND.
+// relational asks for the matches of any study in one C-FIND, or in one for each series if several are named.
 func (s *searcher) relational(ctx context.Context) (*found, error) {
 	p := s.plan
-	r := request{levelPlan: p.relational, study: onlyUID(p.studies), series: onlyUID(p.series), uids: p.series}
+	uids := p.series
+	var parents []anchor
 	if p.level == LevelImage {
-		r.uids = p.instances
+		uids = p.instances
+		for _, series := range p.series {
+			parents = append(parents, anchor{study: onlyUID(p.studies), series: series})
+		}
 	}
-	f, err := s.entities(ctx, r)
+	if parents == nil {
+		parents = []anchor{{study: onlyUID(p.studies)}}
+	}
+	f, err := s.children(ctx, p.relational, parents, uids)
 	if err != nil || len(p.modalities) == 0 {
 		return f, err
 	}

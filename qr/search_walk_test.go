@@ -262,6 +262,19 @@ func TestRelationalPACSIsAskedOnce(t *testing.T) {
 	assert.Equal(t, []string{"find IMAGE", "find IMAGE 1.1", "find IMAGE", "find SERIES"}, finds)
 }
 
+func TestRelationalPACSIsAskedForEachOfSeveralParents(t *testing.T) {
+	peer := with(pool.Profile{RelationalQueries: true, ImageLevelFind: true})
+	r := patient()
+	result, err := r.search(t, peer, qr.Search{Level: qr.LevelImage, Keys: keysOf(t, dataset.SeriesInstanceUID, "1.1.1", "1.2.2")})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"1.1.1.1", "1.2.2.1", "1.1.1.2", "1.2.2.2"}, uidsOf(result.Matches))
+	assert.Equal(t, []string{"IMAGE 1.1.1", "IMAGE 1.2.2"}, r.queries)
+	result, err = r.search(t, peer, qr.Search{Level: qr.LevelSeries, Keys: keysOf(t, dataset.StudyInstanceUID, "1.1", "1.2")})
+	require.NoError(t, err)
+	assert.Len(t, result.Matches, 4)
+	assert.Equal(t, []string{"STUDY 1.1", "STUDY 1.2", "SERIES 1.1", "SERIES 1.2"}, r.queries)
+}
+
 func TestRelationalSearchByModalityAsksForTheStudies(t *testing.T) {
 	var queries []string
 	p := &dicomtest.ScriptedPACS{Find: func(a *association, level string) {

@@ -114,7 +114,13 @@ func (m *manifests) mount(t *testing.T, secrets secretFiles) map[string]string {
 	at := map[string]string{}
 	for _, mount := range m.container().VolumeMounts {
 		for _, volume := range m.deployment.Spec.Template.Spec.Volumes {
-			if volume.Name == mount.Name {
+			switch {
+			case volume.Name != mount.Name:
+			case volume.ConfigMap != nil:
+				require.Equal(t, m.pacs.Name, volume.ConfigMap.Name)
+				at[mount.MountPath] = t.TempDir()
+				require.NoError(t, os.WriteFile(filepath.Join(at[mount.MountPath], "pacs.yaml"), []byte(m.pacs.Data["pacs.yaml"]), 0o600))
+			default:
 				at[mount.MountPath] = filepath.Join(string(secrets), volume.Secret.SecretName)
 			}
 		}

@@ -274,16 +274,22 @@ func TestAllPodsTogetherStayWithinTheLimitOfThePACS(t *testing.T) {
 	assert.Greater(t, pods*(m.number(t, "MAX_ASSOCIATIONS_PER_PACS")+1), accepted, "the limit is the largest possible")
 }
 
-func TestNetworkPolicyAllowsOnlyTheAllowlistAndNameServers(t *testing.T) {
+func TestNetworkPolicyAllowsOnlyTheNamedPACSAndNameServers(t *testing.T) {
 	m := render(t, nil, optional...)
-	var allowed, reached []string
-	for entry := range strings.SplitSeq(m.settings.Data["PACS_ALLOWLIST"], ",") {
-		host, port, err := net.SplitHostPort(entry)
-		require.NoError(t, err, "an address and a port")
-		if ip := net.ParseIP(host); ip != nil {
-			host += map[bool]string{true: "/32", false: "/128"}[ip.To4() != nil]
+	assert.Equal(t, "false", m.settings.Data["AD_HOC_PACS"], "no other address is needed")
+	assert.Equal(t, "dicom-qr-gateway-pacs", m.pacs.Name, "a changed file must not start a rollout")
+	var file struct {
+		PACS map[string]struct {
+			Host string
+			Port int
 		}
-		allowed = append(allowed, host+" "+port)
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(m.pacs.Data["pacs.yaml"]), &file))
+	var allowed, reached []string
+	for _, pacs := range file.PACS {
+		ip := net.ParseIP(pacs.Host)
+		require.NotNil(t, ip, "the policy needs an address")
+		allowed = append(allowed, pacs.Host+map[bool]string{true: "/32", false: "/128"}[ip.To4() != nil]+" "+strconv.Itoa(pacs.Port))
 	}
 	var names []networkingv1.NetworkPolicyEgressRule
 	for _, policy := range m.policies {
@@ -345,6 +351,10 @@ func TestPodHasMinimalPrivileges(t *testing.T) {
 		assert.Equal(t, "dicom-qr-gateway:local", c.Image)
 
 		for _, volume := range pod.Volumes {
+			if volume.ConfigMap != nil {
+				assert.Equal(t, m.pacs.Name, volume.ConfigMap.Name, "holds no secrets")
+				continue
+			}
 			require.NotNil(t, volume.Secret, volume.Name)
 			assert.Equal(t, int32(0o440), *volume.Secret.DefaultMode, "readable by the pod's group")
 		}

@@ -34,6 +34,7 @@ type manifests struct {
 	deployment *appsv1.Deployment
 	service    *corev1.Service
 	settings   *corev1.ConfigMap
+	pacs       *corev1.ConfigMap // pacs.yaml
 	autoscaler *autoscalingv2.HorizontalPodAutoscaler
 	budget     *policyv1.PodDisruptionBudget
 	policies   []*networkingv1.NetworkPolicy
@@ -114,6 +115,7 @@ func decode(t *testing.T, stream []byte) *manifests {
 	require.NotNil(t, m.deployment)
 	require.NotNil(t, m.service)
 	require.NotNil(t, m.settings)
+	require.NotNil(t, m.pacs)
 	require.NotNil(t, m.autoscaler)
 	require.NotNil(t, m.budget)
 	require.NotEmpty(t, m.policies)
@@ -132,7 +134,11 @@ func (m *manifests) add(t *testing.T, object runtime.Object) {
 	case *corev1.Service:
 		m.service = object
 	case *corev1.ConfigMap:
-		m.settings = object
+		if _, isFile := object.Data["pacs.yaml"]; isFile {
+			m.pacs = object
+		} else {
+			m.settings = object
+		}
 	case *autoscalingv2.HorizontalPodAutoscaler:
 		m.autoscaler = object
 	case *policyv1.PodDisruptionBudget:

@@ -11,6 +11,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/internal/audit"
+	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/config"
 	"dicom-qr-gateway/internal/environment"
 	"dicom-qr-gateway/internal/hangup"
@@ -115,6 +116,7 @@ func (g *gateway) run(ctx context.Context) (err error) {
 		PACS:           settings.PACS(),
 		NamedPACSOnly:  !settings.AdHocPACS,
 		TLS:            settings.ServerTLS(),
+		Memory:         budget.New(int64(settings.MaxMemory)/4, settings.QueueTimeout.Duration()),
 		MaxOperations:  settings.MaxOperations,
 		MaxConnections: settings.MaxConnections,
 		DrainTimeout:   settings.DrainTimeout.Duration(),

@@ -41,6 +41,10 @@ type Association struct {
 	finished    bool
 }
 
+// SetMemory has m asked for the memory of long messages in the operations that follow; nil: it is not
+// limited but by Limits. The caller must not call it during an operation.
+func (a *Association) SetMemory(m Memory) { a.messages.memory = m }
+
 // NegotiatedContext is the acceptor's answer to one proposed presentation context.
 type NegotiatedContext struct {
 	ID             byte

@@ -2,6 +2,7 @@ package dicomnet
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"time"
 
@@ -49,7 +50,24 @@ type assembler struct {
 	fragments, empty int
 
 	received int64 // bytes since the operation began
+
+	memory  Memory          // asked for the memory of a long message; nil: not asked
+	ctx     context.Context //nolint:containedctx // of the operation, for memory
+	holding bool            // memory holds something
 }
+
+// Memory limits what an operation may hold. Hold sets how many bytes the operation holds for the message that it is reading; zero
+// never fails. It may wait until ctx is done. After an error the association is aborted, and the operation ends with that error.
+type Memory interface {
+	Hold(ctx context.Context, bytes int) error
+}
+
+// maxUncounted is the length of a message from which on its memory is asked for. Nearly all are shorter.
+const maxUncounted = maxKeptBuffer
+
+// perByte is how many bytes of memory decoding takes for each byte of a data set, in the worst case: the buffer, the table of its
+// elements and the text.
+const perByte = 4
 
 // maxKeptBuffer bounds the assembly buffer that is kept after a message.
 const maxKeptBuffer = 64 << 10
@@ -66,6 +84,7 @@ func (s *assembler) next(until *deadline) (*message, error) {
 		if cap(s.buffer) > maxKeptBuffer {
 			s.buffer = nil
 		}
+		s.releaseMemory()
 	}
 	for {
 		v, err := s.nextPDV(s.dataDeadline(until))
@@ -248,8 +267,23 @@ func (s *assembler) appendFragment(v pdu.PDV, first bool, limit int, what string
 	if first && v.Last {
 		return v.Fragment, nil
 	}
+	if len(s.buffer)+len(v.Fragment) > maxUncounted && !s.holding && s.memory != nil {
+		if err := s.memory.Hold(s.ctx, perByte*limit); err != nil {
+			s.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, err)
+			return nil, err
+		}
+		s.holding = true
+	}
 	s.buffer = append(s.buffer, v.Fragment...)
 	return s.buffer, nil
+}
+
+// releaseMemory ends what was asked for a long message.
+func (s *assembler) releaseMemory() {
+	if s.holding {
+		s.holding = false
+		_ = s.memory.Hold(s.ctx, 0) // does not fail
+	}
 }
 
 // sendMessage sends a command set and, unless data is nil, its data set in one write. Each PDU

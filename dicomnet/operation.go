@@ -52,7 +52,7 @@ func (a *Association) begin(ctx context.Context, step Step, pc *NegotiatedContex
 	}
 	c.MessageID, c.HasDataSet = op.id, data != nil
 	a.busy = true
-	a.messages.received = 0
+	a.messages.received, a.messages.ctx = 0, ctx
 	op.stopWatch = a.upper.link.watch(ctx)
 	if err := a.upper.sendMessage(pc.ID, &c, data, a.maxLength); err != nil {
 		// Part of the message may have been sent, so nothing else can follow on the association.
@@ -117,6 +117,7 @@ var parsers = sync.Pool{New: func() any { return new(dataset.Parser) }}
 // operation may still arrive: it would be taken for a response to the next operation.
 func (op *operation) end() {
 	op.stopWatch()
+	op.a.messages.releaseMemory()
 	op.a.upper.awaiting = false
 	if op.running || op.dataMayFollow {
 		op.running = false

@@ -3,6 +3,7 @@ package qr
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"dicom-qr-gateway/dicomnet/dataset"
 )
@@ -12,6 +13,7 @@ type candidate struct {
 	Study
 	date            int    // as 20240131; zero if unreadable
 	time            uint64 // date and time, for newestFirst
+	cut             bool   // a text is longer than maxText and was cut
 	accessionAbsent bool   // the match has no Accession Number, not even an empty one
 	malformed       bool   // an attribute of VM 1 has several values, or a modality is no code string
 	// modalitiesDoubtful reports that a value of Modalities in Study may not be a modality, so that a filter must not rely on it.
@@ -32,6 +34,9 @@ func (c *candidate) read(set *dataset.Set) {
 		}
 		if a.read != nil {
 			value = a.read(value)
+		}
+		if len(value) > maxText {
+			value, c.cut = cutText(value, maxText), true
 		}
 		*a.Text(&c.Study) = value
 	}
@@ -56,6 +61,32 @@ func (c *candidate) merge(other *candidate) {
 	c.accessionAbsent = c.accessionAbsent && other.accessionAbsent
 }
 
+// maxText limits the text that is kept of one attribute, in bytes: 64 characters are the most that the VRs of a study allow, and
+// some archives exceed that.
+const maxText = 1 << 10
+
+// cutText returns the whole characters in the first n bytes of s. It does not keep s alive.
+func cutText(s string, n int) string {
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return strings.Clone(s[:n])
+}
+
+// textLength returns the length of all text of the study, in bytes.
+func (s *Study) textLength() int {
+	n := len(s.PatientName) + len(s.PatientID) + len(s.DateOfBirth) + len(s.StudyInstanceUID) + len(s.StudyDescription) +
+		len(s.StudyDate) + len(s.StudyTime) + len(s.AccessionNumber) + len(s.ReferringPhysicianName) +
+		len(s.PerformingPhysicianName) + len(s.InstitutionName)
+	for _, modality := range s.ModalitiesInStudy {
+		n += len(modality)
+	}
+	return n
+}
+
+// maxModality limits the length of one modality, in bytes. CS allows 16.
+const maxModality = 64
+
 // maxModalities exceeds the number of modalities that the standard defines. It bounds the quadratic work of addModalities.
 const maxModalities = 200
 
@@ -66,7 +97,10 @@ func addModalities(list, more []string) []string {
 		if len(list) == maxModalities {
 			break
 		}
-		if m = trim(m); m != "" && !slices.Contains(list, m) {
+		if m = trim(m); len(m) > maxModality {
+			m = cutText(m, maxModality)
+		}
+		if m != "" && !slices.Contains(list, m) {
 			list = append(list, m)
 		}
 	}

@@ -21,12 +21,14 @@ type collector struct {
 	// otherPatients holds the Study Instance UIDs that were listed for another patient.
 	otherPatients map[string]struct{}
 
+	owed, taken int // bytes of memory that were not counted yet, and that were
+
 	identity   identityCheck
 	modalities []modalitiesValue // values of Modalities in Study that were decoded before
 	list       []string          // reused by readModalities
 }
 
-// restart drops every match, before the same studies are asked for in another way.
+// restart drops every match, and keeps what was refused.
 func (c *collector) restart() {
 	refused := c.counts[optionalKeysRefused]
 	c.close()
@@ -74,6 +76,9 @@ func (c *collector) add(set *dataset.Set) {
 	}
 	c.identity.check(study, by, &c.counts)
 	text := set.Warnings()
+	if study.cut {
+		text |= dataset.TextCut
+	}
 	if study.malformed || study.StudyDate != "" && study.date == 0 {
 		text |= dataset.ValueMalformed
 	}
@@ -84,10 +89,18 @@ func (c *collector) add(set *dataset.Set) {
 		return
 	}
 	c.found, c.free = append(c.found, study), c.free[1:]
+	c.owed += perStudy + study.textLength()
 	if c.index != nil {
 		c.index[uid] = len(c.found) - 1
 	}
 }
+
+const (
+	// perStudy is the memory of a study beside its text: the candidate, the study of the result and their indexes.
+	perStudy = 640
+	// perUID is the memory of a Study Instance UID in a set.
+	perUID = 160
+)
 
 // slabSize is how many candidates are allocated together, so that none moves when their number grows.
 const slabSize = 64
@@ -185,6 +198,7 @@ func (c *collector) distrust(uid string) {
 		c.otherPatients = map[string]struct{}{}
 	}
 	c.otherPatients[uid] = struct{}{}
+	c.owed += perUID
 }
 
 // isShared reports whether the study was listed for another patient too, and counts it: a C-MOVE of the study would move the

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/pool"
 )
 
@@ -44,6 +45,8 @@ type operation struct {
 	*pool.Session
 	gateway  *Gateway
 	observer Observer
+	memory   *budget.Account
+	full     error // why memory could not be counted
 	// findModel and moveModel are the information models of C-FIND and C-MOVE: that of the peer, or the other one if the PACS does
 	// not accept it.
 	findModel, moveModel dicomnet.Model
@@ -52,11 +55,26 @@ type operation struct {
 
 // begin returns an operation; the caller must call End.
 func (g *Gateway) begin(c Call, p Peer) *operation {
-	o := &operation{gateway: g, observer: c.Observer, findModel: p.Model(), moveModel: p.Model(), preferred: p.Model()}
+	o := &operation{gateway: g, observer: c.Observer, memory: c.Memory, findModel: p.Model(), moveModel: p.Model(), preferred: p.Model()}
 	if o.observer == nil {
 		o.Session, o.observer = g.options.Pool.Session(p, c.Principal.Identity(), nil), Unobserved{}
 	} else {
 		o.Session = g.options.Pool.Session(p, c.Principal.Identity(), o.observer)
 	}
+	if o.memory != nil {
+		o.LimitMemory(o.memory)
+	}
 	return o
+}
+
+// take counts bytes of memory that a match needs and returns how many it counted: all, or none if that fails. The C-FIND then ends
+// after the match.
+func (o *operation) take(ctx context.Context, bytes int) int {
+	if bytes > 0 && o.full == nil {
+		o.full = o.memory.Take(ctx, bytes)
+	}
+	if o.full != nil {
+		return 0
+	}
+	return bytes
 }

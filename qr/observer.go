@@ -4,14 +4,17 @@ import (
 	"context"
 
 	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/principal"
 )
 
-// Call says for whom an operation runs and who watches it.
+// Call says for whom an operation runs, who watches it, and where its memory is counted.
 type Call struct {
 	Principal principal.Principal
 	Observer  Observer // nil: none
+	// Memory counts what the result holds. The caller closes it once it needs the result no more; nil: not limited.
+	Memory *budget.Account
 }
 
 // Observer watches one operation. Its methods run on the operation's goroutine: one that blocks delays the operation. Embed

@@ -1,10 +1,20 @@
 package qr
 
-import "dicom-qr-gateway/dicomnet"
+import (
+	"strings"
+
+	"dicom-qr-gateway/dicomnet"
+)
 
 // maxFailedUIDs bounds the Failed SOP Instance UIDs that are kept of one study. A data set of the size that is accepted from
 // a peer holds about as many UIDs of the usual length.
 const maxFailedUIDs = 20000
+
+// fewFailedUIDs are kept of each study even if no memory is left.
+const fewFailedUIDs = 10
+
+// perFailedUID is the memory of a UID in a list, beside its text.
+const perFailedUID = 16
 
 // counters are the numbers of sub-operations in a C-MOVE response; nil if the peer sent no such counter.
 type counters struct{ remaining, completed, failed, warning *int }
@@ -95,18 +105,30 @@ func partialUnlessNone(final, merged counters) RetrievalStatus {
 	return RetrievalPartial
 }
 
-// failedUIDs returns the valid UIDs of list and the number of the others.
-func failedUIDs(list []string) ([]string, int) {
-	valid, malformed := []string{}, 0
+// failedUIDs returns the valid UIDs of list, or the first of them if there are too many, and counts the others.
+func (r *retrieval) failedUIDs(list []string) []string {
+	valid, bytes := []string{}, 0
 	for _, uid := range list {
-		switch uid = trim(uid); {
-		case !validUID(uid):
-			malformed++
-		case len(valid) < maxFailedUIDs:
-			valid = append(valid, uid)
+		if uid = trim(uid); !validUID(uid) {
+			r.counts[failedUIDMalformed]++
+			continue
 		}
+		valid = append(valid, uid)
+		bytes += perFailedUID + len(uid)
 	}
-	return valid, malformed
+	most := maxFailedUIDs
+	if len(valid) > fewFailedUIDs && !r.memory.TryTake(bytes) {
+		most = fewFailedUIDs
+	}
+	if len(valid) <= most {
+		return valid
+	}
+	r.counts[failedUIDsCut] += len(valid) - most
+	short := make([]string, most)
+	for i := range short {
+		short[i] = strings.Clone(valid[i]) // the others are not kept alive
+	}
+	return short
 }
 
 func widen(n *uint16) *int {

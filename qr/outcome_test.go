@@ -5,9 +5,11 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/internal/budget"
 )
 
 // count returns counters of completed, failed, warning and remaining; -1 leaves one out.
@@ -162,16 +164,40 @@ func TestJudgeWithFailedInstancesIsNotOK(t *testing.T) {
 }
 
 func TestFailedUIDsSkipsAndCountsMalformedOnes(t *testing.T) {
-	valid, malformed := failedUIDs([]string{"1.2.3", "1.2.4 ", "1.2.5\x00", "", "x", strings.Repeat("1", 65)})
-	assert.Equal(t, []string{"1.2.3", "1.2.4", "1.2.5"}, valid)
-	assert.Equal(t, 3, malformed)
+	r := retrieval{operation: &operation{}, counts: new(counts)}
+	assert.Equal(t, []string{"1.2.3", "1.2.4", "1.2.5"}, r.failedUIDs([]string{"1.2.3", "1.2.4 ", "1.2.5\x00", "", "x", strings.Repeat("1", 65)}))
+	assert.Equal(t, 3, r.counts[failedUIDMalformed])
+	assert.Equal(t, []string{}, r.failedUIDs(nil))
+	assert.Equal(t, 3, r.counts[failedUIDMalformed])
+}
 
-	valid, malformed = failedUIDs(nil)
-	assert.Equal(t, []string{}, valid)
-	assert.Zero(t, malformed)
+func TestFailedUIDsBeyondTheLimitAreCutWithAWarning(t *testing.T) {
+	r := retrieval{operation: &operation{}, counts: new(counts)}
+	list := strings.Split(strings.TrimSpace(strings.Repeat("1.2 ", maxFailedUIDs+2)), " ")
+	assert.Len(t, r.failedUIDs(list), maxFailedUIDs)
+	assert.Equal(t, 2, r.counts[failedUIDsCut])
+}
 
-	valid, _ = failedUIDs(strings.Split(strings.Repeat("1.2 ", maxFailedUIDs+1), " "))
-	assert.Len(t, valid, maxFailedUIDs)
+func TestFewFailedUIDsAreKeptWhenTheMemoryOfTheOperationIsUsed(t *testing.T) {
+	all := budget.New(32<<20, 0)
+	account := all.Account("a")
+	defer account.Close()
+	require.NoError(t, account.Take(t.Context(), 6<<20))
+	r := retrieval{operation: &operation{memory: account}, counts: new(counts)}
+	list := make([]string, 20000)
+	for i := range list {
+		list[i] = "1.2." + strings.Repeat("3", 60)
+	}
+	total := 0
+	for range 300 {
+		total += len(r.failedUIDs(list))
+	}
+	assert.Equal(t, 20000+299*fewFailedUIDs, total)
+	assert.Equal(t, 300*20000-total, r.counts[failedUIDsCut])
+	warnings := r.counts.warnings()
+	require.Len(t, warnings, 1)
+	assert.Equal(t, WarningFailedInstancesCut, warnings[0].Code)
+	assert.LessOrEqual(t, all.Reserved(), int64(8<<20))
 }
 
 func TestRetrieveResultReportsWhatWasMoved(t *testing.T) {

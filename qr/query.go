@@ -35,6 +35,12 @@ func (g *Gateway) Query(ctx context.Context, c Call, p Peer, f Filter) (*QueryRe
 	return &QueryResult{Studies: studies, Warnings: matches.counts.warnings()}, nil
 }
 
+// restart drops every match, before the same studies are asked for in another way.
+func (o *operation) restart(c *collector) {
+	o.memory.Give(c.taken)
+	c.restart()
+}
+
 // query is the C-FIND that Query and Retrieve share, on an association that accepts it.
 func (o *operation) query(ctx context.Context, c *collector) ([]Study, error) {
 	defer c.close()
@@ -42,6 +48,7 @@ func (o *operation) query(ctx context.Context, c *collector) ([]Study, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer o.memory.Settle()
 	studies, err := c.pick(remaining, func(uid string) ([]string, error) { return o.seriesModalities(ctx, c, uid) })
 	if err != nil {
 		return nil, err
@@ -64,7 +71,7 @@ func (o *operation) studies(ctx context.Context, c *collector) ([]*candidate, er
 			break
 		}
 		f = plainer
-		c.restart()
+		o.restart(c)
 		c.counts[optionalKeysRefused]++
 		err = o.collect(ctx, c, f)
 	}
@@ -85,10 +92,12 @@ func (o *operation) studiesInPlainForm(ctx context.Context, c *collector, f form
 	plain.counts[optionalKeysRefused] = c.counts[optionalKeysRefused]
 	err := o.collect(ctx, plain, f)
 	if found := plain.remaining(); err == nil && len(found) > 0 {
+		o.memory.Give(c.taken)
 		c.close()
 		*c = *plain
 		return found, nil
 	}
+	o.memory.Give(plain.taken)
 	plain.close()
 	if ctx.Err() != nil {
 		return nil, err
@@ -107,7 +116,7 @@ func (o *operation) collect(ctx context.Context, c *collector, f form) error {
 	if _, tooMany := errors.AsType[*TooManyMatchesError](err); !tooMany || len(c.plan.uids) == 0 || only != "" {
 		return err
 	}
-	c.restart()
+	o.restart(c)
 	for _, uid := range c.plan.uids {
 		if err := o.requireFind(ctx); err != nil {
 			return err
@@ -122,6 +131,8 @@ func (o *operation) collect(ctx context.Context, c *collector, f form) error {
 func (o *operation) collectOne(ctx context.Context, c *collector, f form, studyInstanceUID string) error {
 	return o.matches(ctx, LevelStudy, o.gateway.keys.forStudies(c.plan, f, studyInstanceUID), &c.tally, func(m dicomnet.Match) {
 		c.addMatch(&m)
+		c.taken += o.take(ctx, c.owed)
+		c.owed = 0
 	})
 }
 
@@ -225,7 +236,10 @@ func (o *operation) findOnce(
 		if n++; most > 0 && n > most {
 			return &dicomnet.OpError{Step: dicomnet.StepFind, Err: &TooManyMatchesError{Max: most}}
 		}
-		each(m, err)
+		if each(m, err); o.full != nil {
+			err, o.full = o.full, nil
+			return pool.Failure(ctx, dicomnet.StepFind, err)
+		}
 	}
 	o.Answered()
 	return nil

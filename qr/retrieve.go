@@ -176,9 +176,7 @@ func (r *retrieval) moveOnce(ctx context.Context, i int) (_ Retrieval, err error
 	}
 	if final != nil {
 		entry.DICOMStatus = final.Status.String()
-		var malformed int
-		entry.FailedSOPInstanceUIDs, malformed = failedUIDs(final.FailedSOPInstanceUIDs)
-		r.counts[failedUIDMalformed] += malformed
+		entry.FailedSOPInstanceUIDs = r.failedUIDs(final.FailedSOPInstanceUIDs)
 		if final.DataSetMissing {
 			r.counts[dataSetMissing]++
 		}

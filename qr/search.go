@@ -150,6 +150,7 @@ func (g *Gateway) Search(ctx context.Context, c Call, p Peer, s Search) (*Search
 	defer cancel()
 	o := g.begin(c, p)
 	defer o.End(ctx)
+	defer o.memory.Settle()
 	if plan.patientID == "" {
 		o.findModel, o.preferred = dicomnet.StudyRoot, dicomnet.StudyRoot
 	}

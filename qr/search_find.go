@@ -11,6 +11,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr/match"
 	"dicom-qr-gateway/qr/window"
@@ -23,7 +24,7 @@ type searcher struct {
 	plan    *searchPlan
 	profile pool.Profile
 	plain   bool // the PACS has refused a query with every key
-	held    int  // bytes that the matches of finished queries hold
+	held    int  // bytes of memory that are counted for matches
 	unknown map[unknownKey]int
 	// otherPatients holds the Study Instance UIDs that were listed for another patient than the one that is asked for.
 	otherPatients map[string]struct{}
@@ -73,30 +74,22 @@ func (f *found) add(list ...*Match) {
 	}
 }
 
-// maxHeld is how much memory the matches of one search may hold, in bytes. MAX_MATCHES of usual size hold a fifth of it.
-const maxHeld = 48 << 20
-
-// errHeld ends a C-FIND whose matches hold too much memory.
-var errHeld = errors.New("matches hold too much memory")
-
 // ask runs one C-FIND and adds its matches to f.
 func (s *searcher) ask(ctx context.Context, r *request, f *found) error {
 	query, err := s.identifier(r)
 	if err != nil {
 		return err
 	}
-	during, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
 	a := &answer{searcher: s, request: r, found: f}
-	err = s.matches(during, r.level, query, &s.tally, func(m dicomnet.Match) {
+	size, taken := 0, 0
+	err = s.matches(ctx, r.level, query, &s.tally, func(m dicomnet.Match) {
 		a.add(&m)
-		if s.held+a.keeper.Size() > maxHeld {
-			stop(errHeld)
-		}
+		taken += s.take(ctx, a.keeper.Size()-size)
+		size = a.keeper.Size()
 	})
-	s.held += a.keeper.Size()
-	f.size += a.keeper.Size()
-	if err != nil && ctx.Err() == nil && context.Cause(during) == errHeld { //nolint:errorlint // made here
+	s.held += taken
+	f.size += taken
+	if _, ok := errors.AsType[*budget.TooLargeError](err); ok {
 		return &SearchTooBroadError{Max: s.gateway.options.MaxMatches}
 	}
 	if tooMany, ok := errors.AsType[*TooManyMatchesError](err); ok {
@@ -424,7 +417,14 @@ func (s *searcher) remember() memory { return memory{s.tally, s.held, maps.Clone
 
 // forget drops what was counted since then: the matches of those queries are not part of the answer.
 func (s *searcher) forget(since memory) {
-	s.tally, s.held, s.unknown = since.tally, since.held, maps.Clone(since.unknown)
+	s.give(s.held - since.held)
+	s.tally, s.unknown = since.tally, maps.Clone(since.unknown)
+}
+
+// give returns the memory of matches that are not kept.
+func (s *searcher) give(bytes int) {
+	s.held -= bytes
+	s.memory.Give(bytes)
 }
 
 // hasPlainer reports whether the request has a plainer form.

@@ -102,7 +102,7 @@ func (w *windows) keepBatch(ctx context.Context, batch *found) error {
 		m.set, m.more = nil, nil
 	}
 	if now <= w.plan.offset {
-		w.held -= batch.size
+		w.give(batch.size)
 	}
 	w.planner.Found(n, now-before, w.most-now)
 	return nil

@@ -16,6 +16,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/qr/match"
@@ -415,7 +416,9 @@ func TestMatchesThatHoldTooMuchMemoryAreTooBroad(t *testing.T) {
 			}
 		}}
 		g := qrtest.For(p, qrtest.Options{})
-		result, err := g.Search(t.Context(), qr.Call{}, qrtest.PACS, qr.Search{Level: qr.LevelStudy, IncludeAll: true})
+		memory := budget.New(0, 0).Account("caller")
+		defer memory.Close()
+		result, err := g.Search(t.Context(), qr.Call{Memory: memory}, qrtest.PACS, qr.Search{Level: qr.LevelStudy, IncludeAll: true})
 		assert.Nil(t, result)
 		var broad *qr.SearchTooBroadError
 		assert.ErrorAs(t, err, &broad)

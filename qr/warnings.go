@@ -26,6 +26,8 @@ const (
 	WarningTransferSyntaxAssumed   WarningCode = "transfer_syntax_assumed"
 	WarningPatientAmbiguous        WarningCode = "patient_identity_ambiguous"
 	WarningDataSetMissing          WarningCode = "data_set_missing"
+	WarningTextCut                 WarningCode = "text_cut"
+	WarningFailedInstancesCut      WarningCode = "failed_instances_cut"
 )
 
 // The warnings that only a Search has.
@@ -65,7 +67,9 @@ const (
 	charsetUnknown
 	textUndecodable
 	valueMalformed
+	textCut
 	failedUIDMalformed
+	failedUIDsCut
 
 	// Those of a Search.
 	otherLevel
@@ -177,9 +181,18 @@ func (e event) wording() wording {
 			WarningValueMalformed,
 			" match has a malformed value", " matches have malformed values",
 		},
+		textCut: {
+			WarningTextCut,
+			" match has text that is far too long and was cut", " matches have text that is far too long and was cut",
+		},
 		failedUIDMalformed: {
 			WarningValueMalformed,
 			" malformed Failed SOP Instance UID was left out", " malformed Failed SOP Instance UIDs were left out",
+		},
+		failedUIDsCut: {
+			WarningFailedInstancesCut,
+			" Failed SOP Instance UID was left out because there are too many",
+			" Failed SOP Instance UIDs were left out because there are too many",
 		},
 		otherLevel: {
 			WarningOtherEntityDropped,
@@ -234,6 +247,7 @@ func (c *counts) addText(w dataset.Warnings) {
 		{dataset.TextUndecodable, textUndecodable},
 		{dataset.ValueMalformed, valueMalformed},
 		{dataset.TransferSyntaxAssumed, syntaxAssumed},
+		{dataset.TextCut, textCut},
 	} {
 		if w&flag.bit != 0 {
 			c[flag.is]++

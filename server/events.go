@@ -3,8 +3,8 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -52,7 +52,7 @@ func (s *eventStream) VisitRetrieveResponse(w http.ResponseWriter) error {
 	defer cancel()
 	s.w, s.cancel, s.stopBeat = w, cancel, func() {}
 
-	status, answer, err := s.run(ctx)
+	answer, err := s.run(ctx)
 	s.stopBeat() // no comment follows the last event
 	switch {
 	case err != nil && !s.begun:
@@ -63,14 +63,19 @@ func (s *eventStream) VisitRetrieveResponse(w http.ResponseWriter) error {
 		logCause(ctx, p)
 		s.send("error", p.Document(access.From(ctx).CorrelationID))
 	default:
-		s.outcome = status
-		s.send("result", resultEvent(status, answer))
+		defer answer.release()
+		s.outcome = answer.status
+		s.stream("result", func(j *jsonWriter) {
+			answer.write(j)
+			j.number(`,"http_status":`, &answer.status)
+			j.text("}")
+		})
 	}
 	return nil
 }
 
 // run returns a panic as an error, so that a stream that has begun gets its last event.
-func (s *eventStream) run(ctx context.Context) (status int, answer *api.RetrieveResponse, err error) {
+func (s *eventStream) run(ctx context.Context) (answer *retrieveAnswer, err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			err = panicError(ctx, value)
@@ -86,12 +91,14 @@ func (s *eventStream) matched(studies []qr.Study, warnings []qr.Warning) {
 	h.Set("X-Accel-Buffering", "no") // nginx would buffer the events
 	s.w.WriteHeader(http.StatusOK)
 	s.begun = true
-	s.send("matched", api.MatchedEvent{
-		Operation:    api.MatchedEventOperationCMOVE,
-		TotalCount:   len(studies),
-		PatientID:    s.retrieval.filter.PatientID,
-		StudyDetails: studyDetails(studies),
-		Warnings:     warningsOf(warnings),
+	total := len(studies)
+	s.stream("matched", func(j *jsonWriter) {
+		j.text(`{"operation":"`, string(api.MatchedEventOperationCMOVE), `"`)
+		j.number(`,"total_count":`, &total)
+		j.member(`,"patient_id":`, s.retrieval.filter.PatientID)
+		j.studies(studies)
+		j.value(`,"warnings":`, warningsOf(warnings))
+		j.text("}")
 	})
 	s.startBeat()
 }
@@ -110,24 +117,56 @@ func (s *eventStream) moving(p qr.SubOperations) {
 	})
 }
 
-func (s *eventStream) retrieved(r qr.Retrieval) { s.send("retrieved", retrievalOf(&r)) }
+func (s *eventStream) retrieved(r qr.Retrieval) {
+	s.stream("retrieved", func(j *jsonWriter) { j.retrieval(&r) })
+}
 
 func (s *eventStream) send(event string, data any) {
-	// Marshal writes no line breaks, so an event has two lines. It does not fail for these types.
+	// Marshal does not fail for these types.
 	line, _ := json.Marshal(data)
 	s.write(fmt.Sprintf("event: %s\ndata: %s\n\n", event, line))
 }
 
-// write sends text to the caller. If the caller is gone or does not read, it cancels the retrieve.
+// stream sends an event whose data may be long. JSON has no line breaks, so an event has two lines.
+func (s *eventStream) stream(event string, data func(j *jsonWriter)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j := newJSONWriter(eventPart{s})
+	defer j.close()
+	j.text("event: ", event, "\ndata: ")
+	data(j)
+	j.text("\n\n")
+	_ = j.flush() // the stream is broken then
+}
+
+// eventPart writes to the stream, whose lock is held.
+type eventPart struct{ *eventStream }
+
+// Write sends a part of an event.
+func (e eventPart) Write(part []byte) (int, error) {
+	if e.locked(part); e.broken {
+		return 0, errBroken
+	}
+	return len(part), nil
+}
+
+var errBroken = errors.New("the caller no longer accepts events")
+
+// write sends text to the caller.
 func (s *eventStream) write(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.locked([]byte(text))
+}
+
+// locked sends text to the caller. If the caller is gone or does not read, it cancels the retrieve. It is called with the lock.
+func (s *eventStream) locked(text []byte) {
 	if s.broken {
 		return
 	}
 	connection := http.NewResponseController(s.w)
 	_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout)) // test writers have no deadlines
-	_, err := io.WriteString(s.w, text)
+	_, err := s.w.Write(text)
 	if err == nil {
 		err = connection.Flush()
 	}
@@ -156,20 +195,5 @@ func (s *eventStream) startBeat() {
 	s.stopBeat = func() {
 		close(stop)
 		beat.Wait()
-	}
-}
-
-func resultEvent(status int, answer *api.RetrieveResponse) api.ResultEvent {
-	return api.ResultEvent{
-		Operation:    api.ResultEventOperation(answer.Operation),
-		Status:       api.ResultEventStatus(answer.Status),
-		Message:      answer.Message,
-		SuccessCount: answer.SuccessCount,
-		TotalCount:   answer.TotalCount,
-		PatientID:    answer.PatientID,
-		StudyDetails: answer.StudyDetails,
-		Warnings:     answer.Warnings,
-		Retrievals:   answer.Retrievals,
-		HTTPStatus:   api.ResultEventHTTPStatus(status),
 	}
 }

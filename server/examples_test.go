@@ -20,6 +20,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/problem"
@@ -137,6 +138,8 @@ func failuresOfExamples() map[string]error {
 		"MoveTimeout":                at(dicomnet.StepMove, timeout(dicomnet.TimerMove)),
 		"NetworkTimeout":             at(dicomnet.StepFind, timeout(dicomnet.TimerNetwork)),
 		"TooManyMatches":             at(dicomnet.StepFind, &qr.TooManyMatchesError{}),
+		"AnswerTooLarge":             at(dicomnet.StepFind, &budget.TooLargeError{}),
+		"MemoryBusy":                 at(dicomnet.StepFind, &budget.BusyError{}),
 		"LimitExceeded":              at(dicomnet.StepFind, &dicomnet.LimitError{}),
 		"ProtocolError":              at(dicomnet.StepFind, &dicomnet.ProtocolError{}),
 		"Cancelled":                  at(dicomnet.StepFind, context.Canceled),

@@ -6,6 +6,7 @@ import (
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/internal/audit"
+	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/server/access"
 	"dicom-qr-gateway/server/problem"
@@ -20,6 +21,7 @@ type handlers struct {
 	pacs      PACS
 	namedOnly bool // requests must name the PACS
 	workload  *workload
+	memory    *budget.Budget
 	build     BuildInfo
 	telemetry *telemetry.Telemetry
 	trail     *audit.Trail

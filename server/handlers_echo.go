@@ -18,7 +18,9 @@ func (h *handlers) Echo(ctx context.Context, request api.EchoRequestObject) (api
 	if err != nil {
 		return nil, err
 	}
-	report := h.task(ctx, peer, "").echo(ctx, valueOf(body.Probe))
+	t := h.task(ctx, peer, "")
+	defer t.memory.Close()
+	report := t.echo(ctx, valueOf(body.Probe))
 	if report.Err != nil {
 		p := problem.OfOperation(ctx, report.Err, peer.TLS)
 		if p.Status() == http.StatusBadGateway {

@@ -16,14 +16,16 @@ func (h *handlers) Query(ctx context.Context, request api.QueryRequestObject) (a
 	if err != nil {
 		return nil, err
 	}
-	result, err := h.task(ctx, peer, filter.PatientID).find(ctx, filter)
+	t := h.task(ctx, peer, filter.PatientID)
+	result, err := t.find(ctx, filter)
+	if err == nil && len(result.Studies) == 0 {
+		err = noStudyMatched(result.Warnings)
+	}
 	if err != nil {
+		t.memory.Close()
 		return nil, err
 	}
-	if len(result.Studies) == 0 {
-		return nil, noStudyMatched(result.Warnings)
-	}
-	return queryAnswer{patientID: filter.PatientID, result: result}, nil
+	return queryAnswer{patientID: filter.PatientID, result: result, release: t.memory.Close}, nil
 }
 
 func noStudyMatched(warnings []qr.Warning) error {

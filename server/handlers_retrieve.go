@@ -8,7 +8,6 @@ import (
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/qr"
-	"dicom-qr-gateway/server/access"
 	"dicom-qr-gateway/server/problem"
 )
 
@@ -18,20 +17,11 @@ func (h *handlers) Retrieve(ctx context.Context, request api.RetrieveRequestObje
 	if err != nil {
 		return nil, err
 	}
-	status, answer, err := r.run(ctx)
+	answer, err := r.run(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if status == http.StatusMultiStatus {
-		return api.Retrieve207JSONResponse{
-			Body:    *answer,
-			Headers: api.Retrieve207ResponseHeaders{XCorrelationID: access.From(ctx).CorrelationID},
-		}, nil
-	}
-	return api.Retrieve200JSONResponse{
-		Body:    *answer,
-		Headers: api.Retrieve200ResponseHeaders{XCorrelationID: access.From(ctx).CorrelationID},
-	}, nil
+	return answer, nil
 }
 
 // RetrieveEvents is Retrieve with a stream of events as its answer.
@@ -73,35 +63,38 @@ type retrieval struct {
 	destination string
 }
 
-// run retrieves. It returns 200 or 207 with the answer, or an error if nothing was moved.
-func (r *retrieval) run(ctx context.Context) (int, *api.RetrieveResponse, error) {
+// run retrieves. It returns the answer, which the caller must release, or an error if nothing was moved.
+func (r *retrieval) run(ctx context.Context) (*retrieveAnswer, error) {
+	released := false
+	defer func() {
+		if !released {
+			r.task.memory.Close()
+		}
+	}()
+	answer, err := r.outcome(ctx)
+	released = err == nil // by the answer
+	return answer, err
+}
+
+func (r *retrieval) outcome(ctx context.Context) (*retrieveAnswer, error) {
 	result, err := r.task.retrieve(ctx, r.filter, r.destination)
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
-	succeeded := result.Succeeded()
-	answer := &api.RetrieveResponse{
-		Operation:    api.RetrieveResponseOperationCMOVE,
-		Status:       api.RetrieveResponseStatusPartial,
-		SuccessCount: succeeded,
-		TotalCount:   len(result.Studies),
-		PatientID:    r.filter.PatientID,
-		StudyDetails: studyDetails(result.Studies),
-		Warnings:     warningsOf(result.Warnings),
-		Retrievals:   retrievalsOf(result.Retrievals),
+	answer := &retrieveAnswer{
+		succeeded: result.Succeeded(), patientID: r.filter.PatientID, result: result, release: r.task.memory.Close,
 	}
 	switch {
 	case len(result.Studies) == 0:
-		return 0, nil, noStudyMatched(result.Warnings)
-	case succeeded == len(result.Studies):
-		answer.Status = api.RetrieveResponseStatusOk
-		answer.Message = allMoved(succeeded)
-		return http.StatusOK, answer, nil
+		return nil, noStudyMatched(result.Warnings)
+	case answer.succeeded == len(result.Studies):
+		answer.status, answer.message = http.StatusOK, allMoved(answer.succeeded)
+		return answer, nil
 	case result.Moved():
-		answer.Message = partlyMoved(result.Retrievals)
-		return http.StatusMultiStatus, answer, nil
+		answer.status, answer.message = http.StatusMultiStatus, partlyMoved(result.Retrievals)
+		return answer, nil
 	}
-	return 0, nil, problem.NothingMoved(ctx, result.Err, r.task.peer.TLS)
+	return nil, problem.NothingMoved(ctx, result.Err, r.task.peer.TLS)
 }
 
 func allMoved(n int) string {

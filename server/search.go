@@ -126,13 +126,15 @@ func (h *handlers) search(ctx context.Context, pacs string) (*searchAnswer, erro
 		return nil, inPath(err)
 	}
 	p := request.parameters
-	result := &qr.SearchResult{}
+	result, t := &qr.SearchResult{}, h.task(ctx, peer, "")
 	if !p.Empty {
-		if result, err = h.task(ctx, peer, "").search(ctx, p.Search); err != nil {
+		if result, err = t.search(ctx, p.Search); err != nil {
+			t.memory.Close()
 			return nil, err
 		}
 	}
 	answer := &searchAnswer{
+		release:   t.memory.Close,
 		mediaType: request.mediaType, warnings: p.Warnings, objects: dicomweb.NewAnswer(&p.Search, result.Matches, request.baseURL),
 	}
 	for _, w := range result.Warnings {
@@ -158,6 +160,7 @@ type searchAnswer struct {
 	warnings   []string
 	objects    *dicomweb.Answer
 	connection *listener.Connection // on which the answer is sent; nil: not known
+	release    func()               // of the memory of the result; called once it is sent
 }
 
 // VisitSearchStudiesResponse writes the answer.
@@ -188,6 +191,7 @@ var dicomWriters = sync.Pool{New: func() any { return dicomweb.NewJSONWriter(nil
 
 // write writes the answer. A short one has a Content-Length and leaves in one part.
 func (a *searchAnswer) write(w http.ResponseWriter) error {
+	defer a.release()
 	h := w.Header()
 	h.Set("Content-Type", a.mediaType)
 	h.Set("Cache-Control", "private, no-cache")

@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"dicom-qr-gateway/internal/audit"
+	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/access"
@@ -82,6 +83,8 @@ type Options struct {
 	// MaxConnections is how many connections of callers may be open at once, and at most half of the files that the process may open.
 	// One address gets three quarters of them, unless it is that of a trusted proxy. Zero: no limit.
 	MaxConnections int
+	// Memory limits what answers keep; nil: not limited.
+	Memory *budget.Budget
 	// DrainTimeout is how long operations may continue during shutdown before they are cancelled.
 	DrainTimeout time.Duration
 	// Audit is the audit trail; nil: audit is off. Serve closes it.
@@ -123,7 +126,8 @@ func New(o Options) (*Server, error) {
 		}
 	}
 	s.handlers = &handlers{
-		gateway: o.Gateway, pacs: o.PACS, namedOnly: o.NamedPACSOnly, workload: s.workload, build: o.Build, telemetry: s.telemetry, trail: o.Audit,
+		gateway: o.Gateway, pacs: o.PACS, namedOnly: o.NamedPACSOnly, workload: s.workload, memory: o.Memory, build: o.Build,
+		telemetry: s.telemetry, trail: o.Audit,
 	}
 	if o.PACS == nil {
 		s.handlers.pacs = noPACS{}

@@ -11,6 +11,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/internal/audit"
+	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/principal"
 	"dicom-qr-gateway/internal/telemetry"
@@ -29,7 +30,8 @@ type task struct {
 	log       *zerolog.Logger
 	caller    principal.Principal
 	peer      qr.Peer
-	events    *eventStream // nil: the answer is not a stream
+	memory    *budget.Account // of what the operation keeps; the answer closes it
+	events    *eventStream    // nil: the answer is not a stream
 
 	record audit.Operation
 	query  audit.Query // the last C-FIND at STUDY level that was sent
@@ -49,12 +51,13 @@ func (h *handlers) task(ctx context.Context, peer qr.Peer, patientID string) *ta
 	caller := access.From(ctx)
 	return &task{
 		gateway: h.gateway, telemetry: h.telemetry, trail: h.trail, log: zerolog.Ctx(ctx), caller: caller, peer: peer,
+		memory: h.memory.Account(caller.Identity()),
 		record: operationRecord(ctx, peer, patientID),
 		query:  audit.Query{SOPClassUID: dicomnet.StudyRoot.Find},
 	}
 }
 
-func (t *task) call() qr.Call { return qr.Call{Principal: t.caller, Observer: t} }
+func (t *task) call() qr.Call { return qr.Call{Principal: t.caller, Observer: t, Memory: t.memory} }
 
 // Step measures and traces a step.
 func (t *task) Step(ctx context.Context, s pool.PeerStep) (during context.Context, end func(err error)) {

@@ -98,6 +98,8 @@ const (
 	CharacterSetAssumed       = goclient.CharacterSetAssumed
 	CharacterSetUnknown       = goclient.CharacterSetUnknown
 	DataSetMissing            = goclient.DataSetMissing
+	TextCut                   = goclient.TextCut
+	FailedInstancesCut        = goclient.FailedInstancesCut
 	DuplicatesMerged          = goclient.DuplicatesMerged
 	MatchUndecodable          = goclient.MatchUndecodable
 	ModalitiesUnknown         = goclient.ModalitiesUnknown
@@ -160,6 +162,8 @@ const (
 	ProblemCodeTooManyRequests            = goclient.ProblemCodeTooManyRequests
 	ProblemCodeUnauthorized               = goclient.ProblemCodeUnauthorized
 	ProblemCodeUnsupportedMediaType       = goclient.ProblemCodeUnsupportedMediaType
+	ProblemCodeAnswerTooLarge             = goclient.ProblemCodeAnswerTooLarge
+	ProblemCodeMemoryBusy                 = goclient.ProblemCodeMemoryBusy
 )
 
 // The values of [DICOMFaultStep].

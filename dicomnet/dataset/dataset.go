@@ -63,4 +63,6 @@ const (
 	// TransferSyntaxAssumed reports that the data set is evidently not in the negotiated transfer
 	// syntax; see [Set.TransferSyntax].
 	TransferSyntaxAssumed
+	// TextCut reports text that is cut because it is longer than [MaxText].
+	TextCut
 )

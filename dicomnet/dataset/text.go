@@ -14,6 +14,10 @@ import (
 // strings.)
 const MaxValues = 1 << 16
 
+// MaxText limits the encoded text, in bytes, that String, Text, Single and AppendTexts decode. They
+// cut longer text, with [TextCut]. It is longer than any value of a VR with a maximum length.
+const MaxText = 16 << 10
+
 // String returns the first value of a text element as UTF-8 without padding; "" if it is absent or
 // empty. A binary integer (US, SS, UL, SL, SV, UV) is returned in decimal; other binary values give
 // "". An element whose VR is unknown is read as LO.
@@ -40,7 +44,7 @@ func (s *Set) String(t tag.Tag) string {
 	if e == nil || e.len == 0 {
 		return ""
 	}
-	raw := trimTrailingPadding(s.value(e))
+	raw := s.textOf(e)
 	if text, ok := s.cachedString(e, raw, firstOfSeveral); ok {
 		return text
 	}
@@ -88,7 +92,7 @@ func (s *Set) Text(t tag.Tag) string {
 }
 
 func (s *Set) text(e *entry) (text string, hasBackslash bool) {
-	raw := trimTrailingPadding(s.value(e))
+	raw := s.textOf(e)
 	if text, ok := s.cachedString(e, raw, wholeText); ok {
 		return text, false
 	}
@@ -148,7 +152,7 @@ func (s *Set) Single(t tag.Tag) (value string, ok bool) {
 	if e == nil || e.len == 0 {
 		return "", true
 	}
-	raw := trimTrailingPadding(s.value(e))
+	raw := s.textOf(e)
 	if text, ok := s.cachedString(e, raw, wholeText); ok {
 		return text, true
 	}
@@ -210,6 +214,16 @@ func (s *Set) textVR(e *entry) (vr, *traits) {
 		return vrLO, vrLO.traits()
 	}
 	return v, t
+}
+
+// textOf returns the encoded text of an element without the padding at its end, at most MaxText bytes.
+func (s *Set) textOf(e *entry) []byte {
+	raw := s.value(e)
+	if len(raw) > MaxText {
+		raw = raw[:MaxText]
+		s.addWarning(TextCut)
+	}
+	return trimTrailingPadding(raw)
 }
 
 // trimTrailingPadding removes the NULs and spaces at the end.

@@ -101,7 +101,7 @@ func TestLongImplicitElementAmongExplicitOnes(t *testing.T) {
 	for _, length := range []int{0x200a, 0x2020, 0x3f3e, 0x4958, 0x12020} { // 4958H: the letters XI
 		text := strings.Repeat("x", length)
 		set := parseExplicit(t, explicit(tag.PatientName, "PN", "A^B "), element(tag.AdditionalPatientHistory, text), explicit(tag.Columns, "US", "\x07\x00"))
-		assert.Equal(t, text, set.String(tag.AdditionalPatientHistory), "%x", length)
+		assert.Equal(t, []string{text}, set.Strings(tag.AdditionalPatientHistory), "%x", length)
 		n, _ := set.Uint16(tag.Columns)
 		assert.Equal(t, uint16(7), n)
 	}

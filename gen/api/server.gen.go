@@ -214,6 +214,7 @@ func (e MatchedEventOperation) Valid() bool {
 
 // Defines values for ProblemCode.
 const (
+	ProblemCodeAnswerTooLarge             ProblemCode = "answer_too_large"
 	ProblemCodeAssociationAborted         ProblemCode = "association_aborted"
 	ProblemCodeAssociationRejected        ProblemCode = "association_rejected"
 	ProblemCodeAssociationReleased        ProblemCode = "association_released"
@@ -232,6 +233,7 @@ const (
 	ProblemCodeInternalError              ProblemCode = "internal_error"
 	ProblemCodeInvalidRequest             ProblemCode = "invalid_request"
 	ProblemCodeLimitExceeded              ProblemCode = "limit_exceeded"
+	ProblemCodeMemoryBusy                 ProblemCode = "memory_busy"
 	ProblemCodeMethodNotAllowed           ProblemCode = "method_not_allowed"
 	ProblemCodeModalityUnknown            ProblemCode = "modality_unknown"
 	ProblemCodeMoveDestinationUnknown     ProblemCode = "move_destination_unknown"
@@ -266,6 +268,8 @@ const (
 // Valid indicates whether the value is a known member of the ProblemCode enum.
 func (e ProblemCode) Valid() bool {
 	switch e {
+	case ProblemCodeAnswerTooLarge:
+		return true
 	case ProblemCodeAssociationAborted:
 		return true
 	case ProblemCodeAssociationRejected:
@@ -301,6 +305,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeInvalidRequest:
 		return true
 	case ProblemCodeLimitExceeded:
+		return true
+	case ProblemCodeMemoryBusy:
 		return true
 	case ProblemCodeMethodNotAllowed:
 		return true
@@ -528,12 +534,14 @@ const (
 	CharacterSetUnknown       WarningCode = "character_set_unknown"
 	DataSetMissing            WarningCode = "data_set_missing"
 	DuplicatesMerged          WarningCode = "duplicates_merged"
+	FailedInstancesCut        WarningCode = "failed_instances_cut"
 	MatchUndecodable          WarningCode = "match_undecodable"
 	ModalitiesUnknown         WarningCode = "modalities_unknown"
 	NoStudyInstanceUIDDropped WarningCode = "no_study_instance_uid_dropped"
 	OptionalKeysUnsupported   WarningCode = "optional_keys_unsupported"
 	OtherPatientDropped       WarningCode = "other_patient_dropped"
 	PatientIdentityAmbiguous  WarningCode = "patient_identity_ambiguous"
+	TextCut                   WarningCode = "text_cut"
 	TextUndecodable           WarningCode = "text_undecodable"
 	TransferSyntaxAssumed     WarningCode = "transfer_syntax_assumed"
 	UndatedDropped            WarningCode = "undated_dropped"
@@ -553,6 +561,8 @@ func (e WarningCode) Valid() bool {
 		return true
 	case DuplicatesMerged:
 		return true
+	case FailedInstancesCut:
+		return true
 	case MatchUndecodable:
 		return true
 	case ModalitiesUnknown:
@@ -564,6 +574,8 @@ func (e WarningCode) Valid() bool {
 	case OtherPatientDropped:
 		return true
 	case PatientIdentityAmbiguous:
+		return true
+	case TextCut:
 		return true
 	case TextUndecodable:
 		return true
@@ -1153,6 +1165,7 @@ type Problem struct {
 // | `move_timeout` | 502 | no C-MOVE response within MOVE_TIMEOUT |
 // | `network_timeout` | 502 | the PACS stopped sending in the middle of a message (NETWORK_TIMEOUT) |
 // | `too_many_matches` | 502 | the PACS sent more than MAX_MATCHES matches |
+// | `answer_too_large` | 502 | the matches need more memory than one operation may use |
 // | `limit_exceeded` | 502 | the PACS sent more data than the gateway accepts |
 // | `protocol_error` | 502 | the PACS violated the DICOM protocol |
 // | `cancelled` | 502 | the operation was cancelled before anything was moved |
@@ -1161,6 +1174,7 @@ type Problem struct {
 // | `draining` | 503 | the gateway is shutting down |
 // | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT, or too many operations wait for it |
 // | `too_many_operations` | 503 | MAX_OPERATIONS operations run and none ended within QUEUE_TIMEOUT, or too many requests are in progress |
+// | `memory_busy` | 503 | other operations did not free memory for this one within QUEUE_TIMEOUT |
 // | `too_many_open_files` | 503 | the gateway or its machine has no free file descriptor for a connection |
 type ProblemCode string
 
@@ -1750,6 +1764,8 @@ type Warning struct {
 // | `accession_number_unknown` | the PACS did not return the accession number of a study; it was dropped |
 // | `transfer_syntax_assumed` | a match was evidently encoded in a transfer syntax other than the negotiated one, and was read in that one |
 // | `data_set_missing` | the PACS announced a data set with its last response and did not send it; all responses before it are complete |
+// | `text_cut` | a value was longer than 1,024 bytes, far beyond what its value representation allows, and was cut |
+// | `failed_instances_cut` | lists in `failed_sop_instance_uids` were cut, because the PACS sent more than the gateway keeps; the counters are complete |
 type WarningCode string
 
 // AcceptParameter defines model for AcceptParameter.

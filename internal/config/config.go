@@ -52,6 +52,8 @@ type Config struct {
 	MaxAssociationsPerPACS int `env:"MAX_ASSOCIATIONS_PER_PACS" envDefault:"10" help:"associations open at once to one address and port"`
 	MaxOperations          int `env:"MAX_OPERATIONS" envDefault:"256" help:"operations (/q, /qr, /echo) that run at once, three quarters of them for one caller; further ones wait up to QUEUE_TIMEOUT"`
 	MaxConnections         int `env:"MAX_CONNECTIONS" envDefault:"1024" help:"connections of callers that are open at once, three quarters of them for one address; at most half of the open files of the process"`
+	// MaxMemory is zero if the limit of the cgroup is to be used.
+	MaxMemory Bytes `env:"MAX_MEMORY" default:"limit of the cgroup, or 256MiB" help:"memory that the gateway should stay within, such as 512MiB; a quarter of it is for what operations keep of answers"`
 
 	PACSFile      string `group:"Which PACS" env:"PACS_FILE" help:"YAML file of named PACS, which requests name with pacs in place of an address"`
 	AdHocPACS     bool   `env:"AD_HOC_PACS" envDefault:"true" help:"accept requests that bring the address of a PACS; false accepts only those that name one of PACS_FILE"`
@@ -123,6 +125,9 @@ func (c *Config) check(faults *faultyVariables, set map[string]string) {
 	if c.MaxMatches < 1 {
 		faults.add("MAX_MATCHES", "want at least 1")
 	}
+	if c.MaxMemory != 0 && c.MaxMemory < minMemory {
+		faults.add("MAX_MEMORY", "want at least 128MiB")
+	}
 	if c.MaxOperations < 1 {
 		faults.add("MAX_OPERATIONS", "want at least 1")
 	}
@@ -145,6 +150,9 @@ func (c *Config) check(faults *faultyVariables, set map[string]string) {
 	c.loadTLS(faults)
 	c.loadAccess(faults)
 }
+
+// minMemory is what the gateway needs to run MAX_OPERATIONS small operations.
+const minMemory = 128 << 20
 
 const wantListenAddr = "want host:port or :port"
 

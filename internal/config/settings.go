@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"dicom-qr-gateway/internal/memory"
 )
 
 // Setting describes one setting to people.
@@ -96,3 +98,16 @@ func (s *Seconds) UnmarshalText(text []byte) error {
 
 // Duration returns s as a time.Duration.
 func (s Seconds) Duration() time.Duration { return time.Duration(s) }
+
+// Bytes is a size. It is written as a number of bytes, with or without one of the units KiB, MiB, GiB and TiB.
+type Bytes int64
+
+// UnmarshalText reads a size such as 268435456 or 256MiB.
+func (b *Bytes) UnmarshalText(text []byte) error {
+	n, ok := memory.ParseBytes(string(text))
+	if !ok || n == math.MaxInt64 {
+		return errors.New("want a number of bytes with or without a unit, such as 256MiB")
+	}
+	*b = Bytes(n)
+	return nil
+}

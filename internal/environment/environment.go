@@ -73,6 +73,10 @@ func (e *Environment) Settings() (Settings, error) {
 	s.Config, errs[0] = config.Load(e.variables)
 	s.Demo, errs[1] = config.LoadDemo(e.variables, demo.CheckAddress)
 	s.Memory, errs[2] = memory.ParseLimits(e.variables["GOGC"], e.variables["GOMEMLIMIT"])
+	if s.MaxMemory == 0 {
+		s.MaxMemory = config.Bytes(memory.Limit())
+	}
+	s.Memory = s.Memory.Within(int64(s.MaxMemory))
 
 	var lines []string
 	for _, fault := range e.faults {

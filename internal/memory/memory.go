@@ -13,10 +13,21 @@ import (
 // heap of a few megabytes. At 200 there are half as many collections as at Go's default, for some 5 MB more under load.
 const collectAt = 200
 
+// Default is what the gateway should stay within on a machine that does not limit it.
+const Default = 256 << 20
+
 // Limits holds GOGC and GOMEMLIMIT. Go reads them itself, but not if they come from a file.
 type Limits struct {
 	percent int
-	bytes   int64 // 0: as it is
+	bytes   int64 // 0: GOMEMLIMIT is not set
+}
+
+// Within returns l for a process that should stay within the bytes. GOMEMLIMIT, if it is set, wins.
+func (l Limits) Within(bytes int64) Limits {
+	if l.bytes == 0 {
+		l.bytes = bytes / 8 * 7 // the rest is for what Go does not count
+	}
+	return l
 }
 
 // ParseLimits reads the values of GOGC and GOMEMLIMIT; empty means not set. The error names what is invalid, without its value.
@@ -34,15 +45,15 @@ func ParseLimits(gogc, gomemlimit string) (Limits, error) {
 	}
 	if gomemlimit != "" {
 		var ok bool
-		if l.bytes, ok = parseBytes(gomemlimit); !ok {
+		if l.bytes, ok = ParseBytes(gomemlimit); !ok {
 			faults = append(faults, errors.New("GOMEMLIMIT: want a number of bytes with or without a unit, such as 224MiB, or off"))
 		}
 	}
 	return l, errors.Join(faults...)
 }
 
-// parseBytes reads a size as the Go runtime does.
-func parseBytes(text string) (n int64, ok bool) {
+// ParseBytes reads a size as the Go runtime does: a number of bytes with or without a unit such as MiB, or off.
+func ParseBytes(text string) (n int64, ok bool) {
 	if text == "off" {
 		return math.MaxInt64, true
 	}

@@ -16,7 +16,8 @@ import (
 type Session struct {
 	pool     *Pool
 	peer     Peer
-	observer Observer // nil: none
+	observer Observer        // nil: none
+	memory   dicomnet.Memory // nil: not limited
 	assoc    *dicomnet.Association
 
 	operation operation
@@ -38,6 +39,9 @@ type Session struct {
 func (p *Pool) Session(peer Peer, caller principal.Identity, o Observer) *Session {
 	return &Session{pool: p, peer: peer, observer: o, operation: operation{caller: caller, limit: p.limit(&peer)}}
 }
+
+// LimitMemory has m asked for the memory of long messages. It is called before Open.
+func (s *Session) LimitMemory(m dicomnet.Memory) { s.memory = m }
 
 // Association returns the current association; nil if there is none.
 func (s *Session) Association() *dicomnet.Association { return s.assoc }
@@ -64,6 +68,7 @@ func (s *Session) Open(ctx context.Context, sopClasses ...string) error {
 	if err != nil {
 		return Failure(ctx, dicomnet.StepAssociate, err)
 	}
+	s.assoc.SetMemory(s.memory)
 	return nil
 }
 
@@ -144,6 +149,7 @@ func (s *Session) End(ctx context.Context) {
 		held.release()
 		return
 	}
+	assoc.SetMemory(nil)
 	if s.keep(assoc, held) {
 		return
 	}

@@ -51,6 +51,7 @@ var kinds = map[api.ProblemCode]kind{
 	api.ProblemCodeMoveTimeout:            {502, "C-MOVE timeout", "The PACS did not respond to C-MOVE in time."},
 	api.ProblemCodeNetworkTimeout:         {502, "Network timeout", "The PACS stopped sending in the middle of a message."},
 	api.ProblemCodeTooManyMatches:         {502, "Too many matches", "The PACS sent more matches than the gateway accepts. Narrow the query."},
+	api.ProblemCodeAnswerTooLarge:         {502, "Answer too large", "The matches of the PACS need more memory than one operation may use. Narrow the query."},
 	api.ProblemCodeLimitExceeded:          {502, "Limit exceeded", "The PACS sent more data than the gateway accepts."},
 	api.ProblemCodeProtocolError:          {502, "Protocol error", "The PACS violated the DICOM protocol."},
 	api.ProblemCodeCancelled:              {502, "Cancelled", "The operation was cancelled before anything was moved."},
@@ -62,6 +63,7 @@ var kinds = map[api.ProblemCode]kind{
 
 	api.ProblemCodeDraining:          {503, "Shutting down", "The gateway is shutting down and accepts no new operations."},
 	api.ProblemCodePACSBusy:          {503, "PACS busy", "No association with this PACS became free in time. Try again later."},
+	api.ProblemCodeMemoryBusy:        {503, "Memory busy", "Other operations use the memory that this one needs. Try again later."},
 	api.ProblemCodeTooManyOpenFiles:  {503, "Too many open files", "The gateway has no free file descriptor for a connection to the PACS."},
 	api.ProblemCodeTooManyOperations: {503, "Too many operations", "The gateway already runs as many operations as it allows. Try again later."},
 }

@@ -12,6 +12,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 )
@@ -49,6 +50,8 @@ var causes = []struct {
 	{as[*qr.SearchTooBroadError], api.ProblemCodeSearchTooBroad},
 	{as[*qr.ModalityUnknownError], api.ProblemCodeModalityUnknown},
 	{as[*qr.RelationalQueryError], api.ProblemCodeRelationalQueryUnsupported},
+	{as[*budget.BusyError], api.ProblemCodeMemoryBusy},
+	{as[*budget.TooLargeError], api.ProblemCodeAnswerTooLarge},
 	{as[*qr.TooManyMatchesError], api.ProblemCodeTooManyMatches},
 	{is(context.Canceled), api.ProblemCodeCancelled},
 	{is(context.DeadlineExceeded), api.ProblemCodeOperationTimeout},

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/chain"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
@@ -96,6 +97,7 @@ var hints = []hint{
 	{atEcho, endedByPeer, "The PACS accepted the association and ended it instead of answering C-ECHO. Check what it permits to this calling AE title, and its log."},
 	{atEcho, anyFault, "The answer to C-ECHO violated the DICOM protocol. Check that pacs_port is that of a DICOM service, and the log of the PACS."},
 
+	{atFind, caused[*budget.TooLargeError], "The matches need more memory than one operation may use, a sixteenth of MAX_MEMORY. Narrow the filters, or raise the setting."},
 	{atFind, caused[*qr.TooManyMatchesError], "The PACS has more matches than MAX_MATCHES. Narrow the filters, or raise the setting."},
 	{atFind, withStatus(dicomnet.StatusOutOfResources), "The PACS is out of resources for this query, or it matches more studies than the PACS accepts. Narrow the filters, or retry later; check the log of the PACS."},
 	{atFind, withStatus(dicomnet.StatusIdentifierMismatch), "The PACS does not accept the keys of this query. Leave out filters one by one to find the key that it refuses, and check its log."},

@@ -23,6 +23,8 @@ WarningCode = Literal[
     "accession_number_unknown",
     "transfer_syntax_assumed",
     "data_set_missing",
+    "text_cut",
+    "failed_instances_cut",
 ]
 
 ProblemCode = Literal[
@@ -64,6 +66,7 @@ ProblemCode = Literal[
     "move_timeout",
     "network_timeout",
     "too_many_matches",
+    "answer_too_large",
     "limit_exceeded",
     "protocol_error",
     "cancelled",
@@ -72,6 +75,7 @@ ProblemCode = Literal[
     "draining",
     "pacs_busy",
     "too_many_operations",
+    "memory_busy",
     "too_many_open_files",
 ]
 

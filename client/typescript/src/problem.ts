@@ -43,6 +43,7 @@ export const statusOf = {
   move_timeout: 502,
   network_timeout: 502,
   too_many_matches: 502,
+  answer_too_large: 502,
   limit_exceeded: 502,
   protocol_error: 502,
   cancelled: 502,
@@ -51,6 +52,7 @@ export const statusOf = {
   draining: 503,
   pacs_busy: 503,
   too_many_operations: 503,
+  memory_busy: 503,
   too_many_open_files: 503,
 } as const satisfies Record<ProblemCode, number>;
 

@@ -14,7 +14,7 @@ func newestFirst(list []*candidate) {
 	for _, study := range list {
 		if study.date != 0 {
 			first, _, _ := strings.Cut(study.StudyTime, `\`)
-			study.time = uint64(study.date)*perDay + uint64(parseTime(trim(first))) //nolint:gosec // not negative
+			study.time = uint64(study.date)*perDay + uint64(parseTime(trim(first)))
 		}
 	}
 	slices.SortFunc(list, func(a, b *candidate) int {

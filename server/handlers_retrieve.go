@@ -129,23 +129,3 @@ func partlyMoved(retrievals []qr.Retrieval) string {
 	}
 	return fmt.Sprintf("Not everything was moved: of %d studies %s.", len(retrievals), strings.Join(parts, ", "))
 }
-
-func retrievalsOf(retrievals []qr.Retrieval) []api.Retrieval {
-	out := make([]api.Retrieval, len(retrievals))
-	for i := range retrievals {
-		out[i] = retrievalOf(&retrievals[i])
-	}
-	return out
-}
-
-func retrievalOf(r *qr.Retrieval) api.Retrieval {
-	return api.Retrieval{
-		StudyInstanceUID:      r.StudyInstanceUID,
-		Status:                api.RetrievalStatus(r.Status),
-		DICOMStatus:           r.DICOMStatus,
-		Completed:             r.Completed,
-		Failed:                r.Failed,
-		Warning:               r.Warning,
-		FailedSOPInstanceUIDs: orEmpty(r.FailedSOPInstanceUIDs),
-	}
-}

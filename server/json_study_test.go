@@ -40,7 +40,7 @@ func TestMembersOfAStudyAreThoseOfTheTable(t *testing.T) {
 	require.NoError(t, err)
 	const file = "json_study.go"
 	if *update {
-		require.NoError(t, os.WriteFile(file, want, 0o644)) //nolint:gosec // source code
+		require.NoError(t, os.WriteFile(file, want, 0o644))
 	}
 	got, err := os.ReadFile(file)
 	require.NoError(t, err)

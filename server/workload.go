@@ -99,13 +99,15 @@ func (l *workload) pass(next echo.HandlerFunc) echo.HandlerFunc {
 		defer l.passed.Add(-1)
 		r := c.Request()
 		connection := listener.Of(r.Context())
-		defer connection.Work()()
+		connection.Work()
+		defer connection.Rest()
 		if r.ProtoMajor != 1 { // net/http always reads from HTTP/2 connections
 			return next(c)
 		}
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
-		defer connection.Watch(cancel)()
+		connection.Watch(cancel)
+		defer connection.Unwatch()
 		c.SetRequest(r.WithContext(ctx))
 		err := next(c)
 		if connection.Gone() {

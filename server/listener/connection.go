@@ -79,18 +79,17 @@ func (c *Connection) Close() error {
 	return c.Conn.Close()
 }
 
-// Work marks the connection as one that must not be closed for a new one, until done is called. A nil connection does nothing.
-func (c *Connection) Work() (done func()) {
-	if c == nil {
-		return func() {}
-	}
-	c.work(1)
-	return c.rest
-}
+// Work marks the connection as one that must not be closed for a new one, until Rest is called as often. A nil connection does
+// nothing.
+func (c *Connection) Work() { c.work(1) }
 
-func (c *Connection) rest() { c.work(-1) }
+// Rest takes back one call of Work.
+func (c *Connection) Rest() { c.work(-1) }
 
 func (c *Connection) work(more int) {
+	if c == nil {
+		return
+	}
 	c.listener.mu.Lock()
 	defer c.listener.mu.Unlock()
 	c.working += more

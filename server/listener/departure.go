@@ -11,12 +11,12 @@ import (
 // sweepEvery is how often the connections of running requests are examined.
 const sweepEvery = 100 * time.Millisecond
 
-// Watch calls cancel if the caller closes the connection, or its direction of it, before stop is called. In HTTP/1 net/http takes
+// Watch calls cancel if the caller closes the connection, or its direction of it, before Unwatch is called. In HTTP/1 net/http takes
 // both for the end of the caller too. A caller that sends far more behind its request than a request may have counts as gone, because
 // whether it is cannot be seen then. A nil connection is not watched. Watch works on Linux only.
-func (c *Connection) Watch(cancel context.CancelFunc) (stop func()) {
+func (c *Connection) Watch(cancel context.CancelFunc) {
 	if c == nil || !watchable || !c.socket {
-		return func() {}
+		return
 	}
 	if c.gone.Load() {
 		cancel()
@@ -25,10 +25,13 @@ func (c *Connection) Watch(cancel context.CancelFunc) (stop func()) {
 	if c.listener.watched.Add(1); c.listener.sweeps.CompareAndSwap(false, true) {
 		c.listener.scheduleSweep()
 	}
-	return c.unwatch
 }
 
-func (c *Connection) unwatch() {
+// Unwatch ends Watch.
+func (c *Connection) Unwatch() {
+	if c == nil || !watchable || !c.socket {
+		return
+	}
 	c.depart.Store(nil)
 	c.listener.watched.Add(-1)
 }

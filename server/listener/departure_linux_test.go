@@ -49,7 +49,8 @@ func TestCallerThatLeavesIsNoticedWhateverItSent(t *testing.T) {
 			require.NoError(t, err)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			defer accepted.Watch(cancel)()
+			accepted.Watch(cancel)
+			defer accepted.Unwatch()
 			select {
 			case <-ctx.Done():
 				t.Fatal("cancelled although the caller is there")
@@ -64,7 +65,8 @@ func TestCallerThatLeavesIsNoticedWhateverItSent(t *testing.T) {
 			assert.True(t, accepted.Gone())
 			later, cancelLater := context.WithCancel(t.Context())
 			defer cancelLater()
-			accepted.Watch(cancelLater)()
+			accepted.Unwatch()
+			accepted.Watch(cancelLater)
 			require.ErrorIs(t, later.Err(), context.Canceled, "a request that was sent in advance")
 		})
 	}
@@ -75,7 +77,8 @@ func TestRequestsSentInAdvanceDoNotCancel(t *testing.T) {
 	caller, accepted := connect(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	defer accepted.Watch(cancel)()
+	accepted.Watch(cancel)
+	defer accepted.Unwatch()
 	_, err := caller.Write([]byte(strings.Repeat("GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 100)))
 	require.NoError(t, err)
 	time.Sleep(while)
@@ -86,10 +89,10 @@ func TestSweeperRunsOnlyWhileRequestsDo(t *testing.T) {
 	t.Parallel()
 	caller, accepted := connect(t)
 	for range 3 {
-		stop := accepted.Watch(func() { t.Error("cancelled") })
+		accepted.Watch(func() { t.Error("cancelled") })
 		assert.True(t, accepted.listener.sweeps.Load())
 		time.Sleep(while)
-		stop()
+		accepted.Unwatch()
 		require.Eventually(t, func() bool { return !accepted.listener.sweeps.Load() }, soon, time.Millisecond)
 	}
 	require.NoError(t, caller.Close())

@@ -145,11 +145,11 @@ func TestConnectionWithARequestIsNeverClosedForAnother(t *testing.T) {
 	r := newRig(t, Options{Max: 1})
 	c := r.dial("192.0.2.1")
 	r.Follow(c, http.StateActive)
-	done := c.Work()
+	c.Work()
 	assert.Nil(t, r.dial("192.0.2.2"))
 	assert.True(t, r.isOpen(c))
 	assert.EqualValues(t, 1, r.Stats().Refused)
-	done()
+	c.Rest()
 	require.NotNil(t, r.dial("192.0.2.2"))
 	assert.False(t, r.isOpen(c))
 }
@@ -199,8 +199,10 @@ func TestConnectionIsFoundBelowTLS(t *testing.T) {
 	// Without a connection there is nothing to do.
 	var none *Connection
 	none.Hold(1)
-	none.Work()()
-	none.Watch(func() {})()
+	none.Work()
+	none.Rest()
+	none.Watch(func() {})
+	none.Unwatch()
 	assert.False(t, none.Gone())
 	require.NoError(t, c.CloseWrite())
 }

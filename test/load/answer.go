@@ -9,23 +9,27 @@ import (
 	"net/http"
 )
 
-// check sends one query, requires the right answer and returns the size of its body.
-func (b *bench) check(ctx context.Context, p *process, studies int) (size int, err error) {
-	body, err := b.ask(ctx, p, studies)
+// check sends one request, requires the right answer and returns the size of its body.
+func (b *bench) check(ctx context.Context, p *process, r request) (size int, err error) {
+	body, err := b.ask(ctx, p, r)
 	if err != nil {
 		return 0, err
 	}
 	if p.answers {
-		if err := checkAnswer(body, b.patientID(studies), studies); err != nil {
-			return 0, fmt.Errorf("%s: %w", p.name, err)
+		if err := r.check(body); err != nil {
+			return 0, fmt.Errorf("%s: %s: %w", p.name, r.path, err)
 		}
 	}
 	return len(body), nil
 }
 
-// ask sends one query and returns the body of the answer.
-func (b *bench) ask(ctx context.Context, p *process, studies int) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+p.address+"/q", bytes.NewReader(b.query(studies)))
+// ask sends one request and returns the body of the answer.
+func (b *bench) ask(ctx context.Context, p *process, r request) ([]byte, error) {
+	method := http.MethodPost
+	if r.body == nil {
+		method = http.MethodGet
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+p.address+r.path, bytes.NewReader(r.body))
 	if err != nil {
 		return nil, err
 	}

@@ -60,6 +60,7 @@ var parts = []part{
 	{"reuse", reuse},
 	{"pdus", pdus},
 	{"matches", matches},
+	{"dicomweb", dicomweb},
 	{"latency", latency},
 	{"memory", memory},
 	{"start", start},
@@ -107,7 +108,12 @@ func run(ctx context.Context, o options) (err error) {
 	report := b.report.markdown(machine(ctx, b.gateway))
 	fmt.Print(report)
 	if o.update != "" {
-		return update(o.update, report)
+		if err := update(o.update, report); err != nil {
+			return err
+		}
+	}
+	if len(b.report.missed) > 0 {
+		return errors.New(strings.Join(b.report.missed, "; "))
 	}
 	return nil
 }

@@ -25,21 +25,37 @@ type sample struct {
 	cpu time.Duration // of the process, per request
 }
 
-// compare puts the same load on the processes in turns and returns the samples of each. The first round is not among them.
+// target is what a load goes to.
+type target struct {
+	*process
+	request request
+}
+
+// compare puts the load of one patient with this number of studies on the processes in turns.
 func (b *bench) compare(ctx context.Context, callers, studies int, processes ...*process) ([][]sample, error) {
-	samples := make([][]sample, len(processes))
-	for _, p := range processes {
-		if _, err := b.load(ctx, p, callers, studies, time.Second); err != nil {
+	targets := make([]target, len(processes))
+	for i, p := range processes {
+		targets[i] = target{p, b.studies(studies)}
+	}
+	return b.compareTargets(ctx, callers, targets...)
+}
+
+// compareTargets puts the same number of callers on the targets in turns and returns the samples of each. The first round is not
+// among them.
+func (b *bench) compareTargets(ctx context.Context, callers int, targets ...target) ([][]sample, error) {
+	samples := make([][]sample, len(targets))
+	for _, p := range targets {
+		if _, err := b.load(ctx, p.process, callers, p.request, time.Second); err != nil {
 			return nil, err
 		}
 	}
 	for round := range b.rounds {
-		for i, p := range processes {
+		for i, p := range targets {
 			before, err := p.cpu()
 			if err != nil {
 				return nil, err
 			}
-			f, err := b.load(ctx, p, callers, studies, time.Duration(b.seconds)*time.Second)
+			f, err := b.load(ctx, p.process, callers, p.request, time.Duration(b.seconds)*time.Second)
 			if err != nil {
 				return nil, err
 			}
@@ -79,11 +95,11 @@ func (b *bench) gateways(ctx context.Context, name string, settings ...string) (
 		return nil, err
 	}
 	for _, studies := range []int{1, 10, 1000} {
-		want, err := b.ask(ctx, before, studies)
+		want, err := b.ask(ctx, before, b.studies(studies))
 		if err != nil {
 			return nil, err
 		}
-		got, err := b.ask(ctx, p, studies)
+		got, err := b.ask(ctx, p, b.studies(studies))
 		if err != nil {
 			return nil, err
 		}

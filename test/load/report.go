@@ -25,6 +25,12 @@ type report struct {
 	notes  [][2]string
 	growth []grown
 	others []row
+	missed []string // goals
+}
+
+// miss notes a goal that is missed; the run fails after the report.
+func (r *report) miss(format string, args ...any) {
+	r.missed = append(r.missed, fmt.Sprintf(format, args...))
 }
 
 func (r *report) add(row row) { r.rows = append(r.rows, row) }

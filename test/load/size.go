@@ -33,7 +33,7 @@ func memory(ctx context.Context, b *bench) error {
 			return err
 		}
 		for _, p := range gateways {
-			idle, peak, err := b.peak(ctx, p, v.callers, v.studies)
+			idle, peak, err := b.peak(ctx, p, v.callers, b.studies(v.studies))
 			if err != nil {
 				return err
 			}
@@ -46,12 +46,12 @@ func memory(ctx context.Context, b *bench) error {
 }
 
 // peak returns the memory before a load, and the largest during it.
-func (b *bench) peak(ctx context.Context, p *process, callers, studies int) (idle, peak int64, err error) {
+func (b *bench) peak(ctx context.Context, p *process, callers int, r request) (idle, peak int64, err error) {
 	time.Sleep(time.Second)
 	if idle, err = p.memory("VmRSS"); err != nil {
 		return 0, 0, err
 	}
-	if _, err := b.load(ctx, p, callers, studies, time.Duration(b.rounds*b.seconds)*time.Second); err != nil {
+	if _, err := b.load(ctx, p, callers, r, time.Duration(b.rounds*b.seconds)*time.Second); err != nil {
 		return 0, 0, err
 	}
 	peak, err = p.memory("VmHWM")
@@ -65,7 +65,7 @@ func start(ctx context.Context, b *bench) error {
 		ask  func(*process) error
 	}{
 		{"/health", func(p *process) error { return health(ctx, p) }},
-		{"/q", func(p *process) error { _, err := b.ask(ctx, p, 1); return err }},
+		{"/q", func(p *process) error { _, err := b.ask(ctx, p, b.studies(1)); return err }},
 	} {
 		var times []time.Duration
 		for range b.rounds {

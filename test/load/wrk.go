@@ -47,17 +47,27 @@ func parseFigures(out string) (figures, error) {
 	return figures{}, fmt.Errorf("no figures in %q", out)
 }
 
-// query returns the body of POST /q for a patient with this number of studies.
-func (b *bench) query(studies int) []byte {
+// request is what callers send.
+type request struct {
+	path string
+	body []byte // of a POST; nil for a GET
+	// check requires the right answer.
+	check func(body []byte) error
+}
+
+// query returns POST /q for a patient.
+func (b *bench) query(patientID string, studies int) request {
 	body, err := json.Marshal(map[string]any{
-		"pacs_ip": "127.0.0.1", "pacs_port": b.pacsPort, "pacs_ae_title": pacsAETitle, "c_find_ae_title": "GATEWAY",
-		"patient_id": b.patientID(studies),
+		"pacs_ip": "127.0.0.1", "pacs_port": b.pacsPort, "pacs_ae_title": pacsAETitle, "c_find_ae_title": "GATEWAY", "patient_id": patientID,
 	})
 	if err != nil {
 		panic(err) // strings and numbers
 	}
-	return body
+	return request{"/q", body, func(body []byte) error { return checkAnswer(body, patientID, studies) }}
 }
+
+// studies returns POST /q for a patient with this number of studies.
+func (b *bench) studies(n int) request { return b.query(b.patientID(n), n) }
 
 // patientID returns a patient with this number of studies. The PACS writes the answer at once or, with pduByPDU, each PDU
 // separately.
@@ -69,27 +79,32 @@ func (b *bench) patientID(studies int) string {
 	return prefix + strconv.Itoa(studies)
 }
 
-// load sends queries of the callers as fast as possible. One wrong answer is an error.
-func (b *bench) load(ctx context.Context, p *process, callers, studies int, d time.Duration) (figures, error) {
-	size, err := b.check(ctx, p, studies)
+// load sends requests of the callers as fast as possible. One wrong answer is an error.
+func (b *bench) load(ctx context.Context, p *process, callers int, r request, d time.Duration) (figures, error) {
+	size, err := b.check(ctx, p, r)
 	if err != nil {
 		return figures{}, err
 	}
-	f, err := b.generate(ctx, "http://"+p.address+"/q", b.query(studies), callers, d)
+	f, err := b.generate(ctx, "http://"+p.address+r.path, r.body, callers, d)
 	if err != nil {
 		return figures{}, err
 	}
 	return f, f.check(p.name, callers, size)
 }
 
-// generate runs wrk.
+// generate runs wrk. A body makes it send a POST.
 func (b *bench) generate(ctx context.Context, url string, body []byte, callers int, d time.Duration) (figures, error) {
-	file := filepath.Join(b.dir, "body.json")
-	if err := os.WriteFile(file, body, 0o600); err != nil {
-		return figures{}, err
+	args := []string{
+		"-t", "1", "-c", strconv.Itoa(callers), "-d", strconv.Itoa(int(d.Seconds())) + "s", "--timeout", "30s", "-s", b.script(), url,
 	}
-	out, err := exec.CommandContext(ctx, b.wrk, "-t", "1", "-c", strconv.Itoa(callers), "-d", strconv.Itoa(int(d.Seconds()))+"s",
-		"--timeout", "30s", "-s", b.script(), url, "--", file).CombinedOutput()
+	if body != nil {
+		file := filepath.Join(b.dir, "body.json")
+		if err := os.WriteFile(file, body, 0o600); err != nil {
+			return figures{}, err
+		}
+		args = append(args, "--", file)
+	}
+	out, err := exec.CommandContext(ctx, b.wrk, args...).CombinedOutput()
 	if err != nil {
 		return figures{}, fmt.Errorf("wrk: %w\n%s", err, out)
 	}

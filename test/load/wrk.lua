@@ -1,6 +1,9 @@
--- Argument: the path of the file with the body. Prints a line of figures that are not
--- rounded.
+-- Argument: the path of the file with the body of a POST; none for a GET. Prints a line of
+-- figures that are not rounded.
 function init(args)
+  if not args[1] then
+    return
+  end
   local file = assert(io.open(args[1], "rb"))
   wrk.method = "POST"
   wrk.headers["Content-Type"] = "application/json"

@@ -1,6 +1,6 @@
 // Command pacs is a PACS that is faster than its clients, because it encodes its responses beforehand. It accepts every association.
-// C-FIND finds n studies for the patients BENCH-n and PDUS-n and none for others; other keys are ignored. There are no other
-// operations.
+// C-FIND finds n studies for the patients BENCH-n, PDUS-n and WEB-n, and n instances at IMAGE level in any study of these; other keys are
+// ignored. There are no other operations.
 package main
 
 import (

@@ -138,7 +138,7 @@ func (c *caller) responses(contextID byte, messageID uint16) (identifiers [][]by
 func TestPatientIDDeterminesTheNumberOfStudies(t *testing.T) {
 	for _, syntax := range []string{wire.ImplicitLittleEndian, wire.ExplicitLittleEndian} {
 		for patientID, want := range map[string]int{
-			"BENCH-1": 1, "BENCH-25": 25, "BENCH-0": 0, "BENCH-": 0, "BENCH-x": 0, "BENCH-9999999": 0, "PDUS-3": 3, "PDUS-": 0, "DOE": 0, "": 0,
+			"BENCH-1": 1, "BENCH-25": 25, "BENCH-0": 0, "BENCH-": 0, "BENCH-x": 0, "BENCH-9999999": 0, "PDUS-3": 3, "PDUS-": 0, "WEB-4": 4, "WEB-x": 0, "DOE": 0, "": 0,
 		} {
 			t.Run(syntax+" "+patientID, func(t *testing.T) {
 				c := dial(t)
@@ -161,6 +161,37 @@ func TestPatientIDDeterminesTheNumberOfStudies(t *testing.T) {
 					t.Errorf("%d different studies, want %d", len(studies), want)
 				}
 			})
+		}
+	}
+}
+
+func TestImageLevelGivesTheInstancesOfAStudy(t *testing.T) {
+	for _, syntax := range []string{wire.ImplicitLittleEndian, wire.ExplicitLittleEndian} {
+		c := dial(t)
+		c.associate(1, syntax)
+		ask := func(study string) [][]byte {
+			cs, ui := "CS", "UI"
+			if !c.explicit {
+				cs, ui = "", ""
+			}
+			c.send(
+				wire.PDV(1, wire.Command|wire.Last, findCommand(1)),
+				wire.PDV(1, wire.Last, append(wire.Element(0x0008, 0x0052, cs, []byte("IMAGE ")), wire.Element(0x0020, 0x000d, ui, wire.Even(study, 0))...)),
+			)
+			return c.responses(1, 1)
+		}
+		instances := map[string]bool{}
+		for _, identifier := range ask(studyRoot + "12.1") {
+			if got := strings.Trim(string(find(identifier, c.explicit, 0x0020, 0x000d)), "\x00"); got != studyRoot+"12.1" {
+				t.Errorf("an instance of %q", got)
+			}
+			instances[string(find(identifier, c.explicit, 0x0008, 0x0018))] = true
+		}
+		if len(instances) != 12 {
+			t.Errorf("%d different instances", len(instances))
+		}
+		if got := ask("1.2.3"); len(got) != 0 {
+			t.Errorf("%d instances of an unknown study", len(got))
 		}
 	}
 }

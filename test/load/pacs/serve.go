@@ -151,8 +151,13 @@ func (a *association) answer(contextID byte) error {
 	if len(field) != 2 || binary.LittleEndian.Uint16(field) != wire.CFindRQ || len(messageID) != 2 {
 		return errUnexpected
 	}
-	patientID := strings.Trim(string(find(a.identifier, explicit, 0x0010, 0x0020)), " ")
-	n, prefix := patient(patientID)
+	key := func(group, element uint16) string {
+		return strings.Trim(string(find(a.identifier, explicit, group, element)), " \x00")
+	}
+	n, prefix := patient(key(0x0010, 0x0020))
+	if key(0x0008, 0x0052) == "IMAGE" {
+		n, prefix = instancesOf(key(0x0020, 0x000d)), instances
+	}
 	r := recording{prefix: prefix, studies: n, explicit: explicit}
 	answer := r.take(binary.LittleEndian.Uint16(messageID), contextID)
 	defer r.put(answer)
@@ -175,7 +180,7 @@ func find(b []byte, explicit bool, group, element uint16) []byte {
 	for len(b) >= header {
 		n := uint64(binary.LittleEndian.Uint32(b[4:]))
 		if explicit {
-			n = uint64(binary.LittleEndian.Uint16(b[6:])) // no query has a VR with a length field of four bytes
+			n = uint64(binary.LittleEndian.Uint16(b[6:])) // no query before these keys has a VR with a length field of four bytes
 		}
 		if n > uint64(len(b)-header) {
 			return nil

@@ -104,10 +104,9 @@ type answer struct {
 	*request
 	*found
 	keeper  dataset.Keeper
-	missing []int    // reused
-	free    []Match  // the unused rest of a slab
-	codes   string   // the last encoded Modalities in Study
-	shared  []string // its list
+	missing []int               // reused
+	free    []Match             // the unused rest of a slab
+	lists   map[string][]string // of modalities, by the encoded Modalities in Study
 }
 
 // add checks one match and keeps it.
@@ -159,14 +158,22 @@ func (a *answer) fresh() *Match {
 // modalitiesIn decodes Modalities in Study. Studies with the same value share the list.
 func (a *answer) modalitiesIn(set *dataset.Set) []string {
 	raw, _ := set.Bytes(dataset.ModalitiesInStudy)
-	if len(raw) == 0 || string(raw) != a.codes {
-		a.codes, a.shared = string(raw), slices.Clip(addModalities(nil, set.Strings(dataset.ModalitiesInStudy)))
-		if set.Warnings() != 0 {
-			a.codes = "" // decoded each time, so that each warning is counted
-		}
+	if list, known := a.lists[string(raw)]; known {
+		return list
 	}
-	return a.shared
+	list := slices.Clip(addModalities(nil, set.Strings(dataset.ModalitiesInStudy)))
+	if set.Warnings() != 0 || len(raw) > maxListed || len(a.lists) == maxLists {
+		return list // with warnings it is decoded each time, so that each is counted
+	}
+	if a.lists == nil {
+		a.lists = map[string][]string{}
+	}
+	a.lists[string(raw)] = list
+	return list
 }
+
+// maxLists bounds the lists that are remembered, maxListed the encoded value of each. Most studies have one of few combinations.
+const maxLists, maxListed = 64, 128
 
 // identify sets the UIDs of a match. Those of the parents must be the ones that were asked for.
 func (a *answer) identify(m *Match, set *dataset.Set, uid string) bool {

@@ -2,6 +2,7 @@ package match
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"dicom-qr-gateway/dicomnet/dataset"
 )
@@ -17,7 +18,7 @@ import (
 // The error is a *ValueError: two keys have the same path, or a private attribute comes without a key for its private creator
 // beside it (PS3.5 section 7.8.1).
 func Identifier(level string, keys []Key, include []Path) (*dataset.Dataset, error) {
-	var root node
+	root := node{below: make([]node, 0, len(keys)+len(include))}
 	for i := range keys {
 		k := &keys[i]
 		n, err := root.leaf(k.Path)
@@ -40,15 +41,17 @@ func Identifier(level string, keys []Key, include []Path) (*dataset.Dataset, err
 	if err := root.checkCreators(nil); err != nil {
 		return nil, err
 	}
-	elements, err := root.elements()
+	elements := make([]*dataset.Element, 0, len(root.below)+2)
+	elements = append(elements, characterSet, dataset.Text(dataset.QueryRetrieveLevel, level))
+	elements, err := root.appendElements(elements)
 	if err != nil {
 		return nil, err
 	}
-	own := []*dataset.Element{
-		dataset.Text(dataset.SpecificCharacterSet, "ISO_IR 192"), dataset.Text(dataset.QueryRetrieveLevel, level),
-	}
-	return &dataset.Dataset{Elements: append(own, elements...)}, nil
+	return &dataset.Dataset{Elements: elements}, nil
 }
+
+// characterSet is part of every identifier. Encoding does not change an Element.
+var characterSet = dataset.Text(dataset.SpecificCharacterSet, "ISO_IR 192")
 
 // node is an attribute of an identifier. below are the attributes of the item of a sequence.
 type node struct {
@@ -56,43 +59,45 @@ type node struct {
 	vr     string
 	values []string
 	isKey  bool
-	below  []*node
+	below  []node
 }
 
-// leaf returns the node at the end of a path, made if need be.
+// leaf returns the node at the end of a path, made if need be. It is valid until the next call.
 func (n *node) leaf(path Path) (*node, error) {
-	if _, err := newKey(path, ""); err != nil {
-		return nil, err
+	if reason := checkPath(path); reason != "" {
+		return nil, &ValueError{Path: path, Reason: reason}
 	}
 	for i, t := range path {
-		j := slices.IndexFunc(n.below, func(b *node) bool { return b.tag == t })
-		if j < 0 {
-			j = len(n.below)
-			n.below = append(n.below, &node{tag: t})
+		j := 0
+		for j < len(n.below) && n.below[j].tag != t {
+			j++
 		}
-		if n = n.below[j]; i < len(path)-1 {
+		if j == len(n.below) {
+			n.below = append(n.below, node{tag: t})
+		}
+		if n = &n.below[j]; i < len(path)-1 {
 			n.vr = "SQ"
 		}
 	}
 	return n, nil
 }
 
-// elements returns the elements below n. It leaves out what every identifier has.
-func (n *node) elements() ([]*dataset.Element, error) {
-	elements := make([]*dataset.Element, 0, len(n.below)+2)
-	for _, b := range n.below {
+// appendElements appends the elements below n. It leaves out what every identifier has.
+func (n *node) appendElements(elements []*dataset.Element) ([]*dataset.Element, error) {
+	for i := range n.below {
+		b := &n.below[i]
 		switch {
 		case b.tag == dataset.SpecificCharacterSet || b.tag == dataset.QueryRetrieveLevel:
 			continue
 		case len(b.below) > 0:
-			item, err := b.elements()
+			item, err := b.appendElements(nil)
 			if err != nil {
 				return nil, err
 			}
 			elements = append(elements, dataset.Sequence(b.tag, item))
 			continue
 		}
-		e, err := dataset.NewElement(b.tag, b.vr, b.values...)
+		e, err := b.element()
 		if err != nil {
 			return nil, &ValueError{Path: Path{b.tag}, VR: b.vr, Reason: "cannot be sent"}
 		}
@@ -101,19 +106,41 @@ func (n *node) elements() ([]*dataset.Element, error) {
 	return elements, nil
 }
 
+// element returns the element of an attribute. Those without a value and with the VR of the dictionary are the same in every
+// identifier.
+func (n *node) element() (*dataset.Element, error) {
+	if len(n.values) > 0 || isPrivate(n.tag) || n.vr != "" && n.vr != dataset.DictionaryVR(n.tag) {
+		return dataset.NewElement(n.tag, n.vr, n.values...)
+	}
+	slot := &universalElements[(uint32(n.tag.Group)*31+uint32(n.tag.Element))%uint32(len(universalElements))]
+	if e := slot.Load(); e != nil && e.Tag == n.tag {
+		return e, nil
+	}
+	e, err := dataset.NewElement(n.tag, "")
+	if err == nil {
+		slot.Store(e)
+	}
+	return e, err
+}
+
+// universalElements caches elements without a value, one in each slot.
+var universalElements [256]atomic.Pointer[dataset.Element]
+
 // checkCreators checks that each private attribute below n, whose path is path, has its creator beside it.
 func (n *node) checkCreators(path Path) error {
-	for _, b := range n.below {
-		at := append(slices.Clone(path), b.tag)
+	for i := range n.below {
+		b := &n.below[i]
 		if isPrivate(b.tag) && b.tag.Element > 0xff {
 			creator := dataset.Tag{Group: b.tag.Group, Element: b.tag.Element >> 8}
-			named := slices.ContainsFunc(n.below, func(c *node) bool { return c.tag == creator && len(c.values) == 1 })
+			named := slices.ContainsFunc(n.below, func(c node) bool { return c.tag == creator && len(c.values) == 1 })
 			if !named {
-				return &ValueError{Path: at, VR: b.vr, Reason: "is private and needs its private creator as a key"}
+				return &ValueError{Path: append(slices.Clone(path), b.tag), VR: b.vr, Reason: "is private and needs its private creator as a key"}
 			}
 		}
-		if err := b.checkCreators(at); err != nil {
-			return err
+		if len(b.below) > 0 {
+			if err := b.checkCreators(append(slices.Clone(path), b.tag)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -88,29 +88,39 @@ const (
 
 // newKey returns a key without values.
 func newKey(path Path, vr string) (Key, error) {
-	if len(path) == 0 {
-		return Key{}, &ValueError{Reason: "has no tag"}
+	if reason := checkPath(path); reason != "" {
+		return Key{}, &ValueError{Path: path, VR: vr, Reason: reason}
 	}
-	last := len(path) - 1
 	if vr == "" {
-		vr = dataset.DictionaryVR(path[last])
+		vr = dataset.DictionaryVR(path[len(path)-1])
 	}
 	k := Key{Path: path, VR: vr}
-	if len(path) > maxPath {
-		return k, k.fault("is nested too deeply")
-	}
-	for i, t := range path {
-		switch of := dataset.DictionaryVR(t); {
-		case t.Element == 0 || t.Group < 8 || t.Group == 0xfffe || isPrivate(t) && t.Element < 0x10:
-			return k, k.fault("is no attribute of a data set")
-		case i < last && of != "SQ" && !(isPrivate(t) && of == "UN"):
-			return k, k.fault("leads into an attribute that is no sequence")
-		}
-	}
 	if _, ok := rules[vr]; !ok {
 		return k, k.fault("has a VR that the standard does not define")
 	}
 	return k, nil
+}
+
+// checkPath returns what is wrong with a path; "" if nothing is.
+func checkPath(path Path) string {
+	switch {
+	case len(path) == 0:
+		return "has no tag"
+	case len(path) > maxPath:
+		return "is nested too deeply"
+	}
+	for i, t := range path {
+		if t.Element == 0 || t.Group < 8 || t.Group == 0xfffe || isPrivate(t) && t.Element < 0x10 {
+			return "is no attribute of a data set"
+		}
+		if i == len(path)-1 {
+			break
+		}
+		if vr := dataset.DictionaryVR(t); vr != "SQ" && (vr != "UN" || !isPrivate(t)) {
+			return "leads into an attribute that is no sequence"
+		}
+	}
+	return ""
 }
 
 func isPrivate(t dataset.Tag) bool { return t.Group&1 == 1 }

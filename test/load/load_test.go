@@ -217,3 +217,30 @@ func TestRunRefusesInvalidFlags(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckObjects(t *testing.T) {
+	const right = `[{"0020000D":{"vr":"UI","Value":["1.1"]},"00100020":{"vr":"LO","Value":["WEB-2"]}},` +
+		`{"0020000D":{"vr":"UI","Value":["1.2"]},"00100020":{"vr":"LO","Value":["WEB-2"]}}]`
+	check := func(body string) error {
+		return checkObjects([]byte(body), "0020000D", 2, map[string]string{"00100020": "WEB-2"}, 2)
+	}
+	if err := check(right); err != nil {
+		t.Error(err)
+	}
+	for name, body := range map[string]string{
+		"no JSON":             "[",
+		"a study twice":       strings.ReplaceAll(right, "1.2", "1.1"),
+		"another patient":     strings.Replace(right, "WEB-2", "WEB-20", 1),
+		"one study missing":   right[:strings.Index(right, "},{")+1] + "]",
+		"an empty value":      strings.Replace(right, `["1.1"]`, `[]`, 1),
+		"no UID":              strings.Replace(right, "0020000D", "0020000E", 1),
+		"a missing attribute": `[{"0020000D":{"vr":"UI","Value":["1.1"]}},{"0020000D":{"vr":"UI","Value":["1.2"]}}]`,
+	} {
+		if check(body) == nil {
+			t.Error(name)
+		}
+	}
+	if checkObjects([]byte(right), "0020000D", 2, nil, 3) == nil {
+		t.Error("too few attributes")
+	}
+}

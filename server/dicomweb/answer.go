@@ -67,8 +67,6 @@ const (
 
 func number(t dataset.Tag) uint32 { return uint32(t.Group)<<16 | uint32(t.Element) }
 
-func tagOf(n uint32) dataset.Tag { return dataset.Tag{Group: uint16(n >> 16), Element: uint16(n)} }
-
 func (a *Answer) write(w *JSONWriter, m *qr.Match, f *field) {
 	switch number(f.tag) {
 	case tagRetrieveURL:

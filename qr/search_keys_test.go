@@ -3,6 +3,7 @@ package qr_test
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -209,4 +210,18 @@ func TestPrivateCreatorIsNoCondition(t *testing.T) {
 	assert.Equal(t, []qr.WarningCode{qr.WarningKeyUnchecked}, codes(result.Warnings))
 	assert.Equal(t, "VENDOR", sent.String(creator))
 	assert.True(t, sent.Has(dataset.Tag{Group: 0x0009, Element: 0x1001}))
+}
+
+func TestEveryIdentifierOfASearchIsObserved(t *testing.T) {
+	p := listing(map[string][]attributes{"STUDY": {study("P1", "1.1")}, "SERIES": {seriesOf("1.1", "1.1.1")}})
+	o := &identifiers{}
+	g := qrtest.For(p, qrtest.Options{})
+	_, err := g.Search(t.Context(), qr.Call{Observer: o}, qrtest.PACS, qr.Search{Level: qr.LevelSeries, Keys: keysOf(t, dataset.PatientID, "P1")})
+	require.NoError(t, err)
+	levels := []qr.Level{}
+	for _, i := range o.sent {
+		levels = append(levels, i.Level)
+	}
+	assert.Equal(t, []qr.Level{qr.LevelStudy, qr.LevelSeries}, slices.Compact(levels))
+	qrtest.Events(t, p, g)
 }

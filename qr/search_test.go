@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -487,18 +486,4 @@ func TestSearchThatCannotBeSentIsAFilterError(t *testing.T) {
 	var fault *qr.FilterError
 	require.ErrorAs(t, err, &fault)
 	assert.Equal(t, "00100010", fault.Field)
-}
-
-func TestEveryIdentifierOfASearchIsObserved(t *testing.T) {
-	p := listing(map[string][]attributes{"STUDY": {study("P1", "1.1")}, "SERIES": {seriesOf("1.1", "1.1.1")}})
-	o := &identifiers{}
-	g := qrtest.For(p, qrtest.Options{})
-	_, err := g.Search(t.Context(), qr.Call{Observer: o}, qrtest.PACS, qr.Search{Level: qr.LevelSeries, Keys: keysOf(t, dataset.PatientID, "P1")})
-	require.NoError(t, err)
-	levels := []qr.Level{}
-	for _, i := range o.sent {
-		levels = append(levels, i.Level)
-	}
-	assert.Equal(t, []qr.Level{qr.LevelStudy, qr.LevelSeries}, slices.Compact(levels))
-	qrtest.Events(t, p, g)
 }

@@ -37,16 +37,16 @@ export function launch() {
 
 // open loads path in a new profile and collects faults: requests to another host,
 // which it blocks, errors of the console and of scripts, responses with a status
-// of 400 or above, and failed loads.
-export async function open(browser, base, path, { width = 1280, height = 900, colorScheme = 'light' } = {}) {
+// of 400 or above, and failed loads. The page may also call the hosts of the URLs in also.
+export async function open(browser, base, path, { width = 1280, height = 900, colorScheme = 'light', also = [] } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme, reducedMotion: 'reduce' });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
   const faults = [];
-  const home = new URL(base).host;
+  const hosts = [base, ...also].map((url) => new URL(url).host);
   await context.route('**/*', (route) => {
     const url = new URL(route.request().url());
-    if (url.protocol.startsWith('http') && url.host !== home) {
+    if (url.protocol.startsWith('http') && !hosts.includes(url.host)) {
       faults.push(`request to another host: ${url}`);
       return route.abort();
     }

@@ -1,7 +1,7 @@
 // Package interop tests the built gateway against real peers, as processes on loopback: DCMTK's dcmqrscp, storescp and findscu,
-// Orthanc, and PixelMed's server; behind nginx and Caddy as samples/proxies configures them; called by curl; and between two
-// Orthancs as samples/pacs/start runs it. The tests have the build tag interop because they need the Debian packages dcmtk,
-// dicom3tools, orthanc, libpixelmed-java, default-jre-headless, nginx, caddy and curl:
+// Orthanc, and PixelMed's server; behind nginx and Caddy as samples/proxies configures them; called by curl, and by the DICOMweb
+// clients Odil, pydicom and Orthanc; and between two Orthancs as samples/pacs/start runs it. The tests have the build tag interop
+// because they need Debian packages, which README.md lists:
 //
 //	go test -count=1 -tags interop ./test/interop
 //

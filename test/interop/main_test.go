@@ -34,6 +34,7 @@ type site struct {
 	destinations []destination
 	gateway      *gateway
 	closedPort   int
+	pacsFile     string // names the sources
 }
 
 // root is the root of the repository.
@@ -120,7 +121,11 @@ func (s *site) start(dir string) error {
 	if err := s.load(subdir(dir, "studies")); err != nil {
 		return err
 	}
-	g, err := rig.StartGateway(gatewayCommand(dir, ports[6]))
+	s.pacsFile, err = writePACSFile(dir, s.sources)
+	if err != nil {
+		return err
+	}
+	g, err := rig.StartGateway(gatewayCommand(dir, ports[6], "PACS_FILE="+s.pacsFile))
 	if g != nil {
 		err = s.started(g.Process, err)
 	}
@@ -139,13 +144,13 @@ func (s *site) check() error {
 		missing = append(missing, err)
 	}
 	_, err := classPath()
-	missing = append(missing, err)
+	missing = append(missing, err, checkClients())
 	return errors.Join(missing...)
 }
 
 func (s *site) load(dir string) error {
 	var files []string
-	for _, study := range native(slices.Concat(demo.Studies(), demo.ImagingStudies())) {
+	for _, study := range loaded() {
 		paths, err := dicomtest.WriteDir(dir, study.Instances())
 		if err != nil {
 			return err
@@ -158,6 +163,28 @@ func (s *site) load(dir string) error {
 		}
 	}
 	return nil
+}
+
+// loaded returns the studies that the sources hold.
+func loaded() []dicomtest.Study {
+	return native(slices.Concat(demo.Studies(), demo.ImagingStudies(), pagedStudies()))
+}
+
+// pagedStudies returns studies of one patient for pages: several a day, and some without a date.
+func pagedStudies() []dicomtest.Study {
+	studies := make([]dicomtest.Study, 0, 25)
+	for i := range cap(studies) {
+		s := dicomtest.Study{
+			PatientID: "PAGED", PatientName: "PAGE^PAUL", AccessionNumber: fmt.Sprintf("PAGE-%02d", i),
+			StudyDate: fmt.Sprintf("201%d0704", i/4), StudyTime: fmt.Sprintf("%02d0000", 8+i%2), StudyDescription: "PAGE",
+			Series: []dicomtest.Series{{Modality: "CR"}},
+		}
+		if i >= 22 {
+			s.StudyDate, s.StudyTime = "", ""
+		}
+		studies = append(studies, s)
+	}
+	return studies
 }
 
 // native returns the studies without compressed pixels, which dcmqrscp and PixelMed do not store.

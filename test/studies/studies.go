@@ -3,6 +3,7 @@
 package studies
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -16,6 +17,20 @@ import (
 // the patient RECENT are relative to today.
 func All(today time.Time) []dicomtest.Study {
 	return slices.Concat(demo.Studies(), demo.ImagingStudies(), withDates(today), withModalities(), withCharacterSets())
+}
+
+// More returns n further studies of one patient, one a day, for lists that are longer than a page.
+func More(n int) []dicomtest.Study {
+	last := time.Date(2018, 12, 31, 0, 0, 0, 0, time.UTC)
+	studies := make([]dicomtest.Study, 0, n)
+	for i := range n {
+		studies = append(studies, dicomtest.Study{
+			PatientID: "MANY", PatientName: "MANY^MAX", PatientBirthDate: "19500101", PatientSex: "M",
+			AccessionNumber: fmt.Sprintf("MANY-%d", i+1), StudyDate: last.AddDate(0, 0, -i).Format(date), StudyTime: "120000",
+			StudyDescription: "CR CHEST", Series: []dicomtest.Series{series("CR", "PA", "CHEST", 1)},
+		})
+	}
+	return studies
 }
 
 const date = "20060102"

@@ -38,6 +38,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	list := flags.Bool("list", false, "list the patients")
 	out := flags.String("out", "", "write new files to this `directory`")
 	store := flags.String("store", "", "store in the PACS `AETITLE@HOST:PORT`")
+	more := flags.Int("more", 0, "add `N` studies of one patient, for long lists")
 	calling := flags.String("calling", "LOADER", "calling AE title for -store")
 	wait := flags.Duration("wait", 0, "how long to wait for the PACS to accept connections")
 	if err := flags.Parse(args); err != nil {
@@ -46,7 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if flags.NArg() > 0 || !*list && *out == "" && *store == "" {
 		return errors.New("use -list, -out or -store; -h shows all flags")
 	}
-	all := studies.All(time.Now())
+	all := append(studies.All(time.Now()), studies.More(*more)...)
 	var instances []*dicomtest.Instance
 	for i := range all {
 		instances = append(instances, all[i].Instances()...)

@@ -97,6 +97,13 @@ func TestListShowsEachPatientOnce(t *testing.T) {
 	}
 }
 
+func TestMoreAddsStudiesOfOnePatient(t *testing.T) {
+	out, err := generate(t, "-list", "-more", "120")
+	require.NoError(t, err)
+	assert.Contains(t, out, "120 CR")
+	assert.Len(t, studies.More(120), 120)
+}
+
 func TestStoreReportsRefusals(t *testing.T) {
 	refuses := pacs(t, dicomtest.PACSConfig{MaxInstances: 3})
 	_, err := generate(t, "-store", "ORTHANCA@"+refuses.Addr())

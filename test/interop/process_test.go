@@ -5,6 +5,7 @@ package interop
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -47,23 +48,27 @@ func listening(port int) func() error {
 
 func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
-// freePorts returns n different ports without a listener.
+// freePorts returns n different ports without a listener, below those that the kernel gives to connections: one of these would
+// take the port before the program that is to listen on it.
 func freePorts(n int) (ports []int, err error) {
+	const first, count, attempts = 15_000, 17_000, 1000
 	var listeners []net.Listener
 	defer func() {
 		for _, l := range listeners {
 			err = errors.Join(err, l.Close())
 		}
 	}()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
+	for range attempts {
+		if len(ports) == n {
+			return ports, nil
 		}
-		listeners = append(listeners, l)
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		port := first + rand.IntN(count)
+		if l, err := net.Listen("tcp", address(port)); err == nil {
+			listeners = append(listeners, l)
+			ports = append(ports, port)
+		}
 	}
-	return ports, nil
+	return nil, errors.New("no free ports")
 }
 
 // run runs a program and returns its output.

@@ -4,7 +4,6 @@ import (
 	"io"
 	"net/netip"
 
-	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/internal/demo"
 	"dicom-qr-gateway/internal/environment"
 	"dicom-qr-gateway/internal/pool"
@@ -41,11 +40,8 @@ func startDemo(settings *environment.Settings, stdout io.Writer, baseURL string)
 
 // demoProfile returns what the PACS of the demonstration support.
 func demoProfile() pool.Profile {
-	p := pool.Profile{Known: true, ImageLevelFind: true, UIDLists: true}
-	for _, keyword := range []string{"ModalitiesInStudy", "SOPClassesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"} {
-		if t, known := dataset.LookupKeyword(keyword); known {
-			p.StudyKeys = append(p.StudyKeys, t)
-		}
+	return pool.Profile{
+		Known: true, ImageLevelFind: true, UIDLists: true,
+		StudyKeys: pool.StudyKeys("ModalitiesInStudy", "SOPClassesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"),
 	}
-	return p
 }

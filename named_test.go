@@ -78,7 +78,7 @@ func TestTheDemonstrationHasNamedPACS(t *testing.T) {
 	status, answer = post(t, gateway.URL+"/q", `{"pacs":"orthancb","patient_id":"`+demo.PatientID+`"}`)
 	assert.Equal(t, http.StatusOK, status, answer)
 
-	reply, err := http.Get(gateway.URL + "/metrics") //nolint:noctx // a test
+	reply, err := http.Get(gateway.URL + "/metrics")
 	require.NoError(t, err)
 	metrics, err := io.ReadAll(reply.Body)
 	require.NoError(t, err)
@@ -86,7 +86,7 @@ func TestTheDemonstrationHasNamedPACS(t *testing.T) {
 	assert.Contains(t, string(metrics), `dicomqr_operations_total{operation="move",outcome="ok",peer="orthanca"} 1`)
 	assert.Contains(t, string(metrics), `dicomqr_associations_open{peer="orthancb"}`)
 
-	reply, err = http.Get(gateway.URL + "/pacs") //nolint:noctx // a test
+	reply, err = http.Get(gateway.URL + "/pacs")
 	require.NoError(t, err)
 	var list struct{ PACS []struct{ Name string } }
 	require.NoError(t, json.NewDecoder(reply.Body).Decode(&list))

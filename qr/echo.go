@@ -99,6 +99,16 @@ func (g *Gateway) Echo(ctx context.Context, c Call, p Peer) *EchoReport {
 	return d.report
 }
 
+// echoOperation is an operation that reports its steps. It is the pool.Probe of its session.
+type echoOperation struct {
+	*operation
+	tls    bool // the peer is called with TLS
+	report *EchoReport
+	began  time.Time // of the current step
+	// refused is what the peer said of itself on an attempt that failed.
+	refused dicomnet.PeerInfo
+}
+
 // run takes every step.
 func (d *echoOperation) run(ctx context.Context) {
 	if err := d.associate(ctx); err != nil {
@@ -114,16 +124,6 @@ func (d *echoOperation) run(ctx context.Context) {
 	}
 	end(nil)
 	d.end(EchoOK)
-}
-
-// echoOperation is an operation that reports its steps. It is the pool.Probe of its session.
-type echoOperation struct {
-	*operation
-	tls    bool // the peer is called with TLS
-	report *EchoReport
-	began  time.Time // of the current step
-	// refused is what the peer said of itself on an attempt that failed.
-	refused dicomnet.PeerInfo
 }
 
 var _ pool.Probe = (*echoOperation)(nil)

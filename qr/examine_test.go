@@ -129,7 +129,8 @@ func TestProbingLearnsTheProfile(t *testing.T) {
 	}{
 		"everything": {
 			answering(refuse(func(string, *dataset.Set) bool { return false })),
-			qr.Profile{Known: true, RelationalQueries: true, ImageLevelFind: true, UIDLists: true}, 9,
+			qr.Profile{Known: true, RelationalQueries: true, ImageLevelFind: true, UIDLists: true},
+			9,
 		},
 		"hierarchical, studies only": {
 			answering(refuse(func(level string, _ *dataset.Set) bool { return level != "STUDY" })), qr.Profile{Known: true, UIDLists: true}, 9,

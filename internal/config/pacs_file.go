@@ -174,10 +174,7 @@ func readProfile(v yamlValue) pool.Profile {
 				_, ok := dataset.LookupKeyword(keyword)
 				return ok
 			}
-			for _, keyword := range v.list(maxPACSList, "want keywords of PS3.6, such as ModalitiesInStudy", known) {
-				tag, _ := dataset.LookupKeyword(keyword)
-				p.StudyKeys = append(p.StudyKeys, tag)
-			}
+			p.StudyKeys = pool.StudyKeys(v.list(maxPACSList, "want keywords of PS3.6, such as ModalitiesInStudy", known)...)
 		},
 	})
 	return p

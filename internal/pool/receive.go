@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"dicom-qr-gateway/dicomnet"
@@ -19,7 +20,7 @@ func (s *Session) OpenToReceive(ctx context.Context, storage []string, sopClasse
 	if err == nil {
 		err = s.resolve(ctx)
 	}
-	s.proposed, s.kind, s.used = append(sopClasses, storage...), kind{}, false
+	s.proposed, s.kind, s.used = slices.Concat(sopClasses, storage), kind{}, false
 	if err == nil {
 		err = s.acquire(ctx)
 	}

@@ -54,6 +54,17 @@ type Profile struct {
 	StudyKeys []dataset.Tag
 }
 
+// StudyKeys returns the attributes with the keywords. It omits keywords that PS3.6 does not have.
+func StudyKeys(keywords ...string) []dataset.Tag {
+	var tags []dataset.Tag
+	for _, keyword := range keywords {
+		if t, known := dataset.LookupKeyword(keyword); known {
+			tags = append(tags, t)
+		}
+	}
+	return tags
+}
+
 // timeouts returns the timers of an association with the peer.
 func (p *Pool) timeouts(peer *Peer) dicomnet.Timeouts {
 	if s := peer.Settings; s != nil && s.Timeouts != (dicomnet.Timeouts{}) {

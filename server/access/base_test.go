@@ -42,7 +42,8 @@ func TestBaseURLIsThatOfTheRequestOrOfATrustedProxyOrOfTheSetting(t *testing.T) 
 		},
 		"proxy with nonsense": {
 			proxied, "gateway", false,
-			[]string{"X-Forwarded-Proto", "javascript", "X-Forwarded-Host", "a b", "X-Forwarded-Prefix", "//evil.example"}, "http://gateway",
+			[]string{"X-Forwarded-Proto", "javascript", "X-Forwarded-Host", "a b", "X-Forwarded-Prefix", "//evil.example"},
+			"http://gateway",
 		},
 		"prefix with dots":  {proxied, "gateway", false, []string{"X-Forwarded-Prefix", "/a/../b"}, "http://gateway"},
 		"prefix with space": {proxied, "gateway", false, []string{"X-Forwarded-Prefix", "/a\tb"}, "http://gateway"},

@@ -213,6 +213,7 @@ func TestNothingOfASearchReachesLogMetricsOrProblems(t *testing.T) {
 		"/studies?" + secret + "&limit=" + patientID,
 		"/studies?" + secret + "&" + patientID + "=1&" + strings.ToLower(patientID) + "=1",
 		"/studies?" + secret + "&StudyDate=" + patientName,
+		"/studies?SECRETNAME=1&19711231=1",
 		"/studies?accept=" + patientID,
 		"/studies/" + patientID + "/series?" + secret,
 	} {
@@ -226,7 +227,7 @@ func TestNothingOfASearchReachesLogMetricsOrProblems(t *testing.T) {
 	assert.Contains(t, metrics, `route="/dicomweb/:pacs/studies"`)
 	line := waitForLine(t, r, "request")
 	for name, text := range map[string]string{"log": r.logs.String(), "metrics": metrics} {
-		for _, value := range []string{patientID, patientName, studyUID, strings.ToLower(patientID)} {
+		for _, value := range []string{patientID, patientName, studyUID, strings.ToLower(patientID), "SECRETNAME", "19711231"} {
 			assert.NotContains(t, text, value, name)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/server/dicomweb"
 )
 
 // What the log line and the metrics of a request need beside its answer is in the store of its echo.Context, under these
@@ -86,7 +87,7 @@ func factsOf(c echo.Context) facts {
 	}
 	f.code, _ = c.Get(codeKey).(api.ProblemCode)
 	if faults, ok := c.Get(faultsKey).([]api.Fault); ok {
-		f.pointers = loggedPointers(faults)
+		f.pointers = loggedPointers(c.Path(), faults)
 	}
 	if stream, ok := c.Get(streamKey).(*eventStream); ok && stream.outcome != 0 {
 		f.code, f.outcome = stream.code, stream.outcome
@@ -98,12 +99,17 @@ func factsOf(c echo.Context) facts {
 const maxLoggedPointers = 20
 
 // loggedPointers returns the pointers of the first faults. The name of an unknown field is a part of its pointer and comes from
-// the caller, so it is logged only if it looks like the name of a field, not like a number or the name of a patient.
-func loggedPointers(faults []api.Fault) []string {
+// the caller, so it is logged only if it looks like the name of a field, not like a number or the name of a patient; that of a
+// parameter of a search only if the standard has it.
+func loggedPointers(route string, faults []api.Fault) []string {
+	logged := fieldPointer.MatchString
+	if strings.HasPrefix(route, "/dicomweb/") {
+		logged = dicomweb.Known
+	}
 	pointers := make([]string, 0, min(len(faults), maxLoggedPointers))
 	for _, fault := range faults[:cap(pointers)] {
 		pointer := fault.Pointer
-		if !fieldPointer.MatchString(pointer) {
+		if !logged(pointer) {
 			pointer = "/?"
 		}
 		pointers = append(pointers, pointer)

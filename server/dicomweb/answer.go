@@ -8,6 +8,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/qr/match"
 )
 
 // Answer is the answer to a search. Its objects hold the attributes of PS3.18 section 10.6.3.3, those that the search names, and all
@@ -160,7 +161,7 @@ func (a *Answer) appendRetrieveURL(dst []byte, m *qr.Match) []byte {
 }
 
 func escapeUID(uid string) string {
-	if validUID(uid) {
+	if match.ValidUID(uid) {
 		return uid
 	}
 	return url.PathEscape(uid)

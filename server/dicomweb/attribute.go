@@ -1,6 +1,7 @@
 package dicomweb
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -144,4 +145,29 @@ func pointerTo(name string) string {
 		name = string([]rune(name)[:maxPointerName]) + "…"
 	}
 	return "/" + pointerEscaper.Replace(name)
+}
+
+// Known reports whether the pointer of a fault holds no name but those of PS3.18 and of the dictionary. What a caller takes for the name
+// of a parameter can be a value.
+func Known(pointer string) bool {
+	name, index, _ := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
+	switch name {
+	case "", "study", "series":
+		return pointer == "" || index == "" && name != ""
+	case "includefield":
+		_, err := strconv.Atoi(index)
+		return index == "" || err == nil
+	}
+	if index != "" {
+		return false
+	}
+	if slices.Contains(parameterNames[:], name) {
+		return true
+	}
+	if _, _, ok := dataset.FindKeyword(name); ok {
+		return true
+	}
+	// Eight digits can be a private tag and a date.
+	path, reason := parseAttribute(name)
+	return reason == "" && !slices.ContainsFunc(path, isPrivate)
 }

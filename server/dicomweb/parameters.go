@@ -90,26 +90,11 @@ func (p *parser) pathUID(to *string, name string, uid *string) {
 	if uid == nil {
 		return
 	}
-	if !validUID(*uid) {
+	if !match.ValidUID(*uid) {
 		p.fault("/"+name, "must be a DICOM unique identifier: groups of digits with dots between them, at most 64 characters")
 		return
 	}
 	*to = *uid
-}
-
-// validUID reports whether s is a UID. It permits leading zeros, which archives contain.
-func validUID(s string) bool {
-	if s == "" || len(s) > 64 {
-		return false
-	}
-	last := byte('.')
-	for i := range len(s) {
-		if s[i] == '.' && last == '.' || s[i] != '.' && (s[i] < '0' || s[i] > '9') {
-			return false
-		}
-		last = s[i]
-	}
-	return last != '.'
 }
 
 // parse reads the parameters. It makes the keys at the end, because fuzzymatching may follow them.

@@ -309,6 +309,17 @@ func TestTheNumberOfParametersIsLimited(t *testing.T) {
 	assert.Equal(t, "/A~1b~0c", faults[0].Pointer)
 }
 
+func TestOnlyNamesOfTheStandardAreKnown(t *testing.T) {
+	for _, pointer := range []string{
+		"", "/study", "/series", "/limit", "/includefield", "/includefield/12", "/PatientID", "/patientid", "/00100020", "/ProcedureCodeSequence.00080100",
+	} {
+		assert.True(t, dicomweb.Known(pointer), pointer)
+	}
+	for _, pointer := range []string{"/", "/?", "/SMITH", "/smith", "/19711231", "/00091001", "/study/x", "/PatientID/0", "/includefield/x", "/PatientID.SMITH"} {
+		assert.False(t, dicomweb.Known(pointer), pointer)
+	}
+}
+
 func TestTheUIDsOfThePathAreChecked(t *testing.T) {
 	good := "1.2.840.10008"
 	p, faults := dicomweb.ParseParameters(dicomweb.Resource{Level: qr.LevelImage, Study: &good, Series: &good}, "")

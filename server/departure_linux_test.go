@@ -50,7 +50,7 @@ func TestCallerThatLeavesBehindUnreadBytesIsCancelled(t *testing.T) {
 			t.Run(name+", "+sent+" more", func(t *testing.T) {
 				g, begun, cancelled := endlessOperation()
 				r := start(t, g, settings...)
-				var connection net.Conn = r.dial(t, "")
+				connection := r.dial(t, "")
 				if settings != nil {
 					connection = tls.Client(connection, &tls.Config{RootCAs: files.pool, ServerName: "gateway.test", MinVersion: tls.VersionTLS12})
 				}

@@ -53,6 +53,7 @@ func TestCallersTakeTurnsAtAPeer(t *testing.T) {
 		time.Sleep(2500 * time.Millisecond)
 		c.wait("d")
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		assert.Equal(t, "abcabdaaaaaaa", c.order.String(), "a flood delays another caller by one turn")
 	})
 }

@@ -24,6 +24,7 @@ type Options struct {
 	TLS                    *tls.Config
 	Allow                  *pool.Allowlist
 	MaxAssociationsPerPeer int
+	MaxOperations          int
 	QueueTimeout           time.Duration
 	AssociationIdle        time.Duration
 	Background             context.Context //nolint:containedctx // as in pool.Options
@@ -46,7 +47,8 @@ type Gateway struct {
 func New(o Options) *Gateway {
 	p := pool.New(pool.Options{
 		Timeouts: o.Timeouts, TLS: o.TLS, Allow: o.Allow, MaxAssociationsPerPeer: o.MaxAssociationsPerPeer,
-		QueueTimeout: o.QueueTimeout, AssociationIdle: o.AssociationIdle, Background: o.Background,
+		MaxOperations: o.MaxOperations,
+		QueueTimeout:  o.QueueTimeout, AssociationIdle: o.AssociationIdle, Background: o.Background,
 		DialContext: o.DialContext, LookupHost: o.LookupHost, Trace: o.Trace,
 	})
 	return &Gateway{qr.New(qr.Options{Pool: p, OperationTimeout: o.OperationTimeout, MaxMatches: o.MaxMatches, Now: o.Now}), p}

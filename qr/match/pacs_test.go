@@ -103,17 +103,25 @@ func TestAPACSReturnsWhatTheFilterAccepts(t *testing.T) {
 		{"a wildcard", "STUDY", "P2", nil, key1(tag.AccessionNumber, "?3"), []string{"1.2.3"}, tag.StudyInstanceUID},
 		{"a modality", "SERIES", "P1", []match.Key{study}, key1(tag.Modality, "CT"), []string{"CT"}, tag.Modality},
 		{
-			"attributes in one item", "SERIES", "P1", []match.Key{study},
+			"attributes in one item", "SERIES", "P1",
+			[]match.Key{study},
 			[]match.Key{inItem(tag.ScheduledProcedureStepID, "S2"), inItem(tag.RequestedProcedureID, "R2")},
-			[]string{"SR"}, tag.Modality,
+			[]string{"SR"},
+			tag.Modality,
 		},
 		{
-			"attributes of two items", "SERIES", "P1", []match.Key{study},
+			"attributes of two items", "SERIES", "P1",
+			[]match.Key{study},
 			[]match.Key{inItem(tag.ScheduledProcedureStepID, "S2"), inItem(tag.RequestedProcedureID, "R9")},
 			nil, tag.Modality,
 		},
-		{"a number", "IMAGE", "P1", []match.Key{study, key(t, tag.SeriesInstanceUID, archive()[0].Instances()[0].Text(tag.SeriesInstanceUID))},
-			key1(tag.InstanceNumber, "2"), []string{"2"}, tag.InstanceNumber},
+		{
+			"a number", "IMAGE", "P1",
+			[]match.Key{study, key(t, tag.SeriesInstanceUID, archive()[0].Instances()[0].Text(tag.SeriesInstanceUID))},
+			key1(tag.InstanceNumber, "2"),
+			[]string{"2"},
+			tag.InstanceNumber,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

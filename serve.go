@@ -102,6 +102,8 @@ func (g *gateway) run(ctx context.Context) (err error) {
 	}
 	associations := pool.New(poolOptions(&settings.Config, watch, logger))
 	watch.CountIdle(associations.Idle)
+	answers := budget.New(int64(settings.MaxMemory)/4, settings.QueueTimeout.Duration())
+	watch.CountReserved(answers.Reserved)
 	s, err := server.New(server.Options{
 		Gateway: qr.New(qr.Options{
 			Pool:             associations,
@@ -116,7 +118,7 @@ func (g *gateway) run(ctx context.Context) (err error) {
 		PACS:           settings.PACS(),
 		NamedPACSOnly:  !settings.AdHocPACS,
 		TLS:            settings.ServerTLS(),
-		Memory:         budget.New(int64(settings.MaxMemory)/4, settings.QueueTimeout.Duration()),
+		Memory:         answers,
 		MaxOperations:  settings.MaxOperations,
 		MaxConnections: settings.MaxConnections,
 		DrainTimeout:   settings.DrainTimeout.Duration(),

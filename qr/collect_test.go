@@ -305,3 +305,23 @@ func BenchmarkCollectTenMatches(b *testing.B) {
 		c.counts.warnings()
 	}
 }
+
+func TestTextThatIsFarTooLongIsCutWithAWarning(t *testing.T) {
+	long := strings.Repeat("ü", 400_000)
+	c := collect(t, planFor(t, Filter{}), study("P1", "1.2", dicomtest.Attributes{
+		dataset.SpecificCharacterSet: "ISO_IR 192", dataset.StudyDescription: long, dataset.PatientName: strings.Repeat("A", 1024),
+		dataset.ModalitiesInStudy: strings.Repeat("C", 100_000),
+	}))
+	remaining := c.remaining()
+	require.Len(t, remaining, 1)
+	assert.Equal(t, strings.Repeat("ü", 512), remaining[0].StudyDescription)
+	assert.Len(t, remaining[0].PatientName, 1024)
+	assert.Equal(t, []string{strings.Repeat("C", 64)}, remaining[0].ModalitiesInStudy)
+	assert.Contains(t, codesOf(c), WarningTextCut)
+}
+
+func TestCutTextEndsWithAWholeCharacter(t *testing.T) {
+	for n := range 5 {
+		assert.Equal(t, "a山"[:[]int{0, 1, 1, 1, 4}[n]], cutText("a山b", n))
+	}
+}

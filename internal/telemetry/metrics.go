@@ -40,7 +40,8 @@ type metrics struct {
 	associations       *prometheus.CounterVec
 	associationSeconds *prometheus.HistogramVec
 	associationsOpen   *prometheus.GaugeVec
-	idle               atomic.Pointer[func() int] // counts idle associations
+	idle               atomic.Pointer[func() int]   // counts idle associations
+	reserved           atomic.Pointer[func() int64] // counts the memory that operations have reserved
 	rejections         *prometheus.CounterVec
 	aborts             *prometheus.CounterVec
 
@@ -81,6 +82,9 @@ func newMetrics(version, commit, goVersion string) *metrics {
 	f.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "associations_idle", Help: "Associations that are established and kept for the next operation.",
 	}, m.countIdle))
+	f.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "memory_reserved_bytes", Help: "Memory that operations have reserved for what they keep of answers.",
+	}, m.countReserved))
 	f.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Namespace: namespace, Name: "log_lines_dropped_total", Help: "Log lines dropped because standard output took none.",
 	}, m.countDropped))
@@ -130,6 +134,13 @@ func (f factory) histogram(name, help string, buckets []float64, labels ...strin
 
 func (m *metrics) countIdle() float64 {
 	if count := m.idle.Load(); count != nil {
+		return float64((*count)())
+	}
+	return 0
+}
+
+func (m *metrics) countReserved() float64 {
+	if count := m.reserved.Load(); count != nil {
 		return float64((*count)())
 	}
 	return 0

@@ -55,6 +55,9 @@ func (t *Telemetry) WriteMetrics(w io.Writer) error { return t.metrics.write(w) 
 // CountIdle sets the function that returns the number of idle associations when metrics are written.
 func (t *Telemetry) CountIdle(count func() int) { t.metrics.idle.Store(&count) }
 
+// CountReserved sets the function that returns the memory that operations have reserved, in bytes, when metrics are written.
+func (t *Telemetry) CountReserved(count func() int64) { t.metrics.reserved.Store(&count) }
+
 // CountDropped sets the function that returns the number of log lines dropped since the start, when metrics are written.
 func (t *Telemetry) CountDropped(count func() uint64) { t.metrics.dropped.Store(&count) }
 

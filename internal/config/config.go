@@ -53,7 +53,7 @@ type Config struct {
 	MaxOperations          int `env:"MAX_OPERATIONS" envDefault:"256" help:"operations (/q, /qr, /echo) that run at once, three quarters of them for one caller; further ones wait up to QUEUE_TIMEOUT"`
 	MaxConnections         int `env:"MAX_CONNECTIONS" envDefault:"1024" help:"connections of callers that are open at once, three quarters of them for one address; at most half of the open files of the process"`
 	// MaxMemory is zero if the limit of the cgroup is to be used.
-	MaxMemory Bytes `env:"MAX_MEMORY" default:"limit of the cgroup, or 256MiB" help:"memory that the gateway should stay within, such as 512MiB; a quarter of it is for what operations keep of answers"`
+	MaxMemory Bytes `env:"MAX_MEMORY" default:"256MiB" help:"memory that the gateway stays within, in bytes or with a unit such as MiB; if it is not set, the limit of its cgroup if there is one; a quarter is for what operations keep of answers"`
 
 	PACSFile      string `group:"Which PACS" env:"PACS_FILE" help:"YAML file of named PACS, which requests name with pacs in place of an address"`
 	AdHocPACS     bool   `env:"AD_HOC_PACS" envDefault:"true" help:"accept requests that bring the address of a PACS; false accepts only those that name one of PACS_FILE"`
@@ -297,6 +297,9 @@ func (c Config) MarshalZerologObject(e *zerolog.Event) {
 		setting := value.FieldByIndex(field.Index).Interface()
 		if seconds, ok := setting.(Seconds); ok {
 			setting = seconds.Duration().Seconds()
+		}
+		if bytes, ok := setting.(Bytes); ok {
+			setting = bytes.String()
 		}
 		e.Interface(strings.ToLower(name), setting)
 	}

@@ -102,6 +102,14 @@ func (s Seconds) Duration() time.Duration { return time.Duration(s) }
 // Bytes is a size. It is written as a number of bytes, with or without one of the units KiB, MiB, GiB and TiB.
 type Bytes int64
 
+// String returns the size in MiB, or in bytes if it is not a whole number of MiB.
+func (b Bytes) String() string {
+	if b%(1<<20) == 0 {
+		return strconv.FormatInt(int64(b>>20), 10) + "MiB"
+	}
+	return strconv.FormatInt(int64(b), 10)
+}
+
 // UnmarshalText reads a size such as 268435456 or 256MiB.
 func (b *Bytes) UnmarshalText(text []byte) error {
 	n, ok := memory.ParseBytes(string(text))

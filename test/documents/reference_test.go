@@ -53,7 +53,7 @@ func TestEverySettingIsDocumented(t *testing.T) {
 
 	path, err := rig.Binary()
 	require.NoError(t, err)
-	gateway, err := rig.Start(rig.Command{Path: path, OnlyEnv: true})
+	gateway, err := rig.Start(rig.Command{Path: path, OnlyEnv: true, Env: []string{"MAX_MEMORY=256MiB"}})
 	require.NoError(t, err)
 	defer gateway.Kill()
 	var starting struct{ Settings map[string]any }

@@ -297,6 +297,9 @@ func valuesOf(path match.Path, vr, value string) []string {
 		return nil
 	case vr == "UI", len(path) == 1 && path[0] == dataset.ModalitiesInStudy:
 		return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == '\\' })
+	case vr == "DT":
+		// The plus sign of an offset from UTC is a space if the caller did not escape it.
+		return []string{strings.ReplaceAll(value, " ", "+")}
 	}
 	return []string{value}
 }

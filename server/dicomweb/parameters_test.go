@@ -334,6 +334,14 @@ func TestTheUIDsOfThePathAreChecked(t *testing.T) {
 	}
 }
 
+func TestAnUnescapedPlusSignOfADateTimeIsRead(t *testing.T) {
+	for _, query := range []string{"AcquisitionDateTime=20240101120000+0100-", "AcquisitionDateTime=20240101120000%2B0100-"} {
+		p, faults := dicomweb.ParseParameters(dicomweb.Resource{Level: qr.LevelImage}, query)
+		require.Empty(t, faults)
+		assert.Equal(t, []string{"0008002A=20240101120000+0100-"}, keysOf(&p.Search))
+	}
+}
+
 func TestAttributesOfHigherLevelsMaySelectSeriesAndInstances(t *testing.T) {
 	p, faults := dicomweb.ParseParameters(dicomweb.Resource{Level: qr.LevelImage}, "PatientID=1&Modality=CT&SOPInstanceUID=1.2&includefield=Rows,SeriesDescription")
 	require.Empty(t, faults)

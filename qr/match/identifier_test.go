@@ -33,7 +33,8 @@ func TestIdentifierOfAnyLevel(t *testing.T) {
 			key(t, tag.StudyInstanceUID, "1.2", "1.3"), key(t, tag.Modality, "C?"), key(t, tag.StudyDate, "20240101 - 20240131"),
 			key(t, tag.PatientName, "Müller*"), key(t, tag.SeriesNumber), key(t, tag.ModalitiesInStudy, "CT", "MR"),
 		},
-		match.Path{tag.Rows}, match.Path{tag.SeriesNumber}, match.Path{tag.Modality}, match.Path{tag.QueryRetrieveLevel}, match.Path{tag.SpecificCharacterSet})
+		match.Path{tag.Rows}, match.Path{tag.SeriesNumber}, match.Path{tag.Modality}, match.Path{tag.QueryRetrieveLevel},
+		match.Path{tag.SpecificCharacterSet})
 	assert.Equal(t, "SERIES", set.String(tag.QueryRetrieveLevel))
 	assert.Equal(t, "ISO_IR 192", set.String(tag.SpecificCharacterSet))
 	assert.Equal(t, []string{"1.2", "1.3"}, set.Strings(tag.StudyInstanceUID))

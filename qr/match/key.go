@@ -25,7 +25,8 @@ type test interface {
 // a value, since PACS disagree about it. vr "" stands for the VR of the dictionary. Outer spaces of a value have no meaning.
 //
 // A key of UI, CS, AE, UR, AS or of an identifying attribute (Patient ID and its issuer, codes) matches exactly, any other text
-// without regard to letter case and accents, and numbers by value. A date, a time or a date-time matches if the value may be in the range, since either may be less precise.
+// without regard to letter case and accents, and numbers by value. A date, a time or a date-time matches if the value may be in the
+// range, since either may be less precise.
 //
 // fuzzy applies to PN: a name matches also if each word of the key begins a word of the name, in any order. What is sent does
 // not depend on it.

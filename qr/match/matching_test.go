@@ -296,7 +296,8 @@ func TestSeveralValuesOfAKeyAreAlternatives(t *testing.T) {
 	modalities := key(t, tag.ModalitiesInStudy, "CT", "MR")
 	assert.Equal(t, matches, modalities.Judge(setOf(t, textOf(tag.ModalitiesInStudy, "US", "MR"))))
 	assert.Equal(t, differs, modalities.Judge(setOf(t, textOf(tag.ModalitiesInStudy, "US"))))
-	assert.Equal(t, unknown, key(t, tag.AcquisitionDateTime, "2023+0000", "20240101000000+0000").Judge(setOf(t, textOf(tag.AcquisitionDateTime, "20240101"))))
+	moments := key(t, tag.AcquisitionDateTime, "2023+0000", "20240101000000+0000")
+	assert.Equal(t, unknown, moments.Judge(setOf(t, textOf(tag.AcquisitionDateTime, "20240101"))))
 	assert.True(t, key(t, tag.ModalitiesInStudy, "CT", "*").IsUniversal())
 }
 

@@ -141,9 +141,9 @@ func trimEnd(b []byte, start int, c byte) []byte {
 	return b
 }
 
-// validName reports whether s has at most the component groups and components of PN, each within its length.
+// validName reports whether s has a component, and at most the component groups and components of PN, each within its length.
 func validName(s string) bool {
-	if strings.Count(s, "=") >= maxNameGroups {
+	if strings.Count(s, "=") >= maxNameGroups || strings.Trim(string(fold(normalName(nil, []byte(s)))), "=") == "" {
 		return false
 	}
 	for group := range strings.SplitSeq(s, "=") {

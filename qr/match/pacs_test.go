@@ -62,7 +62,9 @@ func connect(t *testing.T, cfg dicomtest.PACSConfig) *dicomnet.Association {
 }
 
 // found returns the values of an attribute of the matches that the filter accepts, and how many matches the PACS returned.
-func found(t *testing.T, a *dicomnet.Association, model dicomnet.Model, level string, keys []match.Key, unique tag.Tag) (uids []string, returned int) {
+func found(
+	t *testing.T, a *dicomnet.Association, model dicomnet.Model, level string, keys []match.Key, unique tag.Tag,
+) (uids []string, returned int) {
 	t.Helper()
 	query, err := match.Identifier(level, keys, []match.Path{{unique}, {tag.RequestAttributesSequence}})
 	require.NoError(t, err)

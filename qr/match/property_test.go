@@ -203,7 +203,8 @@ func pad2(n int) string { return string([]byte{byte('0' + n/10), byte('0' + n%10
 // parseText returns a data set in UTF-8 with one text element.
 func parseText(t rapid.TB, of tag.Tag, text string) *dataset.Set {
 	e := dataset.Text(of, text)
-	b, err := dataset.Encode(&dataset.Dataset{Elements: []*dataset.Element{dataset.Text(tag.SpecificCharacterSet, "ISO_IR 192"), e}}, dataset.ExplicitVRLittleEndian)
+	ds := &dataset.Dataset{Elements: []*dataset.Element{dataset.Text(tag.SpecificCharacterSet, "ISO_IR 192"), e}}
+	b, err := dataset.Encode(ds, dataset.ExplicitVRLittleEndian)
 	require.NoError(t, err)
 	set, err := dataset.Parse(b, dataset.ExplicitVRLittleEndian, dataset.Limits{})
 	require.NoError(t, err)

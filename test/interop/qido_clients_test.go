@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -86,7 +87,7 @@ func clientSearches() []clientSearch {
 	}
 	for n := 11; n <= 13; n++ {
 		instances.want = append(instances.want, map[string][]string{
-			"SOPInstanceUID": {instanceOf("ACC-5003", 1, n)}, "InstanceNumber": {fmt.Sprint(n)},
+			"SOPInstanceUID": {instanceOf("ACC-5003", 1, n)}, "InstanceNumber": {strconv.Itoa(n)},
 		})
 	}
 	return []clientSearch{studies, names, series, instances}

@@ -77,7 +77,7 @@ func (a answer) texts(t tag.Tag) []string {
 // searchPage returns the answer to a search of QIDO-RS, and its Warning headers.
 func (g *gateway) searchPage(t *testing.T, s source, resource string) (matches []answer, warnings []string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.URL+"/dicomweb/"+strings.ToLower(s.name)+resource, nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.URL+"/dicomweb/"+strings.ToLower(s.name)+resource, http.NoBody)
 	require.NoError(t, err)
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)

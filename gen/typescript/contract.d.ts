@@ -856,9 +856,11 @@ export interface components {
          *     | `accession_number_unknown` | the PACS did not return the accession number of a study; it was dropped |
          *     | `transfer_syntax_assumed` | a match was evidently encoded in a transfer syntax other than the negotiated one, and was read in that one |
          *     | `data_set_missing` | the PACS announced a data set with its last response and did not send it; all responses before it are complete |
+         *     | `text_cut` | a value was longer than 1,024 bytes, far beyond what its value representation allows, and was cut |
+         *     | `failed_instances_cut` | lists in `failed_sop_instance_uids` were cut, because the PACS sent more than the gateway keeps; the counters are complete |
          * @enum {string}
          */
-        WarningCode: "other_patient_dropped" | "patient_identity_ambiguous" | "no_study_instance_uid_dropped" | "optional_keys_unsupported" | "character_set_assumed" | "character_set_unknown" | "text_undecodable" | "value_malformed" | "match_undecodable" | "duplicates_merged" | "modalities_unknown" | "undated_dropped" | "accession_number_unknown" | "transfer_syntax_assumed" | "data_set_missing";
+        WarningCode: "other_patient_dropped" | "patient_identity_ambiguous" | "no_study_instance_uid_dropped" | "optional_keys_unsupported" | "character_set_assumed" | "character_set_unknown" | "text_undecodable" | "value_malformed" | "match_undecodable" | "duplicates_merged" | "modalities_unknown" | "undated_dropped" | "accession_number_unknown" | "transfer_syntax_assumed" | "data_set_missing" | "text_cut" | "failed_instances_cut";
         /** @description Data of the event `matched`: the studies to move. The fields are those of RetrieveResponse. */
         MatchedEvent: {
             /** @enum {string} */
@@ -1246,6 +1248,7 @@ export interface components {
          *     | `move_timeout` | 502 | no C-MOVE response within MOVE_TIMEOUT |
          *     | `network_timeout` | 502 | the PACS stopped sending in the middle of a message (NETWORK_TIMEOUT) |
          *     | `too_many_matches` | 502 | the PACS sent more than MAX_MATCHES matches |
+         *     | `answer_too_large` | 502 | the matches need more memory than one operation may use |
          *     | `limit_exceeded` | 502 | the PACS sent more data than the gateway accepts |
          *     | `protocol_error` | 502 | the PACS violated the DICOM protocol |
          *     | `cancelled` | 502 | the operation was cancelled before anything was moved |
@@ -1254,10 +1257,11 @@ export interface components {
          *     | `draining` | 503 | the gateway is shutting down |
          *     | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT, or too many operations wait for it |
          *     | `too_many_operations` | 503 | MAX_OPERATIONS operations run and none ended within QUEUE_TIMEOUT, or too many requests are in progress |
+         *     | `memory_busy` | 503 | other operations did not free memory for this one within QUEUE_TIMEOUT |
          *     | `too_many_open_files` | 503 | the gateway or its machine has no free file descriptor for a connection |
          * @enum {string}
          */
-        ProblemCode: "invalid_request" | "pacs_unknown" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "payload_too_large" | "search_too_broad" | "unsupported_media_type" | "host_not_allowed" | "too_many_requests" | "internal_error" | "audit_failed" | "modality_unknown" | "relational_query_unsupported" | "name_resolution_failed" | "connection_refused" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "draining" | "pacs_busy" | "too_many_operations" | "too_many_open_files";
+        ProblemCode: "invalid_request" | "pacs_unknown" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "payload_too_large" | "search_too_broad" | "unsupported_media_type" | "host_not_allowed" | "too_many_requests" | "internal_error" | "audit_failed" | "modality_unknown" | "relational_query_unsupported" | "name_resolution_failed" | "connection_refused" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "answer_too_large" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "draining" | "pacs_busy" | "too_many_operations" | "memory_busy" | "too_many_open_files";
         /** @description One fault of the request. */
         Fault: {
             /**

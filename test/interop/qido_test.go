@@ -18,13 +18,31 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/suyashkumar/dicom/pkg/tag"
+
+	"dicom-qr-gateway/gen/goclient"
 )
 
-// profiles are what the gateway is told of the sources, as POST /echo with "probe" finds it.
+// profiles are what PACS_FILE says of the sources.
 var profiles = map[string]string{
 	"dcmqrscp": "{relational_queries: false, image_level_find: true, uid_lists: false}",
 	"Orthanc":  "{relational_queries: true, image_level_find: true, uid_lists: true, study_keys: [ModalitiesInStudy, NumberOfStudyRelatedInstances]}",
 	pixelMed:   "{relational_queries: false, image_level_find: true, uid_lists: false, study_keys: [ModalitiesInStudy]}",
+}
+
+// pasteEntries writes a PACS_FILE of the entries that POST /echo with "probe" gives for the sources.
+func pasteEntries(t *testing.T, dir string) (path string) {
+	t.Helper()
+	text := "pacs:\n"
+	for _, src := range theSite.sources {
+		reply, err := theSite.gateway.client.EchoWithResponse(t.Context(), nil, goclient.EchoRequest{PACS: strings.ToLower(src.name), Probe: new(true)})
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body))
+		require.NotNil(t, reply.JSON200.PACSEntry)
+		text += *reply.JSON200.PACSEntry
+	}
+	path = filepath.Join(dir, "probed.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
 }
 
 // writePACSFile writes a PACS_FILE that names the sources by their names in lower case.
@@ -94,25 +112,35 @@ func (g *gateway) searchPage(t *testing.T, s source, resource string) (matches [
 var counted = []tag.Tag{tag.NumberOfStudyRelatedSeries, tag.NumberOfStudyRelatedInstances, tag.NumberOfSeriesRelatedInstances}
 
 func TestSearchesFindWhatFindscuFinds(t *testing.T) {
+	ports, err := freePorts(1)
+	require.NoError(t, err)
+	probed := runGateway(t, t.TempDir(), ports[0], "PACS_FILE="+pasteEntries(t, t.TempDir()))
 	for _, src := range theSite.sources {
 		for _, q := range searches() {
 			t.Run(src.name+"/"+q.name, func(t *testing.T) {
 				want := src.findAll(t, q)
 				require.Len(t, want, q.matches, "findscu")
-				matches, warnings := theSite.gateway.searchPage(t, src, q.resource)
-				got := map[string]answer{}
-				for _, match := range matches {
-					uid := match.texts(searchLevels[q.level].unique)
-					require.Len(t, uid, 1)
-					assert.NotContains(t, got, uid[0], "a match twice")
-					got[uid[0]] = match
-				}
-				require.ElementsMatch(t, slices.Collect(maps.Keys(want)), slices.Collect(maps.Keys(got)), "%v", warnings)
-				for uid := range want {
-					compareValues(t, q.level, want[uid], got[uid])
-				}
+				theSite.gateway.compareSearch(t, src, q, want)
+				probed.compareSearch(t, src, q, want)
 			})
 		}
+	}
+}
+
+// compareSearch requires that a search finds what findscu found.
+func (g *gateway) compareSearch(t *testing.T, s source, q search, want map[string]found) {
+	t.Helper()
+	matches, warnings := g.searchPage(t, s, q.resource)
+	got := map[string]answer{}
+	for _, match := range matches {
+		uid := match.texts(searchLevels[q.level].unique)
+		require.Len(t, uid, 1)
+		assert.NotContains(t, got, uid[0], "a match twice")
+		got[uid[0]] = match
+	}
+	require.ElementsMatch(t, slices.Collect(maps.Keys(want)), slices.Collect(maps.Keys(got)), "%v", warnings)
+	for uid := range want {
+		compareValues(t, q.level, want[uid], got[uid])
 	}
 }
 

@@ -48,6 +48,10 @@ func searches() []search {
 		{name: "a series by its number", resource: "/studies/" + doppler + "/series?SeriesNumber=2", level: "SERIES", keys: keys("StudyInstanceUID="+doppler, "SeriesNumber=2"), matches: 1},
 		{name: "a series", resource: "/studies/" + chest + "/series?SeriesInstanceUID=" + series, level: "SERIES", keys: keys("StudyInstanceUID="+chest, "SeriesInstanceUID="+series), matches: 1},
 		{name: "series without the study in the path", resource: "/series?StudyInstanceUID=" + report + "&Modality=CT", level: "SERIES", keys: keys("StudyInstanceUID="+report, "Modality=CT"), matches: 1},
+		{
+			name: "the series of a patient", resource: "/series?PatientID=5556667777", level: "SERIES",
+			keys: [][]string{{"StudyInstanceUID=" + ct}, {"StudyInstanceUID=" + doppler}}, matches: 3,
+		},
 		{name: "no series", resource: "/studies/" + chest + "/series?Modality=PT", level: "SERIES", keys: keys("StudyInstanceUID="+chest, "Modality=PT"), matches: 0},
 
 		{

@@ -27,6 +27,7 @@ type options struct {
 	before  string
 	floor   string
 	update  string
+	goals   bool
 }
 
 func main() {
@@ -37,6 +38,7 @@ func main() {
 	flag.StringVar(&o.gateway, "gateway", "", "gateway to measure (default one built from this tree)")
 	flag.StringVar(&o.before, "before", "", "second gateway, measured in turns with the first")
 	flag.StringVar(&o.floor, "floor", "", "another floor that takes -pacs, -http and -reuse")
+	flag.BoolVar(&o.goals, "goals", false, "fail if a goal is missed, on a machine that does nothing else")
 	flag.StringVar(&o.update, "update", "", "document in which the tables are replaced")
 	flag.Parse()
 
@@ -112,8 +114,11 @@ func run(ctx context.Context, o options) (err error) {
 			return err
 		}
 	}
-	if len(b.report.missed) > 0 {
-		return errors.New(strings.Join(b.report.missed, "; "))
+	for _, missed := range b.report.missed {
+		fmt.Fprintln(os.Stderr, "missed:", missed)
+	}
+	if len(b.report.missed) > 0 && o.goals {
+		return errors.New("goals missed")
 	}
 	return nil
 }

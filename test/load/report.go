@@ -28,7 +28,7 @@ type report struct {
 	missed []string // goals
 }
 
-// miss notes a goal that is missed; the run fails after the report.
+// miss notes a goal that is missed, which the report says; with -goals the run then fails.
 func (r *report) miss(format string, args ...any) {
 	r.missed = append(r.missed, fmt.Sprintf(format, args...))
 }

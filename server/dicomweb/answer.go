@@ -215,10 +215,14 @@ var returned = func() map[qr.Level][]field {
 	return levels
 }()
 
+// typicalFields is more than the attributes of most answers to searches that name none.
+const typicalFields = 48
+
 // fieldsOf returns the attributes of an answer in ascending order. The attributes of a study are in the answer if the search is over
 // all studies, and those of a series if it is over all series (PS3.18 section 10.6.3.3). The UIDs always are, because viewers need them.
 func fieldsOf(s *qr.Search) []field {
-	fields := slices.Clone(returned[s.Level])
+	fields := make([]field, 0, typicalFields+len(s.Keys)+len(s.Include))
+	fields = append(fields, returned[s.Level]...)
 	fields = append(fields, field{tag: retrieveURL, required: true}, field{tag: dataset.StudyInstanceUID, required: true})
 	if s.Level != qr.LevelStudy {
 		fields = append(fields, field{tag: dataset.SeriesInstanceUID, required: true})

@@ -141,7 +141,7 @@ var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
 
 // pointerTo returns the JSON Pointer (RFC 6901) to the parameter of that name. Longer names than maxPointerName are truncated.
 func pointerTo(name string) string {
-	if utf8.RuneCountInString(name) > maxPointerName {
+	if len(name) > maxPointerName && utf8.RuneCountInString(name) > maxPointerName {
 		name = string([]rune(name)[:maxPointerName]) + "…"
 	}
 	return "/" + pointerEscaper.Replace(name)

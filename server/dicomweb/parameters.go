@@ -75,10 +75,21 @@ type parser struct {
 
 // named is an attribute, and where it is named.
 type named struct {
-	path    match.Path
-	pointer string
-	value   string // of a key
+	path  match.Path
+	name  string // of the parameter of a key; "" for an attribute to include
+	field int    // its place in all includefield parameters
+	value string // of a key
 }
+
+// pointer returns the pointer of a fault of the attribute.
+func (n *named) pointer() string {
+	if n.name == "" {
+		return fieldPointer(n.field)
+	}
+	return pointerTo(n.name)
+}
+
+func fieldPointer(field int) string { return "/includefield/" + strconv.Itoa(field) }
 
 func (p *parser) fault(pointer, detail string) {
 	p.faults = append(p.faults, api.Fault{Pointer: pointer, Detail: detail})
@@ -123,14 +134,13 @@ func (p *parser) parameter(pair string) {
 		p.fault("/?", "is a name that is not valid UTF-8 in percent-encoding")
 		return
 	}
-	pointer := pointerTo(name)
 	value, err := url.QueryUnescape(rawValue)
 	switch {
 	case err != nil || !utf8.ValidString(value):
-		p.fault(pointer, "must be UTF-8 in percent-encoding")
+		p.fault(pointerTo(name), "must be UTF-8 in percent-encoding")
 		return
 	case strings.ContainsFunc(value, unicode.IsControl) || strings.ContainsRune(value, utf8.RuneError):
-		p.fault(pointer, "must not contain control characters or undecodable ones")
+		p.fault(pointerTo(name), "must not contain control characters or undecodable ones")
 		return
 	}
 	switch name {
@@ -143,7 +153,7 @@ func (p *parser) parameter(pair string) {
 	case "fuzzymatching", "emptyvaluematching", "multiplevaluematching":
 		p.option(name, value)
 	default:
-		p.attribute(name, pointer, value)
+		p.attribute(name, value)
 	}
 }
 
@@ -201,12 +211,15 @@ func (p *parser) accept(value string) {
 }
 
 func (p *parser) includeField(value string) {
+	n := min(strings.Count(value, ",")+1, maxIncludes)
+	p.includes = slices.Grow(p.includes, n)
+	p.out.Search.Include = slices.Grow(p.out.Search.Include, n)
 	for field := range strings.SplitSeq(value, ",") {
 		field = strings.TrimSpace(field)
 		if field == "" {
 			continue // an empty element of a list has no meaning (RFC 9110 section 5.6.1.2)
 		}
-		pointer := "/includefield/" + strconv.Itoa(p.fields)
+		at := p.fields
 		if p.fields++; p.fields == maxIncludes+1 {
 			p.fault("/includefield", fmt.Sprintf("has more than %d attributes", maxIncludes))
 		}
@@ -219,10 +232,10 @@ func (p *parser) includeField(value string) {
 		}
 		path, reason := parseAttribute(field)
 		if reason != "" {
-			p.fault(pointer, reason)
+			p.fault(fieldPointer(at), reason)
 			continue
 		}
-		p.includes = append(p.includes, named{path: path, pointer: pointer})
+		p.includes = append(p.includes, named{path: path, field: at})
 		if !below(path[0], p.level) && !isOwn(path[0]) {
 			p.out.Search.Include = append(p.out.Search.Include, path)
 		}
@@ -230,23 +243,23 @@ func (p *parser) includeField(value string) {
 }
 
 // attribute reads a parameter that may be a matching key.
-func (p *parser) attribute(name, pointer, value string) {
+func (p *parser) attribute(name, value string) {
 	if isOtherName(name) {
 		p.ignored = append(p.ignored, name)
 		return
 	}
 	path, reason := parseAttribute(name)
 	if reason != "" {
-		p.fault(pointer, reason)
+		p.fault(pointerTo(name), reason)
 		return
 	}
 	for _, k := range p.keys {
 		if slices.Equal(k.path, path) {
-			p.fault(pointer, twice)
+			p.fault(pointerTo(name), twice)
 			return
 		}
 	}
-	p.keys = append(p.keys, named{path, pointer, value})
+	p.keys = append(p.keys, named{path: path, name: name, value: value})
 }
 
 // key makes the matching key of an attribute.
@@ -254,23 +267,23 @@ func (p *parser) key(k *named) {
 	last := k.path[len(k.path)-1]
 	switch {
 	case isOwn(k.path[0]):
-		p.fault(k.pointer, "cannot be matched")
+		p.fault(k.pointer(), "cannot be matched")
 		return
 	case below(k.path[0], p.level):
-		p.fault(k.pointer, "is an attribute of a lower level than this search")
+		p.fault(k.pointer(), "is an attribute of a lower level than this search")
 		return
 	case k.value != "" && isPrivate(last) && !isCreator(last):
-		p.fault(k.pointer, "is a private attribute: its value representation is not known, so it can be included and not matched")
+		p.fault(k.pointer(), "is a private attribute: its value representation is not known, so it can be included and not matched")
 		return
 	}
 	vr := dataset.DictionaryVR(last)
 	values := valuesOf(k.path, vr, k.value)
 	if vr != "UI" && utf8.RuneCountInString(k.value) > maxValue {
-		p.fault(k.pointer, fmt.Sprintf("must have at most %d characters", maxValue))
+		p.fault(k.pointer(), fmt.Sprintf("must have at most %d characters", maxValue))
 		return
 	}
 	if len(values) == 0 && k.value != "" {
-		p.fault(k.pointer, "has no value between its commas")
+		p.fault(k.pointer(), "has no value between its commas")
 		return
 	}
 	if len(k.path) == 1 && last == dataset.ModalitiesInStudy {
@@ -283,7 +296,7 @@ func (p *parser) key(k *named) {
 		if fault, ok := errors.AsType[*match.ValueError](err); ok {
 			reason = fault.Reason
 		}
-		p.fault(k.pointer, reason)
+		p.fault(k.pointer(), reason)
 		return
 	}
 	p.out.Search.Keys = append(p.out.Search.Keys, key)
@@ -311,7 +324,7 @@ func (p *parser) modalities(k *named, values []string) {
 			return // universal matching
 		}
 		if !isCode(modality) {
-			p.fault(k.pointer, "must be modalities with commas between them, each 1 to 16 upper-case letters, digits, spaces and underscores")
+			p.fault(k.pointer(), "must be modalities with commas between them, each 1 to 16 upper-case letters, digits, spaces and underscores")
 			return
 		}
 		p.out.Search.Modalities = append(p.out.Search.Modalities, modality)
@@ -344,7 +357,7 @@ func (p *parser) checkCreator(n *named) {
 		}
 		creator := append(slices.Clone(n.path[:i]), dataset.Tag{Group: t.Group, Element: t.Element >> 8})
 		if !slices.ContainsFunc(p.keys, func(k named) bool { return slices.Equal(k.path, creator) && k.value != "" }) {
-			p.fault(n.pointer, "needs its private creator, as the value of the parameter "+creator.String())
+			p.fault(n.pointer(), "needs its private creator, as the value of the parameter "+creator.String())
 			return
 		}
 	}

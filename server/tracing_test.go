@@ -17,6 +17,8 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/pool"
+	"dicom-qr-gateway/qr"
 )
 
 // receiver is an OTLP collector over HTTP.
@@ -130,4 +132,30 @@ func TestTraceOfAFailureHasTheProblemCode(t *testing.T) {
 	assert.Contains(t, status, "GET unmatched")
 	assert.NotContains(t, collector.bytes.String(), patientID)
 	assert.NotContains(t, collector.bytes.String(), "SECRET")
+}
+
+func TestTraceOfASearchHoldsNothingOfItsQuery(t *testing.T) {
+	collector := &receiver{}
+	server := httptest.NewServer(collector)
+	defer server.Close()
+	w := watch(t, pacsWith(2, nil), gatewayOptions{}, "OTEL_EXPORTER_OTLP_ENDPOINT", server.URL)
+	peer := qr.Peer{Name: "main", Host: "127.0.0.1", Port: 104, CalledAETitle: "PACS", CallingAETitle: "GATEWAY", Settings: &pool.Settings{}}
+	r := startWith(t, w, preparation{options: func(o *Options) { o.PACS = namedMain{peer} }})
+	for _, path := range []string{
+		"/dicomweb/main/studies?PatientID=" + patientID + "&PatientName=" + patientName, "/dicomweb/main/studies/" + studyUID + "/series?PatientID=" + patientID,
+		"/dicomweb/" + strings.ToLower(patientID) + "/studies",
+	} {
+		r.get(t, path)
+	}
+	require.NoError(t, w.Wait(t.Context()))
+	require.NoError(t, w.telemetry.Close(t.Context()))
+	var names []string
+	for _, s := range collector.spans {
+		names = append(names, s.Name)
+	}
+	assert.Contains(t, names, "GET /dicomweb/:pacs/studies")
+	assert.Contains(t, names, "find")
+	for _, secret := range []string{patientID, strings.ToLower(patientID), "SECRETNAME", studyUID} {
+		assert.NotContains(t, collector.bytes.String(), secret)
+	}
 }

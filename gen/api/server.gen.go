@@ -691,7 +691,8 @@ type EchoContext struct {
 // EchoContextService The service that `/echo`, `/q` and `/qr` need, in this order.
 type EchoContextService string
 
-// EchoProfile With `probe`: what the PACS accepts. A PACS that accepts a key may still ignore it, so only `false` is certain.
+// EchoProfile With `probe`: what the PACS proved to support. What it accepts without effect counts as not supported, and so
+// does what could not be tried because it has no study of the last ten years.
 type EchoProfile struct {
 	// RelationalQueries C-FIND at SERIES level without a study.
 	RelationalQueries bool `json:"relational_queries"`
@@ -702,7 +703,7 @@ type EchoProfile struct {
 	// UIDLists C-FIND with a list of UIDs.
 	UIDLists bool `json:"uid_lists"`
 
-	// StudyKeys Keywords of the optional attributes at STUDY level that it accepts.
+	// StudyKeys Keywords of the optional attributes at STUDY level that it matches.
 	//
 	// Example: ["ModalitiesInStudy","NumberOfStudyRelatedInstances"]
 	StudyKeys []string `json:"study_keys"`
@@ -773,8 +774,7 @@ type EchoRequest struct {
 	// PatientID A field of `/q` or `/qr`, which `/echo` ignores.
 	PatientID *Ignored `json:"patient_id,omitempty"`
 
-	// Probe Whether to learn the profile of the PACS too, by a few C-FINDs that match nothing. It takes some ten
-	// requests to the PACS.
+	// Probe Whether to learn the profile of the PACS too, by some fifteen C-FINDs about one recent study.
 	//
 	//
 	// Example: true

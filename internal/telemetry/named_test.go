@@ -1,0 +1,33 @@
+package telemetry
+
+import (
+	"bytes"
+	"context"
+	"testing"
+
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/assert"
+
+	"dicom-qr-gateway/dicomnet"
+)
+
+func TestNamedPACSHaveTheirNamesAsLabelsBeyondTheLimit(t *testing.T) {
+	p := newPeers(1)
+	for _, peer := range []string{"192.0.2.1:104", "192.0.2.2:104", "main", "other"} {
+		p.accepted(peer)
+	}
+	assert.Equal(t, "192.0.2.1:104", p.label("192.0.2.1:104"))
+	assert.Equal(t, "other", p.label("192.0.2.2:104"))
+	assert.Equal(t, "main", p.label("main"))
+	assert.Equal(t, "other (PACS_FILE)", p.label("other"), "not those without a label of their own")
+	assert.Equal(t, "other", p.label("never-reached"))
+}
+
+func TestLogOfAnAssociationHasTheNameOfThePACS(t *testing.T) {
+	for _, name := range []string{"main", ""} {
+		var log bytes.Buffer
+		ctx := zerolog.New(&log).WithContext(context.Background())
+		NewLogTrace(false, name).Ended(ctx, dicomnet.Summary{Remote: "192.0.2.1:104"})
+		assert.Equal(t, name != "", bytes.Contains(log.Bytes(), []byte(`"pacs":"main"`)))
+	}
+}

@@ -45,3 +45,12 @@ func TestFaultyLimits(t *testing.T) {
 		require.Error(t, err, limit)
 	}
 }
+
+func TestMemoryLimitLeavesAQuarterUnlessItIsSet(t *testing.T) {
+	unset, err := ParseLimits("", "")
+	require.NoError(t, err)
+	assert.Equal(t, int64(192<<20), unset.Within(Default).bytes)
+	set, err := ParseLimits("", "100MiB")
+	require.NoError(t, err)
+	assert.Equal(t, int64(100<<20), set.Within(Default).bytes)
+}

@@ -194,3 +194,23 @@ func TestPagesOfTwoGatewaysAreTheWholeAnswer(t *testing.T) {
 		}
 	}
 }
+
+// None of the three matches a key in a sequence; Orthanc alone returns the sequence.
+func TestKeysThatThePACSIgnoresAreCheckedHere(t *testing.T) {
+	study := uidOf("ACC-5002")
+	for _, src := range theSite.sources {
+		for value, series := range map[string]int{"RP-5002": 2, "RP-NONE": 0} {
+			t.Run(src.name+"/"+value, func(t *testing.T) {
+				q := search{level: "SERIES", keys: keys("StudyInstanceUID="+study, "RequestAttributesSequence[0].RequestedProcedureID="+value)}
+				assert.Len(t, src.findAll(t, q), 2, "findscu")
+				matches, warnings := theSite.gateway.searchPage(t, src, "/studies/"+study+"/series?RequestAttributesSequence.RequestedProcedureID="+value)
+				if src.name == "Orthanc" {
+					assert.Len(t, matches, series)
+					return
+				}
+				assert.Empty(t, matches)
+				assert.Contains(t, strings.Join(warnings, "\n"), "does not return RequestedProcedureID")
+			})
+		}
+	}
+}

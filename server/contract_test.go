@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"testing"
 
@@ -42,7 +43,10 @@ func TestExamplesOfRequestsAreValid(t *testing.T) {
 		}
 		require.NotEmpty(t, examples)
 		for _, example := range examples {
-			assert.NoError(t, v.schema.VisitJSON(example, v.options...))
+			body, err := json.Marshal(example)
+			require.NoError(t, err)
+			_, faults := v.schema.Check(body)
+			assert.Empty(t, faults)
 		}
 	}
 }

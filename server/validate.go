@@ -2,10 +2,8 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -15,6 +13,7 @@ import (
 	"dicom-qr-gateway/internal/principal"
 	"dicom-qr-gateway/server/access"
 	"dicom-qr-gateway/server/problem"
+	"dicom-qr-gateway/server/schema"
 )
 
 const (
@@ -28,31 +27,13 @@ const (
 
 // validator checks the bodies of one operation against its schema in the contract.
 type validator struct {
-	schema      *openapi3.Schema
-	options     []openapi3.SchemaValidationOption
-	ordersDates bool // the operation does not ignore dates
-	bodies      *shares
+	schema *schema.Body
+	bodies *shares
 }
 
 func newValidator(spec *openapi3.T, path string, bodies *shares) (*validator, error) {
-	item := spec.Paths.Find(path)
-	if item == nil || item.Post == nil || item.Post.RequestBody == nil {
-		return nil, fmt.Errorf("the contract has no body for POST %s", path)
-	}
-	content := item.Post.RequestBody.Value.Content.Get(jsonType)
-	if content == nil {
-		return nil, fmt.Errorf("the contract has no JSON body for POST %s", path)
-	}
-	return &validator{
-		schema:      content.Schema.Value,
-		ordersDates: path != "/echo",
-		bodies:      bodies,
-		options: []openapi3.SchemaValidationOption{
-			openapi3.VisitAsRequest(),
-			openapi3.MultiErrors(),
-			openapi3.WithStringFormatValidators(stringFormats()),
-		},
-	}, nil
+	body, err := schema.New(spec, path)
+	return &validator{schema: body, bodies: bodies}, err
 }
 
 // check refuses a body that the contract does not allow. It passes the parsed value on, so that the handler sees what was
@@ -74,33 +55,12 @@ func (v *validator) check(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		value, faults := parseJSON(body)
-		if value == nil && len(faults) > 0 {
-			return problem.Invalid(faults)
-		}
-		v.dropNulls(value)
-		if err := v.schema.VisitJSON(value, v.options...); err != nil {
-			faults = append(faults, schemaFaults(err)...)
-		}
-		faults = append(faults, pacsForm(value)...)
-		if v.ordersDates {
-			faults = append(faults, dateOrder(value)...)
-		}
+		value, faults := v.schema.Check(body)
 		if len(faults) > 0 {
 			return problem.Invalid(faults)
 		}
 		r.Body = checkedBody{http.NoBody, value}
 		return next(c)
-	}
-}
-
-// dropNulls removes the optional fields whose value is null, which means that they are not given.
-func (v *validator) dropNulls(body any) {
-	fields, _ := body.(map[string]any)
-	for name, value := range fields {
-		if value == nil && v.schema.Properties[name] != nil && !slices.Contains(v.schema.Required, name) {
-			delete(fields, name)
-		}
 	}
 }
 
@@ -160,44 +120,6 @@ func closeAfter(c echo.Context) {
 	if c.Request().ProtoMajor == 1 {
 		c.Response().Header().Set("Connection", "close")
 	}
-}
-
-// addressFields are the fields for which pacs stands. The last one is optional.
-var addressFields = []string{"pacs_ip", "pacs_port", "pacs_ae_title", "c_find_ae_title", "pacs_tls"}
-
-// pacsForm checks that a request either names its PACS or brings its address.
-func pacsForm(value any) []api.Fault {
-	fields, isObject := value.(map[string]any)
-	if !isObject {
-		return nil
-	}
-	_, named := fields["pacs"]
-	var given, missing []api.Fault
-	for _, name := range addressFields {
-		if _, ok := fields[name]; ok {
-			given = append(given, api.Fault{Pointer: "/" + name, Detail: "must not be given together with pacs"})
-		} else if name != "pacs_tls" {
-			missing = append(missing, api.Fault{Pointer: "/" + name, Detail: "is required"})
-		}
-	}
-	switch {
-	case named:
-		return given
-	case len(given) == 0:
-		return []api.Fault{{Pointer: "/pacs", Detail: "is required, or else pacs_ip, pacs_port, pacs_ae_title and c_find_ae_title"}}
-	}
-	return missing
-}
-
-// dateOrder checks that a range of dates is one.
-func dateOrder(value any) []api.Fault {
-	fields, _ := value.(map[string]any)
-	from, _ := fields["study_date_from"].(string)
-	to, _ := fields["study_date_to"].(string)
-	if validDate(from) && validDate(to) && to < from {
-		return []api.Fault{{Pointer: "/study_date_to", Detail: "must not be before study_date_from"}}
-	}
-	return nil
 }
 
 // checkedBody gives the generated server the value that was checked, so that it does not decode the bytes again.

@@ -1,4 +1,4 @@
-package server
+package schema
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 // parseJSON accepts the same bodies as encoding/json and returns the same values.
 func FuzzParseJSON(f *testing.F) {
 	for _, seed := range []string{
-		queryBody, `{}`, `[]`, ` [ ] `, `null`, `""`, `{"a":{"b":[1,2.50,-1e3,true,false,null,"x"]},"a":1}`, "\t[ 1 ,\n2\r]",
+		`{"pacs_ip":"192.0.2.1","pacs_port":104,"patient_id":"1112223333","modalities":["CT"]}`, `{}`, `[]`, ` [ ] `, `null`, `""`, `{"a":{"b":[1,2.50,-1e3,true,false,null,"x"]},"a":1}`, "\t[ 1 ,\n2\r]",
 		`{"\u00e9\"\\/\b":"\ud83d\ude00 \ud800 é"}`, `[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]`, `{"a":1,}`, `[1 2]`, `{"a" 1}`, "", "\xff", `1 2`, `-0`, `1e400`,
 	} {
 		f.Add([]byte(seed))

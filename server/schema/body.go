@@ -1,0 +1,105 @@
+// Package schema says how the body of a request differs from the contract: it parses the JSON, checks it against the schema of the
+// operation and the rules that a schema cannot express, and names every fault at once, without a value of the caller.
+package schema
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"dicom-qr-gateway/gen/api"
+)
+
+// Body is the schema of the body of one operation. It is safe for concurrent use.
+type Body struct {
+	schema      *openapi3.Schema
+	options     []openapi3.SchemaValidationOption
+	ordersDates bool // the operation does not ignore dates
+}
+
+// New returns the schema of POST path in the contract.
+func New(contract *openapi3.T, path string) (*Body, error) {
+	item := contract.Paths.Find(path)
+	if item == nil || item.Post == nil || item.Post.RequestBody == nil {
+		return nil, fmt.Errorf("the contract has no body for POST %s", path)
+	}
+	content := item.Post.RequestBody.Value.Content.Get("application/json")
+	if content == nil {
+		return nil, fmt.Errorf("the contract has no JSON body for POST %s", path)
+	}
+	return &Body{
+		schema:      content.Schema.Value,
+		ordersDates: path != "/echo",
+		options: []openapi3.SchemaValidationOption{
+			openapi3.VisitAsRequest(),
+			openapi3.MultiErrors(),
+			openapi3.WithStringFormatValidators(stringFormats()),
+		},
+	}, nil
+}
+
+// Check parses a body and returns its value, without the optional fields that are null, and every fault. Numbers are json.Number.
+func (b *Body) Check(body []byte) (value any, faults []api.Fault) {
+	value, faults = parseJSON(body)
+	if value == nil && len(faults) > 0 {
+		return nil, faults
+	}
+	b.dropNulls(value)
+	if err := b.schema.VisitJSON(value, b.options...); err != nil {
+		faults = append(faults, schemaFaults(err)...)
+	}
+	faults = append(faults, pacsForm(value)...)
+	if b.ordersDates {
+		faults = append(faults, dateOrder(value)...)
+	}
+	return value, faults
+}
+
+// dropNulls removes the optional fields whose value is null, which means that they are not given.
+func (b *Body) dropNulls(body any) {
+	fields, _ := body.(map[string]any)
+	for name, value := range fields {
+		if value == nil && b.schema.Properties[name] != nil && !slices.Contains(b.schema.Required, name) {
+			delete(fields, name)
+		}
+	}
+}
+
+// addressFields are the fields for which pacs stands. The last one is optional.
+var addressFields = []string{"pacs_ip", "pacs_port", "pacs_ae_title", "c_find_ae_title", "pacs_tls"}
+
+// pacsForm checks that a request either names its PACS or brings its address.
+func pacsForm(value any) []api.Fault {
+	fields, isObject := value.(map[string]any)
+	if !isObject {
+		return nil
+	}
+	_, named := fields["pacs"]
+	var given, missing []api.Fault
+	for _, name := range addressFields {
+		if _, ok := fields[name]; ok {
+			given = append(given, api.Fault{Pointer: "/" + name, Detail: "must not be given together with pacs"})
+		} else if name != "pacs_tls" {
+			missing = append(missing, api.Fault{Pointer: "/" + name, Detail: "is required"})
+		}
+	}
+	switch {
+	case named:
+		return given
+	case len(given) == 0:
+		return []api.Fault{{Pointer: "/pacs", Detail: "is required, or else pacs_ip, pacs_port, pacs_ae_title and c_find_ae_title"}}
+	}
+	return missing
+}
+
+// dateOrder checks that a range of dates is one.
+func dateOrder(value any) []api.Fault {
+	fields, _ := value.(map[string]any)
+	from, _ := fields["study_date_from"].(string)
+	to, _ := fields["study_date_to"].(string)
+	if validDate(from) && validDate(to) && to < from {
+		return []api.Fault{{Pointer: "/study_date_to", Detail: "must not be before study_date_from"}}
+	}
+	return nil
+}

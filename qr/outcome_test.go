@@ -182,7 +182,7 @@ func TestFewFailedUIDsAreKeptWhenTheMemoryOfTheOperationIsUsed(t *testing.T) {
 	all := budget.New(32<<20, 0)
 	account := all.Account("a")
 	defer account.Close()
-	require.NoError(t, account.Take(t.Context(), 6<<20))
+	require.NoError(t, account.Take(t.Context(), 2<<20))
 	r := retrieval{operation: &operation{memory: account}, counts: new(counts)}
 	list := make([]string, 20000)
 	for i := range list {

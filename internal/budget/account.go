@@ -25,10 +25,14 @@ func (a *Account) Take(ctx context.Context, bytes int) error {
 	return nil
 }
 
-// TryTake is Take that does not wait, for what the operation can do without. It reports whether the bytes are counted.
+// TryTake is Take that does not wait, for what the operation can do without. It reports whether the bytes are counted. It leaves
+// room for the messages that the operation still has to read.
 func (a *Account) TryTake(bytes int) bool {
 	if a == nil {
 		return true
+	}
+	if a.kept+int64(bytes) > Allowance+a.budget.share-messageRoom {
+		return false
 	}
 	total := a.kept + a.held + int64(bytes)
 	if missing := total - Allowance - a.reserved; missing > 0 {

@@ -20,7 +20,9 @@ const (
 	// shares is how many operations may grow beyond their allowance at once.
 	shares = 4
 	// minShare is the least share that is useful: two messages of the size that is accepted from a peer.
-	minShare = 8 << 20
+	minShare = 2 * messageRoom
+	// messageRoom is what reading a message of that size takes.
+	messageRoom = 4 << 20
 	// step is how much a settled operation reserves at a time.
 	step = 64 << 10
 )

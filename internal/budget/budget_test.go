@@ -141,7 +141,8 @@ func TestWhatAnOperationCanDoWithoutIsRefusedAtOnce(t *testing.T) {
 	for a.TryTake(100 << 10) {
 		taken += 100 << 10
 	}
-	assert.InDelta(t, share, taken, 2*budget.Allowance)
+	assert.InDelta(t, share-4*mebibyte, taken, 2*budget.Allowance)
+	require.NoError(t, a.Hold(t.Context(), 4*mebibyte), "a message can still be read")
 	assert.False(t, b.Account("a").TryTake(mebibyte))
 	assert.True(t, b.Account("b").TryTake(mebibyte))
 }

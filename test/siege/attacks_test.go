@@ -64,7 +64,7 @@ func searching(n int, pacs func() *dicomtest.ScriptedPACS) func(*testing.T, *gat
 					c.add(reason(err), 0)
 					return
 				}
-				outcome, _, length := a.do(request)
+				outcome, _, length := a.do(request, 0)
 				c.add(outcome, length)
 			})
 		}
@@ -175,7 +175,7 @@ func streaming(n int) func(*testing.T, *gateway) func(context.Context, *tally) {
 				}
 				request.ContentLength = rest
 				request.Header.Set("Content-Type", "application/json")
-				outcome, _, _ := a.do(request)
+				outcome, _, _ := a.do(request, 0)
 				c.add(outcome, 0)
 			})
 		}

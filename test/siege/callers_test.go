@@ -93,20 +93,31 @@ func (r request) body() []byte {
 // post sends a request and reads the answer, of which it keeps the code of a problem. It returns what answered in a few words, such
 // as "200" or "503 pacs_busy", and the length of the answer.
 func (c *caller) post(ctx context.Context, path string, r request, header ...string) (outcome string, length int64) {
+	outcome, _, length = c.send(ctx, path, r, 256<<10, header...)
+	return outcome, length
+}
+
+// read is post for an answer that is kept.
+func (c *caller) read(ctx context.Context, path string, r request) (outcome, body string) {
+	outcome, content, _ := c.send(ctx, path, r, 1<<30)
+	return outcome, string(content)
+}
+
+func (c *caller) send(ctx context.Context, path string, r request, keep int64, header ...string) (outcome string, begin []byte, length int64) {
 	q, err := http.NewRequestWithContext(ctx, http.MethodPost, c.gateway.URL+path, bytes.NewReader(r.body()))
 	if err != nil {
-		return err.Error(), 0
+		return err.Error(), nil, 0
 	}
 	q.Header.Set("Content-Type", "application/json")
 	for i := 0; i < len(header); i += 2 {
 		q.Header.Set(header[i], header[i+1])
 	}
-	outcome, begin, length := c.do(q)
+	outcome, begin, length = c.do(q, keep)
 	var problem struct{ Code string }
 	if json.Unmarshal(begin, &problem) == nil && problem.Code != "" {
 		outcome += " " + problem.Code
 	}
-	return outcome, length
+	return outcome, begin, length
 }
 
 // get returns the status and the beginning of the answer.
@@ -115,12 +126,12 @@ func (c *caller) get(ctx context.Context, path string) (outcome, body string) {
 	if err != nil {
 		return err.Error(), ""
 	}
-	outcome, begin, _ := c.do(q)
+	outcome, begin, _ := c.do(q, 256<<10)
 	return outcome, string(begin)
 }
 
-// do reads the whole answer and keeps its first 256 KiB.
-func (c *caller) do(q *http.Request) (outcome string, begin []byte, length int64) {
+// do reads the whole answer and keeps its beginning.
+func (c *caller) do(q *http.Request, keep int64) (outcome string, begin []byte, length int64) {
 	if c.key != "" {
 		q.Header.Set("Authorization", "Bearer "+c.key)
 	}
@@ -129,7 +140,7 @@ func (c *caller) do(q *http.Request) (outcome string, begin []byte, length int64
 		return reason(err), nil, 0
 	}
 	defer answer.Body.Close()
-	begin, err = io.ReadAll(io.LimitReader(answer.Body, 256<<10))
+	begin, err = io.ReadAll(io.LimitReader(answer.Body, keep))
 	if err == nil {
 		length, err = io.Copy(io.Discard, answer.Body)
 	}

@@ -160,3 +160,25 @@ func TestLongChainsOfCertificatesCostNextToNothing(t *testing.T) {
 		assert.Less(t, took, 100*time.Millisecond)
 	})
 }
+
+// Both texts take the same room in the answer and in the record: escaping does not multiply what is left of them.
+func TestLongTextsAreCutWithAWarning(t *testing.T) {
+	g := defend(t)
+	for _, char := range []string{"<", "a"} {
+		before := g.auditSize(t)
+		outcome, body := g.caller(keyOfA, addressOfA).read(t.Context(), "/q", queryOf(listen(t, withTexts(char))))
+		require.Equal(t, "200", outcome, body[:min(len(body), 500)])
+		assert.Contains(t, body, `"text_cut"`)
+		assert.Less(t, len(body), 4<<20)
+		assert.Less(t, g.auditSize(t)-before, 1<<20)
+	}
+}
+
+func TestListsOfFailedInstancesAreCutWithAWarning(t *testing.T) {
+	g := defend(t)
+	outcome, body := g.caller(keyOfA, addressOfA).read(t.Context(), "/qr", retrieveOf("/qr", listen(t, withFailures(100))))
+	require.Equal(t, "207", outcome, body[:min(len(body), 500)])
+	assert.Contains(t, body, `"failed_instances_cut"`)
+	assert.Less(t, len(body), 32<<20)
+	assert.Equal(t, 100, strings.Count(body, `"dicom_status":"B000"`), "every study has its outcome")
+}

@@ -27,7 +27,7 @@ type turn int
 
 const (
 	matchCost = 1 << 10 // of a match beside its bytes
-	maxTurn   = 32 << 10
+	maxTurn   = 256 << 10
 )
 
 // add counts a match. Reads succeed at once while a peer sends many, so the loop would keep its processor for as long as the

@@ -14,7 +14,7 @@ const spacing = { sectionVertical: 20 };
 const light = {
   spacing,
   typography: { ...typography, code: { ...typography.code, color: '#0b5f58' } },
-  colors: { primary: { main: '#0b5f58' }, text: { primary: '#1f2937' } },
+  colors: { primary: { main: '#0b5f58', light: '#0b5f58' }, text: { primary: '#1f2937' } },
 };
 
 const dark = {
@@ -25,7 +25,7 @@ const dark = {
     links: { color: '#5eead4' },
   },
   colors: {
-    primary: { main: '#5eead4' },
+    primary: { main: '#5eead4', light: '#5eead4' },
     success: { main: '#4ade80' },
     warning: { main: '#fbbf24' },
     error: { main: '#f87171' },

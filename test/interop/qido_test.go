@@ -32,16 +32,17 @@ var profiles = map[string]string{
 // pasteEntries writes a PACS_FILE of the entries that POST /echo with "probe" gives for the sources.
 func pasteEntries(t *testing.T, dir string) (path string) {
 	t.Helper()
-	text := "pacs:\n"
+	var text strings.Builder
+	text.WriteString("pacs:\n")
 	for _, src := range theSite.sources {
 		reply, err := theSite.gateway.client.EchoWithResponse(t.Context(), nil, goclient.EchoRequest{PACS: strings.ToLower(src.name), Probe: new(true)})
 		require.NoError(t, err)
 		require.Equal(t, http.StatusOK, reply.StatusCode(), string(reply.Body))
 		require.NotNil(t, reply.JSON200.PACSEntry)
-		text += *reply.JSON200.PACSEntry
+		text.WriteString(*reply.JSON200.PACSEntry)
 	}
 	path = filepath.Join(dir, "probed.yaml")
-	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	require.NoError(t, os.WriteFile(path, []byte(text.String()), 0o600))
 	return path
 }
 

@@ -24,7 +24,7 @@ type EchoReport struct {
 	Local string // address of the gateway on the connection; "" if it is not known
 	// Retrieval and Profile are what Examine found, nil if it did not look.
 	Retrieval *RetrievalCheck
-	// Profile is what the PACS proved to support.
+	// Profile is what C-FINDs without a match have found. A PACS that accepts a key may still ignore it: only a refusal is certain.
 	Profile *Profile
 }
 

@@ -66,7 +66,8 @@ func retrievalHint(check *qr.RetrievalCheck, peer *qr.Peer) string {
 	return "The PACS accepts C-GET, but grants the gateway the role of SCP for no storage SOP class that was proposed. " + ownSCP
 }
 
-// pacsEntry returns the entry of the PACS for PACS_FILE with the profile. Everything else is as it is configured.
+// pacsEntry returns the entry of the PACS for PACS_FILE with the profile. Everything else is as it is configured. What the PACS only
+// accepted is a comment: a search would lose matches if the PACS finds nothing by it, or show others if the PACS ignores it.
 func pacsEntry(peer *qr.Peer, profile *api.EchoProfile) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  %s:\n", cmp.Or(peer.Name, nameFor(peer.CalledAETitle)))
@@ -84,8 +85,23 @@ func pacsEntry(peer *qr.Peer, profile *api.EchoProfile) string {
 	for line := range strings.Lines(fields) {
 		b.WriteString("    " + line)
 	}
-	fmt.Fprintf(&b, "    profile:\n      relational_queries: %t\n      image_level_find: %t\n      uid_lists: %t\n      study_keys: [%s]\n",
-		profile.RelationalQueries, profile.ImageLevelFind, profile.UIDLists, strings.Join(profile.StudyKeys, ", "))
+	fmt.Fprintf(&b, "    profile:\n      image_level_find: %t\n", profile.ImageLevelFind)
+	var accepted []string
+	if profile.RelationalQueries {
+		accepted = append(accepted, "relational_queries: true")
+	}
+	if profile.UIDLists {
+		accepted = append(accepted, "uid_lists: true")
+	}
+	if len(profile.StudyKeys) > 0 {
+		accepted = append(accepted, "study_keys: ["+strings.Join(profile.StudyKeys, ", ")+"]")
+	}
+	if len(accepted) > 0 {
+		b.WriteString("      # The PACS accepted these. Add those that its conformance statement confirms.\n")
+	}
+	for _, field := range accepted {
+		b.WriteString("      # " + field + "\n")
+	}
 	return b.String()
 }
 

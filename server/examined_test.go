@@ -75,7 +75,9 @@ func TestEchoOfANamedPACSSaysWhetherInstancesCanBeRetrieved(t *testing.T) {
 }
 
 func TestEntryOfAProbedPACSCanBePastedIntoThePACSFile(t *testing.T) {
-	profile := &qr.Profile{Known: true, ImageLevelFind: true, StudyKeys: []dataset.Tag{dataset.ModalitiesInStudy}}
+	profile := &qr.Profile{
+		Known: true, RelationalQueries: true, ImageLevelFind: true, UIDLists: true, StudyKeys: []dataset.Tag{dataset.ModalitiesInStudy},
+	}
 	report := examinationOf(&qr.RetrievalCheck{Method: pool.RetrieveMove}, profile)
 	full := twoPACS + "    timeouts: {dimse: 33} # slow\n"
 	full = strings.Replace(full, "  other: {host", "  other2: {host", 1)
@@ -85,7 +87,9 @@ func TestEntryOfAProbedPACSCanBePastedIntoThePACSFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			answer, text := examine(t, report, full, body)
 			require.NotNil(t, answer.Profile)
-			assert.Equal(t, api.EchoProfile{ImageLevelFind: true, StudyKeys: []string{"ModalitiesInStudy"}}, *answer.Profile)
+			assert.Equal(t, api.EchoProfile{
+				RelationalQueries: true, ImageLevelFind: true, UIDLists: true, StudyKeys: []string{"ModalitiesInStudy"},
+			}, *answer.Profile)
 			assert.Equal(t, name == "named", answer.Retrieval != nil)
 			require.NotNil(t, answer.PACSEntry, text)
 			require.Len(t, answer.AtThePACS, 2)
@@ -95,7 +99,10 @@ func TestEntryOfAProbedPACSCanBePastedIntoThePACSFile(t *testing.T) {
 			require.NoError(t, err, *answer.PACSEntry)
 			list := c.PACS().List()
 			require.Len(t, list, 1)
-			assert.Equal(t, *profile, list[0].Profile())
+			assert.Equal(t, qr.Profile{Known: true, ImageLevelFind: true}, list[0].Profile(), "what was only accepted is not certain")
+			for _, accepted := range []string{"# relational_queries: true", "# uid_lists: true", "# study_keys: [ModalitiesInStudy]"} {
+				assert.Contains(t, *answer.PACSEntry, accepted)
+			}
 			assert.True(t, list[0].TLS)
 			if name == "named" {
 				assert.Equal(t, "pacs.example:11112", list[0].Address())

@@ -691,8 +691,7 @@ type EchoContext struct {
 // EchoContextService The service that `/echo`, `/q` and `/qr` need, in this order.
 type EchoContextService string
 
-// EchoProfile With `probe`: what the PACS proved to support. What it accepts without effect counts as not supported, and so
-// does what could not be tried because it has no study of the last ten years.
+// EchoProfile With `probe`: what the PACS accepts. A PACS that accepts a key may still ignore it, so only `false` is certain.
 type EchoProfile struct {
 	// RelationalQueries C-FIND at SERIES level without a study.
 	RelationalQueries bool `json:"relational_queries"`
@@ -703,7 +702,7 @@ type EchoProfile struct {
 	// UIDLists C-FIND with a list of UIDs.
 	UIDLists bool `json:"uid_lists"`
 
-	// StudyKeys Keywords of the optional attributes at STUDY level that it matches.
+	// StudyKeys Keywords of the optional attributes at STUDY level that it accepts.
 	//
 	// Example: ["ModalitiesInStudy","NumberOfStudyRelatedInstances"]
 	StudyKeys []string `json:"study_keys"`
@@ -774,7 +773,8 @@ type EchoRequest struct {
 	// PatientID A field of `/q` or `/qr`, which `/echo` ignores.
 	PatientID *Ignored `json:"patient_id,omitempty"`
 
-	// Probe Whether to learn the profile of the PACS too, by some fifteen C-FINDs about one recent study.
+	// Probe Whether to learn the profile of the PACS too, by a few C-FINDs that match nothing. It takes some ten
+	// requests to the PACS.
 	//
 	//
 	// Example: true

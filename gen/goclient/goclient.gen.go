@@ -692,8 +692,7 @@ type EchoContext struct {
 // EchoContextService The service that `/echo`, `/q` and `/qr` need, in this order.
 type EchoContextService string
 
-// EchoProfile With `probe`: what the PACS proved to support. What it accepts without effect counts as not supported, and so
-// does what could not be tried because it has no study of the last ten years.
+// EchoProfile With `probe`: what the PACS accepts. A PACS that accepts a key may still ignore it, so only `false` is certain.
 type EchoProfile struct {
 	// RelationalQueries C-FIND at SERIES level without a study.
 	RelationalQueries bool `json:"relational_queries"`
@@ -704,7 +703,7 @@ type EchoProfile struct {
 	// UIDLists C-FIND with a list of UIDs.
 	UIDLists bool `json:"uid_lists"`
 
-	// StudyKeys Keywords of the optional attributes at STUDY level that it matches.
+	// StudyKeys Keywords of the optional attributes at STUDY level that it accepts.
 	//
 	// Example: ["ModalitiesInStudy","NumberOfStudyRelatedInstances"]
 	StudyKeys []string `json:"study_keys"`
@@ -775,7 +774,8 @@ type EchoRequest struct {
 	// PatientID A field of `/q` or `/qr`, which `/echo` ignores.
 	PatientID *Ignored `json:"patient_id,omitempty"`
 
-	// Probe Whether to learn the profile of the PACS too, by some fifteen C-FINDs about one recent study.
+	// Probe Whether to learn the profile of the PACS too, by a few C-FINDs that match nothing. It takes some ten
+	// requests to the PACS.
 	//
 	//
 	// Example: true
@@ -2541,8 +2541,8 @@ type ClientInterface interface {
 	// the PACS knows a move destination.
 	//
 	// For a named PACS (`pacs`), a second association shows whether instances can be retrieved: `retrieval`. With
-	// `probe`, some fifteen C-FINDs about one recent study show what the PACS supports: `profile`, and `pacs_entry`
-	// for the operator. They ask for UIDs only, and nothing of the study is in the response.
+	// `probe`, a few C-FINDs for identifiers that no PACS has show what the PACS supports: `profile`, and `pacs_entry`
+	// for the operator.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2568,8 +2568,8 @@ type ClientInterface interface {
 	// the PACS knows a move destination.
 	//
 	// For a named PACS (`pacs`), a second association shows whether instances can be retrieved: `retrieval`. With
-	// `probe`, some fifteen C-FINDs about one recent study show what the PACS supports: `profile`, and `pacs_entry`
-	// for the operator. They ask for UIDs only, and nothing of the study is in the response.
+	// `probe`, a few C-FINDs for identifiers that no PACS has show what the PACS supports: `profile`, and `pacs_entry`
+	// for the operator.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2849,8 +2849,8 @@ func (c *Client) SearchInstancesOfSeries(ctx context.Context, pacs PACSOfPath, s
 // the PACS knows a move destination.
 //
 // For a named PACS (`pacs`), a second association shows whether instances can be retrieved: `retrieval`. With
-// `probe`, some fifteen C-FINDs about one recent study show what the PACS supports: `profile`, and `pacs_entry`
-// for the operator. They ask for UIDs only, and nothing of the study is in the response.
+// `probe`, a few C-FINDs for identifiers that no PACS has show what the PACS supports: `profile`, and `pacs_entry`
+// for the operator.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2886,8 +2886,8 @@ func (c *Client) EchoWithBody(ctx context.Context, params *EchoParams, contentTy
 // the PACS knows a move destination.
 //
 // For a named PACS (`pacs`), a second association shows whether instances can be retrieved: `retrieval`. With
-// `probe`, some fifteen C-FINDs about one recent study show what the PACS supports: `profile`, and `pacs_entry`
-// for the operator. They ask for UIDs only, and nothing of the study is in the response.
+// `probe`, a few C-FINDs for identifiers that no PACS has show what the PACS supports: `profile`, and `pacs_entry`
+// for the operator.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5273,8 +5273,8 @@ type ClientWithResponsesInterface interface {
 	// the PACS knows a move destination.
 	//
 	// For a named PACS (`pacs`), a second association shows whether instances can be retrieved: `retrieval`. With
-	// `probe`, some fifteen C-FINDs about one recent study show what the PACS supports: `profile`, and `pacs_entry`
-	// for the operator. They ask for UIDs only, and nothing of the study is in the response.
+	// `probe`, a few C-FINDs for identifiers that no PACS has show what the PACS supports: `profile`, and `pacs_entry`
+	// for the operator.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5300,8 +5300,8 @@ type ClientWithResponsesInterface interface {
 	// the PACS knows a move destination.
 	//
 	// For a named PACS (`pacs`), a second association shows whether instances can be retrieved: `retrieval`. With
-	// `probe`, some fifteen C-FINDs about one recent study show what the PACS supports: `profile`, and `pacs_entry`
-	// for the operator. They ask for UIDs only, and nothing of the study is in the response.
+	// `probe`, a few C-FINDs for identifiers that no PACS has show what the PACS supports: `profile`, and `pacs_entry`
+	// for the operator.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8186,8 +8186,8 @@ func (c *ClientWithResponses) SearchInstancesOfSeriesWithResponse(ctx context.Co
 // the PACS knows a move destination.
 //
 // For a named PACS (`pacs`), a second association shows whether instances can be retrieved: `retrieval`. With
-// `probe`, some fifteen C-FINDs about one recent study show what the PACS supports: `profile`, and `pacs_entry`
-// for the operator. They ask for UIDs only, and nothing of the study is in the response.
+// `probe`, a few C-FINDs for identifiers that no PACS has show what the PACS supports: `profile`, and `pacs_entry`
+// for the operator.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8219,8 +8219,8 @@ func (c *ClientWithResponses) EchoWithBodyWithResponse(ctx context.Context, para
 // the PACS knows a move destination.
 //
 // For a named PACS (`pacs`), a second association shows whether instances can be retrieved: `retrieval`. With
-// `probe`, some fifteen C-FINDs about one recent study show what the PACS supports: `profile`, and `pacs_entry`
-// for the operator. They ask for UIDs only, and nothing of the study is in the response.
+// `probe`, a few C-FINDs for identifiers that no PACS has show what the PACS supports: `profile`, and `pacs_entry`
+// for the operator.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -32,8 +32,8 @@ export interface paths {
          *     the PACS knows a move destination.
          *
          *     For a named PACS (`pacs`), a second association shows whether instances can be retrieved: `retrieval`. With
-         *     `probe`, some fifteen C-FINDs about one recent study show what the PACS supports: `profile`, and `pacs_entry`
-         *     for the operator. They ask for UIDs only, and nothing of the study is in the response.
+         *     `probe`, a few C-FINDs for identifiers that no PACS has show what the PACS supports: `profile`, and `pacs_entry`
+         *     for the operator.
          */
         post: operations["echo"];
         delete?: never;
@@ -631,7 +631,8 @@ export interface components {
             c_find_ae_title?: components["schemas"]["CallingAETitle"];
             pacs_tls?: components["schemas"]["PACSTLS"];
             /**
-             * @description Whether to learn the profile of the PACS too, by some fifteen C-FINDs about one recent study.
+             * @description Whether to learn the profile of the PACS too, by a few C-FINDs that match nothing. It takes some ten
+             *     requests to the PACS.
              * @example true
              */
             probe?: boolean;
@@ -998,10 +999,7 @@ export interface components {
             /** @description Whether the PACS granted the role. */
             scp: boolean;
         };
-        /**
-         * @description With `probe`: what the PACS proved to support. What it accepts without effect counts as not supported, and so
-         *     does what could not be tried because it has no study of the last ten years.
-         */
+        /** @description With `probe`: what the PACS accepts. A PACS that accepts a key may still ignore it, so only `false` is certain. */
         EchoProfile: {
             /** @description C-FIND at SERIES level without a study. */
             relational_queries: boolean;
@@ -1010,7 +1008,7 @@ export interface components {
             /** @description C-FIND with a list of UIDs. */
             uid_lists: boolean;
             /**
-             * @description Keywords of the optional attributes at STUDY level that it matches.
+             * @description Keywords of the optional attributes at STUDY level that it accepts.
              * @example [
              *       "ModalitiesInStudy",
              *       "NumberOfStudyRelatedInstances"

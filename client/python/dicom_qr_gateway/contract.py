@@ -280,7 +280,7 @@ class EchoRetrieval(_EchoRetrieval, total=False):
 
 
 class EchoProfile(TypedDict):
-    """What the PACS proved to support."""
+    """What the PACS accepts."""
 
     relational_queries: bool
     image_level_find: bool

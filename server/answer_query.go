@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/listener"
 )
@@ -14,13 +15,13 @@ import (
 type queryAnswer struct {
 	patientID  string
 	result     *qr.QueryResult
-	release    func()               // of the memory of the result; called once it is sent
+	memory     *budget.Account      // of the result; closed once it is sent
 	connection *listener.Connection // on which the answer is sent; nil: not known
 }
 
 // VisitQueryResponse writes the answer. A short one has a Content-Length and leaves in one part.
 func (a queryAnswer) VisitQueryResponse(w http.ResponseWriter) error {
-	defer a.release()
+	defer a.memory.Close()
 	h := w.Header()
 	h.Set("Content-Type", jsonUTF8)
 	j := newJSONWriter(w)

@@ -50,7 +50,7 @@ func TestQueryAnswerEqualsEncodingJSON(t *testing.T) {
 			StudyDetails: studyDetails(studies), Warnings: warningsOf(result.Warnings),
 		}))
 		w := httptest.NewRecorder()
-		require.NoError(t, queryAnswer{patientID, result, func() {}, nil}.VisitQueryResponse(w))
+		require.NoError(t, queryAnswer{patientID, result, nil, nil}.VisitQueryResponse(w))
 		require.Equal(t, want.String(), w.Body.String())
 	})
 }
@@ -68,7 +68,7 @@ func BenchmarkAnswer(b *testing.B) {
 	w := discard{http.Header{}}
 	b.ReportAllocs()
 	for b.Loop() {
-		require.NoError(b, queryAnswer{"1112223333", result, func() {}, nil}.VisitQueryResponse(w))
+		require.NoError(b, queryAnswer{"1112223333", result, nil, nil}.VisitQueryResponse(w))
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(result.Studies)), "ns/study")
 }

@@ -25,7 +25,7 @@ func (h *handlers) Query(ctx context.Context, request api.QueryRequestObject) (a
 		t.memory.Close()
 		return nil, err
 	}
-	return queryAnswer{patientID: filter.PatientID, result: result, release: t.memory.Close}, nil
+	return queryAnswer{patientID: filter.PatientID, result: result, memory: t.memory}, nil
 }
 
 func noStudyMatched(warnings []qr.Warning) error {

@@ -76,21 +76,24 @@ func pacsForm(value any) []api.Fault {
 		return nil
 	}
 	_, named := fields["pacs"]
-	var given, missing []api.Fault
+	given := 0
+	var faults []api.Fault
 	for _, name := range addressFields {
-		if _, ok := fields[name]; ok {
-			given = append(given, api.Fault{Pointer: "/" + name, Detail: "must not be given together with pacs"})
-		} else if name != "pacs_tls" {
-			missing = append(missing, api.Fault{Pointer: "/" + name, Detail: "is required"})
+		_, ok := fields[name]
+		if ok {
+			given++
+		}
+		switch {
+		case named && ok:
+			faults = append(faults, api.Fault{Pointer: "/" + name, Detail: "must not be given together with pacs"})
+		case !named && !ok && name != "pacs_tls":
+			faults = append(faults, api.Fault{Pointer: "/" + name, Detail: "is required"})
 		}
 	}
-	switch {
-	case named:
-		return given
-	case len(given) == 0:
+	if !named && given == 0 {
 		return []api.Fault{{Pointer: "/pacs", Detail: "is required, or else pacs_ip, pacs_port, pacs_ae_title and c_find_ae_title"}}
 	}
-	return missing
+	return faults
 }
 
 // dateOrder checks that a range of dates is one.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"time"
 
 	"dicom-qr-gateway/internal/cli"
 	"dicom-qr-gateway/internal/config"
@@ -30,7 +28,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	env := environment.New(environ)
 	if line.Command != cli.Help && line.Command != cli.Version {
 		if err := env.AddFiles(line.EnvFiles); err != nil {
-			return fail(stderr, err)
+			cli.Fail(stderr, err)
+			return failed
 		}
 	}
 	switch line.Command {
@@ -54,26 +53,10 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		err = serve(ctx, env, stdout, nil)
 	}
 	if err != nil {
-		return fail(stderr, err)
+		cli.Fail(stderr, err)
+		return failed
 	}
 	return 0
-}
-
-// reportTimeout limits the wait for a standard error that blocks, as part of the longest shutdown.
-const reportTimeout = 100 * time.Millisecond
-
-// fail writes the error of a command and returns the exit status.
-func fail(stderr io.Writer, err error) int {
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		_, _ = fmt.Fprintf(stderr, "dicom-qr-gateway: %v\n", err)
-	}()
-	select {
-	case <-written:
-	case <-time.After(reportTimeout):
-	}
-	return failed
 }
 
 // check reports what would stop the start, or else the named PACS.
@@ -82,18 +65,6 @@ func check(env *environment.Environment, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	var b strings.Builder
-	b.WriteString("The settings are valid.\n")
-	for _, peer := range settings.PACS().List() {
-		fmt.Fprintf(&b, "PACS %s: %s at %s, called by %s", peer.Name, peer.CalledAETitle, peer.Address(), peer.CallingAETitle)
-		if peer.TLS {
-			b.WriteString(" with TLS")
-		}
-		if !peer.Profile().Known {
-			b.WriteString(", without a profile")
-		}
-		b.WriteString("\n")
-	}
-	_, err = io.WriteString(stdout, b.String())
+	_, err = io.WriteString(stdout, settings.Summary())
 	return err
 }

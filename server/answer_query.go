@@ -11,7 +11,7 @@ import (
 )
 
 // queryAnswer is the 200 of POST /q. Its bytes are those that encoding/json writes for an api.QueryResponse. For 1000 studies it
-// takes 0.15 ms, and encoding/json takes 0.67 ms, of the 2.2 ms of the whole request on loopback.
+// takes 0.14 ms, and encoding/json takes 0.67 ms, of the 2.2 ms of the whole request on loopback.
 type queryAnswer struct {
 	patientID  string
 	result     *qr.QueryResult

@@ -16,15 +16,16 @@ func (h *handlers) Query(ctx context.Context, request api.QueryRequestObject) (a
 	if err != nil {
 		return nil, err
 	}
-	t := h.task(ctx, peer, filter.PatientID)
+	t, answered := h.task(ctx, peer, filter.PatientID), false
+	defer t.releaseUnless(&answered)
 	result, err := t.find(ctx, filter)
-	if err == nil && len(result.Studies) == 0 {
-		err = noStudyMatched(result.Warnings)
-	}
 	if err != nil {
-		t.memory.Close()
 		return nil, err
 	}
+	if len(result.Studies) == 0 {
+		return nil, noStudyMatched(result.Warnings)
+	}
+	answered = true
 	return queryAnswer{patientID: filter.PatientID, result: result, memory: t.memory}, nil
 }
 

@@ -65,14 +65,10 @@ type retrieval struct {
 
 // run retrieves. It returns the answer, which the caller must release, or an error if nothing was moved.
 func (r *retrieval) run(ctx context.Context) (*retrieveAnswer, error) {
-	released := false
-	defer func() {
-		if !released {
-			r.task.memory.Close()
-		}
-	}()
+	answered := false
+	defer r.task.releaseUnless(&answered)
 	answer, err := r.outcome(ctx)
-	released = err == nil // by the answer
+	answered = err == nil
 	return answer, err
 }
 

@@ -127,10 +127,11 @@ func (h *handlers) search(ctx context.Context, pacs string) (*searchAnswer, erro
 		return nil, inPath(err)
 	}
 	p := request.parameters
-	result, t := &qr.SearchResult{}, h.task(ctx, peer, "")
+	t, answered := h.task(ctx, peer, ""), false
+	defer t.releaseUnless(&answered)
+	result := &qr.SearchResult{}
 	if !p.Empty {
 		if result, err = t.search(ctx, p.Search); err != nil {
-			t.memory.Close()
 			return nil, err
 		}
 	}
@@ -144,6 +145,7 @@ func (h *handlers) search(ctx context.Context, pacs string) (*searchAnswer, erro
 	if result.More {
 		answer.warnings = append(answer.warnings, "There are more matches. Ask for them with offset.")
 	}
+	answered = true
 	return answer, nil
 }
 

@@ -57,6 +57,14 @@ func (h *handlers) task(ctx context.Context, peer qr.Peer, patientID string) *ta
 	}
 }
 
+// releaseUnless closes the account of the operation unless an answer has taken it over. It is deferred, so that a panic cannot keep
+// memory from other operations for ever.
+func (t *task) releaseUnless(takenOver *bool) {
+	if !*takenOver {
+		t.memory.Close()
+	}
+}
+
 func (t *task) call() qr.Call { return qr.Call{Principal: t.caller, Observer: t, Memory: t.memory} }
 
 // Step measures and traces a step.

@@ -74,8 +74,8 @@ const (
 	maxChunk = 64 << 10
 	// maxIdle limits the memory that an empty queue keeps.
 	maxIdle = 64 << 10
-	// gathering is how long the first line waits for others, because one write for each line of a busy gateway costs a tenth of
-	// its CPU time. Lines that fill a chunk do not wait.
+	// gathering is how long the first line waits for others, which saves a busy gateway a write and a goroutine for each request.
+	// Lines that fill a chunk do not wait.
 	gathering = 5 * time.Millisecond
 )
 

@@ -193,7 +193,7 @@ func TestSlotsAndPermitsNeverExceedTheirLimitsAndAllAreReleased(t *testing.T) {
 					held.release()
 				}()
 			}
-			// Whoever waits lacks a slot or a permit.
+			// An operation that waits lacks a slot or a permit.
 			for range 20 {
 				dicomtest.Wait(time.Second)
 				synctest.Wait()

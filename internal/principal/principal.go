@@ -57,7 +57,7 @@ func (p Principal) Credentials() string {
 	return strings.Join(presented, "; ")
 }
 
-// Identity tells callers apart that share the gateway. It is comparable.
+// Identity distinguishes the callers that share the gateway. It is comparable.
 type Identity struct {
 	kind    identityKind
 	name    string

@@ -192,7 +192,7 @@ var latinFolds = sync.OnceValue(func() *[endOfLatin - utf8.RuneSelf]string {
 })
 
 // isAccent reports whether r is a combining mark that accents a letter of any script. Marks that belong to one script, such as
-// those that tell Japanese or Thai syllables apart, are no accents.
+// those that distinguish Japanese or Thai syllables, are no accents.
 func isAccent(r rune) bool {
 	return r >= 0x300 && r <= 0x36f || r >= 0x1ab0 && r <= 0x1aff || r >= 0x1dc0 && r <= 0x1dff ||
 		r >= 0x20d0 && r <= 0x20ff || r >= 0xfe20 && r <= 0xfe2f

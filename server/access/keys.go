@@ -19,7 +19,7 @@ type Keys struct{ entries []key }
 type key struct {
 	name   string
 	digest [sha256.Size]byte
-	rights *principal.Rights // nil: none but the use of every PACS
+	rights *principal.Rights // nil: it may use every PACS, and nothing else
 }
 
 const maxKeyName = 64

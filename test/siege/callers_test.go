@@ -166,7 +166,7 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// tally counts outcomes and tells when an attack is at full strength and when it has done everything once.
+// tally counts outcomes. It reports when an attack is at full strength, and when it has done everything once.
 type tally struct {
 	mu       sync.Mutex
 	outcomes map[string]int

@@ -36,6 +36,8 @@ func FuzzAssociation(f *testing.F) {
 	f.Add((&pdu.ReleaseRP{}).Append(b))
 	f.Add((&pdu.Abort{Source: 2, Reason: 1}).Append(append([]byte(nil), ac...)))
 	f.Add((&pdu.ReleaseRQ{}).Append(append([]byte(nil), ac...)))
+	announced := dicomtest.Response(findRQ, dicomnet.StatusSuccess, match("1.1")).Append(append([]byte(nil), ac...))
+	f.Add(announced[:len(announced)-1]) // the data set of the final response does not arrive
 	f.Add((&pdu.AssociateRJ{Result: 1, Source: 1, Reason: 7}).Append(nil))
 	f.Add([]byte("HTTP/1.1 400 Bad Request"))
 
@@ -58,6 +60,9 @@ func FuzzAssociation(f *testing.F) {
 		for m, err := range a.Find(t.Context(), dicomnet.StudyRoot, query()) {
 			if err != nil {
 				requireKnownError(t, err)
+				continue
+			}
+			if m.DataSetMissing {
 				continue
 			}
 			_ = m.Strings(tag.PatientName)

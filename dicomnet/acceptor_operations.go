@@ -118,7 +118,7 @@ func (a *acceptedAssociation) handle(ctx context.Context, contextID byte, r *Req
 			return a.respond(contextID, r, CommandSet{Status: cmp.Or(h.FindPending, StatusPending)}, match)
 		})
 	case f == CMoveRQ && h.Move != nil:
-		return moveResponse(h.Move(ctx, r, func(pending MoveReport) error {
+		return moveResponse(h.Move(ctx, r, func(pending RetrieveReport) error {
 			return a.respond(contextID, r, moveResponse(pending).command, nil)
 		}))
 	}
@@ -126,7 +126,7 @@ func (a *acceptedAssociation) handle(ctx context.Context, contextID byte, r *Req
 }
 
 // moveResponse returns the C-MOVE response that carries r.
-func moveResponse(r MoveReport) response {
+func moveResponse(r RetrieveReport) response {
 	c := CommandSet{
 		Status: r.Status, Detail: r.Detail,
 		Remaining: r.Remaining, Completed: r.Completed, Failed: r.Failed, Warning: r.Warning,

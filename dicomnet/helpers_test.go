@@ -130,8 +130,8 @@ func runFind(ctx context.Context, a *dicomnet.Association) findResult {
 
 // moveResult holds all that a C-MOVE yielded.
 type moveResult struct {
-	pending []dicomnet.MoveReport
-	final   dicomnet.MoveReport
+	pending []dicomnet.RetrieveReport
+	final   dicomnet.RetrieveReport
 	err     error
 }
 

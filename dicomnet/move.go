@@ -7,9 +7,9 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
-// MoveReport is one C-MOVE response (PS3.7 section 9.1.4). A counter is nil if the peer did not
+// RetrieveReport is one response to a C-MOVE or C-GET (PS3.7 sections 9.1.4 and 9.1.3). A counter is nil if the peer did not
 // send it. No counter is mandatory: an absent Failed does not prove that nothing failed.
-type MoveReport struct {
+type RetrieveReport struct {
 	Status Status
 	// Final distinguishes the final response from pending ones.
 	Final                                 bool
@@ -32,15 +32,15 @@ type MoveReport struct {
 // Move refuses a C-STORE-RQ that the peer sends on this association with 0122. It shows that the
 // peer is alive and restarts the wait for the next response. If the loop ends early or ctx is done,
 // Move sends C-CANCEL-RQ and waits at most Limits.CancelGrace for the final response.
-func (a *Association) Move(ctx context.Context, model Model, destination string, query *dataset.Dataset) iter.Seq2[MoveReport, error] {
-	return func(yield func(MoveReport, error) bool) {
+func (a *Association) Move(ctx context.Context, model Model, destination string, query *dataset.Dataset) iter.Seq2[RetrieveReport, error] {
+	return func(yield func(RetrieveReport, error) bool) {
 		if !ValidAETitle(destination) {
-			yield(MoveReport{}, opError(StepMove, &ConfigError{Detail: "move destination is not a valid AE value"}))
+			yield(RetrieveReport{}, opError(StepMove, &ConfigError{Detail: "move destination is not a valid AE value"}))
 			return
 		}
 		op, err := a.beginQuery(ctx, StepMove, model.Move, CommandSet{CommandField: CMoveRQ, MoveDestination: destination}, query)
 		if err != nil {
-			yield(MoveReport{}, opError(StepMove, err))
+			yield(RetrieveReport{}, opError(StepMove, err))
 			return
 		}
 		defer op.end()
@@ -59,13 +59,13 @@ func (a *Association) Move(ctx context.Context, model Model, destination string,
 }
 
 // report waits for the next response. The error is the one that the operation ends with.
-func (op *operation) report() (MoveReport, error) {
+func (op *operation) report() (RetrieveReport, error) {
 	m, err := op.response()
 	if m == nil {
-		return MoveReport{}, err
+		return RetrieveReport{}, err
 	}
 	c := &m.command
-	r := MoveReport{
+	r := RetrieveReport{
 		Status: c.Status, Final: !c.Status.Pending(), Detail: c.Detail, DataSetMissing: m.dataMissing,
 		Remaining: c.Remaining, Completed: c.Completed, Failed: c.Failed, Warning: c.Warning,
 	}

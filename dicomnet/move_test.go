@@ -62,11 +62,11 @@ func TestMoveAcceptsResponsesWithoutCounters(t *testing.T) {
 	}), func(t *testing.T, a *dicomnet.Association) {
 		m := runMove(t.Context(), a)
 		require.NoError(t, m.err)
-		require.Equal(t, []dicomnet.MoveReport{
+		require.Equal(t, []dicomnet.RetrieveReport{
 			{Status: dicomnet.StatusPending, Remaining: ptr(2), Completed: ptr(1), Failed: ptr(0), Warning: ptr(0)},
 			{Status: dicomnet.StatusPending},
 		}, m.pending)
-		require.Equal(t, dicomnet.MoveReport{Final: true}, m.final)
+		require.Equal(t, dicomnet.RetrieveReport{Final: true}, m.final)
 	})
 }
 
@@ -166,7 +166,7 @@ func TestMoveReportsTheFinalResponse(t *testing.T) {
 				} else {
 					require.EqualError(t, m.err, test.want)
 				}
-				require.Equal(t, dicomnet.MoveReport{
+				require.Equal(t, dicomnet.RetrieveReport{
 					Status: test.status, Final: true, Completed: test.counter, FailedSOPInstanceUIDs: test.list,
 				}, m.final)
 				require.True(t, a.Usable())

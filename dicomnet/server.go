@@ -50,7 +50,7 @@ type Handler struct {
 	// optional keys are not supported (PS3.4 section C.4.1.1.4).
 	FindPending Status
 	// Move calls pending for each pending response and returns the final response.
-	Move  func(ctx context.Context, r *Request, pending func(MoveReport) error) MoveReport
+	Move  func(ctx context.Context, r *Request, pending func(RetrieveReport) error) RetrieveReport
 	Store func(ctx context.Context, r *Request) Status
 }
 

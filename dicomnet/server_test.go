@@ -88,10 +88,10 @@ func TestServerAnswersEachOperation(t *testing.T) {
 			}
 			return dicomnet.StatusSuccess
 		},
-		Move: func(_ context.Context, r *dicomnet.Request, pending func(dicomnet.MoveReport) error) dicomnet.MoveReport {
+		Move: func(_ context.Context, r *dicomnet.Request, pending func(dicomnet.RetrieveReport) error) dicomnet.RetrieveReport {
 			require.Equal(t, "DEST", r.Command.MoveDestination)
-			require.NoError(t, pending(dicomnet.MoveReport{Status: dicomnet.StatusPending, Remaining: ptr(1)}))
-			return dicomnet.MoveReport{Status: dicomnet.StatusWarning, Failed: ptr(1), FailedSOPInstanceUIDs: []string{"1.9"}}
+			require.NoError(t, pending(dicomnet.RetrieveReport{Status: dicomnet.StatusPending, Remaining: ptr(1)}))
+			return dicomnet.RetrieveReport{Status: dicomnet.StatusWarning, Failed: ptr(1), FailedSOPInstanceUIDs: []string{"1.9"}}
 		},
 		Store: func(_ context.Context, r *dicomnet.Request) dicomnet.Status {
 			stored = append(stored, r.Command.AffectedSOPInstanceUID+" "+r.Command.MoveOriginatorAETitle)

@@ -19,7 +19,7 @@ const perFailedUID = 16
 // counters are the numbers of sub-operations in a C-MOVE response; nil if the peer sent no such counter.
 type counters struct{ remaining, completed, failed, warning *int }
 
-func countersOf(r *dicomnet.MoveReport) counters {
+func countersOf(r *dicomnet.RetrieveReport) counters {
 	return counters{
 		remaining: widen(r.Remaining), completed: widen(r.Completed), failed: widen(r.Failed), warning: widen(r.Warning),
 	}
@@ -44,7 +44,7 @@ func (c counters) reportsNone() bool { return c.completed != nil && c.arrived() 
 
 // judge returns the outcome of a C-MOVE from its final response, nil if there was none, and from the counters of its pending
 // responses. stopped means that the caller or the operation timeout ended it.
-func judge(report *dicomnet.MoveReport, pending counters, stopped bool) (RetrievalStatus, counters) {
+func judge(report *dicomnet.RetrieveReport, pending counters, stopped bool) (RetrievalStatus, counters) {
 	if report == nil {
 		if stopped {
 			return RetrievalCancelled, pending

@@ -23,14 +23,14 @@ func count(completed, failed, warning, remaining int) counters {
 	return counters{counter(remaining), counter(completed), counter(failed), counter(warning)}
 }
 
-func response(status dicomnet.Status, c counters) *dicomnet.MoveReport {
+func response(status dicomnet.Status, c counters) *dicomnet.RetrieveReport {
 	narrow := func(n *int) *uint16 {
 		if n == nil {
 			return nil
 		}
 		return new(uint16(*n))
 	}
-	return &dicomnet.MoveReport{
+	return &dicomnet.RetrieveReport{
 		Status: status, Final: true,
 		Remaining: narrow(c.remaining), Completed: narrow(c.completed), Failed: narrow(c.failed), Warning: narrow(c.warning),
 	}

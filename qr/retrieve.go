@@ -153,7 +153,7 @@ func (r *retrieval) moveOnce(ctx context.Context, i int) (_ Retrieval, err error
 	uid, identifier := study.StudyInstanceUID, r.gateway.keys.forMove(r.moveModel, study)
 	var (
 		pending counters
-		final   *dicomnet.MoveReport
+		final   *dicomnet.RetrieveReport
 		cause   = errors.New("no final response")
 	)
 	for report, err := range r.Association().Move(ctx, r.moveModel, r.destination, identifier) {

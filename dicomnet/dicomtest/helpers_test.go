@@ -109,9 +109,9 @@ func find(ctx context.Context, assoc *dicomnet.Association, model dicomnet.Model
 }
 
 // move returns all responses.
-func move(t *testing.T, assoc *dicomnet.Association, model dicomnet.Model, destination string, query *dicom.Dataset) []dicomnet.MoveReport {
+func move(t *testing.T, assoc *dicomnet.Association, model dicomnet.Model, destination string, query *dicom.Dataset) []dicomnet.RetrieveReport {
 	t.Helper()
-	var reports []dicomnet.MoveReport
+	var reports []dicomnet.RetrieveReport
 	for report, err := range assoc.Move(t.Context(), model, destination, query) {
 		if err != nil {
 			var status *dicomnet.StatusError

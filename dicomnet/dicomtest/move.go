@@ -10,7 +10,7 @@ import (
 )
 
 // move serves C-MOVE (PS3.4 section C.4.2): it sends each instance to the destination by C-STORE, on one association per request.
-func (p *PACS) move(ctx context.Context, r *dicomnet.Request, pending func(dicomnet.MoveReport) error) dicomnet.MoveReport {
+func (p *PACS) move(ctx context.Context, r *dicomnet.Request, pending func(dicomnet.RetrieveReport) error) dicomnet.RetrieveReport {
 	p.begin(dicomnet.StepMove)
 	root := rootOf(r.AbstractSyntax)
 	q, status := readQuery(r, root)
@@ -21,11 +21,11 @@ func (p *PACS) move(ctx context.Context, r *dicomnet.Request, pending func(dicom
 		status = dicomnet.StatusIdentifierMismatch
 	}
 	if status != dicomnet.StatusSuccess {
-		return dicomnet.MoveReport{Status: status, Final: true}
+		return dicomnet.RetrieveReport{Status: status, Final: true}
 	}
 	address, known := p.destination(r.Command.MoveDestination)
 	if !known {
-		return dicomnet.MoveReport{Status: dicomnet.StatusMoveDestination, Final: true}
+		return dicomnet.RetrieveReport{Status: dicomnet.StatusMoveDestination, Final: true}
 	}
 	m := &retrieve{pacs: p, request: r, pending: pending}
 	for _, e := range p.archive.search(q) {
@@ -69,7 +69,7 @@ func (p *PACS) destination(aeTitle string) (address string, known bool) {
 type retrieve struct {
 	pacs      *PACS
 	request   *dicomnet.Request
-	pending   func(dicomnet.MoveReport) error
+	pending   func(dicomnet.RetrieveReport) error
 	left      []*Instance // not yet sent
 	completed int
 	warned    int
@@ -134,8 +134,8 @@ func (m *retrieve) count(in *Instance, outcome dicomnet.StatusClass) {
 }
 
 // report returns a response with all four counters (PS3.7 sections 9.1.4.1.7 to 9.1.4.1.10).
-func (m *retrieve) report(status dicomnet.Status) dicomnet.MoveReport {
-	return dicomnet.MoveReport{
+func (m *retrieve) report(status dicomnet.Status) dicomnet.RetrieveReport {
+	return dicomnet.RetrieveReport{
 		Status: status, Remaining: counter(len(m.left)), Completed: counter(m.completed),
 		Failed: counter(len(m.failed)), Warning: counter(m.warned),
 	}
@@ -147,7 +147,7 @@ func counter(n int) *uint16 {
 }
 
 // final returns the final response (PS3.4 table C.4-2).
-func (m *retrieve) final() dicomnet.MoveReport {
+func (m *retrieve) final() dicomnet.RetrieveReport {
 	status := dicomnet.StatusSuccess
 	switch sent := m.completed + m.warned; {
 	case len(m.left) > 0:

@@ -31,7 +31,7 @@ func ofStudy(s dicomtest.Study) *dicom.Dataset {
 	return identifier("STUDY", want(tag.StudyInstanceUID, s.UID()))
 }
 
-func counters(r dicomnet.MoveReport) [4]int {
+func counters(r dicomnet.RetrieveReport) [4]int {
 	value := func(c *uint16) int {
 		if c == nil {
 			return -1

@@ -91,7 +91,7 @@ func TestScriptedPACSIsCancelled(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		begin := time.Now()
-		var reports []dicomnet.MoveReport
+		var reports []dicomnet.RetrieveReport
 		for report := range assoc.Move(ctx, dicomnet.StudyRoot, "DEST", oneStudy("1.1")) {
 			reports = append(reports, report)
 			cancel()

@@ -47,9 +47,9 @@ func patient(id string) *dicom.Dataset {
 }
 
 // move returns the final response.
-func move(t *testing.T, assoc *dicomnet.Association, destination, patientID string) dicomnet.MoveReport {
+func move(t *testing.T, assoc *dicomnet.Association, destination, patientID string) dicomnet.RetrieveReport {
 	t.Helper()
-	var last dicomnet.MoveReport
+	var last dicomnet.RetrieveReport
 	for report, err := range assoc.Move(t.Context(), dicomnet.PatientRoot, destination, patient(patientID)) {
 		require.NoError(t, err)
 		last = report
@@ -59,7 +59,7 @@ func move(t *testing.T, assoc *dicomnet.Association, destination, patientID stri
 }
 
 // assertCounters compares the completed, failed and warning sub-operations of a final response.
-func assertCounters(t *testing.T, completed, failed, warning int, report dicomnet.MoveReport) {
+func assertCounters(t *testing.T, completed, failed, warning int, report dicomnet.RetrieveReport) {
 	t.Helper()
 	assert.Nil(t, report.Remaining)
 	for name, counter := range map[string]struct {

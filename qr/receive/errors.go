@@ -1,0 +1,65 @@
+package receive
+
+import "fmt"
+
+// TargetError reports a Target that is not a study, series or instance: Field is the name of the UID that is missing or malformed.
+// Nothing was sent.
+type TargetError struct{ Field string }
+
+func (e *TargetError) Error() string { return "invalid target: " + e.Field }
+
+// NotFoundError reports that the PACS says that it does not have the Target.
+type NotFoundError struct{}
+
+func (e *NotFoundError) Error() string { return "no such study, series or instance" }
+
+// IncompleteError reports a retrieval of which nothing arrived, although the PACS ended it without an error of its own.
+type IncompleteError struct {
+	Missing int   // zero: unknown
+	Err     error // why; nil: the PACS gave no reason
+}
+
+func (e *IncompleteError) Error() string {
+	text := "no instance arrived"
+	if e.Missing > 0 {
+		text = fmt.Sprintf("none of %d instances arrived", e.Missing)
+	}
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (e *IncompleteError) Unwrap() error { return e.Err }
+
+// TransferSyntaxError reports that nothing arrived because the PACS has the instances only in transfer syntaxes that were not
+// proposed.
+type TransferSyntaxError struct{}
+
+func (e *TransferSyntaxError) Error() string { return "transfer syntax unavailable" }
+
+// NoWayError reports that the PACS offers no way to retrieve: it does not accept C-GET, or its settings exclude it, and C-MOVE to
+// the gateway is not possible, because its storage SCP is off or the PACS does not accept C-MOVE. Nothing was retrieved.
+type NoWayError struct {
+	// GetRefused says that C-GET was tried and the PACS accepts none, or grants no role of SCP for storage.
+	GetRefused bool
+	// SCPOff says that C-MOVE was not tried because the gateway has no storage SCP.
+	SCPOff bool
+}
+
+func (e *NoWayError) Error() string {
+	switch {
+	case e.GetRefused && e.SCPOff:
+		return "the PACS does not accept C-GET, and there is no storage SCP for C-MOVE"
+	case e.SCPOff:
+		return "there is no storage SCP for C-MOVE"
+	default:
+		return "the PACS accepts neither C-GET nor C-MOVE"
+	}
+}
+
+// FloodError reports a PACS that sends far more than it lists, or than may be retrieved at once.
+type FloodError struct{ Max int }
+
+func (e *FloodError) Error() string { return fmt.Sprintf("more than %d instances", e.Max) }

@@ -1,0 +1,90 @@
+// Package receive retrieves instances: it finds out what a PACS has of a study, series or instance, receives it by C-GET or by
+// C-MOVE to the gateway, whichever the PACS offers, and decides whether everything arrived. Its callers see one sequence of
+// instances and never ask which way they came.
+package receive
+
+import (
+	"dicom-qr-gateway/qr"
+)
+
+// Target is what is retrieved: a study, one of its series, or one instance. The UIDs below it are "".
+type Target struct{ StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID string }
+
+// Request is one retrieval.
+type Request struct {
+	Target
+	Call qr.Call
+	Peer qr.Peer
+	// Uncompressed proposes uncompressed transfer syntaxes, so that a PACS that can decompress sends what it has compressed so. What
+	// a PACS does not decompress is asked for again in the compressed syntaxes that package transcode converts.
+	Uncompressed bool
+}
+
+// Basis says what the completeness of a retrieval is judged by.
+type Basis string
+
+// The bases.
+const (
+	// BasisInventory: every instance that the PACS lists at IMAGE level has arrived.
+	BasisInventory Basis = "inventory"
+	// BasisStatus: the PACS lists no instances; its final status and its counters say that it sent everything.
+	BasisStatus Basis = "status"
+)
+
+// Way is how instances came.
+type Way string
+
+// The ways.
+const (
+	WayGet         Way = "get"
+	WayMove        Way = "move"
+	WayGetThenMove Way = "get,move"
+	WayMoveThenGet Way = "move,get"
+)
+
+// Inventory is what a PACS lists below a Target. It is read only.
+type Inventory struct {
+	Target
+	Basis Basis // BasisStatus: Instances is empty, although the PACS may have some
+	// Patient and study attributes as the PACS returned them, in UTF-8; "" for those that it did not. If any of them differs from
+	// before, the PACS has merged or corrected the study.
+	PatientID, IssuerOfPatientID, PatientName, PatientBirthDate, PatientSex string
+	StudyDate, StudyID, AccessionNumber                                     string
+	Series                                                                  []Series
+	Instances                                                               []Instance // in the order of series and number
+	Warnings                                                                []qr.Warning
+}
+
+// Series is a series of an Inventory.
+type Series struct {
+	SeriesInstanceUID, Modality string // Modality "": unknown
+	Number                      int64  // -1: none
+}
+
+// Instance is an instance of an Inventory.
+type Instance struct {
+	SOPInstanceUID string
+	SOPClassUID    string // "": the PACS does not return it
+	Series         int    // index in Inventory.Series
+	Number         int64  // Instance Number; -1: none
+}
+
+// Outcome says how a retrieval ended.
+type Outcome struct {
+	// Status is ok if the retrieval is complete, partial if some instances arrived, failed if none did, and cancelled if the caller
+	// left or the operation timeout ended it.
+	Status   qr.RetrievalStatus
+	Complete bool
+	// Missing are the SOP Instance UIDs that are known to be missing. More may be missing than are listed: see MissingCount.
+	Missing      []string
+	MissingCount int   // at least this many instances are missing; zero with Complete false: unknown
+	Received     int   // distinct instances that were handed over
+	Bytes        int64 // of their data sets
+	Unexpected   int   // of those, how many the inventory does not list
+	Duplicates   int   // instances that came again and were dropped
+	Refused      int   // instances that were not asked for, and were refused
+	Basis        Basis
+	Way          Way // "": nothing was asked for
+	// Err is why the retrieval is not complete, as a *dicomnet.OpError if the PACS or the association is the reason; nil if it is.
+	Err error
+}

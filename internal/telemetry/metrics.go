@@ -51,6 +51,10 @@ type metrics struct {
 
 	queueLength  *prometheus.GaugeVec
 	queueSeconds *prometheus.HistogramVec
+
+	retrievalMetrics
+	spool atomic.Pointer[func() Spool]
+	cache atomic.Pointer[func() Cache]
 }
 
 func newMetrics(version, commit, goVersion string) *metrics {
@@ -65,7 +69,7 @@ func newMetrics(version, commit, goVersion string) *metrics {
 		operations:       f.counter("operations_total", "Operations at a PACS (find, move, echo) by outcome: ok, partial or the code of the problem.", "operation", "outcome", "peer"),
 		operationSeconds: f.histogram("operation_duration_seconds", "Time of operations at a PACS, with any outcome.", seconds, "operation", "peer"),
 		firstResponse:    f.histogram("first_response_seconds", "Time from a DIMSE request to the first response.", seconds, "operation", "peer"),
-		stepSeconds:      f.histogram("step_duration_seconds", "Time of the steps of operations: resolve, reuse, connect, tls, associate, echo, find, move, release.", seconds, "step", "outcome"),
+		stepSeconds:      f.histogram("step_duration_seconds", "Time of the steps of operations: resolve, reuse, connect, tls, associate, echo, find, get, move, release.", seconds, "step", "outcome"),
 		matches:          f.counter("matches_total", "C-FIND matches that PACS sent, before the gateway checks them.", "peer"),
 		subOperations:    f.counter("suboperations_total", "C-MOVE sub-operations as PACS counted them: completed, failed, warning.", "outcome", "peer"),
 
@@ -78,16 +82,16 @@ func newMetrics(version, commit, goVersion string) *metrics {
 		queueLength:  f.gauge("queue_length", "Operations that wait for a free association with their PACS, or until they may run.", "peer"),
 		refused:      f.counter("requests_refused_total", "Requests that were answered with 429 or 503, by the code of the problem.", "reason"),
 		queueSeconds: f.histogram("queue_wait_seconds", "Time that operations waited for a free association with their PACS, by outcome: ok or the code of the problem.", queueSeconds, "outcome"),
+
+		retrievalMetrics: newRetrievalMetrics(f),
 	}
-	f.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "associations_idle", Help: "Associations that are established and kept for the next operation.",
-	}, m.countIdle))
-	f.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "memory_reserved_bytes", Help: "Memory that operations have reserved for what they keep of answers.",
-	}, m.countReserved))
-	f.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Namespace: namespace, Name: "log_lines_dropped_total", Help: "Log lines dropped because standard output took none.",
-	}, m.countDropped))
+	m.registerStorage(f)
+	f.gaugeFunc("associations_idle", "Associations that are established and kept for the next operation.", nil,
+		func() float64 { return float64(measured(&m.idle)) })
+	f.gaugeFunc("memory_reserved_bytes", "Memory that operations have reserved for what they keep of answers.", nil,
+		func() float64 { return float64(measured(&m.reserved)) })
+	f.counterFunc("log_lines_dropped_total", "Log lines dropped because standard output took none.", nil,
+		func() float64 { return float64(measured(&m.dropped)) })
 	for _, counter := range []struct {
 		name, help string
 		count      func(Connections) uint64
@@ -95,13 +99,10 @@ func newMetrics(version, commit, goVersion string) *metrics {
 		{"connections_yielded_total", "Connections of callers closed for a new one, because no request ran on them.", func(c Connections) uint64 { return c.Yielded }},
 		{"connections_refused_total", "Connections of callers closed at once, because none gave way.", func(c Connections) uint64 { return c.Refused }},
 	} {
-		f.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Namespace: namespace, Name: counter.name, Help: counter.help,
-		}, func() float64 { return float64(counter.count(m.countConnections())) }))
+		f.counterFunc(counter.name, counter.help, nil, func() float64 { return float64(counter.count(measured(&m.connections))) })
 	}
-	f.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "connections_open", Help: "Connections of callers that are open.",
-	}, func() float64 { return float64(m.countConnections().Open) }))
+	f.gaugeFunc("connections_open", "Connections of callers that are open.", nil,
+		func() float64 { return float64(measured(&m.connections).Open) })
 	for _, route := range []string{"/q", "/qr", "/echo"} {
 		m.requests.WithLabelValues("POST", route, "500") // Prometheus sees no increase in a series that begins at one
 	}
@@ -132,32 +133,20 @@ func (f factory) histogram(name, help string, buckets []float64, labels ...strin
 	return h
 }
 
-func (m *metrics) countIdle() float64 {
-	if count := m.idle.Load(); count != nil {
-		return float64((*count)())
-	}
-	return 0
+func (f factory) gaugeFunc(name, help string, labels prometheus.Labels, value func() float64) {
+	f.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: labels}, value))
 }
 
-func (m *metrics) countReserved() float64 {
-	if count := m.reserved.Load(); count != nil {
-		return float64((*count)())
-	}
-	return 0
+func (f factory) counterFunc(name, help string, labels prometheus.Labels, value func() float64) {
+	f.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: labels}, value))
 }
 
-func (m *metrics) countDropped() float64 {
-	if count := m.dropped.Load(); count != nil {
-		return float64((*count)())
+// measured calls the function that was set; without one it returns the zero value.
+func measured[T any](count *atomic.Pointer[func() T]) (value T) {
+	if f := count.Load(); f != nil {
+		return (*f)()
 	}
-	return 0
-}
-
-func (m *metrics) countConnections() Connections {
-	if count := m.connections.Load(); count != nil {
-		return (*count)()
-	}
-	return Connections{}
+	return value
 }
 
 func (m *metrics) write(w io.Writer) error {

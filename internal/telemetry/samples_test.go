@@ -26,11 +26,12 @@ func registered(t *testing.T) map[string][]string {
 		close(descriptions)
 	}()
 	found := map[string][]string{"up": nil} // a metric of Prometheus itself
-	pattern := regexp.MustCompile(`fqName: "(\w+)".*variableLabels: \{(.*?)\}`)
+	pattern := regexp.MustCompile(`fqName: "(\w+)".*constLabels: \{(.*?)\}, variableLabels: \{(.*?)\}`)
 	for d := range descriptions {
 		parts := pattern.FindStringSubmatch(d.String())
 		require.NotNil(t, parts, d.String())
-		found[parts[1]] = strings.Split(parts[2], ",")
+		constant, _, _ := strings.Cut(parts[2], "=")
+		found[parts[1]] = append(strings.Split(parts[3], ","), constant)
 	}
 	return found
 }

@@ -7,14 +7,8 @@ import (
 	"net"
 	"time"
 
+	"dicom-qr-gateway/dicomnet/part10"
 	"dicom-qr-gateway/dicomnet/pdu"
-)
-
-// Implementation identification sent in the negotiation (PS3.7 sections
-// D.3.3.2 and D.3.3.3). The UID is derived from a UUID (PS3.5 annex B.2).
-const (
-	ImplementationClassUID    = "2.25.206416139246915317604928330127446101543"
-	ImplementationVersionName = "DICOM_QR_GW_1"
 )
 
 // Dial opens an association to address, a host:port: it connects, performs the TLS handshake if
@@ -147,8 +141,8 @@ func contextID(i int) byte { return byte(2*i + 1) }
 func userInformation(maxLength uint32) pdu.UserInformation {
 	return pdu.UserInformation{
 		MaxLength:                 maxLength,
-		ImplementationClassUID:    ImplementationClassUID,
-		ImplementationVersionName: ImplementationVersionName,
+		ImplementationClassUID:    part10.ImplementationClassUID,
+		ImplementationVersionName: part10.ImplementationVersionName,
 	}
 }
 

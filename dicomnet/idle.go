@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dicom-qr-gateway/dicomnet/pdu"
+	"dicom-qr-gateway/dicomnet/socket"
 )
 
 // timerIdle is the timer of WaitIdle. Its expiry is not an error.
@@ -28,7 +29,7 @@ func (a *Association) Clean() bool {
 // operation, Quiet needs exclusive use of the association, with no operation outstanding.
 func (a *Association) Quiet() bool {
 	a.upper.link.readDecrypted()
-	return a.upper.link.r == a.upper.link.w && !unread(a.upper.link.transport)
+	return a.upper.link.r == a.upper.link.w && !socket.Unread(a.upper.link.transport)
 }
 
 // Rebind gives the association to another operation: from now on the trace is called with ctx.

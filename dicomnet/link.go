@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"dicom-qr-gateway/dicomnet/pdu"
+	"dicom-qr-gateway/dicomnet/socket"
 )
 
 // errInterrupted is the error of a read or write that was ended by a done context.
@@ -55,7 +56,7 @@ func newLink(conn net.Conn, network time.Duration) *link {
 	return &link{
 		conn:        conn,
 		transport:   transport,
-		setQuickACK: quickACK(transport),
+		setQuickACK: socket.QuickACK(transport),
 		network:     network,
 		buf:         readBuffers.Get().(*[readBufferSize]byte)[:],
 	}
@@ -87,7 +88,7 @@ func (l *link) watch(ctx context.Context) (stop func()) {
 }
 
 // unacknowledged reports whether the peer's system has yet to acknowledge bytes that were sent.
-func (l *link) unacknowledged() bool { return unacknowledged(l.transport) }
+func (l *link) unacknowledged() bool { return socket.Unacknowledged(l.transport) }
 
 // resetWait bounds the wait for the reset of a connection that the peer ends.
 const resetWait = 20 * time.Millisecond
@@ -114,7 +115,7 @@ func (l *link) resetFollows() bool {
 
 // resetBy reports whether the connection, of which everything has been read, is reset until end.
 func (l *link) resetBy(end time.Time) bool {
-	for !reset(l.transport) {
+	for !socket.Reset(l.transport) {
 		if !time.Now().Before(end) {
 			return false
 		}
@@ -244,9 +245,9 @@ func (l *link) requestACK() {
 	switch {
 	case l.setQuickACK == nil, l.bufferFilled:
 	case l.conn != l.transport: // TLS hides how often it reads
-		l.setQuickACK(ackNext)
+		l.setQuickACK(socket.AckNext)
 	case l.ackPending.Swap(false):
-		l.setQuickACK(ackNow)
+		l.setQuickACK(socket.AckNow)
 	}
 }
 

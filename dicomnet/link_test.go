@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/dicomnet/socket"
 )
 
 // An ACK is requested before the link waits for the rest of a message, which the peer may hold back
@@ -35,11 +37,11 @@ func TestLinkRequestsACKsOnlyWhenThePeerMayWaitForOne(t *testing.T) {
 	exchange("whole")
 	assert.Empty(t, modes, "the request acknowledges what arrived before it")
 	exchange("a part", "the rest", "and one more")
-	assert.Equal(t, []int{ackNow, ackNow}, modes)
+	assert.Equal(t, []int{socket.AckNow, socket.AckNow}, modes)
 
 	l.conn = tls.Client(ours, &tls.Config{InsecureSkipVerify: true})
 	modes = nil
 	l.requestACK()
 	l.requestACK()
-	assert.Equal(t, []int{ackNext, ackNext}, modes)
+	assert.Equal(t, []int{socket.AckNext, socket.AckNext}, modes)
 }

@@ -1,4 +1,4 @@
-package dicomnet
+package socket
 
 import (
 	"errors"
@@ -8,18 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unacknowledged reports whether the peer's system has yet to acknowledge bytes that were sent. It
+// Unacknowledged reports whether the peer's system has yet to acknowledge bytes that were sent. It
 // is false if the kernel cannot say.
-func unacknowledged(conn net.Conn) bool {
+func Unacknowledged(conn net.Conn) bool {
 	return ask(conn, func(fd int) bool {
 		n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
 		return err == nil && n > 0
 	})
 }
 
-// unread reports whether bytes from the peer, or the end of the connection, have arrived and nothing
+// Unread reports whether bytes from the peer, or the end of the connection, have arrived and nothing
 // has read them. It is false if the kernel cannot say.
-func unread(conn net.Conn) bool {
+func Unread(conn net.Conn) bool {
 	return ask(conn, func(fd int) bool {
 		var b [1]byte
 		_, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
@@ -27,9 +27,9 @@ func unread(conn net.Conn) bool {
 	})
 }
 
-// reset reports whether the peer's system has reset the connection. It is false if the kernel cannot
+// Reset reports whether the peer's system has reset the connection. It is false if the kernel cannot
 // say.
-func reset(conn net.Conn) bool {
+func Reset(conn net.Conn) bool {
 	return ask(conn, func(fd int) bool {
 		pending, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 		return err == nil && pending != 0
@@ -57,13 +57,13 @@ const tcpQuickACK = 12
 
 // Values of TCP_QUICKACK.
 const (
-	ackNext = 1 // acknowledge at once what has arrived and what arrives next
-	ackNow  = 2 // acknowledge what has arrived only: an acknowledgement for each segment costs both sides more than it gains
+	AckNext = 1 // acknowledge at once what has arrived and what arrives next
+	AckNow  = 2 // acknowledge what has arrived only: an acknowledgement for each segment costs both sides more than it gains
 )
 
-// quickACK returns a function that sets TCP_QUICKACK, or nil if conn has no such option. The kernel
-// resets ackNext by itself, so it must be set before every read.
-func quickACK(conn net.Conn) func(mode int) {
+// QuickACK returns a function that sets TCP_QUICKACK, or nil if conn has no such option. The kernel
+// resets AckNext by itself, so it must be set before every read.
+func QuickACK(conn net.Conn) func(mode int) {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return nil

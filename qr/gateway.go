@@ -47,6 +47,7 @@ type operation struct {
 	observer Observer
 	memory   *budget.Account
 	full     error // why memory could not be counted
+	most     int   // matches of one C-FIND; zero: no limit
 	// findModel and moveModel are the information models of C-FIND and C-MOVE: that of the peer, or the other one if the PACS does
 	// not accept it.
 	findModel, moveModel dicomnet.Model
@@ -55,7 +56,10 @@ type operation struct {
 
 // begin returns an operation; the caller must call End.
 func (g *Gateway) begin(c Call, p Peer) *operation {
-	o := &operation{gateway: g, observer: c.Observer, memory: c.Memory, findModel: p.Model(), moveModel: p.Model(), preferred: p.Model()}
+	o := &operation{
+		gateway: g, observer: c.Observer, memory: c.Memory, most: g.options.MaxMatches,
+		findModel: p.Model(), moveModel: p.Model(), preferred: p.Model(),
+	}
 	if o.observer == nil {
 		o.Session, o.observer = g.options.Pool.Session(p, c.Principal.Identity(), nil), Unobserved{}
 	} else {

@@ -227,7 +227,7 @@ func (o *operation) findOnce(
 		SOPClassUID: o.findModel.Find, Level: level,
 		TransferSyntax: o.Association().TransferSyntax(o.findModel.Find), query: query,
 	})
-	n, most := 0, o.gateway.options.MaxMatches
+	n, most := 0, o.most
 	for m, err := range o.Association().Find(ctx, o.findModel, query) {
 		if _, undecoded := errors.AsType[*dicomnet.DataSetError](err); err != nil && !undecoded {
 			return pool.Failure(ctx, dicomnet.StepFind, err)

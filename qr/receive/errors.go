@@ -1,17 +1,16 @@
 package receive
 
-import "fmt"
+import (
+	"fmt"
 
-// TargetError reports a Target that is not a study, series or instance: Field is the name of the UID that is missing or malformed.
-// Nothing was sent.
-type TargetError struct{ Field string }
+	"dicom-qr-gateway/qr"
+)
 
-func (e *TargetError) Error() string { return "invalid target: " + e.Field }
+// TargetError reports a Target that is not a study, series or instance. Nothing was sent.
+type TargetError = qr.TargetError
 
 // NotFoundError reports that the PACS says that it does not have the Target.
-type NotFoundError struct{}
-
-func (e *NotFoundError) Error() string { return "no such study, series or instance" }
+type NotFoundError = qr.NotFoundError
 
 // IncompleteError reports a retrieval of which nothing arrived, although the PACS ended it without an error of its own.
 type IncompleteError struct {

@@ -8,7 +8,10 @@ import (
 )
 
 // Target is what is retrieved: a study, one of its series, or one instance. The UIDs below it are "".
-type Target struct{ StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID string }
+type Target = qr.Target
+
+// Inventory is what a PACS lists below a Target. It is read only.
+type Inventory = qr.Inventory
 
 // Request is one retrieval.
 type Request struct {
@@ -41,33 +44,6 @@ const (
 	WayGetThenMove Way = "get,move"
 	WayMoveThenGet Way = "move,get"
 )
-
-// Inventory is what a PACS lists below a Target. It is read only.
-type Inventory struct {
-	Target
-	Basis Basis // BasisStatus: Instances is empty, although the PACS may have some
-	// Patient and study attributes as the PACS returned them, in UTF-8; "" for those that it did not. If any of them differs from
-	// before, the PACS has merged or corrected the study.
-	PatientID, IssuerOfPatientID, PatientName, PatientBirthDate, PatientSex string
-	StudyDate, StudyID, AccessionNumber                                     string
-	Series                                                                  []Series
-	Instances                                                               []Instance // in the order of series and number
-	Warnings                                                                []qr.Warning
-}
-
-// Series is a series of an Inventory.
-type Series struct {
-	SeriesInstanceUID, Modality string // Modality "": unknown
-	Number                      int64  // -1: none
-}
-
-// Instance is an instance of an Inventory.
-type Instance struct {
-	SOPInstanceUID string
-	SOPClassUID    string // "": the PACS does not return it
-	Series         int    // index in Inventory.Series
-	Number         int64  // Instance Number; -1: none
-}
 
 // Outcome says how a retrieval ended.
 type Outcome struct {

@@ -43,12 +43,14 @@ func newReplyError(response *http.Response, err error) *ReplyError {
 	return &ReplyError{Status: response.StatusCode, ContentType: response.Header.Get("Content-Type"), Err: err}
 }
 
+const problemJSON = "application/problem+json"
+
 // maxProblem limits the bytes read of a problem document. Those of the gateway are far smaller.
 const maxProblem = 1 << 20
 
 // failure returns the error that the response stands for.
 func failure(response *http.Response) error {
-	if mediaType(response) == "application/problem+json" {
+	if mediaType(response) == problemJSON {
 		problem := &ProblemError{}
 		err := json.NewDecoder(io.LimitReader(response.Body, maxProblem)).Decode(&problem.Problem)
 		if err == nil && problem.Code != "" {

@@ -65,6 +65,10 @@ type (
 	ProblemCode = goclient.ProblemCode
 	// Fault is one fault of an invalid request.
 	Fault = goclient.Fault
+	// DICOMObject is a match of [Gateway.Search] in the DICOM JSON Model. Its keys are tags, such as 0020000D.
+	DICOMObject = goclient.DICOMObject
+	// DICOMAttribute is one attribute of a DICOMObject.
+	DICOMAttribute = goclient.DICOMAttribute
 	// DICOMFault is the DICOM cause of a failed operation.
 	DICOMFault = goclient.DICOMFault
 	// DICOMFaultStep names the step at which an operation failed.

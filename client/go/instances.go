@@ -11,6 +11,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -163,7 +164,7 @@ func (g *Gateway) get(ctx context.Context, address string, options []CallOption)
 		if err != nil {
 			return nil, err
 		}
-		for _, edit := range append(g.client.RequestEditors[:len(g.client.RequestEditors):len(g.client.RequestEditors)], options...) {
+		for _, edit := range slices.Concat(g.client.RequestEditors, options) {
 			if err := edit(ctx, request); err != nil {
 				return nil, err
 			}

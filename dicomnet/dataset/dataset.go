@@ -20,11 +20,16 @@ package dataset
 // TransferSyntax is a transfer syntax UID.
 type TransferSyntax string
 
-// The transfer syntaxes that this package supports (PS3.5 section 10 and annex A).
+// The transfer syntaxes of data sets (PS3.5 section 10 and annex A). This package reads and writes the first three; package stream reads
+// all.
 const (
 	ImplicitVRLittleEndian TransferSyntax = "1.2.840.10008.1.2"
 	ExplicitVRLittleEndian TransferSyntax = "1.2.840.10008.1.2.1"
 	ExplicitVRBigEndian    TransferSyntax = "1.2.840.10008.1.2.2" // read only; retired in PS3.5 2016b
+
+	DeflatedExplicitVRLittleEndian TransferSyntax = "1.2.840.10008.1.2.1.99"
+	JPEGBaseline                   TransferSyntax = "1.2.840.10008.1.2.4.50"
+	RLELossless                    TransferSyntax = "1.2.840.10008.1.2.5"
 )
 
 // Limits bounds the structure of one data set. Zero fields stand for the defaults.

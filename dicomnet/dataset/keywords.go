@@ -63,5 +63,5 @@ func lower(c byte) byte {
 }
 
 // DictionaryVR returns the VR of an attribute in PS3.6, UN if the dictionary does not have it. Of an attribute with several it returns
-// the first.
+// OW, which implicit VR implies (PS3.5 annex A.1), else the first.
 func DictionaryVR(t Tag) string { return dictionaryVR(t).traits().name }

@@ -127,8 +127,56 @@ func (v vr) traits() *traits {
 	return vrIndex[int(v>>8-'A')*26+int(v&0xff-'A')]
 }
 
-// dictionaryVR returns the VR that the data dictionary gives (PS3.6), UN if the tag is unknown. Of several VRs it returns the
-// first.
+// VR is a value representation of PS3.5 table 6.2-1. VRs are comparable; the zero VR is none.
+type VR struct{ traits *traits }
+
+// LookupVR returns the VR with the given two letters, false if the standard does not define it.
+func LookupVR(first, second byte) (VR, bool) {
+	t := (vr(first)<<8 | vr(second)).traits()
+	return VR{t}, t != nil
+}
+
+// ImplicitVR returns the VR of an element in implicit VR (PS3.6; PS3.5 annex A.1): UN if the dictionary does not have the tag, and US
+// or SS as signed, the meaning of Pixel Representation (0028,0103), decides. A look-up table's descriptor is always US: its first and
+// last value are unsigned whatever the pixels are.
+func ImplicitVR(t Tag, signed bool) VR {
+	if g := t.Group & 0xff00; (g == 0x5000 || g == 0x6000) && t.Group&1 == 0 {
+		t.Group = g // a repeating group (PS3.5 section 7.6)
+	}
+	v := dictionaryEntry(t)
+	if v&orSS != 0 {
+		v &^= orSS
+		if signed && !describesLUT(t) {
+			v = vrSS
+		}
+	}
+	return VR{v.traits()}
+}
+
+// describesLUT reports whether t is the descriptor of a look-up table.
+func describesLUT(t tag.Tag) bool {
+	return t.Group == 0x0028 && (t.Element == 0x3002 || t.Element >= 0x1100 && t.Element <= 0x1113)
+}
+
+// Name returns the two letters, such as PN.
+func (v VR) Name() string { return v.traits.name }
+
+// Kind returns how a value of the VR is encoded.
+func (v VR) Kind() Kind { return kinds[v.traits.class] }
+
+// LongForm reports whether the header in explicit VR has a length of 4 bytes (PS3.5 section 7.1.2).
+func (v VR) LongForm() bool { return v.traits.longForm }
+
+// WordSize returns the number of bytes whose order depends on the transfer syntax (PS3.5 section 7.3), 1 for text and bytes.
+func (v VR) WordSize() int {
+	if v.traits.class == classTag {
+		return 2 // group and element
+	}
+	return max(int(v.traits.size), 1)
+}
+
+// dictionaryVR returns the VR that the data dictionary gives (PS3.6), UN if the tag is unknown. Of several VRs it returns OW, which
+// implicit VR implies (PS3.5 annex A.1), else the first.
 func dictionaryVR(t tag.Tag) vr { return dictionaryEntry(t) &^ orSS }
 
 // orSS marks a VR that is US or SS, as Pixel Representation says. No letter has this bit.
@@ -157,7 +205,10 @@ func dictionaryEntry(t tag.Tag) vr {
 		if v = vrOf(info.VRs[0]); v.traits() == nil { // items and delimiters have no VR
 			v = vrUN
 		}
-		if v == vrUS && slices.Contains(info.VRs, "SS") {
+		switch {
+		case slices.Contains(info.VRs, "OW"):
+			v = vrOW
+		case v == vrUS && slices.Contains(info.VRs, "SS"):
 			v |= orSS
 		}
 	}

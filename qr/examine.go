@@ -29,9 +29,20 @@ func (c *RetrievalCheck) Ready() bool {
 }
 
 // examinedStorage are the storage SOP classes of most archives: CT, MR, CR, digital X-ray, ultrasound and secondary capture.
-var examinedStorage = []string{
+var examinedStorage = storageContexts(
 	"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1",
 	"1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.7",
+)
+
+func storageContexts(sopClasses ...string) []dicomnet.Context {
+	var contexts []dicomnet.Context
+	for _, class := range sopClasses {
+		contexts = append(contexts, dicomnet.Context{
+			AbstractSyntax:   class,
+			TransferSyntaxes: []dataset.TransferSyntax{dataset.ImplicitVRLittleEndian, dataset.ExplicitVRLittleEndian},
+		})
+	}
+	return contexts
 }
 
 // Examine is Echo, followed by a check of what retrieval needs, and, if probe is set, by C-FINDs that learn the profile of the PACS. They

@@ -30,6 +30,8 @@ const (
 	TooManyOperations
 	// CallerShare: this caller has its share of the operations that run, or that wait for the peer.
 	CallerShare
+	// TooManyRetrievals: as many retrievals from the peer ran for Options.QueueTimeout as may.
+	TooManyRetrievals
 )
 
 func (e *BusyError) Error() string {
@@ -40,6 +42,8 @@ func (e *BusyError) Error() string {
 		return "too many operations run"
 	case CallerShare:
 		return "too many operations of this caller"
+	case TooManyRetrievals:
+		return "too many retrievals from this peer"
 	default:
 		return "no free association"
 	}

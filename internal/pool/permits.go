@@ -7,6 +7,8 @@ type operation struct {
 	caller  principal.Identity
 	limit   int  // of the slots in use at the address of its peer, its own included; zero: none
 	running bool // holds a permit
+	// retrievals is how many retrievals may hold slots at the address of its peer, itself included; zero: it is no retrieval.
+	retrievals int
 }
 
 // permits limits how many operations run at once. An operation takes its permit together with its first slot and keeps it to its

@@ -9,10 +9,11 @@ import (
 // queue holds the slots of one peer and the operations that wait for them. Callers take turns; the operations of one caller are
 // served in the order in which they asked.
 type queue struct {
-	taken   int     // slots in use, those of idle and closing associations included
-	waiting int     // operations of all lines
-	lines   []*line // of the callers that wait, in the order of their turns
-	idle    []*slot // with an idle association, the one that is idle for longest first
+	taken      int     // slots in use, those of idle and closing associations included
+	retrieving int     // slots that retrievals hold
+	waiting    int     // operations of all lines
+	lines      []*line // of the callers that wait, in the order of their turns
+	idle       []*slot // with an idle association, the one that is idle for longest first
 }
 
 // line holds the operations of one caller that wait for slots of one peer; it is never empty.
@@ -32,6 +33,11 @@ type waiter struct {
 
 // permits reports whether as many slots may be in use with a slot of the operation.
 func (o *operation) permits(taken int) bool { return o.limit == 0 || taken <= o.limit }
+
+// mayRetrieve reports whether the operation is no retrieval, or one more retrieval may hold a slot.
+func (q *queue) mayRetrieve(o *operation) bool {
+	return o.retrievals == 0 || q.retrieving < o.retrievals
+}
 
 // line returns the index of the line of the caller; -1 if it has none.
 func (q *queue) line(caller principal.Identity) int {
@@ -90,17 +96,17 @@ func (q *queue) remove(w *waiter) bool {
 // is none.
 func (q *queue) next(p *permits, taken int) *waiter {
 	for _, l := range q.lines {
-		if w := l.next(p, taken); w != nil {
+		if w := q.nextIn(l, p, taken); w != nil {
 			return w
 		}
 	}
 	return nil
 }
 
-// next is next of the queue, for one caller.
-func (l *line) next(p *permits, taken int) *waiter {
+// nextIn is next for one caller.
+func (q *queue) nextIn(l *line, p *permits, taken int) *waiter {
 	for _, w := range l.waiters {
-		if p.available(w.operation) && w.operation.permits(taken) {
+		if p.available(w.operation) && w.operation.permits(taken) && q.mayRetrieve(w.operation) {
 			return w
 		}
 	}

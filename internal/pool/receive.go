@@ -3,15 +3,18 @@ package pool
 import (
 	"context"
 	"slices"
-	"time"
 
 	"dicom-qr-gateway/dicomnet"
 )
 
-// OpenToReceive opens a new association in place of the current one: it proposes the SOP classes, and the storage SOP classes with the
-// role of SCP (PS3.7 section D.3.3.4), which C-GET needs. It takes no idle association, keeps none, and does not retry a rejection.
-// The errors are those of Open.
-func (s *Session) OpenToReceive(ctx context.Context, storage []string, sopClasses ...string) error {
+// receivePDULength is the maximum length of PDUs that is offered to a peer that sends instances. Longer PDUs make no peer faster, and
+// some send a whole data set in one if they may.
+const receivePDULength = 131072
+
+// OpenToReceive opens a new association in place of the current one: it proposes the SOP classes, and then the presentation contexts of
+// storage SOP classes with the role of SCP (PS3.7 section D.3.3.4), which C-GET needs. It takes no idle association and keeps none. The
+// errors are those of Open.
+func (s *Session) OpenToReceive(ctx context.Context, storage []dicomnet.Context, sopClasses ...string) error {
 	if s.assoc != nil {
 		s.release(ctx, s.assoc)
 		s.assoc = nil
@@ -20,20 +23,28 @@ func (s *Session) OpenToReceive(ctx context.Context, storage []string, sopClasse
 	if err == nil {
 		err = s.resolve(ctx)
 	}
-	s.proposed, s.kind, s.used = slices.Concat(sopClasses, storage), kind{}, false
+	s.proposed, s.kind, s.used = sopClasses, kind{}, false
 	if err == nil {
-		err = s.acquire(ctx)
-	}
-	if err == nil {
-		cfg := s.config(s.proposed)
-		for _, class := range storage {
-			cfg.Roles = append(cfg.Roles, dicomnet.Role{SOPClassUID: class, SCP: true})
-		}
-		s.assoc, err = s.negotiate(ctx, cfg)
+		s.assoc, err = retry(ctx, func() (*dicomnet.Association, error) { return s.associateToReceive(ctx, storage) })
 	}
 	if err != nil {
 		return Failure(ctx, dicomnet.StepAssociate, err)
 	}
-	s.slot.opened = time.Now()
+	s.assoc.SetMemory(s.memory)
 	return nil
+}
+
+func (s *Session) associateToReceive(ctx context.Context, storage []dicomnet.Context) (*dicomnet.Association, error) {
+	if err := s.acquire(ctx); err != nil {
+		return nil, err
+	}
+	cfg := s.config(s.proposed)
+	cfg.Contexts = append(cfg.Contexts, storage...)
+	cfg.Limits.MaxPDULength = receivePDULength
+	for _, pc := range storage {
+		if !slices.ContainsFunc(cfg.Roles, func(r dicomnet.Role) bool { return r.SOPClassUID == pc.AbstractSyntax }) {
+			cfg.Roles = append(cfg.Roles, dicomnet.Role{SOPClassUID: pc.AbstractSyntax, SCP: true})
+		}
+	}
+	return s.associateNew(ctx, cfg)
 }

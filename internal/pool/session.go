@@ -40,6 +40,14 @@ func (p *Pool) Session(peer Peer, caller principal.Identity, o Observer) *Sessio
 	return &Session{pool: p, peer: peer, observer: o, operation: operation{caller: caller, limit: p.limit(&peer)}}
 }
 
+// Retrieval returns a session of one retrieval. It is a Session whose associations count against the retrievals that may run at once from
+// the peer (Settings.MaxRetrievals), which are always fewer than its associations if it accepts more than one.
+func (p *Pool) Retrieval(peer Peer, caller principal.Identity, o Observer) *Session {
+	s := p.Session(peer, caller, o)
+	s.operation.retrievals = p.retrievals(&peer)
+	return s
+}
+
 // LimitMemory has m asked for the memory of long messages. It is called before Open.
 func (s *Session) LimitMemory(m dicomnet.Memory) { s.memory = m }
 
@@ -168,7 +176,11 @@ func (s *Session) associate(ctx context.Context) (*dicomnet.Association, error) 
 	if assoc := s.reuse(ctx); assoc != nil {
 		return assoc, nil
 	}
-	cfg := s.config(s.proposed)
+	return s.associateNew(ctx, s.config(s.proposed))
+}
+
+// associateNew opens an association in the slot of the session.
+func (s *Session) associateNew(ctx context.Context, cfg dicomnet.Config) (*dicomnet.Association, error) {
 	assoc, err := s.negotiate(ctx, cfg)
 	if atCapacity(err) && s.slot != nil && ctx.Err() == nil && s.pool.evictAll(ctx, s.slot.address) {
 		assoc, err = s.negotiate(ctx, cfg)

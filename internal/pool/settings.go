@@ -100,6 +100,22 @@ func (p *Pool) limit(peer *Peer) int {
 	return p.options.MaxAssociationsPerPeer
 }
 
+// defaultRetrievals is how many retrievals run at once from a peer without settings.
+const defaultRetrievals = 2
+
+// retrievals returns how many retrievals may run at once from the peer. They leave an association for other operations: a PACS may
+// answer nothing else while it sends.
+func (p *Pool) retrievals(peer *Peer) int {
+	n := defaultRetrievals
+	if s := peer.Settings; s != nil && s.MaxRetrievals > 0 {
+		n = s.MaxRetrievals
+	}
+	if limit := p.limit(peer); limit > 0 {
+		n = min(n, max(limit-1, 1))
+	}
+	return n
+}
+
 // idleTime returns how long an association with the peer is kept; zero: not at all.
 func (p *Pool) idleTime(peer *Peer) time.Duration {
 	if peer.Settings != nil {

@@ -41,8 +41,9 @@ type slots struct {
 
 // slot is the permit to have one association with a peer.
 type slot struct {
-	slots   *slots
-	address netip.AddrPort
+	slots     *slots
+	address   netip.AddrPort
+	retrieval bool // its operation is a retrieval
 
 	opened time.Time             // when the association in this slot was established
 	assoc  *dicomnet.Association // idle, of this kind, since idleSince; nil: none
@@ -132,7 +133,7 @@ func (s *slots) join(o *operation, address netip.AddrPort, want kind, wait bool)
 	if reason, ok := q.admits(o.caller, s.maxWaiting); !ok {
 		return nil, nil, &BusyError{Reason: reason}
 	}
-	if evicting := mayRun && s.makeRoom(q, o); !evicting && !wait {
+	if evicting := mayRun && q.mayRetrieve(o) && s.makeRoom(q, o); !evicting && !wait {
 		reason := s.missing(q, o)
 		s.forget(q, address)
 		return nil, nil, &BusyError{Reason: reason}
@@ -176,17 +177,21 @@ func (s *slots) take(o *operation, q *queue, address netip.AddrPort, want kind) 
 	if kept := s.takeKind(q, want); kept != nil {
 		return kept
 	}
-	if !o.permits(q.taken + 1) {
+	if !o.permits(q.taken+1) || !q.mayRetrieve(o) {
 		return nil
 	}
 	q.taken++
-	return &slot{slots: s, address: address}
+	taken := &slot{slots: s, address: address}
+	taken.hold(q, o)
+	return taken
 }
 
 // missing returns what the operation lacks. A slot of the peer comes first: if there is none, it would not run in any case.
 func (s *slots) missing(q *queue, o *operation) BusyReason {
 	p := &s.permits
 	switch {
+	case p.available(o) && !q.mayRetrieve(o):
+		return TooManyRetrievals
 	case p.available(o), !o.permits(q.taken - len(q.idle) + 1):
 		return NoAssociation
 	case p.running >= p.max:
@@ -220,6 +225,7 @@ func (s *slot) release() {
 	s.slots.mu.Lock()
 	defer s.slots.mu.Unlock()
 	q := s.slots.peers[s.address]
+	s.drop(q)
 	next := q.next(&s.slots.permits, q.taken)
 	if s.assoc != nil {
 		unwanted := next == nil && q.next(&s.slots.permits, 0) != nil || next != nil && next.want != s.kind
@@ -239,11 +245,28 @@ func (s *slot) release() {
 	}
 }
 
+// hold counts the slot of a retrieval.
+func (s *slot) hold(q *queue, o *operation) {
+	if o.retrievals > 0 && !s.retrieval {
+		s.retrieval = true
+		q.retrieving++
+	}
+}
+
+// drop is the opposite of hold.
+func (s *slot) drop(q *queue) {
+	if s.retrieval {
+		s.retrieval = false
+		q.retrieving--
+	}
+}
+
 // grant hands the slot to the waiter, which begins to run.
 func (s *slots) grant(q *queue, w *waiter, held *slot) {
 	q.serve(w)
 	s.waiting--
 	s.permits.take(w.operation)
+	held.hold(q, w.operation)
 	w.slot = held
 	close(w.ready)
 }
@@ -264,7 +287,7 @@ func (s *slots) beginNext() {
 	var at netip.AddrPort
 	for address, q := range s.peers {
 		for _, l := range q.lines {
-			if w := l.next(&s.permits, q.taken-len(q.idle)+1); w != nil && (best == nil || s.before(w, best)) {
+			if w := q.nextIn(l, &s.permits, q.taken-len(q.idle)+1); w != nil && (best == nil || s.before(w, best)) {
 				best, at = w, address
 			}
 		}

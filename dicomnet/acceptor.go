@@ -1,6 +1,7 @@
 package dicomnet
 
 import (
+	"context"
 	"errors"
 	"net"
 	"slices"
@@ -17,10 +18,11 @@ type acceptedAssociation struct {
 	rq        pdu.AssociateRQ
 	contexts  map[byte]NegotiatedContext
 	maxLength uint32
+	refused   int // C-STORE requests
 }
 
 // serve runs the association from A-ASSOCIATE-RQ to its end.
-func (a *acceptedAssociation) serve() {
+func (a *acceptedAssociation) serve(ctx context.Context) {
 	if err := a.negotiate(); err != nil {
 		// The state table has closed the association after any other error, but not when ARTIM
 		// expires.
@@ -30,7 +32,7 @@ func (a *acceptedAssociation) serve() {
 		a.upper.finish("failed", err)
 		return
 	}
-	err := a.operate()
+	err := a.operate(ctx)
 	if err != nil && !errors.Is(err, ErrReleased) {
 		a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, err)
 	}
@@ -109,7 +111,7 @@ func (a *acceptedAssociation) rejection() *RejectError {
 	case a.rq.User.MaxLength != 0 && a.rq.User.MaxLength < pdu.MinMaxLength:
 		return &RejectError{Result: 1, Source: 1, Reason: 1}
 	case a.server.Admit != nil:
-		return a.server.Admit(a.rq.CalledAETitle, a.rq.CallingAETitle)
+		return a.server.Admit(a.rq.CalledAETitle, a.rq.CallingAETitle, a.remote)
 	}
 	return nil
 }
@@ -135,5 +137,21 @@ func (a *acceptedAssociation) negotiateContext(proposed pdu.ContextRQ) Negotiate
 			}
 		}
 	}
+	if n.Result == ContextAbstractSyntaxNotSupported && a.server.ChooseContext != nil {
+		a.chooseContext(&n, proposed)
+	}
 	return n
+}
+
+// chooseContext answers a proposed presentation context as ChooseContext says.
+func (a *acceptedAssociation) chooseContext(n *NegotiatedContext, proposed pdu.ContextRQ) {
+	syntaxes := make([]dataset.TransferSyntax, 0, len(proposed.TransferSyntaxes))
+	for _, ts := range proposed.TransferSyntaxes {
+		syntaxes = append(syntaxes, dataset.TransferSyntax(ts))
+	}
+	ts, result := a.server.ChooseContext(proposed.AbstractSyntax, syntaxes)
+	n.Result = result
+	if result == ContextAccepted {
+		n.TransferSyntax = ts
+	}
 }

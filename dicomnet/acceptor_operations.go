@@ -19,8 +19,8 @@ type servedOperation struct {
 
 // operate reads requests until the association ends. It reads while a handler works, so that
 // C-CANCEL-RQ, A-ABORT and a closed connection reach the handler.
-func (a *acceptedAssociation) operate() error {
-	ctx, cancel := context.WithCancel(context.Background())
+func (a *acceptedAssociation) operate(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
 	var current *servedOperation
 	defer func() {
 		cancel()
@@ -28,7 +28,7 @@ func (a *acceptedAssociation) operate() error {
 			<-current.done
 		}
 	}()
-	messages := assembler{upper: a.upper, accepted: func(id byte) bool {
+	messages := assembler{upper: a.upper, streams: a.server.Handler.Receive != nil, accepted: func(id byte) bool {
 		pc, known := a.contexts[id]
 		return known && pc.Result == ContextAccepted
 	}}
@@ -53,9 +53,44 @@ func (a *acceptedAssociation) operate() error {
 			return a.upper.fail(pdu.ReasonUnexpectedParameter, "response without a request")
 		case !current.finished():
 			return a.upper.fail(pdu.ReasonUnexpectedParameter, "second operation while one is outstanding")
+		case m.command.CommandField == CStoreRQ && messages.streams:
+			if err := a.receive(ctx, &messages, m); err != nil {
+				return err
+			}
 		default:
 			current = a.start(ctx, m)
 		}
+	}
+}
+
+// receive serves the C-STORE-RQ m, whose data set is still to be read.
+func (a *acceptedAssociation) receive(ctx context.Context, messages *assembler, m *message) error {
+	pc := a.contexts[m.contextID]
+	in := newInstance(ctx, StepStore, messages, m, pc)
+	defer in.stream.end()
+	in.SendingAETitle, in.ReceivingAETitle = a.rq.CallingAETitle, a.rq.CalledAETitle
+	in.stream.last = !m.hasData
+	status := refusal(m, pc)
+	if status == StatusSuccess {
+		status = a.server.Handler.Receive(ctx, a.request(m), in)
+	} else if a.refused++; a.refused > maxRefused {
+		return a.upper.exceedLimit("refused instances", maxRefused)
+	}
+	in.Respond(status)
+	response, err := in.response(new(deadline))
+	if err != nil {
+		return err
+	}
+	return a.upper.sendMessage(in.contextID, response, nil, a.maxLength)
+}
+
+// request returns the request m without its data set.
+func (a *acceptedAssociation) request(m *message) *Request {
+	pc := a.contexts[m.contextID]
+	return &Request{
+		CalledAETitle: a.rq.CalledAETitle, CallingAETitle: a.rq.CallingAETitle, Remote: a.remote,
+		AbstractSyntax: pc.AbstractSyntax, TransferSyntax: pc.TransferSyntax,
+		Command: m.command,
 	}
 }
 
@@ -77,12 +112,7 @@ func (a *acceptedAssociation) start(ctx context.Context, m *message) *servedOper
 	ctx, cancel := context.WithCancel(ctx)
 	o := &servedOperation{id: m.command.MessageID, cancel: cancel, done: make(chan struct{})}
 	contextID := m.contextID // m is reused by the next read
-	pc := a.contexts[contextID]
-	r := &Request{
-		CalledAETitle: a.rq.CalledAETitle, CallingAETitle: a.rq.CallingAETitle, Remote: a.remote,
-		AbstractSyntax: pc.AbstractSyntax, TransferSyntax: pc.TransferSyntax,
-		Command: m.command,
-	}
+	r := a.request(m)
 	if m.hasData {
 		// The next read reuses the buffer while the handler works.
 		r.Data = bytes.Clone(m.data)

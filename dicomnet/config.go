@@ -28,6 +28,9 @@ type Config struct {
 	// class without an entry this side is SCU, and SCU only.
 	Roles []Role
 
+	// MessageID, if not nil, returns the message ID of the next operation, from 1 to 65535. If it is nil, an association counts from 1.
+	MessageID func() uint16
+
 	// Timeouts bound every wait. A zero field means that there is no bound of that kind.
 	Timeouts Timeouts
 
@@ -71,7 +74,7 @@ type Timeouts struct {
 	// DIMSE bounds the wait for the next complete response message. Bytes that trickle in do not
 	// extend it.
 	DIMSE time.Duration
-	// Move replaces DIMSE for C-MOVE; zero means DIMSE.
+	// Move replaces DIMSE for C-MOVE and C-GET; zero means DIMSE.
 	Move time.Duration
 	// Network bounds each silence within a PDU and each write that makes no progress.
 	Network time.Duration
@@ -87,13 +90,15 @@ type Limits struct {
 	MaxReceivedPDULength uint32
 	// MaxCommandSet and MaxDataSet bound one assembled command set and data set.
 	MaxCommandSet, MaxDataSet int
-	// MaxFragments bounds the number of PDVs of a message. MaxEmptyFragments bounds the number of
-	// empty ones, counting P-DATA-TF PDUs without a PDV as well.
+	// MaxInstance bounds the data set of one C-STORE that is read while it arrives.
+	MaxInstance int64
+	// MaxFragments bounds the number of PDVs of a message; a data set that is read while it arrives may have one more for each 128
+	// bytes. MaxEmptyFragments bounds the number of empty ones, counting P-DATA-TF PDUs without a PDV as well.
 	MaxFragments, MaxEmptyFragments int
-	// MaxOperationBytes bounds all that one operation receives.
+	// MaxOperationBytes bounds all that one operation receives, without the data sets that MaxInstance bounds.
 	MaxOperationBytes int64
 	// CancelGrace bounds the wait for the final response after C-CANCEL-RQ, MaxAfterCancel the
-	// number of responses accepted in that time.
+	// number of responses and of C-STORE requests accepted in that time.
 	CancelGrace    time.Duration
 	MaxAfterCancel int
 	// DataSet bounds the structure of one data set.
@@ -106,6 +111,7 @@ var DefaultLimits = Limits{
 	MaxReceivedPDULength: 131072,
 	MaxCommandSet:        16 << 10,
 	MaxDataSet:           1 << 20,
+	MaxInstance:          4 << 30,
 	MaxFragments:         4096,
 	MaxEmptyFragments:    64,
 	MaxOperationBytes:    64 << 20,
@@ -119,6 +125,7 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.MaxReceivedPDULength, d.MaxReceivedPDULength)
 	setDefault(&l.MaxCommandSet, d.MaxCommandSet)
 	setDefault(&l.MaxDataSet, d.MaxDataSet)
+	setDefault(&l.MaxInstance, d.MaxInstance)
 	setDefault(&l.MaxFragments, d.MaxFragments)
 	setDefault(&l.MaxEmptyFragments, d.MaxEmptyFragments)
 	setDefault(&l.MaxOperationBytes, d.MaxOperationBytes)

@@ -17,6 +17,7 @@ const (
 	StepEcho      Step = "echo"
 	StepFind      Step = "find"
 	StepMove      Step = "move"
+	StepGet       Step = "get"
 	StepStore     Step = "store"
 	StepRelease   Step = "release"
 )

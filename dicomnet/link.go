@@ -156,27 +156,11 @@ func (l *link) setDeadline(set func(time.Time) error, at time.Time) error {
 // *TimeoutError, errInterrupted, a *pdu.FormatError for a header that is not acceptable, or the
 // connection's own.
 func (l *link) readPDU(until *deadline, maxData uint32) (pdu.Type, []byte, error) {
-	if l.buf == nil {
-		return 0, nil, net.ErrClosed
-	}
-	if err := l.fill(1, until); err != nil {
-		return 0, nil, err
-	}
-	// Report an unknown type from its first byte: a peer that does not speak DICOM may never send
-	// the other five bytes of a header.
-	t := pdu.Type(l.buf[l.r])
-	if !t.Known() {
-		return t, nil, pdu.CheckHeader(t, 0, maxData)
-	}
-	if err := l.fill(pdu.HeaderLength, until); err != nil {
-		return 0, nil, err
-	}
-	h := l.buf[l.r:]
-	n := uint32(h[2])<<24 | uint32(h[3])<<16 | uint32(h[4])<<8 | uint32(h[5])
-	if err := pdu.CheckHeader(t, n, maxData); err != nil {
+	t, n, err := l.peekHeader(until, maxData)
+	if err != nil {
 		return t, nil, err
 	}
-	total := pdu.HeaderLength + int(n)
+	total := pdu.HeaderLength + n
 	if err := l.fill(total, until); err != nil {
 		return 0, nil, err
 	}
@@ -184,6 +168,83 @@ func (l *link) readPDU(until *deadline, maxData uint32) (pdu.Type, []byte, error
 	l.r += total
 	l.pdusReceived++
 	return t, body, nil
+}
+
+// peekHeader returns type and length of the next PDU and leaves its header in the buffer. Errors are those of readPDU.
+func (l *link) peekHeader(until *deadline, maxData uint32) (t pdu.Type, length int, err error) {
+	if l.buf == nil {
+		return 0, 0, net.ErrClosed
+	}
+	if err := l.fill(1, until); err != nil {
+		return 0, 0, err
+	}
+	// Report an unknown type from its first byte: a peer that does not speak DICOM may never send
+	// the other five bytes of a header.
+	t = pdu.Type(l.buf[l.r])
+	if !t.Known() {
+		return t, 0, pdu.CheckHeader(t, 0, maxData)
+	}
+	if err := l.fill(pdu.HeaderLength, until); err != nil {
+		return 0, 0, err
+	}
+	h := l.buf[l.r:]
+	n := uint32(h[2])<<24 | uint32(h[3])<<16 | uint32(h[4])<<8 | uint32(h[5])
+	if err := pdu.CheckHeader(t, n, maxData); err != nil {
+		return t, 0, err
+	}
+	return t, int(n), nil
+}
+
+// skipHeader consumes the header that peekHeader has returned. The body is then read with take, some and readInto.
+func (l *link) skipHeader() {
+	l.r += pdu.HeaderLength
+	l.pdusReceived++
+}
+
+// take consumes n bytes of the body of a PDU. They are valid until the next read.
+func (l *link) take(n int, until *deadline) ([]byte, error) {
+	if l.buf == nil {
+		return nil, net.ErrClosed
+	}
+	if err := l.fill(n, until); err != nil {
+		return nil, insidePDU(err)
+	}
+	b := l.buf[l.r : l.r+n : l.r+n]
+	l.r += n
+	return b, nil
+}
+
+// some returns from 1 to n bytes of the body of a PDU and does not consume them. They are valid until the next read.
+func (l *link) some(n int, until *deadline) ([]byte, error) {
+	if l.buf == nil {
+		return nil, net.ErrClosed
+	}
+	if err := l.fill(1, until); err != nil {
+		return nil, insidePDU(err)
+	}
+	return l.buf[l.r:min(l.r+n, l.w)], nil
+}
+
+// minDirectRead is the length from which on a system call for the rest of a fragment costs less than a copy of it.
+const minDirectRead = 4 << 10
+
+// readInto reads from 1 to len(p) bytes of the body of a PDU into p, past the buffer if that is empty.
+func (l *link) readInto(p []byte, until *deadline) (int, error) {
+	if l.r == l.w && len(p) >= minDirectRead && l.buf != nil {
+		n, err := l.readOnce(p, *until)
+		return n, insidePDU(err)
+	}
+	b, err := l.some(len(p), until)
+	l.r += copy(p, b)
+	return len(b), err
+}
+
+// insidePDU returns the error of a read inside a PDU, where the connection must not end.
+func insidePDU(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // fill reads until n bytes are buffered. The buffer grows with the bytes that have arrived, not
@@ -215,26 +276,32 @@ func (l *link) fill(n int, until *deadline) error {
 
 // readSome reads once into the free part of the buffer.
 func (l *link) readSome(d deadline) error {
+	k, err := l.readOnce(l.buf[l.w:], d)
+	if l.w += k; l.w > l.r {
+		return insidePDU(err)
+	}
+	return err
+}
+
+// readOnce reads once into p. It returns either bytes or an error.
+func (l *link) readOnce(p []byte, d deadline) (int, error) {
 	if err := l.setDeadline(l.conn.SetReadDeadline, d.at); err != nil {
-		return err
+		return 0, err
 	}
 	l.requestACK()
-	k, err := l.conn.Read(l.buf[l.w:])
-	l.w += k
+	k, err := l.conn.Read(p)
 	if k > 0 {
 		l.ackPending.Store(true)
 	}
-	l.bufferFilled = l.w == len(l.buf)
+	l.bufferFilled = k == len(p)
 	l.received += int64(k)
 	switch {
 	case k > 0 || err == nil:
-		return nil
+		return k, nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return l.deadlineError(d)
-	case errors.Is(err, io.EOF) && l.w > l.r:
-		return io.ErrUnexpectedEOF
+		return 0, l.deadlineError(d)
 	}
-	return err
+	return 0, err
 }
 
 // requestACK makes the kernel acknowledge at once what has arrived, if the peer may be waiting for

@@ -29,6 +29,7 @@ const (
 	awaitData                      // the first fragment of a data set
 	awaitOptionalData              // perhaps a data set: some peers announce none and send one
 	inData                         // more of the data set
+	inStream                       // the data set of a C-STORE-RQ, which a dataStream reads
 )
 
 // assembler assembles the PDVs of an association into messages (PS3.8 annex E). It reads a stream
@@ -42,6 +43,7 @@ type assembler struct {
 	pdvs          []byte  // PDVs of the current P-DATA-TF that are not processed yet
 	pushedBack    pdu.PDV // a PDV that belongs to the next message
 	hasPushedBack bool    // pushedBack is set
+	pduLeft       int     // bytes of the current P-DATA-TF that follow pdvs and have not been taken from the link
 
 	phase            phase
 	message          message
@@ -50,6 +52,7 @@ type assembler struct {
 	fragments, empty int
 
 	received int64 // bytes since the operation began
+	streams  bool  // the data set of a C-STORE-RQ is left to a dataStream
 
 	memory  Memory          // asked for the memory of a long message; nil: not asked
 	ctx     context.Context //nolint:containedctx // of the operation, for memory
@@ -100,20 +103,25 @@ func (s *assembler) next(until *deadline) (*message, error) {
 			return nil, err
 		}
 		if done {
-			s.phase = awaitCommand
+			if s.phase != inStream {
+				s.phase = awaitCommand
+			}
 			return &s.message, nil
 		}
 	}
 }
 
 // dataSetGrace bounds the wait for a data set that some peers announce with the final response to a
-// C-FIND or C-MOVE and never send.
+// C-FIND, C-MOVE or C-GET and never send.
 const dataSetGrace = 2 * time.Second
 
 // dataMayBeMissing reports whether the message is such a response, without any of its data set.
 func (s *assembler) dataMayBeMissing() bool {
 	c := &s.message.command
-	return s.phase == awaitData && (c.CommandField == CFindRSP || c.CommandField == CMoveRSP) && !c.Status.Pending()
+	if s.phase != awaitData || c.Status.Pending() {
+		return false
+	}
+	return c.CommandField == CFindRSP || c.CommandField == CMoveRSP || c.CommandField == CGetRSP
 }
 
 // dataDeadline returns until, or the end of dataSetGrace if that is earlier and applies.
@@ -132,6 +140,13 @@ func (s *assembler) nextPDV(until *deadline) (pdu.PDV, error) {
 		return s.pushedBack, nil
 	}
 	for {
+		if len(s.pdvs) == 0 && s.pduLeft > 0 {
+			b, err := s.upper.link.take(s.pduLeft, until)
+			if err != nil {
+				return pdu.PDV{}, s.upper.receiveFailed(pdu.TypePDataTF, err)
+			}
+			s.pdvs, s.pduLeft = b, 0
+		}
 		v, rest, ok, err := pdu.NextPDV(s.pdvs)
 		if err != nil {
 			return pdu.PDV{}, s.upper.fail(pdu.ReasonInvalidParameter, err.Error())
@@ -231,6 +246,9 @@ func (s *assembler) addCommand(v pdu.PDV) (done bool, err error) {
 	}
 	s.upper.traceCommand(false, c)
 	switch {
+	case c.HasDataSet && s.streams && c.CommandField == CStoreRQ:
+		s.phase, s.message.hasData = inStream, true
+		return true, nil
 	case c.HasDataSet:
 		s.phase = awaitData
 	case c.CommandField == CFindRSP && c.Status.Pending():
@@ -301,7 +319,7 @@ func (u *upperLayer) sendMessage(contextID byte, c *CommandSet, data []byte, max
 
 // drained reports whether nothing received is waiting to be processed.
 func (s *assembler) drained() bool {
-	return s.phase == awaitCommand && !s.hasPushedBack && len(s.pdvs) == 0
+	return s.phase == awaitCommand && !s.hasPushedBack && len(s.pdvs) == 0 && s.pduLeft == 0
 }
 
 // releaseBuffers drops the buffers of the last message if nothing is left in them.

@@ -45,7 +45,7 @@ func (a *Association) Move(ctx context.Context, model Model, destination string,
 		}
 		defer op.end()
 		for {
-			report, err := op.report()
+			report, err := op.report(op.response())
 			if err != nil || report.Final {
 				yield(report, opError(StepMove, err))
 				return
@@ -58,9 +58,8 @@ func (a *Association) Move(ctx context.Context, model Model, destination string,
 	}
 }
 
-// report waits for the next response. The error is the one that the operation ends with.
-func (op *operation) report() (RetrieveReport, error) {
-	m, err := op.response()
+// report returns the report of a response, with the error that the operation ends with. m and err are the result of op.response.
+func (op *operation) report(m *message, err error) (RetrieveReport, error) {
 	if m == nil {
 		return RetrieveReport{}, err
 	}

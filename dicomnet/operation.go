@@ -28,7 +28,9 @@ type operation struct {
 	parser          *dataset.Parser // of the identifiers received; nil before the first
 	sent            time.Time
 	summary         OperationSummary
-	success         bool // the final response had the status success
+	instance        *Instance // of a C-GET, to which the response has not been sent
+	refused         int       // instances of a C-GET
+	success         bool      // the final response had the status success
 }
 
 // begin sends the request of an operation in a presentation context. It fills in the message ID and the data set flag of c.
@@ -47,12 +49,12 @@ func (a *Association) begin(ctx context.Context, step Step, pc *NegotiatedContex
 		responseTimeout: a.cfg.Timeouts.DIMSE, timer: TimerDIMSE, running: true,
 		summary: OperationSummary{Step: step, FirstResponse: -1},
 	}
-	if step == StepMove && a.cfg.Timeouts.Move > 0 {
+	if (step == StepMove || step == StepGet) && a.cfg.Timeouts.Move > 0 {
 		op.responseTimeout, op.timer = a.cfg.Timeouts.Move, TimerMove
 	}
 	c.MessageID, c.HasDataSet = op.id, data != nil
 	a.busy = true
-	a.messages.received, a.messages.ctx = 0, ctx
+	a.messages.received, a.messages.ctx, a.messages.streams = 0, ctx, step == StepGet
 	op.stopWatch = a.upper.link.watch(ctx)
 	if err := a.upper.sendMessage(pc.ID, &c, data, a.maxLength); err != nil {
 		// Part of the message may have been sent, so nothing else can follow on the association.
@@ -103,8 +105,11 @@ func (a *Association) contextsFor(sopClass string) []NegotiatedContext {
 	return found
 }
 
-// nextID returns 1 to 65535 in turn. 0 is legal, but some peers treat it as absent.
+// nextID returns the ID that the configuration gives, or 1 to 65535 in turn. 0 is legal, but some peers treat it as absent.
 func (a *Association) nextID() uint16 {
+	if a.cfg.MessageID != nil {
+		return a.cfg.MessageID()
+	}
 	if a.lastID++; a.lastID == 0 {
 		a.lastID = 1
 	}
@@ -113,12 +118,16 @@ func (a *Association) nextID() uint16 {
 
 var parsers = sync.Pool{New: func() any { return new(dataset.Parser) }}
 
-// end makes the association available again. It aborts the association if something of the
+// end makes the association and its buffers available again. It aborts the association if something of the
 // operation may still arrive: it would be taken for a response to the next operation.
 func (op *operation) end() {
 	op.stopWatch()
 	op.a.messages.releaseMemory()
 	op.a.upper.awaiting = false
+	if op.instance != nil {
+		op.instance.stream.end()
+		op.instance = nil
+	}
 	if op.running || op.dataMayFollow {
 		op.running = false
 		op.a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, nil)
@@ -157,7 +166,7 @@ func (op *operation) response() (m *message, err error) {
 		return nil, op.notReceived(op.a.fail(op.ctx, err))
 	}
 	op.a.upper.idle = false
-	if !m.command.Status.Pending() {
+	if m.command.CommandField != CStoreRQ && !m.command.Status.Pending() {
 		op.running, op.dataMayFollow = false, m.dataMissing
 		op.success = m.command.Status == StatusSuccess
 	}
@@ -232,6 +241,10 @@ func (op *operation) next(until *deadline) (*message, error) {
 			op.a.unclean = true
 			continue
 		}
+		if m.command.CommandField == CStoreRQ && op.step == StepGet {
+			op.count(StatusPending)
+			return m, nil
+		}
 		if m.command.CommandField == CStoreRQ {
 			if err := op.refuseStore(m); err != nil {
 				return nil, err
@@ -283,13 +296,7 @@ func (op *operation) parse(data []byte) (*dataset.Set, error) {
 // no role for it was negotiated.
 func (op *operation) refuseStore(m *message) error {
 	op.a.unclean = true
-	return op.a.upper.sendMessage(m.contextID, &CommandSet{
-		CommandField:              CStoreRSP,
-		AffectedSOPClassUID:       m.command.AffectedSOPClassUID,
-		AffectedSOPInstanceUID:    m.command.AffectedSOPInstanceUID,
-		MessageIDBeingRespondedTo: m.command.MessageID,
-		Status:                    StatusSOPClassNotSupported,
-	}, nil, op.a.maxLength)
+	return op.a.upper.sendMessage(m.contextID, storeResponse(&m.command, StatusSOPClassNotSupported), nil, op.a.maxLength)
 }
 
 // cancel sends C-CANCEL-RQ and reads to the final response (PS3.7 sections 9.1.2.1.12 and 9.3.2.3).
@@ -308,16 +315,24 @@ func (op *operation) cancel() *message {
 		grace = min(grace, op.responseTimeout)
 	}
 	until := deadlineAfter(grace, TimerDIMSE)
-	err := a.upper.sendMessage(op.context.ID, &CommandSet{
-		CommandField:              CCancelRQ,
-		MessageIDBeingRespondedTo: op.id,
-	}, nil, a.maxLength)
+	err := op.answer(&until) // Orthanc does not count an instance that is answered after the cancellation
+	if err == nil {
+		err = a.upper.sendMessage(op.context.ID, &CommandSet{
+			CommandField:              CCancelRQ,
+			MessageIDBeingRespondedTo: op.id,
+		}, nil, a.maxLength)
+	}
 	for range a.cfg.Limits.MaxAfterCancel {
 		if err != nil {
 			break
 		}
 		var m *message
-		if m, err = op.next(&until); err == nil && !m.command.Status.Pending() {
+		m, err = op.next(&until)
+		switch {
+		case err != nil:
+		case m.command.CommandField == CStoreRQ:
+			err = op.refuse(m, StatusNotAuthorized, &until)
+		case !m.command.Status.Pending():
 			return m
 		}
 	}

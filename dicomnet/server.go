@@ -19,7 +19,10 @@ type Server struct {
 	// Contexts lists the abstract syntaxes to accept, each with its transfer syntaxes in order of
 	// preference.
 	Contexts []Context
-	Handler  Handler
+	// ChooseContext, if not nil, answers a proposed presentation context whose abstract syntax is not in Contexts. With the result
+	// ContextAccepted the transfer syntax must be one of those proposed.
+	ChooseContext func(abstractSyntax string, proposed []dataset.TransferSyntax) (dataset.TransferSyntax, ContextResult)
+	Handler       Handler
 	// Timeouts: ACSE bounds the wait for A-ASSOCIATE-RQ (the ARTIM timer of PS3.8 section 9.1.5),
 	// DIMSE the time between and within the requests of an association. Network is as in Config.
 	Timeouts Timeouts
@@ -27,14 +30,14 @@ type Server struct {
 	// AcceptSCP, if not nil, says whether a requestor that proposes to act as SCP for the SOP class may (PS3.7 section
 	// D.3.3.4). If it is nil, requestors are SCU, and their proposals are not answered.
 	AcceptSCP func(sopClassUID string) bool
-	// Admit, if not nil, can refuse an association that would otherwise be accepted.
-	Admit func(called, calling string) *RejectError
+	// Admit, if not nil, can refuse an association that would otherwise be accepted, by the AE titles and the address of the requestor.
+	Admit func(called, calling string, remote net.Addr) *RejectError
 	Trace *Trace
 
 	mu        sync.Mutex
 	closed    bool
 	listeners map[net.Listener]struct{}
-	running   map[*upperLayer]struct{}
+	running   map[*upperLayer]context.CancelFunc
 	wait      sync.WaitGroup
 }
 
@@ -52,6 +55,13 @@ type Handler struct {
 	// Move calls pending for each pending response and returns the final response.
 	Move  func(ctx context.Context, r *Request, pending func(RetrieveReport) error) RetrieveReport
 	Store func(ctx context.Context, r *Request) Status
+	// Receive takes the place of Store, for data sets that are read while they arrive: r has no Data. It returns the status of the
+	// response, which is sent after the rest of the data set has been read and dropped. No request is read while it runs, so that the
+	// end of the association shows only when it reads the instance. It runs on the goroutine of the association.
+	//
+	// A request without a valid SOP Instance UID is refused with 0117, and one whose SOP class is not that of its presentation context
+	// with 0122, without a call of Receive.
+	Receive func(ctx context.Context, r *Request, in *Instance) Status
 }
 
 // Request is one operation that a requestor asks of a Server.
@@ -97,6 +107,8 @@ func (s *Server) ServeConn(conn net.Conn) {
 		trace: s.Trace, ctx: context.Background(), state: sta1,
 	}
 	_, _ = u.step(evtConnectionIndication)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -104,14 +116,14 @@ func (s *Server) ServeConn(conn net.Conn) {
 		return
 	}
 	if s.running == nil {
-		s.running = map[*upperLayer]struct{}{}
+		s.running = map[*upperLayer]context.CancelFunc{}
 	}
-	s.running[u] = struct{}{}
+	s.running[u] = cancel
 	s.mu.Unlock()
 
 	start := time.Now()
 	a := &acceptedAssociation{server: s, upper: u, remote: conn.RemoteAddr()}
-	a.serve()
+	a.serve(ctx)
 
 	s.mu.Lock()
 	delete(s.running, u)
@@ -131,7 +143,8 @@ func (s *Server) Close() error {
 	for l := range s.listeners {
 		_ = l.Close()
 	}
-	for u := range s.running {
+	for u, cancel := range s.running {
+		cancel()
 		s.wait.Go(func() { u.abort(pdu.SourceProvider, pdu.ReasonNotSpecified, nil) })
 	}
 	s.mu.Unlock()

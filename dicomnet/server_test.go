@@ -179,7 +179,7 @@ func TestServerRejectsAssociations(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := server()
-			s.Admit = func(_, calling string) *dicomnet.RejectError {
+			s.Admit = func(_, calling string, _ net.Addr) *dicomnet.RejectError {
 				if calling == "STRANGER" {
 					return &dicomnet.RejectError{Result: 2, Source: 3, Reason: 2}
 				}

@@ -13,6 +13,9 @@ const (
 	StatusCancel               Status = 0xFE00
 	StatusSOPClassNotSupported Status = 0x0122
 	StatusProcessingFailure    Status = 0x0110
+	StatusDuplicateInstance    Status = 0x0111
+	StatusInvalidInstance      Status = 0x0117
+	StatusNotAuthorized        Status = 0x0124
 	StatusUnrecognizedOp       Status = 0x0211
 	StatusOutOfResources       Status = 0xA700
 	StatusCannotPerform        Status = 0xA702
@@ -62,7 +65,7 @@ func (s Status) String() string { return fmt.Sprintf("%04X", uint16(s)) }
 // Meaning returns the standard's meaning of the code for the operation op. If the standard has
 // none, it describes the class.
 func (s Status) Meaning(op Step) string {
-	if op == StepMove {
+	if op == StepMove || op == StepGet {
 		if text, ok := moveMeanings[s]; ok {
 			return text
 		}

@@ -51,10 +51,13 @@ type Summary struct {
 
 // OperationSummary holds the figures of one operation. It contains no patient data.
 type OperationSummary struct {
-	Step Step // StepEcho, StepFind, StepMove or StepStore
+	Step Step // StepEcho, StepFind, StepMove, StepGet or StepStore
 	// FirstResponse is the time from the request to the first response; negative if there was none.
 	FirstResponse time.Duration
 	Matches       int // pending responses of a C-FIND
+	// Instances counts those that a C-GET passed to its caller, InstanceBytes what was read of their data sets.
+	Instances     int
+	InstanceBytes int64
 }
 
 func (t *Trace) operation(ctx context.Context, o OperationSummary) {

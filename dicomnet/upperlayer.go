@@ -182,6 +182,23 @@ func (u *upperLayer) receive(until *deadline) (indication, error) {
 	return u.apply(eventOfPDU[t], p, nil)
 }
 
+// receiveHeader is receive, but reads only the header of a P-DATA-TF. The caller reads the body, of the returned length, from the
+// link.
+func (u *upperLayer) receiveHeader(until *deadline) (length int, ind indication, err error) {
+	t, n, err := u.link.peekHeader(until, u.limits.MaxReceivedPDULength)
+	if err != nil {
+		return 0, indication{}, u.receiveFailed(t, err)
+	}
+	if t != pdu.TypePDataTF {
+		ind, err = u.receive(until)
+		return 0, ind, err
+	}
+	u.tracePDU(false, t, n)
+	u.link.skipHeader()
+	ind, err = u.apply(evtPDataTF, nil, nil)
+	return n, ind, err
+}
+
 // eventOfPDU maps PDU types to the events of their arrival.
 var eventOfPDU = map[pdu.Type]event{
 	pdu.TypeAssociateRQ: evtAssociateRQ,

@@ -24,9 +24,9 @@ type PDV struct {
 	Fragment  []byte
 }
 
-// pdvHeaderLength is the length of the length field, the presentation context ID and the message
+// PDVHeaderLength is the length of the length field, the presentation context ID and the message
 // control header.
-const pdvHeaderLength = 6
+const PDVHeaderLength = 6
 
 // NextPDV decodes the first PDV of body and returns the bytes after it. The fragment refers to
 // body. NextPDV ignores bits 2 to 7 of the message control header. For an empty body it returns ok
@@ -35,20 +35,26 @@ func NextPDV(body []byte) (v PDV, rest []byte, ok bool, err error) {
 	if len(body) == 0 {
 		return PDV{}, nil, false, nil
 	}
-	if len(body) < pdvHeaderLength {
-		return PDV{}, nil, false, invalidf("PDV header needs 6 bytes, %d left", len(body))
+	v, n, err := DecodePDVHeader(body, len(body))
+	if err != nil {
+		return PDV{}, nil, false, err
 	}
-	n := uint64(binary.BigEndian.Uint32(body))
-	if n < 2 || n > uint64(len(body)-4) {
-		return PDV{}, nil, false, invalidf("PDV length %d with %d bytes left", n, len(body)-4)
+	end := PDVHeaderLength + n
+	v.Fragment = body[PDVHeaderLength:end]
+	return v, body[end:], true, nil
+}
+
+// DecodePDVHeader decodes the header of a PDV, with which b begins, and returns the length of its fragment. left is the number of
+// bytes in the P-DATA-TF from the header on. The PDV is returned without its fragment.
+func DecodePDVHeader(b []byte, left int) (v PDV, fragment int, err error) {
+	if min(left, len(b)) < PDVHeaderLength {
+		return PDV{}, 0, invalidf("PDV header needs 6 bytes, %d left", left)
 	}
-	v = PDV{
-		ContextID: body[4],
-		Command:   body[5]&1 != 0,
-		Last:      body[5]&2 != 0,
-		Fragment:  body[pdvHeaderLength : 4+n],
+	n := uint64(binary.BigEndian.Uint32(b))
+	if n < 2 || n > uint64(left-4) {
+		return PDV{}, 0, invalidf("PDV length %d with %d bytes left", n, left-4)
 	}
-	return v, body[4+n:], true, nil
+	return PDV{ContextID: b[4], Command: b[5]&1 != 0, Last: b[5]&2 != 0}, int(n) - 2, nil
 }
 
 // AppendPDV appends v as it is encoded inside a P-DATA-TF.
@@ -74,7 +80,7 @@ const MinMaxLength = 8
 //
 // One PDV per PDU avoids peers that misread several (DCMTK's DUL_NextPDV).
 func AppendMessagePart(b []byte, contextID byte, command bool, data []byte, maxLength uint32) []byte {
-	maxFragment := int(maxLength-pdvHeaderLength) &^ 1
+	maxFragment := int(maxLength-PDVHeaderLength) &^ 1
 	for {
 		n := min(len(data), maxFragment)
 		var start int

@@ -223,8 +223,8 @@ func (d *Decoder) step() (Token, bool, error) {
 func (d *Decoder) header(f *frame) (header, error) {
 	top := len(d.frames) == 1
 	if err := d.fill(minHeader); err != nil {
-		if top && err == errEnd { //nolint:errorlint // made by fill
-			return header{}, d.end()
+		if top && err == errEnd && onlyZeros(d.buf[d.r:d.w]) { //nolint:errorlint // made by fill
+			return header{}, io.EOF
 		}
 		return header{}, d.truncated(err)
 	}
@@ -240,7 +240,7 @@ func (d *Decoder) header(f *frame) (header, error) {
 	}
 	if top {
 		if h.tag == 0 && d.elements > 0 {
-			if err := d.end(); err == io.EOF { //nolint:errorlint // made there
+			if err := d.padding(); err != nil {
 				return h, err
 			}
 		}
@@ -254,14 +254,9 @@ func (d *Decoder) header(f *frame) (header, error) {
 	return h, nil
 }
 
-// end returns io.EOF if only zeros follow.
-func (d *Decoder) end() error {
-	for {
-		for _, c := range d.buf[d.r:d.w] {
-			if c != 0 {
-				return d.truncated(errEnd)
-			}
-		}
+// padding reads on as long as there are only zeros. It returns io.EOF at the end of the data set.
+func (d *Decoder) padding() error {
+	for onlyZeros(d.buf[d.r:d.w]) {
 		d.advance(d.w - d.r)
 		if d.off > d.limits.MaxBytes {
 			return &dataset.LimitError{What: "bytes", Limit: int(d.limits.MaxBytes)}
@@ -272,6 +267,16 @@ func (d *Decoder) end() error {
 			return err
 		}
 	}
+	return nil
+}
+
+func onlyZeros(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // limitOf returns where the value of h must end, and checks that it can.

@@ -87,7 +87,7 @@ func (h *headReader) read(l layout) (Head, error) {
 // header reads the next header without consuming it. It returns false at the end of the data set.
 func (h *headReader) header() (header, bool, error) {
 	if ok, err := h.need(minHeader); err != nil || !ok {
-		if err == nil && (h.depth > 0 || !h.onlyZeros()) {
+		if err == nil && (h.depth > 0 || !onlyZeros(h.rest())) {
 			err = h.truncated(nil)
 		}
 		return header{}, false, err
@@ -98,6 +98,11 @@ func (h *headReader) header() (header, bool, error) {
 			return e, false, h.truncated(err)
 		}
 		e = h.current.layout.header(h.rest())
+	}
+	if h.depth == 0 {
+		if err := check(e.tag); err != nil {
+			return e, false, err
+		}
 	}
 	if e.size == 0 {
 		return e, false, formatError(int64(h.pos), noVR)
@@ -116,13 +121,8 @@ func (h *headReader) element(e *header) (bool, error) {
 		return false, formatError(int64(at), noItem)
 	case h.current.item && e.tag == tagItem:
 		return false, formatError(int64(at), strayItem)
-	case h.depth > 0:
-	case e.tag > tagSeriesInstanceUID:
+	case h.depth == 0 && e.tag > tagSeriesInstanceUID:
 		return false, nil
-	default:
-		if err := check(e.tag); err != nil {
-			return false, err
-		}
 	}
 	h.pos += e.size
 	if e.length == undefinedLength {
@@ -244,16 +244,6 @@ func (h *headReader) head() Head {
 }
 
 func (h *headReader) rest() []byte { return h.buf[h.start+h.pos:] }
-
-// onlyZeros reports whether what is left is padding.
-func (h *headReader) onlyZeros() bool {
-	for _, c := range h.rest() {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
-}
 
 // truncated returns err, or a *TruncatedError if that is nil.
 func (h *headReader) truncated(err error) error {

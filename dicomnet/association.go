@@ -31,6 +31,8 @@ type Association struct {
 	peer      PeerInfo
 	maxLength uint32 // of the P-DATA-TF PDUs to send
 	lastID    uint16
+	givenID   uint16    // for the next operation; 0: none
+	recentIDs [4]uint16 // of the latest operations
 	busy      bool
 	unclean   bool // see Clean
 
@@ -44,6 +46,10 @@ type Association struct {
 // SetMemory has m asked for the memory of long messages in the operations that follow; nil: it is not
 // limited but by Limits. The caller must not call it during an operation.
 func (a *Association) SetMemory(m Memory) { a.messages.memory = m }
+
+// SetMessageID sets the message ID of the next operation, which otherwise comes from Config.MessageID. A C-MOVE whose C-STORE requests
+// must be told from those of others has an ID that nothing else has at the time.
+func (a *Association) SetMessageID(id uint16) { a.givenID = id }
 
 // NegotiatedContext is the acceptor's answer to one proposed presentation context.
 type NegotiatedContext struct {

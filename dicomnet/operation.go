@@ -3,6 +3,7 @@ package dicomnet
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,6 +55,8 @@ func (a *Association) begin(ctx context.Context, step Step, pc *NegotiatedContex
 	}
 	c.MessageID, c.HasDataSet = op.id, data != nil
 	a.busy = true
+	copy(a.recentIDs[1:], a.recentIDs[:])
+	a.recentIDs[0] = op.id
 	a.messages.received, a.messages.ctx, a.messages.streams = 0, ctx, step == StepGet
 	op.stopWatch = a.upper.link.watch(ctx)
 	if err := a.upper.sendMessage(pc.ID, &c, data, a.maxLength); err != nil {
@@ -105,8 +108,12 @@ func (a *Association) contextsFor(sopClass string) []NegotiatedContext {
 	return found
 }
 
-// nextID returns the ID that the configuration gives, or 1 to 65535 in turn. 0 is legal, but some peers treat it as absent.
+// nextID returns the ID that SetMessageID or the configuration gives, or 1 to 65535 in turn. 0 is legal, but some peers treat it as absent.
 func (a *Association) nextID() uint16 {
+	if id := a.givenID; id != 0 {
+		a.givenID = 0
+		return id
+	}
 	if a.cfg.MessageID != nil {
 		return a.cfg.MessageID()
 	}
@@ -224,7 +231,7 @@ const maxStrays = 16
 func (op *operation) isStray(m *message) bool {
 	const response = 0x8000
 	id := m.command.MessageIDBeingRespondedTo
-	return m.command.CommandField&response != 0 && !m.command.Status.Pending() && id > 0 && id < op.id
+	return m.command.CommandField&response != 0 && !m.command.Status.Pending() && id > 0 && id != op.id && slices.Contains(op.a.recentIDs[:], id)
 }
 
 // next returns the next response of the operation. It ignores stray responses to operations

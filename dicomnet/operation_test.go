@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet"
@@ -59,4 +60,30 @@ func TestMessageIDsCountUpAndSkipZero(t *testing.T) {
 	})
 	require.EqualValues(t, 1, first)
 	require.EqualValues(t, 2, last)
+}
+
+func TestMessageIDsComeFromTheConfigurationUnlessOneIsSet(t *testing.T) {
+	ids := []uint16{700, 65535}
+	withPeer(t, func(p *dicomtest.ScriptedPeer) {
+		p.Accept()
+		for _, want := range []uint16{700, 31, 65535} {
+			rq := p.ReadRequest(dicomnet.CEchoRQ)
+			assert.Equal(t, want, rq.Command.MessageID)
+			p.SendMessage(dicomtest.Response(rq, dicomnet.StatusSuccess, nil))
+		}
+		p.Release()
+	}, func(t *testing.T, cfg dicomnet.Config) {
+		cfg.MessageID = func() uint16 {
+			id := ids[0]
+			ids = ids[1:]
+			return id
+		}
+		a, err := dicomnet.Dial(t.Context(), "pacs:104", cfg)
+		require.NoError(t, err)
+		require.NoError(t, a.Echo(t.Context()))
+		a.SetMessageID(31)
+		require.NoError(t, a.Echo(t.Context()))
+		require.NoError(t, a.Echo(t.Context()))
+		require.NoError(t, a.Close())
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"dicom-qr-gateway/internal/cli"
 	"dicom-qr-gateway/internal/config"
 	"dicom-qr-gateway/internal/environment"
+	"dicom-qr-gateway/internal/healthcheck"
 )
 
 // The exit statuses of errors.
@@ -38,7 +39,11 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	case cli.Version:
 		_, err = fmt.Fprintln(stdout, buildInfo())
 	case cli.Healthcheck:
-		err = checkHealth(ctx, env)
+		var address string
+		var secure bool
+		if address, secure, err = env.Endpoint(); err == nil {
+			err = healthcheck.Check(ctx, address, secure)
+		}
 	case cli.Check:
 		err = check(env, stdout)
 		if faults := (*config.FaultsError)(nil); errors.As(err, &faults) {

@@ -68,11 +68,3 @@ func TestHealthcheckSaysThatTheAddressIsUnknown(t *testing.T) {
 		assert.Contains(t, stderr.String(), reason)
 	}
 }
-
-func TestBaseURLIsReachableFromThisMachine(t *testing.T) {
-	assert.Equal(t, "http://127.0.0.1:6000", baseURL(":6000", false))
-	assert.Equal(t, "http://127.0.0.1:6000", baseURL("0.0.0.0:6000", false))
-	assert.Equal(t, "https://127.0.0.1:6000", baseURL("[::]:6000", true))
-	assert.Equal(t, "http://[::1]:6000", baseURL("[::1]:6000", false))
-	assert.Equal(t, "http://gateway:6000", baseURL("gateway:6000", false))
-}

@@ -15,6 +15,7 @@ import (
 	"dicom-qr-gateway/internal/config"
 	"dicom-qr-gateway/internal/environment"
 	"dicom-qr-gateway/internal/hangup"
+	"dicom-qr-gateway/internal/healthcheck"
 	"dicom-qr-gateway/internal/output"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/telemetry"
@@ -133,7 +134,7 @@ func (g *gateway) run(ctx context.Context) (err error) {
 		return err
 	}
 	if g.beside != nil {
-		stop, err := g.beside(settings, g.lines, baseURL(listener.Addr().String(), settings.ServerTLS() != nil))
+		stop, err := g.beside(settings, g.lines, healthcheck.BaseURL(listener.Addr().String(), settings.ServerTLS() != nil))
 		if err != nil {
 			_ = listener.Close()
 			return err

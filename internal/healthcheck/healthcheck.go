@@ -1,4 +1,5 @@
-package main
+// Package healthcheck asks a gateway on this machine whether it is healthy.
+package healthcheck
 
 import (
 	"context"
@@ -9,22 +10,15 @@ import (
 	"net/http"
 	"net/netip"
 	"time"
-
-	"dicom-qr-gateway/internal/environment"
 )
 
-const healthcheckTimeout = 5 * time.Second
+const timeout = 5 * time.Second
 
-// checkHealth requests /health from the gateway that runs on this machine.
-func checkHealth(ctx context.Context, env *environment.Environment) error {
-	address, secure, err := env.Endpoint()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
+// Check requests /health from the gateway that listens on address, with HTTPS if secure. It returns nil after a 200.
+func Check(ctx context.Context, address string, secure bool) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	url := baseURL(address, secure) + "/health"
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, BaseURL(address, secure)+"/health", http.NoBody)
 	if err != nil {
 		return err
 	}
@@ -47,8 +41,8 @@ func checkHealth(ctx context.Context, env *environment.Environment) error {
 	return nil
 }
 
-// baseURL returns the URL at which a listener on address is reached from this machine.
-func baseURL(address string, secure bool) string {
+// BaseURL returns the URL at which a listener on address is reached from this machine.
+func BaseURL(address string, secure bool) string {
 	scheme := "http"
 	if secure {
 		scheme = "https"

@@ -1,6 +1,7 @@
 import createClient, { type Client } from 'openapi-fetch';
 
 import type { components, paths } from './contract.js';
+import { acceptOf, pathOf, readInstances, type Instance, type Target } from './instances.js';
 import { CutOffError, readEvents, type RetrieveEvent } from './events.js';
 import { failure, mediaType, ProblemError, ReplyError } from './problem.js';
 import { retrying, type Retry } from './retry.js';
@@ -25,6 +26,16 @@ export interface CallOptions {
   correlationId?: string;
 }
 
+export interface RetrieveInstancesOptions extends CallOptions {
+  /** UID of the transfer syntax that the instances have. Without it they come as the PACS has them. */
+  transferSyntax?: string;
+  /**
+   * Asks for what the PACS can send although instances are missing. The iterator still throws an `IncompleteError` at the end, which
+   * then lists the missing instances.
+   */
+  lenient?: boolean;
+}
+
 /**
  * Calls one gateway. A result is complete, with one exception: a retrieve whose `status` is `partial`. If a call fails, it
  * throws:
@@ -32,6 +43,7 @@ export interface CallOptions {
  * - `ProblemError`: the gateway refused the request or the operation failed. Branch on `error.problem.code`.
  * - `ReplyError`: the reply did not come from the gateway, or it is a redirect, which is not followed. If the fault is in
  *   JSON or an event that cannot be parsed or lacks required fields, `cause` describes it.
+ * - `IncompleteError`: instances are missing in the answer to `retrieveInstances`.
  * - `CutOffError`: the stream of `follow` ended early. The outcome is unknown.
  * - the errors of `fetch`: a `TypeError` if the connection failed, the reason of `signal` if it was aborted.
  */
@@ -47,6 +59,12 @@ export interface Gateway {
    * `result`; if nothing was moved, a `ProblemError` is thrown. Leaving the loop cancels the operation at the PACS.
    */
   follow(request: Schemas['RetrieveRequest'], options?: CallOptions): AsyncGenerator<RetrieveEvent, void>;
+
+  /**
+   * Yields the instances of a study, series or instance at a named PACS, one after the other, while they arrive; it keeps none in
+   * memory. If it ends without an error, all instances arrived. Leaving the loop cancels the retrieval at the PACS.
+   */
+  retrieveInstances(pacs: string, target: Target, options?: RetrieveInstancesOptions): AsyncGenerator<Instance, void>;
 
   /** Tests the connection to a PACS step by step. */
   echo(request: Schemas['EchoRequest'], options?: CallOptions): Promise<Schemas['EchoResponse']>;
@@ -103,10 +121,19 @@ export function createGateway({ baseUrl, apiKey, fetch = (request) => globalThis
     throw new CutOffError();
   }
 
+  async function* retrieveInstances(pacs: string, target: Target, options: RetrieveInstancesOptions = {}) {
+    const { transferSyntax = '*', lenient = false } = options;
+    const headers = { Accept: acceptOf(transferSyntax), ...(lenient && { Prefer: 'handling=lenient' }) };
+    const get = client.GET as unknown as (path: string, init: object) => Promise<{ response: Response }>;
+    const { response } = await get(pathOf(pacs, target), { parseAs: 'stream', ...init(options, headers) });
+    yield* readInstances(response, options.signal);
+  }
+
   return {
     query: async (body, options) => answer(await client.POST('/q', { body, ...init(options) }), lists.query),
     retrieve: async (body, options) => answer(await client.POST('/qr', { body, ...init(options) }), lists.retrieve),
     follow,
+    retrieveInstances,
     echo: async (body, options) => answer(await client.POST('/echo', { body, ...init(options) }), lists.echo),
     client,
   };

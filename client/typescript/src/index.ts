@@ -1,6 +1,7 @@
 import type { components, paths } from './contract.js';
 
-export { createGateway, type CallOptions, type Gateway, type GatewayOptions } from './gateway.js';
+export { createGateway, type CallOptions, type Gateway, type GatewayOptions, type RetrieveInstancesOptions } from './gateway.js';
+export { IncompleteError, type Instance, type Target } from './instances.js';
 export { CutOffError, readEvents, type ErrorEvent, type RetrieveEvent } from './events.js';
 export {
   ProblemError,

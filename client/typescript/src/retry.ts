@@ -2,7 +2,7 @@ import { failure, retryAfter, type ProblemError, type ReplyError } from './probl
 
 /**
  * Repeats calls that were refused with the status 429 or 503, as a busy gateway or a proxy in front of it refuses them. It
- * repeats nothing else: no other status, no failed connection, and no stream of `follow` that has begun.
+ * repeats nothing else: no other status, no failed connection, and no stream that has begun.
  *
  * Each wait takes as long as `Retry-After` asks for, which is a number of seconds or a date. Without that header the first
  * wait takes a second, and each further one twice as long as the one before. The `signal` of a call ends a wait at once.
@@ -30,7 +30,10 @@ export interface Clock {
 
 type Fetch = (request: Request) => Promise<Response>;
 
-/** Returns a fetch that repeats refused operations, which are the POST requests: `GET /ready` answers 503 to say something. */
+/**
+ * Returns a fetch that repeats refused operations, which are the POST requests and those of DICOMweb: `GET /ready` answers 503 to say
+ * something.
+ */
 export function retrying(fetch: Fetch, { attempts, maxWait, onRetry, clock = systemClock }: Retry): Fetch {
   if (!(Number.isInteger(attempts) && attempts >= 1 && maxWait > 0)) {
     throw new RangeError('a retry needs at least one attempt and a positive maxWait');
@@ -39,8 +42,9 @@ export function retrying(fetch: Fetch, { attempts, maxWait, onRetry, clock = sys
   // for a clone() even if that is kept.
   const copies = new WeakMap<Response, Request>();
   return async (request) => {
-    if (request.method !== 'POST') return fetch(request);
-    const body = await request.text();
+    const { method, url } = request;
+    if (method !== 'POST' && !new URL(url).pathname.includes('/dicomweb/')) return fetch(request);
+    const body = method === 'POST' ? await request.text() : null;
     let waited = 0;
     for (let attempt = 1; ; attempt++) {
       const copy = new Request(request, { body });

@@ -2,11 +2,13 @@
 
 Gateway has the calls. Their requests and responses are dicts with the fields of openapi.yaml, typed by the TypedDicts of
 this package. A result is complete, with one exception: a retrieve whose status is "partial". A call that fails raises one of
-these; the first three are GatewayErrors:
+these; the first four are GatewayErrors:
 
 ProblemError  the gateway refused the request, or the operation failed; branch on error.code
 ReplyError    the reply did not come from the gateway but, for example, from a proxy; redirects are not followed
 CutOffError   the stream of follow ended early: the outcome is unknown, and retrying is safe
+IncompleteError
+              instances are missing in the answer to retrieve_instances
 OSError, http.client.HTTPException
               the connection failed: the request was not sent, or its response was not received
 """
@@ -37,9 +39,10 @@ from .contract import (
     Study,
     WarningCode,
 )
-from .errors import CutOffError, GatewayError, ProblemError, ReplyError
+from .errors import CutOffError, GatewayError, IncompleteError, ProblemError, ReplyError
 from .events import Event, Matched, Progress, Result, Retrieved
 from .gateway import Gateway, Stream
+from .instances import Instance, Instances
 from .retry import Retry
 
 __all__ = [
@@ -59,6 +62,9 @@ __all__ = [
     "Gateway",
     "GatewayError",
     "GatewayWarning",
+    "IncompleteError",
+    "Instance",
+    "Instances",
     "Matched",
     "MatchedEvent",
     "Problem",

@@ -39,3 +39,25 @@ class CutOffError(GatewayError):
 
     def __init__(self) -> None:
         super().__init__("the stream was cut off: the outcome is unknown")
+
+
+class IncompleteError(GatewayError):
+    """Instances are missing: the PACS did not send them, or the answer was broken off.
+
+    What retrieve_instances has yielded before is valid, except for an instance that raised this error. received is the number
+    of instances that arrived completely. missing_sop_instance_uids lists those that did not, if the gateway listed them; it does
+    so with lenient=True. cause says what ended the answer; it is None if the answer was ended properly and says itself that it is
+    incomplete.
+    """
+
+    received: int
+    missing_sop_instance_uids: list[str]
+    cause: BaseException | str | None
+
+    def __init__(self, received: int, missing_sop_instance_uids: list[str], cause: BaseException | str | None) -> None:
+        missing = f", {len(missing_sop_instance_uids)} are missing" if missing_sop_instance_uids else ""
+        reason = "" if cause is None else f": {cause or type(cause).__name__}"
+        super().__init__(f"the retrieval is incomplete after {received} instances{missing}{reason}")
+        self.received = received
+        self.missing_sop_instance_uids = missing_sop_instance_uids
+        self.cause = cause

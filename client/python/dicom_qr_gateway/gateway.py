@@ -26,6 +26,7 @@ from .contract import (
 )
 from .errors import CutOffError, GatewayError, ProblemError, ReplyError
 from .events import Event, Matched, Progress, Result, Retrieved
+from .instances import Instances
 from .retry import Retry, retry_after
 
 _EVENTS: dict[str, Callable[[Any], Event]] = {
@@ -100,6 +101,37 @@ class Gateway:
         with self._send_until_accepted(route, None, correlation_id, "application/dicom+json", _Call()) as response:
             return cast("list[DICOMObject]", _decode_list(response.read()))
 
+    def retrieve_instances(
+        self,
+        pacs: str,
+        study: str,
+        series: str | None = None,
+        instance: str | None = None,
+        *,
+        transfer_syntax: str = "*",
+        lenient: bool = False,
+        correlation_id: str | None = None,
+    ) -> Instances:
+        """Yields the instances of a study, of one of its series, or one of these, at a named PACS, while they arrive.
+
+        Use it in a with statement, which closes the connection. transfer_syntax is a UID; without it instances come as the PACS
+        has them. With lenient, the gateway sends what it can although instances are missing. The iteration still raises
+        IncompleteError at the end, which then lists the missing instances.
+        """
+        path = ["studies", study]
+        if series is not None:
+            path += ["series", series]
+        if instance is not None:
+            path += ["instances", instance]
+        route = "/".join(["/dicomweb", *(urllib.parse.quote(part, safe="") for part in [pacs, *path])])
+        accept = f'multipart/related; type="application/dicom"; transfer-syntax={transfer_syntax}'
+        prefer = {"Prefer": "handling=lenient"} if lenient else {}
+        call = _StreamCall()
+        return Instances(
+            lambda: self._send_until_accepted(route, None, correlation_id, accept, call, prefer),
+            call.cancel,
+        )
+
     def follow(self, request: RetrieveRequest, correlation_id: str | None = None) -> Stream:
         """Does what retrieve does and reports progress. Use it in a with statement, which closes the stream."""
         return Stream(lambda call: self._post("/qr", request, correlation_id, "text/event-stream", call))
@@ -114,9 +146,15 @@ class Gateway:
         return self._send_until_accepted(route, json.dumps(request).encode(), correlation_id, accept, call)
 
     def _send_until_accepted(
-        self, route: str, body: bytes | None, correlation_id: str | None, accept: str, call: _Call
+        self,
+        route: str,
+        body: bytes | None,
+        correlation_id: str | None,
+        accept: str,
+        call: _Call,
+        more: Mapping[str, str] | None = None,
     ) -> http.client.HTTPResponse:
-        headers = {"Accept": accept}
+        headers = {"Accept": accept, **(more or {})}
         if body is not None:
             headers["Content-Type"] = "application/json"
         if self._api_key is not None:
@@ -128,7 +166,7 @@ class Gateway:
         for attempt in itertools.count(1):
             response = self._send(urllib.request.Request(self._base_url + route, body, headers), call)
             content_type = response.headers.get_content_type()
-            if response.status < 300 and content_type == accept:
+            if response.status < 300 and content_type == accept.partition(";")[0]:
                 return response
             asked = retry_after(response.headers["Retry-After"], retry.now())
             refusal = _failure(response, content_type, asked)

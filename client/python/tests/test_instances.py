@@ -1,6 +1,7 @@
 import contextlib
 import http.server
 import json
+import socket
 import threading
 import tracemalloc
 import unittest
@@ -30,7 +31,7 @@ def serving(body, status=200, content_type=HEADER, size=None, cut=False, length=
         protocol_version = "HTTP/1.1"
 
         def do_GET(self):
-            requests.append((self.command, self.path, dict(self.headers)))
+            requests.append((self.command, self.path, self.headers))
             self.send_response(503 if retry and len(requests) == 1 else status)
             self.send_header("Content-Type", content_type)
             for name, value in headers:
@@ -147,7 +148,7 @@ class InstancesTest(unittest.TestCase):
             files(gateway, transfer_syntax="1.2.840.10008.1.2.1", lenient=True, correlation_id="order-4711")
             files(gateway, series="2", instance="3/..")
         accept = 'multipart/related; type="application/dicom"; transfer-syntax='
-        seen = [(path, headers["Accept"], headers.get("Prefer"), headers.get("X-correlation-id")) for _, path, headers in requests]
+        seen = [(path, headers["Accept"], headers["Prefer"], headers["X-Correlation-ID"]) for _, path, headers in requests]
         self.assertEqual(seen, [
             ("/dicomweb/main/studies/1.2.3", accept + "1.2.840.10008.1.2.1", "handling=lenient", "order-4711"),
             ("/dicomweb/main/studies/1.2.3/series/2/instances/3%2F..", accept + "*", None, None),
@@ -166,11 +167,18 @@ class CloseTest(unittest.TestCase):
                 self.send_header("Content-Type", HEADER)
                 self.end_headers()
                 self.wfile.write(OPEN)
+                threading.Thread(target=self.watch).start()
                 block = bytes(1 << 20)
                 with contextlib.suppress(OSError):
                     while True:
                         self.wfile.write(block)
+
+            def watch(self):
+                with contextlib.suppress(OSError):
+                    self.rfile.read(1)  # returns as soon as the client closes its direction, as the gateway notices it
                 test.disconnected.set()
+                with contextlib.suppress(OSError):
+                    self.connection.shutdown(socket.SHUT_RDWR)
 
             def log_message(self, *_):
                 pass

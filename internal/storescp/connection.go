@@ -1,0 +1,167 @@
+package storescp
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
+	"dicom-qr-gateway/dicomnet/dataset/stream"
+)
+
+// connection is one connection of a peer, and the association on it.
+type connection struct {
+	scp      *SCP
+	conn     net.Conn
+	address  netip.AddrPort
+	server   *dicomnet.Server
+	accepted bool // guarded by the lock of the SCP
+
+	// Set by admit, before the association is accepted:
+	association Association
+	pacs        []string // all names of PACS from which it may come
+
+	refused int // Receive runs for one instance at a time
+	buffer  []byte
+}
+
+func (c *connection) newServer() *dicomnet.Server {
+	o := &c.scp.options
+	timeouts := o.Timeouts
+	timeouts.DIMSE = associationIdle
+	s := &dicomnet.Server{
+		Timeouts:      timeouts,
+		Admit:         c.admit,
+		ChooseContext: c.choose,
+		Handler: dicomnet.Handler{
+			Echo:    func(context.Context, *dicomnet.Request) dicomnet.Status { return dicomnet.StatusSuccess },
+			Receive: c.receive,
+		},
+	}
+	if o.Trace != nil {
+		s.Trace = &dicomnet.Trace{Ended: func(ctx context.Context, summary dicomnet.Summary) {
+			if trace := o.Trace(c.association.PACS); trace.Ended != nil {
+				trace.Ended(ctx, summary)
+			}
+		}}
+	}
+	return s
+}
+
+// serve serves the connection until its association has ended.
+func (c *connection) serve() {
+	defer c.scp.end(c)
+	conn := c.conn
+	if c.scp.options.TLS != nil {
+		var err error
+		if conn, err = c.scp.handshake(conn); err != nil {
+			_ = c.conn.Close()
+			return
+		}
+	}
+	c.server.ServeConn(conn)
+	if c.pacs == nil {
+		return
+	}
+	c.scp.book.seen(c.arrival())
+	if o := c.scp.options.Observer; o != nil && c.accepted {
+		o.Ended(c.association, c.refused)
+	}
+}
+
+// close aborts the association.
+func (c *connection) close() {
+	_ = c.conn.Close() // ends a TLS handshake too
+	_ = c.server.Close()
+}
+
+// admit says whether the association is accepted (PS3.8 section 9.3.4): it must come from a PACS, and call one of our AE titles.
+func (c *connection) admit(called, calling string, _ net.Addr) *dicomnet.RejectError {
+	s := c.scp
+	c.association = Association{Remote: c.address, CalledAETitle: called, CallingAETitle: calling}
+	var rejected *dicomnet.RejectError
+	if !slices.Contains(s.options.AETitles, called) {
+		rejected = &dicomnet.RejectError{Result: 1, Source: 1, Reason: 7}
+	} else if names := s.known(context.Background(), calling, c.address.Addr()); len(names) == 0 {
+		rejected = &dicomnet.RejectError{Result: 1, Source: 1, Reason: 3}
+	} else {
+		c.association.PACS = names[0]
+		if rejected = s.admit(c); rejected == nil {
+			c.pacs = names
+			s.book.seen(c.arrival())
+		}
+	}
+	if s.options.Observer != nil {
+		s.options.Observer.Associated(c.association, rejected)
+	}
+	return rejected
+}
+
+// choose answers a presentation context.
+func (c *connection) choose(abstract string, proposed []dataset.TransferSyntax) (dataset.TransferSyntax, dicomnet.ContextResult) {
+	return chooseContext(abstract, proposed, c.scp.book.uncompressed(c.arrival()))
+}
+
+// arrival returns what is known of all instances of the association.
+func (c *connection) arrival() *arrival {
+	return &arrival{
+		called: c.association.CalledAETitle, calling: c.association.CallingAETitle,
+		remote: remote{address: c.address.Addr(), pacs: c.pacs},
+	}
+}
+
+// headLimit bounds what is read and kept of a data set to find its UIDs.
+const headLimit = 1 << 20
+
+// receive hands an instance to the retrieval that waits for it.
+func (c *connection) receive(ctx context.Context, _ *dicomnet.Request, in *dicomnet.Instance) dicomnet.Status {
+	if !validUID(in.SOPInstanceUID) {
+		return c.refuse(Malformed, dicomnet.StatusInvalidSOPInstance)
+	}
+	if in.SOPClassUID != in.AbstractSyntax {
+		return c.refuse(Mismatched, dicomnet.StatusSOPClassNotSupported)
+	}
+	head, read, err := stream.ReadHead(in, in.TransferSyntax, c.buffer[:0], headLimit)
+	c.buffer = read
+	switch {
+	case err != nil:
+		return c.refuse(Malformed, dicomnet.StatusCannotUnderstand)
+	case head.SOPClassUID != in.SOPClassUID || head.SOPInstanceUID != in.SOPInstanceUID:
+		return c.refuse(Mismatched, dicomnet.StatusDataSetMismatch)
+	}
+	a := c.arrival()
+	a.scope, a.messageID = scope{head.StudyInstanceUID, head.SeriesInstanceUID, head.SOPInstanceUID}, in.MoveOriginatorMessageID
+	l := c.scp.book.begin(a)
+	if l == nil {
+		return c.refuse(Unexpected, dicomnet.StatusNotAuthorized)
+	}
+	defer c.scp.book.end(l)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(l.ctx, func() { cancel(context.Cause(l.ctx)) })()
+	return l.expectation.Receive(ctx, in, head, read)
+}
+
+// refuse reports an instance that is refused. What is left of it is read and dropped when receive has returned.
+func (c *connection) refuse(why Refusal, status dicomnet.Status) dicomnet.Status {
+	c.refused++
+	if o := c.scp.options.Observer; o != nil {
+		o.Refused(c.association, why, c.refused)
+	}
+	return status
+}
+
+// validUID reports whether s is a UID (PS3.5 section 9.1). Components with leading zeros are accepted, since instances have them.
+func validUID(s string) bool {
+	if len(s) < 1 || len(s) > 64 || s[0] == '.' || s[len(s)-1] == '.' {
+		return false
+	}
+	for i := range len(s) {
+		if (s[i] < '0' || s[i] > '9') && (s[i] != '.' || s[i-1] == '.') {
+			return false
+		}
+	}
+	return true
+}

@@ -1,48 +1,52 @@
-// Package messageid gives the Message IDs (0000,0110) of PS3.7 to all operations of the process, so that two operations that are open
-// at the same time never have the same one. A C-STORE that belongs to a C-MOVE carries the ID of that C-MOVE (PS3.7 section 9.1.1.1).
+// Package messageid gives the operations of the process their Message IDs (0000,0110) of PS3.7: one sequence for all associations. An
+// instance that arrives because of a C-MOVE carries the ID of that C-MOVE (PS3.7 section 9.1.1.1), so no other open operation has it.
 package messageid
 
 import "sync"
 
-// Allocator gives Message IDs. The zero value is ready. It is safe for concurrent use.
+// Allocator gives Message IDs, from 1 to 65535: some peers treat 0 as absent. It gives them in turn, so that an ID returns as late as
+// possible. The zero value is ready. It is safe for concurrent use.
 type Allocator struct {
 	mu   sync.Mutex
 	last uint16
 	held map[uint16]struct{}
 }
 
-// maxHeld is the number of IDs: all but 0, which some peers treat as absent.
-const maxHeld = 1<<16 - 1
+// maxHeld leaves IDs for the operations that hold none.
+const maxHeld = 1 << 15
 
-// Acquire returns an ID from 1 to 65535 that is not held, and holds it until Release. It gives the IDs in turn, so that an ID returns as
-// late as possible. If all of them are held, it returns one of these: the IDs are a matter of correlation, and no operation fails for them.
-func (a *Allocator) Acquire() uint16 {
+// Next returns an ID that is not held.
+func (a *Allocator) Next() uint16 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.next()
-	if len(a.held) >= maxHeld {
-		return a.last
-	}
-	for {
-		if _, held := a.held[a.last]; !held {
-			break
-		}
-		a.next()
-	}
+	return a.next()
+}
+
+// Hold returns an ID that is not held, and holds it until Release. If half of all are held already, it does not hold this one: IDs are a
+// matter of correlation, and no operation fails for want of one.
+func (a *Allocator) Hold() uint16 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	id := a.next()
 	if a.held == nil {
 		a.held = map[uint16]struct{}{}
 	}
-	a.held[a.last] = struct{}{}
-	return a.last
+	if len(a.held) < maxHeld {
+		a.held[id] = struct{}{}
+	}
+	return id
 }
 
-func (a *Allocator) next() {
-	if a.last++; a.last == 0 {
-		a.last = 1
+func (a *Allocator) next() uint16 {
+	for {
+		a.last++
+		if _, held := a.held[a.last]; a.last != 0 && !held {
+			return a.last
+		}
 	}
 }
 
-// Release frees an ID that Acquire returned. Further calls with it do nothing until Acquire returns it again.
+// Release frees an ID that Hold returned. It does nothing if the ID is not held.
 func (a *Allocator) Release(id uint16) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

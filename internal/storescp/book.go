@@ -12,8 +12,8 @@ import (
 // book holds the leases of all AE titles, and decides to which of them an instance belongs. Two leases of the same title never overlap:
 // an instance fits at most one of them, whatever a PACS says in the Move Originator elements. It knows nothing of the network.
 type book struct {
-	grace  time.Duration
-	ids    *messageid.Allocator
+	grace time.Duration
+	ids   *messageid.Allocator
 
 	mu      sync.Mutex
 	closed  bool
@@ -73,7 +73,7 @@ func (b *book) grant() {
 			still = append(still, l)
 			continue
 		}
-		l.id, l.state, l.last = b.ids.Acquire(), leaseRunning, time.Now()
+		l.id, l.state, l.last = b.ids.Hold(), leaseRunning, time.Now()
 		b.running[l.title] = append(b.running[l.title], l)
 		key := titleStudy{l.title, l.scope.study}
 		b.studies[key] = append(b.studies[key], l)

@@ -37,6 +37,7 @@ type retrieval struct {
 	lease   *Lease
 	remote  remote
 	toSend  []scope
+	result  chan error
 	granted bool
 	ended   time.Time // zero: it runs
 	err     error
@@ -47,6 +48,18 @@ type model struct {
 	book   *book
 	titles []string
 	all    []*retrieval
+}
+
+// settle waits until nothing happens any more.
+func (m *model) settle() {
+	synctest.Wait()
+	for _, r := range m.all {
+		select {
+		case r.err = <-r.result:
+			r.granted = r.err == nil
+		default:
+		}
+	}
 }
 
 func (m *model) running() []*retrieval {
@@ -83,11 +96,9 @@ func (m *model) start(t *rapid.T) {
 	r.lease, r.toSend = newTestLease(from, sc), allInstances(sc)
 	r.lease.uncompressed = rapid.IntRange(0, 3).Draw(t, "uncompressed") == 0
 	m.all = append(m.all, r)
-	go func() {
-		r.err = m.book.lease(r.lease.ctx, r.lease, m.titles)
-		r.granted = r.err == nil
-	}()
-	synctest.Wait()
+	r.result = make(chan error, 1)
+	go func() { r.result <- m.book.lease(r.lease.ctx, r.lease, m.titles) }()
+	m.settle()
 }
 
 // arrive has the PACS send one instance that it has not sent yet, of any retrieval, in any order and with any message ID.
@@ -141,7 +152,7 @@ func (m *model) finish(t *rapid.T) {
 	}
 	r.lease.Release()
 	r.ended = time.Now()
-	synctest.Wait()
+	m.settle()
 }
 
 func (m *model) leave(t *rapid.T) {
@@ -150,7 +161,7 @@ func (m *model) leave(t *rapid.T) {
 	}
 	if r := rapid.SampledFrom(m.all).Draw(t, "leaver"); !r.granted && r.err == nil {
 		r.lease.cancel(errLeft)
-		synctest.Wait()
+		m.settle()
 	}
 }
 
@@ -204,7 +215,7 @@ func retrieveAtRandom(t *rapid.T, titles []string) {
 		"leave":        m.leave,
 		"wait": func(t *rapid.T) {
 			time.Sleep(time.Duration(rapid.IntRange(0, 12).Draw(t, "seconds")) * time.Second)
-			synctest.Wait()
+			m.settle()
 		},
 	})
 	m.drain(t)
@@ -218,7 +229,7 @@ func (m *model) drain(t *rapid.T) {
 			r.ended = time.Now()
 		}
 		time.Sleep(testGrace)
-		synctest.Wait()
+		m.settle()
 		if len(m.book.studies) == 0 {
 			break
 		}

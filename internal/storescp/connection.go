@@ -117,19 +117,13 @@ const headLimit = 1 << 20
 
 // receive hands an instance to the retrieval that waits for it.
 func (c *connection) receive(ctx context.Context, _ *dicomnet.Request, in *dicomnet.Instance) dicomnet.Status {
-	if !validUID(in.SOPInstanceUID) {
-		return c.refuse(Malformed, dicomnet.StatusInvalidSOPInstance)
-	}
-	if in.SOPClassUID != in.AbstractSyntax {
-		return c.refuse(Mismatched, dicomnet.StatusSOPClassNotSupported)
-	}
 	head, read, err := stream.ReadHead(in, in.TransferSyntax, c.buffer[:0], headLimit)
 	c.buffer = read
 	switch {
 	case err != nil:
-		return c.refuse(Malformed, dicomnet.StatusCannotUnderstand)
+		return c.refuse(Malformed, dicomnet.StatusUnableToProcess)
 	case head.SOPClassUID != in.SOPClassUID || head.SOPInstanceUID != in.SOPInstanceUID:
-		return c.refuse(Mismatched, dicomnet.StatusDataSetMismatch)
+		return c.refuse(Mismatched, dicomnet.StatusIdentifierMismatch)
 	}
 	a := c.arrival()
 	a.scope, a.messageID = scope{head.StudyInstanceUID, head.SeriesInstanceUID, head.SOPInstanceUID}, in.MoveOriginatorMessageID
@@ -151,17 +145,4 @@ func (c *connection) refuse(why Refusal, status dicomnet.Status) dicomnet.Status
 		o.Refused(c.association, why, c.refused)
 	}
 	return status
-}
-
-// validUID reports whether s is a UID (PS3.5 section 9.1). Components with leading zeros are accepted, since instances have them.
-func validUID(s string) bool {
-	if len(s) < 1 || len(s) > 64 || s[0] == '.' || s[len(s)-1] == '.' {
-		return false
-	}
-	for i := range len(s) {
-		if (s[i] < '0' || s[i] > '9') && (s[i] != '.' || s[i-1] == '.') {
-			return false
-		}
-	}
-	return true
 }

@@ -65,8 +65,8 @@ type Refusal string
 // The refusals.
 const (
 	Unexpected Refusal = "unexpected" // no retrieval waits for it: status 0124
-	Mismatched Refusal = "mismatched" // command, presentation context and data set name different instances or SOP classes: A900 or 0122
-	Malformed  Refusal = "malformed"  // its UIDs cannot be read: 0117 or C000
+	Mismatched Refusal = "mismatched" // command and data set name different instances or SOP classes: status A900
+	Malformed  Refusal = "malformed"  // the UIDs of the data set cannot be read: status C000
 )
 
 // Observer observes an SCP. Its methods are called by several goroutines, and while the peer waits.
@@ -97,7 +97,9 @@ type Expectation struct {
 // NoTitleError reports that no AE title of the SCP is a move destination at the PACS.
 type NoTitleError struct{}
 
-func (*NoTitleError) Error() string { return "no AE title of the storage SCP is a move destination of the PACS" }
+func (*NoTitleError) Error() string {
+	return "no AE title of the storage SCP is a move destination of the PACS"
+}
 
 // Lease waits for an AE title under which the retrieval cannot be confused with another: none that is under way, or was released less
 // than Options.Grace ago, could get the same instance from the same PACS. Those that wait get theirs in the order in which they came. The

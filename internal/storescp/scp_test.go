@@ -222,12 +222,12 @@ func TestTooManyAssociationsAreRejectedTransiently(t *testing.T) {
 
 func TestEchoIsAnsweredAndOtherServicesAreNotAccepted(t *testing.T) {
 	s := listen(t, nil)
-	any := []dataset.TransferSyntax{dataset.ExplicitVRLittleEndian}
+	explicit := []dataset.TransferSyntax{dataset.ExplicitVRLittleEndian}
 	assoc := s.mustDial(t, "PACSA", "GATEWAY",
-		dicomnet.Context{AbstractSyntax: dicomnet.VerificationSOPClass, TransferSyntaxes: any},
-		dicomnet.Context{AbstractSyntax: dicomnet.StudyRoot.Find, TransferSyntaxes: any},
-		dicomnet.Context{AbstractSyntax: dicomnet.StudyRoot.Move, TransferSyntaxes: any},
-		dicomnet.Context{AbstractSyntax: "1.2.840.10008.3.1.2.3.3", TransferSyntaxes: any})
+		dicomnet.Context{AbstractSyntax: dicomnet.VerificationSOPClass, TransferSyntaxes: explicit},
+		dicomnet.Context{AbstractSyntax: dicomnet.StudyRoot.Find, TransferSyntaxes: explicit},
+		dicomnet.Context{AbstractSyntax: dicomnet.StudyRoot.Move, TransferSyntaxes: explicit},
+		dicomnet.Context{AbstractSyntax: "1.2.840.10008.3.1.2.3.3", TransferSyntaxes: explicit})
 	if err := assoc.Echo(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -55,6 +55,14 @@ type Config struct {
 	// MaxMemory is zero if the limit of the cgroup is to be used.
 	MaxMemory Bytes `env:"MAX_MEMORY" default:"256MiB" help:"memory that the gateway stays within, in bytes or with a unit such as MiB; if it is not set, the limit of its cgroup if there is one; a quarter is for what operations keep of answers"`
 
+	SpoolMemory  Bytes   `group:"Spool and cache" env:"SPOOL_MEMORY" envDefault:"4MiB" help:"memory for instances that the caller of one retrieval has not taken yet; all retrievals together have 16 times as much, at most a quarter of MAX_MEMORY"`
+	SpoolDir     string  `env:"SPOOL_DIR" help:"directory for what exceeds this memory, in an encrypted file; empty slows the PACS down to the pace of the caller"`
+	SpoolLimit   Bytes   `env:"SPOOL_LIMIT" envDefault:"10GiB" help:"size of this file at most; the PACS is slowed down beyond it"`
+	StallTimeout Seconds `env:"STALL_TIMEOUT" envDefault:"30" help:"how long a caller may take nothing of an answer with instances until it is cut off"`
+	CacheSize    Bytes   `env:"CACHE_SIZE" envDefault:"0" help:"size of the cache of instances for viewers; 0 is no cache"`
+	CacheDir     string  `env:"CACHE_DIR" help:"directory of the cache, in an encrypted file; empty keeps it in memory, at most a quarter of MAX_MEMORY"`
+	CacheTTL     Seconds `env:"CACHE_TTL" envDefault:"600" help:"how long the cache keeps an instance"`
+
 	PACSFile      string `group:"Which PACS" env:"PACS_FILE" help:"YAML file of named PACS, which requests name with pacs in place of an address"`
 	AdHocPACS     bool   `env:"AD_HOC_PACS" envDefault:"true" help:"accept requests that bring the address of a PACS; false accepts only those that name one of PACS_FILE"`
 	PACSAllowlist string `env:"PACS_ALLOWLIST" help:"comma-separated CIDR blocks, addresses or host names, each with or without :port, that requests may bring; empty permits any; PACS of PACS_FILE need no entry"`
@@ -146,6 +154,7 @@ func (c *Config) check(faults *faultyVariables, set map[string]string) {
 	if !validListenAddr(c.ListenAddr) {
 		faults.add("LISTEN_ADDR", wantListenAddr)
 	}
+	c.checkSpool(faults)
 	c.loadTimeZone(faults)
 	c.loadTLS(faults)
 	c.loadAccess(faults)

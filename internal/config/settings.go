@@ -102,10 +102,15 @@ func (s Seconds) Duration() time.Duration { return time.Duration(s) }
 // Bytes is a size. It is written as a number of bytes, with or without one of the units KiB, MiB, GiB and TiB.
 type Bytes int64
 
-// String returns the size in MiB, or in bytes if it is not a whole number of MiB.
+// String returns the size in the largest unit that gives a whole number.
 func (b Bytes) String() string {
-	if b%(1<<20) == 0 {
-		return strconv.FormatInt(int64(b>>20), 10) + "MiB"
+	for _, unit := range []struct {
+		name string
+		size Bytes
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}} {
+		if b != 0 && b%unit.size == 0 {
+			return strconv.FormatInt(int64(b/unit.size), 10) + unit.name
+		}
 	}
 	return strconv.FormatInt(int64(b), 10)
 }

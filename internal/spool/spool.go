@@ -35,8 +35,9 @@ type Spool struct {
 	settings Settings
 	file     *sealed.File // nil: memory only
 	memory   atomic.Int64 // of published chunks
-	cutOff   atomic.Int64
 	spilled  atomic.Int64
+	full     atomic.Int64
+	cutOff   atomic.Int64
 
 	starved atomic.Int32 // writers that wait for memory which other retrievals have
 	mu      sync.Mutex
@@ -67,12 +68,13 @@ type Stats struct {
 	Memory  int64 // bytes held in memory
 	File    int64 // bytes held in the file
 	Spilled int64 // bytes that went to the file since the start
+	Full    int64 // times that a PACS had to wait since the start
 	CutOff  int64 // readers that were cut off since the start because writers waited for them
 }
 
 // Stats returns the present figures.
 func (s *Spool) Stats() Stats {
-	return Stats{Memory: s.memory.Load(), File: s.file.Used(), Spilled: s.spilled.Load(), CutOff: s.cutOff.Load()}
+	return Stats{Memory: s.memory.Load(), File: s.file.Used(), Spilled: s.spilled.Load(), Full: s.full.Load(), CutOff: s.cutOff.Load()}
 }
 
 // release returns bytes of memory, and wakes the writers that wait for them.
@@ -92,6 +94,7 @@ func (s *Spool) release(bytes int64) {
 func (s *Spool) tight() bool { return s.memory.Load() > s.settings.Memory/2 }
 
 func (s *Spool) await(w *Writer) {
+	s.full.Add(1)
 	s.starved.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -76,7 +76,7 @@ func TestAReaderThatMakesAWriterWaitForFiveSecondsIsCutOff(t *testing.T) {
 		}
 		_, ok = l.Reader()
 		assert.False(t, ok)
-		assert.Equal(t, spool.Stats{CutOff: 1}, s.Stats())
+		assert.Equal(t, spool.Stats{Full: 1, CutOff: 1}, s.Stats())
 	})
 }
 

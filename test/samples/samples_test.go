@@ -31,6 +31,13 @@ var clients = map[string]string{
 	"python":     "python/gateway.py",
 }
 
+// downloads holds the command line of each program that downloads a study, in samples/clients.
+var downloads = map[string]string{
+	"download-go":         "go/download/download",
+	"download-typescript": "node typescript/download.js",
+	"download-python":     "python/download.py",
+}
+
 func TestSamples(t *testing.T) {
 	root, err := rig.Root()
 	if err != nil {
@@ -38,13 +45,16 @@ func TestSamples(t *testing.T) {
 	}
 	build(t, root)
 	script.Run(t, "testdata", nil, nil)
-	for name, command := range clients {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			script.Run(t, filepath.Join("testdata", "clients"), map[string]script.Function{"foreign": startForeign}, func(env *testscript.Env) error {
-				return install(env, root, command)
+	for folder, programs := range map[string]map[string]string{"clients": clients, "downloads": downloads} {
+		for name, command := range programs {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				commands := map[string]script.Function{"foreign": startForeign, "answers": startAnswers}
+				script.Run(t, filepath.Join("testdata", folder), commands, func(env *testscript.Env) error {
+					return install(env, root, command)
+				})
 			})
-		})
+		}
 	}
 }
 

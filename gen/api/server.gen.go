@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"mime"
+	"mime/multipart"
 	"net/http"
 	"time"
 
@@ -23,6 +25,7 @@ const (
 	DICOMFaultStepConnect   DICOMFaultStep = "connect"
 	DICOMFaultStepEcho      DICOMFaultStep = "echo"
 	DICOMFaultStepFind      DICOMFaultStep = "find"
+	DICOMFaultStepGet       DICOMFaultStep = "get"
 	DICOMFaultStepMove      DICOMFaultStep = "move"
 	DICOMFaultStepResolve   DICOMFaultStep = "resolve"
 	DICOMFaultStepTLS       DICOMFaultStep = "tls"
@@ -38,6 +41,8 @@ func (e DICOMFaultStep) Valid() bool {
 	case DICOMFaultStepEcho:
 		return true
 	case DICOMFaultStepFind:
+		return true
+	case DICOMFaultStepGet:
 		return true
 	case DICOMFaultStepMove:
 		return true
@@ -229,6 +234,8 @@ const (
 	ProblemCodeDraining                   ProblemCode = "draining"
 	ProblemCodeEchoFailed                 ProblemCode = "echo_failed"
 	ProblemCodeFindFailed                 ProblemCode = "find_failed"
+	ProblemCodeGetFailed                  ProblemCode = "get_failed"
+	ProblemCodeHTTPVersionUnsupported     ProblemCode = "http_version_unsupported"
 	ProblemCodeHostNotAllowed             ProblemCode = "host_not_allowed"
 	ProblemCodeInternalError              ProblemCode = "internal_error"
 	ProblemCodeInvalidRequest             ProblemCode = "invalid_request"
@@ -245,6 +252,7 @@ const (
 	ProblemCodeNoStudyMatched             ProblemCode = "no_study_matched"
 	ProblemCodeNotADicomPeer              ProblemCode = "not_a_dicom_peer"
 	ProblemCodeNotAcceptable              ProblemCode = "not_acceptable"
+	ProblemCodeNotFound                   ProblemCode = "not_found"
 	ProblemCodeOperationTimeout           ProblemCode = "operation_timeout"
 	ProblemCodePACSBusy                   ProblemCode = "pacs_busy"
 	ProblemCodePACSNotAllowed             ProblemCode = "pacs_not_allowed"
@@ -252,15 +260,21 @@ const (
 	ProblemCodePACSUnreachable            ProblemCode = "pacs_unreachable"
 	ProblemCodePayloadTooLarge            ProblemCode = "payload_too_large"
 	ProblemCodeProtocolError              ProblemCode = "protocol_error"
+	ProblemCodeRangeNotSatisfiable        ProblemCode = "range_not_satisfiable"
 	ProblemCodeRelationalQueryUnsupported ProblemCode = "relational_query_unsupported"
+	ProblemCodeRenderingUnsupported       ProblemCode = "rendering_unsupported"
+	ProblemCodeRetrievalUnsupported       ProblemCode = "retrieval_unsupported"
+	ProblemCodeRetrieveIncomplete         ProblemCode = "retrieve_incomplete"
 	ProblemCodeRouteNotFound              ProblemCode = "route_not_found"
 	ProblemCodeSearchTooBroad             ProblemCode = "search_too_broad"
+	ProblemCodeSpoolFull                  ProblemCode = "spool_full"
 	ProblemCodeTLSExpected                ProblemCode = "tls_expected"
 	ProblemCodeTLSFailed                  ProblemCode = "tls_failed"
 	ProblemCodeTooManyMatches             ProblemCode = "too_many_matches"
 	ProblemCodeTooManyOpenFiles           ProblemCode = "too_many_open_files"
 	ProblemCodeTooManyOperations          ProblemCode = "too_many_operations"
 	ProblemCodeTooManyRequests            ProblemCode = "too_many_requests"
+	ProblemCodeTransferSyntaxUnavailable  ProblemCode = "transfer_syntax_unavailable"
 	ProblemCodeUnauthorized               ProblemCode = "unauthorized"
 	ProblemCodeUnsupportedMediaType       ProblemCode = "unsupported_media_type"
 )
@@ -298,6 +312,10 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeFindFailed:
 		return true
+	case ProblemCodeGetFailed:
+		return true
+	case ProblemCodeHTTPVersionUnsupported:
+		return true
 	case ProblemCodeHostNotAllowed:
 		return true
 	case ProblemCodeInternalError:
@@ -330,6 +348,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeNotAcceptable:
 		return true
+	case ProblemCodeNotFound:
+		return true
 	case ProblemCodeOperationTimeout:
 		return true
 	case ProblemCodePACSBusy:
@@ -344,11 +364,21 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeProtocolError:
 		return true
+	case ProblemCodeRangeNotSatisfiable:
+		return true
 	case ProblemCodeRelationalQueryUnsupported:
+		return true
+	case ProblemCodeRenderingUnsupported:
+		return true
+	case ProblemCodeRetrievalUnsupported:
+		return true
+	case ProblemCodeRetrieveIncomplete:
 		return true
 	case ProblemCodeRouteNotFound:
 		return true
 	case ProblemCodeSearchTooBroad:
+		return true
+	case ProblemCodeSpoolFull:
 		return true
 	case ProblemCodeTLSExpected:
 		return true
@@ -361,6 +391,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeTooManyOperations:
 		return true
 	case ProblemCodeTooManyRequests:
+		return true
+	case ProblemCodeTransferSyntaxUnavailable:
 		return true
 	case ProblemCodeUnauthorized:
 		return true
@@ -610,7 +642,7 @@ type CalledAETitle = string
 // Example: GATEWAY
 type CallingAETitle = string
 
-// DICOMAttribute An attribute. One without `Value` and `InlineBinary` is empty.
+// DICOMAttribute An attribute. One without `Value`, `InlineBinary` and `BulkDataURI` is empty.
 type DICOMAttribute struct {
 	// Vr Value representation (PS3.5 section 6.2).
 	//
@@ -628,12 +660,17 @@ type DICOMAttribute struct {
 	//
 	// Example: AAE=
 	InlineBinary *string `json:"InlineBinary,omitempty"`
+
+	// BulkDataURI In metadata: URL of the value, if it is pixel data or binary and longer than 4 KiB.
+	//
+	// Example: http://localhost:8888/dicomweb/orthanca/studies/1.2/series/1.2.3/instances/1.2.3.4/bulkdata/7FE00010
+	BulkDataURI *string `json:"BulkDataURI,omitempty"`
 }
 
 // DICOMFault How a DICOM operation failed. `status` and `meaning` are present if the PACS responded with a failure;
 // `source` and `reason` are those of A-ASSOCIATE-RJ (with `result`) or A-ABORT, in the standard's words.
 type DICOMFault struct {
-	// Step The step that failed: name resolution, TCP, TLS, association negotiation, C-ECHO, C-FIND or C-MOVE.
+	// Step The step that failed: name resolution, TCP, TLS, association negotiation, C-ECHO, C-FIND, C-MOVE or C-GET.
 	Step DICOMFaultStep `json:"step"`
 
 	// Status DIMSE status as four hex digits.
@@ -662,7 +699,7 @@ type DICOMFault struct {
 	Reason *string `json:"reason,omitempty"`
 }
 
-// DICOMFaultStep The step that failed: name resolution, TCP, TLS, association negotiation, C-ECHO, C-FIND or C-MOVE.
+// DICOMFaultStep The step that failed: name resolution, TCP, TLS, association negotiation, C-ECHO, C-FIND, C-MOVE or C-GET.
 type DICOMFaultStep string
 
 // DICOMObject A data set. The name of each member is a tag, eight upper-case hexadecimal digits, and the members are in ascending order.
@@ -1076,7 +1113,7 @@ type PACSTLS = bool
 type PatientID = string
 
 // Problem Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type Problem struct {
 	// Type The code as a URI.
 	//
@@ -1097,7 +1134,7 @@ type Problem struct {
 	Detail string `json:"detail"`
 
 	// Hint What to check, in plain words: fields of the request, settings of the gateway, the configuration of the
-	// PACS. Present in every 502, where it is the hint that `/echo` gives for the same fault, and for a fault that
+	// PACS. Present in every 502 and 504, where it is the hint that `/echo` gives for the same fault, and for a fault that
 	// the operator of the gateway can correct.
 	//
 	//
@@ -1121,9 +1158,13 @@ type Problem struct {
 
 	// Steps For a 502 of /echo: the steps up to the one that failed.
 	Steps []EchoStep `json:"steps,omitempty"`
+
+	// MissingSOPInstanceUIDs For the code `retrieve_incomplete`: the instances that the PACS has and did not send. In a problem document that is a response, and
+	// in the last part of a lenient response.
+	MissingSOPInstanceUIDs []string `json:"missing_sop_instance_uids,omitempty"`
 }
 
-// ProblemCode Stable identifier of a problem, for programs.
+// ProblemCode Stable identifier of a problem, for programs. Codes of timeouts have the status 504 in retrievals under `/dicomweb/`.
 //
 // | Code | Status | Meaning |
 // |---|---|---|
@@ -1132,18 +1173,22 @@ type Problem struct {
 // | `pacs_unknown` | 400 | no PACS of this name is configured; 404 if the path names it |
 // | `pacs_not_allowed` | 403 | the gateway, or this API key, may not use this PACS |
 // | `no_study_matched` | 404 | no study matched |
+// | `not_found` | 404 | the PACS has no such study, series, instance, frame or value |
 // | `route_not_found` | 404 | the route does not exist |
 // | `method_not_allowed` | 405 | the route does not support this method |
 // | `not_acceptable` | 406 | the header Accept permits no media type of the route |
+// | `transfer_syntax_unavailable` | 406 | the instances cannot be had in a transfer syntax that the request permits |
 // | `payload_too_large` | 413 | the body exceeds 64 KiB |
 // | `search_too_broad` | 413 | the PACS has more than MAX_MATCHES matches |
 // | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
+// | `range_not_satisfiable` | 416 | the value has no byte in the range |
 // | `host_not_allowed` | 421 | the request names the gateway by a host name that ALLOWED_HOSTS does not list |
 // | `too_many_requests` | 429 | the caller has as many requests in progress as its share allows |
 // | `internal_error` | 500 | unexpected error of the gateway |
 // | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
 // | `modality_unknown` | 501 | the PACS does not return the modalities by which the search selects |
 // | `relational_query_unsupported` | 501 | the PACS searches series and instances below a study only |
+// | `rendering_unsupported` | 501 | the gateway cannot decode the pixel data |
 // | `name_resolution_failed` | 502 | the host name of the PACS has no address |
 // | `connection_refused` | 502 | nothing accepts connections at this host and port |
 // | `pacs_unreachable` | 502 | could not connect to the PACS: no route to its host or network, or another fault |
@@ -1159,6 +1204,9 @@ type Problem struct {
 // | `no_presentation_context` | 502 | the PACS does not offer this service to this calling AE title |
 // | `echo_failed` | 502 | C-ECHO ended with a failure |
 // | `find_failed` | 502 | C-FIND ended with a failure |
+// | `get_failed` | 502 | C-GET ended with a failure and brought nothing |
+// | `retrieval_unsupported` | 502 | the PACS accepts no C-GET, and no C-MOVE to the gateway is possible |
+// | `retrieve_incomplete` | 502 | the PACS did not send all instances that it has |
 // | `dimse_timeout` | 502 | no response within DIMSE_TIMEOUT |
 // | `move_failed` | 502 | C-MOVE moved nothing |
 // | `move_destination_unknown` | 502 | the PACS does not know the move destination |
@@ -1175,7 +1223,9 @@ type Problem struct {
 // | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT, or too many operations wait for it |
 // | `too_many_operations` | 503 | MAX_OPERATIONS operations run and none ended within QUEUE_TIMEOUT, or too many requests are in progress |
 // | `memory_busy` | 503 | other operations did not free memory for this one within QUEUE_TIMEOUT |
+// | `spool_full` | 503 | the spool has no room for what the PACS sends |
 // | `too_many_open_files` | 503 | the gateway or its machine has no free file descriptor for a connection |
+// | `http_version_unsupported` | 505 | a retrieval needs HTTP/1.1 or HTTP/2 |
 type ProblemCode string
 
 // ProgressEvent Data of the event `progress`. Counters are null if the PACS sent none.
@@ -1771,17 +1821,29 @@ type WarningCode string
 // AcceptParameter defines model for AcceptParameter.
 type AcceptParameter = string
 
+// BulkDataOfPath defines model for BulkDataOfPath.
+type BulkDataOfPath = string
+
 // CorrelationID defines model for CorrelationID.
 type CorrelationID = string
 
 // EmptyValueMatching defines model for EmptyValueMatching.
 type EmptyValueMatching = bool
 
+// FramesOfPath defines model for FramesOfPath.
+type FramesOfPath = string
+
 // FuzzyMatching defines model for FuzzyMatching.
 type FuzzyMatching = bool
 
+// IfNoneMatch defines model for IfNoneMatch.
+type IfNoneMatch = string
+
 // IncludeField defines model for IncludeField.
 type IncludeField = []string
+
+// InstanceOfPath defines model for InstanceOfPath.
+type InstanceOfPath = string
 
 // KeyOfAccessionNumber defines model for KeyOfAccessionNumber.
 type KeyOfAccessionNumber = string
@@ -1852,94 +1914,163 @@ type OtherAttributes map[string]string
 // Example: orthanca
 type PACSOfPath = PACSName
 
+// Prefer defines model for Prefer.
+type Prefer = string
+
+// Quality defines model for Quality.
+type Quality = string
+
+// Range defines model for Range.
+type Range = string
+
+// RetrieveAccept defines model for RetrieveAccept.
+type RetrieveAccept = string
+
 // SeriesOfPath defines model for SeriesOfPath.
 type SeriesOfPath = string
 
 // StudyOfPath defines model for StudyOfPath.
 type StudyOfPath = string
 
+// TransferSyntaxParameter defines model for TransferSyntaxParameter.
+type TransferSyntaxParameter = string
+
+// Viewport defines model for Viewport.
+type Viewport = string
+
+// Window defines model for Window.
+type Window = string
+
+// BulkDataNotFound Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type BulkDataNotFound = Problem
+
 // DICOMFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type DICOMFailed = Problem
 
 // Draining Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type Draining = Problem
 
 // EchoFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type EchoFailed = Problem
 
 // Forbidden Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type Forbidden = Problem
 
+// FrameNotFound Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type FrameNotFound = Problem
+
+// HTTPVersionUnsupported Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type HTTPVersionUnsupported = Problem
+
 // HostNotAllowed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type HostNotAllowed = Problem
 
+// InstancesNotAcceptable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type InstancesNotAcceptable = Problem
+
 // InternalError Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type InternalError = Problem
 
 // InvalidRequest Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type InvalidRequest = Problem
 
+// InvalidRetrieval Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type InvalidRetrieval = Problem
+
 // InvalidSearch Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type InvalidSearch = Problem
 
 // MethodNotAllowed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type MethodNotAllowed = Problem
 
 // NoStudyMatched Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type NoStudyMatched = Problem
 
 // NotAcceptable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type NotAcceptable = Problem
 
 // OperationFault Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type OperationFault = Problem
 
 // PACSNotFound Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type PACSNotFound = Problem
 
 // PayloadTooLarge Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type PayloadTooLarge = Problem
 
 // QueryFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type QueryFailed = Problem
 
+// RangeNotSatisfiable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type RangeNotSatisfiable = Problem
+
+// RenderedNotAcceptable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type RenderedNotAcceptable = Problem
+
+// RenderingUnsupported Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type RenderingUnsupported = Problem
+
+// RetrieveFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type RetrieveFailed = Problem
+
+// RetrieveNotFound Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type RetrieveNotFound = Problem
+
+// RetrieveTimeout Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type RetrieveTimeout = Problem
+
+// RetrieveUnavailable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type RetrieveUnavailable = Problem
+
 // SearchTooBroad Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type SearchTooBroad = Problem
 
 // SearchUnsupported Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type SearchUnsupported = Problem
 
 // TooManyRequests Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type TooManyRequests = Problem
 
 // Unauthorized Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type Unauthorized = Problem
 
 // Unavailable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type Unavailable = Problem
 
 // UnsupportedMediaType Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type UnsupportedMediaType = Problem
 
 // SearchInstancesParams defines parameters for SearchInstances.
@@ -2167,6 +2298,26 @@ type SearchStudiesParams struct {
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
+// RetrieveStudyParams defines parameters for RetrieveStudy.
+type RetrieveStudyParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// TransferSyntax A transfer syntax UID or `*`, for media types without the parameter `transfer-syntax` (PS3.18 section 8.7.8.2).
+	TransferSyntax *TransferSyntaxParameter `form:"transfer-syntax,omitempty" json:"transfer-syntax,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// Prefer `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // SearchInstancesOfStudyParams defines parameters for SearchInstancesOfStudy.
 type SearchInstancesOfStudyParams struct {
 	// Modality The modality of the series (0008,0060).
@@ -2226,6 +2377,46 @@ type SearchInstancesOfStudyParams struct {
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
+// RetrieveStudyMetadataParams defines parameters for RetrieveStudyMetadata.
+type RetrieveStudyMetadataParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// Prefer `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveStudyRenderedParams defines parameters for RetrieveStudyRendered.
+type RetrieveStudyRenderedParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// Window VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
+	Window *Window `form:"window,omitempty" json:"window,omitempty"`
+
+	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
+
+	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+	Quality *Quality `form:"quality,omitempty" json:"quality,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // SearchSeriesOfStudyParams defines parameters for SearchSeriesOfStudy.
 type SearchSeriesOfStudyParams struct {
 	// Modality The modality of the series (0008,0060).
@@ -2276,6 +2467,26 @@ type SearchSeriesOfStudyParams struct {
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
+// RetrieveSeriesParams defines parameters for RetrieveSeries.
+type RetrieveSeriesParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// TransferSyntax A transfer syntax UID or `*`, for media types without the parameter `transfer-syntax` (PS3.18 section 8.7.8.2).
+	TransferSyntax *TransferSyntaxParameter `form:"transfer-syntax,omitempty" json:"transfer-syntax,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// Prefer `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // SearchInstancesOfSeriesParams defines parameters for SearchInstancesOfSeries.
 type SearchInstancesOfSeriesParams struct {
 	// SOPClassUID A SOP Class UID, or several with commas between them (0008,0016).
@@ -2318,6 +2529,226 @@ type SearchInstancesOfSeriesParams struct {
 	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
 	// patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// RetrieveInstanceParams defines parameters for RetrieveInstance.
+type RetrieveInstanceParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// TransferSyntax A transfer syntax UID or `*`, for media types without the parameter `transfer-syntax` (PS3.18 section 8.7.8.2).
+	TransferSyntax *TransferSyntaxParameter `form:"transfer-syntax,omitempty" json:"transfer-syntax,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// Prefer `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveBulkDataParams defines parameters for RetrieveBulkData.
+type RetrieveBulkDataParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// Range One range of bytes (RFC 9110 section 14.1.2). Several ranges, and ranges of a multipart response, are ignored.
+	Range *Range `json:"Range,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveFramesParams defines parameters for RetrieveFrames.
+type RetrieveFramesParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// TransferSyntax A transfer syntax UID or `*`, for media types without the parameter `transfer-syntax` (PS3.18 section 8.7.8.2).
+	TransferSyntax *TransferSyntaxParameter `form:"transfer-syntax,omitempty" json:"transfer-syntax,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// Prefer `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveRenderedFramesParams defines parameters for RetrieveRenderedFrames.
+type RetrieveRenderedFramesParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// Window VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
+	Window *Window `form:"window,omitempty" json:"window,omitempty"`
+
+	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
+
+	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+	Quality *Quality `form:"quality,omitempty" json:"quality,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveInstanceMetadataParams defines parameters for RetrieveInstanceMetadata.
+type RetrieveInstanceMetadataParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// Prefer `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveInstanceRenderedParams defines parameters for RetrieveInstanceRendered.
+type RetrieveInstanceRenderedParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// Window VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
+	Window *Window `form:"window,omitempty" json:"window,omitempty"`
+
+	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
+
+	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+	Quality *Quality `form:"quality,omitempty" json:"quality,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveInstanceThumbnailParams defines parameters for RetrieveInstanceThumbnail.
+type RetrieveInstanceThumbnailParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
+
+	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+	Quality *Quality `form:"quality,omitempty" json:"quality,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveSeriesMetadataParams defines parameters for RetrieveSeriesMetadata.
+type RetrieveSeriesMetadataParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// Prefer `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveSeriesRenderedParams defines parameters for RetrieveSeriesRendered.
+type RetrieveSeriesRenderedParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// Window VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
+	Window *Window `form:"window,omitempty" json:"window,omitempty"`
+
+	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
+
+	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+	Quality *Quality `form:"quality,omitempty" json:"quality,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveSeriesThumbnailParams defines parameters for RetrieveSeriesThumbnail.
+type RetrieveSeriesThumbnailParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
+
+	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+	Quality *Quality `form:"quality,omitempty" json:"quality,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveStudyThumbnailParams defines parameters for RetrieveStudyThumbnail.
+type RetrieveStudyThumbnailParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
+
+	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+	Quality *Quality `form:"quality,omitempty" json:"quality,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // EchoParams defines parameters for Echo.
@@ -2404,15 +2835,60 @@ type ServerInterface interface {
 	// SearchStudies Search for studies (QIDO-RS)
 	// (GET /dicomweb/{pacs}/studies)
 	SearchStudies(ctx echo.Context, pacs PACSOfPath, params SearchStudiesParams) error
+	// RetrieveStudy Retrieve the instances of a study (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study})
+	RetrieveStudy(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, params RetrieveStudyParams) error
 	// SearchInstancesOfStudy Search for the instances of a study (QIDO-RS)
 	// (GET /dicomweb/{pacs}/studies/{study}/instances)
 	SearchInstancesOfStudy(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, params SearchInstancesOfStudyParams) error
+	// RetrieveStudyMetadata Retrieve the metadata of the instances of a study (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/metadata)
+	RetrieveStudyMetadata(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, params RetrieveStudyMetadataParams) error
+	// RetrieveStudyRendered Render a study as an image (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/rendered)
+	RetrieveStudyRendered(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, params RetrieveStudyRenderedParams) error
 	// SearchSeriesOfStudy Search for the series of a study (QIDO-RS)
 	// (GET /dicomweb/{pacs}/studies/{study}/series)
 	SearchSeriesOfStudy(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, params SearchSeriesOfStudyParams) error
+	// RetrieveSeries Retrieve the instances of a series (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series})
+	RetrieveSeries(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params RetrieveSeriesParams) error
 	// SearchInstancesOfSeries Search for the instances of a series (QIDO-RS)
 	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances)
 	SearchInstancesOfSeries(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params SearchInstancesOfSeriesParams) error
+	// RetrieveInstance Retrieve an instance (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance})
+	RetrieveInstance(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params RetrieveInstanceParams) error
+	// RetrieveBulkData Retrieve a binary value of an instance (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path})
+	RetrieveBulkData(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, path BulkDataOfPath, params RetrieveBulkDataParams) error
+	// RetrieveFrames Retrieve frames of an instance (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames})
+	RetrieveFrames(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params RetrieveFramesParams) error
+	// RetrieveRenderedFrames Render a frame of an instance as an image (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered)
+	RetrieveRenderedFrames(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params RetrieveRenderedFramesParams) error
+	// RetrieveInstanceMetadata Retrieve the metadata of an instance (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/metadata)
+	RetrieveInstanceMetadata(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params RetrieveInstanceMetadataParams) error
+	// RetrieveInstanceRendered Render an instance as an image (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/rendered)
+	RetrieveInstanceRendered(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params RetrieveInstanceRenderedParams) error
+	// RetrieveInstanceThumbnail Retrieve a thumbnail of an instance (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/thumbnail)
+	RetrieveInstanceThumbnail(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params RetrieveInstanceThumbnailParams) error
+	// RetrieveSeriesMetadata Retrieve the metadata of the instances of a series (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/metadata)
+	RetrieveSeriesMetadata(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params RetrieveSeriesMetadataParams) error
+	// RetrieveSeriesRendered Render a series as an image (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/rendered)
+	RetrieveSeriesRendered(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params RetrieveSeriesRenderedParams) error
+	// RetrieveSeriesThumbnail Retrieve a thumbnail of a series (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/thumbnail)
+	RetrieveSeriesThumbnail(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params RetrieveSeriesThumbnailParams) error
+	// RetrieveStudyThumbnail Retrieve a thumbnail of a study (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/thumbnail)
+	RetrieveStudyThumbnail(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, params RetrieveStudyThumbnailParams) error
 	// Echo Test the connection to a PACS step by step
 	// (POST /echo)
 	Echo(ctx echo.Context, params EchoParams) error
@@ -2997,6 +3473,93 @@ func (w *ServerInterfaceWrapper) SearchStudies(ctx echo.Context) error {
 	return err
 }
 
+// RetrieveStudy converts echo context to params.
+func (w *ServerInterfaceWrapper) RetrieveStudy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// ------------- Path parameter "study" -------------
+	var study StudyOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "study", ctx.Param("study"), &study, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter study: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetrieveStudyParams
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	// ------------- Optional query parameter "transfer-syntax" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "transfer-syntax", ctx.QueryParams(), &params.TransferSyntax, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transfer-syntax: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Prefer, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Prefer: %s", err))
+		}
+
+		params.Prefer = &Prefer
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetrieveStudy(ctx, pacs, study, params)
+	return err
+}
+
 // SearchInstancesOfStudy converts echo context to params.
 func (w *ServerInterfaceWrapper) SearchInstancesOfStudy(ctx echo.Context) error {
 	var err error
@@ -3152,6 +3715,172 @@ func (w *ServerInterfaceWrapper) SearchInstancesOfStudy(ctx echo.Context) error 
 	return err
 }
 
+// RetrieveStudyMetadata converts echo context to params.
+func (w *ServerInterfaceWrapper) RetrieveStudyMetadata(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// ------------- Path parameter "study" -------------
+	var study StudyOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "study", ctx.Param("study"), &study, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter study: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetrieveStudyMetadataParams
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Prefer, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Prefer: %s", err))
+		}
+
+		params.Prefer = &Prefer
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetrieveStudyMetadata(ctx, pacs, study, params)
+	return err
+}
+
+// RetrieveStudyRendered converts echo context to params.
+func (w *ServerInterfaceWrapper) RetrieveStudyRendered(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// ------------- Path parameter "study" -------------
+	var study StudyOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "study", ctx.Param("study"), &study, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter study: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetrieveStudyRenderedParams
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	// ------------- Optional query parameter "window" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "window", ctx.QueryParams(), &params.Window, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter window: %s", err))
+	}
+
+	// ------------- Optional query parameter "viewport" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "viewport", ctx.QueryParams(), &params.Viewport, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter viewport: %s", err))
+	}
+
+	// ------------- Optional query parameter "quality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "quality", ctx.QueryParams(), &params.Quality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter quality: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetrieveStudyRendered(ctx, pacs, study, params)
+	return err
+}
+
 // SearchSeriesOfStudy converts echo context to params.
 func (w *ServerInterfaceWrapper) SearchSeriesOfStudy(ctx echo.Context) error {
 	var err error
@@ -3286,6 +4015,101 @@ func (w *ServerInterfaceWrapper) SearchSeriesOfStudy(ctx echo.Context) error {
 	return err
 }
 
+// RetrieveSeries converts echo context to params.
+func (w *ServerInterfaceWrapper) RetrieveSeries(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// ------------- Path parameter "study" -------------
+	var study StudyOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "study", ctx.Param("study"), &study, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter study: %s", err))
+	}
+
+	// ------------- Path parameter "series" -------------
+	var series SeriesOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "series", ctx.Param("series"), &series, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter series: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetrieveSeriesParams
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	// ------------- Optional query parameter "transfer-syntax" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "transfer-syntax", ctx.QueryParams(), &params.TransferSyntax, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transfer-syntax: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Prefer, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Prefer: %s", err))
+		}
+
+		params.Prefer = &Prefer
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetrieveSeries(ctx, pacs, study, series, params)
+	return err
+}
+
 // SearchInstancesOfSeries converts echo context to params.
 func (w *ServerInterfaceWrapper) SearchInstancesOfSeries(ctx echo.Context) error {
 	var err error
@@ -3411,6 +4235,1075 @@ func (w *ServerInterfaceWrapper) SearchInstancesOfSeries(ctx echo.Context) error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.SearchInstancesOfSeries(ctx, pacs, study, series, params)
+	return err
+}
+
+// RetrieveInstance converts echo context to params.
+func (w *ServerInterfaceWrapper) RetrieveInstance(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// ------------- Path parameter "study" -------------
+	var study StudyOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "study", ctx.Param("study"), &study, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter study: %s", err))
+	}
+
+	// ------------- Path parameter "series" -------------
+	var series SeriesOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "series", ctx.Param("series"), &series, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter series: %s", err))
+	}
+
+	// ------------- Path parameter "instance" -------------
+	var instance InstanceOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "instance", ctx.Param("instance"), &instance, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter instance: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetrieveInstanceParams
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	// ------------- Optional query parameter "transfer-syntax" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "transfer-syntax", ctx.QueryParams(), &params.TransferSyntax, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transfer-syntax: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Prefer, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Prefer: %s", err))
+		}
+
+		params.Prefer = &Prefer
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetrieveInstance(ctx, pacs, study, series, instance, params)
+	return err
+}
+
+// RetrieveBulkData converts echo context to params.
+func (w *ServerInterfaceWrapper) RetrieveBulkData(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// ------------- Path parameter "study" -------------
+	var study StudyOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "study", ctx.Param("study"), &study, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter study: %s", err))
+	}
+
+	// ------------- Path parameter "series" -------------
+	var series SeriesOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "series", ctx.Param("series"), &series, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter series: %s", err))
+	}
+
+	// ------------- Path parameter "instance" -------------
+	var instance InstanceOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "instance", ctx.Param("instance"), &instance, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter instance: %s", err))
+	}
+
+	// ------------- Path parameter "path" -------------
+	var path BulkDataOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "path", ctx.Param("path"), &path, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter path: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetrieveBulkDataParams
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+	// ------------- Optional header parameter "Range" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Range")]; found {
+		var Range Range
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Range, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Range", valueList[0], &Range, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Range: %s", err))
+		}
+
+		params.Range = &Range
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetrieveBulkData(ctx, pacs, study, series, instance, path, params)
+	return err
+}
+
+// RetrieveFrames converts echo context to params.
+func (w *ServerInterfaceWrapper) RetrieveFrames(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// ------------- Path parameter "study" -------------
+	var study StudyOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "study", ctx.Param("study"), &study, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter study: %s", err))
+	}
+
+	// ------------- Path parameter "series" -------------
+	var series SeriesOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "series", ctx.Param("series"), &series, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter series: %s", err))
+	}
+
+	// ------------- Path parameter "instance" -------------
+	var instance InstanceOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "instance", ctx.Param("instance"), &instance, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter instance: %s", err))
+	}
+
+	// ------------- Path parameter "frames" -------------
+	var frames FramesOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "frames", ctx.Param("frames"), &frames, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter frames: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetrieveFramesParams
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	// ------------- Optional query parameter "transfer-syntax" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "transfer-syntax", ctx.QueryParams(), &params.TransferSyntax, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter transfer-syntax: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Prefer, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Prefer: %s", err))
+		}
+
+		params.Prefer = &Prefer
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetrieveFrames(ctx, pacs, study, series, instance, frames, params)
+	return err
+}
+
+// RetrieveRenderedFrames converts echo context to params.
+func (w *ServerInterfaceWrapper) RetrieveRenderedFrames(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// ------------- Path parameter "study" -------------
+	var study StudyOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "study", ctx.Param("study"), &study, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter study: %s", err))
+	}
+
+	// ------------- Path parameter "series" -------------
+	var series SeriesOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "series", ctx.Param("series"), &series, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter series: %s", err))
+	}
+
+	// ------------- Path parameter "instance" -------------
+	var instance InstanceOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "instance", ctx.Param("instance"), &instance, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter instance: %s", err))
+	}
+
+	// ------------- Path parameter "frames" -------------
+	var frames FramesOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "frames", ctx.Param("frames"), &frames, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter frames: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetrieveRenderedFramesParams
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	// ------------- Optional query parameter "window" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "window", ctx.QueryParams(), &params.Window, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter window: %s", err))
+	}
+
+	// ------------- Optional query parameter "viewport" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "viewport", ctx.QueryParams(), &params.Viewport, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter viewport: %s", err))
+	}
+
+	// ------------- Optional query parameter "quality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "quality", ctx.QueryParams(), &params.Quality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter quality: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetrieveRenderedFrames(ctx, pacs, study, series, instance, frames, params)
+	return err
+}
+
+// RetrieveInstanceMetadata converts echo context to params.
+func (w *ServerInterfaceWrapper) RetrieveInstanceMetadata(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// ------------- Path parameter "study" -------------
+	var study StudyOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "study", ctx.Param("study"), &study, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter study: %s", err))
+	}
+
+	// ------------- Path parameter "series" -------------
+	var series SeriesOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "series", ctx.Param("series"), &series, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter series: %s", err))
+	}
+
+	// ------------- Path parameter "instance" -------------
+	var instance InstanceOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "instance", ctx.Param("instance"), &instance, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter instance: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetrieveInstanceMetadataParams
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Prefer, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Prefer: %s", err))
+		}
+
+		params.Prefer = &Prefer
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetrieveInstanceMetadata(ctx, pacs, study, series, instance, params)
+	return err
+}
+
+// RetrieveInstanceRendered converts echo context to params.
+func (w *ServerInterfaceWrapper) RetrieveInstanceRendered(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// ------------- Path parameter "study" -------------
+	var study StudyOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "study", ctx.Param("study"), &study, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter study: %s", err))
+	}
+
+	// ------------- Path parameter "series" -------------
+	var series SeriesOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "series", ctx.Param("series"), &series, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter series: %s", err))
+	}
+
+	// ------------- Path parameter "instance" -------------
+	var instance InstanceOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "instance", ctx.Param("instance"), &instance, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter instance: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetrieveInstanceRenderedParams
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	// ------------- Optional query parameter "window" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "window", ctx.QueryParams(), &params.Window, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter window: %s", err))
+	}
+
+	// ------------- Optional query parameter "viewport" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "viewport", ctx.QueryParams(), &params.Viewport, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter viewport: %s", err))
+	}
+
+	// ------------- Optional query parameter "quality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "quality", ctx.QueryParams(), &params.Quality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter quality: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetrieveInstanceRendered(ctx, pacs, study, series, instance, params)
+	return err
+}
+
+// RetrieveInstanceThumbnail converts echo context to params.
+func (w *ServerInterfaceWrapper) RetrieveInstanceThumbnail(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// ------------- Path parameter "study" -------------
+	var study StudyOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "study", ctx.Param("study"), &study, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter study: %s", err))
+	}
+
+	// ------------- Path parameter "series" -------------
+	var series SeriesOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "series", ctx.Param("series"), &series, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter series: %s", err))
+	}
+
+	// ------------- Path parameter "instance" -------------
+	var instance InstanceOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "instance", ctx.Param("instance"), &instance, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter instance: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetrieveInstanceThumbnailParams
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	// ------------- Optional query parameter "viewport" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "viewport", ctx.QueryParams(), &params.Viewport, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter viewport: %s", err))
+	}
+
+	// ------------- Optional query parameter "quality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "quality", ctx.QueryParams(), &params.Quality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter quality: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetrieveInstanceThumbnail(ctx, pacs, study, series, instance, params)
+	return err
+}
+
+// RetrieveSeriesMetadata converts echo context to params.
+func (w *ServerInterfaceWrapper) RetrieveSeriesMetadata(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// ------------- Path parameter "study" -------------
+	var study StudyOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "study", ctx.Param("study"), &study, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter study: %s", err))
+	}
+
+	// ------------- Path parameter "series" -------------
+	var series SeriesOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "series", ctx.Param("series"), &series, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter series: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetrieveSeriesMetadataParams
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Prefer, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Prefer: %s", err))
+		}
+
+		params.Prefer = &Prefer
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetrieveSeriesMetadata(ctx, pacs, study, series, params)
+	return err
+}
+
+// RetrieveSeriesRendered converts echo context to params.
+func (w *ServerInterfaceWrapper) RetrieveSeriesRendered(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// ------------- Path parameter "study" -------------
+	var study StudyOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "study", ctx.Param("study"), &study, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter study: %s", err))
+	}
+
+	// ------------- Path parameter "series" -------------
+	var series SeriesOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "series", ctx.Param("series"), &series, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter series: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetrieveSeriesRenderedParams
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	// ------------- Optional query parameter "window" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "window", ctx.QueryParams(), &params.Window, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter window: %s", err))
+	}
+
+	// ------------- Optional query parameter "viewport" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "viewport", ctx.QueryParams(), &params.Viewport, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter viewport: %s", err))
+	}
+
+	// ------------- Optional query parameter "quality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "quality", ctx.QueryParams(), &params.Quality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter quality: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetrieveSeriesRendered(ctx, pacs, study, series, params)
+	return err
+}
+
+// RetrieveSeriesThumbnail converts echo context to params.
+func (w *ServerInterfaceWrapper) RetrieveSeriesThumbnail(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// ------------- Path parameter "study" -------------
+	var study StudyOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "study", ctx.Param("study"), &study, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter study: %s", err))
+	}
+
+	// ------------- Path parameter "series" -------------
+	var series SeriesOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "series", ctx.Param("series"), &series, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter series: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetrieveSeriesThumbnailParams
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	// ------------- Optional query parameter "viewport" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "viewport", ctx.QueryParams(), &params.Viewport, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter viewport: %s", err))
+	}
+
+	// ------------- Optional query parameter "quality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "quality", ctx.QueryParams(), &params.Quality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter quality: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetrieveSeriesThumbnail(ctx, pacs, study, series, params)
+	return err
+}
+
+// RetrieveStudyThumbnail converts echo context to params.
+func (w *ServerInterfaceWrapper) RetrieveStudyThumbnail(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "pacs" -------------
+	var pacs PACSOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "pacs", ctx.Param("pacs"), &pacs, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "pacs-name", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// ------------- Path parameter "study" -------------
+	var study StudyOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "study", ctx.Param("study"), &study, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter study: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetrieveStudyThumbnailParams
+	// ------------- Optional query parameter "accept" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "accept", ctx.QueryParams(), &params.Accept, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter accept: %s", err))
+	}
+
+	// ------------- Optional query parameter "viewport" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "viewport", ctx.QueryParams(), &params.Viewport, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter viewport: %s", err))
+	}
+
+	// ------------- Optional query parameter "quality" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "quality", ctx.QueryParams(), &params.Quality, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter quality: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-None-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-None-Match: %s", err))
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetrieveStudyThumbnail(ctx, pacs, study, params)
 	return err
 }
 
@@ -3696,9 +5589,24 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/dicomweb/:pacs/instances", wrapper.SearchInstances, options.OperationMiddlewares["searchInstances"]...)
 	router.GET(options.BaseURL+"/dicomweb/:pacs/series", wrapper.SearchSeries, options.OperationMiddlewares["searchSeries"]...)
 	router.GET(options.BaseURL+"/dicomweb/:pacs/studies", wrapper.SearchStudies, options.OperationMiddlewares["searchStudies"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study", wrapper.RetrieveStudy, options.OperationMiddlewares["retrieveStudy"]...)
 	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/instances", wrapper.SearchInstancesOfStudy, options.OperationMiddlewares["searchInstancesOfStudy"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/metadata", wrapper.RetrieveStudyMetadata, options.OperationMiddlewares["retrieveStudyMetadata"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/rendered", wrapper.RetrieveStudyRendered, options.OperationMiddlewares["retrieveStudyRendered"]...)
 	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/series", wrapper.SearchSeriesOfStudy, options.OperationMiddlewares["searchSeriesOfStudy"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/series/:series", wrapper.RetrieveSeries, options.OperationMiddlewares["retrieveSeries"]...)
 	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/series/:series/instances", wrapper.SearchInstancesOfSeries, options.OperationMiddlewares["searchInstancesOfSeries"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/series/:series/instances/:instance", wrapper.RetrieveInstance, options.OperationMiddlewares["retrieveInstance"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/series/:series/instances/:instance/bulkdata/:path", wrapper.RetrieveBulkData, options.OperationMiddlewares["retrieveBulkData"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/series/:series/instances/:instance/frames/:frames", wrapper.RetrieveFrames, options.OperationMiddlewares["retrieveFrames"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/series/:series/instances/:instance/frames/:frames/rendered", wrapper.RetrieveRenderedFrames, options.OperationMiddlewares["retrieveRenderedFrames"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/series/:series/instances/:instance/metadata", wrapper.RetrieveInstanceMetadata, options.OperationMiddlewares["retrieveInstanceMetadata"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/series/:series/instances/:instance/rendered", wrapper.RetrieveInstanceRendered, options.OperationMiddlewares["retrieveInstanceRendered"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/series/:series/instances/:instance/thumbnail", wrapper.RetrieveInstanceThumbnail, options.OperationMiddlewares["retrieveInstanceThumbnail"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/series/:series/metadata", wrapper.RetrieveSeriesMetadata, options.OperationMiddlewares["retrieveSeriesMetadata"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/series/:series/rendered", wrapper.RetrieveSeriesRendered, options.OperationMiddlewares["retrieveSeriesRendered"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/series/:series/thumbnail", wrapper.RetrieveSeriesThumbnail, options.OperationMiddlewares["retrieveSeriesThumbnail"]...)
+	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/thumbnail", wrapper.RetrieveStudyThumbnail, options.OperationMiddlewares["retrieveStudyThumbnail"]...)
 	router.POST(options.BaseURL+"/echo", wrapper.Echo, options.OperationMiddlewares["echo"]...)
 	router.GET(options.BaseURL+"/health", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
 	router.GET(options.BaseURL+"/metrics", wrapper.GetMetrics, options.OperationMiddlewares["getMetrics"]...)
@@ -3708,6 +5616,15 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/ready", wrapper.GetReady, options.OperationMiddlewares["getReady"]...)
 	router.GET(options.BaseURL+"/version", wrapper.GetVersion, options.OperationMiddlewares["getVersion"]...)
 
+}
+
+type BulkDataNotFoundResponseHeaders struct {
+	XCorrelationID string
+}
+type BulkDataNotFoundApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers BulkDataNotFoundResponseHeaders
 }
 
 type DICOMFailedResponseHeaders struct {
@@ -3747,6 +5664,24 @@ type ForbiddenApplicationProblemPlusJSONResponse struct {
 	Headers ForbiddenResponseHeaders
 }
 
+type FrameNotFoundResponseHeaders struct {
+	XCorrelationID string
+}
+type FrameNotFoundApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers FrameNotFoundResponseHeaders
+}
+
+type HTTPVersionUnsupportedResponseHeaders struct {
+	XCorrelationID string
+}
+type HTTPVersionUnsupportedApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers HTTPVersionUnsupportedResponseHeaders
+}
+
 type HostNotAllowedResponseHeaders struct {
 	XCorrelationID string
 }
@@ -3754,6 +5689,15 @@ type HostNotAllowedApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
 	Headers HostNotAllowedResponseHeaders
+}
+
+type InstancesNotAcceptableResponseHeaders struct {
+	XCorrelationID string
+}
+type InstancesNotAcceptableApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers InstancesNotAcceptableResponseHeaders
 }
 
 type InternalErrorResponseHeaders struct {
@@ -3772,6 +5716,15 @@ type InvalidRequestApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
 	Headers InvalidRequestResponseHeaders
+}
+
+type InvalidRetrievalResponseHeaders struct {
+	XCorrelationID string
+}
+type InvalidRetrievalApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers InvalidRetrievalResponseHeaders
 }
 
 type InvalidSearchResponseHeaders struct {
@@ -3852,6 +5805,71 @@ type QueryFailedApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
 	Headers QueryFailedResponseHeaders
+}
+
+type RangeNotSatisfiableResponseHeaders struct {
+	ContentRange   *string
+	XCorrelationID string
+}
+type RangeNotSatisfiableApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers RangeNotSatisfiableResponseHeaders
+}
+
+type RenderedNotAcceptableResponseHeaders struct {
+	XCorrelationID string
+}
+type RenderedNotAcceptableApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers RenderedNotAcceptableResponseHeaders
+}
+
+type RenderingUnsupportedResponseHeaders struct {
+	XCorrelationID string
+}
+type RenderingUnsupportedApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers RenderingUnsupportedResponseHeaders
+}
+
+type RetrieveFailedResponseHeaders struct {
+	XCorrelationID string
+}
+type RetrieveFailedApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers RetrieveFailedResponseHeaders
+}
+
+type RetrieveNotFoundResponseHeaders struct {
+	XCorrelationID string
+}
+type RetrieveNotFoundApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers RetrieveNotFoundResponseHeaders
+}
+
+type RetrieveTimeoutResponseHeaders struct {
+	XCorrelationID string
+}
+type RetrieveTimeoutApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers RetrieveTimeoutResponseHeaders
+}
+
+type RetrieveUnavailableResponseHeaders struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+type RetrieveUnavailableApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers RetrieveUnavailableResponseHeaders
 }
 
 type SearchTooBroadResponseHeaders struct {
@@ -4754,6 +6772,389 @@ func (response SearchStudies503ApplicationProblemPlusJSONResponse) VisitSearchSt
 	return err
 }
 
+type RetrieveStudyRequestObject struct {
+	PACS   PACSOfPath  `json:"pacs"`
+	Study  StudyOfPath `json:"study"`
+	Params RetrieveStudyParams
+}
+
+type RetrieveStudyResponseObject interface {
+	VisitRetrieveStudyResponse(w http.ResponseWriter) error
+}
+
+type RetrieveStudy200ResponseHeaders struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+type RetrieveStudy200ApplicationZipResponse struct {
+	Body          io.Reader
+	Headers       RetrieveStudy200ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveStudy200ApplicationZipResponse) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/zip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveStudy200MultipartResponse struct {
+	Body    func(writer *multipart.Writer) error
+	Headers RetrieveStudy200ResponseHeaders
+}
+
+func (response RetrieveStudy200MultipartResponse) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
+	writer := multipart.NewWriter(w)
+
+	w.Header().Set("Content-Type", mime.FormatMediaType("multipart/related", map[string]string{"boundary": writer.Boundary()}))
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	defer writer.Close()
+	return response.Body(writer)
+}
+
+type RetrieveStudy206ResponseHeaders struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+type RetrieveStudy206ApplicationZipResponse struct {
+	Body          io.Reader
+	Headers       RetrieveStudy206ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveStudy206ApplicationZipResponse) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/zip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(206)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveStudy206MultipartResponse struct {
+	Body    func(writer *multipart.Writer) error
+	Headers RetrieveStudy206ResponseHeaders
+}
+
+func (response RetrieveStudy206MultipartResponse) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
+	writer := multipart.NewWriter(w)
+
+	w.Header().Set("Content-Type", mime.FormatMediaType("multipart/related", map[string]string{"boundary": writer.Boundary()}))
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(206)
+
+	defer writer.Close()
+	return response.Body(writer)
+}
+
+type RetrieveStudy304Response = NotModifiedResponse
+
+func (response RetrieveStudy304Response) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type RetrieveStudy400ApplicationProblemPlusJSONResponse struct {
+	InvalidRetrievalApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudy400ApplicationProblemPlusJSONResponse) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudy401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudy401ApplicationProblemPlusJSONResponse) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudy403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudy403ApplicationProblemPlusJSONResponse) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudy404ApplicationProblemPlusJSONResponse struct {
+	RetrieveNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudy404ApplicationProblemPlusJSONResponse) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudy405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudy405ApplicationProblemPlusJSONResponse) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudy406ApplicationProblemPlusJSONResponse struct {
+	InstancesNotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudy406ApplicationProblemPlusJSONResponse) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudy421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudy421ApplicationProblemPlusJSONResponse) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudy429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudy429ApplicationProblemPlusJSONResponse) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudy500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudy500ApplicationProblemPlusJSONResponse) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudy502ApplicationProblemPlusJSONResponse struct {
+	RetrieveFailedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudy502ApplicationProblemPlusJSONResponse) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudy503ApplicationProblemPlusJSONResponse struct {
+	RetrieveUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudy503ApplicationProblemPlusJSONResponse) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudy504ApplicationProblemPlusJSONResponse struct {
+	RetrieveTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudy504ApplicationProblemPlusJSONResponse) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(504)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudy505ApplicationProblemPlusJSONResponse struct {
+	HTTPVersionUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudy505ApplicationProblemPlusJSONResponse) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(505)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type SearchInstancesOfStudyRequestObject struct {
 	PACS   PACSOfPath  `json:"pacs"`
 	Study  StudyOfPath `json:"study"`
@@ -5032,6 +7433,690 @@ func (response SearchInstancesOfStudy503ApplicationProblemPlusJSONResponse) Visi
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
 	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyMetadataRequestObject struct {
+	PACS   PACSOfPath  `json:"pacs"`
+	Study  StudyOfPath `json:"study"`
+	Params RetrieveStudyMetadataParams
+}
+
+type RetrieveStudyMetadataResponseObject interface {
+	VisitRetrieveStudyMetadataResponse(w http.ResponseWriter) error
+}
+
+type RetrieveStudyMetadata200ResponseHeaders struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+type RetrieveStudyMetadata200ApplicationDICOMPlusJSONResponse struct {
+	Body    DICOMObjects
+	Headers RetrieveStudyMetadata200ResponseHeaders
+}
+
+func (response RetrieveStudyMetadata200ApplicationDICOMPlusJSONResponse) VisitRetrieveStudyMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/dicom+json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyMetadata200JSONResponse struct {
+	Body    DICOMObjects
+	Headers RetrieveStudyMetadata200ResponseHeaders
+}
+
+func (response RetrieveStudyMetadata200JSONResponse) VisitRetrieveStudyMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyMetadata206ResponseHeaders struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+type RetrieveStudyMetadata206ApplicationDICOMPlusJSONResponse struct {
+	Body    DICOMObjects
+	Headers RetrieveStudyMetadata206ResponseHeaders
+}
+
+func (response RetrieveStudyMetadata206ApplicationDICOMPlusJSONResponse) VisitRetrieveStudyMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/dicom+json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(206)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyMetadata206JSONResponse struct {
+	Body    DICOMObjects
+	Headers RetrieveStudyMetadata206ResponseHeaders
+}
+
+func (response RetrieveStudyMetadata206JSONResponse) VisitRetrieveStudyMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(206)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyMetadata304Response = NotModifiedResponse
+
+func (response RetrieveStudyMetadata304Response) VisitRetrieveStudyMetadataResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type RetrieveStudyMetadata400ApplicationProblemPlusJSONResponse struct {
+	InvalidRetrievalApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyMetadata400ApplicationProblemPlusJSONResponse) VisitRetrieveStudyMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyMetadata401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyMetadata401ApplicationProblemPlusJSONResponse) VisitRetrieveStudyMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyMetadata403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyMetadata403ApplicationProblemPlusJSONResponse) VisitRetrieveStudyMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyMetadata404ApplicationProblemPlusJSONResponse struct {
+	RetrieveNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyMetadata404ApplicationProblemPlusJSONResponse) VisitRetrieveStudyMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyMetadata405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyMetadata405ApplicationProblemPlusJSONResponse) VisitRetrieveStudyMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyMetadata406ApplicationProblemPlusJSONResponse struct {
+	NotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyMetadata406ApplicationProblemPlusJSONResponse) VisitRetrieveStudyMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyMetadata421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyMetadata421ApplicationProblemPlusJSONResponse) VisitRetrieveStudyMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyMetadata429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyMetadata429ApplicationProblemPlusJSONResponse) VisitRetrieveStudyMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyMetadata500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyMetadata500ApplicationProblemPlusJSONResponse) VisitRetrieveStudyMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyMetadata502ApplicationProblemPlusJSONResponse struct {
+	RetrieveFailedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyMetadata502ApplicationProblemPlusJSONResponse) VisitRetrieveStudyMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyMetadata503ApplicationProblemPlusJSONResponse struct {
+	RetrieveUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyMetadata503ApplicationProblemPlusJSONResponse) VisitRetrieveStudyMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyMetadata504ApplicationProblemPlusJSONResponse struct {
+	RetrieveTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyMetadata504ApplicationProblemPlusJSONResponse) VisitRetrieveStudyMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(504)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyMetadata505ApplicationProblemPlusJSONResponse struct {
+	HTTPVersionUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyMetadata505ApplicationProblemPlusJSONResponse) VisitRetrieveStudyMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(505)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyRenderedRequestObject struct {
+	PACS   PACSOfPath  `json:"pacs"`
+	Study  StudyOfPath `json:"study"`
+	Params RetrieveStudyRenderedParams
+}
+
+type RetrieveStudyRenderedResponseObject interface {
+	VisitRetrieveStudyRenderedResponse(w http.ResponseWriter) error
+}
+
+type RetrieveStudyRendered200ResponseHeaders struct {
+	ETag           *string
+	Warning        *string
+	XCorrelationID string
+}
+
+type RetrieveStudyRendered200ImageJpegResponse struct {
+	Body          io.Reader
+	Headers       RetrieveStudyRendered200ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveStudyRendered200ImageJpegResponse) VisitRetrieveStudyRenderedResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/jpeg")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveStudyRendered200ImagePngResponse struct {
+	Body          io.Reader
+	Headers       RetrieveStudyRendered200ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveStudyRendered200ImagePngResponse) VisitRetrieveStudyRenderedResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/png")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveStudyRendered304Response = NotModifiedResponse
+
+func (response RetrieveStudyRendered304Response) VisitRetrieveStudyRenderedResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type RetrieveStudyRendered400ApplicationProblemPlusJSONResponse struct {
+	InvalidRetrievalApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyRendered400ApplicationProblemPlusJSONResponse) VisitRetrieveStudyRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyRendered401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyRendered401ApplicationProblemPlusJSONResponse) VisitRetrieveStudyRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyRendered403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyRendered403ApplicationProblemPlusJSONResponse) VisitRetrieveStudyRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyRendered404ApplicationProblemPlusJSONResponse struct {
+	FrameNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyRendered404ApplicationProblemPlusJSONResponse) VisitRetrieveStudyRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyRendered405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyRendered405ApplicationProblemPlusJSONResponse) VisitRetrieveStudyRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyRendered406ApplicationProblemPlusJSONResponse struct {
+	RenderedNotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyRendered406ApplicationProblemPlusJSONResponse) VisitRetrieveStudyRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyRendered421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyRendered421ApplicationProblemPlusJSONResponse) VisitRetrieveStudyRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyRendered429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyRendered429ApplicationProblemPlusJSONResponse) VisitRetrieveStudyRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyRendered500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyRendered500ApplicationProblemPlusJSONResponse) VisitRetrieveStudyRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyRendered501ApplicationProblemPlusJSONResponse struct {
+	RenderingUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyRendered501ApplicationProblemPlusJSONResponse) VisitRetrieveStudyRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyRendered502ApplicationProblemPlusJSONResponse struct {
+	RetrieveFailedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyRendered502ApplicationProblemPlusJSONResponse) VisitRetrieveStudyRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyRendered503ApplicationProblemPlusJSONResponse struct {
+	RetrieveUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyRendered503ApplicationProblemPlusJSONResponse) VisitRetrieveStudyRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyRendered504ApplicationProblemPlusJSONResponse struct {
+	RetrieveTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyRendered504ApplicationProblemPlusJSONResponse) VisitRetrieveStudyRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(504)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5318,6 +8403,390 @@ func (response SearchSeriesOfStudy503ApplicationProblemPlusJSONResponse) VisitSe
 	return err
 }
 
+type RetrieveSeriesRequestObject struct {
+	PACS   PACSOfPath   `json:"pacs"`
+	Study  StudyOfPath  `json:"study"`
+	Series SeriesOfPath `json:"series"`
+	Params RetrieveSeriesParams
+}
+
+type RetrieveSeriesResponseObject interface {
+	VisitRetrieveSeriesResponse(w http.ResponseWriter) error
+}
+
+type RetrieveSeries200ResponseHeaders struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+type RetrieveSeries200ApplicationZipResponse struct {
+	Body          io.Reader
+	Headers       RetrieveSeries200ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveSeries200ApplicationZipResponse) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/zip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveSeries200MultipartResponse struct {
+	Body    func(writer *multipart.Writer) error
+	Headers RetrieveSeries200ResponseHeaders
+}
+
+func (response RetrieveSeries200MultipartResponse) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
+	writer := multipart.NewWriter(w)
+
+	w.Header().Set("Content-Type", mime.FormatMediaType("multipart/related", map[string]string{"boundary": writer.Boundary()}))
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	defer writer.Close()
+	return response.Body(writer)
+}
+
+type RetrieveSeries206ResponseHeaders struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+type RetrieveSeries206ApplicationZipResponse struct {
+	Body          io.Reader
+	Headers       RetrieveSeries206ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveSeries206ApplicationZipResponse) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/zip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(206)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveSeries206MultipartResponse struct {
+	Body    func(writer *multipart.Writer) error
+	Headers RetrieveSeries206ResponseHeaders
+}
+
+func (response RetrieveSeries206MultipartResponse) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
+	writer := multipart.NewWriter(w)
+
+	w.Header().Set("Content-Type", mime.FormatMediaType("multipart/related", map[string]string{"boundary": writer.Boundary()}))
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(206)
+
+	defer writer.Close()
+	return response.Body(writer)
+}
+
+type RetrieveSeries304Response = NotModifiedResponse
+
+func (response RetrieveSeries304Response) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type RetrieveSeries400ApplicationProblemPlusJSONResponse struct {
+	InvalidRetrievalApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeries400ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeries401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeries401ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeries403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeries403ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeries404ApplicationProblemPlusJSONResponse struct {
+	RetrieveNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeries404ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeries405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeries405ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeries406ApplicationProblemPlusJSONResponse struct {
+	InstancesNotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeries406ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeries421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeries421ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeries429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeries429ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeries500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeries500ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeries502ApplicationProblemPlusJSONResponse struct {
+	RetrieveFailedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeries502ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeries503ApplicationProblemPlusJSONResponse struct {
+	RetrieveUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeries503ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeries504ApplicationProblemPlusJSONResponse struct {
+	RetrieveTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeries504ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(504)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeries505ApplicationProblemPlusJSONResponse struct {
+	HTTPVersionUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeries505ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(505)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type SearchInstancesOfSeriesRequestObject struct {
 	PACS   PACSOfPath   `json:"pacs"`
 	Study  StudyOfPath  `json:"study"`
@@ -5597,6 +9066,3677 @@ func (response SearchInstancesOfSeries503ApplicationProblemPlusJSONResponse) Vis
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
 	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceRequestObject struct {
+	PACS     PACSOfPath     `json:"pacs"`
+	Study    StudyOfPath    `json:"study"`
+	Series   SeriesOfPath   `json:"series"`
+	Instance InstanceOfPath `json:"instance"`
+	Params   RetrieveInstanceParams
+}
+
+type RetrieveInstanceResponseObject interface {
+	VisitRetrieveInstanceResponse(w http.ResponseWriter) error
+}
+
+type RetrieveInstance200ResponseHeaders struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+type RetrieveInstance200ApplicationDICOMResponse struct {
+	Body          io.Reader
+	Headers       RetrieveInstance200ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveInstance200ApplicationDICOMResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/dicom")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveInstance200ApplicationZipResponse struct {
+	Body          io.Reader
+	Headers       RetrieveInstance200ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveInstance200ApplicationZipResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/zip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveInstance200MultipartResponse struct {
+	Body    func(writer *multipart.Writer) error
+	Headers RetrieveInstance200ResponseHeaders
+}
+
+func (response RetrieveInstance200MultipartResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
+	writer := multipart.NewWriter(w)
+
+	w.Header().Set("Content-Type", mime.FormatMediaType("multipart/related", map[string]string{"boundary": writer.Boundary()}))
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	defer writer.Close()
+	return response.Body(writer)
+}
+
+type RetrieveInstance206ResponseHeaders struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+type RetrieveInstance206ApplicationZipResponse struct {
+	Body          io.Reader
+	Headers       RetrieveInstance206ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveInstance206ApplicationZipResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/zip")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(206)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveInstance206MultipartResponse struct {
+	Body    func(writer *multipart.Writer) error
+	Headers RetrieveInstance206ResponseHeaders
+}
+
+func (response RetrieveInstance206MultipartResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
+	writer := multipart.NewWriter(w)
+
+	w.Header().Set("Content-Type", mime.FormatMediaType("multipart/related", map[string]string{"boundary": writer.Boundary()}))
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(206)
+
+	defer writer.Close()
+	return response.Body(writer)
+}
+
+type RetrieveInstance304Response = NotModifiedResponse
+
+func (response RetrieveInstance304Response) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type RetrieveInstance400ApplicationProblemPlusJSONResponse struct {
+	InvalidRetrievalApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstance400ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstance401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstance401ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstance403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstance403ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstance404ApplicationProblemPlusJSONResponse struct {
+	RetrieveNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstance404ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstance405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstance405ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstance406ApplicationProblemPlusJSONResponse struct {
+	InstancesNotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstance406ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstance421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstance421ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstance429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstance429ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstance500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstance500ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstance502ApplicationProblemPlusJSONResponse struct {
+	RetrieveFailedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstance502ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstance503ApplicationProblemPlusJSONResponse struct {
+	RetrieveUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstance503ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstance504ApplicationProblemPlusJSONResponse struct {
+	RetrieveTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstance504ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(504)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstance505ApplicationProblemPlusJSONResponse struct {
+	HTTPVersionUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstance505ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(505)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveBulkDataRequestObject struct {
+	PACS     PACSOfPath     `json:"pacs"`
+	Study    StudyOfPath    `json:"study"`
+	Series   SeriesOfPath   `json:"series"`
+	Instance InstanceOfPath `json:"instance"`
+	Path     BulkDataOfPath `json:"path"`
+	Params   RetrieveBulkDataParams
+}
+
+type RetrieveBulkDataResponseObject interface {
+	VisitRetrieveBulkDataResponse(w http.ResponseWriter) error
+}
+
+type RetrieveBulkData200ResponseHeaders struct {
+	AcceptRanges    *string
+	ContentLocation *string
+	ETag            *string
+	Warning         *string
+	XCorrelationID  string
+}
+
+type RetrieveBulkData200ApplicationOctetStreamResponse struct {
+	Body          io.Reader
+	Headers       RetrieveBulkData200ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveBulkData200ApplicationOctetStreamResponse) VisitRetrieveBulkDataResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.AcceptRanges != nil {
+		w.Header().Set("Accept-Ranges", fmt.Sprint(*response.Headers.AcceptRanges))
+	}
+	if response.Headers.ContentLocation != nil {
+		w.Header().Set("Content-Location", fmt.Sprint(*response.Headers.ContentLocation))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveBulkData200MultipartResponse struct {
+	Body    func(writer *multipart.Writer) error
+	Headers RetrieveBulkData200ResponseHeaders
+}
+
+func (response RetrieveBulkData200MultipartResponse) VisitRetrieveBulkDataResponse(w http.ResponseWriter) error {
+	writer := multipart.NewWriter(w)
+
+	w.Header().Set("Content-Type", mime.FormatMediaType("multipart/related", map[string]string{"boundary": writer.Boundary()}))
+	if response.Headers.AcceptRanges != nil {
+		w.Header().Set("Accept-Ranges", fmt.Sprint(*response.Headers.AcceptRanges))
+	}
+	if response.Headers.ContentLocation != nil {
+		w.Header().Set("Content-Location", fmt.Sprint(*response.Headers.ContentLocation))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	defer writer.Close()
+	return response.Body(writer)
+}
+
+type RetrieveBulkData206ResponseHeaders struct {
+	ContentLocation *string
+	ContentRange    *string
+	ETag            *string
+	XCorrelationID  string
+}
+
+type RetrieveBulkData206ApplicationOctetStreamResponse struct {
+	Body          io.Reader
+	Headers       RetrieveBulkData206ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveBulkData206ApplicationOctetStreamResponse) VisitRetrieveBulkDataResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentLocation != nil {
+		w.Header().Set("Content-Location", fmt.Sprint(*response.Headers.ContentLocation))
+	}
+	if response.Headers.ContentRange != nil {
+		w.Header().Set("Content-Range", fmt.Sprint(*response.Headers.ContentRange))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(206)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveBulkData304Response = NotModifiedResponse
+
+func (response RetrieveBulkData304Response) VisitRetrieveBulkDataResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type RetrieveBulkData400ApplicationProblemPlusJSONResponse struct {
+	InvalidRetrievalApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveBulkData400ApplicationProblemPlusJSONResponse) VisitRetrieveBulkDataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveBulkData401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveBulkData401ApplicationProblemPlusJSONResponse) VisitRetrieveBulkDataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveBulkData403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveBulkData403ApplicationProblemPlusJSONResponse) VisitRetrieveBulkDataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveBulkData404ApplicationProblemPlusJSONResponse struct {
+	BulkDataNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveBulkData404ApplicationProblemPlusJSONResponse) VisitRetrieveBulkDataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveBulkData405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveBulkData405ApplicationProblemPlusJSONResponse) VisitRetrieveBulkDataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveBulkData406ApplicationProblemPlusJSONResponse struct {
+	InstancesNotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveBulkData406ApplicationProblemPlusJSONResponse) VisitRetrieveBulkDataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveBulkData416ApplicationProblemPlusJSONResponse struct {
+	RangeNotSatisfiableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveBulkData416ApplicationProblemPlusJSONResponse) VisitRetrieveBulkDataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.ContentRange != nil {
+		w.Header().Set("Content-Range", fmt.Sprint(*response.Headers.ContentRange))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(416)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveBulkData421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveBulkData421ApplicationProblemPlusJSONResponse) VisitRetrieveBulkDataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveBulkData429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveBulkData429ApplicationProblemPlusJSONResponse) VisitRetrieveBulkDataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveBulkData500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveBulkData500ApplicationProblemPlusJSONResponse) VisitRetrieveBulkDataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveBulkData502ApplicationProblemPlusJSONResponse struct {
+	RetrieveFailedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveBulkData502ApplicationProblemPlusJSONResponse) VisitRetrieveBulkDataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveBulkData503ApplicationProblemPlusJSONResponse struct {
+	RetrieveUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveBulkData503ApplicationProblemPlusJSONResponse) VisitRetrieveBulkDataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveBulkData504ApplicationProblemPlusJSONResponse struct {
+	RetrieveTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveBulkData504ApplicationProblemPlusJSONResponse) VisitRetrieveBulkDataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(504)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveBulkData505ApplicationProblemPlusJSONResponse struct {
+	HTTPVersionUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveBulkData505ApplicationProblemPlusJSONResponse) VisitRetrieveBulkDataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(505)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveFramesRequestObject struct {
+	PACS     PACSOfPath     `json:"pacs"`
+	Study    StudyOfPath    `json:"study"`
+	Series   SeriesOfPath   `json:"series"`
+	Instance InstanceOfPath `json:"instance"`
+	Frames   FramesOfPath   `json:"frames"`
+	Params   RetrieveFramesParams
+}
+
+type RetrieveFramesResponseObject interface {
+	VisitRetrieveFramesResponse(w http.ResponseWriter) error
+}
+
+type RetrieveFrames200ResponseHeaders struct {
+	ETag            *string
+	RetrieveOutcome *string
+	Warning         *string
+	XCorrelationID  string
+}
+
+type RetrieveFrames200MultipartResponse struct {
+	Body    func(writer *multipart.Writer) error
+	Headers RetrieveFrames200ResponseHeaders
+}
+
+func (response RetrieveFrames200MultipartResponse) VisitRetrieveFramesResponse(w http.ResponseWriter) error {
+	writer := multipart.NewWriter(w)
+
+	w.Header().Set("Content-Type", mime.FormatMediaType("multipart/related", map[string]string{"boundary": writer.Boundary()}))
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	defer writer.Close()
+	return response.Body(writer)
+}
+
+type RetrieveFrames304Response = NotModifiedResponse
+
+func (response RetrieveFrames304Response) VisitRetrieveFramesResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type RetrieveFrames400ApplicationProblemPlusJSONResponse struct {
+	InvalidRetrievalApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveFrames400ApplicationProblemPlusJSONResponse) VisitRetrieveFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveFrames401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveFrames401ApplicationProblemPlusJSONResponse) VisitRetrieveFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveFrames403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveFrames403ApplicationProblemPlusJSONResponse) VisitRetrieveFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveFrames404ApplicationProblemPlusJSONResponse struct {
+	FrameNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveFrames404ApplicationProblemPlusJSONResponse) VisitRetrieveFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveFrames405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveFrames405ApplicationProblemPlusJSONResponse) VisitRetrieveFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveFrames406ApplicationProblemPlusJSONResponse struct {
+	InstancesNotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveFrames406ApplicationProblemPlusJSONResponse) VisitRetrieveFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveFrames421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveFrames421ApplicationProblemPlusJSONResponse) VisitRetrieveFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveFrames429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveFrames429ApplicationProblemPlusJSONResponse) VisitRetrieveFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveFrames500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveFrames500ApplicationProblemPlusJSONResponse) VisitRetrieveFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveFrames502ApplicationProblemPlusJSONResponse struct {
+	RetrieveFailedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveFrames502ApplicationProblemPlusJSONResponse) VisitRetrieveFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveFrames503ApplicationProblemPlusJSONResponse struct {
+	RetrieveUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveFrames503ApplicationProblemPlusJSONResponse) VisitRetrieveFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveFrames504ApplicationProblemPlusJSONResponse struct {
+	RetrieveTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveFrames504ApplicationProblemPlusJSONResponse) VisitRetrieveFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(504)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveFrames505ApplicationProblemPlusJSONResponse struct {
+	HTTPVersionUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveFrames505ApplicationProblemPlusJSONResponse) VisitRetrieveFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(505)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveRenderedFramesRequestObject struct {
+	PACS     PACSOfPath     `json:"pacs"`
+	Study    StudyOfPath    `json:"study"`
+	Series   SeriesOfPath   `json:"series"`
+	Instance InstanceOfPath `json:"instance"`
+	Frames   FramesOfPath   `json:"frames"`
+	Params   RetrieveRenderedFramesParams
+}
+
+type RetrieveRenderedFramesResponseObject interface {
+	VisitRetrieveRenderedFramesResponse(w http.ResponseWriter) error
+}
+
+type RetrieveRenderedFrames200ResponseHeaders struct {
+	ETag           *string
+	Warning        *string
+	XCorrelationID string
+}
+
+type RetrieveRenderedFrames200ImageJpegResponse struct {
+	Body          io.Reader
+	Headers       RetrieveRenderedFrames200ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveRenderedFrames200ImageJpegResponse) VisitRetrieveRenderedFramesResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/jpeg")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveRenderedFrames200ImagePngResponse struct {
+	Body          io.Reader
+	Headers       RetrieveRenderedFrames200ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveRenderedFrames200ImagePngResponse) VisitRetrieveRenderedFramesResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/png")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveRenderedFrames304Response = NotModifiedResponse
+
+func (response RetrieveRenderedFrames304Response) VisitRetrieveRenderedFramesResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type RetrieveRenderedFrames400ApplicationProblemPlusJSONResponse struct {
+	InvalidRetrievalApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveRenderedFrames400ApplicationProblemPlusJSONResponse) VisitRetrieveRenderedFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveRenderedFrames401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveRenderedFrames401ApplicationProblemPlusJSONResponse) VisitRetrieveRenderedFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveRenderedFrames403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveRenderedFrames403ApplicationProblemPlusJSONResponse) VisitRetrieveRenderedFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveRenderedFrames404ApplicationProblemPlusJSONResponse struct {
+	FrameNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveRenderedFrames404ApplicationProblemPlusJSONResponse) VisitRetrieveRenderedFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveRenderedFrames405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveRenderedFrames405ApplicationProblemPlusJSONResponse) VisitRetrieveRenderedFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveRenderedFrames406ApplicationProblemPlusJSONResponse struct {
+	RenderedNotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveRenderedFrames406ApplicationProblemPlusJSONResponse) VisitRetrieveRenderedFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveRenderedFrames421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveRenderedFrames421ApplicationProblemPlusJSONResponse) VisitRetrieveRenderedFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveRenderedFrames429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveRenderedFrames429ApplicationProblemPlusJSONResponse) VisitRetrieveRenderedFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveRenderedFrames500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveRenderedFrames500ApplicationProblemPlusJSONResponse) VisitRetrieveRenderedFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveRenderedFrames501ApplicationProblemPlusJSONResponse struct {
+	RenderingUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveRenderedFrames501ApplicationProblemPlusJSONResponse) VisitRetrieveRenderedFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveRenderedFrames502ApplicationProblemPlusJSONResponse struct {
+	RetrieveFailedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveRenderedFrames502ApplicationProblemPlusJSONResponse) VisitRetrieveRenderedFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveRenderedFrames503ApplicationProblemPlusJSONResponse struct {
+	RetrieveUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveRenderedFrames503ApplicationProblemPlusJSONResponse) VisitRetrieveRenderedFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveRenderedFrames504ApplicationProblemPlusJSONResponse struct {
+	RetrieveTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveRenderedFrames504ApplicationProblemPlusJSONResponse) VisitRetrieveRenderedFramesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(504)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceMetadataRequestObject struct {
+	PACS     PACSOfPath     `json:"pacs"`
+	Study    StudyOfPath    `json:"study"`
+	Series   SeriesOfPath   `json:"series"`
+	Instance InstanceOfPath `json:"instance"`
+	Params   RetrieveInstanceMetadataParams
+}
+
+type RetrieveInstanceMetadataResponseObject interface {
+	VisitRetrieveInstanceMetadataResponse(w http.ResponseWriter) error
+}
+
+type RetrieveInstanceMetadata200ResponseHeaders struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+type RetrieveInstanceMetadata200ApplicationDICOMPlusJSONResponse struct {
+	Body    DICOMObjects
+	Headers RetrieveInstanceMetadata200ResponseHeaders
+}
+
+func (response RetrieveInstanceMetadata200ApplicationDICOMPlusJSONResponse) VisitRetrieveInstanceMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/dicom+json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceMetadata200JSONResponse struct {
+	Body    DICOMObjects
+	Headers RetrieveInstanceMetadata200ResponseHeaders
+}
+
+func (response RetrieveInstanceMetadata200JSONResponse) VisitRetrieveInstanceMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceMetadata206ResponseHeaders struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+type RetrieveInstanceMetadata206ApplicationDICOMPlusJSONResponse struct {
+	Body    DICOMObjects
+	Headers RetrieveInstanceMetadata206ResponseHeaders
+}
+
+func (response RetrieveInstanceMetadata206ApplicationDICOMPlusJSONResponse) VisitRetrieveInstanceMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/dicom+json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(206)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceMetadata206JSONResponse struct {
+	Body    DICOMObjects
+	Headers RetrieveInstanceMetadata206ResponseHeaders
+}
+
+func (response RetrieveInstanceMetadata206JSONResponse) VisitRetrieveInstanceMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(206)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceMetadata304Response = NotModifiedResponse
+
+func (response RetrieveInstanceMetadata304Response) VisitRetrieveInstanceMetadataResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type RetrieveInstanceMetadata400ApplicationProblemPlusJSONResponse struct {
+	InvalidRetrievalApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceMetadata400ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceMetadata401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceMetadata401ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceMetadata403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceMetadata403ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceMetadata404ApplicationProblemPlusJSONResponse struct {
+	RetrieveNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceMetadata404ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceMetadata405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceMetadata405ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceMetadata406ApplicationProblemPlusJSONResponse struct {
+	NotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceMetadata406ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceMetadata421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceMetadata421ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceMetadata429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceMetadata429ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceMetadata500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceMetadata500ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceMetadata502ApplicationProblemPlusJSONResponse struct {
+	RetrieveFailedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceMetadata502ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceMetadata503ApplicationProblemPlusJSONResponse struct {
+	RetrieveUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceMetadata503ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceMetadata504ApplicationProblemPlusJSONResponse struct {
+	RetrieveTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceMetadata504ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(504)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceMetadata505ApplicationProblemPlusJSONResponse struct {
+	HTTPVersionUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceMetadata505ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(505)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceRenderedRequestObject struct {
+	PACS     PACSOfPath     `json:"pacs"`
+	Study    StudyOfPath    `json:"study"`
+	Series   SeriesOfPath   `json:"series"`
+	Instance InstanceOfPath `json:"instance"`
+	Params   RetrieveInstanceRenderedParams
+}
+
+type RetrieveInstanceRenderedResponseObject interface {
+	VisitRetrieveInstanceRenderedResponse(w http.ResponseWriter) error
+}
+
+type RetrieveInstanceRendered200ResponseHeaders struct {
+	ETag           *string
+	Warning        *string
+	XCorrelationID string
+}
+
+type RetrieveInstanceRendered200ImageJpegResponse struct {
+	Body          io.Reader
+	Headers       RetrieveInstanceRendered200ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveInstanceRendered200ImageJpegResponse) VisitRetrieveInstanceRenderedResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/jpeg")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveInstanceRendered200ImagePngResponse struct {
+	Body          io.Reader
+	Headers       RetrieveInstanceRendered200ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveInstanceRendered200ImagePngResponse) VisitRetrieveInstanceRenderedResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/png")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveInstanceRendered304Response = NotModifiedResponse
+
+func (response RetrieveInstanceRendered304Response) VisitRetrieveInstanceRenderedResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type RetrieveInstanceRendered400ApplicationProblemPlusJSONResponse struct {
+	InvalidRetrievalApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceRendered400ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceRendered401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceRendered401ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceRendered403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceRendered403ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceRendered404ApplicationProblemPlusJSONResponse struct {
+	FrameNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceRendered404ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceRendered405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceRendered405ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceRendered406ApplicationProblemPlusJSONResponse struct {
+	RenderedNotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceRendered406ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceRendered421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceRendered421ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceRendered429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceRendered429ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceRendered500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceRendered500ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceRendered501ApplicationProblemPlusJSONResponse struct {
+	RenderingUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceRendered501ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceRendered502ApplicationProblemPlusJSONResponse struct {
+	RetrieveFailedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceRendered502ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceRendered503ApplicationProblemPlusJSONResponse struct {
+	RetrieveUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceRendered503ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceRendered504ApplicationProblemPlusJSONResponse struct {
+	RetrieveTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceRendered504ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(504)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceThumbnailRequestObject struct {
+	PACS     PACSOfPath     `json:"pacs"`
+	Study    StudyOfPath    `json:"study"`
+	Series   SeriesOfPath   `json:"series"`
+	Instance InstanceOfPath `json:"instance"`
+	Params   RetrieveInstanceThumbnailParams
+}
+
+type RetrieveInstanceThumbnailResponseObject interface {
+	VisitRetrieveInstanceThumbnailResponse(w http.ResponseWriter) error
+}
+
+type RetrieveInstanceThumbnail200ResponseHeaders struct {
+	ETag           *string
+	Warning        *string
+	XCorrelationID string
+}
+
+type RetrieveInstanceThumbnail200ImageJpegResponse struct {
+	Body          io.Reader
+	Headers       RetrieveInstanceThumbnail200ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveInstanceThumbnail200ImageJpegResponse) VisitRetrieveInstanceThumbnailResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/jpeg")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveInstanceThumbnail200ImagePngResponse struct {
+	Body          io.Reader
+	Headers       RetrieveInstanceThumbnail200ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveInstanceThumbnail200ImagePngResponse) VisitRetrieveInstanceThumbnailResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/png")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveInstanceThumbnail304Response = NotModifiedResponse
+
+func (response RetrieveInstanceThumbnail304Response) VisitRetrieveInstanceThumbnailResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type RetrieveInstanceThumbnail400ApplicationProblemPlusJSONResponse struct {
+	InvalidRetrievalApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceThumbnail400ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceThumbnail401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceThumbnail401ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceThumbnail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceThumbnail403ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceThumbnail404ApplicationProblemPlusJSONResponse struct {
+	FrameNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceThumbnail404ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceThumbnail405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceThumbnail405ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceThumbnail406ApplicationProblemPlusJSONResponse struct {
+	RenderedNotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceThumbnail406ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceThumbnail421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceThumbnail421ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceThumbnail429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceThumbnail429ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceThumbnail500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceThumbnail500ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceThumbnail501ApplicationProblemPlusJSONResponse struct {
+	RenderingUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceThumbnail501ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceThumbnail502ApplicationProblemPlusJSONResponse struct {
+	RetrieveFailedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceThumbnail502ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceThumbnail503ApplicationProblemPlusJSONResponse struct {
+	RetrieveUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceThumbnail503ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveInstanceThumbnail504ApplicationProblemPlusJSONResponse struct {
+	RetrieveTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveInstanceThumbnail504ApplicationProblemPlusJSONResponse) VisitRetrieveInstanceThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(504)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesMetadataRequestObject struct {
+	PACS   PACSOfPath   `json:"pacs"`
+	Study  StudyOfPath  `json:"study"`
+	Series SeriesOfPath `json:"series"`
+	Params RetrieveSeriesMetadataParams
+}
+
+type RetrieveSeriesMetadataResponseObject interface {
+	VisitRetrieveSeriesMetadataResponse(w http.ResponseWriter) error
+}
+
+type RetrieveSeriesMetadata200ResponseHeaders struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+type RetrieveSeriesMetadata200ApplicationDICOMPlusJSONResponse struct {
+	Body    DICOMObjects
+	Headers RetrieveSeriesMetadata200ResponseHeaders
+}
+
+func (response RetrieveSeriesMetadata200ApplicationDICOMPlusJSONResponse) VisitRetrieveSeriesMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/dicom+json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesMetadata200JSONResponse struct {
+	Body    DICOMObjects
+	Headers RetrieveSeriesMetadata200ResponseHeaders
+}
+
+func (response RetrieveSeriesMetadata200JSONResponse) VisitRetrieveSeriesMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesMetadata206ResponseHeaders struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+type RetrieveSeriesMetadata206ApplicationDICOMPlusJSONResponse struct {
+	Body    DICOMObjects
+	Headers RetrieveSeriesMetadata206ResponseHeaders
+}
+
+func (response RetrieveSeriesMetadata206ApplicationDICOMPlusJSONResponse) VisitRetrieveSeriesMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/dicom+json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(206)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesMetadata206JSONResponse struct {
+	Body    DICOMObjects
+	Headers RetrieveSeriesMetadata206ResponseHeaders
+}
+
+func (response RetrieveSeriesMetadata206JSONResponse) VisitRetrieveSeriesMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetrieveOutcome != nil {
+		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(206)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesMetadata304Response = NotModifiedResponse
+
+func (response RetrieveSeriesMetadata304Response) VisitRetrieveSeriesMetadataResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type RetrieveSeriesMetadata400ApplicationProblemPlusJSONResponse struct {
+	InvalidRetrievalApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesMetadata400ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesMetadata401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesMetadata401ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesMetadata403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesMetadata403ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesMetadata404ApplicationProblemPlusJSONResponse struct {
+	RetrieveNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesMetadata404ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesMetadata405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesMetadata405ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesMetadata406ApplicationProblemPlusJSONResponse struct {
+	NotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesMetadata406ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesMetadata421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesMetadata421ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesMetadata429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesMetadata429ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesMetadata500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesMetadata500ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesMetadata502ApplicationProblemPlusJSONResponse struct {
+	RetrieveFailedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesMetadata502ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesMetadata503ApplicationProblemPlusJSONResponse struct {
+	RetrieveUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesMetadata503ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesMetadata504ApplicationProblemPlusJSONResponse struct {
+	RetrieveTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesMetadata504ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(504)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesMetadata505ApplicationProblemPlusJSONResponse struct {
+	HTTPVersionUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesMetadata505ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesMetadataResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(505)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesRenderedRequestObject struct {
+	PACS   PACSOfPath   `json:"pacs"`
+	Study  StudyOfPath  `json:"study"`
+	Series SeriesOfPath `json:"series"`
+	Params RetrieveSeriesRenderedParams
+}
+
+type RetrieveSeriesRenderedResponseObject interface {
+	VisitRetrieveSeriesRenderedResponse(w http.ResponseWriter) error
+}
+
+type RetrieveSeriesRendered200ResponseHeaders struct {
+	ETag           *string
+	Warning        *string
+	XCorrelationID string
+}
+
+type RetrieveSeriesRendered200ImageJpegResponse struct {
+	Body          io.Reader
+	Headers       RetrieveSeriesRendered200ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveSeriesRendered200ImageJpegResponse) VisitRetrieveSeriesRenderedResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/jpeg")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveSeriesRendered200ImagePngResponse struct {
+	Body          io.Reader
+	Headers       RetrieveSeriesRendered200ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveSeriesRendered200ImagePngResponse) VisitRetrieveSeriesRenderedResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/png")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveSeriesRendered304Response = NotModifiedResponse
+
+func (response RetrieveSeriesRendered304Response) VisitRetrieveSeriesRenderedResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type RetrieveSeriesRendered400ApplicationProblemPlusJSONResponse struct {
+	InvalidRetrievalApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesRendered400ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesRendered401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesRendered401ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesRendered403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesRendered403ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesRendered404ApplicationProblemPlusJSONResponse struct {
+	FrameNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesRendered404ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesRendered405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesRendered405ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesRendered406ApplicationProblemPlusJSONResponse struct {
+	RenderedNotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesRendered406ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesRendered421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesRendered421ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesRendered429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesRendered429ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesRendered500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesRendered500ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesRendered501ApplicationProblemPlusJSONResponse struct {
+	RenderingUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesRendered501ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesRendered502ApplicationProblemPlusJSONResponse struct {
+	RetrieveFailedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesRendered502ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesRendered503ApplicationProblemPlusJSONResponse struct {
+	RetrieveUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesRendered503ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesRendered504ApplicationProblemPlusJSONResponse struct {
+	RetrieveTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesRendered504ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesRenderedResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(504)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesThumbnailRequestObject struct {
+	PACS   PACSOfPath   `json:"pacs"`
+	Study  StudyOfPath  `json:"study"`
+	Series SeriesOfPath `json:"series"`
+	Params RetrieveSeriesThumbnailParams
+}
+
+type RetrieveSeriesThumbnailResponseObject interface {
+	VisitRetrieveSeriesThumbnailResponse(w http.ResponseWriter) error
+}
+
+type RetrieveSeriesThumbnail200ResponseHeaders struct {
+	ETag           *string
+	Warning        *string
+	XCorrelationID string
+}
+
+type RetrieveSeriesThumbnail200ImageJpegResponse struct {
+	Body          io.Reader
+	Headers       RetrieveSeriesThumbnail200ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveSeriesThumbnail200ImageJpegResponse) VisitRetrieveSeriesThumbnailResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/jpeg")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveSeriesThumbnail200ImagePngResponse struct {
+	Body          io.Reader
+	Headers       RetrieveSeriesThumbnail200ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveSeriesThumbnail200ImagePngResponse) VisitRetrieveSeriesThumbnailResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/png")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveSeriesThumbnail304Response = NotModifiedResponse
+
+func (response RetrieveSeriesThumbnail304Response) VisitRetrieveSeriesThumbnailResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type RetrieveSeriesThumbnail400ApplicationProblemPlusJSONResponse struct {
+	InvalidRetrievalApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesThumbnail400ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesThumbnail401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesThumbnail401ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesThumbnail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesThumbnail403ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesThumbnail404ApplicationProblemPlusJSONResponse struct {
+	FrameNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesThumbnail404ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesThumbnail405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesThumbnail405ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesThumbnail406ApplicationProblemPlusJSONResponse struct {
+	RenderedNotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesThumbnail406ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesThumbnail421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesThumbnail421ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesThumbnail429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesThumbnail429ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesThumbnail500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesThumbnail500ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesThumbnail501ApplicationProblemPlusJSONResponse struct {
+	RenderingUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesThumbnail501ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesThumbnail502ApplicationProblemPlusJSONResponse struct {
+	RetrieveFailedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesThumbnail502ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesThumbnail503ApplicationProblemPlusJSONResponse struct {
+	RetrieveUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesThumbnail503ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveSeriesThumbnail504ApplicationProblemPlusJSONResponse struct {
+	RetrieveTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveSeriesThumbnail504ApplicationProblemPlusJSONResponse) VisitRetrieveSeriesThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(504)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyThumbnailRequestObject struct {
+	PACS   PACSOfPath  `json:"pacs"`
+	Study  StudyOfPath `json:"study"`
+	Params RetrieveStudyThumbnailParams
+}
+
+type RetrieveStudyThumbnailResponseObject interface {
+	VisitRetrieveStudyThumbnailResponse(w http.ResponseWriter) error
+}
+
+type RetrieveStudyThumbnail200ResponseHeaders struct {
+	ETag           *string
+	Warning        *string
+	XCorrelationID string
+}
+
+type RetrieveStudyThumbnail200ImageJpegResponse struct {
+	Body          io.Reader
+	Headers       RetrieveStudyThumbnail200ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveStudyThumbnail200ImageJpegResponse) VisitRetrieveStudyThumbnailResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/jpeg")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveStudyThumbnail200ImagePngResponse struct {
+	Body          io.Reader
+	Headers       RetrieveStudyThumbnail200ResponseHeaders
+	ContentLength int64
+}
+
+func (response RetrieveStudyThumbnail200ImagePngResponse) VisitRetrieveStudyThumbnailResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "image/png")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type RetrieveStudyThumbnail304Response = NotModifiedResponse
+
+func (response RetrieveStudyThumbnail304Response) VisitRetrieveStudyThumbnailResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(304)
+	return nil
+}
+
+type RetrieveStudyThumbnail400ApplicationProblemPlusJSONResponse struct {
+	InvalidRetrievalApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyThumbnail400ApplicationProblemPlusJSONResponse) VisitRetrieveStudyThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyThumbnail401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyThumbnail401ApplicationProblemPlusJSONResponse) VisitRetrieveStudyThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyThumbnail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyThumbnail403ApplicationProblemPlusJSONResponse) VisitRetrieveStudyThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyThumbnail404ApplicationProblemPlusJSONResponse struct {
+	FrameNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyThumbnail404ApplicationProblemPlusJSONResponse) VisitRetrieveStudyThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyThumbnail405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyThumbnail405ApplicationProblemPlusJSONResponse) VisitRetrieveStudyThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyThumbnail406ApplicationProblemPlusJSONResponse struct {
+	RenderedNotAcceptableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyThumbnail406ApplicationProblemPlusJSONResponse) VisitRetrieveStudyThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(406)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyThumbnail421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyThumbnail421ApplicationProblemPlusJSONResponse) VisitRetrieveStudyThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyThumbnail429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyThumbnail429ApplicationProblemPlusJSONResponse) VisitRetrieveStudyThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyThumbnail500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyThumbnail500ApplicationProblemPlusJSONResponse) VisitRetrieveStudyThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyThumbnail501ApplicationProblemPlusJSONResponse struct {
+	RenderingUnsupportedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyThumbnail501ApplicationProblemPlusJSONResponse) VisitRetrieveStudyThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyThumbnail502ApplicationProblemPlusJSONResponse struct {
+	RetrieveFailedApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyThumbnail502ApplicationProblemPlusJSONResponse) VisitRetrieveStudyThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(502)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyThumbnail503ApplicationProblemPlusJSONResponse struct {
+	RetrieveUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyThumbnail503ApplicationProblemPlusJSONResponse) VisitRetrieveStudyThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetrieveStudyThumbnail504ApplicationProblemPlusJSONResponse struct {
+	RetrieveTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response RetrieveStudyThumbnail504ApplicationProblemPlusJSONResponse) VisitRetrieveStudyThumbnailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(504)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6842,15 +13982,60 @@ type StrictServerInterface interface {
 	// SearchStudies Search for studies (QIDO-RS)
 	// (GET /dicomweb/{pacs}/studies)
 	SearchStudies(ctx context.Context, request SearchStudiesRequestObject) (SearchStudiesResponseObject, error)
+	// RetrieveStudy Retrieve the instances of a study (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study})
+	RetrieveStudy(ctx context.Context, request RetrieveStudyRequestObject) (RetrieveStudyResponseObject, error)
 	// SearchInstancesOfStudy Search for the instances of a study (QIDO-RS)
 	// (GET /dicomweb/{pacs}/studies/{study}/instances)
 	SearchInstancesOfStudy(ctx context.Context, request SearchInstancesOfStudyRequestObject) (SearchInstancesOfStudyResponseObject, error)
+	// RetrieveStudyMetadata Retrieve the metadata of the instances of a study (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/metadata)
+	RetrieveStudyMetadata(ctx context.Context, request RetrieveStudyMetadataRequestObject) (RetrieveStudyMetadataResponseObject, error)
+	// RetrieveStudyRendered Render a study as an image (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/rendered)
+	RetrieveStudyRendered(ctx context.Context, request RetrieveStudyRenderedRequestObject) (RetrieveStudyRenderedResponseObject, error)
 	// SearchSeriesOfStudy Search for the series of a study (QIDO-RS)
 	// (GET /dicomweb/{pacs}/studies/{study}/series)
 	SearchSeriesOfStudy(ctx context.Context, request SearchSeriesOfStudyRequestObject) (SearchSeriesOfStudyResponseObject, error)
+	// RetrieveSeries Retrieve the instances of a series (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series})
+	RetrieveSeries(ctx context.Context, request RetrieveSeriesRequestObject) (RetrieveSeriesResponseObject, error)
 	// SearchInstancesOfSeries Search for the instances of a series (QIDO-RS)
 	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances)
 	SearchInstancesOfSeries(ctx context.Context, request SearchInstancesOfSeriesRequestObject) (SearchInstancesOfSeriesResponseObject, error)
+	// RetrieveInstance Retrieve an instance (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance})
+	RetrieveInstance(ctx context.Context, request RetrieveInstanceRequestObject) (RetrieveInstanceResponseObject, error)
+	// RetrieveBulkData Retrieve a binary value of an instance (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path})
+	RetrieveBulkData(ctx context.Context, request RetrieveBulkDataRequestObject) (RetrieveBulkDataResponseObject, error)
+	// RetrieveFrames Retrieve frames of an instance (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames})
+	RetrieveFrames(ctx context.Context, request RetrieveFramesRequestObject) (RetrieveFramesResponseObject, error)
+	// RetrieveRenderedFrames Render a frame of an instance as an image (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered)
+	RetrieveRenderedFrames(ctx context.Context, request RetrieveRenderedFramesRequestObject) (RetrieveRenderedFramesResponseObject, error)
+	// RetrieveInstanceMetadata Retrieve the metadata of an instance (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/metadata)
+	RetrieveInstanceMetadata(ctx context.Context, request RetrieveInstanceMetadataRequestObject) (RetrieveInstanceMetadataResponseObject, error)
+	// RetrieveInstanceRendered Render an instance as an image (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/rendered)
+	RetrieveInstanceRendered(ctx context.Context, request RetrieveInstanceRenderedRequestObject) (RetrieveInstanceRenderedResponseObject, error)
+	// RetrieveInstanceThumbnail Retrieve a thumbnail of an instance (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/thumbnail)
+	RetrieveInstanceThumbnail(ctx context.Context, request RetrieveInstanceThumbnailRequestObject) (RetrieveInstanceThumbnailResponseObject, error)
+	// RetrieveSeriesMetadata Retrieve the metadata of the instances of a series (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/metadata)
+	RetrieveSeriesMetadata(ctx context.Context, request RetrieveSeriesMetadataRequestObject) (RetrieveSeriesMetadataResponseObject, error)
+	// RetrieveSeriesRendered Render a series as an image (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/rendered)
+	RetrieveSeriesRendered(ctx context.Context, request RetrieveSeriesRenderedRequestObject) (RetrieveSeriesRenderedResponseObject, error)
+	// RetrieveSeriesThumbnail Retrieve a thumbnail of a series (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/thumbnail)
+	RetrieveSeriesThumbnail(ctx context.Context, request RetrieveSeriesThumbnailRequestObject) (RetrieveSeriesThumbnailResponseObject, error)
+	// RetrieveStudyThumbnail Retrieve a thumbnail of a study (WADO-RS)
+	// (GET /dicomweb/{pacs}/studies/{study}/thumbnail)
+	RetrieveStudyThumbnail(ctx context.Context, request RetrieveStudyThumbnailRequestObject) (RetrieveStudyThumbnailResponseObject, error)
 	// Echo Test the connection to a PACS step by step
 	// (POST /echo)
 	Echo(ctx context.Context, request EchoRequestObject) (EchoResponseObject, error)
@@ -6967,6 +14152,33 @@ func (sh *strictHandler) SearchStudies(ctx echo.Context, pacs PACSOfPath, params
 	return nil
 }
 
+// RetrieveStudy operation middleware
+func (sh *strictHandler) RetrieveStudy(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, params RetrieveStudyParams) error {
+	var request RetrieveStudyRequestObject
+
+	request.PACS = pacs
+	request.Study = study
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetrieveStudy(ctx.Request().Context(), request.(RetrieveStudyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetrieveStudy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetrieveStudyResponseObject); ok {
+		return validResponse.VisitRetrieveStudyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // SearchInstancesOfStudy operation middleware
 func (sh *strictHandler) SearchInstancesOfStudy(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, params SearchInstancesOfStudyParams) error {
 	var request SearchInstancesOfStudyRequestObject
@@ -6988,6 +14200,60 @@ func (sh *strictHandler) SearchInstancesOfStudy(ctx echo.Context, pacs PACSOfPat
 		return err
 	} else if validResponse, ok := response.(SearchInstancesOfStudyResponseObject); ok {
 		return validResponse.VisitSearchInstancesOfStudyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetrieveStudyMetadata operation middleware
+func (sh *strictHandler) RetrieveStudyMetadata(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, params RetrieveStudyMetadataParams) error {
+	var request RetrieveStudyMetadataRequestObject
+
+	request.PACS = pacs
+	request.Study = study
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetrieveStudyMetadata(ctx.Request().Context(), request.(RetrieveStudyMetadataRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetrieveStudyMetadata")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetrieveStudyMetadataResponseObject); ok {
+		return validResponse.VisitRetrieveStudyMetadataResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetrieveStudyRendered operation middleware
+func (sh *strictHandler) RetrieveStudyRendered(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, params RetrieveStudyRenderedParams) error {
+	var request RetrieveStudyRenderedRequestObject
+
+	request.PACS = pacs
+	request.Study = study
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetrieveStudyRendered(ctx.Request().Context(), request.(RetrieveStudyRenderedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetrieveStudyRendered")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetrieveStudyRenderedResponseObject); ok {
+		return validResponse.VisitRetrieveStudyRenderedResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -7021,6 +14287,34 @@ func (sh *strictHandler) SearchSeriesOfStudy(ctx echo.Context, pacs PACSOfPath, 
 	return nil
 }
 
+// RetrieveSeries operation middleware
+func (sh *strictHandler) RetrieveSeries(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params RetrieveSeriesParams) error {
+	var request RetrieveSeriesRequestObject
+
+	request.PACS = pacs
+	request.Study = study
+	request.Series = series
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetrieveSeries(ctx.Request().Context(), request.(RetrieveSeriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetrieveSeries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetrieveSeriesResponseObject); ok {
+		return validResponse.VisitRetrieveSeriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // SearchInstancesOfSeries operation middleware
 func (sh *strictHandler) SearchInstancesOfSeries(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params SearchInstancesOfSeriesParams) error {
 	var request SearchInstancesOfSeriesRequestObject
@@ -7043,6 +14337,323 @@ func (sh *strictHandler) SearchInstancesOfSeries(ctx echo.Context, pacs PACSOfPa
 		return err
 	} else if validResponse, ok := response.(SearchInstancesOfSeriesResponseObject); ok {
 		return validResponse.VisitSearchInstancesOfSeriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetrieveInstance operation middleware
+func (sh *strictHandler) RetrieveInstance(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params RetrieveInstanceParams) error {
+	var request RetrieveInstanceRequestObject
+
+	request.PACS = pacs
+	request.Study = study
+	request.Series = series
+	request.Instance = instance
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetrieveInstance(ctx.Request().Context(), request.(RetrieveInstanceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetrieveInstance")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetrieveInstanceResponseObject); ok {
+		return validResponse.VisitRetrieveInstanceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetrieveBulkData operation middleware
+func (sh *strictHandler) RetrieveBulkData(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, path BulkDataOfPath, params RetrieveBulkDataParams) error {
+	var request RetrieveBulkDataRequestObject
+
+	request.PACS = pacs
+	request.Study = study
+	request.Series = series
+	request.Instance = instance
+	request.Path = path
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetrieveBulkData(ctx.Request().Context(), request.(RetrieveBulkDataRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetrieveBulkData")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetrieveBulkDataResponseObject); ok {
+		return validResponse.VisitRetrieveBulkDataResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetrieveFrames operation middleware
+func (sh *strictHandler) RetrieveFrames(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params RetrieveFramesParams) error {
+	var request RetrieveFramesRequestObject
+
+	request.PACS = pacs
+	request.Study = study
+	request.Series = series
+	request.Instance = instance
+	request.Frames = frames
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetrieveFrames(ctx.Request().Context(), request.(RetrieveFramesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetrieveFrames")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetrieveFramesResponseObject); ok {
+		return validResponse.VisitRetrieveFramesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetrieveRenderedFrames operation middleware
+func (sh *strictHandler) RetrieveRenderedFrames(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params RetrieveRenderedFramesParams) error {
+	var request RetrieveRenderedFramesRequestObject
+
+	request.PACS = pacs
+	request.Study = study
+	request.Series = series
+	request.Instance = instance
+	request.Frames = frames
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetrieveRenderedFrames(ctx.Request().Context(), request.(RetrieveRenderedFramesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetrieveRenderedFrames")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetrieveRenderedFramesResponseObject); ok {
+		return validResponse.VisitRetrieveRenderedFramesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetrieveInstanceMetadata operation middleware
+func (sh *strictHandler) RetrieveInstanceMetadata(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params RetrieveInstanceMetadataParams) error {
+	var request RetrieveInstanceMetadataRequestObject
+
+	request.PACS = pacs
+	request.Study = study
+	request.Series = series
+	request.Instance = instance
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetrieveInstanceMetadata(ctx.Request().Context(), request.(RetrieveInstanceMetadataRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetrieveInstanceMetadata")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetrieveInstanceMetadataResponseObject); ok {
+		return validResponse.VisitRetrieveInstanceMetadataResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetrieveInstanceRendered operation middleware
+func (sh *strictHandler) RetrieveInstanceRendered(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params RetrieveInstanceRenderedParams) error {
+	var request RetrieveInstanceRenderedRequestObject
+
+	request.PACS = pacs
+	request.Study = study
+	request.Series = series
+	request.Instance = instance
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetrieveInstanceRendered(ctx.Request().Context(), request.(RetrieveInstanceRenderedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetrieveInstanceRendered")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetrieveInstanceRenderedResponseObject); ok {
+		return validResponse.VisitRetrieveInstanceRenderedResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetrieveInstanceThumbnail operation middleware
+func (sh *strictHandler) RetrieveInstanceThumbnail(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params RetrieveInstanceThumbnailParams) error {
+	var request RetrieveInstanceThumbnailRequestObject
+
+	request.PACS = pacs
+	request.Study = study
+	request.Series = series
+	request.Instance = instance
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetrieveInstanceThumbnail(ctx.Request().Context(), request.(RetrieveInstanceThumbnailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetrieveInstanceThumbnail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetrieveInstanceThumbnailResponseObject); ok {
+		return validResponse.VisitRetrieveInstanceThumbnailResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetrieveSeriesMetadata operation middleware
+func (sh *strictHandler) RetrieveSeriesMetadata(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params RetrieveSeriesMetadataParams) error {
+	var request RetrieveSeriesMetadataRequestObject
+
+	request.PACS = pacs
+	request.Study = study
+	request.Series = series
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetrieveSeriesMetadata(ctx.Request().Context(), request.(RetrieveSeriesMetadataRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetrieveSeriesMetadata")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetrieveSeriesMetadataResponseObject); ok {
+		return validResponse.VisitRetrieveSeriesMetadataResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetrieveSeriesRendered operation middleware
+func (sh *strictHandler) RetrieveSeriesRendered(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params RetrieveSeriesRenderedParams) error {
+	var request RetrieveSeriesRenderedRequestObject
+
+	request.PACS = pacs
+	request.Study = study
+	request.Series = series
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetrieveSeriesRendered(ctx.Request().Context(), request.(RetrieveSeriesRenderedRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetrieveSeriesRendered")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetrieveSeriesRenderedResponseObject); ok {
+		return validResponse.VisitRetrieveSeriesRenderedResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetrieveSeriesThumbnail operation middleware
+func (sh *strictHandler) RetrieveSeriesThumbnail(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params RetrieveSeriesThumbnailParams) error {
+	var request RetrieveSeriesThumbnailRequestObject
+
+	request.PACS = pacs
+	request.Study = study
+	request.Series = series
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetrieveSeriesThumbnail(ctx.Request().Context(), request.(RetrieveSeriesThumbnailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetrieveSeriesThumbnail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetrieveSeriesThumbnailResponseObject); ok {
+		return validResponse.VisitRetrieveSeriesThumbnailResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetrieveStudyThumbnail operation middleware
+func (sh *strictHandler) RetrieveStudyThumbnail(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, params RetrieveStudyThumbnailParams) error {
+	var request RetrieveStudyThumbnailRequestObject
+
+	request.PACS = pacs
+	request.Study = study
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetrieveStudyThumbnail(ctx.Request().Context(), request.(RetrieveStudyThumbnailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetrieveStudyThumbnail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetrieveStudyThumbnailResponseObject); ok {
+		return validResponse.VisitRetrieveStudyThumbnailResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -24,6 +24,7 @@ const (
 	DICOMFaultStepConnect   DICOMFaultStep = "connect"
 	DICOMFaultStepEcho      DICOMFaultStep = "echo"
 	DICOMFaultStepFind      DICOMFaultStep = "find"
+	DICOMFaultStepGet       DICOMFaultStep = "get"
 	DICOMFaultStepMove      DICOMFaultStep = "move"
 	DICOMFaultStepResolve   DICOMFaultStep = "resolve"
 	DICOMFaultStepTLS       DICOMFaultStep = "tls"
@@ -39,6 +40,8 @@ func (e DICOMFaultStep) Valid() bool {
 	case DICOMFaultStepEcho:
 		return true
 	case DICOMFaultStepFind:
+		return true
+	case DICOMFaultStepGet:
 		return true
 	case DICOMFaultStepMove:
 		return true
@@ -230,6 +233,8 @@ const (
 	ProblemCodeDraining                   ProblemCode = "draining"
 	ProblemCodeEchoFailed                 ProblemCode = "echo_failed"
 	ProblemCodeFindFailed                 ProblemCode = "find_failed"
+	ProblemCodeGetFailed                  ProblemCode = "get_failed"
+	ProblemCodeHTTPVersionUnsupported     ProblemCode = "http_version_unsupported"
 	ProblemCodeHostNotAllowed             ProblemCode = "host_not_allowed"
 	ProblemCodeInternalError              ProblemCode = "internal_error"
 	ProblemCodeInvalidRequest             ProblemCode = "invalid_request"
@@ -246,6 +251,7 @@ const (
 	ProblemCodeNoStudyMatched             ProblemCode = "no_study_matched"
 	ProblemCodeNotADicomPeer              ProblemCode = "not_a_dicom_peer"
 	ProblemCodeNotAcceptable              ProblemCode = "not_acceptable"
+	ProblemCodeNotFound                   ProblemCode = "not_found"
 	ProblemCodeOperationTimeout           ProblemCode = "operation_timeout"
 	ProblemCodePACSBusy                   ProblemCode = "pacs_busy"
 	ProblemCodePACSNotAllowed             ProblemCode = "pacs_not_allowed"
@@ -253,15 +259,21 @@ const (
 	ProblemCodePACSUnreachable            ProblemCode = "pacs_unreachable"
 	ProblemCodePayloadTooLarge            ProblemCode = "payload_too_large"
 	ProblemCodeProtocolError              ProblemCode = "protocol_error"
+	ProblemCodeRangeNotSatisfiable        ProblemCode = "range_not_satisfiable"
 	ProblemCodeRelationalQueryUnsupported ProblemCode = "relational_query_unsupported"
+	ProblemCodeRenderingUnsupported       ProblemCode = "rendering_unsupported"
+	ProblemCodeRetrievalUnsupported       ProblemCode = "retrieval_unsupported"
+	ProblemCodeRetrieveIncomplete         ProblemCode = "retrieve_incomplete"
 	ProblemCodeRouteNotFound              ProblemCode = "route_not_found"
 	ProblemCodeSearchTooBroad             ProblemCode = "search_too_broad"
+	ProblemCodeSpoolFull                  ProblemCode = "spool_full"
 	ProblemCodeTLSExpected                ProblemCode = "tls_expected"
 	ProblemCodeTLSFailed                  ProblemCode = "tls_failed"
 	ProblemCodeTooManyMatches             ProblemCode = "too_many_matches"
 	ProblemCodeTooManyOpenFiles           ProblemCode = "too_many_open_files"
 	ProblemCodeTooManyOperations          ProblemCode = "too_many_operations"
 	ProblemCodeTooManyRequests            ProblemCode = "too_many_requests"
+	ProblemCodeTransferSyntaxUnavailable  ProblemCode = "transfer_syntax_unavailable"
 	ProblemCodeUnauthorized               ProblemCode = "unauthorized"
 	ProblemCodeUnsupportedMediaType       ProblemCode = "unsupported_media_type"
 )
@@ -299,6 +311,10 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeFindFailed:
 		return true
+	case ProblemCodeGetFailed:
+		return true
+	case ProblemCodeHTTPVersionUnsupported:
+		return true
 	case ProblemCodeHostNotAllowed:
 		return true
 	case ProblemCodeInternalError:
@@ -331,6 +347,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeNotAcceptable:
 		return true
+	case ProblemCodeNotFound:
+		return true
 	case ProblemCodeOperationTimeout:
 		return true
 	case ProblemCodePACSBusy:
@@ -345,11 +363,21 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeProtocolError:
 		return true
+	case ProblemCodeRangeNotSatisfiable:
+		return true
 	case ProblemCodeRelationalQueryUnsupported:
+		return true
+	case ProblemCodeRenderingUnsupported:
+		return true
+	case ProblemCodeRetrievalUnsupported:
+		return true
+	case ProblemCodeRetrieveIncomplete:
 		return true
 	case ProblemCodeRouteNotFound:
 		return true
 	case ProblemCodeSearchTooBroad:
+		return true
+	case ProblemCodeSpoolFull:
 		return true
 	case ProblemCodeTLSExpected:
 		return true
@@ -362,6 +390,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeTooManyOperations:
 		return true
 	case ProblemCodeTooManyRequests:
+		return true
+	case ProblemCodeTransferSyntaxUnavailable:
 		return true
 	case ProblemCodeUnauthorized:
 		return true
@@ -611,7 +641,7 @@ type CalledAETitle = string
 // Example: GATEWAY
 type CallingAETitle = string
 
-// DICOMAttribute An attribute. One without `Value` and `InlineBinary` is empty.
+// DICOMAttribute An attribute. One without `Value`, `InlineBinary` and `BulkDataURI` is empty.
 type DICOMAttribute struct {
 	// Vr Value representation (PS3.5 section 6.2).
 	//
@@ -629,12 +659,17 @@ type DICOMAttribute struct {
 	//
 	// Example: AAE=
 	InlineBinary *string `json:"InlineBinary,omitempty"`
+
+	// BulkDataURI In metadata: URL of the value, if it is pixel data or binary and longer than 4 KiB.
+	//
+	// Example: http://localhost:8888/dicomweb/orthanca/studies/1.2/series/1.2.3/instances/1.2.3.4/bulkdata/7FE00010
+	BulkDataURI *string `json:"BulkDataURI,omitempty"`
 }
 
 // DICOMFault How a DICOM operation failed. `status` and `meaning` are present if the PACS responded with a failure;
 // `source` and `reason` are those of A-ASSOCIATE-RJ (with `result`) or A-ABORT, in the standard's words.
 type DICOMFault struct {
-	// Step The step that failed: name resolution, TCP, TLS, association negotiation, C-ECHO, C-FIND or C-MOVE.
+	// Step The step that failed: name resolution, TCP, TLS, association negotiation, C-ECHO, C-FIND, C-MOVE or C-GET.
 	Step DICOMFaultStep `json:"step"`
 
 	// Status DIMSE status as four hex digits.
@@ -663,7 +698,7 @@ type DICOMFault struct {
 	Reason *string `json:"reason,omitempty"`
 }
 
-// DICOMFaultStep The step that failed: name resolution, TCP, TLS, association negotiation, C-ECHO, C-FIND or C-MOVE.
+// DICOMFaultStep The step that failed: name resolution, TCP, TLS, association negotiation, C-ECHO, C-FIND, C-MOVE or C-GET.
 type DICOMFaultStep string
 
 // DICOMObject A data set. The name of each member is a tag, eight upper-case hexadecimal digits, and the members are in ascending order.
@@ -1077,7 +1112,7 @@ type PACSTLS = bool
 type PatientID = string
 
 // Problem Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type Problem struct {
 	// Type The code as a URI.
 	//
@@ -1098,7 +1133,7 @@ type Problem struct {
 	Detail string `json:"detail"`
 
 	// Hint What to check, in plain words: fields of the request, settings of the gateway, the configuration of the
-	// PACS. Present in every 502, where it is the hint that `/echo` gives for the same fault, and for a fault that
+	// PACS. Present in every 502 and 504, where it is the hint that `/echo` gives for the same fault, and for a fault that
 	// the operator of the gateway can correct.
 	//
 	//
@@ -1122,9 +1157,13 @@ type Problem struct {
 
 	// Steps For a 502 of /echo: the steps up to the one that failed.
 	Steps []EchoStep `json:"steps,omitempty"`
+
+	// MissingSOPInstanceUIDs For the code `retrieve_incomplete`: the instances that the PACS has and did not send. In a problem document that is a response, and
+	// in the last part of a lenient response.
+	MissingSOPInstanceUIDs []string `json:"missing_sop_instance_uids,omitempty"`
 }
 
-// ProblemCode Stable identifier of a problem, for programs.
+// ProblemCode Stable identifier of a problem, for programs. Codes of timeouts have the status 504 in retrievals under `/dicomweb/`.
 //
 // | Code | Status | Meaning |
 // |---|---|---|
@@ -1133,18 +1172,22 @@ type Problem struct {
 // | `pacs_unknown` | 400 | no PACS of this name is configured; 404 if the path names it |
 // | `pacs_not_allowed` | 403 | the gateway, or this API key, may not use this PACS |
 // | `no_study_matched` | 404 | no study matched |
+// | `not_found` | 404 | the PACS has no such study, series, instance, frame or value |
 // | `route_not_found` | 404 | the route does not exist |
 // | `method_not_allowed` | 405 | the route does not support this method |
 // | `not_acceptable` | 406 | the header Accept permits no media type of the route |
+// | `transfer_syntax_unavailable` | 406 | the instances cannot be had in a transfer syntax that the request permits |
 // | `payload_too_large` | 413 | the body exceeds 64 KiB |
 // | `search_too_broad` | 413 | the PACS has more than MAX_MATCHES matches |
 // | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
+// | `range_not_satisfiable` | 416 | the value has no byte in the range |
 // | `host_not_allowed` | 421 | the request names the gateway by a host name that ALLOWED_HOSTS does not list |
 // | `too_many_requests` | 429 | the caller has as many requests in progress as its share allows |
 // | `internal_error` | 500 | unexpected error of the gateway |
 // | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
 // | `modality_unknown` | 501 | the PACS does not return the modalities by which the search selects |
 // | `relational_query_unsupported` | 501 | the PACS searches series and instances below a study only |
+// | `rendering_unsupported` | 501 | the gateway cannot decode the pixel data |
 // | `name_resolution_failed` | 502 | the host name of the PACS has no address |
 // | `connection_refused` | 502 | nothing accepts connections at this host and port |
 // | `pacs_unreachable` | 502 | could not connect to the PACS: no route to its host or network, or another fault |
@@ -1160,6 +1203,9 @@ type Problem struct {
 // | `no_presentation_context` | 502 | the PACS does not offer this service to this calling AE title |
 // | `echo_failed` | 502 | C-ECHO ended with a failure |
 // | `find_failed` | 502 | C-FIND ended with a failure |
+// | `get_failed` | 502 | C-GET ended with a failure and brought nothing |
+// | `retrieval_unsupported` | 502 | the PACS accepts no C-GET, and no C-MOVE to the gateway is possible |
+// | `retrieve_incomplete` | 502 | the PACS did not send all instances that it has |
 // | `dimse_timeout` | 502 | no response within DIMSE_TIMEOUT |
 // | `move_failed` | 502 | C-MOVE moved nothing |
 // | `move_destination_unknown` | 502 | the PACS does not know the move destination |
@@ -1176,7 +1222,9 @@ type Problem struct {
 // | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT, or too many operations wait for it |
 // | `too_many_operations` | 503 | MAX_OPERATIONS operations run and none ended within QUEUE_TIMEOUT, or too many requests are in progress |
 // | `memory_busy` | 503 | other operations did not free memory for this one within QUEUE_TIMEOUT |
+// | `spool_full` | 503 | the spool has no room for what the PACS sends |
 // | `too_many_open_files` | 503 | the gateway or its machine has no free file descriptor for a connection |
+// | `http_version_unsupported` | 505 | a retrieval needs HTTP/1.1 or HTTP/2 |
 type ProblemCode string
 
 // ProgressEvent Data of the event `progress`. Counters are null if the PACS sent none.
@@ -1772,17 +1820,29 @@ type WarningCode string
 // AcceptParameter defines model for AcceptParameter.
 type AcceptParameter = string
 
+// BulkDataOfPath defines model for BulkDataOfPath.
+type BulkDataOfPath = string
+
 // CorrelationID defines model for CorrelationID.
 type CorrelationID = string
 
 // EmptyValueMatching defines model for EmptyValueMatching.
 type EmptyValueMatching = bool
 
+// FramesOfPath defines model for FramesOfPath.
+type FramesOfPath = string
+
 // FuzzyMatching defines model for FuzzyMatching.
 type FuzzyMatching = bool
 
+// IfNoneMatch defines model for IfNoneMatch.
+type IfNoneMatch = string
+
 // IncludeField defines model for IncludeField.
 type IncludeField = []string
+
+// InstanceOfPath defines model for InstanceOfPath.
+type InstanceOfPath = string
 
 // KeyOfAccessionNumber defines model for KeyOfAccessionNumber.
 type KeyOfAccessionNumber = string
@@ -1853,94 +1913,163 @@ type OtherAttributes map[string]string
 // Example: orthanca
 type PACSOfPath = PACSName
 
+// Prefer defines model for Prefer.
+type Prefer = string
+
+// Quality defines model for Quality.
+type Quality = string
+
+// Range defines model for Range.
+type Range = string
+
+// RetrieveAccept defines model for RetrieveAccept.
+type RetrieveAccept = string
+
 // SeriesOfPath defines model for SeriesOfPath.
 type SeriesOfPath = string
 
 // StudyOfPath defines model for StudyOfPath.
 type StudyOfPath = string
 
+// TransferSyntaxParameter defines model for TransferSyntaxParameter.
+type TransferSyntaxParameter = string
+
+// Viewport defines model for Viewport.
+type Viewport = string
+
+// Window defines model for Window.
+type Window = string
+
+// BulkDataNotFound Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type BulkDataNotFound = Problem
+
 // DICOMFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type DICOMFailed = Problem
 
 // Draining Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type Draining = Problem
 
 // EchoFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type EchoFailed = Problem
 
 // Forbidden Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type Forbidden = Problem
 
+// FrameNotFound Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type FrameNotFound = Problem
+
+// HTTPVersionUnsupported Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type HTTPVersionUnsupported = Problem
+
 // HostNotAllowed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type HostNotAllowed = Problem
 
+// InstancesNotAcceptable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type InstancesNotAcceptable = Problem
+
 // InternalError Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type InternalError = Problem
 
 // InvalidRequest Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type InvalidRequest = Problem
 
+// InvalidRetrieval Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type InvalidRetrieval = Problem
+
 // InvalidSearch Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type InvalidSearch = Problem
 
 // MethodNotAllowed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type MethodNotAllowed = Problem
 
 // NoStudyMatched Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type NoStudyMatched = Problem
 
 // NotAcceptable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type NotAcceptable = Problem
 
 // OperationFault Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type OperationFault = Problem
 
 // PACSNotFound Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type PACSNotFound = Problem
 
 // PayloadTooLarge Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type PayloadTooLarge = Problem
 
 // QueryFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type QueryFailed = Problem
 
+// RangeNotSatisfiable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type RangeNotSatisfiable = Problem
+
+// RenderedNotAcceptable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type RenderedNotAcceptable = Problem
+
+// RenderingUnsupported Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type RenderingUnsupported = Problem
+
+// RetrieveFailed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type RetrieveFailed = Problem
+
+// RetrieveNotFound Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type RetrieveNotFound = Problem
+
+// RetrieveTimeout Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type RetrieveTimeout = Problem
+
+// RetrieveUnavailable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type RetrieveUnavailable = Problem
+
 // SearchTooBroad Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type SearchTooBroad = Problem
 
 // SearchUnsupported Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type SearchUnsupported = Problem
 
 // TooManyRequests Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type TooManyRequests = Problem
 
 // Unauthorized Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type Unauthorized = Problem
 
 // Unavailable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type Unavailable = Problem
 
 // UnsupportedMediaType Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-// there is one: every 502 has it.
+// there is one: every 502 and 504 has it.
 type UnsupportedMediaType = Problem
 
 // SearchInstancesParams defines parameters for SearchInstances.
@@ -2168,6 +2297,26 @@ type SearchStudiesParams struct {
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
+// RetrieveStudyParams defines parameters for RetrieveStudy.
+type RetrieveStudyParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// TransferSyntax A transfer syntax UID or `*`, for media types without the parameter `transfer-syntax` (PS3.18 section 8.7.8.2).
+	TransferSyntax *TransferSyntaxParameter `form:"transfer-syntax,omitempty" json:"transfer-syntax,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// Prefer `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // SearchInstancesOfStudyParams defines parameters for SearchInstancesOfStudy.
 type SearchInstancesOfStudyParams struct {
 	// Modality The modality of the series (0008,0060).
@@ -2227,6 +2376,46 @@ type SearchInstancesOfStudyParams struct {
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
+// RetrieveStudyMetadataParams defines parameters for RetrieveStudyMetadata.
+type RetrieveStudyMetadataParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// Prefer `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveStudyRenderedParams defines parameters for RetrieveStudyRendered.
+type RetrieveStudyRenderedParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// Window VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
+	Window *Window `form:"window,omitempty" json:"window,omitempty"`
+
+	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
+
+	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+	Quality *Quality `form:"quality,omitempty" json:"quality,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // SearchSeriesOfStudyParams defines parameters for SearchSeriesOfStudy.
 type SearchSeriesOfStudyParams struct {
 	// Modality The modality of the series (0008,0060).
@@ -2277,6 +2466,26 @@ type SearchSeriesOfStudyParams struct {
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
+// RetrieveSeriesParams defines parameters for RetrieveSeries.
+type RetrieveSeriesParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// TransferSyntax A transfer syntax UID or `*`, for media types without the parameter `transfer-syntax` (PS3.18 section 8.7.8.2).
+	TransferSyntax *TransferSyntaxParameter `form:"transfer-syntax,omitempty" json:"transfer-syntax,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// Prefer `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // SearchInstancesOfSeriesParams defines parameters for SearchInstancesOfSeries.
 type SearchInstancesOfSeriesParams struct {
 	// SOPClassUID A SOP Class UID, or several with commas between them (0008,0016).
@@ -2319,6 +2528,226 @@ type SearchInstancesOfSeriesParams struct {
 	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
 	// patient data.
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// RetrieveInstanceParams defines parameters for RetrieveInstance.
+type RetrieveInstanceParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// TransferSyntax A transfer syntax UID or `*`, for media types without the parameter `transfer-syntax` (PS3.18 section 8.7.8.2).
+	TransferSyntax *TransferSyntaxParameter `form:"transfer-syntax,omitempty" json:"transfer-syntax,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// Prefer `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveBulkDataParams defines parameters for RetrieveBulkData.
+type RetrieveBulkDataParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// Range One range of bytes (RFC 9110 section 14.1.2). Several ranges, and ranges of a multipart response, are ignored.
+	Range *Range `json:"Range,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveFramesParams defines parameters for RetrieveFrames.
+type RetrieveFramesParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// TransferSyntax A transfer syntax UID or `*`, for media types without the parameter `transfer-syntax` (PS3.18 section 8.7.8.2).
+	TransferSyntax *TransferSyntaxParameter `form:"transfer-syntax,omitempty" json:"transfer-syntax,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// Prefer `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveRenderedFramesParams defines parameters for RetrieveRenderedFrames.
+type RetrieveRenderedFramesParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// Window VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
+	Window *Window `form:"window,omitempty" json:"window,omitempty"`
+
+	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
+
+	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+	Quality *Quality `form:"quality,omitempty" json:"quality,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveInstanceMetadataParams defines parameters for RetrieveInstanceMetadata.
+type RetrieveInstanceMetadataParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// Prefer `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveInstanceRenderedParams defines parameters for RetrieveInstanceRendered.
+type RetrieveInstanceRenderedParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// Window VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
+	Window *Window `form:"window,omitempty" json:"window,omitempty"`
+
+	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
+
+	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+	Quality *Quality `form:"quality,omitempty" json:"quality,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveInstanceThumbnailParams defines parameters for RetrieveInstanceThumbnail.
+type RetrieveInstanceThumbnailParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
+
+	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+	Quality *Quality `form:"quality,omitempty" json:"quality,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveSeriesMetadataParams defines parameters for RetrieveSeriesMetadata.
+type RetrieveSeriesMetadataParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// Prefer `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveSeriesRenderedParams defines parameters for RetrieveSeriesRendered.
+type RetrieveSeriesRenderedParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// Window VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
+	Window *Window `form:"window,omitempty" json:"window,omitempty"`
+
+	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
+
+	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+	Quality *Quality `form:"quality,omitempty" json:"quality,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveSeriesThumbnailParams defines parameters for RetrieveSeriesThumbnail.
+type RetrieveSeriesThumbnailParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
+
+	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+	Quality *Quality `form:"quality,omitempty" json:"quality,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
+// RetrieveStudyThumbnailParams defines parameters for RetrieveStudyThumbnail.
+type RetrieveStudyThumbnailParams struct {
+	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
+
+	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
+
+	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+	Quality *Quality `form:"quality,omitempty" json:"quality,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// IfNoneMatch The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // EchoParams defines parameters for Echo.
@@ -2499,6 +2928,35 @@ type ClientInterface interface {
 	// Corresponds with GET /dicomweb/{pacs}/studies (the `SearchStudies` operationId).
 	SearchStudies(ctx context.Context, pacs PACSOfPath, params *SearchStudiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RetrieveStudy Retrieve the instances of a study (WADO-RS)
+	//
+	// Asks the PACS for the instances of the study with C-GET, or with C-MOVE to the gateway's own storage SCP, and sends each of them as
+	// soon as it has arrived.
+	//
+	// **An incomplete response never looks whole.** The gateway asks the PACS first which instances there are (C-FIND at the IMAGE level) and
+	// compares. What does not arrive is asked for once more. A failure before the first byte is a problem document. After it, the response
+	// ends properly only if it is complete; otherwise the gateway breaks it off: in HTTP/1.1 without the last chunk, in HTTP/2 with RST_STREAM.
+	// HTTP clients report that as an error. The trailer `Retrieve-Outcome` says the same to those who read trailers. HTTP/1.0 cannot express a
+	// response that is broken off, so it is refused with 505.
+	//
+	// **`Prefer: handling=lenient`** asks for what there is: an incomplete response then ends properly with a last part
+	// `application/problem+json` (in an archive, the file `INCOMPLETE.json`) whose `missing_sop_instance_uids` lists what is missing. A failure
+	// within an instance breaks the response off all the same.
+	//
+	// **Media types.** `multipart/related; type="application/dicom"` is the default; `application/zip` gives an archive of the same files, under
+	// names that the gateway makes.
+	//
+	// **Transfer syntax.** The parameter `transfer-syntax` of the media type says what the caller can read. Without it, or with
+	// `1.2.840.10008.1.2.1`, every instance is in Explicit VR Little Endian: the gateway asks the PACS for it, and converts Implicit VR Little
+	// Endian, Explicit VR Big Endian, RLE Lossless and JPEG Baseline itself. With `*`, instances are as the PACS stores them, but never in
+	// Implicit VR Little Endian or Explicit VR Big Endian. Several media types with a transfer syntax each are alternatives, by quality. If an
+	// instance cannot be had in any of them, the response is 406 or is broken off.
+	//
+	// `HEAD` asks the PACS only which instances there are, and returns the header fields alone.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study} (the `RetrieveStudy` operationId).
+	RetrieveStudy(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// SearchInstancesOfStudy Search for the instances of a study (QIDO-RS)
 	//
 	// As the search for studies, at the IMAGE level below one study. The gateway asks for the instances of each series, unless the PACS is
@@ -2506,6 +2964,22 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/instances (the `SearchInstancesOfStudy` operationId).
 	SearchInstancesOfStudy(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *SearchInstancesOfStudyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetrieveStudyMetadata Retrieve the metadata of the instances of a study (WADO-RS)
+	//
+	// The attributes of the instances in the DICOM JSON Model, one object each. Pixel data and binary values of more than 4 KiB are
+	// `BulkDataURI`s of this gateway; everything else is inline. The gateway retrieves the instances for that, so the response begins when all
+	// of them have arrived: it is 200 only if none is missing, and with `Prefer: handling=lenient` 206 with what there is.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/metadata (the `RetrieveStudyMetadata` operationId).
+	RetrieveStudyMetadata(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyMetadataParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetrieveStudyRendered Render a study as an image (WADO-RS)
+	//
+	// As the rendering of an instance, for the instance in the middle of a study.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/rendered (the `RetrieveStudyRendered` operationId).
+	RetrieveStudyRendered(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyRenderedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SearchSeriesOfStudy Search for the series of a study (QIDO-RS)
 	//
@@ -2515,12 +2989,99 @@ type ClientInterface interface {
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series (the `SearchSeriesOfStudy` operationId).
 	SearchSeriesOfStudy(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *SearchSeriesOfStudyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RetrieveSeries Retrieve the instances of a series (WADO-RS)
+	//
+	// As the retrieval of a study, for one series.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series} (the `RetrieveSeries` operationId).
+	RetrieveSeries(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// SearchInstancesOfSeries Search for the instances of a series (QIDO-RS)
 	//
 	// As the search for studies, at the IMAGE level below one series. The instances are in the order of their number.
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances (the `SearchInstancesOfSeries` operationId).
 	SearchInstancesOfSeries(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *SearchInstancesOfSeriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetrieveInstance Retrieve an instance (WADO-RS)
+	//
+	// As the retrieval of a study, for one instance. `application/dicom` gives it without multipart.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance} (the `RetrieveInstance` operationId).
+	RetrieveInstance(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetrieveBulkData Retrieve a binary value of an instance (WADO-RS)
+	//
+	// The value that a `BulkDataURI` of the metadata names. Values are in little endian. Encapsulated pixel data is the sequence of its fragments
+	// without the basic offset table. `Range` selects a part of the bytes, if one range is given.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path} (the `RetrieveBulkData` operationId).
+	RetrieveBulkData(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, path BulkDataOfPath, params *RetrieveBulkDataParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetrieveFrames Retrieve frames of an instance (WADO-RS)
+	//
+	// The frames with the numbers in the path, in that order, one part each. `application/octet-stream` gives native pixel data in little
+	// endian; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
+	// part names its transfer syntax.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames} (the `RetrieveFrames` operationId).
+	RetrieveFrames(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params *RetrieveFramesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetrieveRenderedFrames Render a frame of an instance as an image (WADO-RS)
+	//
+	// As the rendering of an instance, for one frame.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered (the `RetrieveRenderedFrames` operationId).
+	RetrieveRenderedFrames(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params *RetrieveRenderedFramesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetrieveInstanceMetadata Retrieve the metadata of an instance (WADO-RS)
+	//
+	// As the metadata of a study, for one instance.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/metadata (the `RetrieveInstanceMetadata` operationId).
+	RetrieveInstanceMetadata(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceMetadataParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetrieveInstanceRendered Render an instance as an image (WADO-RS)
+	//
+	// One image, with the VOI window of the object or of the parameter `window`.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/rendered (the `RetrieveInstanceRendered` operationId).
+	RetrieveInstanceRendered(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceRenderedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetrieveInstanceThumbnail Retrieve a thumbnail of an instance (WADO-RS)
+	//
+	// A small image of the instance.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/thumbnail (the `RetrieveInstanceThumbnail` operationId).
+	RetrieveInstanceThumbnail(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceThumbnailParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetrieveSeriesMetadata Retrieve the metadata of the instances of a series (WADO-RS)
+	//
+	// As the metadata of a study, for the instances of one series.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/metadata (the `RetrieveSeriesMetadata` operationId).
+	RetrieveSeriesMetadata(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesMetadataParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetrieveSeriesRendered Render a series as an image (WADO-RS)
+	//
+	// As the rendering of an instance, for the instance in the middle of a series.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/rendered (the `RetrieveSeriesRendered` operationId).
+	RetrieveSeriesRendered(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesRenderedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetrieveSeriesThumbnail Retrieve a thumbnail of a series (WADO-RS)
+	//
+	// A small image for a series: of the instance in the middle.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/thumbnail (the `RetrieveSeriesThumbnail` operationId).
+	RetrieveSeriesThumbnail(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesThumbnailParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetrieveStudyThumbnail Retrieve a thumbnail of a study (WADO-RS)
+	//
+	// A small image for a study: of the instance in the middle.
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/thumbnail (the `RetrieveStudyThumbnail` operationId).
+	RetrieveStudyThumbnail(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyThumbnailParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// EchoWithBody Test the connection to a PACS step by step
 	//
@@ -2777,6 +3338,45 @@ func (c *Client) SearchStudies(ctx context.Context, pacs PACSOfPath, params *Sea
 	return c.Client.Do(req)
 }
 
+// RetrieveStudy Retrieve the instances of a study (WADO-RS)
+//
+// Asks the PACS for the instances of the study with C-GET, or with C-MOVE to the gateway's own storage SCP, and sends each of them as
+// soon as it has arrived.
+//
+// **An incomplete response never looks whole.** The gateway asks the PACS first which instances there are (C-FIND at the IMAGE level) and
+// compares. What does not arrive is asked for once more. A failure before the first byte is a problem document. After it, the response
+// ends properly only if it is complete; otherwise the gateway breaks it off: in HTTP/1.1 without the last chunk, in HTTP/2 with RST_STREAM.
+// HTTP clients report that as an error. The trailer `Retrieve-Outcome` says the same to those who read trailers. HTTP/1.0 cannot express a
+// response that is broken off, so it is refused with 505.
+//
+// **`Prefer: handling=lenient`** asks for what there is: an incomplete response then ends properly with a last part
+// `application/problem+json` (in an archive, the file `INCOMPLETE.json`) whose `missing_sop_instance_uids` lists what is missing. A failure
+// within an instance breaks the response off all the same.
+//
+// **Media types.** `multipart/related; type="application/dicom"` is the default; `application/zip` gives an archive of the same files, under
+// names that the gateway makes.
+//
+// **Transfer syntax.** The parameter `transfer-syntax` of the media type says what the caller can read. Without it, or with
+// `1.2.840.10008.1.2.1`, every instance is in Explicit VR Little Endian: the gateway asks the PACS for it, and converts Implicit VR Little
+// Endian, Explicit VR Big Endian, RLE Lossless and JPEG Baseline itself. With `*`, instances are as the PACS stores them, but never in
+// Implicit VR Little Endian or Explicit VR Big Endian. Several media types with a transfer syntax each are alternatives, by quality. If an
+// instance cannot be had in any of them, the response is 406 or is broken off.
+//
+// `HEAD` asks the PACS only which instances there are, and returns the header fields alone.
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study} (the `RetrieveStudy` operationId).
+func (c *Client) RetrieveStudy(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetrieveStudyRequest(c.Server, pacs, study, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // SearchInstancesOfStudy Search for the instances of a study (QIDO-RS)
 //
 // As the search for studies, at the IMAGE level below one study. The gateway asks for the instances of each series, unless the PACS is
@@ -2785,6 +3385,42 @@ func (c *Client) SearchStudies(ctx context.Context, pacs PACSOfPath, params *Sea
 // Corresponds with GET /dicomweb/{pacs}/studies/{study}/instances (the `SearchInstancesOfStudy` operationId).
 func (c *Client) SearchInstancesOfStudy(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *SearchInstancesOfStudyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSearchInstancesOfStudyRequest(c.Server, pacs, study, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetrieveStudyMetadata Retrieve the metadata of the instances of a study (WADO-RS)
+//
+// The attributes of the instances in the DICOM JSON Model, one object each. Pixel data and binary values of more than 4 KiB are
+// `BulkDataURI`s of this gateway; everything else is inline. The gateway retrieves the instances for that, so the response begins when all
+// of them have arrived: it is 200 only if none is missing, and with `Prefer: handling=lenient` 206 with what there is.
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/metadata (the `RetrieveStudyMetadata` operationId).
+func (c *Client) RetrieveStudyMetadata(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyMetadataParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetrieveStudyMetadataRequest(c.Server, pacs, study, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetrieveStudyRendered Render a study as an image (WADO-RS)
+//
+// As the rendering of an instance, for the instance in the middle of a study.
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/rendered (the `RetrieveStudyRendered` operationId).
+func (c *Client) RetrieveStudyRendered(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyRenderedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetrieveStudyRenderedRequest(c.Server, pacs, study, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2813,6 +3449,23 @@ func (c *Client) SearchSeriesOfStudy(ctx context.Context, pacs PACSOfPath, study
 	return c.Client.Do(req)
 }
 
+// RetrieveSeries Retrieve the instances of a series (WADO-RS)
+//
+// As the retrieval of a study, for one series.
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series} (the `RetrieveSeries` operationId).
+func (c *Client) RetrieveSeries(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetrieveSeriesRequest(c.Server, pacs, study, series, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // SearchInstancesOfSeries Search for the instances of a series (QIDO-RS)
 //
 // As the search for studies, at the IMAGE level below one series. The instances are in the order of their number.
@@ -2820,6 +3473,196 @@ func (c *Client) SearchSeriesOfStudy(ctx context.Context, pacs PACSOfPath, study
 // Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances (the `SearchInstancesOfSeries` operationId).
 func (c *Client) SearchInstancesOfSeries(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *SearchInstancesOfSeriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewSearchInstancesOfSeriesRequest(c.Server, pacs, study, series, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetrieveInstance Retrieve an instance (WADO-RS)
+//
+// As the retrieval of a study, for one instance. `application/dicom` gives it without multipart.
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance} (the `RetrieveInstance` operationId).
+func (c *Client) RetrieveInstance(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetrieveInstanceRequest(c.Server, pacs, study, series, instance, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetrieveBulkData Retrieve a binary value of an instance (WADO-RS)
+//
+// The value that a `BulkDataURI` of the metadata names. Values are in little endian. Encapsulated pixel data is the sequence of its fragments
+// without the basic offset table. `Range` selects a part of the bytes, if one range is given.
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path} (the `RetrieveBulkData` operationId).
+func (c *Client) RetrieveBulkData(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, path BulkDataOfPath, params *RetrieveBulkDataParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetrieveBulkDataRequest(c.Server, pacs, study, series, instance, path, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetrieveFrames Retrieve frames of an instance (WADO-RS)
+//
+// The frames with the numbers in the path, in that order, one part each. `application/octet-stream` gives native pixel data in little
+// endian; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
+// part names its transfer syntax.
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames} (the `RetrieveFrames` operationId).
+func (c *Client) RetrieveFrames(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params *RetrieveFramesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetrieveFramesRequest(c.Server, pacs, study, series, instance, frames, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetrieveRenderedFrames Render a frame of an instance as an image (WADO-RS)
+//
+// As the rendering of an instance, for one frame.
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered (the `RetrieveRenderedFrames` operationId).
+func (c *Client) RetrieveRenderedFrames(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params *RetrieveRenderedFramesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetrieveRenderedFramesRequest(c.Server, pacs, study, series, instance, frames, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetrieveInstanceMetadata Retrieve the metadata of an instance (WADO-RS)
+//
+// As the metadata of a study, for one instance.
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/metadata (the `RetrieveInstanceMetadata` operationId).
+func (c *Client) RetrieveInstanceMetadata(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceMetadataParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetrieveInstanceMetadataRequest(c.Server, pacs, study, series, instance, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetrieveInstanceRendered Render an instance as an image (WADO-RS)
+//
+// One image, with the VOI window of the object or of the parameter `window`.
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/rendered (the `RetrieveInstanceRendered` operationId).
+func (c *Client) RetrieveInstanceRendered(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceRenderedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetrieveInstanceRenderedRequest(c.Server, pacs, study, series, instance, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetrieveInstanceThumbnail Retrieve a thumbnail of an instance (WADO-RS)
+//
+// A small image of the instance.
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/thumbnail (the `RetrieveInstanceThumbnail` operationId).
+func (c *Client) RetrieveInstanceThumbnail(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceThumbnailParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetrieveInstanceThumbnailRequest(c.Server, pacs, study, series, instance, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetrieveSeriesMetadata Retrieve the metadata of the instances of a series (WADO-RS)
+//
+// As the metadata of a study, for the instances of one series.
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/metadata (the `RetrieveSeriesMetadata` operationId).
+func (c *Client) RetrieveSeriesMetadata(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesMetadataParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetrieveSeriesMetadataRequest(c.Server, pacs, study, series, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetrieveSeriesRendered Render a series as an image (WADO-RS)
+//
+// As the rendering of an instance, for the instance in the middle of a series.
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/rendered (the `RetrieveSeriesRendered` operationId).
+func (c *Client) RetrieveSeriesRendered(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesRenderedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetrieveSeriesRenderedRequest(c.Server, pacs, study, series, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetrieveSeriesThumbnail Retrieve a thumbnail of a series (WADO-RS)
+//
+// A small image for a series: of the instance in the middle.
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/thumbnail (the `RetrieveSeriesThumbnail` operationId).
+func (c *Client) RetrieveSeriesThumbnail(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesThumbnailParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetrieveSeriesThumbnailRequest(c.Server, pacs, study, series, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetrieveStudyThumbnail Retrieve a thumbnail of a study (WADO-RS)
+//
+// A small image for a study: of the instance in the middle.
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/thumbnail (the `RetrieveStudyThumbnail` operationId).
+func (c *Client) RetrieveStudyThumbnail(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyThumbnailParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetrieveStudyThumbnailRequest(c.Server, pacs, study, params)
 	if err != nil {
 		return nil, err
 	}
@@ -4081,6 +4924,123 @@ func NewSearchStudiesRequest(server string, pacs PACSOfPath, params *SearchStudi
 	return req, nil
 }
 
+// NewRetrieveStudyRequest constructs an http.Request for the RetrieveStudy method
+func NewRetrieveStudyRequest(server string, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "study", study, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/studies/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.TransferSyntax != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "transfer-syntax", *params.TransferSyntax, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+		if params.Prefer != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Prefer", headerParam1)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewSearchInstancesOfStudyRequest constructs an http.Request for the SearchInstancesOfStudy method
 func NewSearchInstancesOfStudyRequest(server string, pacs PACSOfPath, study StudyOfPath, params *SearchInstancesOfStudyParams) (*http.Request, error) {
 	var err error
@@ -4340,6 +5300,241 @@ func NewSearchInstancesOfStudyRequest(server string, pacs PACSOfPath, study Stud
 	return req, nil
 }
 
+// NewRetrieveStudyMetadataRequest constructs an http.Request for the RetrieveStudyMetadata method
+func NewRetrieveStudyMetadataRequest(server string, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyMetadataParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "study", study, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/studies/%s/metadata", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+		if params.Prefer != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Prefer", headerParam1)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetrieveStudyRenderedRequest constructs an http.Request for the RetrieveStudyRendered method
+func NewRetrieveStudyRenderedRequest(server string, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyRenderedParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "study", study, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/studies/%s/rendered", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Window != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "window", *params.Window, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Viewport != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "viewport", *params.Viewport, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Quality != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "quality", *params.Quality, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewSearchSeriesOfStudyRequest constructs an http.Request for the SearchSeriesOfStudy method
 func NewSearchSeriesOfStudyRequest(server string, pacs PACSOfPath, study StudyOfPath, params *SearchSeriesOfStudyParams) (*http.Request, error) {
 	var err error
@@ -4563,6 +5758,130 @@ func NewSearchSeriesOfStudyRequest(server string, pacs PACSOfPath, study StudyOf
 	return req, nil
 }
 
+// NewRetrieveSeriesRequest constructs an http.Request for the RetrieveSeries method
+func NewRetrieveSeriesRequest(server string, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "study", study, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "series", series, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/studies/%s/series/%s", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.TransferSyntax != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "transfer-syntax", *params.TransferSyntax, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+		if params.Prefer != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Prefer", headerParam1)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewSearchInstancesOfSeriesRequest constructs an http.Request for the SearchInstancesOfSeries method
 func NewSearchInstancesOfSeriesRequest(server string, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *SearchInstancesOfSeriesParams) (*http.Request, error) {
 	var err error
@@ -4762,6 +6081,1439 @@ func NewSearchInstancesOfSeriesRequest(server string, pacs PACSOfPath, study Stu
 			}
 
 			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetrieveInstanceRequest constructs an http.Request for the RetrieveInstance method
+func NewRetrieveInstanceRequest(server string, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "study", study, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "series", series, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam3 string
+
+	pathParam3, err = runtime.StyleParamWithOptions("simple", false, "instance", instance, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/studies/%s/series/%s/instances/%s", pathParam0, pathParam1, pathParam2, pathParam3)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.TransferSyntax != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "transfer-syntax", *params.TransferSyntax, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+		if params.Prefer != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Prefer", headerParam1)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetrieveBulkDataRequest constructs an http.Request for the RetrieveBulkData method
+func NewRetrieveBulkDataRequest(server string, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, path BulkDataOfPath, params *RetrieveBulkDataParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "study", study, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "series", series, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam3 string
+
+	pathParam3, err = runtime.StyleParamWithOptions("simple", false, "instance", instance, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam4 string
+
+	pathParam4, err = runtime.StyleParamWithOptions("simple", false, "path", path, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/studies/%s/series/%s/instances/%s/bulkdata/%s", pathParam0, pathParam1, pathParam2, pathParam3, pathParam4)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+		if params.Range != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Range", *params.Range, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Range", headerParam1)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetrieveFramesRequest constructs an http.Request for the RetrieveFrames method
+func NewRetrieveFramesRequest(server string, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params *RetrieveFramesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "study", study, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "series", series, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam3 string
+
+	pathParam3, err = runtime.StyleParamWithOptions("simple", false, "instance", instance, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam4 string
+
+	pathParam4, err = runtime.StyleParamWithOptions("simple", false, "frames", frames, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/studies/%s/series/%s/instances/%s/frames/%s", pathParam0, pathParam1, pathParam2, pathParam3, pathParam4)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.TransferSyntax != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "transfer-syntax", *params.TransferSyntax, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+		if params.Prefer != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Prefer", headerParam1)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetrieveRenderedFramesRequest constructs an http.Request for the RetrieveRenderedFrames method
+func NewRetrieveRenderedFramesRequest(server string, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params *RetrieveRenderedFramesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "study", study, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "series", series, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam3 string
+
+	pathParam3, err = runtime.StyleParamWithOptions("simple", false, "instance", instance, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam4 string
+
+	pathParam4, err = runtime.StyleParamWithOptions("simple", false, "frames", frames, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/studies/%s/series/%s/instances/%s/frames/%s/rendered", pathParam0, pathParam1, pathParam2, pathParam3, pathParam4)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Window != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "window", *params.Window, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Viewport != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "viewport", *params.Viewport, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Quality != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "quality", *params.Quality, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetrieveInstanceMetadataRequest constructs an http.Request for the RetrieveInstanceMetadata method
+func NewRetrieveInstanceMetadataRequest(server string, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceMetadataParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "study", study, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "series", series, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam3 string
+
+	pathParam3, err = runtime.StyleParamWithOptions("simple", false, "instance", instance, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/studies/%s/series/%s/instances/%s/metadata", pathParam0, pathParam1, pathParam2, pathParam3)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+		if params.Prefer != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Prefer", headerParam1)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetrieveInstanceRenderedRequest constructs an http.Request for the RetrieveInstanceRendered method
+func NewRetrieveInstanceRenderedRequest(server string, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceRenderedParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "study", study, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "series", series, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam3 string
+
+	pathParam3, err = runtime.StyleParamWithOptions("simple", false, "instance", instance, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/studies/%s/series/%s/instances/%s/rendered", pathParam0, pathParam1, pathParam2, pathParam3)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Window != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "window", *params.Window, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Viewport != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "viewport", *params.Viewport, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Quality != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "quality", *params.Quality, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetrieveInstanceThumbnailRequest constructs an http.Request for the RetrieveInstanceThumbnail method
+func NewRetrieveInstanceThumbnailRequest(server string, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceThumbnailParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "study", study, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "series", series, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam3 string
+
+	pathParam3, err = runtime.StyleParamWithOptions("simple", false, "instance", instance, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/studies/%s/series/%s/instances/%s/thumbnail", pathParam0, pathParam1, pathParam2, pathParam3)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Viewport != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "viewport", *params.Viewport, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Quality != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "quality", *params.Quality, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetrieveSeriesMetadataRequest constructs an http.Request for the RetrieveSeriesMetadata method
+func NewRetrieveSeriesMetadataRequest(server string, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesMetadataParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "study", study, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "series", series, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/studies/%s/series/%s/metadata", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+		if params.Prefer != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Prefer", headerParam1)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetrieveSeriesRenderedRequest constructs an http.Request for the RetrieveSeriesRendered method
+func NewRetrieveSeriesRenderedRequest(server string, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesRenderedParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "study", study, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "series", series, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/studies/%s/series/%s/rendered", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Window != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "window", *params.Window, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Viewport != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "viewport", *params.Viewport, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Quality != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "quality", *params.Quality, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetrieveSeriesThumbnailRequest constructs an http.Request for the RetrieveSeriesThumbnail method
+func NewRetrieveSeriesThumbnailRequest(server string, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesThumbnailParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "study", study, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam2 string
+
+	pathParam2, err = runtime.StyleParamWithOptions("simple", false, "series", series, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/studies/%s/series/%s/thumbnail", pathParam0, pathParam1, pathParam2)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Viewport != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "viewport", *params.Viewport, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Quality != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "quality", *params.Quality, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetrieveStudyThumbnailRequest constructs an http.Request for the RetrieveStudyThumbnail method
+func NewRetrieveStudyThumbnailRequest(server string, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyThumbnailParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "pacs", pacs, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "study", study, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/dicomweb/%s/studies/%s/thumbnail", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Accept != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "accept", *params.Accept, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Viewport != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "viewport", *params.Viewport, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Quality != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "quality", *params.Quality, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
 		}
 
 	}
@@ -5225,6 +7977,37 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /dicomweb/{pacs}/studies (the `SearchStudies` operationId).
 	SearchStudiesWithResponse(ctx context.Context, pacs PACSOfPath, params *SearchStudiesParams, reqEditors ...RequestEditorFn) (*SearchStudiesReply, error)
 
+	// RetrieveStudyWithResponse Retrieve the instances of a study (WADO-RS)
+	//
+	// Asks the PACS for the instances of the study with C-GET, or with C-MOVE to the gateway's own storage SCP, and sends each of them as
+	// soon as it has arrived.
+	//
+	// **An incomplete response never looks whole.** The gateway asks the PACS first which instances there are (C-FIND at the IMAGE level) and
+	// compares. What does not arrive is asked for once more. A failure before the first byte is a problem document. After it, the response
+	// ends properly only if it is complete; otherwise the gateway breaks it off: in HTTP/1.1 without the last chunk, in HTTP/2 with RST_STREAM.
+	// HTTP clients report that as an error. The trailer `Retrieve-Outcome` says the same to those who read trailers. HTTP/1.0 cannot express a
+	// response that is broken off, so it is refused with 505.
+	//
+	// **`Prefer: handling=lenient`** asks for what there is: an incomplete response then ends properly with a last part
+	// `application/problem+json` (in an archive, the file `INCOMPLETE.json`) whose `missing_sop_instance_uids` lists what is missing. A failure
+	// within an instance breaks the response off all the same.
+	//
+	// **Media types.** `multipart/related; type="application/dicom"` is the default; `application/zip` gives an archive of the same files, under
+	// names that the gateway makes.
+	//
+	// **Transfer syntax.** The parameter `transfer-syntax` of the media type says what the caller can read. Without it, or with
+	// `1.2.840.10008.1.2.1`, every instance is in Explicit VR Little Endian: the gateway asks the PACS for it, and converts Implicit VR Little
+	// Endian, Explicit VR Big Endian, RLE Lossless and JPEG Baseline itself. With `*`, instances are as the PACS stores them, but never in
+	// Implicit VR Little Endian or Explicit VR Big Endian. Several media types with a transfer syntax each are alternatives, by quality. If an
+	// instance cannot be had in any of them, the response is 406 or is broken off.
+	//
+	// `HEAD` asks the PACS only which instances there are, and returns the header fields alone.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study} (the `RetrieveStudy` operationId).
+	RetrieveStudyWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyParams, reqEditors ...RequestEditorFn) (*RetrieveStudyReply, error)
+
 	// SearchInstancesOfStudyWithResponse Search for the instances of a study (QIDO-RS)
 	//
 	// As the search for studies, at the IMAGE level below one study. The gateway asks for the instances of each series, unless the PACS is
@@ -5234,6 +8017,26 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/instances (the `SearchInstancesOfStudy` operationId).
 	SearchInstancesOfStudyWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *SearchInstancesOfStudyParams, reqEditors ...RequestEditorFn) (*SearchInstancesOfStudyReply, error)
+
+	// RetrieveStudyMetadataWithResponse Retrieve the metadata of the instances of a study (WADO-RS)
+	//
+	// The attributes of the instances in the DICOM JSON Model, one object each. Pixel data and binary values of more than 4 KiB are
+	// `BulkDataURI`s of this gateway; everything else is inline. The gateway retrieves the instances for that, so the response begins when all
+	// of them have arrived: it is 200 only if none is missing, and with `Prefer: handling=lenient` 206 with what there is.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/metadata (the `RetrieveStudyMetadata` operationId).
+	RetrieveStudyMetadataWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyMetadataParams, reqEditors ...RequestEditorFn) (*RetrieveStudyMetadataReply, error)
+
+	// RetrieveStudyRenderedWithResponse Render a study as an image (WADO-RS)
+	//
+	// As the rendering of an instance, for the instance in the middle of a study.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/rendered (the `RetrieveStudyRendered` operationId).
+	RetrieveStudyRenderedWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyRenderedParams, reqEditors ...RequestEditorFn) (*RetrieveStudyRenderedReply, error)
 
 	// SearchSeriesOfStudyWithResponse Search for the series of a study (QIDO-RS)
 	//
@@ -5245,6 +8048,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series (the `SearchSeriesOfStudy` operationId).
 	SearchSeriesOfStudyWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *SearchSeriesOfStudyParams, reqEditors ...RequestEditorFn) (*SearchSeriesOfStudyReply, error)
 
+	// RetrieveSeriesWithResponse Retrieve the instances of a series (WADO-RS)
+	//
+	// As the retrieval of a study, for one series.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series} (the `RetrieveSeries` operationId).
+	RetrieveSeriesWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesParams, reqEditors ...RequestEditorFn) (*RetrieveSeriesReply, error)
+
 	// SearchInstancesOfSeriesWithResponse Search for the instances of a series (QIDO-RS)
 	//
 	// As the search for studies, at the IMAGE level below one series. The instances are in the order of their number.
@@ -5253,6 +8065,108 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances (the `SearchInstancesOfSeries` operationId).
 	SearchInstancesOfSeriesWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *SearchInstancesOfSeriesParams, reqEditors ...RequestEditorFn) (*SearchInstancesOfSeriesReply, error)
+
+	// RetrieveInstanceWithResponse Retrieve an instance (WADO-RS)
+	//
+	// As the retrieval of a study, for one instance. `application/dicom` gives it without multipart.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance} (the `RetrieveInstance` operationId).
+	RetrieveInstanceWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceParams, reqEditors ...RequestEditorFn) (*RetrieveInstanceReply, error)
+
+	// RetrieveBulkDataWithResponse Retrieve a binary value of an instance (WADO-RS)
+	//
+	// The value that a `BulkDataURI` of the metadata names. Values are in little endian. Encapsulated pixel data is the sequence of its fragments
+	// without the basic offset table. `Range` selects a part of the bytes, if one range is given.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path} (the `RetrieveBulkData` operationId).
+	RetrieveBulkDataWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, path BulkDataOfPath, params *RetrieveBulkDataParams, reqEditors ...RequestEditorFn) (*RetrieveBulkDataReply, error)
+
+	// RetrieveFramesWithResponse Retrieve frames of an instance (WADO-RS)
+	//
+	// The frames with the numbers in the path, in that order, one part each. `application/octet-stream` gives native pixel data in little
+	// endian; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
+	// part names its transfer syntax.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames} (the `RetrieveFrames` operationId).
+	RetrieveFramesWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params *RetrieveFramesParams, reqEditors ...RequestEditorFn) (*RetrieveFramesReply, error)
+
+	// RetrieveRenderedFramesWithResponse Render a frame of an instance as an image (WADO-RS)
+	//
+	// As the rendering of an instance, for one frame.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered (the `RetrieveRenderedFrames` operationId).
+	RetrieveRenderedFramesWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params *RetrieveRenderedFramesParams, reqEditors ...RequestEditorFn) (*RetrieveRenderedFramesReply, error)
+
+	// RetrieveInstanceMetadataWithResponse Retrieve the metadata of an instance (WADO-RS)
+	//
+	// As the metadata of a study, for one instance.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/metadata (the `RetrieveInstanceMetadata` operationId).
+	RetrieveInstanceMetadataWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceMetadataParams, reqEditors ...RequestEditorFn) (*RetrieveInstanceMetadataReply, error)
+
+	// RetrieveInstanceRenderedWithResponse Render an instance as an image (WADO-RS)
+	//
+	// One image, with the VOI window of the object or of the parameter `window`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/rendered (the `RetrieveInstanceRendered` operationId).
+	RetrieveInstanceRenderedWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceRenderedParams, reqEditors ...RequestEditorFn) (*RetrieveInstanceRenderedReply, error)
+
+	// RetrieveInstanceThumbnailWithResponse Retrieve a thumbnail of an instance (WADO-RS)
+	//
+	// A small image of the instance.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/thumbnail (the `RetrieveInstanceThumbnail` operationId).
+	RetrieveInstanceThumbnailWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceThumbnailParams, reqEditors ...RequestEditorFn) (*RetrieveInstanceThumbnailReply, error)
+
+	// RetrieveSeriesMetadataWithResponse Retrieve the metadata of the instances of a series (WADO-RS)
+	//
+	// As the metadata of a study, for the instances of one series.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/metadata (the `RetrieveSeriesMetadata` operationId).
+	RetrieveSeriesMetadataWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesMetadataParams, reqEditors ...RequestEditorFn) (*RetrieveSeriesMetadataReply, error)
+
+	// RetrieveSeriesRenderedWithResponse Render a series as an image (WADO-RS)
+	//
+	// As the rendering of an instance, for the instance in the middle of a series.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/rendered (the `RetrieveSeriesRendered` operationId).
+	RetrieveSeriesRenderedWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesRenderedParams, reqEditors ...RequestEditorFn) (*RetrieveSeriesRenderedReply, error)
+
+	// RetrieveSeriesThumbnailWithResponse Retrieve a thumbnail of a series (WADO-RS)
+	//
+	// A small image for a series: of the instance in the middle.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/thumbnail (the `RetrieveSeriesThumbnail` operationId).
+	RetrieveSeriesThumbnailWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesThumbnailParams, reqEditors ...RequestEditorFn) (*RetrieveSeriesThumbnailReply, error)
+
+	// RetrieveStudyThumbnailWithResponse Retrieve a thumbnail of a study (WADO-RS)
+	//
+	// A small image for a study: of the instance in the middle.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/thumbnail (the `RetrieveStudyThumbnail` operationId).
+	RetrieveStudyThumbnailWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyThumbnailParams, reqEditors ...RequestEditorFn) (*RetrieveStudyThumbnailReply, error)
 
 	// EchoWithBodyWithResponse Test the connection to a PACS step by step
 	//
@@ -6184,6 +9098,255 @@ func (r SearchStudiesReply) ContentType() string {
 	return ""
 }
 
+// RetrieveStudyReply200Headers the declared response headers of an HTTP 200 response for RetrieveStudy
+type RetrieveStudyReply200Headers struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+// RetrieveStudyReply206Headers the declared response headers of an HTTP 206 response for RetrieveStudy
+type RetrieveStudyReply206Headers struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+// RetrieveStudyReply304Headers the declared response headers of an HTTP 304 response for RetrieveStudy
+type RetrieveStudyReply304Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyReply400Headers the declared response headers of an HTTP 400 response for RetrieveStudy
+type RetrieveStudyReply400Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyReply401Headers the declared response headers of an HTTP 401 response for RetrieveStudy
+type RetrieveStudyReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// RetrieveStudyReply403Headers the declared response headers of an HTTP 403 response for RetrieveStudy
+type RetrieveStudyReply403Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyReply404Headers the declared response headers of an HTTP 404 response for RetrieveStudy
+type RetrieveStudyReply404Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyReply405Headers the declared response headers of an HTTP 405 response for RetrieveStudy
+type RetrieveStudyReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// RetrieveStudyReply406Headers the declared response headers of an HTTP 406 response for RetrieveStudy
+type RetrieveStudyReply406Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyReply421Headers the declared response headers of an HTTP 421 response for RetrieveStudy
+type RetrieveStudyReply421Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyReply429Headers the declared response headers of an HTTP 429 response for RetrieveStudy
+type RetrieveStudyReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveStudyReply500Headers the declared response headers of an HTTP 500 response for RetrieveStudy
+type RetrieveStudyReply500Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyReply502Headers the declared response headers of an HTTP 502 response for RetrieveStudy
+type RetrieveStudyReply502Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyReply503Headers the declared response headers of an HTTP 503 response for RetrieveStudy
+type RetrieveStudyReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveStudyReply504Headers the declared response headers of an HTTP 504 response for RetrieveStudy
+type RetrieveStudyReply504Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyReply505Headers the declared response headers of an HTTP 505 response for RetrieveStudy
+type RetrieveStudyReply505Headers struct {
+	XCorrelationID string
+}
+
+type RetrieveStudyReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidRetrieval
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *RetrieveNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *InstancesNotAcceptable
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *RetrieveFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *RetrieveUnavailable
+	// ApplicationProblemJSON504 the response for an HTTP 504 `application/problem+json` response
+	ApplicationProblemJSON504 *RetrieveTimeout
+	// ApplicationProblemJSON505 the response for an HTTP 505 `application/problem+json` response
+	ApplicationProblemJSON505 *HTTPVersionUnsupported
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RetrieveStudyReply200Headers
+	// Headers206 the parsed response headers for an HTTP 206 response
+	Headers206 *RetrieveStudyReply206Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *RetrieveStudyReply304Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *RetrieveStudyReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetrieveStudyReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RetrieveStudyReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RetrieveStudyReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *RetrieveStudyReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *RetrieveStudyReply406Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *RetrieveStudyReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetrieveStudyReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *RetrieveStudyReply500Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *RetrieveStudyReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetrieveStudyReply503Headers
+	// Headers504 the parsed response headers for an HTTP 504 response
+	Headers504 *RetrieveStudyReply504Headers
+	// Headers505 the parsed response headers for an HTTP 505 response
+	Headers505 *RetrieveStudyReply505Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetrieveStudyReply) GetApplicationProblemJSON400() *InvalidRetrieval {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetrieveStudyReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetrieveStudyReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetrieveStudyReply) GetApplicationProblemJSON404() *RetrieveNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r RetrieveStudyReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r RetrieveStudyReply) GetApplicationProblemJSON406() *InstancesNotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RetrieveStudyReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetrieveStudyReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetrieveStudyReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r RetrieveStudyReply) GetApplicationProblemJSON502() *RetrieveFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetrieveStudyReply) GetApplicationProblemJSON503() *RetrieveUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON504 returns the response for an HTTP 504 `application/problem+json` response
+func (r RetrieveStudyReply) GetApplicationProblemJSON504() *RetrieveTimeout {
+	return r.ApplicationProblemJSON504
+}
+
+// GetApplicationProblemJSON505 returns the response for an HTTP 505 `application/problem+json` response
+func (r RetrieveStudyReply) GetApplicationProblemJSON505() *HTTPVersionUnsupported {
+	return r.ApplicationProblemJSON505
+}
+
+// GetBody returns the raw response body bytes
+func (r RetrieveStudyReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetrieveStudyReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetrieveStudyReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetrieveStudyReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // SearchInstancesOfStudyReply200Headers the declared response headers of an HTTP 200 response for SearchInstancesOfStudy
 type SearchInstancesOfStudyReply200Headers struct {
 	Warning        *string
@@ -6420,6 +9583,519 @@ func (r SearchInstancesOfStudyReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r SearchInstancesOfStudyReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetrieveStudyMetadataReply200Headers the declared response headers of an HTTP 200 response for RetrieveStudyMetadata
+type RetrieveStudyMetadataReply200Headers struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+// RetrieveStudyMetadataReply206Headers the declared response headers of an HTTP 206 response for RetrieveStudyMetadata
+type RetrieveStudyMetadataReply206Headers struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+// RetrieveStudyMetadataReply304Headers the declared response headers of an HTTP 304 response for RetrieveStudyMetadata
+type RetrieveStudyMetadataReply304Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyMetadataReply400Headers the declared response headers of an HTTP 400 response for RetrieveStudyMetadata
+type RetrieveStudyMetadataReply400Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyMetadataReply401Headers the declared response headers of an HTTP 401 response for RetrieveStudyMetadata
+type RetrieveStudyMetadataReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// RetrieveStudyMetadataReply403Headers the declared response headers of an HTTP 403 response for RetrieveStudyMetadata
+type RetrieveStudyMetadataReply403Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyMetadataReply404Headers the declared response headers of an HTTP 404 response for RetrieveStudyMetadata
+type RetrieveStudyMetadataReply404Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyMetadataReply405Headers the declared response headers of an HTTP 405 response for RetrieveStudyMetadata
+type RetrieveStudyMetadataReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// RetrieveStudyMetadataReply406Headers the declared response headers of an HTTP 406 response for RetrieveStudyMetadata
+type RetrieveStudyMetadataReply406Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyMetadataReply421Headers the declared response headers of an HTTP 421 response for RetrieveStudyMetadata
+type RetrieveStudyMetadataReply421Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyMetadataReply429Headers the declared response headers of an HTTP 429 response for RetrieveStudyMetadata
+type RetrieveStudyMetadataReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveStudyMetadataReply500Headers the declared response headers of an HTTP 500 response for RetrieveStudyMetadata
+type RetrieveStudyMetadataReply500Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyMetadataReply502Headers the declared response headers of an HTTP 502 response for RetrieveStudyMetadata
+type RetrieveStudyMetadataReply502Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyMetadataReply503Headers the declared response headers of an HTTP 503 response for RetrieveStudyMetadata
+type RetrieveStudyMetadataReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveStudyMetadataReply504Headers the declared response headers of an HTTP 504 response for RetrieveStudyMetadata
+type RetrieveStudyMetadataReply504Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyMetadataReply505Headers the declared response headers of an HTTP 505 response for RetrieveStudyMetadata
+type RetrieveStudyMetadataReply505Headers struct {
+	XCorrelationID string
+}
+
+type RetrieveStudyMetadataReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationDICOMJSON200 the response for an HTTP 200 `application/dicom+json` response
+	ApplicationDICOMJSON200 *DICOMObjects
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DICOMObjects
+	// ApplicationDICOMJSON206 the response for an HTTP 206 `application/dicom+json` response
+	ApplicationDICOMJSON206 *DICOMObjects
+	// JSON206 the response for an HTTP 206 `application/json` response
+	JSON206 *DICOMObjects
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidRetrieval
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *RetrieveNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *NotAcceptable
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *RetrieveFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *RetrieveUnavailable
+	// ApplicationProblemJSON504 the response for an HTTP 504 `application/problem+json` response
+	ApplicationProblemJSON504 *RetrieveTimeout
+	// ApplicationProblemJSON505 the response for an HTTP 505 `application/problem+json` response
+	ApplicationProblemJSON505 *HTTPVersionUnsupported
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RetrieveStudyMetadataReply200Headers
+	// Headers206 the parsed response headers for an HTTP 206 response
+	Headers206 *RetrieveStudyMetadataReply206Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *RetrieveStudyMetadataReply304Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *RetrieveStudyMetadataReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetrieveStudyMetadataReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RetrieveStudyMetadataReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RetrieveStudyMetadataReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *RetrieveStudyMetadataReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *RetrieveStudyMetadataReply406Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *RetrieveStudyMetadataReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetrieveStudyMetadataReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *RetrieveStudyMetadataReply500Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *RetrieveStudyMetadataReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetrieveStudyMetadataReply503Headers
+	// Headers504 the parsed response headers for an HTTP 504 response
+	Headers504 *RetrieveStudyMetadataReply504Headers
+	// Headers505 the parsed response headers for an HTTP 505 response
+	Headers505 *RetrieveStudyMetadataReply505Headers
+}
+
+// GetApplicationDICOMJSON200 returns the response for an HTTP 200 `application/dicom+json` response
+func (r RetrieveStudyMetadataReply) GetApplicationDICOMJSON200() *DICOMObjects {
+	return r.ApplicationDICOMJSON200
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RetrieveStudyMetadataReply) GetJSON200() *DICOMObjects {
+	return r.JSON200
+}
+
+// GetApplicationDICOMJSON206 returns the response for an HTTP 206 `application/dicom+json` response
+func (r RetrieveStudyMetadataReply) GetApplicationDICOMJSON206() *DICOMObjects {
+	return r.ApplicationDICOMJSON206
+}
+
+// GetJSON206 returns the response for an HTTP 206 `application/json` response
+func (r RetrieveStudyMetadataReply) GetJSON206() *DICOMObjects {
+	return r.JSON206
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetrieveStudyMetadataReply) GetApplicationProblemJSON400() *InvalidRetrieval {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetrieveStudyMetadataReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetrieveStudyMetadataReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetrieveStudyMetadataReply) GetApplicationProblemJSON404() *RetrieveNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r RetrieveStudyMetadataReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r RetrieveStudyMetadataReply) GetApplicationProblemJSON406() *NotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RetrieveStudyMetadataReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetrieveStudyMetadataReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetrieveStudyMetadataReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r RetrieveStudyMetadataReply) GetApplicationProblemJSON502() *RetrieveFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetrieveStudyMetadataReply) GetApplicationProblemJSON503() *RetrieveUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON504 returns the response for an HTTP 504 `application/problem+json` response
+func (r RetrieveStudyMetadataReply) GetApplicationProblemJSON504() *RetrieveTimeout {
+	return r.ApplicationProblemJSON504
+}
+
+// GetApplicationProblemJSON505 returns the response for an HTTP 505 `application/problem+json` response
+func (r RetrieveStudyMetadataReply) GetApplicationProblemJSON505() *HTTPVersionUnsupported {
+	return r.ApplicationProblemJSON505
+}
+
+// GetBody returns the raw response body bytes
+func (r RetrieveStudyMetadataReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetrieveStudyMetadataReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetrieveStudyMetadataReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetrieveStudyMetadataReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetrieveStudyRenderedReply200Headers the declared response headers of an HTTP 200 response for RetrieveStudyRendered
+type RetrieveStudyRenderedReply200Headers struct {
+	ETag           *string
+	Warning        *string
+	XCorrelationID string
+}
+
+// RetrieveStudyRenderedReply304Headers the declared response headers of an HTTP 304 response for RetrieveStudyRendered
+type RetrieveStudyRenderedReply304Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyRenderedReply400Headers the declared response headers of an HTTP 400 response for RetrieveStudyRendered
+type RetrieveStudyRenderedReply400Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyRenderedReply401Headers the declared response headers of an HTTP 401 response for RetrieveStudyRendered
+type RetrieveStudyRenderedReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// RetrieveStudyRenderedReply403Headers the declared response headers of an HTTP 403 response for RetrieveStudyRendered
+type RetrieveStudyRenderedReply403Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyRenderedReply404Headers the declared response headers of an HTTP 404 response for RetrieveStudyRendered
+type RetrieveStudyRenderedReply404Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyRenderedReply405Headers the declared response headers of an HTTP 405 response for RetrieveStudyRendered
+type RetrieveStudyRenderedReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// RetrieveStudyRenderedReply406Headers the declared response headers of an HTTP 406 response for RetrieveStudyRendered
+type RetrieveStudyRenderedReply406Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyRenderedReply421Headers the declared response headers of an HTTP 421 response for RetrieveStudyRendered
+type RetrieveStudyRenderedReply421Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyRenderedReply429Headers the declared response headers of an HTTP 429 response for RetrieveStudyRendered
+type RetrieveStudyRenderedReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveStudyRenderedReply500Headers the declared response headers of an HTTP 500 response for RetrieveStudyRendered
+type RetrieveStudyRenderedReply500Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyRenderedReply501Headers the declared response headers of an HTTP 501 response for RetrieveStudyRendered
+type RetrieveStudyRenderedReply501Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyRenderedReply502Headers the declared response headers of an HTTP 502 response for RetrieveStudyRendered
+type RetrieveStudyRenderedReply502Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyRenderedReply503Headers the declared response headers of an HTTP 503 response for RetrieveStudyRendered
+type RetrieveStudyRenderedReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveStudyRenderedReply504Headers the declared response headers of an HTTP 504 response for RetrieveStudyRendered
+type RetrieveStudyRenderedReply504Headers struct {
+	XCorrelationID string
+}
+
+type RetrieveStudyRenderedReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidRetrieval
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *FrameNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *RenderedNotAcceptable
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *RenderingUnsupported
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *RetrieveFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *RetrieveUnavailable
+	// ApplicationProblemJSON504 the response for an HTTP 504 `application/problem+json` response
+	ApplicationProblemJSON504 *RetrieveTimeout
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RetrieveStudyRenderedReply200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *RetrieveStudyRenderedReply304Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *RetrieveStudyRenderedReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetrieveStudyRenderedReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RetrieveStudyRenderedReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RetrieveStudyRenderedReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *RetrieveStudyRenderedReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *RetrieveStudyRenderedReply406Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *RetrieveStudyRenderedReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetrieveStudyRenderedReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *RetrieveStudyRenderedReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *RetrieveStudyRenderedReply501Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *RetrieveStudyRenderedReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetrieveStudyRenderedReply503Headers
+	// Headers504 the parsed response headers for an HTTP 504 response
+	Headers504 *RetrieveStudyRenderedReply504Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetrieveStudyRenderedReply) GetApplicationProblemJSON400() *InvalidRetrieval {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetrieveStudyRenderedReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetrieveStudyRenderedReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetrieveStudyRenderedReply) GetApplicationProblemJSON404() *FrameNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r RetrieveStudyRenderedReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r RetrieveStudyRenderedReply) GetApplicationProblemJSON406() *RenderedNotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RetrieveStudyRenderedReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetrieveStudyRenderedReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetrieveStudyRenderedReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r RetrieveStudyRenderedReply) GetApplicationProblemJSON501() *RenderingUnsupported {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r RetrieveStudyRenderedReply) GetApplicationProblemJSON502() *RetrieveFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetrieveStudyRenderedReply) GetApplicationProblemJSON503() *RetrieveUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON504 returns the response for an HTTP 504 `application/problem+json` response
+func (r RetrieveStudyRenderedReply) GetApplicationProblemJSON504() *RetrieveTimeout {
+	return r.ApplicationProblemJSON504
+}
+
+// GetBody returns the raw response body bytes
+func (r RetrieveStudyRenderedReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetrieveStudyRenderedReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetrieveStudyRenderedReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetrieveStudyRenderedReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6668,6 +10344,255 @@ func (r SearchSeriesOfStudyReply) ContentType() string {
 	return ""
 }
 
+// RetrieveSeriesReply200Headers the declared response headers of an HTTP 200 response for RetrieveSeries
+type RetrieveSeriesReply200Headers struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+// RetrieveSeriesReply206Headers the declared response headers of an HTTP 206 response for RetrieveSeries
+type RetrieveSeriesReply206Headers struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+// RetrieveSeriesReply304Headers the declared response headers of an HTTP 304 response for RetrieveSeries
+type RetrieveSeriesReply304Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesReply400Headers the declared response headers of an HTTP 400 response for RetrieveSeries
+type RetrieveSeriesReply400Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesReply401Headers the declared response headers of an HTTP 401 response for RetrieveSeries
+type RetrieveSeriesReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// RetrieveSeriesReply403Headers the declared response headers of an HTTP 403 response for RetrieveSeries
+type RetrieveSeriesReply403Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesReply404Headers the declared response headers of an HTTP 404 response for RetrieveSeries
+type RetrieveSeriesReply404Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesReply405Headers the declared response headers of an HTTP 405 response for RetrieveSeries
+type RetrieveSeriesReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// RetrieveSeriesReply406Headers the declared response headers of an HTTP 406 response for RetrieveSeries
+type RetrieveSeriesReply406Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesReply421Headers the declared response headers of an HTTP 421 response for RetrieveSeries
+type RetrieveSeriesReply421Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesReply429Headers the declared response headers of an HTTP 429 response for RetrieveSeries
+type RetrieveSeriesReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveSeriesReply500Headers the declared response headers of an HTTP 500 response for RetrieveSeries
+type RetrieveSeriesReply500Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesReply502Headers the declared response headers of an HTTP 502 response for RetrieveSeries
+type RetrieveSeriesReply502Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesReply503Headers the declared response headers of an HTTP 503 response for RetrieveSeries
+type RetrieveSeriesReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveSeriesReply504Headers the declared response headers of an HTTP 504 response for RetrieveSeries
+type RetrieveSeriesReply504Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesReply505Headers the declared response headers of an HTTP 505 response for RetrieveSeries
+type RetrieveSeriesReply505Headers struct {
+	XCorrelationID string
+}
+
+type RetrieveSeriesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidRetrieval
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *RetrieveNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *InstancesNotAcceptable
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *RetrieveFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *RetrieveUnavailable
+	// ApplicationProblemJSON504 the response for an HTTP 504 `application/problem+json` response
+	ApplicationProblemJSON504 *RetrieveTimeout
+	// ApplicationProblemJSON505 the response for an HTTP 505 `application/problem+json` response
+	ApplicationProblemJSON505 *HTTPVersionUnsupported
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RetrieveSeriesReply200Headers
+	// Headers206 the parsed response headers for an HTTP 206 response
+	Headers206 *RetrieveSeriesReply206Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *RetrieveSeriesReply304Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *RetrieveSeriesReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetrieveSeriesReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RetrieveSeriesReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RetrieveSeriesReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *RetrieveSeriesReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *RetrieveSeriesReply406Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *RetrieveSeriesReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetrieveSeriesReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *RetrieveSeriesReply500Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *RetrieveSeriesReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetrieveSeriesReply503Headers
+	// Headers504 the parsed response headers for an HTTP 504 response
+	Headers504 *RetrieveSeriesReply504Headers
+	// Headers505 the parsed response headers for an HTTP 505 response
+	Headers505 *RetrieveSeriesReply505Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetrieveSeriesReply) GetApplicationProblemJSON400() *InvalidRetrieval {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetrieveSeriesReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetrieveSeriesReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetrieveSeriesReply) GetApplicationProblemJSON404() *RetrieveNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r RetrieveSeriesReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r RetrieveSeriesReply) GetApplicationProblemJSON406() *InstancesNotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RetrieveSeriesReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetrieveSeriesReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetrieveSeriesReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r RetrieveSeriesReply) GetApplicationProblemJSON502() *RetrieveFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetrieveSeriesReply) GetApplicationProblemJSON503() *RetrieveUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON504 returns the response for an HTTP 504 `application/problem+json` response
+func (r RetrieveSeriesReply) GetApplicationProblemJSON504() *RetrieveTimeout {
+	return r.ApplicationProblemJSON504
+}
+
+// GetApplicationProblemJSON505 returns the response for an HTTP 505 `application/problem+json` response
+func (r RetrieveSeriesReply) GetApplicationProblemJSON505() *HTTPVersionUnsupported {
+	return r.ApplicationProblemJSON505
+}
+
+// GetBody returns the raw response body bytes
+func (r RetrieveSeriesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetrieveSeriesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetrieveSeriesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetrieveSeriesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // SearchInstancesOfSeriesReply200Headers the declared response headers of an HTTP 200 response for SearchInstancesOfSeries
 type SearchInstancesOfSeriesReply200Headers struct {
 	Warning        *string
@@ -6904,6 +10829,2725 @@ func (r SearchInstancesOfSeriesReply) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r SearchInstancesOfSeriesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetrieveInstanceReply200Headers the declared response headers of an HTTP 200 response for RetrieveInstance
+type RetrieveInstanceReply200Headers struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+// RetrieveInstanceReply206Headers the declared response headers of an HTTP 206 response for RetrieveInstance
+type RetrieveInstanceReply206Headers struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+// RetrieveInstanceReply304Headers the declared response headers of an HTTP 304 response for RetrieveInstance
+type RetrieveInstanceReply304Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceReply400Headers the declared response headers of an HTTP 400 response for RetrieveInstance
+type RetrieveInstanceReply400Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceReply401Headers the declared response headers of an HTTP 401 response for RetrieveInstance
+type RetrieveInstanceReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// RetrieveInstanceReply403Headers the declared response headers of an HTTP 403 response for RetrieveInstance
+type RetrieveInstanceReply403Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceReply404Headers the declared response headers of an HTTP 404 response for RetrieveInstance
+type RetrieveInstanceReply404Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceReply405Headers the declared response headers of an HTTP 405 response for RetrieveInstance
+type RetrieveInstanceReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// RetrieveInstanceReply406Headers the declared response headers of an HTTP 406 response for RetrieveInstance
+type RetrieveInstanceReply406Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceReply421Headers the declared response headers of an HTTP 421 response for RetrieveInstance
+type RetrieveInstanceReply421Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceReply429Headers the declared response headers of an HTTP 429 response for RetrieveInstance
+type RetrieveInstanceReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveInstanceReply500Headers the declared response headers of an HTTP 500 response for RetrieveInstance
+type RetrieveInstanceReply500Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceReply502Headers the declared response headers of an HTTP 502 response for RetrieveInstance
+type RetrieveInstanceReply502Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceReply503Headers the declared response headers of an HTTP 503 response for RetrieveInstance
+type RetrieveInstanceReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveInstanceReply504Headers the declared response headers of an HTTP 504 response for RetrieveInstance
+type RetrieveInstanceReply504Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceReply505Headers the declared response headers of an HTTP 505 response for RetrieveInstance
+type RetrieveInstanceReply505Headers struct {
+	XCorrelationID string
+}
+
+type RetrieveInstanceReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidRetrieval
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *RetrieveNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *InstancesNotAcceptable
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *RetrieveFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *RetrieveUnavailable
+	// ApplicationProblemJSON504 the response for an HTTP 504 `application/problem+json` response
+	ApplicationProblemJSON504 *RetrieveTimeout
+	// ApplicationProblemJSON505 the response for an HTTP 505 `application/problem+json` response
+	ApplicationProblemJSON505 *HTTPVersionUnsupported
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RetrieveInstanceReply200Headers
+	// Headers206 the parsed response headers for an HTTP 206 response
+	Headers206 *RetrieveInstanceReply206Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *RetrieveInstanceReply304Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *RetrieveInstanceReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetrieveInstanceReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RetrieveInstanceReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RetrieveInstanceReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *RetrieveInstanceReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *RetrieveInstanceReply406Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *RetrieveInstanceReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetrieveInstanceReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *RetrieveInstanceReply500Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *RetrieveInstanceReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetrieveInstanceReply503Headers
+	// Headers504 the parsed response headers for an HTTP 504 response
+	Headers504 *RetrieveInstanceReply504Headers
+	// Headers505 the parsed response headers for an HTTP 505 response
+	Headers505 *RetrieveInstanceReply505Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetrieveInstanceReply) GetApplicationProblemJSON400() *InvalidRetrieval {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetrieveInstanceReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetrieveInstanceReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetrieveInstanceReply) GetApplicationProblemJSON404() *RetrieveNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r RetrieveInstanceReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r RetrieveInstanceReply) GetApplicationProblemJSON406() *InstancesNotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RetrieveInstanceReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetrieveInstanceReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetrieveInstanceReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r RetrieveInstanceReply) GetApplicationProblemJSON502() *RetrieveFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetrieveInstanceReply) GetApplicationProblemJSON503() *RetrieveUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON504 returns the response for an HTTP 504 `application/problem+json` response
+func (r RetrieveInstanceReply) GetApplicationProblemJSON504() *RetrieveTimeout {
+	return r.ApplicationProblemJSON504
+}
+
+// GetApplicationProblemJSON505 returns the response for an HTTP 505 `application/problem+json` response
+func (r RetrieveInstanceReply) GetApplicationProblemJSON505() *HTTPVersionUnsupported {
+	return r.ApplicationProblemJSON505
+}
+
+// GetBody returns the raw response body bytes
+func (r RetrieveInstanceReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetrieveInstanceReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetrieveInstanceReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetrieveInstanceReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetrieveBulkDataReply200Headers the declared response headers of an HTTP 200 response for RetrieveBulkData
+type RetrieveBulkDataReply200Headers struct {
+	AcceptRanges    *string
+	ContentLocation *string
+	ETag            *string
+	Warning         *string
+	XCorrelationID  string
+}
+
+// RetrieveBulkDataReply206Headers the declared response headers of an HTTP 206 response for RetrieveBulkData
+type RetrieveBulkDataReply206Headers struct {
+	ContentLocation *string
+	ContentRange    *string
+	ETag            *string
+	XCorrelationID  string
+}
+
+// RetrieveBulkDataReply304Headers the declared response headers of an HTTP 304 response for RetrieveBulkData
+type RetrieveBulkDataReply304Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveBulkDataReply400Headers the declared response headers of an HTTP 400 response for RetrieveBulkData
+type RetrieveBulkDataReply400Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveBulkDataReply401Headers the declared response headers of an HTTP 401 response for RetrieveBulkData
+type RetrieveBulkDataReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// RetrieveBulkDataReply403Headers the declared response headers of an HTTP 403 response for RetrieveBulkData
+type RetrieveBulkDataReply403Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveBulkDataReply404Headers the declared response headers of an HTTP 404 response for RetrieveBulkData
+type RetrieveBulkDataReply404Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveBulkDataReply405Headers the declared response headers of an HTTP 405 response for RetrieveBulkData
+type RetrieveBulkDataReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// RetrieveBulkDataReply406Headers the declared response headers of an HTTP 406 response for RetrieveBulkData
+type RetrieveBulkDataReply406Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveBulkDataReply416Headers the declared response headers of an HTTP 416 response for RetrieveBulkData
+type RetrieveBulkDataReply416Headers struct {
+	ContentRange   *string
+	XCorrelationID string
+}
+
+// RetrieveBulkDataReply421Headers the declared response headers of an HTTP 421 response for RetrieveBulkData
+type RetrieveBulkDataReply421Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveBulkDataReply429Headers the declared response headers of an HTTP 429 response for RetrieveBulkData
+type RetrieveBulkDataReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveBulkDataReply500Headers the declared response headers of an HTTP 500 response for RetrieveBulkData
+type RetrieveBulkDataReply500Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveBulkDataReply502Headers the declared response headers of an HTTP 502 response for RetrieveBulkData
+type RetrieveBulkDataReply502Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveBulkDataReply503Headers the declared response headers of an HTTP 503 response for RetrieveBulkData
+type RetrieveBulkDataReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveBulkDataReply504Headers the declared response headers of an HTTP 504 response for RetrieveBulkData
+type RetrieveBulkDataReply504Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveBulkDataReply505Headers the declared response headers of an HTTP 505 response for RetrieveBulkData
+type RetrieveBulkDataReply505Headers struct {
+	XCorrelationID string
+}
+
+type RetrieveBulkDataReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidRetrieval
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *BulkDataNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *InstancesNotAcceptable
+	// ApplicationProblemJSON416 the response for an HTTP 416 `application/problem+json` response
+	ApplicationProblemJSON416 *RangeNotSatisfiable
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *RetrieveFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *RetrieveUnavailable
+	// ApplicationProblemJSON504 the response for an HTTP 504 `application/problem+json` response
+	ApplicationProblemJSON504 *RetrieveTimeout
+	// ApplicationProblemJSON505 the response for an HTTP 505 `application/problem+json` response
+	ApplicationProblemJSON505 *HTTPVersionUnsupported
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RetrieveBulkDataReply200Headers
+	// Headers206 the parsed response headers for an HTTP 206 response
+	Headers206 *RetrieveBulkDataReply206Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *RetrieveBulkDataReply304Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *RetrieveBulkDataReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetrieveBulkDataReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RetrieveBulkDataReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RetrieveBulkDataReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *RetrieveBulkDataReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *RetrieveBulkDataReply406Headers
+	// Headers416 the parsed response headers for an HTTP 416 response
+	Headers416 *RetrieveBulkDataReply416Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *RetrieveBulkDataReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetrieveBulkDataReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *RetrieveBulkDataReply500Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *RetrieveBulkDataReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetrieveBulkDataReply503Headers
+	// Headers504 the parsed response headers for an HTTP 504 response
+	Headers504 *RetrieveBulkDataReply504Headers
+	// Headers505 the parsed response headers for an HTTP 505 response
+	Headers505 *RetrieveBulkDataReply505Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetrieveBulkDataReply) GetApplicationProblemJSON400() *InvalidRetrieval {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetrieveBulkDataReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetrieveBulkDataReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetrieveBulkDataReply) GetApplicationProblemJSON404() *BulkDataNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r RetrieveBulkDataReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r RetrieveBulkDataReply) GetApplicationProblemJSON406() *InstancesNotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON416 returns the response for an HTTP 416 `application/problem+json` response
+func (r RetrieveBulkDataReply) GetApplicationProblemJSON416() *RangeNotSatisfiable {
+	return r.ApplicationProblemJSON416
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RetrieveBulkDataReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetrieveBulkDataReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetrieveBulkDataReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r RetrieveBulkDataReply) GetApplicationProblemJSON502() *RetrieveFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetrieveBulkDataReply) GetApplicationProblemJSON503() *RetrieveUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON504 returns the response for an HTTP 504 `application/problem+json` response
+func (r RetrieveBulkDataReply) GetApplicationProblemJSON504() *RetrieveTimeout {
+	return r.ApplicationProblemJSON504
+}
+
+// GetApplicationProblemJSON505 returns the response for an HTTP 505 `application/problem+json` response
+func (r RetrieveBulkDataReply) GetApplicationProblemJSON505() *HTTPVersionUnsupported {
+	return r.ApplicationProblemJSON505
+}
+
+// GetBody returns the raw response body bytes
+func (r RetrieveBulkDataReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetrieveBulkDataReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetrieveBulkDataReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetrieveBulkDataReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetrieveFramesReply200Headers the declared response headers of an HTTP 200 response for RetrieveFrames
+type RetrieveFramesReply200Headers struct {
+	ETag            *string
+	RetrieveOutcome *string
+	Warning         *string
+	XCorrelationID  string
+}
+
+// RetrieveFramesReply304Headers the declared response headers of an HTTP 304 response for RetrieveFrames
+type RetrieveFramesReply304Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveFramesReply400Headers the declared response headers of an HTTP 400 response for RetrieveFrames
+type RetrieveFramesReply400Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveFramesReply401Headers the declared response headers of an HTTP 401 response for RetrieveFrames
+type RetrieveFramesReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// RetrieveFramesReply403Headers the declared response headers of an HTTP 403 response for RetrieveFrames
+type RetrieveFramesReply403Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveFramesReply404Headers the declared response headers of an HTTP 404 response for RetrieveFrames
+type RetrieveFramesReply404Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveFramesReply405Headers the declared response headers of an HTTP 405 response for RetrieveFrames
+type RetrieveFramesReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// RetrieveFramesReply406Headers the declared response headers of an HTTP 406 response for RetrieveFrames
+type RetrieveFramesReply406Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveFramesReply421Headers the declared response headers of an HTTP 421 response for RetrieveFrames
+type RetrieveFramesReply421Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveFramesReply429Headers the declared response headers of an HTTP 429 response for RetrieveFrames
+type RetrieveFramesReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveFramesReply500Headers the declared response headers of an HTTP 500 response for RetrieveFrames
+type RetrieveFramesReply500Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveFramesReply502Headers the declared response headers of an HTTP 502 response for RetrieveFrames
+type RetrieveFramesReply502Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveFramesReply503Headers the declared response headers of an HTTP 503 response for RetrieveFrames
+type RetrieveFramesReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveFramesReply504Headers the declared response headers of an HTTP 504 response for RetrieveFrames
+type RetrieveFramesReply504Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveFramesReply505Headers the declared response headers of an HTTP 505 response for RetrieveFrames
+type RetrieveFramesReply505Headers struct {
+	XCorrelationID string
+}
+
+type RetrieveFramesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidRetrieval
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *FrameNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *InstancesNotAcceptable
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *RetrieveFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *RetrieveUnavailable
+	// ApplicationProblemJSON504 the response for an HTTP 504 `application/problem+json` response
+	ApplicationProblemJSON504 *RetrieveTimeout
+	// ApplicationProblemJSON505 the response for an HTTP 505 `application/problem+json` response
+	ApplicationProblemJSON505 *HTTPVersionUnsupported
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RetrieveFramesReply200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *RetrieveFramesReply304Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *RetrieveFramesReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetrieveFramesReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RetrieveFramesReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RetrieveFramesReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *RetrieveFramesReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *RetrieveFramesReply406Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *RetrieveFramesReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetrieveFramesReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *RetrieveFramesReply500Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *RetrieveFramesReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetrieveFramesReply503Headers
+	// Headers504 the parsed response headers for an HTTP 504 response
+	Headers504 *RetrieveFramesReply504Headers
+	// Headers505 the parsed response headers for an HTTP 505 response
+	Headers505 *RetrieveFramesReply505Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetrieveFramesReply) GetApplicationProblemJSON400() *InvalidRetrieval {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetrieveFramesReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetrieveFramesReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetrieveFramesReply) GetApplicationProblemJSON404() *FrameNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r RetrieveFramesReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r RetrieveFramesReply) GetApplicationProblemJSON406() *InstancesNotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RetrieveFramesReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetrieveFramesReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetrieveFramesReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r RetrieveFramesReply) GetApplicationProblemJSON502() *RetrieveFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetrieveFramesReply) GetApplicationProblemJSON503() *RetrieveUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON504 returns the response for an HTTP 504 `application/problem+json` response
+func (r RetrieveFramesReply) GetApplicationProblemJSON504() *RetrieveTimeout {
+	return r.ApplicationProblemJSON504
+}
+
+// GetApplicationProblemJSON505 returns the response for an HTTP 505 `application/problem+json` response
+func (r RetrieveFramesReply) GetApplicationProblemJSON505() *HTTPVersionUnsupported {
+	return r.ApplicationProblemJSON505
+}
+
+// GetBody returns the raw response body bytes
+func (r RetrieveFramesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetrieveFramesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetrieveFramesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetrieveFramesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetrieveRenderedFramesReply200Headers the declared response headers of an HTTP 200 response for RetrieveRenderedFrames
+type RetrieveRenderedFramesReply200Headers struct {
+	ETag           *string
+	Warning        *string
+	XCorrelationID string
+}
+
+// RetrieveRenderedFramesReply304Headers the declared response headers of an HTTP 304 response for RetrieveRenderedFrames
+type RetrieveRenderedFramesReply304Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveRenderedFramesReply400Headers the declared response headers of an HTTP 400 response for RetrieveRenderedFrames
+type RetrieveRenderedFramesReply400Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveRenderedFramesReply401Headers the declared response headers of an HTTP 401 response for RetrieveRenderedFrames
+type RetrieveRenderedFramesReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// RetrieveRenderedFramesReply403Headers the declared response headers of an HTTP 403 response for RetrieveRenderedFrames
+type RetrieveRenderedFramesReply403Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveRenderedFramesReply404Headers the declared response headers of an HTTP 404 response for RetrieveRenderedFrames
+type RetrieveRenderedFramesReply404Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveRenderedFramesReply405Headers the declared response headers of an HTTP 405 response for RetrieveRenderedFrames
+type RetrieveRenderedFramesReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// RetrieveRenderedFramesReply406Headers the declared response headers of an HTTP 406 response for RetrieveRenderedFrames
+type RetrieveRenderedFramesReply406Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveRenderedFramesReply421Headers the declared response headers of an HTTP 421 response for RetrieveRenderedFrames
+type RetrieveRenderedFramesReply421Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveRenderedFramesReply429Headers the declared response headers of an HTTP 429 response for RetrieveRenderedFrames
+type RetrieveRenderedFramesReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveRenderedFramesReply500Headers the declared response headers of an HTTP 500 response for RetrieveRenderedFrames
+type RetrieveRenderedFramesReply500Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveRenderedFramesReply501Headers the declared response headers of an HTTP 501 response for RetrieveRenderedFrames
+type RetrieveRenderedFramesReply501Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveRenderedFramesReply502Headers the declared response headers of an HTTP 502 response for RetrieveRenderedFrames
+type RetrieveRenderedFramesReply502Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveRenderedFramesReply503Headers the declared response headers of an HTTP 503 response for RetrieveRenderedFrames
+type RetrieveRenderedFramesReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveRenderedFramesReply504Headers the declared response headers of an HTTP 504 response for RetrieveRenderedFrames
+type RetrieveRenderedFramesReply504Headers struct {
+	XCorrelationID string
+}
+
+type RetrieveRenderedFramesReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidRetrieval
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *FrameNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *RenderedNotAcceptable
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *RenderingUnsupported
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *RetrieveFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *RetrieveUnavailable
+	// ApplicationProblemJSON504 the response for an HTTP 504 `application/problem+json` response
+	ApplicationProblemJSON504 *RetrieveTimeout
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RetrieveRenderedFramesReply200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *RetrieveRenderedFramesReply304Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *RetrieveRenderedFramesReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetrieveRenderedFramesReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RetrieveRenderedFramesReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RetrieveRenderedFramesReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *RetrieveRenderedFramesReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *RetrieveRenderedFramesReply406Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *RetrieveRenderedFramesReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetrieveRenderedFramesReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *RetrieveRenderedFramesReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *RetrieveRenderedFramesReply501Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *RetrieveRenderedFramesReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetrieveRenderedFramesReply503Headers
+	// Headers504 the parsed response headers for an HTTP 504 response
+	Headers504 *RetrieveRenderedFramesReply504Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetrieveRenderedFramesReply) GetApplicationProblemJSON400() *InvalidRetrieval {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetrieveRenderedFramesReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetrieveRenderedFramesReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetrieveRenderedFramesReply) GetApplicationProblemJSON404() *FrameNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r RetrieveRenderedFramesReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r RetrieveRenderedFramesReply) GetApplicationProblemJSON406() *RenderedNotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RetrieveRenderedFramesReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetrieveRenderedFramesReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetrieveRenderedFramesReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r RetrieveRenderedFramesReply) GetApplicationProblemJSON501() *RenderingUnsupported {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r RetrieveRenderedFramesReply) GetApplicationProblemJSON502() *RetrieveFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetrieveRenderedFramesReply) GetApplicationProblemJSON503() *RetrieveUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON504 returns the response for an HTTP 504 `application/problem+json` response
+func (r RetrieveRenderedFramesReply) GetApplicationProblemJSON504() *RetrieveTimeout {
+	return r.ApplicationProblemJSON504
+}
+
+// GetBody returns the raw response body bytes
+func (r RetrieveRenderedFramesReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetrieveRenderedFramesReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetrieveRenderedFramesReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetrieveRenderedFramesReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetrieveInstanceMetadataReply200Headers the declared response headers of an HTTP 200 response for RetrieveInstanceMetadata
+type RetrieveInstanceMetadataReply200Headers struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+// RetrieveInstanceMetadataReply206Headers the declared response headers of an HTTP 206 response for RetrieveInstanceMetadata
+type RetrieveInstanceMetadataReply206Headers struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+// RetrieveInstanceMetadataReply304Headers the declared response headers of an HTTP 304 response for RetrieveInstanceMetadata
+type RetrieveInstanceMetadataReply304Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceMetadataReply400Headers the declared response headers of an HTTP 400 response for RetrieveInstanceMetadata
+type RetrieveInstanceMetadataReply400Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceMetadataReply401Headers the declared response headers of an HTTP 401 response for RetrieveInstanceMetadata
+type RetrieveInstanceMetadataReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// RetrieveInstanceMetadataReply403Headers the declared response headers of an HTTP 403 response for RetrieveInstanceMetadata
+type RetrieveInstanceMetadataReply403Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceMetadataReply404Headers the declared response headers of an HTTP 404 response for RetrieveInstanceMetadata
+type RetrieveInstanceMetadataReply404Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceMetadataReply405Headers the declared response headers of an HTTP 405 response for RetrieveInstanceMetadata
+type RetrieveInstanceMetadataReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// RetrieveInstanceMetadataReply406Headers the declared response headers of an HTTP 406 response for RetrieveInstanceMetadata
+type RetrieveInstanceMetadataReply406Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceMetadataReply421Headers the declared response headers of an HTTP 421 response for RetrieveInstanceMetadata
+type RetrieveInstanceMetadataReply421Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceMetadataReply429Headers the declared response headers of an HTTP 429 response for RetrieveInstanceMetadata
+type RetrieveInstanceMetadataReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveInstanceMetadataReply500Headers the declared response headers of an HTTP 500 response for RetrieveInstanceMetadata
+type RetrieveInstanceMetadataReply500Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceMetadataReply502Headers the declared response headers of an HTTP 502 response for RetrieveInstanceMetadata
+type RetrieveInstanceMetadataReply502Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceMetadataReply503Headers the declared response headers of an HTTP 503 response for RetrieveInstanceMetadata
+type RetrieveInstanceMetadataReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveInstanceMetadataReply504Headers the declared response headers of an HTTP 504 response for RetrieveInstanceMetadata
+type RetrieveInstanceMetadataReply504Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceMetadataReply505Headers the declared response headers of an HTTP 505 response for RetrieveInstanceMetadata
+type RetrieveInstanceMetadataReply505Headers struct {
+	XCorrelationID string
+}
+
+type RetrieveInstanceMetadataReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationDICOMJSON200 the response for an HTTP 200 `application/dicom+json` response
+	ApplicationDICOMJSON200 *DICOMObjects
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DICOMObjects
+	// ApplicationDICOMJSON206 the response for an HTTP 206 `application/dicom+json` response
+	ApplicationDICOMJSON206 *DICOMObjects
+	// JSON206 the response for an HTTP 206 `application/json` response
+	JSON206 *DICOMObjects
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidRetrieval
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *RetrieveNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *NotAcceptable
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *RetrieveFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *RetrieveUnavailable
+	// ApplicationProblemJSON504 the response for an HTTP 504 `application/problem+json` response
+	ApplicationProblemJSON504 *RetrieveTimeout
+	// ApplicationProblemJSON505 the response for an HTTP 505 `application/problem+json` response
+	ApplicationProblemJSON505 *HTTPVersionUnsupported
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RetrieveInstanceMetadataReply200Headers
+	// Headers206 the parsed response headers for an HTTP 206 response
+	Headers206 *RetrieveInstanceMetadataReply206Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *RetrieveInstanceMetadataReply304Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *RetrieveInstanceMetadataReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetrieveInstanceMetadataReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RetrieveInstanceMetadataReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RetrieveInstanceMetadataReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *RetrieveInstanceMetadataReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *RetrieveInstanceMetadataReply406Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *RetrieveInstanceMetadataReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetrieveInstanceMetadataReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *RetrieveInstanceMetadataReply500Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *RetrieveInstanceMetadataReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetrieveInstanceMetadataReply503Headers
+	// Headers504 the parsed response headers for an HTTP 504 response
+	Headers504 *RetrieveInstanceMetadataReply504Headers
+	// Headers505 the parsed response headers for an HTTP 505 response
+	Headers505 *RetrieveInstanceMetadataReply505Headers
+}
+
+// GetApplicationDICOMJSON200 returns the response for an HTTP 200 `application/dicom+json` response
+func (r RetrieveInstanceMetadataReply) GetApplicationDICOMJSON200() *DICOMObjects {
+	return r.ApplicationDICOMJSON200
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RetrieveInstanceMetadataReply) GetJSON200() *DICOMObjects {
+	return r.JSON200
+}
+
+// GetApplicationDICOMJSON206 returns the response for an HTTP 206 `application/dicom+json` response
+func (r RetrieveInstanceMetadataReply) GetApplicationDICOMJSON206() *DICOMObjects {
+	return r.ApplicationDICOMJSON206
+}
+
+// GetJSON206 returns the response for an HTTP 206 `application/json` response
+func (r RetrieveInstanceMetadataReply) GetJSON206() *DICOMObjects {
+	return r.JSON206
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetrieveInstanceMetadataReply) GetApplicationProblemJSON400() *InvalidRetrieval {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetrieveInstanceMetadataReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetrieveInstanceMetadataReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetrieveInstanceMetadataReply) GetApplicationProblemJSON404() *RetrieveNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r RetrieveInstanceMetadataReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r RetrieveInstanceMetadataReply) GetApplicationProblemJSON406() *NotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RetrieveInstanceMetadataReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetrieveInstanceMetadataReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetrieveInstanceMetadataReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r RetrieveInstanceMetadataReply) GetApplicationProblemJSON502() *RetrieveFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetrieveInstanceMetadataReply) GetApplicationProblemJSON503() *RetrieveUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON504 returns the response for an HTTP 504 `application/problem+json` response
+func (r RetrieveInstanceMetadataReply) GetApplicationProblemJSON504() *RetrieveTimeout {
+	return r.ApplicationProblemJSON504
+}
+
+// GetApplicationProblemJSON505 returns the response for an HTTP 505 `application/problem+json` response
+func (r RetrieveInstanceMetadataReply) GetApplicationProblemJSON505() *HTTPVersionUnsupported {
+	return r.ApplicationProblemJSON505
+}
+
+// GetBody returns the raw response body bytes
+func (r RetrieveInstanceMetadataReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetrieveInstanceMetadataReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetrieveInstanceMetadataReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetrieveInstanceMetadataReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetrieveInstanceRenderedReply200Headers the declared response headers of an HTTP 200 response for RetrieveInstanceRendered
+type RetrieveInstanceRenderedReply200Headers struct {
+	ETag           *string
+	Warning        *string
+	XCorrelationID string
+}
+
+// RetrieveInstanceRenderedReply304Headers the declared response headers of an HTTP 304 response for RetrieveInstanceRendered
+type RetrieveInstanceRenderedReply304Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceRenderedReply400Headers the declared response headers of an HTTP 400 response for RetrieveInstanceRendered
+type RetrieveInstanceRenderedReply400Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceRenderedReply401Headers the declared response headers of an HTTP 401 response for RetrieveInstanceRendered
+type RetrieveInstanceRenderedReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// RetrieveInstanceRenderedReply403Headers the declared response headers of an HTTP 403 response for RetrieveInstanceRendered
+type RetrieveInstanceRenderedReply403Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceRenderedReply404Headers the declared response headers of an HTTP 404 response for RetrieveInstanceRendered
+type RetrieveInstanceRenderedReply404Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceRenderedReply405Headers the declared response headers of an HTTP 405 response for RetrieveInstanceRendered
+type RetrieveInstanceRenderedReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// RetrieveInstanceRenderedReply406Headers the declared response headers of an HTTP 406 response for RetrieveInstanceRendered
+type RetrieveInstanceRenderedReply406Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceRenderedReply421Headers the declared response headers of an HTTP 421 response for RetrieveInstanceRendered
+type RetrieveInstanceRenderedReply421Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceRenderedReply429Headers the declared response headers of an HTTP 429 response for RetrieveInstanceRendered
+type RetrieveInstanceRenderedReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveInstanceRenderedReply500Headers the declared response headers of an HTTP 500 response for RetrieveInstanceRendered
+type RetrieveInstanceRenderedReply500Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceRenderedReply501Headers the declared response headers of an HTTP 501 response for RetrieveInstanceRendered
+type RetrieveInstanceRenderedReply501Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceRenderedReply502Headers the declared response headers of an HTTP 502 response for RetrieveInstanceRendered
+type RetrieveInstanceRenderedReply502Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceRenderedReply503Headers the declared response headers of an HTTP 503 response for RetrieveInstanceRendered
+type RetrieveInstanceRenderedReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveInstanceRenderedReply504Headers the declared response headers of an HTTP 504 response for RetrieveInstanceRendered
+type RetrieveInstanceRenderedReply504Headers struct {
+	XCorrelationID string
+}
+
+type RetrieveInstanceRenderedReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidRetrieval
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *FrameNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *RenderedNotAcceptable
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *RenderingUnsupported
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *RetrieveFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *RetrieveUnavailable
+	// ApplicationProblemJSON504 the response for an HTTP 504 `application/problem+json` response
+	ApplicationProblemJSON504 *RetrieveTimeout
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RetrieveInstanceRenderedReply200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *RetrieveInstanceRenderedReply304Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *RetrieveInstanceRenderedReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetrieveInstanceRenderedReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RetrieveInstanceRenderedReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RetrieveInstanceRenderedReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *RetrieveInstanceRenderedReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *RetrieveInstanceRenderedReply406Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *RetrieveInstanceRenderedReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetrieveInstanceRenderedReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *RetrieveInstanceRenderedReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *RetrieveInstanceRenderedReply501Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *RetrieveInstanceRenderedReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetrieveInstanceRenderedReply503Headers
+	// Headers504 the parsed response headers for an HTTP 504 response
+	Headers504 *RetrieveInstanceRenderedReply504Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetrieveInstanceRenderedReply) GetApplicationProblemJSON400() *InvalidRetrieval {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetrieveInstanceRenderedReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetrieveInstanceRenderedReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetrieveInstanceRenderedReply) GetApplicationProblemJSON404() *FrameNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r RetrieveInstanceRenderedReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r RetrieveInstanceRenderedReply) GetApplicationProblemJSON406() *RenderedNotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RetrieveInstanceRenderedReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetrieveInstanceRenderedReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetrieveInstanceRenderedReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r RetrieveInstanceRenderedReply) GetApplicationProblemJSON501() *RenderingUnsupported {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r RetrieveInstanceRenderedReply) GetApplicationProblemJSON502() *RetrieveFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetrieveInstanceRenderedReply) GetApplicationProblemJSON503() *RetrieveUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON504 returns the response for an HTTP 504 `application/problem+json` response
+func (r RetrieveInstanceRenderedReply) GetApplicationProblemJSON504() *RetrieveTimeout {
+	return r.ApplicationProblemJSON504
+}
+
+// GetBody returns the raw response body bytes
+func (r RetrieveInstanceRenderedReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetrieveInstanceRenderedReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetrieveInstanceRenderedReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetrieveInstanceRenderedReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetrieveInstanceThumbnailReply200Headers the declared response headers of an HTTP 200 response for RetrieveInstanceThumbnail
+type RetrieveInstanceThumbnailReply200Headers struct {
+	ETag           *string
+	Warning        *string
+	XCorrelationID string
+}
+
+// RetrieveInstanceThumbnailReply304Headers the declared response headers of an HTTP 304 response for RetrieveInstanceThumbnail
+type RetrieveInstanceThumbnailReply304Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceThumbnailReply400Headers the declared response headers of an HTTP 400 response for RetrieveInstanceThumbnail
+type RetrieveInstanceThumbnailReply400Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceThumbnailReply401Headers the declared response headers of an HTTP 401 response for RetrieveInstanceThumbnail
+type RetrieveInstanceThumbnailReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// RetrieveInstanceThumbnailReply403Headers the declared response headers of an HTTP 403 response for RetrieveInstanceThumbnail
+type RetrieveInstanceThumbnailReply403Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceThumbnailReply404Headers the declared response headers of an HTTP 404 response for RetrieveInstanceThumbnail
+type RetrieveInstanceThumbnailReply404Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceThumbnailReply405Headers the declared response headers of an HTTP 405 response for RetrieveInstanceThumbnail
+type RetrieveInstanceThumbnailReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// RetrieveInstanceThumbnailReply406Headers the declared response headers of an HTTP 406 response for RetrieveInstanceThumbnail
+type RetrieveInstanceThumbnailReply406Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceThumbnailReply421Headers the declared response headers of an HTTP 421 response for RetrieveInstanceThumbnail
+type RetrieveInstanceThumbnailReply421Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceThumbnailReply429Headers the declared response headers of an HTTP 429 response for RetrieveInstanceThumbnail
+type RetrieveInstanceThumbnailReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveInstanceThumbnailReply500Headers the declared response headers of an HTTP 500 response for RetrieveInstanceThumbnail
+type RetrieveInstanceThumbnailReply500Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceThumbnailReply501Headers the declared response headers of an HTTP 501 response for RetrieveInstanceThumbnail
+type RetrieveInstanceThumbnailReply501Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceThumbnailReply502Headers the declared response headers of an HTTP 502 response for RetrieveInstanceThumbnail
+type RetrieveInstanceThumbnailReply502Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveInstanceThumbnailReply503Headers the declared response headers of an HTTP 503 response for RetrieveInstanceThumbnail
+type RetrieveInstanceThumbnailReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveInstanceThumbnailReply504Headers the declared response headers of an HTTP 504 response for RetrieveInstanceThumbnail
+type RetrieveInstanceThumbnailReply504Headers struct {
+	XCorrelationID string
+}
+
+type RetrieveInstanceThumbnailReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidRetrieval
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *FrameNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *RenderedNotAcceptable
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *RenderingUnsupported
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *RetrieveFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *RetrieveUnavailable
+	// ApplicationProblemJSON504 the response for an HTTP 504 `application/problem+json` response
+	ApplicationProblemJSON504 *RetrieveTimeout
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RetrieveInstanceThumbnailReply200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *RetrieveInstanceThumbnailReply304Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *RetrieveInstanceThumbnailReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetrieveInstanceThumbnailReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RetrieveInstanceThumbnailReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RetrieveInstanceThumbnailReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *RetrieveInstanceThumbnailReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *RetrieveInstanceThumbnailReply406Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *RetrieveInstanceThumbnailReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetrieveInstanceThumbnailReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *RetrieveInstanceThumbnailReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *RetrieveInstanceThumbnailReply501Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *RetrieveInstanceThumbnailReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetrieveInstanceThumbnailReply503Headers
+	// Headers504 the parsed response headers for an HTTP 504 response
+	Headers504 *RetrieveInstanceThumbnailReply504Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetrieveInstanceThumbnailReply) GetApplicationProblemJSON400() *InvalidRetrieval {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetrieveInstanceThumbnailReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetrieveInstanceThumbnailReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetrieveInstanceThumbnailReply) GetApplicationProblemJSON404() *FrameNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r RetrieveInstanceThumbnailReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r RetrieveInstanceThumbnailReply) GetApplicationProblemJSON406() *RenderedNotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RetrieveInstanceThumbnailReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetrieveInstanceThumbnailReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetrieveInstanceThumbnailReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r RetrieveInstanceThumbnailReply) GetApplicationProblemJSON501() *RenderingUnsupported {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r RetrieveInstanceThumbnailReply) GetApplicationProblemJSON502() *RetrieveFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetrieveInstanceThumbnailReply) GetApplicationProblemJSON503() *RetrieveUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON504 returns the response for an HTTP 504 `application/problem+json` response
+func (r RetrieveInstanceThumbnailReply) GetApplicationProblemJSON504() *RetrieveTimeout {
+	return r.ApplicationProblemJSON504
+}
+
+// GetBody returns the raw response body bytes
+func (r RetrieveInstanceThumbnailReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetrieveInstanceThumbnailReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetrieveInstanceThumbnailReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetrieveInstanceThumbnailReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetrieveSeriesMetadataReply200Headers the declared response headers of an HTTP 200 response for RetrieveSeriesMetadata
+type RetrieveSeriesMetadataReply200Headers struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+// RetrieveSeriesMetadataReply206Headers the declared response headers of an HTTP 206 response for RetrieveSeriesMetadata
+type RetrieveSeriesMetadataReply206Headers struct {
+	ETag              *string
+	PreferenceApplied *string
+	RetrieveOutcome   *string
+	Warning           *string
+	XCorrelationID    string
+}
+
+// RetrieveSeriesMetadataReply304Headers the declared response headers of an HTTP 304 response for RetrieveSeriesMetadata
+type RetrieveSeriesMetadataReply304Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesMetadataReply400Headers the declared response headers of an HTTP 400 response for RetrieveSeriesMetadata
+type RetrieveSeriesMetadataReply400Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesMetadataReply401Headers the declared response headers of an HTTP 401 response for RetrieveSeriesMetadata
+type RetrieveSeriesMetadataReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// RetrieveSeriesMetadataReply403Headers the declared response headers of an HTTP 403 response for RetrieveSeriesMetadata
+type RetrieveSeriesMetadataReply403Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesMetadataReply404Headers the declared response headers of an HTTP 404 response for RetrieveSeriesMetadata
+type RetrieveSeriesMetadataReply404Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesMetadataReply405Headers the declared response headers of an HTTP 405 response for RetrieveSeriesMetadata
+type RetrieveSeriesMetadataReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// RetrieveSeriesMetadataReply406Headers the declared response headers of an HTTP 406 response for RetrieveSeriesMetadata
+type RetrieveSeriesMetadataReply406Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesMetadataReply421Headers the declared response headers of an HTTP 421 response for RetrieveSeriesMetadata
+type RetrieveSeriesMetadataReply421Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesMetadataReply429Headers the declared response headers of an HTTP 429 response for RetrieveSeriesMetadata
+type RetrieveSeriesMetadataReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveSeriesMetadataReply500Headers the declared response headers of an HTTP 500 response for RetrieveSeriesMetadata
+type RetrieveSeriesMetadataReply500Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesMetadataReply502Headers the declared response headers of an HTTP 502 response for RetrieveSeriesMetadata
+type RetrieveSeriesMetadataReply502Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesMetadataReply503Headers the declared response headers of an HTTP 503 response for RetrieveSeriesMetadata
+type RetrieveSeriesMetadataReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveSeriesMetadataReply504Headers the declared response headers of an HTTP 504 response for RetrieveSeriesMetadata
+type RetrieveSeriesMetadataReply504Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesMetadataReply505Headers the declared response headers of an HTTP 505 response for RetrieveSeriesMetadata
+type RetrieveSeriesMetadataReply505Headers struct {
+	XCorrelationID string
+}
+
+type RetrieveSeriesMetadataReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationDICOMJSON200 the response for an HTTP 200 `application/dicom+json` response
+	ApplicationDICOMJSON200 *DICOMObjects
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DICOMObjects
+	// ApplicationDICOMJSON206 the response for an HTTP 206 `application/dicom+json` response
+	ApplicationDICOMJSON206 *DICOMObjects
+	// JSON206 the response for an HTTP 206 `application/json` response
+	JSON206 *DICOMObjects
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidRetrieval
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *RetrieveNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *NotAcceptable
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *RetrieveFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *RetrieveUnavailable
+	// ApplicationProblemJSON504 the response for an HTTP 504 `application/problem+json` response
+	ApplicationProblemJSON504 *RetrieveTimeout
+	// ApplicationProblemJSON505 the response for an HTTP 505 `application/problem+json` response
+	ApplicationProblemJSON505 *HTTPVersionUnsupported
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RetrieveSeriesMetadataReply200Headers
+	// Headers206 the parsed response headers for an HTTP 206 response
+	Headers206 *RetrieveSeriesMetadataReply206Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *RetrieveSeriesMetadataReply304Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *RetrieveSeriesMetadataReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetrieveSeriesMetadataReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RetrieveSeriesMetadataReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RetrieveSeriesMetadataReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *RetrieveSeriesMetadataReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *RetrieveSeriesMetadataReply406Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *RetrieveSeriesMetadataReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetrieveSeriesMetadataReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *RetrieveSeriesMetadataReply500Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *RetrieveSeriesMetadataReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetrieveSeriesMetadataReply503Headers
+	// Headers504 the parsed response headers for an HTTP 504 response
+	Headers504 *RetrieveSeriesMetadataReply504Headers
+	// Headers505 the parsed response headers for an HTTP 505 response
+	Headers505 *RetrieveSeriesMetadataReply505Headers
+}
+
+// GetApplicationDICOMJSON200 returns the response for an HTTP 200 `application/dicom+json` response
+func (r RetrieveSeriesMetadataReply) GetApplicationDICOMJSON200() *DICOMObjects {
+	return r.ApplicationDICOMJSON200
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RetrieveSeriesMetadataReply) GetJSON200() *DICOMObjects {
+	return r.JSON200
+}
+
+// GetApplicationDICOMJSON206 returns the response for an HTTP 206 `application/dicom+json` response
+func (r RetrieveSeriesMetadataReply) GetApplicationDICOMJSON206() *DICOMObjects {
+	return r.ApplicationDICOMJSON206
+}
+
+// GetJSON206 returns the response for an HTTP 206 `application/json` response
+func (r RetrieveSeriesMetadataReply) GetJSON206() *DICOMObjects {
+	return r.JSON206
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetrieveSeriesMetadataReply) GetApplicationProblemJSON400() *InvalidRetrieval {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetrieveSeriesMetadataReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetrieveSeriesMetadataReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetrieveSeriesMetadataReply) GetApplicationProblemJSON404() *RetrieveNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r RetrieveSeriesMetadataReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r RetrieveSeriesMetadataReply) GetApplicationProblemJSON406() *NotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RetrieveSeriesMetadataReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetrieveSeriesMetadataReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetrieveSeriesMetadataReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r RetrieveSeriesMetadataReply) GetApplicationProblemJSON502() *RetrieveFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetrieveSeriesMetadataReply) GetApplicationProblemJSON503() *RetrieveUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON504 returns the response for an HTTP 504 `application/problem+json` response
+func (r RetrieveSeriesMetadataReply) GetApplicationProblemJSON504() *RetrieveTimeout {
+	return r.ApplicationProblemJSON504
+}
+
+// GetApplicationProblemJSON505 returns the response for an HTTP 505 `application/problem+json` response
+func (r RetrieveSeriesMetadataReply) GetApplicationProblemJSON505() *HTTPVersionUnsupported {
+	return r.ApplicationProblemJSON505
+}
+
+// GetBody returns the raw response body bytes
+func (r RetrieveSeriesMetadataReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetrieveSeriesMetadataReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetrieveSeriesMetadataReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetrieveSeriesMetadataReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetrieveSeriesRenderedReply200Headers the declared response headers of an HTTP 200 response for RetrieveSeriesRendered
+type RetrieveSeriesRenderedReply200Headers struct {
+	ETag           *string
+	Warning        *string
+	XCorrelationID string
+}
+
+// RetrieveSeriesRenderedReply304Headers the declared response headers of an HTTP 304 response for RetrieveSeriesRendered
+type RetrieveSeriesRenderedReply304Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesRenderedReply400Headers the declared response headers of an HTTP 400 response for RetrieveSeriesRendered
+type RetrieveSeriesRenderedReply400Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesRenderedReply401Headers the declared response headers of an HTTP 401 response for RetrieveSeriesRendered
+type RetrieveSeriesRenderedReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// RetrieveSeriesRenderedReply403Headers the declared response headers of an HTTP 403 response for RetrieveSeriesRendered
+type RetrieveSeriesRenderedReply403Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesRenderedReply404Headers the declared response headers of an HTTP 404 response for RetrieveSeriesRendered
+type RetrieveSeriesRenderedReply404Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesRenderedReply405Headers the declared response headers of an HTTP 405 response for RetrieveSeriesRendered
+type RetrieveSeriesRenderedReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// RetrieveSeriesRenderedReply406Headers the declared response headers of an HTTP 406 response for RetrieveSeriesRendered
+type RetrieveSeriesRenderedReply406Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesRenderedReply421Headers the declared response headers of an HTTP 421 response for RetrieveSeriesRendered
+type RetrieveSeriesRenderedReply421Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesRenderedReply429Headers the declared response headers of an HTTP 429 response for RetrieveSeriesRendered
+type RetrieveSeriesRenderedReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveSeriesRenderedReply500Headers the declared response headers of an HTTP 500 response for RetrieveSeriesRendered
+type RetrieveSeriesRenderedReply500Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesRenderedReply501Headers the declared response headers of an HTTP 501 response for RetrieveSeriesRendered
+type RetrieveSeriesRenderedReply501Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesRenderedReply502Headers the declared response headers of an HTTP 502 response for RetrieveSeriesRendered
+type RetrieveSeriesRenderedReply502Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesRenderedReply503Headers the declared response headers of an HTTP 503 response for RetrieveSeriesRendered
+type RetrieveSeriesRenderedReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveSeriesRenderedReply504Headers the declared response headers of an HTTP 504 response for RetrieveSeriesRendered
+type RetrieveSeriesRenderedReply504Headers struct {
+	XCorrelationID string
+}
+
+type RetrieveSeriesRenderedReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidRetrieval
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *FrameNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *RenderedNotAcceptable
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *RenderingUnsupported
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *RetrieveFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *RetrieveUnavailable
+	// ApplicationProblemJSON504 the response for an HTTP 504 `application/problem+json` response
+	ApplicationProblemJSON504 *RetrieveTimeout
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RetrieveSeriesRenderedReply200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *RetrieveSeriesRenderedReply304Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *RetrieveSeriesRenderedReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetrieveSeriesRenderedReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RetrieveSeriesRenderedReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RetrieveSeriesRenderedReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *RetrieveSeriesRenderedReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *RetrieveSeriesRenderedReply406Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *RetrieveSeriesRenderedReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetrieveSeriesRenderedReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *RetrieveSeriesRenderedReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *RetrieveSeriesRenderedReply501Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *RetrieveSeriesRenderedReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetrieveSeriesRenderedReply503Headers
+	// Headers504 the parsed response headers for an HTTP 504 response
+	Headers504 *RetrieveSeriesRenderedReply504Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetrieveSeriesRenderedReply) GetApplicationProblemJSON400() *InvalidRetrieval {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetrieveSeriesRenderedReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetrieveSeriesRenderedReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetrieveSeriesRenderedReply) GetApplicationProblemJSON404() *FrameNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r RetrieveSeriesRenderedReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r RetrieveSeriesRenderedReply) GetApplicationProblemJSON406() *RenderedNotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RetrieveSeriesRenderedReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetrieveSeriesRenderedReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetrieveSeriesRenderedReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r RetrieveSeriesRenderedReply) GetApplicationProblemJSON501() *RenderingUnsupported {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r RetrieveSeriesRenderedReply) GetApplicationProblemJSON502() *RetrieveFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetrieveSeriesRenderedReply) GetApplicationProblemJSON503() *RetrieveUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON504 returns the response for an HTTP 504 `application/problem+json` response
+func (r RetrieveSeriesRenderedReply) GetApplicationProblemJSON504() *RetrieveTimeout {
+	return r.ApplicationProblemJSON504
+}
+
+// GetBody returns the raw response body bytes
+func (r RetrieveSeriesRenderedReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetrieveSeriesRenderedReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetrieveSeriesRenderedReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetrieveSeriesRenderedReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetrieveSeriesThumbnailReply200Headers the declared response headers of an HTTP 200 response for RetrieveSeriesThumbnail
+type RetrieveSeriesThumbnailReply200Headers struct {
+	ETag           *string
+	Warning        *string
+	XCorrelationID string
+}
+
+// RetrieveSeriesThumbnailReply304Headers the declared response headers of an HTTP 304 response for RetrieveSeriesThumbnail
+type RetrieveSeriesThumbnailReply304Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesThumbnailReply400Headers the declared response headers of an HTTP 400 response for RetrieveSeriesThumbnail
+type RetrieveSeriesThumbnailReply400Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesThumbnailReply401Headers the declared response headers of an HTTP 401 response for RetrieveSeriesThumbnail
+type RetrieveSeriesThumbnailReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// RetrieveSeriesThumbnailReply403Headers the declared response headers of an HTTP 403 response for RetrieveSeriesThumbnail
+type RetrieveSeriesThumbnailReply403Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesThumbnailReply404Headers the declared response headers of an HTTP 404 response for RetrieveSeriesThumbnail
+type RetrieveSeriesThumbnailReply404Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesThumbnailReply405Headers the declared response headers of an HTTP 405 response for RetrieveSeriesThumbnail
+type RetrieveSeriesThumbnailReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// RetrieveSeriesThumbnailReply406Headers the declared response headers of an HTTP 406 response for RetrieveSeriesThumbnail
+type RetrieveSeriesThumbnailReply406Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesThumbnailReply421Headers the declared response headers of an HTTP 421 response for RetrieveSeriesThumbnail
+type RetrieveSeriesThumbnailReply421Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesThumbnailReply429Headers the declared response headers of an HTTP 429 response for RetrieveSeriesThumbnail
+type RetrieveSeriesThumbnailReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveSeriesThumbnailReply500Headers the declared response headers of an HTTP 500 response for RetrieveSeriesThumbnail
+type RetrieveSeriesThumbnailReply500Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesThumbnailReply501Headers the declared response headers of an HTTP 501 response for RetrieveSeriesThumbnail
+type RetrieveSeriesThumbnailReply501Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesThumbnailReply502Headers the declared response headers of an HTTP 502 response for RetrieveSeriesThumbnail
+type RetrieveSeriesThumbnailReply502Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveSeriesThumbnailReply503Headers the declared response headers of an HTTP 503 response for RetrieveSeriesThumbnail
+type RetrieveSeriesThumbnailReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveSeriesThumbnailReply504Headers the declared response headers of an HTTP 504 response for RetrieveSeriesThumbnail
+type RetrieveSeriesThumbnailReply504Headers struct {
+	XCorrelationID string
+}
+
+type RetrieveSeriesThumbnailReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidRetrieval
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *FrameNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *RenderedNotAcceptable
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *RenderingUnsupported
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *RetrieveFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *RetrieveUnavailable
+	// ApplicationProblemJSON504 the response for an HTTP 504 `application/problem+json` response
+	ApplicationProblemJSON504 *RetrieveTimeout
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RetrieveSeriesThumbnailReply200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *RetrieveSeriesThumbnailReply304Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *RetrieveSeriesThumbnailReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetrieveSeriesThumbnailReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RetrieveSeriesThumbnailReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RetrieveSeriesThumbnailReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *RetrieveSeriesThumbnailReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *RetrieveSeriesThumbnailReply406Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *RetrieveSeriesThumbnailReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetrieveSeriesThumbnailReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *RetrieveSeriesThumbnailReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *RetrieveSeriesThumbnailReply501Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *RetrieveSeriesThumbnailReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetrieveSeriesThumbnailReply503Headers
+	// Headers504 the parsed response headers for an HTTP 504 response
+	Headers504 *RetrieveSeriesThumbnailReply504Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetrieveSeriesThumbnailReply) GetApplicationProblemJSON400() *InvalidRetrieval {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetrieveSeriesThumbnailReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetrieveSeriesThumbnailReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetrieveSeriesThumbnailReply) GetApplicationProblemJSON404() *FrameNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r RetrieveSeriesThumbnailReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r RetrieveSeriesThumbnailReply) GetApplicationProblemJSON406() *RenderedNotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RetrieveSeriesThumbnailReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetrieveSeriesThumbnailReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetrieveSeriesThumbnailReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r RetrieveSeriesThumbnailReply) GetApplicationProblemJSON501() *RenderingUnsupported {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r RetrieveSeriesThumbnailReply) GetApplicationProblemJSON502() *RetrieveFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetrieveSeriesThumbnailReply) GetApplicationProblemJSON503() *RetrieveUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON504 returns the response for an HTTP 504 `application/problem+json` response
+func (r RetrieveSeriesThumbnailReply) GetApplicationProblemJSON504() *RetrieveTimeout {
+	return r.ApplicationProblemJSON504
+}
+
+// GetBody returns the raw response body bytes
+func (r RetrieveSeriesThumbnailReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetrieveSeriesThumbnailReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetrieveSeriesThumbnailReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetrieveSeriesThumbnailReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetrieveStudyThumbnailReply200Headers the declared response headers of an HTTP 200 response for RetrieveStudyThumbnail
+type RetrieveStudyThumbnailReply200Headers struct {
+	ETag           *string
+	Warning        *string
+	XCorrelationID string
+}
+
+// RetrieveStudyThumbnailReply304Headers the declared response headers of an HTTP 304 response for RetrieveStudyThumbnail
+type RetrieveStudyThumbnailReply304Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyThumbnailReply400Headers the declared response headers of an HTTP 400 response for RetrieveStudyThumbnail
+type RetrieveStudyThumbnailReply400Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyThumbnailReply401Headers the declared response headers of an HTTP 401 response for RetrieveStudyThumbnail
+type RetrieveStudyThumbnailReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// RetrieveStudyThumbnailReply403Headers the declared response headers of an HTTP 403 response for RetrieveStudyThumbnail
+type RetrieveStudyThumbnailReply403Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyThumbnailReply404Headers the declared response headers of an HTTP 404 response for RetrieveStudyThumbnail
+type RetrieveStudyThumbnailReply404Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyThumbnailReply405Headers the declared response headers of an HTTP 405 response for RetrieveStudyThumbnail
+type RetrieveStudyThumbnailReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// RetrieveStudyThumbnailReply406Headers the declared response headers of an HTTP 406 response for RetrieveStudyThumbnail
+type RetrieveStudyThumbnailReply406Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyThumbnailReply421Headers the declared response headers of an HTTP 421 response for RetrieveStudyThumbnail
+type RetrieveStudyThumbnailReply421Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyThumbnailReply429Headers the declared response headers of an HTTP 429 response for RetrieveStudyThumbnail
+type RetrieveStudyThumbnailReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveStudyThumbnailReply500Headers the declared response headers of an HTTP 500 response for RetrieveStudyThumbnail
+type RetrieveStudyThumbnailReply500Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyThumbnailReply501Headers the declared response headers of an HTTP 501 response for RetrieveStudyThumbnail
+type RetrieveStudyThumbnailReply501Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyThumbnailReply502Headers the declared response headers of an HTTP 502 response for RetrieveStudyThumbnail
+type RetrieveStudyThumbnailReply502Headers struct {
+	XCorrelationID string
+}
+
+// RetrieveStudyThumbnailReply503Headers the declared response headers of an HTTP 503 response for RetrieveStudyThumbnail
+type RetrieveStudyThumbnailReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetrieveStudyThumbnailReply504Headers the declared response headers of an HTTP 504 response for RetrieveStudyThumbnail
+type RetrieveStudyThumbnailReply504Headers struct {
+	XCorrelationID string
+}
+
+type RetrieveStudyThumbnailReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidRetrieval
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *FrameNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON406 the response for an HTTP 406 `application/problem+json` response
+	ApplicationProblemJSON406 *RenderedNotAcceptable
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *RenderingUnsupported
+	// ApplicationProblemJSON502 the response for an HTTP 502 `application/problem+json` response
+	ApplicationProblemJSON502 *RetrieveFailed
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *RetrieveUnavailable
+	// ApplicationProblemJSON504 the response for an HTTP 504 `application/problem+json` response
+	ApplicationProblemJSON504 *RetrieveTimeout
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *RetrieveStudyThumbnailReply200Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *RetrieveStudyThumbnailReply304Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *RetrieveStudyThumbnailReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetrieveStudyThumbnailReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RetrieveStudyThumbnailReply403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RetrieveStudyThumbnailReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *RetrieveStudyThumbnailReply405Headers
+	// Headers406 the parsed response headers for an HTTP 406 response
+	Headers406 *RetrieveStudyThumbnailReply406Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *RetrieveStudyThumbnailReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetrieveStudyThumbnailReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *RetrieveStudyThumbnailReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *RetrieveStudyThumbnailReply501Headers
+	// Headers502 the parsed response headers for an HTTP 502 response
+	Headers502 *RetrieveStudyThumbnailReply502Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetrieveStudyThumbnailReply503Headers
+	// Headers504 the parsed response headers for an HTTP 504 response
+	Headers504 *RetrieveStudyThumbnailReply504Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetrieveStudyThumbnailReply) GetApplicationProblemJSON400() *InvalidRetrieval {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetrieveStudyThumbnailReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetrieveStudyThumbnailReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetrieveStudyThumbnailReply) GetApplicationProblemJSON404() *FrameNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r RetrieveStudyThumbnailReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON406 returns the response for an HTTP 406 `application/problem+json` response
+func (r RetrieveStudyThumbnailReply) GetApplicationProblemJSON406() *RenderedNotAcceptable {
+	return r.ApplicationProblemJSON406
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RetrieveStudyThumbnailReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetrieveStudyThumbnailReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetrieveStudyThumbnailReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r RetrieveStudyThumbnailReply) GetApplicationProblemJSON501() *RenderingUnsupported {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON502 returns the response for an HTTP 502 `application/problem+json` response
+func (r RetrieveStudyThumbnailReply) GetApplicationProblemJSON502() *RetrieveFailed {
+	return r.ApplicationProblemJSON502
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetrieveStudyThumbnailReply) GetApplicationProblemJSON503() *RetrieveUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetApplicationProblemJSON504 returns the response for an HTTP 504 `application/problem+json` response
+func (r RetrieveStudyThumbnailReply) GetApplicationProblemJSON504() *RetrieveTimeout {
+	return r.ApplicationProblemJSON504
+}
+
+// GetBody returns the raw response body bytes
+func (r RetrieveStudyThumbnailReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetrieveStudyThumbnailReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetrieveStudyThumbnailReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetrieveStudyThumbnailReply) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -8120,6 +14764,43 @@ func (c *ClientWithResponses) SearchStudiesWithResponse(ctx context.Context, pac
 	return ParseSearchStudiesReply(rsp)
 }
 
+// RetrieveStudyWithResponse Retrieve the instances of a study (WADO-RS)
+//
+// Asks the PACS for the instances of the study with C-GET, or with C-MOVE to the gateway's own storage SCP, and sends each of them as
+// soon as it has arrived.
+//
+// **An incomplete response never looks whole.** The gateway asks the PACS first which instances there are (C-FIND at the IMAGE level) and
+// compares. What does not arrive is asked for once more. A failure before the first byte is a problem document. After it, the response
+// ends properly only if it is complete; otherwise the gateway breaks it off: in HTTP/1.1 without the last chunk, in HTTP/2 with RST_STREAM.
+// HTTP clients report that as an error. The trailer `Retrieve-Outcome` says the same to those who read trailers. HTTP/1.0 cannot express a
+// response that is broken off, so it is refused with 505.
+//
+// **`Prefer: handling=lenient`** asks for what there is: an incomplete response then ends properly with a last part
+// `application/problem+json` (in an archive, the file `INCOMPLETE.json`) whose `missing_sop_instance_uids` lists what is missing. A failure
+// within an instance breaks the response off all the same.
+//
+// **Media types.** `multipart/related; type="application/dicom"` is the default; `application/zip` gives an archive of the same files, under
+// names that the gateway makes.
+//
+// **Transfer syntax.** The parameter `transfer-syntax` of the media type says what the caller can read. Without it, or with
+// `1.2.840.10008.1.2.1`, every instance is in Explicit VR Little Endian: the gateway asks the PACS for it, and converts Implicit VR Little
+// Endian, Explicit VR Big Endian, RLE Lossless and JPEG Baseline itself. With `*`, instances are as the PACS stores them, but never in
+// Implicit VR Little Endian or Explicit VR Big Endian. Several media types with a transfer syntax each are alternatives, by quality. If an
+// instance cannot be had in any of them, the response is 406 or is broken off.
+//
+// `HEAD` asks the PACS only which instances there are, and returns the header fields alone.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study} (the `RetrieveStudy` operationId).
+func (c *ClientWithResponses) RetrieveStudyWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyParams, reqEditors ...RequestEditorFn) (*RetrieveStudyReply, error) {
+	rsp, err := c.RetrieveStudy(ctx, pacs, study, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetrieveStudyReply(rsp)
+}
+
 // SearchInstancesOfStudyWithResponse Search for the instances of a study (QIDO-RS)
 //
 // As the search for studies, at the IMAGE level below one study. The gateway asks for the instances of each series, unless the PACS is
@@ -8134,6 +14815,38 @@ func (c *ClientWithResponses) SearchInstancesOfStudyWithResponse(ctx context.Con
 		return nil, err
 	}
 	return ParseSearchInstancesOfStudyReply(rsp)
+}
+
+// RetrieveStudyMetadataWithResponse Retrieve the metadata of the instances of a study (WADO-RS)
+//
+// The attributes of the instances in the DICOM JSON Model, one object each. Pixel data and binary values of more than 4 KiB are
+// `BulkDataURI`s of this gateway; everything else is inline. The gateway retrieves the instances for that, so the response begins when all
+// of them have arrived: it is 200 only if none is missing, and with `Prefer: handling=lenient` 206 with what there is.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/metadata (the `RetrieveStudyMetadata` operationId).
+func (c *ClientWithResponses) RetrieveStudyMetadataWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyMetadataParams, reqEditors ...RequestEditorFn) (*RetrieveStudyMetadataReply, error) {
+	rsp, err := c.RetrieveStudyMetadata(ctx, pacs, study, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetrieveStudyMetadataReply(rsp)
+}
+
+// RetrieveStudyRenderedWithResponse Render a study as an image (WADO-RS)
+//
+// As the rendering of an instance, for the instance in the middle of a study.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/rendered (the `RetrieveStudyRendered` operationId).
+func (c *ClientWithResponses) RetrieveStudyRenderedWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyRenderedParams, reqEditors ...RequestEditorFn) (*RetrieveStudyRenderedReply, error) {
+	rsp, err := c.RetrieveStudyRendered(ctx, pacs, study, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetrieveStudyRenderedReply(rsp)
 }
 
 // SearchSeriesOfStudyWithResponse Search for the series of a study (QIDO-RS)
@@ -8152,6 +14865,21 @@ func (c *ClientWithResponses) SearchSeriesOfStudyWithResponse(ctx context.Contex
 	return ParseSearchSeriesOfStudyReply(rsp)
 }
 
+// RetrieveSeriesWithResponse Retrieve the instances of a series (WADO-RS)
+//
+// As the retrieval of a study, for one series.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series} (the `RetrieveSeries` operationId).
+func (c *ClientWithResponses) RetrieveSeriesWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesParams, reqEditors ...RequestEditorFn) (*RetrieveSeriesReply, error) {
+	rsp, err := c.RetrieveSeries(ctx, pacs, study, series, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetrieveSeriesReply(rsp)
+}
+
 // SearchInstancesOfSeriesWithResponse Search for the instances of a series (QIDO-RS)
 //
 // As the search for studies, at the IMAGE level below one series. The instances are in the order of their number.
@@ -8165,6 +14893,174 @@ func (c *ClientWithResponses) SearchInstancesOfSeriesWithResponse(ctx context.Co
 		return nil, err
 	}
 	return ParseSearchInstancesOfSeriesReply(rsp)
+}
+
+// RetrieveInstanceWithResponse Retrieve an instance (WADO-RS)
+//
+// As the retrieval of a study, for one instance. `application/dicom` gives it without multipart.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance} (the `RetrieveInstance` operationId).
+func (c *ClientWithResponses) RetrieveInstanceWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceParams, reqEditors ...RequestEditorFn) (*RetrieveInstanceReply, error) {
+	rsp, err := c.RetrieveInstance(ctx, pacs, study, series, instance, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetrieveInstanceReply(rsp)
+}
+
+// RetrieveBulkDataWithResponse Retrieve a binary value of an instance (WADO-RS)
+//
+// The value that a `BulkDataURI` of the metadata names. Values are in little endian. Encapsulated pixel data is the sequence of its fragments
+// without the basic offset table. `Range` selects a part of the bytes, if one range is given.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path} (the `RetrieveBulkData` operationId).
+func (c *ClientWithResponses) RetrieveBulkDataWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, path BulkDataOfPath, params *RetrieveBulkDataParams, reqEditors ...RequestEditorFn) (*RetrieveBulkDataReply, error) {
+	rsp, err := c.RetrieveBulkData(ctx, pacs, study, series, instance, path, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetrieveBulkDataReply(rsp)
+}
+
+// RetrieveFramesWithResponse Retrieve frames of an instance (WADO-RS)
+//
+// The frames with the numbers in the path, in that order, one part each. `application/octet-stream` gives native pixel data in little
+// endian; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
+// part names its transfer syntax.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames} (the `RetrieveFrames` operationId).
+func (c *ClientWithResponses) RetrieveFramesWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params *RetrieveFramesParams, reqEditors ...RequestEditorFn) (*RetrieveFramesReply, error) {
+	rsp, err := c.RetrieveFrames(ctx, pacs, study, series, instance, frames, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetrieveFramesReply(rsp)
+}
+
+// RetrieveRenderedFramesWithResponse Render a frame of an instance as an image (WADO-RS)
+//
+// As the rendering of an instance, for one frame.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered (the `RetrieveRenderedFrames` operationId).
+func (c *ClientWithResponses) RetrieveRenderedFramesWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params *RetrieveRenderedFramesParams, reqEditors ...RequestEditorFn) (*RetrieveRenderedFramesReply, error) {
+	rsp, err := c.RetrieveRenderedFrames(ctx, pacs, study, series, instance, frames, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetrieveRenderedFramesReply(rsp)
+}
+
+// RetrieveInstanceMetadataWithResponse Retrieve the metadata of an instance (WADO-RS)
+//
+// As the metadata of a study, for one instance.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/metadata (the `RetrieveInstanceMetadata` operationId).
+func (c *ClientWithResponses) RetrieveInstanceMetadataWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceMetadataParams, reqEditors ...RequestEditorFn) (*RetrieveInstanceMetadataReply, error) {
+	rsp, err := c.RetrieveInstanceMetadata(ctx, pacs, study, series, instance, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetrieveInstanceMetadataReply(rsp)
+}
+
+// RetrieveInstanceRenderedWithResponse Render an instance as an image (WADO-RS)
+//
+// One image, with the VOI window of the object or of the parameter `window`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/rendered (the `RetrieveInstanceRendered` operationId).
+func (c *ClientWithResponses) RetrieveInstanceRenderedWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceRenderedParams, reqEditors ...RequestEditorFn) (*RetrieveInstanceRenderedReply, error) {
+	rsp, err := c.RetrieveInstanceRendered(ctx, pacs, study, series, instance, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetrieveInstanceRenderedReply(rsp)
+}
+
+// RetrieveInstanceThumbnailWithResponse Retrieve a thumbnail of an instance (WADO-RS)
+//
+// A small image of the instance.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/thumbnail (the `RetrieveInstanceThumbnail` operationId).
+func (c *ClientWithResponses) RetrieveInstanceThumbnailWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceThumbnailParams, reqEditors ...RequestEditorFn) (*RetrieveInstanceThumbnailReply, error) {
+	rsp, err := c.RetrieveInstanceThumbnail(ctx, pacs, study, series, instance, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetrieveInstanceThumbnailReply(rsp)
+}
+
+// RetrieveSeriesMetadataWithResponse Retrieve the metadata of the instances of a series (WADO-RS)
+//
+// As the metadata of a study, for the instances of one series.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/metadata (the `RetrieveSeriesMetadata` operationId).
+func (c *ClientWithResponses) RetrieveSeriesMetadataWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesMetadataParams, reqEditors ...RequestEditorFn) (*RetrieveSeriesMetadataReply, error) {
+	rsp, err := c.RetrieveSeriesMetadata(ctx, pacs, study, series, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetrieveSeriesMetadataReply(rsp)
+}
+
+// RetrieveSeriesRenderedWithResponse Render a series as an image (WADO-RS)
+//
+// As the rendering of an instance, for the instance in the middle of a series.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/rendered (the `RetrieveSeriesRendered` operationId).
+func (c *ClientWithResponses) RetrieveSeriesRenderedWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesRenderedParams, reqEditors ...RequestEditorFn) (*RetrieveSeriesRenderedReply, error) {
+	rsp, err := c.RetrieveSeriesRendered(ctx, pacs, study, series, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetrieveSeriesRenderedReply(rsp)
+}
+
+// RetrieveSeriesThumbnailWithResponse Retrieve a thumbnail of a series (WADO-RS)
+//
+// A small image for a series: of the instance in the middle.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/thumbnail (the `RetrieveSeriesThumbnail` operationId).
+func (c *ClientWithResponses) RetrieveSeriesThumbnailWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesThumbnailParams, reqEditors ...RequestEditorFn) (*RetrieveSeriesThumbnailReply, error) {
+	rsp, err := c.RetrieveSeriesThumbnail(ctx, pacs, study, series, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetrieveSeriesThumbnailReply(rsp)
+}
+
+// RetrieveStudyThumbnailWithResponse Retrieve a thumbnail of a study (WADO-RS)
+//
+// A small image for a study: of the instance in the middle.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /dicomweb/{pacs}/studies/{study}/thumbnail (the `RetrieveStudyThumbnail` operationId).
+func (c *ClientWithResponses) RetrieveStudyThumbnailWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyThumbnailParams, reqEditors ...RequestEditorFn) (*RetrieveStudyThumbnailReply, error) {
+	rsp, err := c.RetrieveStudyThumbnail(ctx, pacs, study, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetrieveStudyThumbnailReply(rsp)
 }
 
 // EchoWithBodyWithResponse Test the connection to a PACS step by step
@@ -9342,6 +16238,366 @@ func ParseSearchStudiesReply(rsp *http.Response) (*SearchStudiesReply, error) {
 	return response, nil
 }
 
+// ParseRetrieveStudyReply parses an HTTP response from a RetrieveStudyWithResponse call
+func ParseRetrieveStudyReply(rsp *http.Response) (*RetrieveStudyReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetrieveStudyReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRetrieval
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest RetrieveNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest InstancesNotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest RetrieveFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest RetrieveUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 504:
+		var dest RetrieveTimeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON504 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 505:
+		var dest HTTPVersionUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON505 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RetrieveStudyReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.PreferenceApplied = &value
+		}
+		if values := rsp.Header.Values("Retrieve-Outcome"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retrieve-Outcome", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetrieveOutcome = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 206:
+		var headers RetrieveStudyReply206Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.PreferenceApplied = &value
+		}
+		if values := rsp.Header.Values("Retrieve-Outcome"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retrieve-Outcome", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetrieveOutcome = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers206 = &headers
+	case rsp.StatusCode == 304:
+		var headers RetrieveStudyReply304Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 400:
+		var headers RetrieveStudyReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers RetrieveStudyReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RetrieveStudyReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers RetrieveStudyReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers RetrieveStudyReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers RetrieveStudyReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 421:
+		var headers RetrieveStudyReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers RetrieveStudyReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers RetrieveStudyReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 502:
+		var headers RetrieveStudyReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetrieveStudyReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	case rsp.StatusCode == 504:
+		var headers RetrieveStudyReply504Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers504 = &headers
+	case rsp.StatusCode == 505:
+		var headers RetrieveStudyReply505Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers505 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseSearchInstancesOfStudyReply parses an HTTP response from a SearchInstancesOfStudyWithResponse call
 func ParseSearchInstancesOfStudyReply(rsp *http.Response) (*SearchInstancesOfStudyReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -9639,6 +16895,702 @@ func ParseSearchInstancesOfStudyReply(rsp *http.Response) (*SearchInstancesOfStu
 			headers.XCorrelationID = value
 		}
 		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetrieveStudyMetadataReply parses an HTTP response from a RetrieveStudyMetadataWithResponse call
+func ParseRetrieveStudyMetadataReply(rsp *http.Response) (*RetrieveStudyMetadataReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetrieveStudyMetadataReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.Header.Get("Content-Type") == "application/dicom+json" && rsp.StatusCode == 200:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationDICOMJSON200 = &dest
+
+	case rsp.Header.Get("Content-Type") == "application/json" && rsp.StatusCode == 200:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.Header.Get("Content-Type") == "application/dicom+json" && rsp.StatusCode == 206:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationDICOMJSON206 = &dest
+
+	case rsp.Header.Get("Content-Type") == "application/json" && rsp.StatusCode == 206:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON206 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRetrieval
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest RetrieveNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest NotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest RetrieveFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest RetrieveUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 504:
+		var dest RetrieveTimeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON504 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 505:
+		var dest HTTPVersionUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON505 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RetrieveStudyMetadataReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.PreferenceApplied = &value
+		}
+		if values := rsp.Header.Values("Retrieve-Outcome"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retrieve-Outcome", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetrieveOutcome = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 206:
+		var headers RetrieveStudyMetadataReply206Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.PreferenceApplied = &value
+		}
+		if values := rsp.Header.Values("Retrieve-Outcome"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retrieve-Outcome", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetrieveOutcome = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers206 = &headers
+	case rsp.StatusCode == 304:
+		var headers RetrieveStudyMetadataReply304Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 400:
+		var headers RetrieveStudyMetadataReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers RetrieveStudyMetadataReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RetrieveStudyMetadataReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers RetrieveStudyMetadataReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers RetrieveStudyMetadataReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers RetrieveStudyMetadataReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 421:
+		var headers RetrieveStudyMetadataReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers RetrieveStudyMetadataReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers RetrieveStudyMetadataReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 502:
+		var headers RetrieveStudyMetadataReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetrieveStudyMetadataReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	case rsp.StatusCode == 504:
+		var headers RetrieveStudyMetadataReply504Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers504 = &headers
+	case rsp.StatusCode == 505:
+		var headers RetrieveStudyMetadataReply505Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers505 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetrieveStudyRenderedReply parses an HTTP response from a RetrieveStudyRenderedWithResponse call
+func ParseRetrieveStudyRenderedReply(rsp *http.Response) (*RetrieveStudyRenderedReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetrieveStudyRenderedReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRetrieval
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest FrameNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest RenderedNotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest RenderingUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest RetrieveFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest RetrieveUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 504:
+		var dest RetrieveTimeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON504 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RetrieveStudyRenderedReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers RetrieveStudyRenderedReply304Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 400:
+		var headers RetrieveStudyRenderedReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers RetrieveStudyRenderedReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RetrieveStudyRenderedReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers RetrieveStudyRenderedReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers RetrieveStudyRenderedReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers RetrieveStudyRenderedReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 421:
+		var headers RetrieveStudyRenderedReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers RetrieveStudyRenderedReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers RetrieveStudyRenderedReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers RetrieveStudyRenderedReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 502:
+		var headers RetrieveStudyRenderedReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetrieveStudyRenderedReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	case rsp.StatusCode == 504:
+		var headers RetrieveStudyRenderedReply504Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers504 = &headers
 	}
 
 	return response, nil
@@ -9946,6 +17898,366 @@ func ParseSearchSeriesOfStudyReply(rsp *http.Response) (*SearchSeriesOfStudyRepl
 	return response, nil
 }
 
+// ParseRetrieveSeriesReply parses an HTTP response from a RetrieveSeriesWithResponse call
+func ParseRetrieveSeriesReply(rsp *http.Response) (*RetrieveSeriesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetrieveSeriesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRetrieval
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest RetrieveNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest InstancesNotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest RetrieveFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest RetrieveUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 504:
+		var dest RetrieveTimeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON504 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 505:
+		var dest HTTPVersionUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON505 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RetrieveSeriesReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.PreferenceApplied = &value
+		}
+		if values := rsp.Header.Values("Retrieve-Outcome"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retrieve-Outcome", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetrieveOutcome = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 206:
+		var headers RetrieveSeriesReply206Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.PreferenceApplied = &value
+		}
+		if values := rsp.Header.Values("Retrieve-Outcome"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retrieve-Outcome", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetrieveOutcome = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers206 = &headers
+	case rsp.StatusCode == 304:
+		var headers RetrieveSeriesReply304Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 400:
+		var headers RetrieveSeriesReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers RetrieveSeriesReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RetrieveSeriesReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers RetrieveSeriesReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers RetrieveSeriesReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers RetrieveSeriesReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 421:
+		var headers RetrieveSeriesReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers RetrieveSeriesReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers RetrieveSeriesReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 502:
+		var headers RetrieveSeriesReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetrieveSeriesReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	case rsp.StatusCode == 504:
+		var headers RetrieveSeriesReply504Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers504 = &headers
+	case rsp.StatusCode == 505:
+		var headers RetrieveSeriesReply505Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers505 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseSearchInstancesOfSeriesReply parses an HTTP response from a SearchInstancesOfSeriesWithResponse call
 func ParseSearchInstancesOfSeriesReply(rsp *http.Response) (*SearchInstancesOfSeriesReply, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -10243,6 +18555,3682 @@ func ParseSearchInstancesOfSeriesReply(rsp *http.Response) (*SearchInstancesOfSe
 			headers.XCorrelationID = value
 		}
 		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetrieveInstanceReply parses an HTTP response from a RetrieveInstanceWithResponse call
+func ParseRetrieveInstanceReply(rsp *http.Response) (*RetrieveInstanceReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetrieveInstanceReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRetrieval
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest RetrieveNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest InstancesNotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest RetrieveFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest RetrieveUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 504:
+		var dest RetrieveTimeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON504 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 505:
+		var dest HTTPVersionUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON505 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RetrieveInstanceReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.PreferenceApplied = &value
+		}
+		if values := rsp.Header.Values("Retrieve-Outcome"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retrieve-Outcome", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetrieveOutcome = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 206:
+		var headers RetrieveInstanceReply206Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.PreferenceApplied = &value
+		}
+		if values := rsp.Header.Values("Retrieve-Outcome"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retrieve-Outcome", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetrieveOutcome = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers206 = &headers
+	case rsp.StatusCode == 304:
+		var headers RetrieveInstanceReply304Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 400:
+		var headers RetrieveInstanceReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers RetrieveInstanceReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RetrieveInstanceReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers RetrieveInstanceReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers RetrieveInstanceReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers RetrieveInstanceReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 421:
+		var headers RetrieveInstanceReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers RetrieveInstanceReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers RetrieveInstanceReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 502:
+		var headers RetrieveInstanceReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetrieveInstanceReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	case rsp.StatusCode == 504:
+		var headers RetrieveInstanceReply504Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers504 = &headers
+	case rsp.StatusCode == 505:
+		var headers RetrieveInstanceReply505Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers505 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetrieveBulkDataReply parses an HTTP response from a RetrieveBulkDataWithResponse call
+func ParseRetrieveBulkDataReply(rsp *http.Response) (*RetrieveBulkDataReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetrieveBulkDataReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRetrieval
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest BulkDataNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest InstancesNotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 416:
+		var dest RangeNotSatisfiable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON416 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest RetrieveFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest RetrieveUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 504:
+		var dest RetrieveTimeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON504 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 505:
+		var dest HTTPVersionUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON505 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RetrieveBulkDataReply200Headers
+		if values := rsp.Header.Values("Accept-Ranges"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Ranges", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptRanges = &value
+		}
+		if values := rsp.Header.Values("Content-Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLocation = &value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 206:
+		var headers RetrieveBulkDataReply206Headers
+		if values := rsp.Header.Values("Content-Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLocation = &value
+		}
+		if values := rsp.Header.Values("Content-Range"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Range", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentRange = &value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers206 = &headers
+	case rsp.StatusCode == 304:
+		var headers RetrieveBulkDataReply304Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 400:
+		var headers RetrieveBulkDataReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers RetrieveBulkDataReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RetrieveBulkDataReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers RetrieveBulkDataReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers RetrieveBulkDataReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers RetrieveBulkDataReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 416:
+		var headers RetrieveBulkDataReply416Headers
+		if values := rsp.Header.Values("Content-Range"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Range", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentRange = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers416 = &headers
+	case rsp.StatusCode == 421:
+		var headers RetrieveBulkDataReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers RetrieveBulkDataReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers RetrieveBulkDataReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 502:
+		var headers RetrieveBulkDataReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetrieveBulkDataReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	case rsp.StatusCode == 504:
+		var headers RetrieveBulkDataReply504Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers504 = &headers
+	case rsp.StatusCode == 505:
+		var headers RetrieveBulkDataReply505Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers505 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetrieveFramesReply parses an HTTP response from a RetrieveFramesWithResponse call
+func ParseRetrieveFramesReply(rsp *http.Response) (*RetrieveFramesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetrieveFramesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRetrieval
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest FrameNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest InstancesNotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest RetrieveFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest RetrieveUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 504:
+		var dest RetrieveTimeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON504 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 505:
+		var dest HTTPVersionUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON505 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RetrieveFramesReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Retrieve-Outcome"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retrieve-Outcome", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetrieveOutcome = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers RetrieveFramesReply304Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 400:
+		var headers RetrieveFramesReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers RetrieveFramesReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RetrieveFramesReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers RetrieveFramesReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers RetrieveFramesReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers RetrieveFramesReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 421:
+		var headers RetrieveFramesReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers RetrieveFramesReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers RetrieveFramesReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 502:
+		var headers RetrieveFramesReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetrieveFramesReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	case rsp.StatusCode == 504:
+		var headers RetrieveFramesReply504Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers504 = &headers
+	case rsp.StatusCode == 505:
+		var headers RetrieveFramesReply505Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers505 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetrieveRenderedFramesReply parses an HTTP response from a RetrieveRenderedFramesWithResponse call
+func ParseRetrieveRenderedFramesReply(rsp *http.Response) (*RetrieveRenderedFramesReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetrieveRenderedFramesReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRetrieval
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest FrameNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest RenderedNotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest RenderingUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest RetrieveFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest RetrieveUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 504:
+		var dest RetrieveTimeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON504 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RetrieveRenderedFramesReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers RetrieveRenderedFramesReply304Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 400:
+		var headers RetrieveRenderedFramesReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers RetrieveRenderedFramesReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RetrieveRenderedFramesReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers RetrieveRenderedFramesReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers RetrieveRenderedFramesReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers RetrieveRenderedFramesReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 421:
+		var headers RetrieveRenderedFramesReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers RetrieveRenderedFramesReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers RetrieveRenderedFramesReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers RetrieveRenderedFramesReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 502:
+		var headers RetrieveRenderedFramesReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetrieveRenderedFramesReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	case rsp.StatusCode == 504:
+		var headers RetrieveRenderedFramesReply504Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers504 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetrieveInstanceMetadataReply parses an HTTP response from a RetrieveInstanceMetadataWithResponse call
+func ParseRetrieveInstanceMetadataReply(rsp *http.Response) (*RetrieveInstanceMetadataReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetrieveInstanceMetadataReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.Header.Get("Content-Type") == "application/dicom+json" && rsp.StatusCode == 200:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationDICOMJSON200 = &dest
+
+	case rsp.Header.Get("Content-Type") == "application/json" && rsp.StatusCode == 200:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.Header.Get("Content-Type") == "application/dicom+json" && rsp.StatusCode == 206:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationDICOMJSON206 = &dest
+
+	case rsp.Header.Get("Content-Type") == "application/json" && rsp.StatusCode == 206:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON206 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRetrieval
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest RetrieveNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest NotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest RetrieveFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest RetrieveUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 504:
+		var dest RetrieveTimeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON504 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 505:
+		var dest HTTPVersionUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON505 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RetrieveInstanceMetadataReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.PreferenceApplied = &value
+		}
+		if values := rsp.Header.Values("Retrieve-Outcome"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retrieve-Outcome", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetrieveOutcome = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 206:
+		var headers RetrieveInstanceMetadataReply206Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.PreferenceApplied = &value
+		}
+		if values := rsp.Header.Values("Retrieve-Outcome"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retrieve-Outcome", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetrieveOutcome = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers206 = &headers
+	case rsp.StatusCode == 304:
+		var headers RetrieveInstanceMetadataReply304Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 400:
+		var headers RetrieveInstanceMetadataReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers RetrieveInstanceMetadataReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RetrieveInstanceMetadataReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers RetrieveInstanceMetadataReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers RetrieveInstanceMetadataReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers RetrieveInstanceMetadataReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 421:
+		var headers RetrieveInstanceMetadataReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers RetrieveInstanceMetadataReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers RetrieveInstanceMetadataReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 502:
+		var headers RetrieveInstanceMetadataReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetrieveInstanceMetadataReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	case rsp.StatusCode == 504:
+		var headers RetrieveInstanceMetadataReply504Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers504 = &headers
+	case rsp.StatusCode == 505:
+		var headers RetrieveInstanceMetadataReply505Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers505 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetrieveInstanceRenderedReply parses an HTTP response from a RetrieveInstanceRenderedWithResponse call
+func ParseRetrieveInstanceRenderedReply(rsp *http.Response) (*RetrieveInstanceRenderedReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetrieveInstanceRenderedReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRetrieval
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest FrameNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest RenderedNotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest RenderingUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest RetrieveFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest RetrieveUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 504:
+		var dest RetrieveTimeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON504 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RetrieveInstanceRenderedReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers RetrieveInstanceRenderedReply304Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 400:
+		var headers RetrieveInstanceRenderedReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers RetrieveInstanceRenderedReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RetrieveInstanceRenderedReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers RetrieveInstanceRenderedReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers RetrieveInstanceRenderedReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers RetrieveInstanceRenderedReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 421:
+		var headers RetrieveInstanceRenderedReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers RetrieveInstanceRenderedReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers RetrieveInstanceRenderedReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers RetrieveInstanceRenderedReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 502:
+		var headers RetrieveInstanceRenderedReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetrieveInstanceRenderedReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	case rsp.StatusCode == 504:
+		var headers RetrieveInstanceRenderedReply504Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers504 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetrieveInstanceThumbnailReply parses an HTTP response from a RetrieveInstanceThumbnailWithResponse call
+func ParseRetrieveInstanceThumbnailReply(rsp *http.Response) (*RetrieveInstanceThumbnailReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetrieveInstanceThumbnailReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRetrieval
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest FrameNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest RenderedNotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest RenderingUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest RetrieveFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest RetrieveUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 504:
+		var dest RetrieveTimeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON504 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RetrieveInstanceThumbnailReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers RetrieveInstanceThumbnailReply304Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 400:
+		var headers RetrieveInstanceThumbnailReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers RetrieveInstanceThumbnailReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RetrieveInstanceThumbnailReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers RetrieveInstanceThumbnailReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers RetrieveInstanceThumbnailReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers RetrieveInstanceThumbnailReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 421:
+		var headers RetrieveInstanceThumbnailReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers RetrieveInstanceThumbnailReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers RetrieveInstanceThumbnailReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers RetrieveInstanceThumbnailReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 502:
+		var headers RetrieveInstanceThumbnailReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetrieveInstanceThumbnailReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	case rsp.StatusCode == 504:
+		var headers RetrieveInstanceThumbnailReply504Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers504 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetrieveSeriesMetadataReply parses an HTTP response from a RetrieveSeriesMetadataWithResponse call
+func ParseRetrieveSeriesMetadataReply(rsp *http.Response) (*RetrieveSeriesMetadataReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetrieveSeriesMetadataReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.Header.Get("Content-Type") == "application/dicom+json" && rsp.StatusCode == 200:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationDICOMJSON200 = &dest
+
+	case rsp.Header.Get("Content-Type") == "application/json" && rsp.StatusCode == 200:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case rsp.Header.Get("Content-Type") == "application/dicom+json" && rsp.StatusCode == 206:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationDICOMJSON206 = &dest
+
+	case rsp.Header.Get("Content-Type") == "application/json" && rsp.StatusCode == 206:
+		var dest DICOMObjects
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON206 = &dest
+
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRetrieval
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest RetrieveNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest NotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest RetrieveFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest RetrieveUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 504:
+		var dest RetrieveTimeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON504 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 505:
+		var dest HTTPVersionUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON505 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RetrieveSeriesMetadataReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.PreferenceApplied = &value
+		}
+		if values := rsp.Header.Values("Retrieve-Outcome"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retrieve-Outcome", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetrieveOutcome = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 206:
+		var headers RetrieveSeriesMetadataReply206Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.PreferenceApplied = &value
+		}
+		if values := rsp.Header.Values("Retrieve-Outcome"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retrieve-Outcome", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetrieveOutcome = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers206 = &headers
+	case rsp.StatusCode == 304:
+		var headers RetrieveSeriesMetadataReply304Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 400:
+		var headers RetrieveSeriesMetadataReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers RetrieveSeriesMetadataReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RetrieveSeriesMetadataReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers RetrieveSeriesMetadataReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers RetrieveSeriesMetadataReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers RetrieveSeriesMetadataReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 421:
+		var headers RetrieveSeriesMetadataReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers RetrieveSeriesMetadataReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers RetrieveSeriesMetadataReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 502:
+		var headers RetrieveSeriesMetadataReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetrieveSeriesMetadataReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	case rsp.StatusCode == 504:
+		var headers RetrieveSeriesMetadataReply504Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers504 = &headers
+	case rsp.StatusCode == 505:
+		var headers RetrieveSeriesMetadataReply505Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers505 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetrieveSeriesRenderedReply parses an HTTP response from a RetrieveSeriesRenderedWithResponse call
+func ParseRetrieveSeriesRenderedReply(rsp *http.Response) (*RetrieveSeriesRenderedReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetrieveSeriesRenderedReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRetrieval
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest FrameNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest RenderedNotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest RenderingUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest RetrieveFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest RetrieveUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 504:
+		var dest RetrieveTimeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON504 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RetrieveSeriesRenderedReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers RetrieveSeriesRenderedReply304Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 400:
+		var headers RetrieveSeriesRenderedReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers RetrieveSeriesRenderedReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RetrieveSeriesRenderedReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers RetrieveSeriesRenderedReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers RetrieveSeriesRenderedReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers RetrieveSeriesRenderedReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 421:
+		var headers RetrieveSeriesRenderedReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers RetrieveSeriesRenderedReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers RetrieveSeriesRenderedReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers RetrieveSeriesRenderedReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 502:
+		var headers RetrieveSeriesRenderedReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetrieveSeriesRenderedReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	case rsp.StatusCode == 504:
+		var headers RetrieveSeriesRenderedReply504Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers504 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetrieveSeriesThumbnailReply parses an HTTP response from a RetrieveSeriesThumbnailWithResponse call
+func ParseRetrieveSeriesThumbnailReply(rsp *http.Response) (*RetrieveSeriesThumbnailReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetrieveSeriesThumbnailReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRetrieval
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest FrameNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest RenderedNotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest RenderingUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest RetrieveFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest RetrieveUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 504:
+		var dest RetrieveTimeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON504 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RetrieveSeriesThumbnailReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers RetrieveSeriesThumbnailReply304Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 400:
+		var headers RetrieveSeriesThumbnailReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers RetrieveSeriesThumbnailReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RetrieveSeriesThumbnailReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers RetrieveSeriesThumbnailReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers RetrieveSeriesThumbnailReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers RetrieveSeriesThumbnailReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 421:
+		var headers RetrieveSeriesThumbnailReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers RetrieveSeriesThumbnailReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers RetrieveSeriesThumbnailReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers RetrieveSeriesThumbnailReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 502:
+		var headers RetrieveSeriesThumbnailReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetrieveSeriesThumbnailReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	case rsp.StatusCode == 504:
+		var headers RetrieveSeriesThumbnailReply504Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers504 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetrieveStudyThumbnailReply parses an HTTP response from a RetrieveStudyThumbnailWithResponse call
+func ParseRetrieveStudyThumbnailReply(rsp *http.Response) (*RetrieveStudyThumbnailReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetrieveStudyThumbnailReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRetrieval
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest FrameNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 406:
+		var dest RenderedNotAcceptable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON406 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest RenderingUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 502:
+		var dest RetrieveFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON502 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest RetrieveUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 504:
+		var dest RetrieveTimeout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON504 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers RetrieveStudyThumbnailReply200Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = &value
+		}
+		if values := rsp.Header.Values("Warning"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Warning = &value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 304:
+		var headers RetrieveStudyThumbnailReply304Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 400:
+		var headers RetrieveStudyThumbnailReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers RetrieveStudyThumbnailReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RetrieveStudyThumbnailReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers RetrieveStudyThumbnailReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers RetrieveStudyThumbnailReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 406:
+		var headers RetrieveStudyThumbnailReply406Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers406 = &headers
+	case rsp.StatusCode == 421:
+		var headers RetrieveStudyThumbnailReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers RetrieveStudyThumbnailReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers RetrieveStudyThumbnailReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers RetrieveStudyThumbnailReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 502:
+		var headers RetrieveStudyThumbnailReply502Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers502 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetrieveStudyThumbnailReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	case rsp.StatusCode == 504:
+		var headers RetrieveStudyThumbnailReply504Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers504 = &headers
 	}
 
 	return response, nil

@@ -267,6 +267,333 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/dicomweb/{pacs}/studies/{study}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Retrieve the instances of a study (WADO-RS)
+         * @description Asks the PACS for the instances of the study with C-GET, or with C-MOVE to the gateway's own storage SCP, and sends each of them as
+         *     soon as it has arrived.
+         *
+         *     **An incomplete response never looks whole.** The gateway asks the PACS first which instances there are (C-FIND at the IMAGE level) and
+         *     compares. What does not arrive is asked for once more. A failure before the first byte is a problem document. After it, the response
+         *     ends properly only if it is complete; otherwise the gateway breaks it off: in HTTP/1.1 without the last chunk, in HTTP/2 with RST_STREAM.
+         *     HTTP clients report that as an error. The trailer `Retrieve-Outcome` says the same to those who read trailers. HTTP/1.0 cannot express a
+         *     response that is broken off, so it is refused with 505.
+         *
+         *     **`Prefer: handling=lenient`** asks for what there is: an incomplete response then ends properly with a last part
+         *     `application/problem+json` (in an archive, the file `INCOMPLETE.json`) whose `missing_sop_instance_uids` lists what is missing. A failure
+         *     within an instance breaks the response off all the same.
+         *
+         *     **Media types.** `multipart/related; type="application/dicom"` is the default; `application/zip` gives an archive of the same files, under
+         *     names that the gateway makes.
+         *
+         *     **Transfer syntax.** The parameter `transfer-syntax` of the media type says what the caller can read. Without it, or with
+         *     `1.2.840.10008.1.2.1`, every instance is in Explicit VR Little Endian: the gateway asks the PACS for it, and converts Implicit VR Little
+         *     Endian, Explicit VR Big Endian, RLE Lossless and JPEG Baseline itself. With `*`, instances are as the PACS stores them, but never in
+         *     Implicit VR Little Endian or Explicit VR Big Endian. Several media types with a transfer syntax each are alternatives, by quality. If an
+         *     instance cannot be had in any of them, the response is 406 or is broken off.
+         *
+         *     `HEAD` asks the PACS only which instances there are, and returns the header fields alone.
+         */
+        get: operations["retrieveStudy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/{pacs}/studies/{study}/series/{series}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Retrieve the instances of a series (WADO-RS)
+         * @description As the retrieval of a study, for one series.
+         */
+        get: operations["retrieveSeries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Retrieve an instance (WADO-RS)
+         * @description As the retrieval of a study, for one instance. `application/dicom` gives it without multipart.
+         */
+        get: operations["retrieveInstance"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/{pacs}/studies/{study}/metadata": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Retrieve the metadata of the instances of a study (WADO-RS)
+         * @description The attributes of the instances in the DICOM JSON Model, one object each. Pixel data and binary values of more than 4 KiB are
+         *     `BulkDataURI`s of this gateway; everything else is inline. The gateway retrieves the instances for that, so the response begins when all
+         *     of them have arrived: it is 200 only if none is missing, and with `Prefer: handling=lenient` 206 with what there is.
+         */
+        get: operations["retrieveStudyMetadata"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/{pacs}/studies/{study}/series/{series}/metadata": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Retrieve the metadata of the instances of a series (WADO-RS)
+         * @description As the metadata of a study, for the instances of one series.
+         */
+        get: operations["retrieveSeriesMetadata"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/metadata": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Retrieve the metadata of an instance (WADO-RS)
+         * @description As the metadata of a study, for one instance.
+         */
+        get: operations["retrieveInstanceMetadata"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Retrieve frames of an instance (WADO-RS)
+         * @description The frames with the numbers in the path, in that order, one part each. `application/octet-stream` gives native pixel data in little
+         *     endian; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
+         *     part names its transfer syntax.
+         */
+        get: operations["retrieveFrames"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Retrieve a binary value of an instance (WADO-RS)
+         * @description The value that a `BulkDataURI` of the metadata names. Values are in little endian. Encapsulated pixel data is the sequence of its fragments
+         *     without the basic offset table. `Range` selects a part of the bytes, if one range is given.
+         */
+        get: operations["retrieveBulkData"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/{pacs}/studies/{study}/rendered": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Render a study as an image (WADO-RS)
+         * @description As the rendering of an instance, for the instance in the middle of a study.
+         */
+        get: operations["retrieveStudyRendered"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/{pacs}/studies/{study}/series/{series}/rendered": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Render a series as an image (WADO-RS)
+         * @description As the rendering of an instance, for the instance in the middle of a series.
+         */
+        get: operations["retrieveSeriesRendered"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/rendered": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Render an instance as an image (WADO-RS)
+         * @description One image, with the VOI window of the object or of the parameter `window`.
+         */
+        get: operations["retrieveInstanceRendered"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/{pacs}/studies/{study}/thumbnail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Retrieve a thumbnail of a study (WADO-RS)
+         * @description A small image for a study: of the instance in the middle.
+         */
+        get: operations["retrieveStudyThumbnail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/{pacs}/studies/{study}/series/{series}/thumbnail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Retrieve a thumbnail of a series (WADO-RS)
+         * @description A small image for a series: of the instance in the middle.
+         */
+        get: operations["retrieveSeriesThumbnail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/thumbnail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Retrieve a thumbnail of an instance (WADO-RS)
+         * @description A small image of the instance.
+         */
+        get: operations["retrieveInstanceThumbnail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Render a frame of an instance as an image (WADO-RS)
+         * @description As the rendering of an instance, for one frame.
+         */
+        get: operations["retrieveRenderedFrames"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -1162,7 +1489,7 @@ export interface components {
         };
         /**
          * @description Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
-         *     there is one: every 502 has it.
+         *     there is one: every 502 and 504 has it.
          */
         Problem: {
             /**
@@ -1185,7 +1512,7 @@ export interface components {
             detail: string;
             /**
              * @description What to check, in plain words: fields of the request, settings of the gateway, the configuration of the
-             *     PACS. Present in every 502, where it is the hint that `/echo` gives for the same fault, and for a fault that
+             *     PACS. Present in every 502 and 504, where it is the hint that `/echo` gives for the same fault, and for a fault that
              *     the operator of the gateway can correct.
              * @example The PACS does not answer to this called AE title. Check pacs_ae_title against the configuration of the PACS; case counts.
              */
@@ -1204,9 +1531,14 @@ export interface components {
             warnings?: components["schemas"]["Warning"][];
             /** @description For a 502 of /echo: the steps up to the one that failed. */
             steps?: components["schemas"]["EchoStep"][];
+            /**
+             * @description For the code `retrieve_incomplete`: the instances that the PACS has and did not send. In a problem document that is a response, and
+             *     in the last part of a lenient response.
+             */
+            missing_sop_instance_uids?: string[];
         };
         /**
-         * @description Stable identifier of a problem, for programs.
+         * @description Stable identifier of a problem, for programs. Codes of timeouts have the status 504 in retrievals under `/dicomweb/`.
          *
          *     | Code | Status | Meaning |
          *     |---|---|---|
@@ -1215,18 +1547,22 @@ export interface components {
          *     | `pacs_unknown` | 400 | no PACS of this name is configured; 404 if the path names it |
          *     | `pacs_not_allowed` | 403 | the gateway, or this API key, may not use this PACS |
          *     | `no_study_matched` | 404 | no study matched |
+         *     | `not_found` | 404 | the PACS has no such study, series, instance, frame or value |
          *     | `route_not_found` | 404 | the route does not exist |
          *     | `method_not_allowed` | 405 | the route does not support this method |
          *     | `not_acceptable` | 406 | the header Accept permits no media type of the route |
+         *     | `transfer_syntax_unavailable` | 406 | the instances cannot be had in a transfer syntax that the request permits |
          *     | `payload_too_large` | 413 | the body exceeds 64 KiB |
          *     | `search_too_broad` | 413 | the PACS has more than MAX_MATCHES matches |
          *     | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
+         *     | `range_not_satisfiable` | 416 | the value has no byte in the range |
          *     | `host_not_allowed` | 421 | the request names the gateway by a host name that ALLOWED_HOSTS does not list |
          *     | `too_many_requests` | 429 | the caller has as many requests in progress as its share allows |
          *     | `internal_error` | 500 | unexpected error of the gateway |
          *     | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
          *     | `modality_unknown` | 501 | the PACS does not return the modalities by which the search selects |
          *     | `relational_query_unsupported` | 501 | the PACS searches series and instances below a study only |
+         *     | `rendering_unsupported` | 501 | the gateway cannot decode the pixel data |
          *     | `name_resolution_failed` | 502 | the host name of the PACS has no address |
          *     | `connection_refused` | 502 | nothing accepts connections at this host and port |
          *     | `pacs_unreachable` | 502 | could not connect to the PACS: no route to its host or network, or another fault |
@@ -1242,6 +1578,9 @@ export interface components {
          *     | `no_presentation_context` | 502 | the PACS does not offer this service to this calling AE title |
          *     | `echo_failed` | 502 | C-ECHO ended with a failure |
          *     | `find_failed` | 502 | C-FIND ended with a failure |
+         *     | `get_failed` | 502 | C-GET ended with a failure and brought nothing |
+         *     | `retrieval_unsupported` | 502 | the PACS accepts no C-GET, and no C-MOVE to the gateway is possible |
+         *     | `retrieve_incomplete` | 502 | the PACS did not send all instances that it has |
          *     | `dimse_timeout` | 502 | no response within DIMSE_TIMEOUT |
          *     | `move_failed` | 502 | C-MOVE moved nothing |
          *     | `move_destination_unknown` | 502 | the PACS does not know the move destination |
@@ -1258,10 +1597,12 @@ export interface components {
          *     | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT, or too many operations wait for it |
          *     | `too_many_operations` | 503 | MAX_OPERATIONS operations run and none ended within QUEUE_TIMEOUT, or too many requests are in progress |
          *     | `memory_busy` | 503 | other operations did not free memory for this one within QUEUE_TIMEOUT |
+         *     | `spool_full` | 503 | the spool has no room for what the PACS sends |
          *     | `too_many_open_files` | 503 | the gateway or its machine has no free file descriptor for a connection |
+         *     | `http_version_unsupported` | 505 | a retrieval needs HTTP/1.1 or HTTP/2 |
          * @enum {string}
          */
-        ProblemCode: "invalid_request" | "pacs_unknown" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "payload_too_large" | "search_too_broad" | "unsupported_media_type" | "host_not_allowed" | "too_many_requests" | "internal_error" | "audit_failed" | "modality_unknown" | "relational_query_unsupported" | "name_resolution_failed" | "connection_refused" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "answer_too_large" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "draining" | "pacs_busy" | "too_many_operations" | "memory_busy" | "too_many_open_files";
+        ProblemCode: "invalid_request" | "pacs_unknown" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "transfer_syntax_unavailable" | "payload_too_large" | "search_too_broad" | "unsupported_media_type" | "range_not_satisfiable" | "host_not_allowed" | "too_many_requests" | "internal_error" | "audit_failed" | "modality_unknown" | "relational_query_unsupported" | "rendering_unsupported" | "name_resolution_failed" | "connection_refused" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "get_failed" | "retrieval_unsupported" | "retrieve_incomplete" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "answer_too_large" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "draining" | "pacs_busy" | "too_many_operations" | "memory_busy" | "spool_full" | "too_many_open_files" | "http_version_unsupported";
         /** @description One fault of the request. */
         Fault: {
             /**
@@ -1282,10 +1623,10 @@ export interface components {
          */
         DICOMFault: {
             /**
-             * @description The step that failed: name resolution, TCP, TLS, association negotiation, C-ECHO, C-FIND or C-MOVE.
+             * @description The step that failed: name resolution, TCP, TLS, association negotiation, C-ECHO, C-FIND, C-MOVE or C-GET.
              * @enum {string}
              */
-            step: "resolve" | "connect" | "tls" | "associate" | "echo" | "find" | "move";
+            step: "resolve" | "connect" | "tls" | "associate" | "echo" | "find" | "move" | "get";
             /**
              * @description DIMSE status as four hex digits.
              * @example A801
@@ -1316,7 +1657,7 @@ export interface components {
         DICOMObject: {
             [key: string]: components["schemas"]["DICOMAttribute"];
         };
-        /** @description An attribute. One without `Value` and `InlineBinary` is empty. */
+        /** @description An attribute. One without `Value`, `InlineBinary` and `BulkDataURI` is empty. */
         DICOMAttribute: {
             /**
              * @description Value representation (PS3.5 section 6.2).
@@ -1336,6 +1677,11 @@ export interface components {
              * @example AAE=
              */
             InlineBinary?: string;
+            /**
+             * @description In metadata: URL of the value, if it is pixel data or binary and longer than 4 KiB.
+             * @example http://localhost:8888/dicomweb/orthanca/studies/1.2/series/1.2.3/instances/1.2.3.4/bulkdata/7FE00010
+             */
+            BulkDataURI?: string;
         };
     };
     responses: {
@@ -1592,6 +1938,131 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description A UID, a path or a parameter is wrong; `errors` lists every fault and its name. */
+        InvalidRetrieval: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The PACS has no such study, series or instance, no PACS of this name is configured, or the route does not exist. */
+        RetrieveNotFound: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /**
+         * @description The PACS has no such study, series or instance, the instance has no pixel data or no such frame, no PACS of this name is configured, or the
+         *     route does not exist.
+         */
+        FrameNotFound: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The PACS has no such instance, the instance has no such value, no PACS of this name is configured, or the route does not exist. */
+        BulkDataNotFound: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request permits no media type of the route, or the instances cannot be had in a transfer syntax that it permits. */
+        InstancesNotAcceptable: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request permits neither image/jpeg nor image/png, or the instance is not an image. */
+        RenderedNotAcceptable: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The value has no byte in this range. */
+        RangeNotSatisfiable: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                "Content-Range": components["headers"]["ContentRange"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The gateway cannot decode the pixel data, and the PACS does not send it without compression. */
+        RenderingUnsupported: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Nothing was sent: the retrieval failed, could not start, or brought no instance; `code` and `dicom` say why, and `hint` what to check. */
+        RetrieveFailed: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Nothing was sent: the PACS did not answer in time; `code` and `dicom` say at which step, and `hint` what to check. */
+        RetrieveTimeout: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The gateway accepts no new operations at the moment, or none for this PACS, or has no room for what the PACS sends. */
+        RetrieveUnavailable: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description HTTP/1.0 cannot express a response that is broken off, so that an incomplete one would look whole. */
+        HTTPVersionUnsupported: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
     };
     parameters: {
         /**
@@ -1615,6 +2086,22 @@ export interface components {
          * @example 2.25.164099461752703617692079913345305864798
          */
         SeriesOfPath: string;
+        /**
+         * @description SOP Instance UID.
+         * @example 2.25.178604370590173346451441111905658361870
+         */
+        InstanceOfPath: string;
+        /**
+         * @description Numbers of frames, from 1, separated by commas.
+         * @example 1
+         */
+        FramesOfPath: string;
+        /**
+         * @description Where the value is: its tag, or the path to it through items of sequences, whose numbers count from 1. In
+         *     `00400275.1.00400009` the value is in the first item of 0040,0275.
+         * @example 7FE00010
+         */
+        BulkDataOfPath: string;
         /**
          * @description Patient ID, exactly or with the wildcards `*` and `?` (0010,0020).
          * @example 1112223333
@@ -1751,6 +2238,46 @@ export interface components {
          * @example application/dicom+json
          */
         AcceptParameter: string;
+        /**
+         * @description A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+         * @example multipart/related; type="application/dicom"; transfer-syntax=*
+         */
+        RetrieveAccept: string;
+        /**
+         * @description A transfer syntax UID or `*`, for media types without the parameter `transfer-syntax` (PS3.18 section 8.7.8.2).
+         * @example *
+         */
+        TransferSyntaxParameter: string;
+        /**
+         * @description `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+         * @example handling=lenient
+         */
+        Prefer: string;
+        /**
+         * @description The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+         * @example W/"5f0c2a9be1d4a7c3"
+         */
+        IfNoneMatch: string;
+        /**
+         * @description One range of bytes (RFC 9110 section 14.1.2). Several ranges, and ranges of a multipart response, are ignored.
+         * @example bytes=0-1023
+         */
+        Range: string;
+        /**
+         * @description VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
+         * @example 40,400,linear
+         */
+        Window: string;
+        /**
+         * @description Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+         * @example 256,256
+         */
+        Viewport: string;
+        /**
+         * @description Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+         * @example 90
+         */
+        Quality: string;
     };
     requestBodies: never;
     headers: {
@@ -1780,6 +2307,38 @@ export interface components {
          * @example 299 dicom-qr-gateway "There are more matches. Ask for them with offset."
          */
         Warning: string;
+        /**
+         * @description Identifies the instances, their patient, the media type and the transfer syntax. It is weak, and absent if the PACS does not say
+         *     which instances there are.
+         * @example W/"5f0c2a9be1d4a7c3"
+         */
+        ETag: string;
+        /**
+         * @description `handling=lenient` if the request asked for it.
+         * @example handling=lenient
+         */
+        PreferenceApplied: string;
+        /**
+         * @description Trailer: `complete`, or `incomplete; missing=3` in a lenient response. `complete; basis=status` means that the PACS does not say which
+         *     instances there are, so that its final status and counters decide.
+         * @example complete
+         */
+        RetrieveOutcome: string;
+        /**
+         * @description The bytes of the response, or the length of the value in a 416.
+         * @example bytes 0-1023/524288
+         */
+        ContentRange: string;
+        /**
+         * @description `bytes` if a range can be requested.
+         * @example bytes
+         */
+        AcceptRanges: string;
+        /**
+         * @description URL of the value.
+         * @example http://localhost:8888/dicomweb/orthanca/studies/1.2/series/1.2.3/instances/1.2.3.4/bulkdata/7FE00010
+         */
+        ContentLocation: string;
     };
     pathItems: never;
 }
@@ -2873,6 +3432,1467 @@ export interface operations {
             501: components["responses"]["SearchUnsupported"];
             502: components["responses"]["QueryFailed"];
             503: components["responses"]["Unavailable"];
+        };
+    };
+    retrieveStudy: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example multipart/related; type="application/dicom"; transfer-syntax=*
+                 */
+                accept?: components["parameters"]["RetrieveAccept"];
+                /**
+                 * @description A transfer syntax UID or `*`, for media types without the parameter `transfer-syntax` (PS3.18 section 8.7.8.2).
+                 * @example *
+                 */
+                "transfer-syntax"?: components["parameters"]["TransferSyntaxParameter"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+                /**
+                 * @description `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+                 * @example handling=lenient
+                 */
+                Prefer?: components["parameters"]["Prefer"];
+                /**
+                 * @description The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+                 * @example W/"5f0c2a9be1d4a7c3"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+                /**
+                 * @description Study Instance UID.
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                study: components["parameters"]["StudyOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All instances. The response is complete if it ends properly, unless the caller asked for lenient handling. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    "Retrieve-Outcome": components["headers"]["RetrieveOutcome"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example --1c5b0a7e6d2f4938a1b2c3d4e5f60718
+                     *     Content-Type: application/dicom; transfer-syntax=1.2.840.10008.1.2.1
+                     *
+                     *     (preamble, DICM, file meta information and data set of one instance)
+                     *     --1c5b0a7e6d2f4938a1b2c3d4e5f60718--
+                     */
+                    "multipart/related": string;
+                    /** @example PK */
+                    "application/zip": string;
+                };
+            };
+            /** @description With lenient handling, if it is known before the first byte that instances are missing: what there is. */
+            206: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    "Retrieve-Outcome": components["headers"]["RetrieveOutcome"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example --1c5b0a7e6d2f4938a1b2c3d4e5f60718
+                     *     Content-Type: application/dicom; transfer-syntax=1.2.840.10008.1.2.1
+                     *
+                     *     (preamble, DICM, file meta information and data set of one instance)
+                     *     --1c5b0a7e6d2f4938a1b2c3d4e5f60718--
+                     */
+                    "multipart/related": string;
+                    /** @example PK */
+                    "application/zip": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["InvalidRetrieval"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RetrieveNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["InstancesNotAcceptable"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            502: components["responses"]["RetrieveFailed"];
+            503: components["responses"]["RetrieveUnavailable"];
+            504: components["responses"]["RetrieveTimeout"];
+            505: components["responses"]["HTTPVersionUnsupported"];
+        };
+    };
+    retrieveSeries: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example multipart/related; type="application/dicom"; transfer-syntax=*
+                 */
+                accept?: components["parameters"]["RetrieveAccept"];
+                /**
+                 * @description A transfer syntax UID or `*`, for media types without the parameter `transfer-syntax` (PS3.18 section 8.7.8.2).
+                 * @example *
+                 */
+                "transfer-syntax"?: components["parameters"]["TransferSyntaxParameter"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+                /**
+                 * @description `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+                 * @example handling=lenient
+                 */
+                Prefer?: components["parameters"]["Prefer"];
+                /**
+                 * @description The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+                 * @example W/"5f0c2a9be1d4a7c3"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+                /**
+                 * @description Study Instance UID.
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                study: components["parameters"]["StudyOfPath"];
+                /**
+                 * @description Series Instance UID.
+                 * @example 2.25.164099461752703617692079913345305864798
+                 */
+                series: components["parameters"]["SeriesOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All instances. The response is complete if it ends properly, unless the caller asked for lenient handling. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    "Retrieve-Outcome": components["headers"]["RetrieveOutcome"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example --1c5b0a7e6d2f4938a1b2c3d4e5f60718
+                     *     Content-Type: application/dicom; transfer-syntax=1.2.840.10008.1.2.1
+                     *
+                     *     (preamble, DICM, file meta information and data set of one instance)
+                     *     --1c5b0a7e6d2f4938a1b2c3d4e5f60718--
+                     */
+                    "multipart/related": string;
+                    /** @example PK */
+                    "application/zip": string;
+                };
+            };
+            /** @description With lenient handling, if it is known before the first byte that instances are missing: what there is. */
+            206: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    "Retrieve-Outcome": components["headers"]["RetrieveOutcome"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example --1c5b0a7e6d2f4938a1b2c3d4e5f60718
+                     *     Content-Type: application/dicom; transfer-syntax=1.2.840.10008.1.2.1
+                     *
+                     *     (preamble, DICM, file meta information and data set of one instance)
+                     *     --1c5b0a7e6d2f4938a1b2c3d4e5f60718--
+                     */
+                    "multipart/related": string;
+                    /** @example PK */
+                    "application/zip": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["InvalidRetrieval"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RetrieveNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["InstancesNotAcceptable"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            502: components["responses"]["RetrieveFailed"];
+            503: components["responses"]["RetrieveUnavailable"];
+            504: components["responses"]["RetrieveTimeout"];
+            505: components["responses"]["HTTPVersionUnsupported"];
+        };
+    };
+    retrieveInstance: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example multipart/related; type="application/dicom"; transfer-syntax=*
+                 */
+                accept?: components["parameters"]["RetrieveAccept"];
+                /**
+                 * @description A transfer syntax UID or `*`, for media types without the parameter `transfer-syntax` (PS3.18 section 8.7.8.2).
+                 * @example *
+                 */
+                "transfer-syntax"?: components["parameters"]["TransferSyntaxParameter"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+                /**
+                 * @description `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+                 * @example handling=lenient
+                 */
+                Prefer?: components["parameters"]["Prefer"];
+                /**
+                 * @description The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+                 * @example W/"5f0c2a9be1d4a7c3"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+                /**
+                 * @description Study Instance UID.
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                study: components["parameters"]["StudyOfPath"];
+                /**
+                 * @description Series Instance UID.
+                 * @example 2.25.164099461752703617692079913345305864798
+                 */
+                series: components["parameters"]["SeriesOfPath"];
+                /**
+                 * @description SOP Instance UID.
+                 * @example 2.25.178604370590173346451441111905658361870
+                 */
+                instance: components["parameters"]["InstanceOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All instances. The response is complete if it ends properly, unless the caller asked for lenient handling. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    "Retrieve-Outcome": components["headers"]["RetrieveOutcome"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example --1c5b0a7e6d2f4938a1b2c3d4e5f60718
+                     *     Content-Type: application/dicom; transfer-syntax=1.2.840.10008.1.2.1
+                     *
+                     *     (preamble, DICM, file meta information and data set of one instance)
+                     *     --1c5b0a7e6d2f4938a1b2c3d4e5f60718--
+                     */
+                    "multipart/related": string;
+                    /** @example PK */
+                    "application/zip": string;
+                    /** @example (preamble, DICM, file meta information and data set) */
+                    "application/dicom": string;
+                };
+            };
+            /** @description With lenient handling, if it is known before the first byte that instances are missing: what there is. */
+            206: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    "Retrieve-Outcome": components["headers"]["RetrieveOutcome"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example --1c5b0a7e6d2f4938a1b2c3d4e5f60718
+                     *     Content-Type: application/dicom; transfer-syntax=1.2.840.10008.1.2.1
+                     *
+                     *     (preamble, DICM, file meta information and data set of one instance)
+                     *     --1c5b0a7e6d2f4938a1b2c3d4e5f60718--
+                     */
+                    "multipart/related": string;
+                    /** @example PK */
+                    "application/zip": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["InvalidRetrieval"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RetrieveNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["InstancesNotAcceptable"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            502: components["responses"]["RetrieveFailed"];
+            503: components["responses"]["RetrieveUnavailable"];
+            504: components["responses"]["RetrieveTimeout"];
+            505: components["responses"]["HTTPVersionUnsupported"];
+        };
+    };
+    retrieveStudyMetadata: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example multipart/related; type="application/dicom"; transfer-syntax=*
+                 */
+                accept?: components["parameters"]["RetrieveAccept"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+                /**
+                 * @description `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+                 * @example handling=lenient
+                 */
+                Prefer?: components["parameters"]["Prefer"];
+                /**
+                 * @description The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+                 * @example W/"5f0c2a9be1d4a7c3"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+                /**
+                 * @description Study Instance UID.
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                study: components["parameters"]["StudyOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The attributes of all instances. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    "Retrieve-Outcome": components["headers"]["RetrieveOutcome"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DICOMObjects"];
+                    "application/json": components["schemas"]["DICOMObjects"];
+                };
+            };
+            /** @description With lenient handling: the attributes of the instances that arrived. `Warning` says how many are missing. */
+            206: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    "Retrieve-Outcome": components["headers"]["RetrieveOutcome"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DICOMObjects"];
+                    "application/json": components["schemas"]["DICOMObjects"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["InvalidRetrieval"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RetrieveNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            502: components["responses"]["RetrieveFailed"];
+            503: components["responses"]["RetrieveUnavailable"];
+            504: components["responses"]["RetrieveTimeout"];
+            505: components["responses"]["HTTPVersionUnsupported"];
+        };
+    };
+    retrieveSeriesMetadata: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example multipart/related; type="application/dicom"; transfer-syntax=*
+                 */
+                accept?: components["parameters"]["RetrieveAccept"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+                /**
+                 * @description `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+                 * @example handling=lenient
+                 */
+                Prefer?: components["parameters"]["Prefer"];
+                /**
+                 * @description The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+                 * @example W/"5f0c2a9be1d4a7c3"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+                /**
+                 * @description Study Instance UID.
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                study: components["parameters"]["StudyOfPath"];
+                /**
+                 * @description Series Instance UID.
+                 * @example 2.25.164099461752703617692079913345305864798
+                 */
+                series: components["parameters"]["SeriesOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The attributes of all instances. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    "Retrieve-Outcome": components["headers"]["RetrieveOutcome"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DICOMObjects"];
+                    "application/json": components["schemas"]["DICOMObjects"];
+                };
+            };
+            /** @description With lenient handling: the attributes of the instances that arrived. `Warning` says how many are missing. */
+            206: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    "Retrieve-Outcome": components["headers"]["RetrieveOutcome"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DICOMObjects"];
+                    "application/json": components["schemas"]["DICOMObjects"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["InvalidRetrieval"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RetrieveNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            502: components["responses"]["RetrieveFailed"];
+            503: components["responses"]["RetrieveUnavailable"];
+            504: components["responses"]["RetrieveTimeout"];
+            505: components["responses"]["HTTPVersionUnsupported"];
+        };
+    };
+    retrieveInstanceMetadata: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example multipart/related; type="application/dicom"; transfer-syntax=*
+                 */
+                accept?: components["parameters"]["RetrieveAccept"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+                /**
+                 * @description `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+                 * @example handling=lenient
+                 */
+                Prefer?: components["parameters"]["Prefer"];
+                /**
+                 * @description The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+                 * @example W/"5f0c2a9be1d4a7c3"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+                /**
+                 * @description Study Instance UID.
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                study: components["parameters"]["StudyOfPath"];
+                /**
+                 * @description Series Instance UID.
+                 * @example 2.25.164099461752703617692079913345305864798
+                 */
+                series: components["parameters"]["SeriesOfPath"];
+                /**
+                 * @description SOP Instance UID.
+                 * @example 2.25.178604370590173346451441111905658361870
+                 */
+                instance: components["parameters"]["InstanceOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The attributes of all instances. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    "Retrieve-Outcome": components["headers"]["RetrieveOutcome"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DICOMObjects"];
+                    "application/json": components["schemas"]["DICOMObjects"];
+                };
+            };
+            /** @description With lenient handling: the attributes of the instances that arrived. `Warning` says how many are missing. */
+            206: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    "Preference-Applied": components["headers"]["PreferenceApplied"];
+                    "Retrieve-Outcome": components["headers"]["RetrieveOutcome"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/dicom+json": components["schemas"]["DICOMObjects"];
+                    "application/json": components["schemas"]["DICOMObjects"];
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["InvalidRetrieval"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["RetrieveNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["NotAcceptable"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            502: components["responses"]["RetrieveFailed"];
+            503: components["responses"]["RetrieveUnavailable"];
+            504: components["responses"]["RetrieveTimeout"];
+            505: components["responses"]["HTTPVersionUnsupported"];
+        };
+    };
+    retrieveFrames: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example multipart/related; type="application/dicom"; transfer-syntax=*
+                 */
+                accept?: components["parameters"]["RetrieveAccept"];
+                /**
+                 * @description A transfer syntax UID or `*`, for media types without the parameter `transfer-syntax` (PS3.18 section 8.7.8.2).
+                 * @example *
+                 */
+                "transfer-syntax"?: components["parameters"]["TransferSyntaxParameter"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+                /**
+                 * @description `handling=lenient` (RFC 7240): an incomplete response ends properly and lists what is missing.
+                 * @example handling=lenient
+                 */
+                Prefer?: components["parameters"]["Prefer"];
+                /**
+                 * @description The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+                 * @example W/"5f0c2a9be1d4a7c3"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+                /**
+                 * @description Study Instance UID.
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                study: components["parameters"]["StudyOfPath"];
+                /**
+                 * @description Series Instance UID.
+                 * @example 2.25.164099461752703617692079913345305864798
+                 */
+                series: components["parameters"]["SeriesOfPath"];
+                /**
+                 * @description SOP Instance UID.
+                 * @example 2.25.178604370590173346451441111905658361870
+                 */
+                instance: components["parameters"]["InstanceOfPath"];
+                /**
+                 * @description Numbers of frames, from 1, separated by commas.
+                 * @example 1
+                 */
+                frames: components["parameters"]["FramesOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The frames. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    "Retrieve-Outcome": components["headers"]["RetrieveOutcome"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example --1c5b0a7e6d2f4938a1b2c3d4e5f60718
+                     *     Content-Type: application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1
+                     *     Content-Location: http://localhost:8888/dicomweb/orthanca/studies/1.2/series/1.2.3/instances/1.2.3.4/frames/1
+                     *
+                     *     (bytes)
+                     *     --1c5b0a7e6d2f4938a1b2c3d4e5f60718--
+                     */
+                    "multipart/related": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["InvalidRetrieval"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["FrameNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["InstancesNotAcceptable"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            502: components["responses"]["RetrieveFailed"];
+            503: components["responses"]["RetrieveUnavailable"];
+            504: components["responses"]["RetrieveTimeout"];
+            505: components["responses"]["HTTPVersionUnsupported"];
+        };
+    };
+    retrieveBulkData: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example multipart/related; type="application/dicom"; transfer-syntax=*
+                 */
+                accept?: components["parameters"]["RetrieveAccept"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+                /**
+                 * @description One range of bytes (RFC 9110 section 14.1.2). Several ranges, and ranges of a multipart response, are ignored.
+                 * @example bytes=0-1023
+                 */
+                Range?: components["parameters"]["Range"];
+                /**
+                 * @description The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+                 * @example W/"5f0c2a9be1d4a7c3"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+                /**
+                 * @description Study Instance UID.
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                study: components["parameters"]["StudyOfPath"];
+                /**
+                 * @description Series Instance UID.
+                 * @example 2.25.164099461752703617692079913345305864798
+                 */
+                series: components["parameters"]["SeriesOfPath"];
+                /**
+                 * @description SOP Instance UID.
+                 * @example 2.25.178604370590173346451441111905658361870
+                 */
+                instance: components["parameters"]["InstanceOfPath"];
+                /**
+                 * @description Where the value is: its tag, or the path to it through items of sequences, whose numbers count from 1. In
+                 *     `00400275.1.00400009` the value is in the first item of 0040,0275.
+                 * @example 7FE00010
+                 */
+                path: components["parameters"]["BulkDataOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The value. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    "Content-Location": components["headers"]["ContentLocation"];
+                    "Accept-Ranges": components["headers"]["AcceptRanges"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example --1c5b0a7e6d2f4938a1b2c3d4e5f60718
+                     *     Content-Type: application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1
+                     *     Content-Location: http://localhost:8888/dicomweb/orthanca/studies/1.2/series/1.2.3/instances/1.2.3.4/bulkdata/7FE00010
+                     *
+                     *     (bytes)
+                     *     --1c5b0a7e6d2f4938a1b2c3d4e5f60718--
+                     */
+                    "multipart/related": string;
+                    /** @example (bytes) */
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description The range of the value. */
+            206: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    "Content-Location": components["headers"]["ContentLocation"];
+                    "Content-Range": components["headers"]["ContentRange"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example (bytes) */
+                    "application/octet-stream": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["InvalidRetrieval"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["BulkDataNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["InstancesNotAcceptable"];
+            416: components["responses"]["RangeNotSatisfiable"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            502: components["responses"]["RetrieveFailed"];
+            503: components["responses"]["RetrieveUnavailable"];
+            504: components["responses"]["RetrieveTimeout"];
+            505: components["responses"]["HTTPVersionUnsupported"];
+        };
+    };
+    retrieveStudyRendered: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example multipart/related; type="application/dicom"; transfer-syntax=*
+                 */
+                accept?: components["parameters"]["RetrieveAccept"];
+                /**
+                 * @description VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
+                 * @example 40,400,linear
+                 */
+                window?: components["parameters"]["Window"];
+                /**
+                 * @description Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+                 * @example 256,256
+                 */
+                viewport?: components["parameters"]["Viewport"];
+                /**
+                 * @description Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+                 * @example 90
+                 */
+                quality?: components["parameters"]["Quality"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+                /**
+                 * @description The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+                 * @example W/"5f0c2a9be1d4a7c3"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+                /**
+                 * @description Study Instance UID.
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                study: components["parameters"]["StudyOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The image. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example (image) */
+                    "image/jpeg": string;
+                    /** @example (image) */
+                    "image/png": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["InvalidRetrieval"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["FrameNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["RenderedNotAcceptable"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            501: components["responses"]["RenderingUnsupported"];
+            502: components["responses"]["RetrieveFailed"];
+            503: components["responses"]["RetrieveUnavailable"];
+            504: components["responses"]["RetrieveTimeout"];
+        };
+    };
+    retrieveSeriesRendered: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example multipart/related; type="application/dicom"; transfer-syntax=*
+                 */
+                accept?: components["parameters"]["RetrieveAccept"];
+                /**
+                 * @description VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
+                 * @example 40,400,linear
+                 */
+                window?: components["parameters"]["Window"];
+                /**
+                 * @description Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+                 * @example 256,256
+                 */
+                viewport?: components["parameters"]["Viewport"];
+                /**
+                 * @description Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+                 * @example 90
+                 */
+                quality?: components["parameters"]["Quality"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+                /**
+                 * @description The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+                 * @example W/"5f0c2a9be1d4a7c3"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+                /**
+                 * @description Study Instance UID.
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                study: components["parameters"]["StudyOfPath"];
+                /**
+                 * @description Series Instance UID.
+                 * @example 2.25.164099461752703617692079913345305864798
+                 */
+                series: components["parameters"]["SeriesOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The image. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example (image) */
+                    "image/jpeg": string;
+                    /** @example (image) */
+                    "image/png": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["InvalidRetrieval"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["FrameNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["RenderedNotAcceptable"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            501: components["responses"]["RenderingUnsupported"];
+            502: components["responses"]["RetrieveFailed"];
+            503: components["responses"]["RetrieveUnavailable"];
+            504: components["responses"]["RetrieveTimeout"];
+        };
+    };
+    retrieveInstanceRendered: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example multipart/related; type="application/dicom"; transfer-syntax=*
+                 */
+                accept?: components["parameters"]["RetrieveAccept"];
+                /**
+                 * @description VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
+                 * @example 40,400,linear
+                 */
+                window?: components["parameters"]["Window"];
+                /**
+                 * @description Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+                 * @example 256,256
+                 */
+                viewport?: components["parameters"]["Viewport"];
+                /**
+                 * @description Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+                 * @example 90
+                 */
+                quality?: components["parameters"]["Quality"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+                /**
+                 * @description The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+                 * @example W/"5f0c2a9be1d4a7c3"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+                /**
+                 * @description Study Instance UID.
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                study: components["parameters"]["StudyOfPath"];
+                /**
+                 * @description Series Instance UID.
+                 * @example 2.25.164099461752703617692079913345305864798
+                 */
+                series: components["parameters"]["SeriesOfPath"];
+                /**
+                 * @description SOP Instance UID.
+                 * @example 2.25.178604370590173346451441111905658361870
+                 */
+                instance: components["parameters"]["InstanceOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The image. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example (image) */
+                    "image/jpeg": string;
+                    /** @example (image) */
+                    "image/png": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["InvalidRetrieval"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["FrameNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["RenderedNotAcceptable"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            501: components["responses"]["RenderingUnsupported"];
+            502: components["responses"]["RetrieveFailed"];
+            503: components["responses"]["RetrieveUnavailable"];
+            504: components["responses"]["RetrieveTimeout"];
+        };
+    };
+    retrieveStudyThumbnail: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example multipart/related; type="application/dicom"; transfer-syntax=*
+                 */
+                accept?: components["parameters"]["RetrieveAccept"];
+                /**
+                 * @description Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+                 * @example 256,256
+                 */
+                viewport?: components["parameters"]["Viewport"];
+                /**
+                 * @description Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+                 * @example 90
+                 */
+                quality?: components["parameters"]["Quality"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+                /**
+                 * @description The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+                 * @example W/"5f0c2a9be1d4a7c3"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+                /**
+                 * @description Study Instance UID.
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                study: components["parameters"]["StudyOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The image. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example (image) */
+                    "image/jpeg": string;
+                    /** @example (image) */
+                    "image/png": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["InvalidRetrieval"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["FrameNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["RenderedNotAcceptable"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            501: components["responses"]["RenderingUnsupported"];
+            502: components["responses"]["RetrieveFailed"];
+            503: components["responses"]["RetrieveUnavailable"];
+            504: components["responses"]["RetrieveTimeout"];
+        };
+    };
+    retrieveSeriesThumbnail: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example multipart/related; type="application/dicom"; transfer-syntax=*
+                 */
+                accept?: components["parameters"]["RetrieveAccept"];
+                /**
+                 * @description Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+                 * @example 256,256
+                 */
+                viewport?: components["parameters"]["Viewport"];
+                /**
+                 * @description Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+                 * @example 90
+                 */
+                quality?: components["parameters"]["Quality"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+                /**
+                 * @description The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+                 * @example W/"5f0c2a9be1d4a7c3"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+                /**
+                 * @description Study Instance UID.
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                study: components["parameters"]["StudyOfPath"];
+                /**
+                 * @description Series Instance UID.
+                 * @example 2.25.164099461752703617692079913345305864798
+                 */
+                series: components["parameters"]["SeriesOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The image. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example (image) */
+                    "image/jpeg": string;
+                    /** @example (image) */
+                    "image/png": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["InvalidRetrieval"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["FrameNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["RenderedNotAcceptable"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            501: components["responses"]["RenderingUnsupported"];
+            502: components["responses"]["RetrieveFailed"];
+            503: components["responses"]["RetrieveUnavailable"];
+            504: components["responses"]["RetrieveTimeout"];
+        };
+    };
+    retrieveInstanceThumbnail: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example multipart/related; type="application/dicom"; transfer-syntax=*
+                 */
+                accept?: components["parameters"]["RetrieveAccept"];
+                /**
+                 * @description Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+                 * @example 256,256
+                 */
+                viewport?: components["parameters"]["Viewport"];
+                /**
+                 * @description Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+                 * @example 90
+                 */
+                quality?: components["parameters"]["Quality"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+                /**
+                 * @description The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+                 * @example W/"5f0c2a9be1d4a7c3"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+                /**
+                 * @description Study Instance UID.
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                study: components["parameters"]["StudyOfPath"];
+                /**
+                 * @description Series Instance UID.
+                 * @example 2.25.164099461752703617692079913345305864798
+                 */
+                series: components["parameters"]["SeriesOfPath"];
+                /**
+                 * @description SOP Instance UID.
+                 * @example 2.25.178604370590173346451441111905658361870
+                 */
+                instance: components["parameters"]["InstanceOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The image. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example (image) */
+                    "image/jpeg": string;
+                    /** @example (image) */
+                    "image/png": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["InvalidRetrieval"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["FrameNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["RenderedNotAcceptable"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            501: components["responses"]["RenderingUnsupported"];
+            502: components["responses"]["RetrieveFailed"];
+            503: components["responses"]["RetrieveUnavailable"];
+            504: components["responses"]["RetrieveTimeout"];
+        };
+    };
+    retrieveRenderedFrames: {
+        parameters: {
+            query?: {
+                /**
+                 * @description A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
+                 * @example multipart/related; type="application/dicom"; transfer-syntax=*
+                 */
+                accept?: components["parameters"]["RetrieveAccept"];
+                /**
+                 * @description VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
+                 * @example 40,400,linear
+                 */
+                window?: components["parameters"]["Window"];
+                /**
+                 * @description Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+                 * @example 256,256
+                 */
+                viewport?: components["parameters"]["Viewport"];
+                /**
+                 * @description Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
+                 * @example 90
+                 */
+                quality?: components["parameters"]["Quality"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+                /**
+                 * @description The `ETag` of the caller's copy. The response is 304 if the PACS still has the same instances.
+                 * @example W/"5f0c2a9be1d4a7c3"
+                 */
+                "If-None-Match"?: components["parameters"]["IfNoneMatch"];
+            };
+            path: {
+                /**
+                 * @description The name of a PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs: components["parameters"]["PACSOfPath"];
+                /**
+                 * @description Study Instance UID.
+                 * @example 2.25.75748022655180156166817239146794627796
+                 */
+                study: components["parameters"]["StudyOfPath"];
+                /**
+                 * @description Series Instance UID.
+                 * @example 2.25.164099461752703617692079913345305864798
+                 */
+                series: components["parameters"]["SeriesOfPath"];
+                /**
+                 * @description SOP Instance UID.
+                 * @example 2.25.178604370590173346451441111905658361870
+                 */
+                instance: components["parameters"]["InstanceOfPath"];
+                /**
+                 * @description Numbers of frames, from 1, separated by commas.
+                 * @example 1
+                 */
+                frames: components["parameters"]["FramesOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The image. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    ETag: components["headers"]["ETag"];
+                    Warning: components["headers"]["Warning"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /** @example (image) */
+                    "image/jpeg": string;
+                    /** @example (image) */
+                    "image/png": string;
+                };
+            };
+            304: components["responses"]["NotModified"];
+            400: components["responses"]["InvalidRetrieval"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["FrameNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            406: components["responses"]["RenderedNotAcceptable"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            501: components["responses"]["RenderingUnsupported"];
+            502: components["responses"]["RetrieveFailed"];
+            503: components["responses"]["RetrieveUnavailable"];
+            504: components["responses"]["RetrieveTimeout"];
         };
     };
     getHealth: {

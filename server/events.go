@@ -84,6 +84,8 @@ func (s *eventStream) run(ctx context.Context) (answer *retrieveAnswer, err erro
 	return s.retrieval.run(ctx)
 }
 
+func (s *eventStream) ended() (outcome int, code api.ProblemCode) { return s.outcome, s.code }
+
 func (s *eventStream) matched(studies []qr.Study, warnings []qr.Warning) {
 	h := s.w.Header()
 	h.Set("Content-Type", eventType)

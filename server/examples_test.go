@@ -217,6 +217,9 @@ func TestExamplesOfProblemsEqualTheAnswers(t *testing.T) {
 		shown[name] = true
 		assert.Equal(t, example(t, "Problem"+name), asExample(t, document), name)
 	}
+	for _, name := range problemsOfRetrievals(t) {
+		shown[strings.TrimPrefix(name, "Problem")] = true // by TestExamplesOfProblemsOfRetrievalsEqualTheAnswers
+	}
 	for name := range embeddedContract(t).Components.Examples {
 		if problem, ok := strings.CutPrefix(name, "Problem"); ok {
 			assert.True(t, shown[problem], "no test covers %s", name)

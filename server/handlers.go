@@ -3,11 +3,13 @@ package server
 import (
 	"context"
 	"errors"
+	"time"
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/telemetry"
+	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/access"
 	"dicom-qr-gateway/server/problem"
 )
@@ -18,6 +20,8 @@ var _ api.StrictServerInterface = (*handlers)(nil)
 // result. Anything but a success is returned as an error, which observe turns into a problem document.
 type handlers struct {
 	gateway   Gateway
+	receiver  Receiver
+	stall     time.Duration
 	pacs      PACS
 	namedOnly bool // requests must name the PACS
 	workload  *workload
@@ -61,3 +65,28 @@ func (h *handlers) GetVersion(ctx context.Context, _ api.GetVersionRequestObject
 
 // errNoResponse reports a handler that returned neither a response nor an error.
 var errNoResponse = errors.New("no response")
+
+// Query finds the studies of one patient with C-FIND.
+func (h *handlers) Query(ctx context.Context, request api.QueryRequestObject) (api.QueryResponseObject, error) {
+	body := request.Body
+	filter := filterOf(body)
+	peer, err := h.peer(ctx, pacsOf{body.PACS, body.PACSIP, body.PACSPort, body.PACSAETitle, body.CFindAETitle, body.PACSTLS}, filter.PatientID)
+	if err != nil {
+		return nil, err
+	}
+	t, answered := h.task(ctx, peer, filter.PatientID), false
+	defer t.releaseUnless(&answered)
+	result, err := t.find(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	if len(result.Studies) == 0 {
+		return nil, noStudyMatched(result.Warnings)
+	}
+	answered = true
+	return queryAnswer{patientID: filter.PatientID, result: result, memory: t.memory}, nil
+}
+
+func noStudyMatched(warnings []qr.Warning) error {
+	return &problem.Problem{Code: api.ProblemCodeNoStudyMatched, Warnings: warningsOf(warnings)}
+}

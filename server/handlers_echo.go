@@ -1,10 +1,17 @@
 package server
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
+	"strings"
 
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/access"
@@ -80,4 +87,125 @@ func echoContexts(contexts []qr.EchoContext) []api.EchoContext {
 		}
 	}
 	return out
+}
+
+// examined adds to the answer what an examination of the PACS found.
+func examined(answer *api.EchoResponse, peer *qr.Peer, report *qr.EchoReport) {
+	if report.Retrieval != nil && peer.Name != "" {
+		answer.Retrieval = echoRetrieval(report.Retrieval, peer)
+	}
+	if report.Profile == nil {
+		return
+	}
+	keys := []string{}
+	for _, t := range report.Profile.StudyKeys {
+		keys = append(keys, dataset.Keyword(t))
+	}
+	answer.Profile = &api.EchoProfile{
+		RelationalQueries: report.Profile.RelationalQueries, ImageLevelFind: report.Profile.ImageLevelFind, UIDLists: report.Profile.UIDLists,
+		StudyKeys: keys,
+	}
+	answer.PACSEntry = new(pacsEntry(peer, answer.Profile))
+	answer.AtThePACS = atThePACS(peer, report)
+}
+
+func echoRetrieval(check *qr.RetrievalCheck, peer *qr.Peer) *api.EchoRetrieval {
+	r := &api.EchoRetrieval{
+		Ready:    check.Method == pool.RetrieveGet && check.Ready(),
+		Method:   api.EchoRetrievalMethod(check.Method),
+		Storage:  []api.EchoStorage{},
+		StoreScp: api.StoreSCPNotConfigured,
+	}
+	if check.Err == nil {
+		r.CGet = check.Get.String()
+	}
+	for _, pc := range check.Storage {
+		r.Storage = append(r.Storage, api.EchoStorage{AbstractSyntax: pc.AbstractSyntax, Result: pc.Result.String(), Scp: pc.SCP})
+	}
+	r.Hint = optional(retrievalHint(check, peer))
+	return r
+}
+
+// retrievalHint says what to check if instances cannot be retrieved.
+func retrievalHint(check *qr.RetrievalCheck, peer *qr.Peer) string {
+	const ownSCP = "The gateway has no storage SCP, which C-MOVE to the gateway needs."
+	switch {
+	case check.Method == pool.RetrieveGet && check.Ready():
+		return ""
+	case peer.Settings != nil && peer.Settings.Retrieve == pool.RetrieveMove:
+		return "The entry of this PACS says retrieve: move. " + ownSCP
+	case check.Err != nil:
+		return "The PACS did not accept an association for C-GET. Permit C-GET for the calling AE title at the PACS. " + ownSCP
+	case check.Get != dicomnet.ContextAccepted:
+		return "The PACS does not accept C-GET for this calling AE title. Permit it at the PACS, if the PACS has C-GET. " + ownSCP
+	}
+	return "The PACS accepts C-GET, but grants the gateway the role of SCP for no storage SOP class that was proposed. " + ownSCP
+}
+
+// pacsEntry returns the entry of the PACS for PACS_FILE with the profile. Everything else is as it is configured. What the PACS only
+// accepted is a comment: a search would lose matches if the PACS finds nothing by it, or show others if the PACS ignores it.
+func pacsEntry(peer *qr.Peer, profile *api.EchoProfile) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "  %s:\n", cmp.Or(peer.Name, nameFor(peer.CalledAETitle)))
+	fields := ""
+	if peer.Settings != nil {
+		fields = peer.Settings.Entry
+	}
+	if fields == "" {
+		fields = fmt.Sprintf("host: %s\nport: %d\nae_title: %s\ncalling_ae_title: %s\n",
+			quoted(peer.Host), peer.Port, quoted(peer.CalledAETitle), quoted(peer.CallingAETitle))
+		if peer.TLS {
+			fields += "tls: true\n"
+		}
+	}
+	for line := range strings.Lines(fields) {
+		b.WriteString("    " + line)
+	}
+	fmt.Fprintf(&b, "    profile:\n      image_level_find: %t\n", profile.ImageLevelFind)
+	var accepted []string
+	if profile.RelationalQueries {
+		accepted = append(accepted, "relational_queries: true")
+	}
+	if profile.UIDLists {
+		accepted = append(accepted, "uid_lists: true")
+	}
+	if len(profile.StudyKeys) > 0 {
+		accepted = append(accepted, "study_keys: ["+strings.Join(profile.StudyKeys, ", ")+"]")
+	}
+	if len(accepted) > 0 {
+		b.WriteString("      # The PACS accepted these. Add those that its conformance statement confirms.\n")
+	}
+	for _, field := range accepted {
+		b.WriteString("      # " + field + "\n")
+	}
+	return b.String()
+}
+
+// quoted returns a text as YAML reads it; JSON is YAML.
+func quoted(s string) string {
+	b, _ := json.Marshal(s) // a string is always valid
+	return string(b)
+}
+
+// nameFor makes the name of a PACS from its AE title.
+func nameFor(aeTitle string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(aeTitle))
+	return cmp.Or(strings.Trim(name, "-"), "pacs")
+}
+
+// atThePACS says what to enter in the configuration of the PACS.
+func atThePACS(peer *qr.Peer, report *qr.EchoReport) []string {
+	host := ""
+	if report.Local != "" {
+		host = " at the host " + report.Local
+	}
+	return []string{
+		fmt.Sprintf("Permit the AE title %s%s to send C-ECHO, C-FIND, C-MOVE and C-GET.", peer.CallingAETitle, host),
+		"Add each move destination with its AE title, host and port.",
+	}
 }

@@ -13,7 +13,7 @@ import (
 	"dicom-qr-gateway/server/access"
 )
 
-var operationLabels = map[string]string{"C-FIND": "find", "C-MOVE": "move", "C-ECHO": "echo"}
+var operationLabels = map[string]string{"C-FIND": "find", "C-MOVE": "move", "C-ECHO": "echo", "RETRIEVE": "retrieve"}
 
 // answerOf returns how the request ended. A stream begins with status 200, so its outcome counts instead.
 func (s *Server) answerOf(c echo.Context, cut bool) telemetry.Answer {

@@ -12,12 +12,14 @@ import (
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/access"
 	"dicom-qr-gateway/server/listener"
+	"dicom-qr-gateway/server/wado"
 )
 
 // All middleware, in the order in which a request passes it. The layers of a list are ordered outermost first.
 //
 //  1. routed: every request, before its route is looked up in the contract
-//  2. checks: POST /q, /qr and /echo, before the body is bound; searchChecks: the searches, before the query is bound
+//  2. checks: POST /q, /qr and /echo, before the body is bound; searchChecks and retrievalChecks: DICOMweb,
+//     before the query is bound
 //  3. strict: every operation of the contract, around its handler
 
 func (s *Server) routed() []echo.MiddlewareFunc {
@@ -44,6 +46,15 @@ func (s *Server) searchChecks(level qr.Level) []echo.MiddlewareFunc {
 		s.readSearch(level), // 400 and 406: reads and removes the query
 		s.workload.pass,     // cancels the request if its caller leaves
 		s.requireAudit,      // 503 if no audit record can be written
+	}
+}
+
+func (s *Server) retrievalChecks(kind wado.Kind) []echo.MiddlewareFunc {
+	return []echo.MiddlewareFunc{
+		s.workload.admit,      // 503 while draining; 429 and 503 if too many requests are in progress
+		s.readRetrieval(kind), // 505, 400 and 406: reads and removes the query
+		s.workload.pass,       // cancels the request if its caller leaves
+		s.requireAudit,        // 503 if no audit record can be written
 	}
 }
 

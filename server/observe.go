@@ -72,6 +72,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 
 		err := guarded(next, c)
 		if errors.Is(err, http.ErrAbortHandler) {
+			logRequest(c, time.Since(start))
 			request.End(s.answerOf(c, true))
 			panic(http.ErrAbortHandler)
 		}

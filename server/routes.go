@@ -43,6 +43,9 @@ func (s *Server) operationChecks() (map[string][]echo.MiddlewareFunc, error) {
 	for operation, level := range searchLevels {
 		checks[operation] = s.searchChecks(level)
 	}
+	for operation, kind := range retrievalKinds {
+		checks[operation] = s.retrievalChecks(kind)
+	}
 	return checks, nil
 }
 

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -20,9 +21,11 @@ import (
 	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/qr/receive"
 	"dicom-qr-gateway/server/access"
 	"dicom-qr-gateway/server/listener"
 	"dicom-qr-gateway/server/problem"
+	"dicom-qr-gateway/server/wado"
 )
 
 // Gateway runs operations; *qr.Gateway implements it. The methods are safe for concurrent use and return soon after their
@@ -33,6 +36,27 @@ type Gateway interface {
 	Echo(ctx context.Context, c qr.Call, p qr.Peer) *qr.EchoReport
 	Examine(ctx context.Context, c qr.Call, p qr.Peer, probe bool) *qr.EchoReport
 	Search(ctx context.Context, c qr.Call, p qr.Peer, s qr.Search) (*qr.SearchResult, error)
+}
+
+// Receiver retrieves instances; Receiving returns the one of package receive. The methods are safe for concurrent use.
+type Receiver interface {
+	// Inventory returns what the PACS lists.
+	Inventory(ctx context.Context, r receive.Request) (*receive.Inventory, error)
+	// Retrieve returns once an instance can be read. The caller must close what it returns.
+	Retrieve(ctx context.Context, r receive.Request) (wado.Source, error)
+}
+
+// Receiving returns r as a Receiver.
+func Receiving(r *receive.Receiver) Receiver { return receiving{r} }
+
+type receiving struct{ *receive.Receiver }
+
+func (r receiving) Retrieve(ctx context.Context, request receive.Request) (wado.Source, error) {
+	retrieval, err := r.Receiver.Retrieve(ctx, request)
+	if err != nil {
+		return nil, err // a nil *receive.Retrieval would be a Source that is not nil
+	}
+	return retrieval, nil
 }
 
 // Associations are the associations of the gateway, which a shutdown ends; *pool.Pool implements it.
@@ -68,6 +92,7 @@ func (b BuildInfo) String() string {
 // Options are the parts and the settings of a Server.
 type Options struct {
 	Gateway      Gateway
+	Receiver     Receiver
 	Associations Associations
 	Contract     []byte // openapi.yaml, served byte for byte
 	Logger       zerolog.Logger
@@ -85,6 +110,8 @@ type Options struct {
 	MaxConnections int
 	// Memory limits what answers keep; nil: not limited.
 	Memory *budget.Budget
+	// StallTimeout is how long a caller may take nothing of the instances that are sent to it; zero: half a minute.
+	StallTimeout time.Duration
 	// DrainTimeout is how long operations may continue during shutdown before they are cancelled.
 	DrainTimeout time.Duration
 	// Audit is the audit trail; nil: audit is off. Serve closes it.
@@ -126,7 +153,7 @@ func New(o Options) (*Server, error) {
 		}
 	}
 	s.handlers = &handlers{
-		gateway: o.Gateway, pacs: o.PACS, namedOnly: o.NamedPACSOnly, workload: s.workload, memory: o.Memory, build: o.Build,
+		gateway: o.Gateway, receiver: o.Receiver, stall: cmp.Or(o.StallTimeout, writeTimeout), pacs: o.PACS, namedOnly: o.NamedPACSOnly, workload: s.workload, memory: o.Memory, build: o.Build,
 		telemetry: s.telemetry, trail: o.Audit,
 	}
 	if o.PACS == nil {

@@ -17,13 +17,13 @@ const (
 	operationKey = "operation" // *operation, set by noteOperation before the handler runs
 	codeKey      = "code"      // api.ProblemCode of the problem that was answered, set by answer
 	faultsKey    = "faults"    // []api.Fault of that problem
-	streamKey    = "stream"    // *eventStream, set by noteOperation after the handler returned it
+	streamKey    = "stream"    // stream, set by noteOperation after the handler returned it
 	bodyReadKey  = "body read" // true once the whole body was read, set by readBody
 )
 
 // operation says what a request does at a PACS.
 type operation struct {
-	name string // C-FIND, C-MOVE or C-ECHO
+	name string // C-FIND, C-MOVE, C-ECHO or RETRIEVE
 	peer string // host:port; "" if the request names a PACS that is not configured
 	pacs string // the name of a named PACS
 }
@@ -38,11 +38,17 @@ func (s *Server) noteOperation(next api.StrictHandlerFunc, _ string) api.StrictH
 			c.Set(operationKey, o)
 		}
 		response, err := next(c, request)
-		if stream, ok := response.(*eventStream); ok {
+		if stream, ok := response.(stream); ok {
 			c.Set(streamKey, stream)
 		}
 		return response, err
 	}
+}
+
+// stream is an answer that begins before its outcome is known.
+type stream interface {
+	// ended returns the status that the plain answer would have, and the code of the problem or ""; zero of a stream that has not begun.
+	ended() (outcome int, code api.ProblemCode)
 }
 
 // operationOf returns nil for a request that does not connect to a PACS.
@@ -58,11 +64,13 @@ func (s *Server) operationOf(request any) *operation {
 	case api.EchoRequestObject:
 		o.name, name, host, port = "C-ECHO", r.Body.PACS, r.Body.PACSIP, r.Body.PACSPort
 	default:
-		pacs, ok := pacsOfSearch(request)
-		if !ok {
+		if pacs, ok := pacsOfSearch(request); ok {
+			o.name, name = "C-FIND", pacs
+		} else if pacs, ok := pacsOfRetrieval(request); ok {
+			o.name, name = "RETRIEVE", pacs
+		} else {
 			return nil
 		}
-		o.name, name = "C-FIND", pacs
 	}
 	if host != "" {
 		o.peer = address(host, port)
@@ -89,8 +97,10 @@ func factsOf(c echo.Context) facts {
 	if faults, ok := c.Get(faultsKey).([]api.Fault); ok {
 		f.pointers = loggedPointers(c.Path(), faults)
 	}
-	if stream, ok := c.Get(streamKey).(*eventStream); ok && stream.outcome != 0 {
-		f.code, f.outcome = stream.code, stream.outcome
+	if stream, ok := c.Get(streamKey).(stream); ok {
+		if outcome, code := stream.ended(); outcome != 0 {
+			f.code, f.outcome = code, outcome
+		}
 	}
 	return f
 }

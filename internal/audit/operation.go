@@ -78,8 +78,13 @@ func (t *Trail) queryParticipants(o *Operation) []Participant {
 }
 
 // transferParticipants returns the participants of sections A.5.3.3 and A.5.3.7: the sender, the receiver, and the others
-// involved. Only the PACS knows the address of the destination.
+// involved. Only the PACS knows the address of the destination. Without one, the receiver is the caller.
 func (t *Trail) transferParticipants(o *Operation, destination string) []Participant {
+	if destination == "" {
+		receiver := caller(o.Caller)
+		receiver.Roles = []Code{RoleDestination}
+		return []Participant{o.PACS.participant(RoleSource), receiver, t.gateway(o.CallingAETitle, RoleApplication)}
+	}
 	return []Participant{
 		o.PACS.participant(RoleSource),
 		{UserID: destination, AlternativeUserID: AETitles(destination), Roles: []Code{RoleDestination}},
@@ -152,11 +157,11 @@ func queryObjects(q *Query, patientID string, studies iter.Seq[Study]) iter.Seq[
 	}
 }
 
-// transferObjects returns the studies and the patient.
+// transferObjects returns the studies, and the patient if it is known.
 func transferObjects(studies iter.Seq[Study], patientID string) iter.Seq[Object] {
 	person := patient(patientID, studies)
 	return func(yield func(Object) bool) {
-		if yieldStudies(studies, yield) {
+		if yieldStudies(studies, yield) && patientID != "" {
 			yield(person)
 		}
 	}

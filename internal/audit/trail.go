@@ -130,7 +130,7 @@ func (t *Trail) Echoed(o *Operation, result Result) error {
 	return t.log.Write(r)
 }
 
-// Begun records that the PACS is about to send the studies to the destination (section A.5.3.3).
+// Begun records that the PACS is about to send the studies to the destination (section A.5.3.3), an AE title or "" for the caller.
 func (t *Trail) Begun(o *Operation, destination string, studies iter.Seq[Study]) error {
 	if t == nil {
 		return nil

@@ -16,7 +16,10 @@ var steps = map[dicomnet.Step]api.DICOMFaultStep{
 	dicomnet.StepEcho:      api.DICOMFaultStepEcho,
 	dicomnet.StepFind:      api.DICOMFaultStepFind,
 	dicomnet.StepMove:      api.DICOMFaultStepMove,
+	stepGet:                api.DICOMFaultStepGet,
 }
+
+const stepGet dicomnet.Step = "get"
 
 // dicomFault returns the step at which err occurred and what the PACS answered, in the terms of the standard; nil if the step
 // is unknown.

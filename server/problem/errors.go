@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -15,6 +16,7 @@ import (
 	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/qr/receive"
 )
 
 // ErrDraining refuses new operations while the gateway shuts down, and is the cause with which operations are cancelled that
@@ -50,6 +52,11 @@ var causes = []struct {
 	{as[*qr.SearchTooBroadError], api.ProblemCodeSearchTooBroad},
 	{as[*qr.ModalityUnknownError], api.ProblemCodeModalityUnknown},
 	{as[*qr.RelationalQueryError], api.ProblemCodeRelationalQueryUnsupported},
+	{as[*receive.NotFoundError], api.ProblemCodeNotFound},
+	{as[*receive.TransferSyntaxError], api.ProblemCodeTransferSyntaxUnavailable},
+	{as[*receive.NoWayError], api.ProblemCodeRetrievalUnsupported},
+	{as[*receive.IncompleteError], api.ProblemCodeRetrieveIncomplete},
+	{as[*receive.FloodError], api.ProblemCodeLimitExceeded},
 	{as[*budget.BusyError], api.ProblemCodeMemoryBusy},
 	{as[*budget.TooLargeError], api.ProblemCodeAnswerTooLarge},
 	{as[*qr.TooManyMatchesError], api.ProblemCodeTooManyMatches},
@@ -71,6 +78,7 @@ var causes = []struct {
 	{as[*dicomnet.NoContextError], api.ProblemCodeNoPresentationContext},
 	{status(dicomnet.StepMove, dicomnet.StatusMoveDestination), api.ProblemCodeMoveDestinationUnknown},
 	{operation(dicomnet.StepMove), api.ProblemCodeMoveFailed},
+	{operation(stepGet), api.ProblemCodeGetFailed},
 	{operation(dicomnet.StepFind), api.ProblemCodeFindFailed},
 	{operation(dicomnet.StepEcho), api.ProblemCodeEchoFailed},
 	{as[*dicomnet.LimitError], api.ProblemCodeLimitExceeded},
@@ -183,6 +191,20 @@ func OfOperation(ctx context.Context, err error, withTLS bool) *Problem {
 		p.Faults = []api.Fault{{Detail: "has a filter that cannot be sent to the PACS"}}
 	}
 	return p
+}
+
+// OfRetrieval is OfOperation for a retrieval of DICOMweb, which says with its status that a PACS did not answer in time.
+func OfRetrieval(ctx context.Context, err error, withTLS bool) *Problem {
+	p := OfOperation(ctx, err, withTLS)
+	if slices.Contains(timeouts, p.Code) {
+		p.HTTPStatus = http.StatusGatewayTimeout
+	}
+	return p
+}
+
+var timeouts = []api.ProblemCode{
+	api.ProblemCodeConnectionTimeout, api.ProblemCodeAssociationTimeout, api.ProblemCodeDIMSETimeout, api.ProblemCodeMoveTimeout,
+	api.ProblemCodeNetworkTimeout, api.ProblemCodeOperationTimeout,
 }
 
 // NothingMoved returns the problem of a retrieve that moved nothing because of err, which may be nil if the cause is unknown. It

@@ -29,9 +29,10 @@ var (
 	atEcho      = []dicomnet.Step{dicomnet.StepEcho}
 	atFind      = []dicomnet.Step{dicomnet.StepFind}
 	atMove      = []dicomnet.Step{dicomnet.StepMove}
-	atWork      = []dicomnet.Step{dicomnet.StepFind, dicomnet.StepMove}
+	atGet       = []dicomnet.Step{stepGet}
+	atWork      = []dicomnet.Step{dicomnet.StepFind, dicomnet.StepMove, stepGet}
 	naming      = []dicomnet.Step{pool.StepResolve, dicomnet.StepConnect}
-	requesting  = []dicomnet.Step{dicomnet.StepAssociate, dicomnet.StepFind, dicomnet.StepMove}
+	requesting  = []dicomnet.Step{dicomnet.StepAssociate, dicomnet.StepFind, dicomnet.StepMove, stepGet}
 )
 
 // hints is the one table of what to check, for the steps of /echo and for the problem documents of all operations. The first
@@ -112,6 +113,11 @@ var hints = []hint{
 	{atMove, caused[*dicomnet.StatusError], "No instance arrived. Check that the destination (c_move_ae_title) runs, accepts associations from the PACS and has space, and that the PACS has its current host and port; the log of the PACS says why transfers failed."},
 	{atMove, expiredTimer(dicomnet.TimerMove, dicomnet.TimerDIMSE), "The PACS sent no response to C-MOVE within MOVE_TIMEOUT, which is DIMSE_TIMEOUT if it is not set; instances may still arrive. Check whether the PACS reaches the destination; if it is only slow, raise MOVE_TIMEOUT and retry."},
 
+	{atGet, withStatus(dicomnet.StatusSOPClassNotSupported), "The PACS does not support C-GET for this caller. Check what it permits to this calling AE title, or set retrieve: move in PACS_FILE."},
+	{atGet, withStatus(dicomnet.StatusCancel), "The PACS ended the transfer as cancelled, although the gateway did not cancel it. Retry; check the log of the PACS."},
+	{atGet, caused[*dicomnet.StatusError], "The PACS failed while it performed C-GET. Check the log of the PACS; a PACS that cannot perform C-GET needs retrieve: move in PACS_FILE."},
+	{atGet, expiredTimer(dicomnet.TimerMove, dicomnet.TimerDIMSE), "The PACS sent no instance and no response to C-GET within MOVE_TIMEOUT, which is DIMSE_TIMEOUT if it is not set. Check whether it hangs or is overloaded."},
+
 	{atWork, expiredTimer(dicomnet.TimerNetwork), "The PACS stopped in the middle of a message for longer than NETWORK_TIMEOUT. Retry; if it happens again, check the network between the gateway and the PACS, and the load of the PACS."},
 	{atWork, caused[*dicomnet.LimitError], "The PACS sent a message or a match that is larger than the gateway reads. Narrow the filters, and check the PACS; the conformance statement lists the limits."},
 	{atWork, caused[*dicomnet.AbortError], "The association was aborted during the operation. Retry; if it happens again, check the log of the PACS at this time."},
@@ -119,5 +125,6 @@ var hints = []hint{
 	{atWork, lost, "The PACS closed the connection during the operation. Retry; if it happens again, check the log of the PACS, and firewalls that end connections between it and the gateway."},
 	{atWork, violated, "What the PACS sent violates the DICOM protocol. Check the version and the log of the PACS; DICOM_DEBUG logs what it sent, with patient data."},
 	{atMove, anyFault, "No instance arrived. Check the log of the PACS, that the destination (c_move_ae_title) runs, and that it accepts associations from the PACS."},
+	{atGet, anyFault, "No instance arrived. Check the log of the PACS at this time."},
 	{atFind, anyFault, "The query failed. Check the log of the PACS at this time."},
 }

@@ -20,14 +20,15 @@ type Problem struct { //nolint:errname // RFC 9457 calls it a problem.
 	Code         api.ProblemCode
 	HTTPStatus   int    // replaces the status of the code; 0: that of the code
 	Detail       string // replaces the detail of the code; "": that of the code
-	Hint         string // what to check, for 502; other codes have a fixed one or none
+	Hint         string // what to check, for 502 and 504; other codes have a fixed one or none
 	Faults       []api.Fault
 	DICOM        *api.DICOMFault
 	Warnings     []api.Warning
 	Steps        []api.EchoStep
-	Allow        string // the methods of the route, for 405
-	Authenticate string // the authentication scheme, for 401
-	RetryAfter   int    // seconds, for 429 and 503; 0: no Retry-After
+	Missing      []string // SOP Instance UIDs
+	Allow        string   // the methods of the route, for 405
+	Authenticate string   // the authentication scheme, for 401
+	RetryAfter   int      // seconds, for 429 and 503; 0: no Retry-After
 	Cause        error
 }
 
@@ -51,13 +52,15 @@ func (p *Problem) Document(correlationID string) api.Problem {
 		DICOM:    p.DICOM,
 		Warnings: p.Warnings,
 		Steps:    p.Steps,
+
+		MissingSOPInstanceUIDs: p.Missing,
 	}
 	if p.Detail != "" {
 		document.Detail = p.Detail
 	}
 	if hint, ok := hintsOfTheGateway[p.Code]; ok {
 		document.Hint = &hint
-	} else if p.Status() == http.StatusBadGateway {
+	} else if p.Status() == http.StatusBadGateway || p.Status() == http.StatusGatewayTimeout {
 		document.Hint = new(cmp.Or(p.Hint, hintFor("", &stepFault{err: p.Cause})))
 	}
 	if p.Status() != http.StatusNotFound {

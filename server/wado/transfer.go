@@ -1,0 +1,219 @@
+package wado
+
+import (
+	"encoding/hex"
+	"hash/fnv"
+	"io"
+	"iter"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/qr/receive"
+	"dicom-qr-gateway/server/dicomweb"
+	"dicom-qr-gateway/server/problem"
+)
+
+// Source is a retrieval that has at least one instance to read; *receive.Retrieval implements it.
+type Source interface {
+	Inventory() *receive.Inventory
+	All() iter.Seq2[*receive.Arrived, error]
+	Outcome() receive.Outcome
+	Close()
+}
+
+// Transfer is the answer to one retrieval. A function of this package writes it; its methods begin the answer, write to the caller, and
+// end it.
+type Transfer struct {
+	*Request
+	Source        Source
+	CorrelationID string
+	// Ended is called once, after the last instance and before the answer ends: with an error, the answer is broken off.
+	Ended func(receive.Outcome) error
+	// Taken is called for each instance that has been sent or used, with the bytes of its data set.
+	Taken func(in *receive.Arrived, bytes int64)
+
+	out     http.ResponseWriter
+	writer  *stallWriter
+	begun   bool
+	skipped []string // SOP Instance UIDs of instances that the caller cannot read
+}
+
+// NewTransfer returns the answer to a request, which is written to w. A caller that takes nothing for the time of stall is cut off.
+func NewTransfer(w http.ResponseWriter, q *Request, source Source, stall time.Duration) *Transfer {
+	t := &Transfer{Request: q, Source: source, out: w}
+	t.writer = newStallWriter(w, stall)
+	return t
+}
+
+// Begun reports whether the answer has begun. Until then, a failure is a problem document.
+func (t *Transfer) Begun() bool { return t.begun }
+
+// Caller returns the error with which the caller stopped taking the answer: it left, or took nothing for too long. It is nil if the
+// caller did not end the answer.
+func (t *Transfer) Caller() error { return t.writer.err }
+
+// trailerOutcome says how a retrieval ended.
+const trailerOutcome = "Retrieve-Outcome"
+
+// Begin begins the answer. incomplete says that instances are known to be missing, which the caller has asked for.
+func (t *Transfer) Begin(mediaType string, incomplete int) {
+	h := t.out.Header()
+	setHeader(h, t.Request, t.Source.Inventory(), mediaType)
+	status := http.StatusOK
+	if incomplete > 0 {
+		status = http.StatusPartialContent
+		h.Del("ETag")
+		h.Add("Warning", dicomweb.WarningHeader(missingText(incomplete)))
+	}
+	if h.Get("Content-Length") == "" {
+		h.Set("Trailer", trailerOutcome)
+	}
+	h.Set("X-Accel-Buffering", "no") // nginx would spool the answer to its disk, and take what the caller does not
+	t.begun = true
+	t.writer.start()
+	t.out.WriteHeader(status)
+}
+
+func missingText(n int) string {
+	if n == 1 {
+		return "1 instance is missing."
+	}
+	return strconv.Itoa(n) + " instances are missing."
+}
+
+// setHeader sets the header fields of an answer that is a success.
+func setHeader(h http.Header, q *Request, inventory *receive.Inventory, mediaType string) {
+	h.Set("Content-Type", mediaType)
+	h.Set("Cache-Control", "private, no-cache")
+	h.Add("Vary", "Accept")
+	if tag := ETag(q, inventory); tag != "" {
+		h.Set("ETag", tag)
+	}
+	if q.Lenient {
+		h.Set("Preference-Applied", "handling=lenient")
+	}
+	for _, text := range q.Warnings {
+		h.Add("Warning", dicomweb.WarningHeader(text))
+	}
+}
+
+// Head answers HEAD from the inventory.
+func Head(w http.ResponseWriter, q *Request, inventory *receive.Inventory) {
+	mediaType := q.Offer.Type
+	if q.Offer.Multipart() {
+		mediaType = newMultipart(nil, q.Offer.Part).contentType()
+	}
+	setHeader(w.Header(), q, inventory, mediaType)
+	w.WriteHeader(http.StatusOK)
+}
+
+// ETag returns the weak entity tag of an answer (RFC 9110 section 8.8.3): of the patient, the instances, the media type and the transfer
+// syntax. It is "" if the PACS does not list its instances.
+func ETag(q *Request, inventory *receive.Inventory) string {
+	if inventory == nil || inventory.Basis != receive.BasisInventory {
+		return ""
+	}
+	hash := fnv.New128a()
+	write := func(values ...string) {
+		for _, v := range values {
+			_, _ = io.WriteString(hash, v)
+			_, _ = hash.Write([]byte{0})
+		}
+	}
+	write(q.Offer.Type, q.Offer.Part, q.Syntaxes.String(), strconv.Itoa(int(q.Kind)), q.Frames, q.Path, q.BaseURL)
+	for _, name := range parameters[q.Kind] {
+		if name != "accept" {
+			write(q.Query[name])
+		}
+	}
+	write(inventory.PatientID, inventory.IssuerOfPatientID, inventory.PatientName, inventory.PatientBirthDate, inventory.PatientSex,
+		inventory.StudyDate, inventory.StudyID, inventory.AccessionNumber)
+	uids := make([]string, len(inventory.Instances))
+	for i := range inventory.Instances {
+		uids[i] = inventory.Instances[i].SOPInstanceUID
+	}
+	slices.Sort(uids) // the PACS may list them in any order
+	write(uids...)
+	return `W/"` + hex.EncodeToString(hash.Sum(nil)[:12]) + `"`
+}
+
+// Matches reports whether the caller's copy is that of the entity tag (RFC 9110 section 13.1.2).
+func (q *Request) Matches(etag string) bool {
+	return etag != "" && slices.ContainsFunc(q.IfNoneMatch, func(tag string) bool {
+		return tag == "*" || strings.TrimPrefix(tag, "W/") == strings.TrimPrefix(etag, "W/")
+	})
+}
+
+// NotModified answers with 304.
+func NotModified(w http.ResponseWriter, etag string) {
+	h := w.Header()
+	h.Set("ETag", etag)
+	h.Set("Cache-Control", "private, no-cache")
+	h.Add("Vary", "Accept")
+	w.WriteHeader(http.StatusNotModified)
+}
+
+// skip notes an instance that the caller cannot read. Without lenient handling it ends the answer.
+func (t *Transfer) skip(in *receive.Arrived) error {
+	if !t.Lenient {
+		return &problem.Problem{Code: api.ProblemCodeTransferSyntaxUnavailable}
+	}
+	t.skipped = append(t.skipped, in.SOPInstanceUID)
+	return nil
+}
+
+// end waits for the outcome of the retrieval and has it recorded. It returns what is missing, which a caller that asked for lenient handling
+// gets; an error is that of an answer that must not look whole.
+func (t *Transfer) end() (outcome receive.Outcome, err error) {
+	outcome = t.Source.Outcome()
+	if len(t.skipped) > 0 {
+		outcome.Complete = false
+		outcome.Missing = append(slices.Clip(outcome.Missing), t.skipped...)
+		outcome.MissingCount += len(t.skipped)
+		outcome.Received -= len(t.skipped)
+	}
+	if t.Ended != nil {
+		if err := t.Ended(outcome); err != nil {
+			return outcome, err
+		}
+	}
+	switch {
+	case outcome.Complete:
+		return outcome, nil
+	case outcome.Received <= 0 && len(t.skipped) > 0:
+		return outcome, &problem.Problem{Code: api.ProblemCodeTransferSyntaxUnavailable}
+	case t.Lenient:
+		return outcome, nil
+	}
+	return outcome, Incomplete(&outcome)
+}
+
+// maxListed limits the UIDs in a problem document.
+const maxListed = 100_000
+
+// Incomplete returns the problem of a retrieval that is not complete.
+func Incomplete(o *receive.Outcome) *problem.Problem {
+	return &problem.Problem{
+		Code: api.ProblemCodeRetrieveIncomplete, Missing: o.Missing[:min(len(o.Missing), maxListed)], Cause: o.Err,
+	}
+}
+
+// finish sets the trailer of an answer that ends properly.
+func (t *Transfer) finish(o *receive.Outcome) {
+	t.out.Header().Set(trailerOutcome, outcomeText(o))
+	t.writer.stop()
+}
+
+func outcomeText(o *receive.Outcome) string {
+	switch {
+	case o.Complete && o.Basis == receive.BasisStatus:
+		return "complete; basis=status"
+	case o.Complete:
+		return "complete"
+	}
+	return "incomplete; missing=" + strconv.Itoa(o.MissingCount)
+}

@@ -1,0 +1,187 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/internal/audit"
+	"dicom-qr-gateway/internal/telemetry"
+	"dicom-qr-gateway/qr/receive"
+	"dicom-qr-gateway/server/access"
+	"dicom-qr-gateway/server/problem"
+	"dicom-qr-gateway/server/wado"
+)
+
+// retrievedAnswer answers a retrieval of DICOMweb. It runs the retrieval while it answers. The answer begins with the first instance,
+// so a failure before that is an ordinary problem document. A failure after it breaks the answer off.
+type retrievedAnswer struct {
+	ctx      context.Context
+	request  *wado.Request
+	task     *task
+	receiver Receiver
+	stall    time.Duration
+	send     func(*wado.Transfer) error
+
+	source   wado.Source
+	measured *telemetry.Retrieval
+	recorded bool // the end is in the audit trail
+
+	outcome int
+	code    api.ProblemCode
+}
+
+func (a *retrievedAnswer) ended() (outcome int, code api.ProblemCode) { return a.outcome, a.code }
+
+// write runs the retrieval. After an error that is not http.ErrAbortHandler nothing has been answered.
+func (a *retrievedAnswer) write(w http.ResponseWriter) error {
+	defer a.task.memory.Close()
+	a.task.searches = &audit.Queries{}
+	begun := false
+	_, err := sheltered(a.ctx, func() (struct{}, error) {
+		var err error
+		begun, err = a.run(w)
+		return struct{}{}, err
+	})
+	if failed := a.close(err); failed != nil && !begun {
+		err = failed
+	}
+	if err == nil {
+		return nil
+	}
+	p := problem.OfRetrieval(a.ctx, err, a.task.peer.TLS)
+	if !begun {
+		return p
+	}
+	a.code, a.outcome = p.Code, p.Status()
+	logCause(a.ctx, p)
+	return http.ErrAbortHandler
+}
+
+// run answers, and reports whether the answer has begun.
+func (a *retrievedAnswer) run(w http.ResponseWriter) (begun bool, err error) {
+	request := receive.Request{
+		Target: a.request.Target, Call: a.task.call(), Peer: a.task.peer, Uncompressed: a.request.Syntaxes.Uncompressed(),
+	}
+	if a.request.Head || len(a.request.IfNoneMatch) > 0 {
+		inventory, err := a.receiver.Inventory(a.ctx, request)
+		if err != nil {
+			return false, err
+		}
+		etag := wado.ETag(a.request, inventory)
+		switch {
+		case a.request.Matches(etag):
+			return a.answerAlone(func() { wado.NotModified(w, etag) })
+		case a.request.Head:
+			return a.answerAlone(func() { wado.Head(w, a.request, inventory) })
+		}
+	}
+	a.measured = a.task.telemetry.Retrieval(a.task.peer.Label())
+	a.source, err = a.receiver.Retrieve(a.ctx, request)
+	if err != nil {
+		return false, err
+	}
+	a.task.record.PatientID = a.source.Inventory().PatientID
+	if err := a.task.trail.Begun(&a.task.record, "", a.studies(nil)); err != nil {
+		a.recorded = true // as far as possible
+		return false, notRecorded(a.task.log, api.ProblemCodeAuditUnavailable, err)
+	}
+	t := wado.NewTransfer(w, a.request, a.source, a.stall)
+	t.CorrelationID = access.From(a.ctx).CorrelationID
+	t.Ended = func(o receive.Outcome) error { return a.record(&o, nil) }
+	t.Taken = func(in *receive.Arrived, bytes int64) { a.measured.Instance(string(a.way()), bytes) }
+	err = a.send(t)
+	if gone := t.Caller(); gone != nil {
+		err = context.Canceled
+		if errors.Is(gone, os.ErrDeadlineExceeded) {
+			a.task.log.Warn().Float64("stall_timeout", a.stall.Seconds()).Msg("the caller took nothing of the answer and was cut off")
+		}
+	}
+	return t.Begun(), err
+}
+
+// way is how instances come; the outcome says more once it is known.
+func (a *retrievedAnswer) way() receive.Way { return receive.WayGet }
+
+// answerAlone records the C-FINDs of an answer that needs no instance, and then answers.
+func (a *retrievedAnswer) answerAlone(answer func()) (begun bool, err error) {
+	a.recorded = true
+	if failed := a.task.recordSearch(a.ctx, nil); failed != nil {
+		return false, notRecorded(a.task.log, api.ProblemCodeAuditFailed, failed)
+	}
+	answer()
+	return true, nil
+}
+
+// close ends the retrieval and records how, if that has not been done.
+func (a *retrievedAnswer) close(err error) error {
+	if a.source == nil {
+		if a.measured != nil {
+			a.measured.End(a.ctx, telemetry.RetrievalEnd{Outcome: telemetry.RetrievalFailed})
+		}
+		if a.recorded {
+			return nil
+		}
+		if failed := a.task.recordSearch(a.ctx, err); failed != nil {
+			return notRecorded(a.task.log, api.ProblemCodeAuditFailed, failed)
+		}
+		return nil
+	}
+	a.source.Close()
+	if a.recorded {
+		return nil
+	}
+	outcome := a.source.Outcome()
+	outcome.Complete = false
+	return a.record(&outcome, err)
+}
+
+// record writes the audit record of the end of a retrieval that has brought instances, and measures it.
+func (a *retrievedAnswer) record(o *receive.Outcome, err error) error {
+	a.recorded = true
+	end := telemetry.RetrievalEnd{Way: string(o.Way), Missing: o.MissingCount}
+	result := audit.Result{Outcome: audit.Success, Description: "ok"}
+	switch {
+	case o.Complete:
+		end.Outcome = telemetry.RetrievalComplete
+	case a.ctx.Err() != nil:
+		end.Outcome = telemetry.RetrievalCancelled
+		result = audit.Result{Outcome: audit.MinorFailure, Description: string(problem.Of(a.ctx, a.ctx.Err()).Code)}
+	case o.Received == 0:
+		end.Outcome = telemetry.RetrievalFailed
+		result = audit.Result{Outcome: audit.SeriousFailure, Description: string(api.ProblemCodeRetrieveIncomplete)}
+	default:
+		end.Outcome = telemetry.RetrievalIncomplete
+		result = audit.Result{Outcome: audit.MinorFailure, Description: "partial"}
+	}
+	a.measured.End(a.ctx, end)
+	if failed := a.task.trail.Transferred(&a.task.record, "", a.studies(o), result); failed != nil {
+		return notRecorded(a.task.log, api.ProblemCodeAuditFailed, failed)
+	}
+	return nil
+}
+
+// studies yields the study of the retrieval for an audit record; nil: its outcome is not known yet.
+func (a *retrievedAnswer) studies(o *receive.Outcome) iter.Seq[audit.Study] {
+	inventory := a.source.Inventory()
+	study := audit.Study{UID: a.request.StudyInstanceUID, AccessionNumber: inventory.AccessionNumber, PatientName: inventory.PatientName}
+	detail := func(name, value string) {
+		if value != "" {
+			study.Details = append(study.Details, audit.Detail{Type: name, Value: []byte(value)})
+		}
+	}
+	detail("series_instance_uid", a.request.SeriesInstanceUID)
+	detail("sop_instance_uid", a.request.SOPInstanceUID)
+	if o != nil {
+		detail("status", string(o.Status))
+		detail("completed", strconv.Itoa(o.Received))
+		detail("missing", strconv.Itoa(o.MissingCount))
+		detail("way", string(o.Way))
+	}
+	return func(yield func(audit.Study) bool) { yield(study) }
+}

@@ -106,8 +106,8 @@ func complete() *fakeRetrieval {
 		instances: []arriving{{uid: studyUID + ".1.1", syntax: explicit, data: "one"}, {uid: studyUID + ".1.2", syntax: explicit, data: "two"}},
 		outcome:   receive.Outcome{Complete: true, Received: 2, Basis: receive.BasisInventory, Way: receive.WayGet, Status: qr.RetrievalOK},
 		inventory: receive.Inventory{
-			Basis: receive.BasisInventory, PatientID: patientID, PatientName: patientName,
-			Instances: []receive.Instance{{SOPInstanceUID: studyUID + ".1.1"}, {SOPInstanceUID: studyUID + ".1.2"}},
+			Proven: true, PatientID: patientID, PatientName: patientName,
+			Instances: []qr.ListedInstance{{SOPInstanceUID: studyUID + ".1.1"}, {SOPInstanceUID: studyUID + ".1.2"}},
 		},
 	}
 }

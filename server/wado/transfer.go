@@ -114,7 +114,7 @@ func Head(w http.ResponseWriter, q *Request, inventory *receive.Inventory) {
 // ETag returns the weak entity tag of an answer (RFC 9110 section 8.8.3): of the patient, the instances, the media type and the transfer
 // syntax. It is "" if the PACS does not list its instances.
 func ETag(q *Request, inventory *receive.Inventory) string {
-	if inventory == nil || inventory.Basis != receive.BasisInventory {
+	if inventory == nil || !inventory.Proven {
 		return ""
 	}
 	hash := fnv.New128a()
@@ -131,7 +131,7 @@ func ETag(q *Request, inventory *receive.Inventory) string {
 		}
 	}
 	write(inventory.PatientID, inventory.IssuerOfPatientID, inventory.PatientName, inventory.PatientBirthDate, inventory.PatientSex,
-		inventory.StudyDate, inventory.StudyID, inventory.AccessionNumber)
+		inventory.StudyDate, inventory.StudyTime, inventory.StudyID, inventory.AccessionNumber)
 	uids := make([]string, len(inventory.Instances))
 	for i := range inventory.Instances {
 		uids[i] = inventory.Instances[i].SOPInstanceUID

@@ -72,6 +72,11 @@ type Config struct {
 	DICOMTLSKeyFile    string `env:"DICOM_TLS_KEY_FILE" help:"key of this certificate, PEM"`
 	DICOMTLSServerName string `env:"DICOM_TLS_SERVER_NAME" help:"name expected in the certificate of the PACS; empty expects pacs_ip"`
 
+	StoreListenAddr string  `group:"Storage SCP" env:"STORE_LISTEN_ADDR" help:"address and port of the storage SCP, to which PACS send the instances that C-MOVE retrieves; empty: there is none"`
+	StoreAETitles   string  `env:"STORE_AE_TITLES" help:"comma-separated AE titles of the storage SCP, the move destinations of PACS; with several, more retrievals run at once"`
+	StoreTLS        bool    `env:"STORE_TLS" envDefault:"false" help:"DICOM TLS for PACS that connect, with the files of DICOM_TLS_*; they need a client certificate"`
+	StoreGrace      Seconds `env:"STORE_GRACE" envDefault:"10" help:"how long instances may arrive after the final response of a C-MOVE, and how long an AE title rests after a retrieval that is not complete"`
+
 	APIKeysFile         string `group:"Access" env:"API_KEYS_FILE" help:"file of API keys, one name:sha256-hex a line; callers need one of them"`
 	TLSClientCAFile     string `env:"TLS_CLIENT_CA_FILE" help:"CA certificates; callers need a client certificate issued by one of them"`
 	AllowedHosts        string `env:"ALLOWED_HOSTS" help:"comma-separated host names, or *.domain, by which callers may name the gateway while it requires neither API keys nor HTTPS; addresses, localhost and names without a dot are always permitted"`
@@ -90,6 +95,8 @@ type Config struct {
 	hosts    *access.Hosts
 	proxies  access.Proxies
 	base     *url.URL // PUBLIC_URL; nil: that of the request
+
+	storeTitles []string // STORE_AE_TITLES
 
 	pacs       *PACS
 	pacsReader *pacsReader // nil: PACS_FILE is empty
@@ -157,6 +164,7 @@ func (c *Config) check(faults *faultyVariables, set map[string]string) {
 	c.checkSpool(faults)
 	c.loadTimeZone(faults)
 	c.loadTLS(faults)
+	c.loadStorage(faults)
 	c.loadAccess(faults)
 }
 

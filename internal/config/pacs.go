@@ -108,6 +108,8 @@ type pacsDefaults struct {
 	maxAssociations int
 	associationIdle time.Duration
 	moveTimeoutSet  bool // by MOVE_TIMEOUT
+	storage         bool // STORE_LISTEN_ADDR is set
+	storeTitles     []string
 }
 
 func (d *pacsDefaults) settings() *pool.Settings {
@@ -119,6 +121,7 @@ func (d *pacsDefaults) settings() *pool.Settings {
 func (c *Config) pacsDefaults() *pacsDefaults {
 	return &pacsDefaults{
 		timeouts: c.timeouts(), maxAssociations: c.MaxAssociationsPerPACS, associationIdle: c.AssociationIdle.Duration(),
+		storage: c.StoreListenAddr != "", storeTitles: c.storeTitles,
 	}
 }
 

@@ -105,12 +105,22 @@ func readPACS(v yamlValue, directory string, defaults *pacsDefaults) pacsEntry {
 				return known
 			})
 		},
-		"model":    func(v yamlValue) { s.PatientRoot = v.choice("study", "patient") == "patient" },
-		"retrieve": func(v yamlValue) { s.Retrieve = pool.RetrieveMethod(v.choice("auto", "get", "move")) },
+		"model": func(v yamlValue) { s.PatientRoot = v.choice("study", "patient") == "patient" },
+		"retrieve": func(v yamlValue) {
+			s.Retrieve = pool.RetrieveMethod(v.choice("auto", "get", "move"))
+			if s.Retrieve == pool.RetrieveMove && !defaults.storage {
+				v.fail("needs the storage SCP, set STORE_LISTEN_ADDR")
+			}
+		},
 		"max_retrievals": func(v yamlValue) {
 			retrievals, s.MaxRetrievals = v, v.integer(1, maxPACSLimit)
 		},
-		"move_destinations":       func(v yamlValue) { s.MoveDestinations = v.aeTitles() },
+		"move_destinations": func(v yamlValue) {
+			s.MoveDestinations = v.aeTitles()
+			if len(defaults.storeTitles) > 0 && !containsAll(defaults.storeTitles, s.MoveDestinations) {
+				v.fail("has an AE title that is not in STORE_AE_TITLES")
+			}
+		},
 		"store_from":              func(v yamlValue) { s.StoreFrom = v.prefixes() },
 		"store_calling_ae_titles": func(v yamlValue) { s.StoreCallingAETitles = v.aeTitles() },
 		"profile":                 func(v yamlValue) { s.Profile = readProfile(v) },
@@ -213,6 +223,10 @@ func (v yamlValue) prefixes() []netip.Prefix {
 		return true
 	})
 	return all
+}
+
+func containsAll(all, some []string) bool {
+	return !slices.ContainsFunc(some, func(s string) bool { return !slices.Contains(all, s) })
 }
 
 func validDescription(s string) bool {

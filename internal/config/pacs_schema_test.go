@@ -50,7 +50,7 @@ func validates(t testing.TB, s *jsonschema.Schema, contents string) error {
 // faultsOf returns the faults that the parser finds, those of files apart.
 func faultsOf(contents string) []string {
 	var faults pacsFaults
-	readPACSFile("pacs.yaml", []byte(contents), &pacsDefaults{maxAssociations: 10}, &faults)
+	readPACSFile("pacs.yaml", []byte(contents), &pacsDefaults{maxAssociations: 10, storage: true}, &faults)
 	return faults.lines("pacs.yaml")
 }
 
@@ -208,7 +208,7 @@ func FuzzPACSFile(f *testing.F) {
 	f.Add("%YAML 1.2\n---\npacs:\n  ? [a]\n  : |\n    x\n")
 	f.Fuzz(func(t *testing.T, contents string) {
 		var faults pacsFaults
-		entries := readPACSFile("pacs.yaml", []byte(contents), &pacsDefaults{maxAssociations: 10}, &faults)
+		entries := readPACSFile("pacs.yaml", []byte(contents), &pacsDefaults{maxAssociations: 10, storage: true}, &faults)
 		for _, line := range faults.lines("pacs.yaml") {
 			if strings.ContainsAny(line, "\n\x00") {
 				t.Fatalf("fault of several lines: %q", line)

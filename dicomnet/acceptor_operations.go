@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
+	"time"
 
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/pdu"
@@ -15,6 +17,7 @@ type servedOperation struct {
 	id     uint16
 	cancel context.CancelFunc
 	done   chan struct{}
+	stores chan CommandSet // the response to a C-STORE-RQ of the handler; nil: there is none
 }
 
 // operate reads requests until the association ends. It reads while a handler works, so that
@@ -49,6 +52,8 @@ func (a *acceptedAssociation) operate(ctx context.Context) error {
 			if current != nil && current.id == m.command.MessageIDBeingRespondedTo {
 				current.cancel()
 			}
+		case m.command.CommandField == CStoreRSP && !current.finished() && len(current.stores) < cap(current.stores):
+			current.stores <- m.command
 		case m.command.CommandField.response():
 			return a.upper.fail(pdu.ReasonUnexpectedParameter, "response without a request")
 		case !current.finished():
@@ -109,8 +114,12 @@ func (o *servedOperation) finished() bool {
 
 // start runs the handler for the request m on a goroutine of its own.
 func (a *acceptedAssociation) start(ctx context.Context, m *message) *servedOperation {
+	life := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	o := &servedOperation{id: m.command.MessageID, cancel: cancel, done: make(chan struct{})}
+	if m.command.CommandField == CGetRQ {
+		o.stores = make(chan CommandSet, 1)
+	}
 	contextID := m.contextID // m is reused by the next read
 	r := a.request(m)
 	if m.hasData {
@@ -119,7 +128,7 @@ func (a *acceptedAssociation) start(ctx context.Context, m *message) *servedOper
 	}
 	a.server.wait.Go(func() {
 		defer cancel()
-		final := a.handle(ctx, contextID, r)
+		final := a.handle(ctx, contextID, r, &SubOperations{a: a, life: life, contextID: contextID, request: r, responses: o.stores})
 		// Close before sending: the requestor may send its next request as soon as it has the
 		// response.
 		close(o.done)
@@ -135,7 +144,7 @@ type response struct {
 }
 
 // handle calls the handler of the request and returns the final response.
-func (a *acceptedAssociation) handle(ctx context.Context, contextID byte, r *Request) response {
+func (a *acceptedAssociation) handle(ctx context.Context, contextID byte, r *Request, s *SubOperations) response {
 	h := &a.server.Handler
 	status := StatusUnrecognizedOp
 	switch f := r.Command.CommandField; {
@@ -148,15 +157,82 @@ func (a *acceptedAssociation) handle(ctx context.Context, contextID byte, r *Req
 			return a.respond(contextID, r, CommandSet{Status: cmp.Or(h.FindPending, StatusPending)}, match)
 		})
 	case f == CMoveRQ && h.Move != nil:
-		return moveResponse(h.Move(ctx, r, func(pending RetrieveReport) error {
-			return a.respond(contextID, r, moveResponse(pending).command, nil)
+		return retrieveResponse(h.Move(ctx, r, func(pending RetrieveReport) error {
+			return a.respond(contextID, r, retrieveResponse(pending).command, nil)
 		}))
+	case f == CGetRQ && h.Get != nil:
+		return retrieveResponse(h.Get(ctx, r, s))
 	}
 	return response{command: CommandSet{Status: status}}
 }
 
-// moveResponse returns the C-MOVE response that carries r.
-func moveResponse(r RetrieveReport) response {
+// SubOperations performs the C-STORE sub-operations of a C-GET, on the association of its request (PS3.4 section C.4.3).
+type SubOperations struct {
+	a         *acceptedAssociation
+	life      context.Context //nolint:containedctx // of the association, which outlives a C-CANCEL-RQ
+	contextID byte
+	request   *Request
+	responses <-chan CommandSet
+	lastID    uint16
+}
+
+// Context is done when the association ends. In contrast to the context of the handler, C-CANCEL-RQ does not end it.
+func (s *SubOperations) Context() context.Context { return s.life }
+
+// Contexts returns the answers to the presentation contexts of the association, in the order in which they were proposed.
+func (s *SubOperations) Contexts() []NegotiatedContext {
+	contexts := make([]NegotiatedContext, 0, len(s.a.contexts))
+	for _, proposed := range s.a.rq.Contexts {
+		contexts = append(contexts, s.a.contexts[proposed.ID])
+	}
+	return contexts
+}
+
+// Store sends an instance and waits for the response. An error means that the association has ended. If the peer answers another
+// message ID, the status is StatusProcessingFailure.
+func (s *SubOperations) Store(r StoreRequest) (Status, error) {
+	contexts := s.Contexts()
+	i := slices.IndexFunc(contexts, func(pc NegotiatedContext) bool {
+		return pc.AbstractSyntax == r.SOPClassUID && pc.Result == ContextAccepted && (r.TransferSyntax == "" || r.TransferSyntax == pc.TransferSyntax)
+	})
+	if i < 0 {
+		return StatusSOPClassNotSupported, nil
+	}
+	s.lastID++
+	c := r.command()
+	c.MessageID, c.HasDataSet = s.lastID, true
+	if err := s.a.upper.sendRequest(contexts[i].ID, &c, r.Data, r.Body, s.a.maxLength); err != nil {
+		s.a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, err)
+		return 0, err
+	}
+	var expired <-chan time.Time
+	if d := s.a.server.Timeouts.DIMSE; d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		expired = timer.C
+	}
+	select {
+	case response := <-s.responses:
+		if response.MessageIDBeingRespondedTo != c.MessageID {
+			return StatusProcessingFailure, nil
+		}
+		return response.Status, nil
+	case <-s.life.Done():
+		return 0, ErrClosed
+	case <-expired:
+		err := &TimeoutError{Timer: TimerDIMSE}
+		s.a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, err)
+		return 0, err
+	}
+}
+
+// Pending sends a pending response.
+func (s *SubOperations) Pending(r RetrieveReport) error {
+	return s.a.respond(s.contextID, s.request, retrieveResponse(r).command, nil)
+}
+
+// retrieveResponse returns the C-MOVE or C-GET response that carries r.
+func retrieveResponse(r RetrieveReport) response {
 	c := CommandSet{
 		Status: r.Status, Detail: r.Detail,
 		Remaining: r.Remaining, Completed: r.Completed, Failed: r.Failed, Warning: r.Warning,

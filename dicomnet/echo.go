@@ -6,7 +6,7 @@ import "context"
 // Its cause is a *StatusError if the peer answered with another status.
 func (a *Association) Echo(ctx context.Context) error {
 	c := CommandSet{CommandField: CEchoRQ, AffectedSOPClassUID: VerificationSOPClass}
-	op, err := a.begin(ctx, StepEcho, a.context(VerificationSOPClass), c, nil)
+	op, err := a.begin(ctx, StepEcho, a.context(VerificationSOPClass), c, nil, nil)
 	if err != nil {
 		return opError(StepEcho, err)
 	}

@@ -3,6 +3,7 @@ package dicomnet
 import (
 	"context"
 	"errors"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -34,8 +35,11 @@ type operation struct {
 	success         bool      // the final response had the status success
 }
 
-// begin sends the request of an operation in a presentation context. It fills in the message ID and the data set flag of c.
-func (a *Association) begin(ctx context.Context, step Step, pc *NegotiatedContext, c CommandSet, data []byte) (*operation, error) {
+// begin sends the request of an operation in a presentation context, with the data set data, or what body reads unless that is nil.
+// It fills in the message ID and the data set flag of c.
+func (a *Association) begin(
+	ctx context.Context, step Step, pc *NegotiatedContext, c CommandSet, data []byte, body io.Reader,
+) (*operation, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -53,13 +57,13 @@ func (a *Association) begin(ctx context.Context, step Step, pc *NegotiatedContex
 	if (step == StepMove || step == StepGet) && a.cfg.Timeouts.Move > 0 {
 		op.responseTimeout, op.timer = a.cfg.Timeouts.Move, TimerMove
 	}
-	c.MessageID, c.HasDataSet = op.id, data != nil
+	c.MessageID, c.HasDataSet = op.id, data != nil || body != nil
 	a.busy = true
 	copy(a.recentIDs[1:], a.recentIDs[:])
 	a.recentIDs[0] = op.id
 	a.messages.received, a.messages.ctx, a.messages.streams = 0, ctx, step == StepGet
 	op.stopWatch = a.upper.link.watch(ctx)
-	if err := a.upper.sendMessage(pc.ID, &c, data, a.maxLength); err != nil {
+	if err := a.upper.sendRequest(pc.ID, &c, data, body, a.maxLength); err != nil {
 		// Part of the message may have been sent, so nothing else can follow on the association.
 		a.upper.requestUnread = errors.Is(err, ErrConnectionLost)
 		err = op.notReceived(a.fail(ctx, err))
@@ -78,7 +82,7 @@ func (a *Association) beginQuery(ctx context.Context, step Step, sopClass string
 		return nil, err
 	}
 	c.AffectedSOPClassUID = sopClass
-	return a.begin(ctx, step, a.context(sopClass), c, data)
+	return a.begin(ctx, step, a.context(sopClass), c, data, nil)
 }
 
 // encodeIdentifier encodes an identifier in the transfer syntax accepted for sopClass.

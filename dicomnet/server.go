@@ -53,7 +53,9 @@ type Handler struct {
 	// optional keys are not supported (PS3.4 section C.4.1.1.4).
 	FindPending Status
 	// Move calls pending for each pending response and returns the final response.
-	Move  func(ctx context.Context, r *Request, pending func(RetrieveReport) error) RetrieveReport
+	Move func(ctx context.Context, r *Request, pending func(RetrieveReport) error) RetrieveReport
+	// Get sends the instances with s, on the association of the request, and returns the final response.
+	Get   func(ctx context.Context, r *Request, s *SubOperations) RetrieveReport
 	Store func(ctx context.Context, r *Request) Status
 	// Receive takes the place of Store, for data sets that are read while they arrive: r has no Data. It returns the status of the
 	// response, which is sent after the rest of the data set has been read and dropped. No request is read while it runs, so that the

@@ -66,7 +66,7 @@ func compareTags(a, b tag.Tag) int {
 // decodeInstance decodes the data set of a C-STORE-RQ.
 func decodeInstance(data []byte, ts dataset.TransferSyntax) (*Instance, error) {
 	var p pixels
-	if ts == JPEGBaseline {
+	if !slices.Contains(nativeLittleEndian, ts) {
 		p.syntax, ts = ts, dataset.ExplicitVRLittleEndian
 	}
 	set, err := dataset.Parse(data, ts, dataset.Limits{})

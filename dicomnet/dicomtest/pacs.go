@@ -48,6 +48,8 @@ type PACSConfig struct {
 	AnswerLevel string
 	// FailStore, if not nil, returns the status of a C-STORE. With a status other than success the instance is not stored.
 	FailStore func(sopInstanceUID string) dicomnet.Status
+	// Retrieval changes C-GET and C-MOVE.
+	Retrieval Retrieval
 	// Before, if not nil, is called before each response and each sub-operation. It may block until ctx is done.
 	Before func(ctx context.Context, op dicomnet.Step)
 }
@@ -67,7 +69,7 @@ type Received struct {
 	MoveOriginatorMessageID uint16
 }
 
-// PACS is a PACS in memory. It serves C-ECHO, C-FIND at all four levels and C-MOVE in the Patient Root and Study Root models
+// PACS is a PACS in memory. It serves C-ECHO, C-FIND at all four levels, C-GET and C-MOVE in the Patient Root and Study Root models
 // (hierarchical behaviour unless configured), and C-STORE. It is safe for concurrent use.
 type PACS struct {
 	cfg     PACSConfig
@@ -75,6 +77,8 @@ type PACS struct {
 	// life ends with Close; sub-operations end with it.
 	life    context.Context //nolint:containedctx // the lifetime of a server, not of a call
 	endLife context.CancelFunc
+	// background sends what comes after the final response of a C-MOVE.
+	background sync.WaitGroup
 
 	mu           sync.Mutex
 	destinations map[string]string
@@ -126,8 +130,14 @@ func (p *PACS) Serve(l net.Listener) error {
 	p.server = &dicomnet.Server{
 		AETitle:  p.cfg.AETitle,
 		Contexts: contexts(),
-		Handler:  dicomnet.Handler{Echo: p.echo, Find: p.find, FindPending: p.findPending(), Move: p.move, Store: p.store},
+		Handler: dicomnet.Handler{
+			Echo: p.echo, Find: p.find, FindPending: p.findPending(), Move: p.move, Get: p.get, Store: p.store,
+		},
 		Timeouts: p.cfg.Timeouts,
+		Limits:   limits,
+	}
+	if !p.cfg.Retrieval.UnconfirmedRoles {
+		p.server.AcceptSCP = func(string) bool { return true }
 	}
 	go func() {
 		defer close(p.served)
@@ -158,6 +168,7 @@ func (p *PACS) Close() error {
 	}
 	err := server.Close()
 	<-served
+	p.background.Wait()
 	return err
 }
 
@@ -214,7 +225,7 @@ func (p *PACS) Received() []Received {
 	return slices.Clone(p.received)
 }
 
-// Operations returns the number of requests of one kind so far: StepEcho, StepFind, StepMove or StepStore.
+// Operations returns the number of requests of one kind so far: StepEcho, StepFind, StepMove, StepGet or StepStore.
 func (p *PACS) Operations(op dicomnet.Step) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -242,16 +253,27 @@ func (p *PACS) echo(ctx context.Context, _ *dicomnet.Request) dicomnet.Status {
 // nativeLittleEndian are the transfer syntaxes of a PACS for identifiers, and for instances with native pixels.
 var nativeLittleEndian = []dataset.TransferSyntax{dataset.ExplicitVRLittleEndian, dataset.ImplicitVRLittleEndian}
 
+// compressed are the compressed transfer syntaxes of a PACS.
+var compressed = []dataset.TransferSyntax{
+	JPEGBaseline, "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70",
+	"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91",
+	"1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.102", "1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202",
+	"1.2.840.10008.1.2.4.203", "1.2.840.10008.1.2.5",
+}
+
+// limits let a PACS send and receive P-DATA-TF PDUs of up to 128 KiB, as others do.
+var limits = dicomnet.Limits{MaxPDULength: 131072}
+
 func contexts() []dicomnet.Context {
 	var cs []dicomnet.Context
 	for _, class := range []string{
 		dicomnet.VerificationSOPClass,
-		dicomnet.StudyRoot.Find, dicomnet.StudyRoot.Move,
-		dicomnet.PatientRoot.Find, dicomnet.PatientRoot.Move,
+		dicomnet.StudyRoot.Find, dicomnet.StudyRoot.Move, dicomnet.StudyRoot.Get,
+		dicomnet.PatientRoot.Find, dicomnet.PatientRoot.Move, dicomnet.PatientRoot.Get,
 	} {
 		cs = append(cs, dicomnet.Context{AbstractSyntax: class, TransferSyntaxes: nativeLittleEndian})
 	}
-	storable := append(slices.Clone(nativeLittleEndian), JPEGBaseline)
+	storable := append(slices.Clone(nativeLittleEndian), compressed...)
 	for _, class := range StorageSOPClasses() {
 		cs = append(cs, dicomnet.Context{AbstractSyntax: class, TransferSyntaxes: storable})
 	}
@@ -260,7 +282,8 @@ func contexts() []dicomnet.Context {
 
 // rootOf returns the highest level of the model of a SOP class.
 func rootOf(sopClass string) level {
-	if sopClass == dicomnet.PatientRoot.Find || sopClass == dicomnet.PatientRoot.Move {
+	switch sopClass {
+	case dicomnet.PatientRoot.Find, dicomnet.PatientRoot.Move, dicomnet.PatientRoot.Get:
 		return levelPatient
 	}
 	return levelStudy

@@ -3,6 +3,8 @@ package dicomtest
 import (
 	"encoding/binary"
 	"errors"
+	"io"
+	"math"
 	"slices"
 
 	"github.com/suyashkumar/dicom"
@@ -17,18 +19,22 @@ type pixels struct {
 	// value returns the value of Pixel Data: native pixels, or the items of the encapsulated format (PS3.5 section A.4). nil: the
 	// instance has none.
 	value func() []byte
+	// generated is the length of native pixels that are made while they are sent, instead of value; 0: none.
+	generated int64
 }
 
 // pixels returns the pixel data of the frames.
 func (i *Image) pixels() pixels {
 	frames := i.Frames
 	switch {
+	case i.GeneratedPixels > 0:
+		return pixels{generated: i.GeneratedPixels + i.GeneratedPixels%2}
 	case frames == nil:
 		return pixels{}
 	case i.TransferSyntax == "":
 		return pixels{value: func() []byte { return padded(slices.Concat(frames()...)) }}
 	}
-	return pixels{i.TransferSyntax, func() []byte { return encapsulate(frames()) }}
+	return pixels{syntax: i.TransferSyntax, value: func() []byte { return encapsulate(frames()) }}
 }
 
 // padded returns a value of even length.
@@ -61,6 +67,13 @@ func (in *Instance) TransferSyntax() dataset.TransferSyntax { return in.pixels.s
 
 // Encode returns the data set of the instance: in Implicit or Explicit VR Little Endian, or in its compressed transfer syntax.
 func (in *Instance) Encode(ts dataset.TransferSyntax) ([]byte, error) {
+	if in.pixels.generated > 0 {
+		r, err := in.Open(ts)
+		if err != nil {
+			return nil, err
+		}
+		return io.ReadAll(r)
+	}
 	elements := &dicom.Dataset{Elements: in.sorted}
 	if compressed := in.pixels.syntax; compressed != "" {
 		if ts != compressed {
@@ -78,6 +91,13 @@ func (in *Instance) Encode(ts dataset.TransferSyntax) ([]byte, error) {
 	if err != nil || in.pixels.value == nil {
 		return b, err
 	}
+	value := in.pixels.value()
+	b, err = appendPixelHeader(b, ts, int64(len(value)))
+	return append(b, value...), err
+}
+
+// appendPixelHeader appends the header of native Pixel Data of n bytes.
+func appendPixelHeader(b []byte, ts dataset.TransferSyntax, n int64) ([]byte, error) {
 	b = append(b, 0xE0, 0x7F, 0x10, 0x00)
 	switch ts {
 	case dataset.ExplicitVRLittleEndian:
@@ -87,7 +107,8 @@ func (in *Instance) Encode(ts dataset.TransferSyntax) ([]byte, error) {
 	default:
 		return nil, errors.New("pixel data can only be written in little endian")
 	}
-	value := in.pixels.value()
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(value)))
-	return append(b, value...), nil
+	if n >= math.MaxUint32 {
+		return nil, errors.New("a value of more than 4 GiB")
+	}
+	return binary.LittleEndian.AppendUint32(b, uint32(n)), nil
 }

@@ -37,17 +37,39 @@ func StorageContexts(instances []*Instance) []dicomnet.Context {
 // StoreRequest returns the request that stores the instance over an association: in its compressed transfer syntax, or in a native
 // one. It returns an error if the peer accepts neither.
 func (in *Instance) StoreRequest(assoc *dicomnet.Association) (dicomnet.StoreRequest, error) {
-	class, compressed := in.Text(tag.SOPClassUID), in.TransferSyntax()
-	for _, c := range assoc.Contexts() {
-		if c.AbstractSyntax != class || c.Result != dicomnet.ContextAccepted {
+	return in.storeRequest(assoc.Contexts(), nil, false)
+}
+
+// storeRequest is StoreRequest for these presentation contexts. native are the transfer syntaxes of native pixels, by default
+// Explicit VR Little Endian and Implicit. first selects the first accepted context of the SOP class.
+func (in *Instance) storeRequest(
+	contexts []dicomnet.NegotiatedContext, native []dataset.TransferSyntax, first bool,
+) (dicomnet.StoreRequest, error) {
+	if len(native) == 0 {
+		native = nativeLittleEndian
+	}
+	syntaxes := native
+	if compressed := in.TransferSyntax(); compressed != "" {
+		syntaxes = []dataset.TransferSyntax{compressed}
+	}
+	r := dicomnet.StoreRequest{SOPClassUID: in.Text(tag.SOPClassUID), SOPInstanceUID: in.Text(tag.SOPInstanceUID)}
+	best := len(syntaxes)
+	for _, c := range contexts {
+		if c.AbstractSyntax != r.SOPClassUID || c.Result != dicomnet.ContextAccepted {
 			continue
 		}
-		if c.TransferSyntax == compressed || compressed == "" && slices.Contains(nativeLittleEndian, c.TransferSyntax) {
-			data, err := in.Encode(c.TransferSyntax)
-			return dicomnet.StoreRequest{
-				SOPClassUID: class, SOPInstanceUID: in.Text(tag.SOPInstanceUID), TransferSyntax: c.TransferSyntax, Data: data,
-			}, err
+		if i := slices.Index(syntaxes, c.TransferSyntax); i >= 0 && i < best {
+			best = i
+		}
+		if first {
+			break
 		}
 	}
-	return dicomnet.StoreRequest{}, fmt.Errorf("the peer does not accept instances of SOP class %s", class)
+	if best == len(syntaxes) {
+		return r, fmt.Errorf("the peer does not accept instances of SOP class %s", r.SOPClassUID)
+	}
+	r.TransferSyntax = syntaxes[best]
+	var err error
+	r.Body, err = in.Open(r.TransferSyntax)
+	return r, err
 }

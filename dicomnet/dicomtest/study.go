@@ -50,6 +50,9 @@ type Image struct {
 	// Frames returns the frames, each compressed by itself if TransferSyntax is not empty. It is called whenever the instance is
 	// encoded, so that a PACS does not hold pixels in memory, and returns the same frames each time.
 	Frames func() [][]byte
+	// GeneratedPixels is the length of native pixel data without meaning, in place of Frames. A PACS makes it while it sends it, so
+	// that an instance of 2 GB needs no memory. It must be less than 4 GiB.
+	GeneratedPixels int64
 }
 
 // JPEGBaseline is JPEG Baseline, Process 1, the compressed transfer syntax that a PACS stores.

@@ -70,6 +70,12 @@ func AppendPDV(b []byte, v PDV) []byte {
 	return append(append(b, v.ContextID, control), v.Fragment...)
 }
 
+// AppendPDataTF appends a P-DATA-TF PDU with the one PDV v.
+func AppendPDataTF(b []byte, v PDV) []byte {
+	b, start := beginPDU(b, TypePDataTF)
+	return endPDU(AppendPDV(b, v), start)
+}
+
 // MinMaxLength is the smallest maximum length that leaves room for a fragment of two bytes (PS3.8
 // annex E.1 requires fragments of even length).
 const MinMaxLength = 8
@@ -83,10 +89,7 @@ func AppendMessagePart(b []byte, contextID byte, command bool, data []byte, maxL
 	maxFragment := int(maxLength-PDVHeaderLength) &^ 1
 	for {
 		n := min(len(data), maxFragment)
-		var start int
-		b, start = beginPDU(b, TypePDataTF)
-		b = AppendPDV(b, PDV{ContextID: contextID, Command: command, Last: n == len(data), Fragment: data[:n]})
-		b = endPDU(b, start)
+		b = AppendPDataTF(b, PDV{ContextID: contextID, Command: command, Last: n == len(data), Fragment: data[:n]})
 		if data = data[n:]; len(data) == 0 {
 			return b
 		}

@@ -168,6 +168,15 @@ const (
 	ProblemCodeUnsupportedMediaType       = goclient.ProblemCodeUnsupportedMediaType
 	ProblemCodeAnswerTooLarge             = goclient.ProblemCodeAnswerTooLarge
 	ProblemCodeMemoryBusy                 = goclient.ProblemCodeMemoryBusy
+	ProblemCodeGetFailed                  = goclient.ProblemCodeGetFailed
+	ProblemCodeHTTPVersionUnsupported     = goclient.ProblemCodeHTTPVersionUnsupported
+	ProblemCodeNotFound                   = goclient.ProblemCodeNotFound
+	ProblemCodeRangeNotSatisfiable        = goclient.ProblemCodeRangeNotSatisfiable
+	ProblemCodeRenderingUnsupported       = goclient.ProblemCodeRenderingUnsupported
+	ProblemCodeRetrievalUnsupported       = goclient.ProblemCodeRetrievalUnsupported
+	ProblemCodeRetrieveIncomplete         = goclient.ProblemCodeRetrieveIncomplete
+	ProblemCodeSpoolFull                  = goclient.ProblemCodeSpoolFull
+	ProblemCodeTransferSyntaxUnavailable  = goclient.ProblemCodeTransferSyntaxUnavailable
 )
 
 // The values of [DICOMFaultStep].
@@ -179,6 +188,7 @@ const (
 	DICOMFaultStepMove      = goclient.DICOMFaultStepMove
 	DICOMFaultStepResolve   = goclient.DICOMFaultStepResolve
 	DICOMFaultStepTLS       = goclient.DICOMFaultStepTLS
+	DICOMFaultStepGet       = goclient.DICOMFaultStepGet
 )
 
 // The values of [EchoStepStep].

@@ -33,18 +33,22 @@ ProblemCode = Literal[
     "unauthorized",
     "pacs_not_allowed",
     "no_study_matched",
+    "not_found",
     "route_not_found",
     "method_not_allowed",
     "not_acceptable",
+    "transfer_syntax_unavailable",
     "payload_too_large",
     "search_too_broad",
     "unsupported_media_type",
+    "range_not_satisfiable",
     "host_not_allowed",
     "too_many_requests",
     "internal_error",
     "audit_failed",
     "modality_unknown",
     "relational_query_unsupported",
+    "rendering_unsupported",
     "name_resolution_failed",
     "connection_refused",
     "pacs_unreachable",
@@ -60,6 +64,9 @@ ProblemCode = Literal[
     "no_presentation_context",
     "echo_failed",
     "find_failed",
+    "get_failed",
+    "retrieval_unsupported",
+    "retrieve_incomplete",
     "dimse_timeout",
     "move_failed",
     "move_destination_unknown",
@@ -76,7 +83,9 @@ ProblemCode = Literal[
     "pacs_busy",
     "too_many_operations",
     "memory_busy",
+    "spool_full",
     "too_many_open_files",
+    "http_version_unsupported",
 ]
 
 
@@ -308,10 +317,11 @@ class _DICOMAttribute(TypedDict):
 
 
 class DICOMAttribute(_DICOMAttribute, total=False):
-    """An attribute of the DICOM JSON Model. One without Value and InlineBinary is empty."""
+    """An attribute of the DICOM JSON Model. One without Value, InlineBinary and BulkDataURI is empty."""
 
     Value: list[object]
     InlineBinary: str
+    BulkDataURI: str
 
 
 DICOMObject = dict[str, DICOMAttribute]
@@ -326,7 +336,7 @@ class Fault(TypedDict):
 
 
 class _DICOMFault(TypedDict):
-    step: Literal["resolve", "connect", "tls", "associate", "echo", "find", "move"]
+    step: Literal["resolve", "connect", "tls", "associate", "echo", "find", "move", "get"]
 
 
 class DICOMFault(_DICOMFault, total=False):
@@ -356,3 +366,4 @@ class Problem(_Problem, total=False):
     dicom: DICOMFault
     warnings: list[GatewayWarning]
     steps: list[EchoStep]
+    missing_sop_instance_uids: list[str]

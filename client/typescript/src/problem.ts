@@ -3,25 +3,29 @@ import type { components } from './contract.js';
 type Schemas = components['schemas'];
 export type ProblemCode = Schemas['ProblemCode'];
 
-/** The HTTP status of each problem code. */
+/** The HTTP status of each problem code. In answers of DICOMweb, `pacs_unknown` has 404, and timeouts have 504. */
 export const statusOf = {
   invalid_request: 400,
-  pacs_unknown: 400,
   unauthorized: 401,
+  pacs_unknown: 400,
   pacs_not_allowed: 403,
   no_study_matched: 404,
+  not_found: 404,
   route_not_found: 404,
   method_not_allowed: 405,
   not_acceptable: 406,
+  transfer_syntax_unavailable: 406,
   payload_too_large: 413,
   search_too_broad: 413,
   unsupported_media_type: 415,
+  range_not_satisfiable: 416,
   host_not_allowed: 421,
   too_many_requests: 429,
   internal_error: 500,
   audit_failed: 500,
   modality_unknown: 501,
   relational_query_unsupported: 501,
+  rendering_unsupported: 501,
   name_resolution_failed: 502,
   connection_refused: 502,
   pacs_unreachable: 502,
@@ -37,6 +41,9 @@ export const statusOf = {
   no_presentation_context: 502,
   echo_failed: 502,
   find_failed: 502,
+  get_failed: 502,
+  retrieval_unsupported: 502,
+  retrieve_incomplete: 502,
   dimse_timeout: 502,
   move_failed: 502,
   move_destination_unknown: 502,
@@ -53,7 +60,9 @@ export const statusOf = {
   pacs_busy: 503,
   too_many_operations: 503,
   memory_busy: 503,
+  spool_full: 503,
   too_many_open_files: 503,
+  http_version_unsupported: 505,
 } as const satisfies Record<ProblemCode, number>;
 
 type StatusOf = typeof statusOf;
@@ -74,8 +83,17 @@ export type InvalidRequest = Document<400> & { errors: Schemas['Fault'][] };
 /** No study matched. `warnings` describes the matches that the gateway dropped. */
 export type NoStudyMatched = Document<404, 'no_study_matched'> & { warnings?: Schemas['Warning'][] };
 
-/** The DICOM operation failed. `hint` says what to check. For `echo`, `steps` ends with the failed step. */
-export type DICOMFailed = Document<502> & { hint?: string; dicom?: Schemas['DICOMFault']; steps?: Schemas['EchoStep'][] };
+/**
+ * The DICOM operation failed. `hint` says what to check. For `echo`, `steps` ends with the failed step. If the code is
+ * `retrieve_incomplete`, `missing_sop_instance_uids` lists what the PACS did not send. Timeouts of DICOMweb have the status 504.
+ */
+export type DICOMFailed = Omit<Document<502>, 'status'> & {
+  status: 502 | 504;
+  hint?: string;
+  dicom?: Schemas['DICOMFault'];
+  steps?: Schemas['EchoStep'][];
+  missing_sop_instance_uids?: string[];
+};
 
 /** The gateway accepts no new operations at the moment, or none for this PACS. */
 export type Unavailable = Document<429> | (Document<503> & { hint?: string });
@@ -95,13 +113,15 @@ export type Problem =
   | HostNotAllowed
   | Document<401>
   | Document<403>
-  | Document<404, 'route_not_found'>
+  | Document<404, 'not_found' | 'route_not_found'>
   | Document<405>
   | Document<406>
   | Document<413>
   | Document<415>
+  | Document<416>
   | Document<500>
-  | Document<501>;
+  | Document<501>
+  | (Document<505> & { hint?: string });
 
 /** The gateway refused the request, or the operation failed. It contains neither submitted values nor patient data. */
 export class ProblemError extends Error {

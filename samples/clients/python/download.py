@@ -109,7 +109,7 @@ def main(arguments: list[str]) -> int:
         complain(problem)
         if problem.code == "pacs_unknown":
             return 5
-        if problem.status == 404 and problem.document["code"] != "route_not_found":
+        if problem.code == "not_found":
             return 4
         return EXIT_STATUS.get(problem.status, 1)
     except ReplyError as error:

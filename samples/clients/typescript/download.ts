@@ -103,7 +103,7 @@ function report(error: unknown): number {
     return 3;
   }
   if (error instanceof ProblemError) {
-    const { code, status } = error.problem as { code: string; status: number };
+    const { code, status } = error.problem;
     if (code === 'pacs_unknown') return 5;
     return code === 'not_found' ? 4 : (exitStatus[status] ?? 1);
   }

@@ -148,7 +148,7 @@ func report(out io.Writer, err error) (status int) {
 
 func statusOf(p *client.ProblemError) int {
 	switch {
-	case p.Code == "not_found":
+	case p.Code == client.ProblemCodeNotFound:
 		return 4
 	case p.Status == 400 || p.Status == 401 || p.Status == 403 || p.Code == client.ProblemCodePACSUnknown:
 		return 5

@@ -91,7 +91,7 @@ var echoServices = []struct {
 // association of its own and keeps none, whatever pool.Options.AssociationIdle is, and does not retry a rejection. Name
 // resolution, connect and TLS share the connection timeout.
 func (g *Gateway) Echo(ctx context.Context, c Call, p Peer) *EchoReport {
-	ctx, cancel := g.bounded(ctx)
+	ctx, cancel := g.Bounded(ctx)
 	defer cancel()
 	d := &echoOperation{operation: g.begin(c, p), tls: p.TLS, report: &EchoReport{}}
 	defer d.End(ctx)

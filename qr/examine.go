@@ -48,7 +48,7 @@ func storageContexts(sopClasses ...string) []dicomnet.Context {
 // Examine is Echo, followed by a check of what retrieval needs, and, if probe is set, by C-FINDs that learn the profile of the PACS. They
 // name UIDs that no PACS has. A fault of the check of retrieval is part of its result; one of a C-FIND ends the report with an error.
 func (g *Gateway) Examine(ctx context.Context, c Call, p Peer, probe bool) *EchoReport {
-	ctx, cancel := g.bounded(ctx)
+	ctx, cancel := g.Bounded(ctx)
 	defer cancel()
 	d := &echoOperation{operation: g.begin(c, p), tls: p.TLS, report: &EchoReport{}}
 	defer d.End(ctx)

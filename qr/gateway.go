@@ -31,8 +31,8 @@ func New(o Options) *Gateway {
 	return &Gateway{options: o, keys: newKeys()}
 }
 
-// bounded returns ctx with the operation timeout, and an *OperationTimeoutError as the cause of its end.
-func (g *Gateway) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+// Bounded returns ctx with the operation timeout, and an *OperationTimeoutError as the cause of its end.
+func (g *Gateway) Bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	after := g.options.OperationTimeout
 	if after <= 0 {
 		return context.WithCancel(ctx)

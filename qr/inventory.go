@@ -92,7 +92,7 @@ func (g *Gateway) Inventory(ctx context.Context, c Call, p Peer, t Target, most 
 	if err := t.Check(); err != nil {
 		return nil, err
 	}
-	ctx, cancel := g.bounded(ctx)
+	ctx, cancel := g.Bounded(ctx)
 	defer cancel()
 	o := g.begin(c, p)
 	defer o.End(ctx)

@@ -20,7 +20,7 @@ func (g *Gateway) Query(ctx context.Context, c Call, p Peer, f Filter) (*QueryRe
 	if plan.impossible() {
 		return &QueryResult{Studies: []Study{}, Warnings: []Warning{}}, nil
 	}
-	ctx, cancel := g.bounded(ctx)
+	ctx, cancel := g.Bounded(ctx)
 	defer cancel()
 	o := g.begin(c, p)
 	defer o.End(ctx)

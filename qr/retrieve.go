@@ -24,7 +24,7 @@ func (g *Gateway) Retrieve(ctx context.Context, c Call, p Peer, f Filter, destin
 	if plan.impossible() {
 		return nothing, nil
 	}
-	ctx, cancel := g.bounded(ctx)
+	ctx, cancel := g.Bounded(ctx)
 	defer cancel()
 	o := g.begin(c, p)
 	defer o.End(ctx)

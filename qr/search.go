@@ -146,7 +146,7 @@ func (g *Gateway) Search(ctx context.Context, c Call, p Peer, s Search) (*Search
 	if plan.impossible() {
 		return &SearchResult{Matches: []*Match{}, Warnings: []Warning{}}, nil
 	}
-	ctx, cancel := g.bounded(ctx)
+	ctx, cancel := g.Bounded(ctx)
 	defer cancel()
 	o := g.begin(c, p)
 	defer o.End(ctx)

@@ -12,31 +12,21 @@ type TargetError = qr.TargetError
 // NotFoundError reports that the PACS says that it does not have the Target.
 type NotFoundError = qr.NotFoundError
 
-// IncompleteError reports a retrieval of which nothing arrived, although the PACS ended it without an error of its own.
+// IncompleteError reports a retrieval that is not complete, although the PACS gave no reason.
 type IncompleteError struct {
-	Missing int   // zero: unknown
-	Err     error // why; nil: the PACS gave no reason
+	Received int
+	Missing  int // at least; zero: unknown
 }
 
 func (e *IncompleteError) Error() string {
-	text := "no instance arrived"
-	if e.Missing > 0 {
-		text = fmt.Sprintf("none of %d instances arrived", e.Missing)
+	switch {
+	case e.Missing > 0:
+		return fmt.Sprintf("%d instances arrived, %d are missing", e.Received, e.Missing)
+	case e.Received == 0:
+		return "no instance arrived"
 	}
-	if e.Err != nil {
-		text += ": " + e.Err.Error()
-	}
-	return text
+	return fmt.Sprintf("%d instances arrived, others may be missing", e.Received)
 }
-
-// Unwrap returns the cause.
-func (e *IncompleteError) Unwrap() error { return e.Err }
-
-// TransferSyntaxError reports that nothing arrived because the PACS has the instances only in transfer syntaxes that were not
-// proposed.
-type TransferSyntaxError struct{}
-
-func (e *TransferSyntaxError) Error() string { return "transfer syntax unavailable" }
 
 // NoWayError reports that the PACS offers no way to retrieve: it does not accept C-GET, or its settings exclude it, and C-MOVE to
 // the gateway is not possible, because its storage SCP is off or the PACS does not accept C-MOVE. Nothing was retrieved.

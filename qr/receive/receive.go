@@ -58,6 +58,7 @@ type Outcome struct {
 	Bytes        int64 // of their data sets
 	Unexpected   int   // of those, how many the inventory does not list
 	Duplicates   int   // instances that came again and were dropped
+	Differing    int   // of those, how many had another size than the first
 	Refused      int   // instances that were not asked for, and were refused
 	Basis        Basis
 	Way          Way // "": nothing was asked for

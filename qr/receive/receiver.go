@@ -2,12 +2,11 @@ package receive
 
 import (
 	"context"
-	"errors"
-	"io"
-	"iter"
+	"sync"
+	"time"
 
-	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/internal/pool"
+	"dicom-qr-gateway/internal/spool"
 	"dicom-qr-gateway/qr"
 )
 
@@ -15,50 +14,70 @@ import (
 type Options struct {
 	Gateway *qr.Gateway
 	Pool    *pool.Pool
+	Spool   *spool.Spool
+	Now     func() time.Time // nil: time.Now
 }
+
+// maxInstances bounds the instances of a retrieval.
+const maxInstances = 100_000
 
 // Receiver runs retrievals. It is safe for concurrent use.
-type Receiver struct{ options Options }
-
-// New returns a Receiver.
-func New(o Options) *Receiver { return &Receiver{options: o} }
-
-// Arrived is an instance that has arrived or is arriving. It is valid until the next iteration.
-type Arrived struct {
-	SOPClassUID, SOPInstanceUID         string
-	StudyInstanceUID, SeriesInstanceUID string
-	TransferSyntax                      dataset.TransferSyntax
-	io.Reader
-	io.WriterTo
+type Receiver struct {
+	options Options
+	ways    ways
+	running sync.WaitGroup
 }
 
-var errUnimplemented = errors.New("not implemented")
+// New returns a Receiver.
+func New(o Options) *Receiver {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Receiver{options: o, ways: ways{now: o.Now}}
+}
 
 // Inventory asks the PACS what it has of the target. The error is a *TargetError, a *NotFoundError, or one of those of qr.Query.
-func (r *Receiver) Inventory(context.Context, Request) (*Inventory, error) {
-	return nil, errUnimplemented
+func (r *Receiver) Inventory(ctx context.Context, q Request) (*Inventory, error) {
+	return r.options.Gateway.Inventory(ctx, q.Call, q.Peer, q.Target, maxInstances)
 }
 
 // Retrieve begins a retrieval and returns once its first instance can be read. An error means that no instance arrived: it is one of
-// Inventory, a *NoWayError, an *IncompleteError, a *TransferSyntaxError or a *dicomnet.OpError. The caller must call Close.
-func (r *Receiver) Retrieve(context.Context, Request) (*Retrieval, error) {
-	return nil, errUnimplemented
+// Inventory, a *NoWayError, an *IncompleteError, a *FloodError or a *dicomnet.OpError. Otherwise the caller must call Close. The
+// retrieval ends with ctx.
+func (r *Receiver) Retrieve(ctx context.Context, q Request) (*Retrieval, error) {
+	bounded, release := r.options.Gateway.Bounded(ctx)
+	inventory, err := r.Inventory(bounded, q)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return r.start(bounded, release, q, inventory)
 }
 
-// Retrieval is a retrieval that runs or has ended. Its methods are for one goroutine, but Close is for any.
-type Retrieval struct{}
-
-// Inventory returns what the PACS lists. It is never nil.
-func (x *Retrieval) Inventory() *Inventory { return nil }
-
-// All returns the instances in the order in which they became available, each once. It ends when nothing more comes: Outcome says
-// whether that is everything. An error ends it: an instance whose rest did not arrive, or the end of the retrieval's ctx.
-func (x *Retrieval) All() iter.Seq2[*Arrived, error] {
-	return func(func(*Arrived, error) bool) {}
+// start begins a retrieval of what the inventory lists.
+func (r *Receiver) start(ctx context.Context, release context.CancelFunc, q Request, inventory *Inventory) (*Retrieval, error) {
+	x := &Retrieval{
+		receiver: r, request: q, inventory: inventory, arrivals: newArrivals(inventory), log: r.options.Spool.NewLog(),
+		started: make(chan struct{}), done: make(chan struct{}),
+	}
+	x.reader, _ = x.log.Reader() // a new log has a beginning
+	ctx, x.cancel = context.WithCancelCause(ctx)
+	r.running.Go(func() {
+		defer release()
+		x.run(ctx)
+	})
+	<-x.started
+	if received, _, _ := x.arrivals.count(); received == 0 && x.ended() {
+		x.Close()
+		return nil, x.nothing()
+	}
+	return x, nil
 }
 
-// Outcome waits until the retrieval has ended and returns how.
-func (x *Retrieval) Outcome() Outcome { return Outcome{} }
+// scpOff reports whether the gateway has no storage SCP, so that C-MOVE to it is not possible.
+func (r *Receiver) scpOff() bool { return true }
 
-// Close ends the retrieval: the PACS receives C-CANCEL if it still sends, and the memory is freed. It does not wait.
-func (x *Retrieval) Close() {}
+func (r *Receiver) way(x *Retrieval, _ Way) way { return &getWay{x: x} }
+
+// Wait blocks until no retrieval runs. It is for the end of the process, when none begins.
+func (r *Receiver) Wait() { r.running.Wait() }

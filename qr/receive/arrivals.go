@@ -1,0 +1,176 @@
+package receive
+
+import (
+	"sync"
+
+	"dicom-qr-gateway/qr"
+)
+
+// arrivals is the account of what is expected and what has arrived. It is safe for concurrent use: a C-MOVE may use several
+// associations at once.
+type arrivals struct {
+	mu    sync.Mutex
+	known map[string]*arrival // by SOP Instance UID: what is listed, named as failed, or has come
+	order []*arrival          // those that are expected, in the order of the inventory
+
+	most                           int // instances that may come
+	received, unexpected           int
+	duplicates, differing, refused int
+	bytes                          int64
+	classes                        map[string]struct{} // SOP classes that have arrived
+}
+
+type arrival struct {
+	uid, class string
+	series     *qr.ListedSeries // nil: not known
+	expected   bool
+	state      arrivalState
+	size       int64
+}
+
+type arrivalState byte
+
+const (
+	absent arrivalState = iota
+	arriving
+	arrived
+)
+
+// newArrivals expects what the inventory lists.
+func newArrivals(i *Inventory) *arrivals {
+	a := &arrivals{known: make(map[string]*arrival, len(i.Instances)), most: maxInstances, classes: map[string]struct{}{}}
+	if i.Proven {
+		a.most = len(i.Instances) + max(tolerance, len(i.Instances)/10)
+	}
+	a.expect(i)
+	return a
+}
+
+// tolerance is how many instances may come that the inventory lacks: a study grows while a modality sends it.
+const tolerance = 100
+
+// expect adds what an inventory lists and is not known.
+func (a *arrivals) expect(i *Inventory) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	slab := make([]arrival, 0, len(i.Instances))
+	for _, in := range i.Instances {
+		if known := a.known[in.SOPInstanceUID]; known != nil {
+			known.series = &i.Series[in.Series]
+			if !known.expected {
+				known.expected = true
+				a.order = append(a.order, known)
+			}
+			continue
+		}
+		slab = append(slab, arrival{uid: in.SOPInstanceUID, class: in.SOPClassUID, series: &i.Series[in.Series], expected: true})
+		added := &slab[len(slab)-1]
+		a.known[added.uid] = added
+		a.order = append(a.order, added)
+	}
+}
+
+// expectFailed adds the instances that a PACS names as failed, of a series, nil if it is not known.
+func (a *arrivals) expectFailed(uids []string, series *qr.ListedSeries) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, uid := range uids {
+		if (qr.Target{StudyInstanceUID: uid}).Check() != nil || a.known[uid] != nil || len(a.known) >= a.most {
+			continue
+		}
+		added := &arrival{uid: uid, series: series, expected: true}
+		a.known[uid] = added
+		a.order = append(a.order, added)
+	}
+}
+
+// verdict says what to do with an instance.
+type verdict byte
+
+const (
+	take  verdict = iota
+	drop          // it came before
+	flood         // more come than may
+)
+
+// begin notes that an instance is arriving.
+func (a *arrivals) begin(uid, class string) (*arrival, verdict) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	in := a.known[uid]
+	switch {
+	case in != nil && in.state != absent:
+		if a.duplicates++; a.duplicates > 2*a.most {
+			return in, flood
+		}
+		return in, drop
+	case in == nil:
+		if len(a.known) >= a.most {
+			return nil, flood
+		}
+		in = &arrival{uid: uid}
+		a.known[uid] = in
+	}
+	in.state, in.class = arriving, class
+	return in, take
+}
+
+// end notes that an instance has arrived, or that it has not.
+func (a *arrivals) end(in *arrival, size int64, complete bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !complete {
+		in.state = absent
+		return
+	}
+	in.state, in.size = arrived, size
+	a.received++
+	a.bytes += size
+	if !in.expected {
+		a.unexpected++
+	}
+	a.classes[in.class] = struct{}{}
+}
+
+// repeated compares the size of an instance that came again with that of the first.
+func (a *arrivals) repeated(in *arrival, size int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if in.state == arrived && in.size != size {
+		a.differing++
+	}
+}
+
+// refuse counts an instance that was not asked for. It returns false if there are too many.
+func (a *arrivals) refuse() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refused++
+	return a.refused <= a.most
+}
+
+// count returns how many instances have arrived, came again, and were refused.
+func (a *arrivals) count() (received, duplicates, refused int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.received, a.duplicates, a.refused
+}
+
+// missing returns what is expected and has not arrived.
+func (a *arrivals) missing() []*arrival {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var list []*arrival
+	for _, in := range a.order {
+		if in.state != arrived {
+			list = append(list, in)
+		}
+	}
+	return list
+}
+
+func (a *arrivals) has(in *arrival) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return in.state == arrived
+}

@@ -1,0 +1,229 @@
+package receive
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/qr"
+)
+
+// way is one way to have instances sent: C-GET or C-MOVE. It is for one goroutine.
+type way interface {
+	// open makes ready for requests that may lead to instances of the classes; again: they did not come before. The error is
+	// errUnsupported if the PACS does not offer the way.
+	open(ctx context.Context, p proposal) error
+	// ready reports whether a request for an instance of the class, "" for any, can be sent without another open.
+	ready(class string) bool
+	// ask sends a request and waits for the end of its answers. The report is nil if there was no final response.
+	ask(ctx context.Context, t Target) (*dicomnet.RetrieveReport, error)
+	// settle waits until nothing more comes because of the requests.
+	settle(ctx context.Context) error
+	// close frees what open took.
+	close(ctx context.Context)
+}
+
+// errUnsupported reports that a PACS does not offer a way.
+var errUnsupported = errors.New("not supported by the PACS")
+
+// retrieve asks for the target by one way and then by the other, until it is complete.
+func (x *Retrieval) retrieve(ctx context.Context) {
+	order, refusals := x.receiver.ways.order(&x.request.Peer, x.receiver.scpOff())
+	x.refusals = refusals
+	for _, kind := range order {
+		if err := x.by(ctx, kind); err != nil {
+			x.note(err)
+		}
+		if x.finished(ctx) {
+			break
+		}
+	}
+	x.remember()
+}
+
+// finished reports whether nothing more is to be asked for.
+func (x *Retrieval) finished(ctx context.Context) bool {
+	return ctx.Err() != nil || x.failure() != nil || x.complete()
+}
+
+// by asks for the target, or for what is missing of it, by one way.
+func (x *Retrieval) by(ctx context.Context, kind Way) error {
+	w := x.receiver.way(x, kind)
+	defer w.close(ctx)
+	before, _, _ := x.arrivals.count()
+	if before == 0 || !x.inventory.Proven {
+		if err := x.whole(ctx, kind, w); err != nil || x.finished(ctx) {
+			return err
+		}
+	}
+	return x.singly(ctx, kind, w, before)
+}
+
+// whole asks for the target in one request.
+func (x *Retrieval) whole(ctx context.Context, kind Way, w way) error {
+	if err := w.open(ctx, x.proposal(false)); err != nil {
+		if errors.Is(err, errUnsupported) {
+			return nil
+		}
+		return err
+	}
+	x.ways = append(x.ways, kind)
+	_, _, refused := x.arrivals.count()
+	final, err := w.ask(ctx, x.request.Target)
+	if len(x.arrivals.missing()) > 0 || !x.inventory.Proven {
+		if settled := w.settle(ctx); err == nil {
+			err = settled
+		}
+	}
+	x.status = expectation{}
+	if final != nil {
+		x.arrivals.expectFailed(final.FailedSOPInstanceUIDs, x.onlySeries())
+		_, _, now := x.arrivals.count()
+		x.status = expect(final, len(x.arrivals.missing()), now-refused)
+	}
+	if x.status.unexplained > 0 && x.inventory.Proven && ctx.Err() == nil {
+		x.refresh(ctx)
+	}
+	if err != nil && !x.complete() {
+		x.note(err)
+	}
+	return nil
+}
+
+// refresh asks for the inventory again: counters say that there are instances that it lacks.
+func (x *Retrieval) refresh(ctx context.Context) {
+	now, err := x.receiver.Inventory(ctx, x.request)
+	if err != nil || !now.Proven {
+		return
+	}
+	before := len(x.arrivals.missing())
+	x.arrivals.expect(now)
+	x.status.unexplained = max(x.status.unexplained-(len(x.arrivals.missing())-before), 0)
+}
+
+// onlySeries returns the series of the target, or nil if it has several.
+func (x *Retrieval) onlySeries() *qr.ListedSeries {
+	if len(x.inventory.Series) == 1 {
+		return &x.inventory.Series[0]
+	}
+	return nil
+}
+
+const (
+	// maxLosses is how many associations may be lost in succession while nothing arrives.
+	maxLosses = 2
+	// maxFruitless is how many requests for single instances a PACS gets from which nothing has arrived at all.
+	maxFruitless = 5
+)
+
+// singly asks for what is missing, one instance after the other.
+func (x *Retrieval) singly(ctx context.Context, kind Way, w way, before int) error {
+	losses, fruitless := 0, 0
+	for _, in := range x.arrivals.missing() {
+		if x.arrivals.has(in) || in.series == nil {
+			continue
+		}
+		if ctx.Err() != nil || x.failure() != nil || losses >= maxLosses {
+			break
+		}
+		received, _, _ := x.arrivals.count()
+		if received == before && fruitless >= maxFruitless {
+			break
+		}
+		if !w.ready(in.class) {
+			if err := w.open(ctx, x.proposal(true)); err != nil {
+				if errors.Is(err, errUnsupported) {
+					return nil
+				}
+				return err
+			}
+		}
+		if !slices.Contains(x.ways, kind) {
+			x.ways = append(x.ways, kind)
+		}
+		t := x.request.Target
+		t.SeriesInstanceUID, t.SOPInstanceUID = in.series.SeriesInstanceUID, in.uid
+		final, err := w.ask(ctx, t)
+		switch {
+		case x.arrivals.has(in):
+			losses, fruitless = 0, 0
+		case final == nil:
+			losses++
+			fruitless++
+		case err != nil || number(final.Completed) == 0:
+			losses = 0
+			fruitless++
+		}
+		if err != nil {
+			x.note(err)
+		}
+	}
+	if len(x.arrivals.missing()) == 0 {
+		return nil
+	}
+	return w.settle(ctx)
+}
+
+// proposal returns what to propose for what is missing.
+func (x *Retrieval) proposal(again bool) proposal {
+	p := proposal{onlyUncompressed: x.request.Uncompressed, again: again}
+	add := func(classes ...string) {
+		for _, class := range classes {
+			if !slices.Contains(p.classes, class) && len(p.classes) < maxStorage {
+				p.classes = append(p.classes, class)
+			}
+		}
+	}
+	var modalities []string // of series with instances of unknown SOP classes
+	guess := func(series *qr.ListedSeries) {
+		if !slices.Contains(modalities, series.Modality) {
+			modalities = append(modalities, series.Modality)
+		}
+	}
+	for _, in := range x.arrivals.missing() {
+		switch {
+		case in.class != "":
+			add(in.class)
+		case in.series != nil:
+			guess(in.series)
+		}
+	}
+	if !x.inventory.Proven {
+		for i := range x.inventory.Series {
+			guess(&x.inventory.Series[i])
+		}
+	}
+	if len(modalities) == 0 && len(p.classes) > 0 {
+		return p
+	}
+	for _, modality := range modalities {
+		add(x.receiver.ways.learnt(&x.request.Peer, modality)...)
+	}
+	for _, modality := range modalities {
+		add(classesOf(modality)...)
+	}
+	for i := range storageClasses {
+		p.others = append(p.others, storageClasses[i].uid)
+	}
+	return p
+}
+
+// remember learns for the next retrieval from the PACS.
+func (x *Retrieval) remember() {
+	a := x.arrivals
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	type seen struct{ modality, class string }
+	learnt := map[seen]bool{}
+	for _, in := range a.order {
+		if in.state != arrived || in.series == nil {
+			continue
+		}
+		s := seen{in.series.Modality, in.class}
+		if !learnt[s] {
+			learnt[s] = true
+			x.receiver.ways.learn(&x.request.Peer, s.modality, s.class)
+		}
+	}
+}

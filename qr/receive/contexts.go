@@ -1,0 +1,96 @@
+package receive
+
+import (
+	"slices"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
+)
+
+// maxStorage is how many presentation contexts an association may propose for storage: 128 identifiers exist (PS3.8 section 9.3.2.2), and
+// one is for C-GET. One is kept free.
+const maxStorage = 126
+
+// syntaxes returns the transfer syntaxes to propose for a SOP class, the most important first. again is set if instances are asked for that
+// did not come before: their transfer syntax may be the reason.
+func syntaxes(class string, onlyUncompressed, again bool) []dataset.TransferSyntax {
+	kind := video // of a class that is not known: anything
+	if known := storageClassByUID[class]; known != nil {
+		kind = known.content
+	}
+	switch {
+	case again && onlyUncompressed:
+		return withoutRepetitions(slices.Concat(uncompressed, convertible, compressed, moving))
+	case again:
+		return slices.Concat(uncompressed, compressed, moving)
+	case onlyUncompressed || kind == noPixels:
+		return uncompressed
+	case kind == video:
+		return slices.Concat(uncompressed, moving, compressed)
+	default:
+		return slices.Concat(uncompressed, compressed)
+	}
+}
+
+func withoutRepetitions[T comparable](all []T) []T {
+	unique := all[:0]
+	for _, v := range all {
+		if !slices.Contains(unique, v) {
+			unique = append(unique, v)
+		}
+	}
+	return unique
+}
+
+// proposal is what an association for C-GET proposes. Each presentation context has one transfer syntax, so that the PACS can use the one
+// in which an instance is stored.
+type proposal struct {
+	classes []string // wanted, the most important first
+	// others are proposed, with one transfer syntax each, if the classes leave room.
+	others           []string
+	onlyUncompressed bool
+	again            bool
+}
+
+// contexts returns the presentation contexts. If not all fit, each class gets its first transfer syntax, then each its second one, and so
+// on. Classes beyond maxStorage get none.
+func (p *proposal) contexts() []dicomnet.Context {
+	classes := p.classes[:min(len(p.classes), maxStorage)]
+	lists := make([][]dataset.TransferSyntax, len(classes))
+	taken := make([]int, len(classes))
+	left := maxStorage
+	for i, class := range classes {
+		lists[i] = syntaxes(class, p.onlyUncompressed, p.again)
+	}
+	for more := true; more && left > 0; {
+		more = false
+		for i := range lists {
+			if taken[i] < len(lists[i]) && left > 0 {
+				taken[i]++
+				left--
+				more = true
+			}
+		}
+	}
+	contexts := make([]dicomnet.Context, 0, maxStorage)
+	for i, class := range classes {
+		chosen := lists[i][:taken[i]]
+		if p.again && len(chosen) > len(uncompressed) {
+			// Some PACS look at the first that is accepted alone, and uncompressed ones were first before.
+			chosen = slices.Concat(chosen[len(uncompressed):], uncompressed)
+		}
+		for _, ts := range chosen {
+			contexts = append(contexts, dicomnet.Context{AbstractSyntax: class, TransferSyntaxes: []dataset.TransferSyntax{ts}})
+		}
+	}
+	for _, class := range p.others {
+		if left == 0 {
+			break
+		}
+		if !slices.Contains(classes, class) {
+			contexts = append(contexts, dicomnet.Context{AbstractSyntax: class, TransferSyntaxes: uncompressed[:1]})
+			left--
+		}
+	}
+	return contexts
+}

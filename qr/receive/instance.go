@@ -1,0 +1,124 @@
+package receive
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset/stream"
+	"dicom-qr-gateway/internal/spool"
+)
+
+const (
+	// announceAfter is the size from which an instance is handed on while it arrives. A smaller one is handed on when it is complete.
+	announceAfter = 1 << 20
+	// maxHead bounds what is read of a data set to find its UIDs, which precede the pixels.
+	maxHead = 1 << 20
+	// headBuffer holds the beginning of most data sets up to their UIDs.
+	headBuffer = 4 << 10
+)
+
+// receiveFromGet checks and stores an instance of a C-GET.
+func (x *Retrieval) receiveFromGet(ctx context.Context, in *dicomnet.Instance, buf []byte) dicomnet.Status {
+	head, read, err := stream.ReadHead(in, in.TransferSyntax, buf[:0], maxHead)
+	if err != nil {
+		if !x.arrivals.refuse() {
+			x.fail(&FloodError{Max: x.arrivals.most})
+		}
+		return dicomnet.StatusIdentifierMismatch
+	}
+	return x.receive(ctx, in, head, read)
+}
+
+// receive checks an instance of whose data set a part has been read, reads the rest, and hands it on. The status is success only if all of
+// it is handed over or spooled. It may run several times at once.
+func (x *Retrieval) receive(ctx context.Context, in *dicomnet.Instance, head stream.Head, read []byte) dicomnet.Status {
+	switch {
+	case head.SOPClassUID != in.SOPClassUID, head.SOPInstanceUID != in.SOPInstanceUID:
+		return x.refuse(dicomnet.StatusIdentifierMismatch)
+	case !contains(x.request.Target, &head):
+		return x.refuse(dicomnet.StatusNotAuthorized)
+	}
+	arrival, verdict := x.arrivals.begin(in.SOPInstanceUID, in.SOPClassUID)
+	switch verdict {
+	case flood:
+		x.fail(&FloodError{Max: x.arrivals.most})
+		return dicomnet.StatusOutOfResources
+	case drop:
+		if n, err := io.Copy(io.Discard, in); err == nil {
+			x.arrivals.repeated(arrival, n+int64(len(read)))
+		}
+		return dicomnet.StatusSuccess
+	case take:
+	}
+	s := &sink{retrieval: x}
+	s.writer = x.log.Append(ctx, spool.Entry{
+		Meta: in.Meta, StudyInstanceUID: head.StudyInstanceUID, SeriesInstanceUID: head.SeriesInstanceUID,
+	})
+	_, err := s.Write(read)
+	if err == nil {
+		_, err = in.WriteTo(s)
+	}
+	if err == nil {
+		if err = s.writer.Commit(); err != nil {
+			s.err = err
+		}
+	}
+	if err != nil {
+		begun := s.writer.Abort(err)
+		x.arrivals.end(arrival, s.size, false)
+		switch {
+		case s.err != nil: // the spool takes no more
+			x.fail(s.err)
+		case begun: // a caller has a part of it, which no other attempt can complete
+			x.fail(err)
+		}
+		return dicomnet.StatusOutOfResources
+	}
+	x.arrivals.end(arrival, s.size, true)
+	x.begin()
+	return dicomnet.StatusSuccess
+}
+
+// refuse counts an instance that was not asked for, and returns the status.
+func (x *Retrieval) refuse(status dicomnet.Status) dicomnet.Status {
+	if !x.arrivals.refuse() {
+		x.fail(&FloodError{Max: x.arrivals.most})
+	}
+	return status
+}
+
+// contains reports whether an instance is part of the target. A PACS may return an instance although its study is another one.
+func contains(t Target, head *stream.Head) bool {
+	return head.StudyInstanceUID == t.StudyInstanceUID && head.SeriesInstanceUID != "" &&
+		(t.SeriesInstanceUID == "" || head.SeriesInstanceUID == t.SeriesInstanceUID) &&
+		(t.SOPInstanceUID == "" || head.SOPInstanceUID == t.SOPInstanceUID)
+}
+
+// sink writes an instance to the spool, and lets readers begin once it is large.
+type sink struct {
+	retrieval *Retrieval
+	writer    *spool.Writer
+	size      int64
+	announced bool
+	err       error // of the spool
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	n, err := s.writer.Write(p)
+	s.size += int64(n)
+	if err != nil {
+		s.err = err
+		return n, err
+	}
+	if s.size > announceAfter && !s.announced {
+		s.announced = true
+		s.writer.Announce()
+		s.retrieval.begin()
+	}
+	return n, nil
+}
+
+// errEnded is the cause of the end of a retrieval that its caller has closed.
+var errEnded = errors.New("the caller has left")

@@ -13,11 +13,12 @@ type arrivals struct {
 	known map[string]*arrival // by SOP Instance UID: what is listed, named as failed, or has come
 	order []*arrival          // those that are expected, in the order of the inventory
 
-	most                           int // instances that may come
+	lacking                        int    // of order, how many have not arrived
+	whole                          func() // called once that is zero; nil: nobody waits
+	most                           int    // instances that may come
 	received, unexpected           int
 	duplicates, differing, refused int
 	bytes                          int64
-	classes                        map[string]struct{} // SOP classes that have arrived
 }
 
 type arrival struct {
@@ -38,7 +39,7 @@ const (
 
 // newArrivals expects what the inventory lists.
 func newArrivals(i *Inventory) *arrivals {
-	a := &arrivals{known: make(map[string]*arrival, len(i.Instances)), most: maxInstances, classes: map[string]struct{}{}}
+	a := &arrivals{known: make(map[string]*arrival, len(i.Instances)), most: maxInstances}
 	if i.Proven {
 		a.most = len(i.Instances) + max(tolerance, len(i.Instances)/10)
 	}
@@ -58,15 +59,22 @@ func (a *arrivals) expect(i *Inventory) {
 		if known := a.known[in.SOPInstanceUID]; known != nil {
 			known.series = &i.Series[in.Series]
 			if !known.expected {
-				known.expected = true
-				a.order = append(a.order, known)
+				a.await(known)
 			}
 			continue
 		}
-		slab = append(slab, arrival{uid: in.SOPInstanceUID, class: in.SOPClassUID, series: &i.Series[in.Series], expected: true})
-		added := &slab[len(slab)-1]
-		a.known[added.uid] = added
-		a.order = append(a.order, added)
+		slab = append(slab, arrival{uid: in.SOPInstanceUID, class: in.SOPClassUID, series: &i.Series[in.Series]})
+		a.await(&slab[len(slab)-1])
+	}
+}
+
+// await makes an instance expected.
+func (a *arrivals) await(in *arrival) {
+	in.expected = true
+	a.known[in.uid] = in
+	a.order = append(a.order, in)
+	if in.state != arrived {
+		a.lacking++
 	}
 }
 
@@ -78,9 +86,7 @@ func (a *arrivals) expectFailed(uids []string, series *qr.ListedSeries) {
 		if (qr.Target{StudyInstanceUID: uid}).Check() != nil || a.known[uid] != nil || len(a.known) >= a.most {
 			continue
 		}
-		added := &arrival{uid: uid, series: series, expected: true}
-		a.known[uid] = added
-		a.order = append(a.order, added)
+		a.await(&arrival{uid: uid, series: series})
 	}
 }
 
@@ -129,7 +135,27 @@ func (a *arrivals) end(in *arrival, size int64, complete bool) {
 	if !in.expected {
 		a.unexpected++
 	}
-	a.classes[in.class] = struct{}{}
+	if in.expected {
+		a.lacking--
+	}
+	if a.lacking == 0 && a.whole != nil {
+		a.whole()
+	}
+}
+
+// whenComplete has call called once nothing expected is missing. The result undoes that.
+func (a *arrivals) whenComplete(call func()) (undo func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.whole = call
+	if a.lacking == 0 && len(a.order) > 0 {
+		call()
+	}
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.whole = nil
+	}
 }
 
 // repeated compares the size of an instance that came again with that of the first.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 )
 
@@ -47,9 +48,32 @@ func (x *Retrieval) finished(ctx context.Context) bool {
 	return ctx.Err() != nil || x.failure() != nil || x.complete()
 }
 
+// session returns a session of the retrieval with its PACS.
+func (x *Retrieval) session() *pool.Session {
+	c := &x.request.Call
+	if c.Observer == nil {
+		return x.receiver.options.Pool.Retrieval(x.request.Peer, c.Principal.Identity(), nil)
+	}
+	return x.receiver.options.Pool.Retrieval(x.request.Peer, c.Principal.Identity(), c.Observer)
+}
+
+// otherModel returns the other information model, or the same if the other cannot be used: Patient Root needs the Patient ID.
+func (x *Retrieval) otherModel(m dicomnet.Model) dicomnet.Model {
+	switch {
+	case m == dicomnet.PatientRoot:
+		return dicomnet.StudyRoot
+	case x.inventory.PatientID == "":
+		return m
+	}
+	return dicomnet.PatientRoot
+}
+
 // by asks for the target, or for what is missing of it, by one way.
 func (x *Retrieval) by(ctx context.Context, kind Way) error {
-	w := x.receiver.way(x, kind)
+	var w way = &getWay{x: x}
+	if kind == WayMove {
+		w = &moveWay{x: x}
+	}
 	defer w.close(ctx)
 	before, _, _ := x.arrivals.count()
 	if before == 0 || !x.inventory.Proven {
@@ -69,18 +93,22 @@ func (x *Retrieval) whole(ctx context.Context, kind Way, w way) error {
 		return err
 	}
 	x.ways = append(x.ways, kind)
-	_, _, refused := x.arrivals.count()
+	came, repeated, refused := x.arrivals.count()
 	final, err := w.ask(ctx, x.request.Target)
-	if len(x.arrivals.missing()) > 0 || !x.inventory.Proven {
+	judge := func() (arrived int) {
+		nowCame, nowRepeated, nowRefused := x.arrivals.count()
+		x.status = expectation{}
+		if final != nil {
+			x.arrivals.expectFailed(final.FailedSOPInstanceUIDs, x.onlySeries())
+			x.status = expect(final, len(x.arrivals.missing()), nowRefused-refused)
+		}
+		return nowCame - came + nowRepeated - repeated + nowRefused - refused
+	}
+	if arrived := judge(); !x.finished(ctx) && x.status.underWay(arrived) {
 		if settled := w.settle(ctx); err == nil {
 			err = settled
 		}
-	}
-	x.status = expectation{}
-	if final != nil {
-		x.arrivals.expectFailed(final.FailedSOPInstanceUIDs, x.onlySeries())
-		_, _, now := x.arrivals.count()
-		x.status = expect(final, len(x.arrivals.missing()), now-refused)
+		judge()
 	}
 	if x.status.unexplained > 0 && x.inventory.Proven && ctx.Err() == nil {
 		x.refresh(ctx)
@@ -120,6 +148,7 @@ const (
 // singly asks for what is missing, one instance after the other.
 func (x *Retrieval) singly(ctx context.Context, kind Way, w way, before int) error {
 	losses, fruitless := 0, 0
+	claimed := 0 // instances that the PACS says it has sent, and that have not arrived
 	for _, in := range x.arrivals.missing() {
 		if x.arrivals.has(in) || in.series == nil {
 			continue
@@ -151,7 +180,10 @@ func (x *Retrieval) singly(ctx context.Context, kind Way, w way, before int) err
 		case final == nil:
 			losses++
 			fruitless++
-		case err != nil || number(final.Completed) == 0:
+		case err == nil && (final.Completed == nil || *final.Completed > 0):
+			losses = 0
+			claimed++
+		default:
 			losses = 0
 			fruitless++
 		}
@@ -159,7 +191,7 @@ func (x *Retrieval) singly(ctx context.Context, kind Way, w way, before int) err
 			x.note(err)
 		}
 	}
-	if len(x.arrivals.missing()) == 0 {
+	if claimed == 0 || x.finished(ctx) {
 		return nil
 	}
 	return w.settle(ctx)

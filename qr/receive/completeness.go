@@ -33,6 +33,17 @@ func number(n *uint16) int {
 	return int(*n)
 }
 
+// underWay reports whether instances may still come after the final response, because the PACS says that it has sent more than arrived.
+func (e *expectation) underWay(arrived int) bool {
+	switch {
+	case !e.answered:
+		return true
+	case !e.counted:
+		return e.class == dicomnet.ClassSuccess || e.class == dicomnet.ClassWarning
+	}
+	return e.sent > arrived
+}
+
 // complete reports whether everything arrived, of a target whose inventory is not proven: the status is success or a warning, and as many
 // instances arrived as the counters say there are.
 func (e *expectation) complete(received, refused int) bool {

@@ -24,12 +24,7 @@ type getWay struct {
 // open opens an association for C-GET.
 func (w *getWay) open(ctx context.Context, p proposal) error {
 	if w.session == nil {
-		c := &w.x.request.Call
-		var observer pool.Observer
-		if c.Observer != nil {
-			observer = c.Observer
-		}
-		w.session = w.x.receiver.options.Pool.Retrieval(w.x.request.Peer, c.Principal.Identity(), observer)
+		w.session = w.x.session()
 		w.model, w.tried, w.buf = w.x.request.Peer.Model(), map[string]bool{}, make([]byte, 0, headBuffer)
 	}
 	w.reorder(&p)
@@ -37,7 +32,7 @@ func (w *getWay) open(ctx context.Context, p proposal) error {
 	err := w.session.OpenToReceive(ctx, contexts, w.model.Get)
 	if w.refused(err) {
 		// The PACS may have the other model only. Patient Root needs the Patient ID.
-		if other := w.other(); other != w.model {
+		if other := w.x.otherModel(w.model); other != w.model {
 			if otherErr := w.session.OpenToReceive(ctx, contexts, other.Get); !w.refused(otherErr) {
 				w.model, err = other, otherErr
 			}
@@ -79,20 +74,9 @@ func (w *getWay) reorder(p *proposal) {
 	}
 }
 
-// other returns the other information model if it can be used, or the current one.
-func (w *getWay) other() dicomnet.Model {
-	if w.model == dicomnet.PatientRoot {
-		return dicomnet.StudyRoot
-	}
-	if w.x.inventory.PatientID == "" {
-		return w.model
-	}
-	return dicomnet.PatientRoot
-}
-
 // refused reports whether an association does not serve for C-GET: because of err, or because the PACS accepted C-GET but no storage.
 func (w *getWay) refused(err error) bool {
-	if _, none := errors.AsType[*dicomnet.NoContextError](err); none {
+	if noContext(err) {
 		return true
 	}
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/spool"
+	"dicom-qr-gateway/internal/storescp"
 	"dicom-qr-gateway/qr"
 )
 
@@ -15,6 +16,7 @@ type Options struct {
 	Gateway *qr.Gateway
 	Pool    *pool.Pool
 	Spool   *spool.Spool
+	SCP     *storescp.SCP    // for C-MOVE; nil: off
 	Now     func() time.Time // nil: time.Now
 }
 
@@ -75,9 +77,7 @@ func (r *Receiver) start(ctx context.Context, release context.CancelFunc, q Requ
 }
 
 // scpOff reports whether the gateway has no storage SCP, so that C-MOVE to it is not possible.
-func (r *Receiver) scpOff() bool { return true }
-
-func (r *Receiver) way(x *Retrieval, _ Way) way { return &getWay{x: x} }
+func (r *Receiver) scpOff() bool { return r.options.SCP == nil }
 
 // Wait blocks until no retrieval runs. It is for the end of the process, when none begins.
 func (r *Receiver) Wait() { r.running.Wait() }

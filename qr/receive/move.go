@@ -1,0 +1,118 @@
+package receive
+
+import (
+	"context"
+	"errors"
+
+	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/internal/pool"
+	"dicom-qr-gateway/internal/storescp"
+)
+
+// moveWay retrieves by C-MOVE to the storage SCP of the gateway.
+type moveWay struct {
+	x       *Retrieval
+	session *pool.Session
+	model   dicomnet.Model
+	lease   *storescp.Lease
+	// onlyUncompressed is that of the lease.
+	onlyUncompressed bool
+}
+
+// open takes a lease, and then opens an association for C-MOVE: who waits for a lease must not keep others from the PACS.
+func (w *moveWay) open(ctx context.Context, p proposal) error {
+	onlyUncompressed := p.onlyUncompressed && !p.again
+	if w.lease != nil && w.onlyUncompressed != onlyUncompressed {
+		w.lease.Complete() // what still comes is for this retrieval
+		w.lease.Release()
+		w.lease = nil
+	}
+	if w.lease == nil {
+		if err := w.take(ctx, onlyUncompressed); err != nil {
+			return err
+		}
+	}
+	if w.session == nil {
+		w.session = w.x.session()
+		w.model = w.x.request.Peer.Model()
+	}
+	err := w.session.Open(ctx, w.model.Move)
+	if other := w.x.otherModel(w.model); noContext(err) && other != w.model {
+		if otherErr := w.session.Open(ctx, other.Move); !noContext(otherErr) {
+			w.model, err = other, otherErr
+		}
+	}
+	if noContext(err) {
+		return errUnsupported
+	}
+	return err
+}
+
+func (w *moveWay) take(ctx context.Context, onlyUncompressed bool) (err error) {
+	q := &w.x.request
+	w.onlyUncompressed = onlyUncompressed
+	w.lease, err = w.x.receiver.options.SCP.Lease(ctx, storescp.Expectation{
+		Peer: q.Peer, StudyInstanceUID: q.StudyInstanceUID, SeriesInstanceUID: q.SeriesInstanceUID, SOPInstanceUID: q.SOPInstanceUID,
+		Uncompressed: onlyUncompressed, Receive: w.x.receive,
+	})
+	if _, none := errors.AsType[*storescp.NoTitleError](err); none {
+		w.x.refusals.SCPOff = true
+		return errUnsupported
+	}
+	if err != nil {
+		return pool.Failure(ctx, dicomnet.StepMove, err)
+	}
+	return nil
+}
+
+func (w *moveWay) ready(string) bool { return w.session != nil && w.session.Usable() }
+
+func (w *moveWay) ask(ctx context.Context, t Target) (final *dicomnet.RetrieveReport, err error) {
+	ctx, end := w.session.Observe(ctx, dicomnet.StepMove)
+	defer func() { end(err) }()
+	assoc := w.session.Association()
+	assoc.SetMessageID(w.lease.MessageID())
+	for report, err := range assoc.Move(ctx, w.model, w.lease.AETitle(), identifier(w.model, t, w.x.inventory.PatientID)) {
+		if report.Final {
+			final = &report
+		}
+		if err != nil {
+			return final, pool.Failure(ctx, dicomnet.StepMove, err)
+		}
+	}
+	return final, nil
+}
+
+// settle waits until everything expected has arrived, or nothing has come for a while: some PACS send the final response first.
+func (w *moveWay) settle(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer w.x.arrivals.whenComplete(func() { cancel(errAllArrived) })()
+	err := w.lease.Quiet(ctx)
+	if errors.Is(err, errAllArrived) {
+		return nil
+	}
+	if err != nil {
+		return pool.Failure(ctx, dicomnet.StepMove, err)
+	}
+	return nil
+}
+
+var errAllArrived = errors.New("everything has arrived")
+
+func (w *moveWay) close(ctx context.Context) {
+	if w.lease != nil {
+		if w.x.complete() {
+			w.lease.Complete()
+		}
+		w.lease.Release()
+	}
+	if w.session != nil {
+		w.session.End(ctx)
+	}
+}
+
+func noContext(err error) bool {
+	_, none := errors.AsType[*dicomnet.NoContextError](err)
+	return none
+}

@@ -4,6 +4,9 @@
 package receive
 
 import (
+	"io"
+
+	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/qr"
 )
 
@@ -21,6 +24,16 @@ type Request struct {
 	// Uncompressed proposes uncompressed transfer syntaxes, so that a PACS that can decompress sends what it has compressed so. What
 	// a PACS does not decompress is asked for again in the compressed syntaxes that package transcode converts.
 	Uncompressed bool
+}
+
+// Arrived is an instance that has arrived, or is arriving. Reader and WriterTo give its data set, in its transfer syntax; they fail with
+// an error other than io.EOF if the rest does not come. It is valid until the next iteration.
+type Arrived struct {
+	SOPClassUID, SOPInstanceUID         string
+	StudyInstanceUID, SeriesInstanceUID string
+	TransferSyntax                      dataset.TransferSyntax
+	io.Reader
+	io.WriterTo
 }
 
 // Basis says what the completeness of a retrieval is judged by.

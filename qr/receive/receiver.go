@@ -53,20 +53,22 @@ func (r *Receiver) Retrieve(ctx context.Context, q Request) (*Retrieval, error) 
 		release()
 		return nil, err
 	}
-	return r.start(bounded, release, q, inventory)
+	return r.start(ctx, bounded, release, q, inventory)
 }
 
-// start begins a retrieval of what the inventory lists.
-func (r *Receiver) start(ctx context.Context, release context.CancelFunc, q Request, inventory *Inventory) (*Retrieval, error) {
+// start begins a retrieval of what the inventory lists. bounded is ctx with the operation timeout, and release frees it.
+func (r *Receiver) start(
+	ctx, bounded context.Context, release context.CancelFunc, q Request, inventory *Inventory,
+) (*Retrieval, error) {
 	x := &Retrieval{
-		receiver: r, request: q, inventory: inventory, arrivals: newArrivals(inventory), log: r.options.Spool.NewLog(),
+		ctx: ctx, receiver: r, request: q, inventory: inventory, arrivals: newArrivals(inventory), log: r.options.Spool.NewLog(),
 		started: make(chan struct{}), done: make(chan struct{}),
 	}
 	x.reader, _ = x.log.Reader() // a new log has a beginning
-	ctx, x.cancel = context.WithCancelCause(ctx)
+	bounded, x.cancel = context.WithCancelCause(bounded)
 	r.running.Go(func() {
 		defer release()
-		x.run(ctx)
+		x.run(bounded)
 	})
 	<-x.started
 	if received, _, _ := x.arrivals.count(); received == 0 && x.ended() {

@@ -15,6 +15,7 @@ import (
 
 // Retrieval is a retrieval that runs or has ended. The methods are for one goroutine, but for Close, Stalled and Outcome.
 type Retrieval struct {
+	ctx       context.Context //nolint:containedctx // of the caller, which its reading ends with
 	receiver  *Receiver
 	request   Request
 	inventory *Inventory
@@ -43,8 +44,22 @@ func (x *Retrieval) Inventory() *Inventory { return x.inventory }
 // All returns the instances in the order in which they became available, each once. It ends when nothing more comes: Outcome says
 // whether that is everything. An error ends it: the caller took too little for too long (*spool.FullError), or ctx is done, or Close was
 // called. It may be called once.
-func (x *Retrieval) All(ctx context.Context) iter.Seq2[*spool.Instance, error] {
-	return x.reader.All(ctx)
+func (x *Retrieval) All() iter.Seq2[*Arrived, error] {
+	return func(yield func(*Arrived, error) bool) {
+		for in, err := range x.reader.All(x.ctx) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(&Arrived{
+				SOPClassUID: in.SOPClassUID, SOPInstanceUID: in.SOPInstanceUID,
+				StudyInstanceUID: in.StudyInstanceUID, SeriesInstanceUID: in.SeriesInstanceUID,
+				TransferSyntax: in.TransferSyntax, Reader: in, WriterTo: in,
+			}, nil) {
+				return
+			}
+		}
+	}
 }
 
 // OnCutOff sets what is called if the caller takes too little for too long, while it may be blocked.

@@ -4,6 +4,7 @@ import (
 	"os"
 	"syscall"
 
+	"dicom-qr-gateway/internal/cache"
 	"dicom-qr-gateway/internal/spool"
 )
 
@@ -67,4 +68,13 @@ func (c *Config) Spool() spool.Settings {
 		Dir:        c.SpoolDir,
 		Limit:      int64(c.SpoolLimit),
 	}
+}
+
+// Cache returns the settings of the cache. In memory it takes no more than a quarter of MAX_MEMORY.
+func (c *Config) Cache() cache.Settings {
+	size := int64(c.CacheSize)
+	if c.CacheDir == "" {
+		size = min(size, int64(c.MaxMemory)/4)
+	}
+	return cache.Settings{Size: size, Dir: c.CacheDir, TTL: c.CacheTTL.Duration()}
 }

@@ -3,10 +3,12 @@ package config
 import (
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"dicom-qr-gateway/internal/cache"
 	"dicom-qr-gateway/internal/spool"
 )
 
@@ -33,4 +35,13 @@ func TestFaultySettingsOfSpoolAndCacheAreNamed(t *testing.T) {
 	} {
 		require.ErrorContains(t, err, line)
 	}
+}
+
+func TestACacheInMemoryIsWithinTheMemoryOfTheProcess(t *testing.T) {
+	dir := t.TempDir()
+	assert.Zero(t, new(load(t)).Cache().Size)
+	c := load(t, "MAX_MEMORY", "256MiB", "CACHE_SIZE", "1GiB", "CACHE_TTL", "1m")
+	assert.Equal(t, cache.Settings{Size: 64 << 20, TTL: time.Minute}, c.Cache())
+	c = load(t, "MAX_MEMORY", "256MiB", "CACHE_SIZE", "1GiB", "CACHE_DIR", dir)
+	assert.Equal(t, cache.Settings{Size: 1 << 30, Dir: dir, TTL: 10 * time.Minute}, c.Cache())
 }

@@ -56,6 +56,9 @@ func (b Block) Len() int { return int(b.length) }
 // Size returns how many bytes of the limit the block takes.
 func (b Block) Size() int64 { return minBlock << b.order }
 
+// Size returns how many bytes of the limit a block of n bytes takes.
+func Size(n int) int64 { return minBlock << orderOf(n+Overhead) }
+
 // File is a temporary file of encrypted blocks. It is safe for concurrent use.
 type File struct {
 	file  *os.File

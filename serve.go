@@ -16,8 +16,11 @@ import (
 	"dicom-qr-gateway/internal/environment"
 	"dicom-qr-gateway/internal/hangup"
 	"dicom-qr-gateway/internal/healthcheck"
+	"dicom-qr-gateway/internal/messageid"
 	"dicom-qr-gateway/internal/output"
 	"dicom-qr-gateway/internal/pool"
+	"dicom-qr-gateway/internal/storelog"
+	"dicom-qr-gateway/internal/storescp"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server"
@@ -101,10 +104,19 @@ func (g *gateway) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	associations := pool.New(poolOptions(&settings.Config, watch, logger))
+	trail := audit.NewTrail(records)
+	ids := &messageid.Allocator{}
+	poolOptions := poolOptions(&settings.Config, watch, logger)
+	poolOptions.MessageID = ids.Next
+	associations := pool.New(poolOptions)
 	watch.CountIdle(associations.Idle)
 	answers := budget.New(int64(settings.MaxMemory)/4, settings.QueueTimeout.Duration())
 	watch.CountReserved(answers.Reserved)
+	storage, port, err := g.listenForStores(ctx, ids, storelog.New(logger, watch, trail))
+	if err != nil {
+		return err
+	}
+	defer storage.Close()
 	s, err := server.New(server.Options{
 		Gateway: qr.New(qr.Options{
 			Pool:             associations,
@@ -117,13 +129,14 @@ func (g *gateway) run(ctx context.Context) (err error) {
 		Build:          build,
 		Access:         settings.Access(),
 		PACS:           settings.PACS(),
+		Storage:        server.StorageSCP{AETitles: storage.AETitles(), Port: port},
 		NamedPACSOnly:  !settings.AdHocPACS,
 		TLS:            settings.ServerTLS(),
 		Memory:         answers,
 		MaxOperations:  settings.MaxOperations,
 		MaxConnections: settings.MaxConnections,
 		DrainTimeout:   settings.DrainTimeout.Duration(),
-		Audit:          audit.NewTrail(records),
+		Audit:          trail,
 		Telemetry:      watch,
 	})
 	if err != nil {
@@ -147,6 +160,23 @@ func (g *gateway) run(ctx context.Context) (err error) {
 	})()
 	settings.Memory.Release()
 	return s.Serve(ctx, listener)
+}
+
+// listenForStores starts the storage SCP, and returns the port at which it listens; nil: it is off.
+func (g *gateway) listenForStores(ctx context.Context, ids *messageid.Allocator, reports *storelog.Observer) (*storescp.SCP, int, error) {
+	o, on := g.settings.StorageSCP()
+	if !on {
+		return nil, 0, nil
+	}
+	o.MessageIDs = ids
+	reports.Observe(&o, g.settings.DICOMDebug)
+	scp := storescp.New(o)
+	address, err := scp.Listen(ctx, g.settings.StoreListenAddr)
+	if err != nil {
+		return nil, 0, err
+	}
+	reports.Listening(address, o.AETitles)
+	return scp, int(address.Port()), nil
 }
 
 // poolOptions returns the options of the pool, whose associations are measured and logged.

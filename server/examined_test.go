@@ -28,9 +28,10 @@ func examinationOf(retrieval *qr.RetrievalCheck, profile *qr.Profile) *qr.EchoRe
 }
 
 // examine sends a request to /echo of a gateway that finds the report.
-func examine(t *testing.T, report *qr.EchoReport, file, body string) (api.EchoResponse, string) {
+func examine(t *testing.T, report *qr.EchoReport, file, body string, settings ...string) (api.EchoResponse, string) {
 	t.Helper()
-	r := start(t, &fakeGateway{examine: func(context.Context, qr.Call, qr.Peer, bool) *qr.EchoReport { return report }}, "PACS_FILE", pacsFile(t, file))
+	r := start(t, &fakeGateway{examine: func(context.Context, qr.Call, qr.Peer, bool) *qr.EchoReport { return report }},
+		append(settings, "PACS_FILE", pacsFile(t, file))...)
 	status, _, text := r.post(t, "/echo", body)
 	require.Equal(t, http.StatusOK, status, text)
 	var answer api.EchoResponse
@@ -42,25 +43,41 @@ func TestEchoOfANamedPACSSaysWhetherInstancesCanBeRetrieved(t *testing.T) {
 	accepted := []dicomnet.NegotiatedContext{
 		{AbstractSyntax: "1.2.840.10008.5.1.4.1.1.2", SCP: true}, {AbstractSyntax: "1.2.840.10008.5.1.4.1.1.4", Result: 3},
 	}
+	const (
+		off, on       = false, true
+		refuses, move = false, true
+	)
 	entry := "pacs:\n  main: {host: h, port: 1, ae_title: A, calling_ae_title: B, retrieve: RETRIEVE}\n"
 	for name, test := range map[string]struct {
-		check    qr.RetrievalCheck
-		retrieve string
-		ready    bool
-		hint     string
+		check     qr.RetrievalCheck
+		retrieve  string
+		scp, move bool // the gateway has a storage SCP, the PACS accepts C-MOVE
+		hint      string
 	}{
-		"ready":          {qr.RetrievalCheck{Method: pool.RetrieveGet, Storage: accepted}, "auto", true, ""},
-		"move by entry":  {qr.RetrievalCheck{Method: pool.RetrieveMove, Storage: accepted}, "move", false, "retrieve: move"},
-		"no association": {qr.RetrievalCheck{Method: pool.RetrieveMove, Err: dicomnet.ErrConnectionLost}, "auto", false, "did not accept an association"},
-		"no C-GET":       {qr.RetrievalCheck{Method: pool.RetrieveMove, Get: 3, Storage: accepted}, "auto", false, "does not accept C-GET"},
-		"no role":        {qr.RetrievalCheck{Method: pool.RetrieveGet, Storage: accepted[1:]}, "get", false, "role of SCP for no storage SOP class"},
+		"by C-GET":         {qr.RetrievalCheck{Method: pool.RetrieveGet, Storage: accepted}, "auto", off, move, ""},
+		"by C-MOVE":        {qr.RetrievalCheck{Method: pool.RetrieveMove, Get: 3, Storage: accepted}, "auto", on, move, ""},
+		"by entry":         {qr.RetrievalCheck{Method: pool.RetrieveMove, Storage: accepted}, "move", on, move, ""},
+		"entry, refused":   {qr.RetrievalCheck{Method: pool.RetrieveMove, Storage: accepted}, "move", on, refuses, "retrieve: move. The PACS does not accept C-MOVE for this calling AE title."},
+		"no association":   {qr.RetrievalCheck{Method: pool.RetrieveMove, Err: dicomnet.ErrConnectionLost}, "auto", off, move, "did not accept an association"},
+		"no C-GET":         {qr.RetrievalCheck{Method: pool.RetrieveMove, Get: 3, Storage: accepted}, "auto", off, move, "does not accept C-GET for this calling AE title. Permit it at the PACS, if the PACS has C-GET. The gateway has no storage SCP"},
+		"no C-GET, C-MOVE": {qr.RetrievalCheck{Method: pool.RetrieveMove, Get: 3, Storage: accepted}, "auto", on, refuses, "does not accept C-MOVE for this calling AE title either"},
+		"no role":          {qr.RetrievalCheck{Method: pool.RetrieveGet, Storage: accepted[1:]}, "get", on, move, "role of SCP for no storage SOP class that was proposed. The entry of this PACS says retrieve: get."},
 	} {
 		t.Run(name, func(t *testing.T) {
-			answer, _ := examine(t, examinationOf(&test.check, nil), strings.Replace(entry, "RETRIEVE", test.retrieve, 1), `{"pacs":"main"}`)
+			report := examinationOf(&test.check, nil)
+			if test.move {
+				report.Steps = append(report.Steps, qr.EchoStep{Step: dicomnet.StepAssociate, Status: qr.EchoOK, Contexts: []qr.EchoContext{{Service: "C-MOVE"}}})
+			}
+			var settings []string
+			state := api.StoreSCPNotConfigured
+			if test.scp {
+				settings, state = []string{"STORE_LISTEN_ADDR", ":11112", "STORE_AE_TITLES", "GATEWAY"}, api.StoreSCPRunning
+			}
+			answer, _ := examine(t, report, strings.Replace(entry, "RETRIEVE", test.retrieve, 1), `{"pacs":"main"}`, settings...)
 			require.NotNil(t, answer.Retrieval)
-			assert.Equal(t, test.ready, answer.Retrieval.Ready)
+			assert.Equal(t, test.hint == "", answer.Retrieval.Ready)
 			assert.Equal(t, string(test.check.Method), string(answer.Retrieval.Method))
-			assert.Equal(t, api.StoreSCPNotConfigured, answer.Retrieval.StoreScp)
+			assert.Equal(t, state, answer.Retrieval.StoreScp)
 			assert.Len(t, answer.Retrieval.Storage, len(test.check.Storage))
 			if test.hint == "" {
 				assert.Nil(t, answer.Retrieval.Hint)
@@ -71,6 +88,21 @@ func TestEchoOfANamedPACSSaysWhetherInstancesCanBeRetrieved(t *testing.T) {
 			assert.Nil(t, answer.Profile)
 			assert.Nil(t, answer.PACSEntry)
 		})
+	}
+}
+
+func TestAProbeSaysWhichMoveDestinationsToAddAtThePACS(t *testing.T) {
+	report := examinationOf(&qr.RetrievalCheck{Method: pool.RetrieveMove}, &qr.Profile{Known: true})
+	const file = "pacs:\n  main: {host: h, port: 1, ae_title: A, calling_ae_title: B, move_destinations: [GATEWAY, GATEWAY3]}\n" +
+		"  other: {host: h, port: 1, ae_title: A, calling_ae_title: B}\n"
+	for name, titles := range map[string][]string{"main": {"GATEWAY", "GATEWAY3"}, "other": {"GATEWAY", "GATEWAY2", "GATEWAY3"}} {
+		answer, _ := examine(t, report, file, `{"pacs":"`+name+`","probe":true}`,
+			"STORE_LISTEN_ADDR", ":11112", "STORE_AE_TITLES", "GATEWAY,GATEWAY2,GATEWAY3")
+		want := []string{"Permit the AE title B at the host 192.0.2.20 to send C-ECHO, C-FIND, C-MOVE and C-GET."}
+		for _, title := range titles {
+			want = append(want, "Add the move destination "+title+" with the host 192.0.2.20 and the port 11112.")
+		}
+		assert.Equal(t, append(want, "Add each further move destination with its AE title, host and port."), answer.AtThePACS)
 	}
 }
 

@@ -23,6 +23,7 @@ type handlers struct {
 	receiver  Receiver
 	stall     time.Duration
 	pacs      PACS
+	storage   StorageSCP
 	namedOnly bool // requests must name the PACS
 	workload  *workload
 	memory    *budget.Budget

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"dicom-qr-gateway/dicomnet"
@@ -43,7 +44,7 @@ func (h *handlers) Echo(ctx context.Context, request api.EchoRequestObject) (api
 		Status:    api.EchoResponseStatusOk,
 		Steps:     echoSteps(report, peer.TLS),
 	}
-	examined(&answer, &peer, report)
+	h.examined(&answer, &peer, report)
 	return api.Echo200JSONResponse{
 		Body:    answer,
 		Headers: api.Echo200ResponseHeaders{XCorrelationID: access.From(ctx).CorrelationID},
@@ -90,9 +91,9 @@ func echoContexts(contexts []qr.EchoContext) []api.EchoContext {
 }
 
 // examined adds to the answer what an examination of the PACS found.
-func examined(answer *api.EchoResponse, peer *qr.Peer, report *qr.EchoReport) {
+func (h *handlers) examined(answer *api.EchoResponse, peer *qr.Peer, report *qr.EchoReport) {
 	if report.Retrieval != nil && peer.Name != "" {
-		answer.Retrieval = echoRetrieval(report.Retrieval, peer)
+		answer.Retrieval = h.echoRetrieval(report, peer)
 	}
 	if report.Profile == nil {
 		return
@@ -106,15 +107,21 @@ func examined(answer *api.EchoResponse, peer *qr.Peer, report *qr.EchoReport) {
 		StudyKeys: keys,
 	}
 	answer.PACSEntry = new(pacsEntry(peer, answer.Profile))
-	answer.AtThePACS = atThePACS(peer, report)
+	answer.AtThePACS = h.storage.atThePACS(peer, report)
 }
 
-func echoRetrieval(check *qr.RetrievalCheck, peer *qr.Peer) *api.EchoRetrieval {
+func (h *handlers) echoRetrieval(report *qr.EchoReport, peer *qr.Peer) *api.EchoRetrieval {
+	check := report.Retrieval
+	hint := h.storage.retrievalHint(report, peer)
 	r := &api.EchoRetrieval{
-		Ready:    check.Method == pool.RetrieveGet && check.Ready(),
+		Ready:    hint == "",
 		Method:   api.EchoRetrievalMethod(check.Method),
 		Storage:  []api.EchoStorage{},
 		StoreScp: api.StoreSCPNotConfigured,
+		Hint:     optional(hint),
+	}
+	if len(h.storage.AETitles) > 0 {
+		r.StoreScp = api.StoreSCPRunning
 	}
 	if check.Err == nil {
 		r.CGet = check.Get.String()
@@ -122,18 +129,44 @@ func echoRetrieval(check *qr.RetrievalCheck, peer *qr.Peer) *api.EchoRetrieval {
 	for _, pc := range check.Storage {
 		r.Storage = append(r.Storage, api.EchoStorage{AbstractSyntax: pc.AbstractSyntax, Result: pc.Result.String(), Scp: pc.SCP})
 	}
-	r.Hint = optional(retrievalHint(check, peer))
 	return r
 }
 
-// retrievalHint says what to check if instances cannot be retrieved.
-func retrievalHint(check *qr.RetrievalCheck, peer *qr.Peer) string {
-	const ownSCP = "The gateway has no storage SCP, which C-MOVE to the gateway needs."
+// StorageSCP is the storage SCP of the gateway. The zero value: it has none.
+type StorageSCP struct {
+	AETitles []string
+	Port     int
+}
+
+// destinations returns the AE titles that are move destinations at the PACS.
+func (s *StorageSCP) destinations(peer *qr.Peer) []string {
+	if peer.Settings == nil || len(peer.Settings.MoveDestinations) == 0 {
+		return s.AETitles
+	}
+	return slices.DeleteFunc(slices.Clone(s.AETitles), func(title string) bool {
+		return !slices.Contains(peer.Settings.MoveDestinations, title)
+	})
+}
+
+// retrievalHint says what to check if instances cannot be retrieved; "": they can.
+func (s *StorageSCP) retrievalHint(report *qr.EchoReport, peer *qr.Peer) string {
+	check := report.Retrieval
+	move := slices.ContainsFunc(report.Steps, func(step qr.EchoStep) bool { return step.Accepted("C-MOVE") })
+	getOnly := peer.Settings != nil && peer.Settings.Retrieve == pool.RetrieveGet
+	ownSCP := ""
 	switch {
-	case check.Method == pool.RetrieveGet && check.Ready():
+	case check.Method == pool.RetrieveGet && check.Ready(), check.Method == pool.RetrieveMove && move && len(s.destinations(peer)) > 0:
 		return ""
+	case getOnly:
+		ownSCP = "The entry of this PACS says retrieve: get."
+	case len(s.destinations(peer)) == 0:
+		ownSCP = "The gateway has no storage SCP, which C-MOVE to the gateway needs."
+	default:
+		ownSCP = "The PACS does not accept C-MOVE for this calling AE title either."
+	}
+	switch {
 	case peer.Settings != nil && peer.Settings.Retrieve == pool.RetrieveMove:
-		return "The entry of this PACS says retrieve: move. " + ownSCP
+		return "The entry of this PACS says retrieve: move. " + strings.Replace(ownSCP, " either", "", 1)
 	case check.Err != nil:
 		return "The PACS did not accept an association for C-GET. Permit C-GET for the calling AE title at the PACS. " + ownSCP
 	case check.Get != dicomnet.ContextAccepted:
@@ -199,13 +232,16 @@ func nameFor(aeTitle string) string {
 }
 
 // atThePACS says what to enter in the configuration of the PACS.
-func atThePACS(peer *qr.Peer, report *qr.EchoReport) []string {
-	host := ""
+func (s *StorageSCP) atThePACS(peer *qr.Peer, report *qr.EchoReport) []string {
+	host, own := "", "the host of the gateway"
 	if report.Local != "" {
-		host = " at the host " + report.Local
+		host, own = " at the host "+report.Local, "the host "+report.Local
 	}
-	return []string{
-		fmt.Sprintf("Permit the AE title %s%s to send C-ECHO, C-FIND, C-MOVE and C-GET.", peer.CallingAETitle, host),
-		"Add each move destination with its AE title, host and port.",
+	lines := []string{fmt.Sprintf("Permit the AE title %s%s to send C-ECHO, C-FIND, C-MOVE and C-GET.", peer.CallingAETitle, host)}
+	further := ""
+	for _, title := range s.destinations(peer) {
+		lines = append(lines, fmt.Sprintf("Add the move destination %s with %s and the port %d.", title, own, s.Port))
+		further = " further"
 	}
+	return append(lines, fmt.Sprintf("Add each%s move destination with its AE title, host and port.", further))
 }

@@ -205,7 +205,9 @@ func optionsOf(t testing.TB, c *config.Config, gateway backend, out io.Writer) O
 	c.LogReloads(logger)
 	records, err := c.OpenAuditLog(out, logger)
 	require.NoError(t, err)
+	scp, _ := c.StorageSCP()
 	return Options{
+		Storage: StorageSCP{AETitles: scp.AETitles, Port: 11112},
 		Gateway: gateway, Associations: gateway, Logger: logger, Audit: audit.NewTrail(records), Telemetry: telemetryOf(gateway),
 		Access: c.Access(), TLS: c.ServerTLS(), MaxOperations: c.MaxOperations, MaxConnections: c.MaxConnections, DrainTimeout: c.DrainTimeout.Duration(),
 		PACS: c.PACS(), NamedPACSOnly: !c.AdHocPACS,

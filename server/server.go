@@ -100,6 +100,7 @@ type Options struct {
 	Access       access.Options
 	TLS          *tls.Config // of the listener; nil: plain HTTP
 	PACS         PACS        // the named PACS; nil: none
+	Storage      StorageSCP
 	// NamedPACSOnly refuses requests that bring the address of a PACS.
 	NamedPACSOnly bool
 	// MaxOperations is the number of operations that the Gateway runs at once. Four times as many requests for operations may be in
@@ -153,7 +154,7 @@ func New(o Options) (*Server, error) {
 		}
 	}
 	s.handlers = &handlers{
-		gateway: o.Gateway, receiver: o.Receiver, stall: cmp.Or(o.StallTimeout, writeTimeout), pacs: o.PACS, namedOnly: o.NamedPACSOnly, workload: s.workload, memory: o.Memory, build: o.Build,
+		gateway: o.Gateway, receiver: o.Receiver, stall: cmp.Or(o.StallTimeout, writeTimeout), pacs: o.PACS, storage: o.Storage, namedOnly: o.NamedPACSOnly, workload: s.workload, memory: o.Memory, build: o.Build,
 		telemetry: s.telemetry, trail: o.Audit,
 	}
 	if o.PACS == nil {

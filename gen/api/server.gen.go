@@ -127,12 +127,15 @@ func (e EchoRetrievalMethod) Valid() bool {
 // Defines values for EchoRetrievalStoreScp.
 const (
 	StoreSCPNotConfigured EchoRetrievalStoreScp = "not_configured"
+	StoreSCPRunning       EchoRetrievalStoreScp = "running"
 )
 
 // Valid indicates whether the value is a known member of the EchoRetrievalStoreScp enum.
 func (e EchoRetrievalStoreScp) Valid() bool {
 	switch e {
 	case StoreSCPNotConfigured:
+		return true
+	case StoreSCPRunning:
 		return true
 	default:
 		return false
@@ -873,7 +876,7 @@ type EchoRetrieval struct {
 	// Storage The answers for common storage SOP classes; empty if there was no association.
 	Storage []EchoStorage `json:"storage"`
 
-	// StoreScp The state of the gateway's own storage SCP, which C-MOVE to the gateway needs. This version has none.
+	// StoreScp The state of the gateway's own storage SCP, which C-MOVE to the gateway needs.
 	StoreScp EchoRetrievalStoreScp `json:"store_scp"`
 
 	// Hint What to check, in plain words, unless `ready` is true.
@@ -883,7 +886,7 @@ type EchoRetrieval struct {
 // EchoRetrievalMethod The way that the settings of the PACS and its answers give. `move` needs the storage SCP of the gateway.
 type EchoRetrievalMethod string
 
-// EchoRetrievalStoreScp The state of the gateway's own storage SCP, which C-MOVE to the gateway needs. This version has none.
+// EchoRetrievalStoreScp The state of the gateway's own storage SCP, which C-MOVE to the gateway needs.
 type EchoRetrievalStoreScp string
 
 // EchoStep Outcome of one step of the connection test.

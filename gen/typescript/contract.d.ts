@@ -1304,10 +1304,10 @@ export interface components {
             /** @description The answers for common storage SOP classes; empty if there was no association. */
             storage: components["schemas"]["EchoStorage"][];
             /**
-             * @description The state of the gateway's own storage SCP, which C-MOVE to the gateway needs. This version has none.
+             * @description The state of the gateway's own storage SCP, which C-MOVE to the gateway needs.
              * @enum {string}
              */
-            store_scp: "not_configured";
+            store_scp: "running" | "not_configured";
             /** @description What to check, in plain words, unless `ready` is true. */
             hint?: string;
         };

@@ -127,6 +127,7 @@ const (
 const (
 	TransferSyntax   = "TransferSyntax"    // of the query, section A.5.3.10
 	AlertDescription = "Alert Description" // section A.5.3.11
+	OmittedAlerts    = "alerts_omitted"    // how many alerts before have no record
 )
 
 func dcm(code, text string) Code { return Code{Code: code, System: "DCM", OriginalText: text} }

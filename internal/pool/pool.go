@@ -48,6 +48,8 @@ type Options struct {
 	LookupHost func(ctx context.Context, host string) ([]string, error)
 	// Trace returns the trace of a new association with the peer; nil: no association is traced.
 	Trace func(Peer) *dicomnet.Trace
+	// MessageID returns the message ID of the next operation on any association; nil: each association counts.
+	MessageID func() uint16
 }
 
 // Pool holds the associations of a gateway. It is safe for concurrent use.

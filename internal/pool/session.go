@@ -209,6 +209,7 @@ func (s *Session) config(sopClasses []string) dicomnet.Config {
 		CalledAETitle:  s.peer.CalledAETitle,
 		CallingAETitle: s.peer.CallingAETitle,
 		Timeouts:       s.pool.timeouts(&s.peer),
+		MessageID:      o.MessageID,
 		DialContext:    func(ctx context.Context, _, _ string) (net.Conn, error) { return s.connect(ctx) },
 	}
 	if o.Trace != nil {

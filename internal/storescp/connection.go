@@ -2,6 +2,8 @@ package storescp
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -41,13 +43,31 @@ func (c *connection) newServer() *dicomnet.Server {
 		},
 	}
 	if o.Trace != nil {
-		s.Trace = &dicomnet.Trace{Ended: func(ctx context.Context, summary dicomnet.Summary) {
-			if trace := o.Trace(c.association.PACS); trace.Ended != nil {
-				trace.Ended(ctx, summary)
-			}
-		}}
+		s.Trace = c.trace()
 	}
 	return s
+}
+
+// trace returns a trace that passes on the context of the SCP.
+func (c *connection) trace() *dicomnet.Trace {
+	o := &c.scp.options
+	unknown := o.Trace("")
+	trace := &dicomnet.Trace{Ended: func(_ context.Context, summary dicomnet.Summary) {
+		if ended := o.Trace(c.association.PACS).Ended; c.pacs != nil && ended != nil {
+			ended(o.Background, summary)
+		}
+	}}
+	if unknown.PDU != nil {
+		trace.PDU = func(_ context.Context, sent bool, name string, length int) {
+			unknown.PDU(o.Background, sent, name, length)
+		}
+	}
+	if unknown.Command != nil {
+		trace.Command = func(_ context.Context, sent bool, command dicomnet.CommandSet) {
+			unknown.Command(o.Background, sent, command)
+		}
+	}
+	return trace
 }
 
 // serve serves the connection until its association has ended.
@@ -58,6 +78,9 @@ func (c *connection) serve() {
 		var err error
 		if conn, err = c.scp.handshake(conn); err != nil {
 			_ = c.conn.Close()
+			if o := c.scp.options.Observer; o != nil && !errors.Is(err, io.EOF) { // as checks of a port end
+				o.Failed(Association{Remote: c.address}, err)
+			}
 			return
 		}
 	}
@@ -112,13 +135,18 @@ func (c *connection) arrival() *arrival {
 	}
 }
 
-// headLimit bounds what is read and kept of a data set to find its UIDs.
-const headLimit = 1 << 20
+// headLimit bounds what is read and kept of a data set to find its UIDs, for which headBuffer is enough as a rule.
+const (
+	headLimit  = 1 << 20
+	headBuffer = 16 << 10
+)
 
 // receive hands an instance to the retrieval that waits for it.
 func (c *connection) receive(ctx context.Context, _ *dicomnet.Request, in *dicomnet.Instance) dicomnet.Status {
+	if c.buffer == nil {
+		c.buffer = make([]byte, 0, headBuffer)
+	}
 	head, read, err := stream.ReadHead(in, in.TransferSyntax, c.buffer[:0], headLimit)
-	c.buffer = read
 	switch {
 	case err != nil:
 		return c.refuse(Malformed, dicomnet.StatusUnableToProcess)

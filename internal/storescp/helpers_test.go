@@ -42,7 +42,14 @@ type events struct {
 	mu         sync.Mutex
 	associated []string
 	refused    []string
+	failed     []string
 	ended      chan int
+}
+
+func (e *events) Failed(a storescp.Association, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.failed = append(e.failed, fmt.Sprintf("%v %v", a.Remote.Addr(), err))
 }
 
 func (e *events) Associated(a storescp.Association, rejected *dicomnet.RejectError) {

@@ -42,6 +42,9 @@ func New(o Options) *SCP {
 	if o.LookupHost == nil {
 		o.LookupHost = net.DefaultResolver.LookupHost
 	}
+	if o.Background == nil {
+		o.Background = context.Background()
+	}
 	return &SCP{
 		options: o,
 		book:    newBook(o.Grace, cmp.Or(o.MessageIDs, &messageid.Allocator{})),
@@ -51,8 +54,23 @@ func New(o Options) *SCP {
 	}
 }
 
-// AETitles returns the titles that the SCP answers to.
-func (s *SCP) AETitles() []string { return s.options.AETitles }
+// AETitles returns the titles that the SCP answers to; none for nil.
+func (s *SCP) AETitles() []string {
+	if s == nil {
+		return nil
+	}
+	return s.options.AETitles
+}
+
+// Listen accepts connections at a TCP address until Close, and returns the address with the port.
+func (s *SCP) Listen(ctx context.Context, address string) (netip.AddrPort, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	s.wait.Go(func() { _ = s.Serve(l) })
+	return addressOf(l.Addr()), nil
+}
 
 // Serve accepts connections on l until Close, and then returns net.ErrClosed. It owns l.
 func (s *SCP) Serve(l net.Listener) error {
@@ -121,8 +139,11 @@ func (s *SCP) admit(c *connection) *dicomnet.RejectError {
 	return nil
 }
 
-// Close stops listening, aborts all associations, ends all leases, and waits until nothing runs any more.
+// Close stops listening, aborts all associations, ends all leases, and waits until nothing runs any more. It does nothing for nil.
 func (s *SCP) Close() {
+	if s == nil {
+		return
+	}
 	s.book.close()
 	s.mu.Lock()
 	s.closed = true

@@ -47,9 +47,11 @@ type Options struct {
 	LookupHost func(ctx context.Context, host string) ([]string, error)
 	// Observer, if not nil, is called for what the SCP accepts and refuses.
 	Observer Observer
-	// Trace returns the trace of an association; nil: none is traced. It is called with the name of the PACS, "" if it is not known, when an
-	// association has ended, for Trace.Ended alone.
+	// Trace returns the trace of associations with the PACS, "" for connections before it is known; nil: none is traced. Of an association,
+	// Ended is called if it was accepted, and PDU and Command if they are set for "".
 	Trace func(pacs string) *dicomnet.Trace
+	// Background is the context that traces receive; nil: context.Background().
+	Background context.Context //nolint:containedctx // It stands for associations that have no context.
 }
 
 // Association describes an association that a peer opens. The AE titles are as the peer sent them.
@@ -71,6 +73,8 @@ const (
 
 // Observer observes an SCP. Its methods are called by several goroutines, and while the peer waits.
 type Observer interface {
+	// Failed is called when the TLS handshake of a peer fails. Association has its address.
+	Failed(Association, error)
 	// Associated is called when an association is accepted, with nil, or rejected.
 	Associated(Association, *dicomnet.RejectError)
 	// Refused is called when an instance is refused. n counts those of the association.

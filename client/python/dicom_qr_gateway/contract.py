@@ -279,7 +279,7 @@ class _EchoRetrieval(TypedDict):
     method: Literal["get", "move"]
     c_get: str
     storage: list[EchoStorage]
-    store_scp: Literal["not_configured"]
+    store_scp: Literal["running", "not_configured"]
 
 
 class EchoRetrieval(_EchoRetrieval, total=False):

@@ -153,7 +153,7 @@ func (s *StorageSCP) retrievalHint(report *qr.EchoReport, peer *qr.Peer) string 
 	check := report.Retrieval
 	move := slices.ContainsFunc(report.Steps, func(step qr.EchoStep) bool { return step.Accepted("C-MOVE") })
 	getOnly := peer.Settings != nil && peer.Settings.Retrieve == pool.RetrieveGet
-	ownSCP := ""
+	var ownSCP string
 	switch {
 	case check.Method == pool.RetrieveGet && check.Ready(), check.Method == pool.RetrieveMove && move && len(s.destinations(peer)) > 0:
 		return ""

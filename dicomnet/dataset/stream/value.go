@@ -36,7 +36,7 @@ func (d *Decoder) Read(p []byte) (int, error) {
 		d.remaining -= int64(n)
 		return n, nil
 	}
-	b, err := d.chunk()
+	b, err := d.chunk(1)
 	if err != nil {
 		return 0, err
 	}
@@ -49,7 +49,7 @@ func (d *Decoder) Read(p []byte) (int, error) {
 func (d *Decoder) WriteTo(w io.Writer) (int64, error) {
 	var written int64
 	for {
-		b, err := d.chunk()
+		b, err := d.chunk(1)
 		if err == io.EOF { //nolint:errorlint // made there
 			return written, nil
 		} else if err != nil {
@@ -64,6 +64,24 @@ func (d *Decoder) WriteTo(w io.Writer) (int64, error) {
 	}
 }
 
+// Chunk returns the next bytes of the value, as many as there are without waiting for more. They are valid until the next call of a method.
+// It returns io.EOF at the end of the value.
+func (d *Decoder) Chunk() ([]byte, error) {
+	b, err := d.chunk(1)
+	d.consume(len(b))
+	return b, err
+}
+
+// Peek returns the next n bytes of the value, or the rest if that is shorter, without reading them. n is at most 16. They are valid until the
+// next call of a method.
+func (d *Decoder) Peek(n int) ([]byte, error) {
+	if d.remaining == 0 {
+		return nil, nil
+	}
+	b, err := d.chunk(n)
+	return b[:min(len(b), n)], err
+}
+
 // Bytes returns the rest of the value, which is valid until the next call of a method. If it is longer than limit, the error is a
 // *dataset.LimitError, and the value can still be read or skipped.
 func (d *Decoder) Bytes(limit int) ([]byte, error) {
@@ -74,23 +92,14 @@ func (d *Decoder) Bytes(limit int) ([]byte, error) {
 		return nil, nil
 	}
 	if d.remaining <= bufferSize {
-		// The caller must see one chunk.
-		if err := d.fill(int(d.remaining)); err != nil {
-			return nil, d.fail(d.truncated(err))
-		}
-		b, err := d.chunk()
-		if err != nil {
-			return nil, err
-		}
-		if int64(len(b)) == d.remaining {
-			d.consume(len(b))
-			return b, nil
-		}
+		b, err := d.chunk(int(d.remaining))
+		d.consume(len(b))
+		return b, err
 	}
 	// What is allocated grows with what arrives.
 	var value []byte
 	for {
-		b, err := d.chunk()
+		b, err := d.chunk(1)
 		if err == io.EOF { //nolint:errorlint // made there
 			return value, nil
 		} else if err != nil {
@@ -129,23 +138,25 @@ func (d *Decoder) Text(limit int) string {
 // direct reports whether bytes of the value can be read past the buffer.
 func (d *Decoder) direct() bool { return d.word == 1 && d.r == d.w && d.remaining > 0 && d.err == nil }
 
-// chunk returns the next bytes of the value without consuming them. It returns io.EOF at the end of the value.
-func (d *Decoder) chunk() ([]byte, error) {
+// chunk returns the next bytes of the value without consuming them: at least as many as asked for, unless the value ends before. It returns
+// io.EOF at the end of the value.
+func (d *Decoder) chunk(least int) ([]byte, error) {
 	if d.remaining == 0 {
 		return nil, io.EOF
 	}
 	if d.err != nil {
 		return nil, d.err
 	}
-	if d.word == 1 || d.swapped <= d.r {
-		if err := d.fill(int(min(int64(d.word), d.remaining))); err != nil {
+	if have := d.swapped - d.r; int64(have) < min(int64(least), d.remaining) {
+		more := (max(least-have, 1) + d.word - 1) / d.word * d.word
+		if err := d.fill(int(min(int64(have+more), d.remaining))); err != nil {
 			return nil, d.fail(d.truncated(err))
 		}
 		n := int(min(int64(d.w-d.r), d.remaining))
 		if int64(n) < d.remaining {
-			n -= n % d.word
+			n -= (n - have) % d.word
 		}
-		swap(d.buf[d.r:d.r+n], d.word)
+		swap(d.buf[d.swapped:d.r+n], d.word)
 		d.swapped = d.r + n
 	}
 	return d.buf[d.r:d.swapped], nil

@@ -67,6 +67,30 @@ func (r *Reader) All(ctx context.Context) iter.Seq2[*Instance, error] {
 	}
 }
 
+// Await waits until there is an instance to read, or nothing more comes. The error is the cause of ctx, or why the reader was cut off.
+func (r *Reader) Await(ctx context.Context) error {
+	l := r.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for {
+		switch {
+		case r.err != nil:
+			return r.err
+		case r.sequence-l.first < len(l.entries):
+			if l.entries[r.sequence-l.first].err == nil {
+				return nil
+			}
+			r.sequence++
+			continue
+		case l.closed:
+			return nil
+		}
+		if err := r.wait(ctx); err != nil {
+			return err
+		}
+	}
+}
+
 // Close frees what only this reader wants. If it is the last one, writers fail. It may be called more than once and at any time, but
 // what the reader has handed out must not be used any more.
 func (r *Reader) Close() {

@@ -19,6 +19,7 @@ type arrivals struct {
 	received, unexpected           int
 	duplicates, differing, refused int
 	bytes                          int64
+	others                         map[string]struct{} // UIDs of instances that were refused
 }
 
 type arrival struct {
@@ -78,12 +79,13 @@ func (a *arrivals) await(in *arrival) {
 	}
 }
 
-// expectFailed adds the instances that a PACS names as failed, of a series, nil if it is not known.
+// expectFailed adds the instances that a PACS names as failed, but for those that were refused here, of a series, nil if it is not known.
 func (a *arrivals) expectFailed(uids []string, series *qr.ListedSeries) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, uid := range uids {
-		if (qr.Target{StudyInstanceUID: uid}).Check() != nil || a.known[uid] != nil || len(a.known) >= a.most {
+		_, refused := a.others[uid]
+		if refused || (qr.Target{StudyInstanceUID: uid}).Check() != nil || a.known[uid] != nil || len(a.known) >= a.most {
 			continue
 		}
 		a.await(&arrival{uid: uid, series: series})
@@ -168,11 +170,18 @@ func (a *arrivals) repeated(in *arrival, size int64) {
 }
 
 // refuse counts an instance that was not asked for. It returns false if there are too many.
-func (a *arrivals) refuse() bool {
+func (a *arrivals) refuse(uid string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.refused++
-	return a.refused <= a.most
+	if a.refused > a.most {
+		return false
+	}
+	if a.others == nil {
+		a.others = map[string]struct{}{}
+	}
+	a.others[uid] = struct{}{}
+	return true
 }
 
 // count returns how many instances have arrived, came again, and were refused.
@@ -180,6 +189,13 @@ func (a *arrivals) count() (received, duplicates, refused int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.received, a.duplicates, a.refused
+}
+
+// came returns how many instances have come, whatever became of them.
+func (a *arrivals) came() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.received + a.duplicates + a.refused
 }
 
 // missing returns what is expected and has not arrived.

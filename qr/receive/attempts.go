@@ -93,25 +93,28 @@ func (x *Retrieval) whole(ctx context.Context, kind Way, w way) error {
 		return err
 	}
 	x.ways = append(x.ways, kind)
-	came, repeated, refused := x.arrivals.count()
+	_, _, refused := x.arrivals.count()
+	came := x.arrivals.came()
 	final, err := w.ask(ctx, x.request.Target)
-	judge := func() (arrived int) {
-		nowCame, nowRepeated, nowRefused := x.arrivals.count()
+	judge := func() {
+		_, _, nowRefused := x.arrivals.count()
 		x.status = expectation{}
 		if final != nil {
-			x.arrivals.expectFailed(final.FailedSOPInstanceUIDs, x.onlySeries())
+			if !x.inventory.Proven {
+				x.arrivals.expectFailed(final.FailedSOPInstanceUIDs, x.onlySeries())
+			}
 			x.status = expect(final, len(x.arrivals.missing()), nowRefused-refused)
 		}
-		return nowCame - came + nowRepeated - repeated + nowRefused - refused
 	}
-	if arrived := judge(); !x.finished(ctx) && x.status.underWay(arrived) {
+	judge()
+	if !x.finished(ctx) && x.status.underWay(x.arrivals.came()-came) {
 		if settled := w.settle(ctx); err == nil {
 			err = settled
 		}
 		judge()
 	}
 	if x.status.unexplained > 0 && x.inventory.Proven && ctx.Err() == nil {
-		x.refresh(ctx)
+		x.refresh(ctx, final)
 	}
 	if err != nil && !x.complete() {
 		x.note(err)
@@ -119,8 +122,8 @@ func (x *Retrieval) whole(ctx context.Context, kind Way, w way) error {
 	return nil
 }
 
-// refresh asks for the inventory again: counters say that there are instances that it lacks.
-func (x *Retrieval) refresh(ctx context.Context) {
+// refresh asks for the inventory again: the counters of the final response say that there are instances that it lacks.
+func (x *Retrieval) refresh(ctx context.Context, final *dicomnet.RetrieveReport) {
 	now, err := x.receiver.Inventory(ctx, x.request)
 	if err != nil || !now.Proven {
 		return
@@ -128,6 +131,9 @@ func (x *Retrieval) refresh(ctx context.Context) {
 	before := len(x.arrivals.missing())
 	x.arrivals.expect(now)
 	x.status.unexplained = max(x.status.unexplained-(len(x.arrivals.missing())-before), 0)
+	if len(final.FailedSOPInstanceUIDs) >= number(final.Failed) && number(final.Remaining) == 0 {
+		x.status.unexplained = 0 // those that are named and still not listed are not of the target
+	}
 }
 
 // onlySeries returns the series of the target, or nil if it has several.

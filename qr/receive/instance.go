@@ -23,10 +23,7 @@ const (
 func (x *Retrieval) receiveFromGet(ctx context.Context, in *dicomnet.Instance, buf []byte) dicomnet.Status {
 	head, read, err := stream.ReadHead(in, in.TransferSyntax, buf[:0], maxHead)
 	if err != nil {
-		if !x.arrivals.refuse() {
-			x.fail(&FloodError{Max: x.arrivals.most})
-		}
-		return dicomnet.StatusIdentifierMismatch
+		return x.refuse(in, dicomnet.StatusIdentifierMismatch)
 	}
 	return x.receive(ctx, in, head, read)
 }
@@ -36,9 +33,9 @@ func (x *Retrieval) receiveFromGet(ctx context.Context, in *dicomnet.Instance, b
 func (x *Retrieval) receive(ctx context.Context, in *dicomnet.Instance, head stream.Head, read []byte) dicomnet.Status {
 	switch {
 	case head.SOPClassUID != in.SOPClassUID, head.SOPInstanceUID != in.SOPInstanceUID:
-		return x.refuse(dicomnet.StatusIdentifierMismatch)
+		return x.refuse(in, dicomnet.StatusIdentifierMismatch)
 	case !contains(x.request.Target, &head):
-		return x.refuse(dicomnet.StatusNotAuthorized)
+		return x.refuse(in, dicomnet.StatusNotAuthorized)
 	}
 	arrival, verdict := x.arrivals.begin(in.SOPInstanceUID, in.SOPClassUID)
 	switch verdict {
@@ -52,7 +49,7 @@ func (x *Retrieval) receive(ctx context.Context, in *dicomnet.Instance, head str
 		return dicomnet.StatusSuccess
 	case take:
 	}
-	s := &sink{retrieval: x}
+	s := &sink{}
 	s.writer = x.log.Append(ctx, spool.Entry{
 		Meta: in.Meta, StudyInstanceUID: head.StudyInstanceUID, SeriesInstanceUID: head.SeriesInstanceUID,
 	})
@@ -77,13 +74,12 @@ func (x *Retrieval) receive(ctx context.Context, in *dicomnet.Instance, head str
 		return dicomnet.StatusOutOfResources
 	}
 	x.arrivals.end(arrival, s.size, true)
-	x.begin()
 	return dicomnet.StatusSuccess
 }
 
 // refuse counts an instance that was not asked for, and returns the status.
-func (x *Retrieval) refuse(status dicomnet.Status) dicomnet.Status {
-	if !x.arrivals.refuse() {
+func (x *Retrieval) refuse(in *dicomnet.Instance, status dicomnet.Status) dicomnet.Status {
+	if !x.arrivals.refuse(in.SOPInstanceUID) {
 		x.fail(&FloodError{Max: x.arrivals.most})
 	}
 	return status
@@ -98,7 +94,6 @@ func contains(t Target, head *stream.Head) bool {
 
 // sink writes an instance to the spool, and lets readers begin once it is large.
 type sink struct {
-	retrieval *Retrieval
 	writer    *spool.Writer
 	size      int64
 	announced bool
@@ -115,7 +110,6 @@ func (s *sink) Write(p []byte) (int, error) {
 	if s.size > announceAfter && !s.announced {
 		s.announced = true
 		s.writer.Announce()
-		s.retrieval.begin()
 	}
 	return n, nil
 }

@@ -17,6 +17,8 @@ type moveWay struct {
 	lease   *storescp.Lease
 	// onlyUncompressed is that of the lease.
 	onlyUncompressed bool
+	// pending is set while instances may come that the PACS says it has sent.
+	pending bool
 }
 
 // open takes a lease, and then opens an association for C-MOVE: who waits for a lease must not keep others from the PACS.
@@ -72,6 +74,14 @@ func (w *moveWay) ask(ctx context.Context, t Target) (final *dicomnet.RetrieveRe
 	defer func() { end(err) }()
 	assoc := w.session.Association()
 	assoc.SetMessageID(w.lease.MessageID())
+	came := w.x.arrivals.came()
+	defer func() {
+		e := expectation{}
+		if final != nil {
+			e = expect(final, 0, 0)
+		}
+		w.pending = w.pending || e.underWay(w.x.arrivals.came()-came)
+	}()
 	for report, err := range assoc.Move(ctx, w.model, w.lease.AETitle(), identifier(w.model, t, w.x.inventory.PatientID)) {
 		if report.Final {
 			final = &report
@@ -89,12 +99,10 @@ func (w *moveWay) settle(ctx context.Context) error {
 	defer cancel(nil)
 	defer w.x.arrivals.whenComplete(func() { cancel(errAllArrived) })()
 	err := w.lease.Quiet(ctx)
-	if errors.Is(err, errAllArrived) {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errAllArrived) {
 		return pool.Failure(ctx, dicomnet.StepMove, err)
 	}
+	w.pending = false
 	return nil
 }
 
@@ -102,7 +110,7 @@ var errAllArrived = errors.New("everything has arrived")
 
 func (w *moveWay) close(ctx context.Context) {
 	if w.lease != nil {
-		if w.x.complete() {
+		if !w.pending && w.x.failure() == nil && ctx.Err() == nil {
 			w.lease.Complete()
 		}
 		w.lease.Release()

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/spool"
 	"dicom-qr-gateway/internal/storescp"
@@ -62,20 +63,26 @@ func (r *Receiver) start(
 ) (*Retrieval, error) {
 	x := &Retrieval{
 		ctx: ctx, receiver: r, request: q, inventory: inventory, arrivals: newArrivals(inventory), log: r.options.Spool.NewLog(),
-		started: make(chan struct{}), done: make(chan struct{}),
+		done: make(chan struct{}),
 	}
 	x.reader, _ = x.log.Reader() // a new log has a beginning
-	bounded, x.cancel = context.WithCancelCause(bounded)
+	var running context.Context
+	running, x.cancel = context.WithCancelCause(bounded)
 	r.running.Go(func() {
 		defer release()
-		x.run(bounded)
+		x.run(running)
 	})
-	<-x.started
-	if received, _, _ := x.arrivals.count(); received == 0 && x.ended() {
+	err := x.reader.Await(ctx)
+	received, _, _ := x.arrivals.count()
+	switch {
+	case received > 0 || err == nil && !x.ended():
+		return x, nil
+	case ctx.Err() != nil: // the outcome may take two seconds
 		x.Close()
-		return nil, x.nothing()
+		return nil, pool.Failure(ctx, dicomnet.StepGet, ctx.Err())
 	}
-	return x, nil
+	x.Close()
+	return nil, x.nothing()
 }
 
 // scpOff reports whether the gateway has no storage SCP, so that C-MOVE to it is not possible.

@@ -23,8 +23,6 @@ type Retrieval struct {
 	log       *spool.Log
 	reader    *spool.Reader
 	cancel    context.CancelCauseFunc
-	begun     sync.Once
-	started   chan struct{} // closed once an instance can be read, or the retrieval has ended
 	done      chan struct{} // closed when outcome is set
 	outcome   Outcome
 
@@ -82,9 +80,6 @@ func (x *Retrieval) Close() {
 	x.log.Discard(errEnded)
 }
 
-// begin lets the caller begin to read.
-func (x *Retrieval) begin() { x.begun.Do(func() { close(x.started) }) }
-
 // ended reports whether the outcome is known.
 func (x *Retrieval) ended() bool {
 	select {
@@ -124,7 +119,6 @@ func (x *Retrieval) run(ctx context.Context) {
 	x.conclude(ctx)
 	close(x.done)
 	x.log.Close(nil)
-	x.begin()
 	x.cancel(errEnded)
 }
 
@@ -179,9 +173,9 @@ func (x *Retrieval) step() dicomnet.Step {
 	return dicomnet.StepGet
 }
 
-// nothing returns the error of a retrieval of which nothing arrived.
+// nothing returns the error of a retrieval of which nothing arrived. It waits for the outcome.
 func (x *Retrieval) nothing() error {
-	err := x.outcome.Err
+	err := x.Outcome().Err
 	if _, incomplete := errors.AsType[*IncompleteError](err); incomplete || err == nil {
 		return &IncompleteError{Missing: x.outcome.MissingCount}
 	}

@@ -8,6 +8,7 @@ import (
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/internal/budget"
+	"dicom-qr-gateway/internal/spool"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/access"
@@ -21,6 +22,7 @@ var _ api.StrictServerInterface = (*handlers)(nil)
 type handlers struct {
 	gateway   Gateway
 	receiver  Receiver
+	spool     *spool.Spool
 	stall     time.Duration
 	pacs      PACS
 	storage   StorageSCP

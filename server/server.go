@@ -19,6 +19,7 @@ import (
 
 	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/internal/budget"
+	"dicom-qr-gateway/internal/spool"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/qr/receive"
@@ -111,6 +112,8 @@ type Options struct {
 	MaxConnections int
 	// Memory limits what answers keep; nil: not limited.
 	Memory *budget.Budget
+	// Spool keeps metadata until it is known to be complete.
+	Spool *spool.Spool
 	// StallTimeout is how long a caller may take nothing of the instances that are sent to it; zero: half a minute.
 	StallTimeout time.Duration
 	// DrainTimeout is how long operations may continue during shutdown before they are cancelled.
@@ -154,7 +157,8 @@ func New(o Options) (*Server, error) {
 		}
 	}
 	s.handlers = &handlers{
-		gateway: o.Gateway, receiver: o.Receiver, stall: cmp.Or(o.StallTimeout, writeTimeout), pacs: o.PACS, storage: o.Storage, namedOnly: o.NamedPACSOnly, workload: s.workload, memory: o.Memory, build: o.Build,
+		gateway: o.Gateway, receiver: o.Receiver, spool: o.Spool, stall: cmp.Or(o.StallTimeout, writeTimeout), pacs: o.PACS, storage: o.Storage,
+		namedOnly: o.NamedPACSOnly, workload: s.workload, memory: o.Memory, build: o.Build,
 		telemetry: s.telemetry, trail: o.Audit,
 	}
 	if o.PACS == nil {

@@ -60,26 +60,30 @@ func (h *handlers) RetrieveInstance(ctx context.Context, r api.RetrieveInstanceR
 func (h *handlers) RetrieveStudyMetadata(
 	ctx context.Context, r api.RetrieveStudyMetadataRequestObject,
 ) (api.RetrieveStudyMetadataResponseObject, error) {
-	return h.retrieveWith(ctx, r.PACS, wado.SendMetadata)
+	return h.retrieveMetadata(ctx, r.PACS)
 }
 
 // RetrieveSeriesMetadata retrieves the metadata of a series.
 func (h *handlers) RetrieveSeriesMetadata(
 	ctx context.Context, r api.RetrieveSeriesMetadataRequestObject,
 ) (api.RetrieveSeriesMetadataResponseObject, error) {
-	return h.retrieveWith(ctx, r.PACS, wado.SendMetadata)
+	return h.retrieveMetadata(ctx, r.PACS)
 }
 
 // RetrieveInstanceMetadata retrieves the metadata of an instance.
 func (h *handlers) RetrieveInstanceMetadata(
 	ctx context.Context, r api.RetrieveInstanceMetadataRequestObject,
 ) (api.RetrieveInstanceMetadataResponseObject, error) {
-	return h.retrieveWith(ctx, r.PACS, wado.SendMetadata)
+	return h.retrieveMetadata(ctx, r.PACS)
 }
 
 // RetrieveBulkData retrieves a value of an instance.
 func (h *handlers) RetrieveBulkData(ctx context.Context, r api.RetrieveBulkDataRequestObject) (api.RetrieveBulkDataResponseObject, error) {
 	return h.retrieveWith(ctx, r.PACS, wado.SendBulkData)
+}
+
+func (h *handlers) retrieveMetadata(ctx context.Context, pacs string) (*retrievedAnswer, error) {
+	return h.retrieveWith(ctx, pacs, func(t *wado.Transfer) error { return wado.SendMetadata(ctx, t) })
 }
 
 // retrieveInstances answers with whole instances, as the request asks for them.
@@ -102,7 +106,7 @@ func (h *handlers) retrieveWith(ctx context.Context, pacs string, send func(*wad
 	if err != nil {
 		return nil, inPath(err)
 	}
-	return &retrievedAnswer{ctx: ctx, request: request, task: h.task(ctx, peer, ""), receiver: h.receiver, stall: h.stall, send: send}, nil
+	return &retrievedAnswer{ctx: ctx, request: request, task: h.task(ctx, peer, ""), receiver: h.receiver, spool: h.spool, stall: h.stall, send: send}, nil
 }
 
 // pacsOfRetrieval returns the name of the PACS of a retrieval; false for any other request.

@@ -11,6 +11,7 @@ import (
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/internal/audit"
+	"dicom-qr-gateway/internal/spool"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr/receive"
 	"dicom-qr-gateway/server/access"
@@ -25,6 +26,7 @@ type retrievedAnswer struct {
 	request  *wado.Request
 	task     *task
 	receiver Receiver
+	spool    *spool.Spool
 	stall    time.Duration
 	send     func(*wado.Transfer) error
 
@@ -92,9 +94,12 @@ func (a *retrievedAnswer) run(w http.ResponseWriter) (begun bool, err error) {
 		return false, notRecorded(a.task.log, api.ProblemCodeAuditUnavailable, err)
 	}
 	t := wado.NewTransfer(w, a.request, a.source, a.stall)
-	t.CorrelationID = access.From(a.ctx).CorrelationID
+	t.CorrelationID, t.Spool = access.From(a.ctx).CorrelationID, a.spool
+	if settings := a.task.peer.Settings; settings != nil {
+		t.CharacterSet = settings.DefaultCharacterSet
+	}
 	t.Ended = func(o receive.Outcome) error { return a.record(&o, nil) }
-	t.Taken = func(in *receive.Arrived, bytes int64) { a.measured.Instance(string(a.way()), bytes) }
+	t.Taken = func(_ *receive.Arrived, bytes int64) { a.measured.Instance(string(a.way()), bytes) }
 	err = a.send(t)
 	if gone := t.Caller(); gone != nil {
 		err = context.Canceled

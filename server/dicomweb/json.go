@@ -46,6 +46,9 @@ func (w *JSONWriter) Flush() error {
 	return w.err
 }
 
+// Err returns the first error of the output.
+func (w *JSONWriter) Err() error { return w.err }
+
 // flushIfFull hands on what is buffered if it is long. It is called between values and within long ones.
 func (w *JSONWriter) flushIfFull() {
 	if len(w.b) >= flushSize {
@@ -132,6 +135,29 @@ func (w *JSONWriter) Text(t dataset.Tag, vr string, values ...string) {
 		}
 		w.endValues()
 	}
+	w.endAttribute()
+}
+
+// BeginSequence begins an attribute whose value are data sets. Each is written between BeginObject and EndObject, after one call of
+// BeginItems.
+func (w *JSONWriter) BeginSequence(t dataset.Tag) { w.beginAttribute(t, "SQ") }
+
+// BeginItems begins the items of a sequence that is not empty.
+func (w *JSONWriter) BeginItems() { w.beginValues() }
+
+// EndSequence ends a sequence. items says whether BeginItems was called.
+func (w *JSONWriter) EndSequence(items bool) {
+	if items {
+		w.endValues()
+	}
+	w.endAttribute()
+}
+
+// BulkData writes an attribute whose value is elsewhere (section F.2.6).
+func (w *JSONWriter) BulkData(t dataset.Tag, vr string, uri []byte) {
+	w.beginAttribute(t, vr)
+	w.b = append(w.b, `,"BulkDataURI":`...)
+	w.string(uri)
 	w.endAttribute()
 }
 

@@ -72,6 +72,9 @@ func Parse(kind Kind, path map[string]string, r *http.Request, baseURL string) (
 		return nil, &problem.Problem{Code: api.ProblemCodeHTTPVersionUnsupported}
 	}
 	faults := out.readPath(path)
+	if _, ok := parsePath(out.Path); kind == BulkData && !ok {
+		faults = append(faults, api.Fault{Pointer: "/path", Detail: "is not a path of tags and numbers of items, such as 00400275.1.00400009"})
+	}
 	faults = append(faults, out.readQuery(r.URL.RawQuery)...)
 	r.URL.RawQuery = ""
 	if len(faults) > 0 {

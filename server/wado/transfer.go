@@ -11,7 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/internal/spool"
 	"dicom-qr-gateway/qr/receive"
 	"dicom-qr-gateway/server/dicomweb"
 	"dicom-qr-gateway/server/problem"
@@ -31,6 +33,10 @@ type Transfer struct {
 	*Request
 	Source        Source
 	CorrelationID string
+	// Spool keeps what is sent when the outcome is known.
+	Spool *spool.Spool
+	// CharacterSet is assumed in data sets that name none.
+	CharacterSet dataset.CharacterSet
 	// Ended is called once, after the last instance and before the answer ends: with an error, the answer is broken off.
 	Ended func(receive.Outcome) error
 	// Taken is called for each instance that has been sent or used, with the bytes of its data set.
@@ -39,7 +45,13 @@ type Transfer struct {
 	out     http.ResponseWriter
 	writer  *stallWriter
 	begun   bool
+	partial bool
 	skipped []string // SOP Instance UIDs of instances that the caller cannot read
+
+	// Of a value:
+	from, length int64
+	held         []byte     // its end
+	parts        *multipart // nil: not in parts
 }
 
 // NewTransfer returns the answer to a request, which is written to w. A caller that takes nothing for the time of stall is cut off.
@@ -61,13 +73,20 @@ const trailerOutcome = "Retrieve-Outcome"
 
 // Begin begins the answer. incomplete says that instances are known to be missing, which the caller has asked for.
 func (t *Transfer) Begin(mediaType string, incomplete int) {
+	if incomplete == 0 {
+		t.begin(mediaType, http.StatusOK)
+		return
+	}
+	t.out.Header().Add("Warning", dicomweb.WarningHeader(missingText(incomplete)))
+	t.partial = true
+	t.begin(mediaType, http.StatusPartialContent)
+}
+
+func (t *Transfer) begin(mediaType string, status int) {
 	h := t.out.Header()
 	setHeader(h, t.Request, t.Source.Inventory(), mediaType)
-	status := http.StatusOK
-	if incomplete > 0 {
-		status = http.StatusPartialContent
-		h.Del("ETag")
-		h.Add("Warning", dicomweb.WarningHeader(missingText(incomplete)))
+	if t.partial {
+		h.Del("ETag") // it is that of the whole
 	}
 	if h.Get("Content-Length") == "" {
 		h.Set("Trailer", trailerOutcome)
@@ -202,7 +221,15 @@ func Incomplete(o *receive.Outcome) *problem.Problem {
 	}
 }
 
-// finish sets the trailer of an answer that ends properly.
+// Out is where the answer is written, once it has begun.
+func (t *Transfer) Out() io.Writer { return t.writer }
+
+// End waits for the outcome of the retrieval and has it recorded. An error is that of an answer that must not look whole.
+func (t *Transfer) End() (receive.Outcome, error) { return t.end() }
+
+// Finish sets the trailer of an answer that ends properly.
+func (t *Transfer) Finish(o *receive.Outcome) { t.finish(o) }
+
 func (t *Transfer) finish(o *receive.Outcome) {
 	t.out.Header().Set(trailerOutcome, outcomeText(o))
 	t.writer.stop()

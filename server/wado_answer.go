@@ -98,7 +98,7 @@ func (a *retrievedAnswer) run(w http.ResponseWriter) (begun bool, err error) {
 	if settings := a.task.peer.Settings; settings != nil {
 		t.CharacterSet = settings.DefaultCharacterSet
 	}
-	t.Ended = func(o receive.Outcome) error { return a.record(&o, nil) }
+	t.Ended = func(o receive.Outcome) error { return a.record(&o) }
 	t.Taken = func(_ *receive.Arrived, bytes int64) { a.measured.Instance(string(a.way()), bytes) }
 	err = a.send(t)
 	if gone := t.Caller(); gone != nil {
@@ -143,11 +143,11 @@ func (a *retrievedAnswer) close(err error) error {
 	}
 	outcome := a.source.Outcome()
 	outcome.Complete = false
-	return a.record(&outcome, err)
+	return a.record(&outcome)
 }
 
 // record writes the audit record of the end of a retrieval that has brought instances, and measures it.
-func (a *retrievedAnswer) record(o *receive.Outcome, err error) error {
+func (a *retrievedAnswer) record(o *receive.Outcome) error {
 	a.recorded = true
 	end := telemetry.RetrievalEnd{Way: string(o.Way), Missing: o.MissingCount}
 	result := audit.Result{Outcome: audit.Success, Description: "ok"}

@@ -138,9 +138,9 @@ const (
 )
 
 // fetch sends a request without checks of the answer, and returns it with its body and how that ended.
-func fetch(t *testing.T, r *running, method, path string, header ...string) (*http.Response, []byte, error) {
+func fetch(t *testing.T, r *running, method, path string, header ...string) (*answered, []byte, error) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, r.url+path, nil)
+	request, err := http.NewRequestWithContext(t.Context(), method, r.url+path, http.NoBody)
 	require.NoError(t, err)
 	for i := 0; i < len(header); i += 2 {
 		request.Header.Add(header[i], header[i+1])
@@ -150,11 +150,17 @@ func fetch(t *testing.T, r *running, method, path string, header ...string) (*ht
 	require.NoError(t, err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	return response, body, err
+	return &answered{response.StatusCode, response.Header, response.Trailer}, body, err
+}
+
+// answered is an answer without its body.
+type answered struct {
+	StatusCode      int
+	Header, Trailer http.Header
 }
 
 // partsOf reads a multipart body.
-func partsOf(t *testing.T, response *http.Response, body []byte) (types, bodies []string) {
+func partsOf(t *testing.T, response *answered, body []byte) (types, bodies []string) {
 	t.Helper()
 	mediaType, parameters, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	require.NoError(t, err)

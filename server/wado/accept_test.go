@@ -44,7 +44,8 @@ func TestAcceptIsNegotiated(t *testing.T) {
 		"syntax of the type goes first": {`multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.4.90`, "transfer-syntax=*", OfferMultipart, Syntaxes{j2k}},
 		"syntaxes by quality": {
 			`multipart/related; type="application/dicom"; q=0.5, multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.4.90`, "",
-			OfferMultipart, Syntaxes{j2k, explicit},
+			OfferMultipart,
+			Syntaxes{j2k, explicit},
 		},
 		"query goes first":    {"application/zip", `accept=multipart/related;type="application/dicom";transfer-syntax=*`, OfferMultipart, stored},
 		"escaped query":       {"application/zip", `accept=multipart%2Frelated%3B+type%3D%22application%2Fdicom%22%3B+transfer-syntax%3D*`, OfferMultipart, stored},

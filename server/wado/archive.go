@@ -4,7 +4,10 @@ import (
 	"archive/zip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
+
+	"dicom-qr-gateway/qr/receive"
 )
 
 // names makes the names of the files of an archive. They hold nothing of a PACS.
@@ -50,16 +53,7 @@ func SendArchive(t *Transfer) error {
 			return err
 		}
 		head = body.meta.Append(head[:0])
-		if _, err := file.Write(head); err != nil {
-			return err
-		}
-		if err := t.copy(file, in, body.from); err != nil {
-			return err
-		}
-		if err := archive.Flush(); err != nil {
-			return err
-		}
-		if err := t.writer.flushPart(); err != nil {
+		if err := t.writeFile(archive, file, head, in, body.from); err != nil {
 			return err
 		}
 	}
@@ -84,4 +78,18 @@ func SendArchive(t *Transfer) error {
 	}
 	t.finish(&outcome)
 	return nil
+}
+
+// writeFile writes an instance into an archive.
+func (t *Transfer) writeFile(archive *zip.Writer, file io.Writer, head []byte, in *receive.Arrived, from io.Reader) error {
+	if _, err := file.Write(head); err != nil {
+		return err
+	}
+	if err := t.copy(file, in, from); err != nil {
+		return err
+	}
+	if err := archive.Flush(); err != nil {
+		return err
+	}
+	return t.writer.flushPart()
 }

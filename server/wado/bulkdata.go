@@ -44,38 +44,30 @@ func parsePath(path string) ([]step, bool) {
 // find reads the data set up to the value at a path. It returns io.EOF if there is none.
 func find(d *stream.Decoder, path []step) (*stream.Token, error) {
 	inside := 0 // items that are on the path
-	last := len(path) - 1
 	for {
 		t, err := d.Next()
 		if err != nil {
 			return nil, err
 		}
-		here := t.Depth == inside && t.Tag == path[inside].tag
+		here, last := t.Depth == inside && t.Tag == path[inside].tag, inside == len(path)-1
 		switch t.Kind {
-		case stream.Element:
-			if here && inside == last {
+		case stream.Element, stream.FragmentsStart:
+			if here && last {
 				return &t, nil
-			}
-		case stream.FragmentsStart:
-			if here && inside == last {
-				return &t, nil
-			}
-			err = d.Skip()
-		case stream.SequenceStart:
-			if !here || inside == last {
-				err = d.Skip()
 			}
 		case stream.ItemStart:
 			if here && t.Index == path[inside].item {
 				inside++
 			}
 		case stream.ItemEnd:
-			if inside > 0 && t.Depth == inside-1 {
+			if t.Depth == inside-1 {
 				return nil, io.EOF
 			}
 		}
-		if err != nil {
-			return nil, err
+		if t.Kind == stream.FragmentsStart || t.Kind == stream.SequenceStart && (!here || last) {
+			if err := d.Skip(); err != nil {
+				return nil, err
+			}
 		}
 	}
 }

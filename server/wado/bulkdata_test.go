@@ -6,6 +6,7 @@ import (
 	"mime"
 	stdmultipart "mime/multipart"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -48,7 +49,7 @@ func TestBulkDataIsTheValueAtThePath(t *testing.T) {
 		w, _, err := sent(t, request(t, BulkData, bulkPath(path), "accept="+valued), all(withValues()), SendBulkData)
 		require.NoError(t, err, path)
 		assert.Equal(t, want, w.Body.String(), path)
-		assert.Equal(t, fmt.Sprint(len(want)), w.Header().Get("Content-Length"))
+		assert.Equal(t, strconv.Itoa(len(want)), w.Header().Get("Content-Length"))
 		assert.Equal(t, valued+"; transfer-syntax=1.2.840.10008.1.2.1", w.Header().Get("Content-Type"))
 		assert.Equal(t, baseURL+"/studies/1.2/series/1.2.3/instances/1.2.3.1/bulkdata/"+path, w.Header().Get("Content-Location"))
 	}
@@ -108,7 +109,7 @@ func TestRangeOfBulkData(t *testing.T) {
 			assert.Equal(t, want.status, w.Code, field)
 			assert.Equal(t, want.body, w.Body.String(), field)
 			assert.Equal(t, "bytes", w.Header().Get("Accept-Ranges"))
-			assert.Equal(t, fmt.Sprint(len(want.body)), w.Header().Get("Content-Length"))
+			assert.Equal(t, strconv.Itoa(len(want.body)), w.Header().Get("Content-Length"))
 		}
 		assert.Equal(t, want.range_, w.Header().Get("Content-Range"), field)
 	}

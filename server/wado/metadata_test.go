@@ -87,14 +87,14 @@ func TestMetadataOfManyElementsIsComplete(t *testing.T) {
 
 func TestMetadataSaysHowManyInstancesAreMissing(t *testing.T) {
 	one := arriving{data: element(0x0008_0060, "CS", "CT")}
-	w, transfer, err := sent(t, request(t, Metadata, studyPath, ""), all(one).missing("1.2.3.9"), metadata(t))
+	_, transfer, err := sent(t, request(t, Metadata, studyPath, ""), all(one).missing("1.2.3.9"), metadata(t))
 	p, _ := err.(*problem.Problem) //nolint:errorlint // not wrapped
 	require.NotNil(t, p)
 	assert.Equal(t, api.ProblemCodeRetrieveIncomplete, p.Code)
 	assert.Equal(t, []string{"1.2.3.9"}, p.Missing)
 	assert.False(t, transfer.Begun())
 
-	w, _, err = sent(t, request(t, Metadata, studyPath, "", "Prefer", "handling=lenient"), all(one).missing("1.2.3.9"), metadata(t))
+	w, _, err := sent(t, request(t, Metadata, studyPath, "", "Prefer", "handling=lenient"), all(one).missing("1.2.3.9"), metadata(t))
 	require.NoError(t, err)
 	assert.Equal(t, http.StatusPartialContent, w.Code)
 	assert.Equal(t, `299 dicom-qr-gateway "1 instance is missing."`, w.Header().Get("Warning"))

@@ -42,8 +42,9 @@ func (m *multipart) next(mediaType string) []byte {
 	m.begun = true
 	b = append(append(b, "--"...), m.boundary...)
 	b = append(append(b, "\r\nContent-Type: "...), mediaType...)
-	m.head = append(b, "\r\n"...)
-	return m.head
+	b = append(b, "\r\n"...)
+	m.head = b
+	return b
 }
 
 // end writes the closing boundary.

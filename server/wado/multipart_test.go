@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/qr/receive"
 	"dicom-qr-gateway/server/problem"
@@ -200,13 +199,4 @@ func TestEntityTagChangesWithWhatItIdentifies(t *testing.T) {
 		assert.Equal(t, want, request(t, Instances, studyPath, "", "If-None-Match", tag).Matches(base), tag)
 	}
 	assert.False(t, request(t, Instances, studyPath, "", "If-None-Match", "*").Matches(""))
-}
-
-func TestInstancesThatAreConvertedAreLabelledSo(t *testing.T) {
-	w, _, err := sent(t, request(t, Instances, studyPath, ""),
-		all(arriving{data: "\x08\x00\x60\x00\x02\x00\x00\x00CT", syntax: dataset.ImplicitVRLittleEndian}), SendMultipart)
-	require.NoError(t, err)
-	types, bodies := partsOf(t, w)
-	assert.Equal(t, []string{"application/dicom; transfer-syntax=1.2.840.10008.1.2.1"}, types)
-	assert.True(t, strings.HasSuffix(bodies[0], element(0x0008_0060, "CS", "CT")))
 }

@@ -5,9 +5,11 @@ package interop
 import (
 	"context"
 	"crypto/sha1"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
@@ -33,6 +35,7 @@ type proxySite struct {
 	*rig.Process
 	people, keys string // base URLs
 	client       *http.Client
+	ca           []byte // the certificate of its authority, as PEM
 	again        func() (*rig.Process, error)
 }
 
@@ -40,7 +43,7 @@ type proxySite struct {
 var proxies = []struct {
 	name string
 	// start writes the files and returns a function that runs the proxy.
-	start func(t *testing.T, dir string, settings map[string]string) func() (*rig.Process, error)
+	start func(t *testing.T, dir string, settings map[string]string, changes *strings.Replacer) func() (*rig.Process, error)
 }{
 	{"nginx", nginxSample},
 	{"caddy", caddySample},
@@ -48,6 +51,12 @@ var proxies = []struct {
 
 // startProxy runs a proxy in front of the gateway at host:port and waits until it works.
 func startProxy(t *testing.T, name, gateway string) *proxySite {
+	t.Helper()
+	return startProxyWith(t, name, gateway, strings.NewReplacer())
+}
+
+// startProxyWith runs a proxy whose files are changed.
+func startProxyWith(t *testing.T, name, gateway string, changes *strings.Replacer) *proxySite {
 	t.Helper()
 	ca := newAuthority(t)
 	ca.issue(t, "proxy")
@@ -70,12 +79,23 @@ func startProxy(t *testing.T, name, gateway string) *proxySite {
 	t.Cleanup(s.client.CloseIdleConnections)
 	for _, p := range proxies {
 		if p.name == name {
-			s.again = p.start(t, t.TempDir(), settings)
+			s.again = p.start(t, t.TempDir(), settings, changes)
 		}
 	}
+	s.ca = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})
 	s.start(t)
 	return s
 }
+
+// trusting returns a TLS configuration that trusts these authorities, PEM.
+func trusting(t *testing.T, authorities []byte) *tls.Config {
+	t.Helper()
+	roots := x509.NewCertPool()
+	require.True(t, roots.AppendCertsFromPEM(authorities))
+	return &tls.Config{RootCAs: roots}
+}
+
+func sha256Of(key string) [sha256.Size]byte { return sha256.Sum256([]byte(key)) }
 
 // start starts the proxy, for the first time or again.
 func (s *proxySite) start(t *testing.T) {
@@ -125,7 +145,7 @@ func writeFile(t *testing.T, path, text string) string {
 	return path
 }
 
-func nginxSample(t *testing.T, dir string, settings map[string]string) func() (*rig.Process, error) {
+func nginxSample(t *testing.T, dir string, settings map[string]string, changes *strings.Replacer) func() (*rig.Process, error) {
 	t.Helper()
 	digest := sha1.Sum([]byte(proxyPassword))
 	settings["USERS_FILE"] = writeFile(t, filepath.Join(dir, "users"),
@@ -136,7 +156,7 @@ func nginxSample(t *testing.T, dir string, settings map[string]string) func() (*
 		names = append(names, "${"+name+"}", value)
 	}
 	for _, file := range []string{"gateway.conf", "keys.conf"} {
-		writeFile(t, filepath.Join(dir, file), strings.NewReplacer(names...).Replace(sample(t, "nginx", file+".template")))
+		writeFile(t, filepath.Join(dir, file), changes.Replace(strings.NewReplacer(names...).Replace(sample(t, "nginx", file+".template"))))
 	}
 	return func() (*rig.Process, error) { return startNginx(dir, "include gateway.conf; include keys.conf;") }
 }
@@ -176,7 +196,7 @@ var caddyHash = sync.OnceValues(func() (string, error) {
 	return run(path, "hash-password", "--plaintext", proxyPassword)
 })
 
-func caddySample(t *testing.T, dir string, settings map[string]string) func() (*rig.Process, error) {
+func caddySample(t *testing.T, dir string, settings map[string]string, changes *strings.Replacer) func() (*rig.Process, error) {
 	t.Helper()
 	path, err := lookup("caddy")
 	require.NoError(t, err)
@@ -188,7 +208,7 @@ func caddySample(t *testing.T, dir string, settings map[string]string) func() (*
 		env = append(env, name+"="+value)
 	}
 	for _, file := range []string{"Caddyfile", "keys.Caddyfile"} {
-		writeFile(t, filepath.Join(dir, file), sample(t, "caddy", file))
+		writeFile(t, filepath.Join(dir, file), changes.Replace(sample(t, "caddy", file)))
 	}
 	return func() (*rig.Process, error) {
 		return rig.Start(rig.Command{Path: path, Dir: dir, Env: env, Args: []string{

@@ -1,0 +1,201 @@
+//go:build interop
+
+package interop
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	client "dicom-qr-gateway/client/go"
+	"dicom-qr-gateway/test/failing"
+)
+
+// retrieved is what clients report of retrievals: "" for success, else the error; by client, endpoint and PACS.
+type retrieved struct {
+	mu sync.Mutex
+	of map[string]map[string]map[string]string
+}
+
+func (r *retrieved) add(client, endpoint, pacs, result string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.of[client] == nil {
+		r.of[client] = map[string]map[string]string{}
+	}
+	if r.of[client][endpoint] == nil {
+		r.of[client][endpoint] = map[string]string{}
+	}
+	r.of[client][endpoint][pacs] = result
+}
+
+// TestNoClientTakesAnIncompleteStudyForAWholeOne retrieves from PACS that never send everything, with several clients, directly and
+// through the proxies of samples/proxies, by HTTP/1.1 and HTTP/2.
+func TestNoClientTakesAnIncompleteStudyForAWholeOne(t *testing.T) {
+	ports, err := freePorts(2)
+	require.NoError(t, err)
+	pacs, err := failing.Start(address(ports[1]))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = pacs.Close() })
+	dir := t.TempDir()
+	require.NoError(t, pacs.WriteFile(filepath.Join(dir, "pacs.yaml")))
+	g := &proxied{dir: dir, port: ports[0]}
+	keys := fmt.Sprintf("proxy:%x\nprogram:%x\n", sha256Of(proxyKey), sha256Of(programKey))
+	g.gateway = runGateway(t, dir, g.port,
+		"API_KEYS_FILE="+writeFile(t, filepath.Join(dir, "keys"), keys), "PACS_FILE="+filepath.Join(dir, "pacs.yaml"),
+		"STORE_LISTEN_ADDR="+address(ports[1]), "STORE_AE_TITLES="+failing.DestinationAETitle, "STORE_GRACE=1",
+		"NETWORK_TIMEOUT=1", "MOVE_TIMEOUT=2", "SPOOL_DIR="+dir, "QUEUE_TIMEOUT=60", "MAX_OPERATIONS=1000",
+		"TRUSTED_PROXIES=127.0.0.1", "FORWARDED_USER_HEADER=X-Forwarded-User")
+
+	endpoints := map[string]string{"direct": g.URL}
+	var roots []byte
+	for _, p := range proxies {
+		s := startProxyWith(t, p.name, g.host(), strings.NewReplacer("rate=10r/s", "rate=1000r/s", "limit_conn       ", "# limit_conn "))
+		endpoints[p.name] = s.keys
+		roots = append(roots, s.ca...)
+	}
+	ca := writeFile(t, filepath.Join(dir, "ca.crt"), string(roots))
+	studies := pacs.Studies()
+	results := &retrieved{of: map[string]map[string]map[string]string{}}
+
+	var all sync.WaitGroup
+	all.Go(func() { assert.NoError(t, byPython(t, results, endpoints, studies, ca)) })
+	all.Go(func() { byCurl(t, results, endpoints, studies, ca) })
+	all.Go(func() { assert.NoError(t, byGo(t, results, endpoints, studies, roots)) })
+	all.Wait()
+
+	checked := 0
+	for client, at := range results.of {
+		for endpoint, of := range at {
+			require.Len(t, of, len(studies), "%s, %s", client, endpoint)
+			for name, result := range of {
+				checked++
+				// The sample refuses retrievals if Caddy, as that of Debian 12, ends broken answers properly.
+				whole := (name == failing.Whole || name == "whole-by-move") && endpoint != "caddy"
+				assert.Equal(t, whole, result == "", "%s of %s by %s: %s", name, endpoint, client, result)
+			}
+		}
+	}
+	assert.Greater(t, checked, 20*3*5)
+}
+
+// byPython runs http.client and client/python.
+func byPython(t *testing.T, results *retrieved, endpoints, studies map[string]string, ca string) error {
+	t.Helper()
+	job, err := json.Marshal(map[string]any{"endpoints": endpoints, "studies": studies, "key": programKey, "ca": ca})
+	if err != nil {
+		return err
+	}
+	python := exec.CommandContext(t.Context(), "python3", "testdata/incomplete.py", string(job))
+	python.Env = append(os.Environ(), "CLIENT="+filepath.Join(root, "client", "python"), "PYTHONDONTWRITEBYTECODE=1")
+	python.Stderr = os.Stderr
+	out, err := python.Output()
+	if err != nil {
+		return err
+	}
+	var found map[string]map[string]map[string]string
+	if err := json.Unmarshal(out, &found); err != nil {
+		return err
+	}
+	for client, at := range found {
+		for endpoint, of := range at {
+			for name, result := range of {
+				results.add(client, endpoint, name, result)
+			}
+		}
+	}
+	return nil
+}
+
+// byCurl runs curl --fail by HTTP/1.1, by HTTP/2 through the proxies, and for an archive.
+func byCurl(t *testing.T, results *retrieved, endpoints, studies map[string]string, ca string) {
+	t.Helper()
+	all := limited{running: make(chan struct{}, 8)}
+	multipart := `multipart/related; type="application/dicom"; transfer-syntax=*`
+	for _, how := range []struct{ name, version, accept string }{
+		{"curl", "--http1.1", multipart}, {"curl, HTTP/2", "--http2", multipart}, {"curl, archive", "--http1.1", "application/zip; transfer-syntax=*"},
+	} {
+		for endpoint, url := range endpoints {
+			if how.version == "--http2" && endpoint == "direct" {
+				continue // the gateway itself speaks HTTP/2 by TLS only
+			}
+			for name, study := range studies {
+				all.do(func() {
+					curl := exec.CommandContext(t.Context(), "curl", "-sS", "--fail", how.version, "--cacert", ca, "-o", os.DevNull,
+						"-H", "Authorization: Bearer "+programKey, "-H", "Accept: "+how.accept, fmt.Sprintf("%s/dicomweb/%s/studies/%s", url, name, study))
+					out, err := curl.CombinedOutput()
+					result := ""
+					if err != nil {
+						result = err.Error() + ": " + strings.TrimSpace(string(out))
+					}
+					results.add(how.name, endpoint, name, result)
+				})
+			}
+		}
+	}
+	all.Wait()
+}
+
+// limited runs functions, a limited number at once.
+type limited struct {
+	sync.WaitGroup
+	running chan struct{}
+}
+
+func (l *limited) do(f func()) {
+	l.Go(func() {
+		l.running <- struct{}{}
+		defer func() { <-l.running }()
+		f()
+	})
+}
+
+// byGo runs client/go, by HTTP/2 where there is TLS.
+func byGo(t *testing.T, results *retrieved, endpoints, studies map[string]string, roots []byte) error {
+	t.Helper()
+	transport := &http.Transport{TLSClientConfig: trusting(t, roots), ForceAttemptHTTP2: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	all := limited{running: make(chan struct{}, 8)}
+	defer all.Wait()
+	for endpoint, url := range endpoints {
+		gateway, err := client.NewGateway(url, client.WithAPIKey(programKey), client.WithHTTPClient(&http.Client{Transport: transport}))
+		if err != nil {
+			return err
+		}
+		for name, study := range studies {
+			for how, options := range map[string][]client.CallOption{"Go": nil, "Go, lenient": {client.WithLenientHandling()}} {
+				all.do(func() {
+					result := ""
+					if err := receive(t.Context(), gateway, name, study, options); err != nil {
+						result = err.Error()
+					}
+					results.add(how, endpoint, name, result)
+				})
+			}
+		}
+	}
+	return nil
+}
+
+func receive(ctx context.Context, gateway *client.Gateway, pacs, study string, options []client.CallOption) error {
+	for instance, err := range gateway.RetrieveInstances(ctx, pacs, client.Target{StudyInstanceUID: study}, options...) {
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(io.Discard, instance); err != nil {
+			return err
+		}
+	}
+	return nil
+}

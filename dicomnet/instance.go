@@ -59,7 +59,7 @@ func (i *Instance) WriteTo(w io.Writer) (written int64, err error) {
 	for {
 		b, err := i.stream.some()
 		if err != nil {
-			if errors.Is(err, io.EOF) {
+			if err == io.EOF { //nolint:errorlint // a lost connection is another error, whatever it wraps
 				err = nil
 			}
 			return written, err

@@ -1,6 +1,7 @@
 package dicomnet_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -111,7 +112,8 @@ func TestServerDropsWhatItsHandlerDoesNotRead(t *testing.T) {
 func TestServerTellsItsHandlerThatAnInstanceIsIncomplete(t *testing.T) {
 	ends := map[string]func(p *dicomtest.ScriptedPeer){
 		"abort":   func(p *dicomtest.ScriptedPeer) { p.SendPDU(&pdu.Abort{}) },
-		"close":   func(p *dicomtest.ScriptedPeer) { p.Reset() },
+		"close":   func(p *dicomtest.ScriptedPeer) { _ = p.Conn.Close() },
+		"reset":   func(p *dicomtest.ScriptedPeer) { p.Reset() },
 		"silence": func(p *dicomtest.ScriptedPeer) { p.ExpectAbort(pdu.SourceUser, 0) },
 		"release": func(p *dicomtest.ScriptedPeer) {
 			p.SendPDU(&pdu.ReleaseRQ{})
@@ -122,20 +124,36 @@ func TestServerTellsItsHandlerThatAnInstanceIsIncomplete(t *testing.T) {
 			p.ExpectAbort(pdu.SourceProvider, pdu.ReasonUnexpectedParameter)
 		},
 	}
+	readers := map[string]func(io.Reader) ([]byte, error){
+		"Read": func(r io.Reader) ([]byte, error) { return io.ReadAll(r) },
+		"WriteTo": func(r io.Reader) ([]byte, error) {
+			var b bytes.Buffer
+			_, err := io.Copy(&b, r)
+			return b.Bytes(), err
+		},
+	}
 	for name, end := range ends {
-		t.Run(name, func(t *testing.T) {
-			var received []receivedInstance
-			s := receiver(&received)
-			serveScript(t, s, func(p *dicomtest.ScriptedPeer) {
-				b := storeRequest(1, "1.1", content(40_000)).Append(nil)
-				p.Send(b[:len(b)-(40_000-2*16378)-12]) // the last PDU is missing
-				end(p)
+		for how, read := range readers {
+			t.Run(name+" "+how, func(t *testing.T) {
+				var received []receivedInstance
+				s := receiver(&received)
+				s.Handler.Receive = func(_ context.Context, r *dicomnet.Request, in *dicomnet.Instance) dicomnet.Status {
+					b, err := read(in)
+					received = append(received, receivedInstance{*in, *r, b, err})
+					return dicomnet.StatusSuccess
+				}
+				serveScript(t, s, func(p *dicomtest.ScriptedPeer) {
+					b := storeRequest(1, "1.1", content(40_000)).Append(nil)
+					p.Send(b[:len(b)-(40_000-2*16378)-12]) // the last PDU is missing
+					end(p)
+				})
+				require.Len(t, received, 1)
+				require.Error(t, received[0].err)
+				requireStep(t, received[0].err, dicomnet.StepStore)
+				require.NotErrorIs(t, received[0].err, io.EOF)
+				assert.Equal(t, content(40_000)[:2*16378], received[0].data)
 			})
-			require.Len(t, received, 1)
-			require.Error(t, received[0].err)
-			requireStep(t, received[0].err, dicomnet.StepStore)
-			assert.Equal(t, content(40_000)[:2*16378], received[0].data)
-		})
+		}
 	}
 }
 

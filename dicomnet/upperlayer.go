@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"runtime"
 	"strings"
 	"sync"
@@ -336,7 +337,14 @@ type lostError struct{ cause error }
 
 func (e *lostError) Error() string        { return ErrConnectionLost.Error() }
 func (e *lostError) Is(target error) bool { return target == ErrConnectionLost }
-func (e *lostError) Unwrap() error        { return e.cause }
+
+// Unwrap returns the cause. That of an orderly end is not io.EOF, which would look like the end of what was read.
+func (e *lostError) Unwrap() error {
+	if e.cause == io.EOF { //nolint:errorlint // as the connection returns it
+		return io.ErrUnexpectedEOF
+	}
+	return e.cause
+}
 
 // isTLSAlert reports whether err is a fatal TLS alert of the peer. Outside QUIC, crypto/tls exports
 // no type for alerts, only this prefix.

@@ -105,6 +105,11 @@ type Limits struct {
 	DataSet dataset.Limits
 }
 
+// RetrievalPDULength is the MaxPDULength for associations on which instances arrive. Of 500 CT images of 525 KB, dcmqrscp and Orthanc
+// send 1 GB/s with it, and 0.6 GB/s with 16384; with more nothing is gained. Much longer PDUs are a burden: pynetdicom makes one of a
+// whole instance.
+const RetrievalPDULength = 131072
+
 // DefaultLimits replace zero fields of Limits.
 var DefaultLimits = Limits{
 	MaxPDULength:         16384,

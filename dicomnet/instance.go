@@ -173,7 +173,7 @@ func (d *dataStream) silence() deadline {
 // fragment if necessary.
 func (d *dataStream) next() ([]byte, error) {
 	for len(d.buffered) == 0 && d.left == 0 {
-		if err := d.nextFragment(d.silence()); err != nil {
+		if err := d.nextFragment(deadline{}); err != nil {
 			return nil, err
 		}
 	}
@@ -236,7 +236,7 @@ func (d *dataStream) drop(until *deadline) error {
 			}
 			continue
 		}
-		if err := d.nextFragment(d.silence().earlier(*until)); err != nil {
+		if err := d.nextFragment(*until); err != nil {
 			return err
 		}
 	}
@@ -257,16 +257,15 @@ func (d *dataStream) dropFragment(until *deadline) error {
 	return nil
 }
 
-// nextFragment goes on to the next fragment, which may be empty. It returns io.EOF after the last one.
+// nextFragment goes on to the next fragment, which may be empty, until the deadline. It returns io.EOF after the last one.
 func (d *dataStream) nextFragment(until deadline) error {
 	switch {
 	case d.err != nil:
 		return d.err
 	case d.last:
 		return io.EOF
-	case d.messages == nil:
-		return ErrClosed
 	}
+	until = d.silence().earlier(until)
 	v, left, err := d.messages.nextDataPDV(&until)
 	if err == nil {
 		err = d.check(v, len(v.Fragment)+left)

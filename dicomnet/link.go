@@ -232,6 +232,7 @@ const minDirectRead = 4 << 10
 func (l *link) readInto(p []byte, until *deadline) (int, error) {
 	if l.r == l.w && len(p) >= minDirectRead && l.buf != nil {
 		n, err := l.readOnce(p, *until)
+		l.bufferFilled = false // p ends with a fragment, which does not show that more has arrived
 		return n, insidePDU(err)
 	}
 	b, err := l.some(len(p), until)

@@ -45,3 +45,25 @@ func TestLinkRequestsACKsOnlyWhenThePeerMayWaitForOne(t *testing.T) {
 	l.requestACK()
 	assert.Equal(t, []int{socket.AckNext, socket.AckNext}, modes)
 }
+
+// A fragment that is read to its last byte does not show that the next PDU has arrived.
+func TestLinkRequestsAnACKAfterAReadPastTheBuffer(t *testing.T) {
+	t.Parallel()
+	ours, theirs := net.Pipe()
+	defer func() { _ = theirs.Close() }()
+	l := newLink(ours, 0)
+	var modes []int
+	l.setQuickACK = func(mode int) { modes = append(modes, mode) }
+	go func() {
+		for range 3 {
+			_, _ = theirs.Write(make([]byte, minDirectRead))
+		}
+	}()
+	p := make([]byte, minDirectRead)
+	for range 3 {
+		n, err := l.readInto(p, &deadline{})
+		require.NoError(t, err)
+		require.Equal(t, len(p), n)
+	}
+	assert.Equal(t, []int{socket.AckNow, socket.AckNow}, modes)
+}

@@ -64,13 +64,13 @@ func (g *generator) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// GeneratedStudy returns a study of one series of CT images, each with generated pixels of at least bytesEach bytes: whole rows of
-// 512 pixels of 16 bits, or whole frames of 512 rows, in a multi-frame image, if one frame is not enough.
+// GeneratedStudy returns a study of one series of CT images, each with generated pixels of at least bytesEach bytes: rows of 512
+// pixels of 16 bits. Beyond 4 MiB the images are multi-frame ultrasound images of 512 rows each.
 func GeneratedStudy(patientID string, instances int, bytesEach int64) Study {
 	const row, frame = 512 * 2, 512 * 512 * 2
 	rows, frames := (bytesEach+row-1)/row, int64(1)
 	class := CTImageStorage
-	if rows > 512 {
+	if rows > 4096 {
 		rows, frames = 512, (bytesEach+frame-1)/frame
 		class = UltrasoundMultiFrameImageStorage
 	}

@@ -25,7 +25,7 @@ func TestOwnLackOfFileDescriptorsIsNotBlamedOnThePACS(t *testing.T) {
 	require.NoError(t, err)
 	gateway := rig.RunGateway(t, rig.Command{
 		Path: "/bin/sh", Args: []string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" serve`, limit), path},
-		Env: []string{"LISTEN_ADDR=127.0.0.1:0", "MAX_ASSOCIATIONS_PER_PACS=100"},
+		Env: []string{"LISTEN_ADDR=127.0.0.1:0", "MAX_ASSOCIATIONS_PER_PACS=100", "ACSE_TIMEOUT=120"},
 	})
 	_, port, err := net.SplitHostPort(closedPort(t))
 	require.NoError(t, err)

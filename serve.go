@@ -16,11 +16,11 @@ import (
 	"dicom-qr-gateway/internal/environment"
 	"dicom-qr-gateway/internal/hangup"
 	"dicom-qr-gateway/internal/healthcheck"
+	"dicom-qr-gateway/internal/imaging"
 	"dicom-qr-gateway/internal/messageid"
 	"dicom-qr-gateway/internal/output"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/storelog"
-	"dicom-qr-gateway/internal/storescp"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server"
@@ -106,30 +106,34 @@ func (g *gateway) run(ctx context.Context) (err error) {
 	}
 	trail := audit.NewTrail(records)
 	ids := &messageid.Allocator{}
-	poolOptions := poolOptions(&settings.Config, watch, logger)
-	poolOptions.MessageID = ids.Next
-	associations := pool.New(poolOptions)
+	associations := pool.New(poolOptions(&settings.Config, watch, logger, ids))
 	watch.CountIdle(associations.Idle)
 	answers := budget.New(int64(settings.MaxMemory)/4, settings.QueueTimeout.Duration())
 	watch.CountReserved(answers.Reserved)
-	storage, port, err := g.listenForStores(ctx, ids, storelog.New(logger, watch, trail))
+	queries := qr.New(qr.Options{
+		Pool:             associations,
+		OperationTimeout: settings.OperationTimeout.Duration(),
+		MaxMatches:       settings.MaxMatches,
+	})
+	images, err := imaging.New(ctx, imaging.Options{
+		Settings: &settings.Config, Gateway: queries, Associations: associations, MessageIDs: ids, Telemetry: watch,
+		Reports: storelog.New(logger, watch, trail),
+	})
 	if err != nil {
 		return err
 	}
-	defer storage.Close()
+	defer func() { err = errors.Join(err, images.Close()) }()
 	s, err := server.New(server.Options{
-		Gateway: qr.New(qr.Options{
-			Pool:             associations,
-			OperationTimeout: settings.OperationTimeout.Duration(),
-			MaxMatches:       settings.MaxMatches,
-		}),
+		Gateway:        queries,
+		Receiver:       server.Receiving(images.Receiver),
+		StallTimeout:   settings.StallTimeout.Duration(),
 		Associations:   associations,
 		Contract:       contract,
 		Logger:         logger,
 		Build:          build,
 		Access:         settings.Access(),
 		PACS:           settings.PACS(),
-		Storage:        server.StorageSCP{AETitles: storage.AETitles(), Port: port},
+		Storage:        server.StorageSCP{AETitles: images.AETitles(), Port: images.Port()},
 		NamedPACSOnly:  !settings.AdHocPACS,
 		TLS:            settings.ServerTLS(),
 		Memory:         answers,
@@ -162,26 +166,10 @@ func (g *gateway) run(ctx context.Context) (err error) {
 	return s.Serve(ctx, listener)
 }
 
-// listenForStores starts the storage SCP, and returns the port at which it listens; nil: it is off.
-func (g *gateway) listenForStores(ctx context.Context, ids *messageid.Allocator, reports *storelog.Observer) (*storescp.SCP, int, error) {
-	o, on := g.settings.StorageSCP()
-	if !on {
-		return nil, 0, nil
-	}
-	o.MessageIDs = ids
-	reports.Observe(&o, g.settings.DICOMDebug)
-	scp := storescp.New(o)
-	address, err := scp.Listen(ctx, g.settings.StoreListenAddr)
-	if err != nil {
-		return nil, 0, err
-	}
-	reports.Listening(address, o.AETitles)
-	return scp, int(address.Port()), nil
-}
-
 // poolOptions returns the options of the pool, whose associations are measured and logged.
-func poolOptions(settings *config.Config, watch *telemetry.Telemetry, logger zerolog.Logger) pool.Options {
+func poolOptions(settings *config.Config, watch *telemetry.Telemetry, logger zerolog.Logger, ids *messageid.Allocator) pool.Options {
 	o := settings.Pool()
+	o.MessageID = ids.Next
 	o.Background = logger.WithContext(context.Background())
 	unnamed := telemetry.NewLogTrace(settings.DICOMDebug, "")
 	o.Trace = func(p pool.Peer) *dicomnet.Trace {

@@ -29,7 +29,7 @@ type way interface {
 var errUnsupported = errors.New("not supported by the PACS")
 
 // retrieve asks for the target by one way and then by the other, until it is complete.
-func (x *Retrieval) retrieve(ctx context.Context) {
+func (x *run) retrieve(ctx context.Context) {
 	order, refusals := x.receiver.ways.order(&x.request.Peer, x.receiver.scpOff())
 	x.refusals = refusals
 	for _, kind := range order {
@@ -44,12 +44,12 @@ func (x *Retrieval) retrieve(ctx context.Context) {
 }
 
 // finished reports whether nothing more is to be asked for.
-func (x *Retrieval) finished(ctx context.Context) bool {
+func (x *run) finished(ctx context.Context) bool {
 	return ctx.Err() != nil || x.failure() != nil || x.complete()
 }
 
 // session returns a session of the retrieval with its PACS.
-func (x *Retrieval) session() *pool.Session {
+func (x *run) session() *pool.Session {
 	c := &x.request.Call
 	if c.Observer == nil {
 		return x.receiver.options.Pool.Retrieval(x.request.Peer, c.Principal.Identity(), nil)
@@ -58,7 +58,7 @@ func (x *Retrieval) session() *pool.Session {
 }
 
 // otherModel returns the other information model, or the same if the other cannot be used: Patient Root needs the Patient ID.
-func (x *Retrieval) otherModel(m dicomnet.Model) dicomnet.Model {
+func (x *run) otherModel(m dicomnet.Model) dicomnet.Model {
 	switch {
 	case m == dicomnet.PatientRoot:
 		return dicomnet.StudyRoot
@@ -69,7 +69,7 @@ func (x *Retrieval) otherModel(m dicomnet.Model) dicomnet.Model {
 }
 
 // by asks for the target, or for what is missing of it, by one way.
-func (x *Retrieval) by(ctx context.Context, kind Way) error {
+func (x *run) by(ctx context.Context, kind Way) error {
 	var w way = &getWay{x: x}
 	if kind == WayMove {
 		w = &moveWay{x: x}
@@ -85,7 +85,7 @@ func (x *Retrieval) by(ctx context.Context, kind Way) error {
 }
 
 // whole asks for the target in one request.
-func (x *Retrieval) whole(ctx context.Context, kind Way, w way) error {
+func (x *run) whole(ctx context.Context, kind Way, w way) error {
 	if err := w.open(ctx, x.proposal(false)); err != nil {
 		if errors.Is(err, errUnsupported) {
 			return nil
@@ -123,7 +123,7 @@ func (x *Retrieval) whole(ctx context.Context, kind Way, w way) error {
 }
 
 // refresh asks for the inventory again: the counters of the final response say that there are instances that it lacks.
-func (x *Retrieval) refresh(ctx context.Context, final *dicomnet.RetrieveReport) {
+func (x *run) refresh(ctx context.Context, final *dicomnet.RetrieveReport) {
 	now, err := x.receiver.Inventory(ctx, x.request)
 	if err != nil || !now.Proven {
 		return
@@ -137,7 +137,7 @@ func (x *Retrieval) refresh(ctx context.Context, final *dicomnet.RetrieveReport)
 }
 
 // onlySeries returns the series of the target, or nil if it has several.
-func (x *Retrieval) onlySeries() *qr.ListedSeries {
+func (x *run) onlySeries() *qr.ListedSeries {
 	if len(x.inventory.Series) == 1 {
 		return &x.inventory.Series[0]
 	}
@@ -152,7 +152,7 @@ const (
 )
 
 // singly asks for what is missing, one instance after the other.
-func (x *Retrieval) singly(ctx context.Context, kind Way, w way, before int) error {
+func (x *run) singly(ctx context.Context, kind Way, w way, before int) error {
 	losses, fruitless := 0, 0
 	claimed := 0 // instances that the PACS says it has sent, and that have not arrived
 	for _, in := range x.arrivals.missing() {
@@ -204,7 +204,7 @@ func (x *Retrieval) singly(ctx context.Context, kind Way, w way, before int) err
 }
 
 // proposal returns what to propose for what is missing.
-func (x *Retrieval) proposal(again bool) proposal {
+func (x *run) proposal(again bool) proposal {
 	p := proposal{onlyUncompressed: x.request.Uncompressed, again: again}
 	add := func(classes ...string) {
 		for _, class := range classes {
@@ -248,7 +248,7 @@ func (x *Retrieval) proposal(again bool) proposal {
 }
 
 // remember learns for the next retrieval from the PACS.
-func (x *Retrieval) remember() {
+func (x *run) remember() {
 	a := x.arrivals
 	a.mu.Lock()
 	defer a.mu.Unlock()

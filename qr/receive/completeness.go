@@ -67,7 +67,7 @@ func (e *expectation) lacking(received, missing int) int {
 }
 
 // complete reports whether everything that was asked for has arrived.
-func (x *Retrieval) complete() bool {
+func (x *run) complete() bool {
 	received, duplicates, refused := x.arrivals.count()
 	switch {
 	case len(x.arrivals.missing()) > 0:

@@ -13,7 +13,7 @@ import (
 
 // getWay retrieves by C-GET.
 type getWay struct {
-	x        *Retrieval
+	x        *run
 	session  *pool.Session
 	model    dicomnet.Model
 	proposed map[string]bool // storage SOP classes on the association

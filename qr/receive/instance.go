@@ -20,7 +20,7 @@ const (
 )
 
 // receiveFromGet checks and stores an instance of a C-GET.
-func (x *Retrieval) receiveFromGet(ctx context.Context, in *dicomnet.Instance, buf []byte) dicomnet.Status {
+func (x *run) receiveFromGet(ctx context.Context, in *dicomnet.Instance, buf []byte) dicomnet.Status {
 	head, read, err := stream.ReadHead(in, in.TransferSyntax, buf[:0], maxHead)
 	if err != nil {
 		return x.refuse(in, dicomnet.StatusIdentifierMismatch)
@@ -30,7 +30,7 @@ func (x *Retrieval) receiveFromGet(ctx context.Context, in *dicomnet.Instance, b
 
 // receive checks an instance of whose data set a part has been read, reads the rest, and hands it on. The status is success only if all of
 // it is handed over or spooled. It may run several times at once.
-func (x *Retrieval) receive(ctx context.Context, in *dicomnet.Instance, head stream.Head, read []byte) dicomnet.Status {
+func (x *run) receive(ctx context.Context, in *dicomnet.Instance, head stream.Head, read []byte) dicomnet.Status {
 	switch {
 	case head.SOPClassUID != in.SOPClassUID, head.SOPInstanceUID != in.SOPInstanceUID:
 		return x.refuse(in, dicomnet.StatusIdentifierMismatch)
@@ -78,7 +78,7 @@ func (x *Retrieval) receive(ctx context.Context, in *dicomnet.Instance, head str
 }
 
 // refuse counts an instance that was not asked for, and returns the status.
-func (x *Retrieval) refuse(in *dicomnet.Instance, status dicomnet.Status) dicomnet.Status {
+func (x *run) refuse(in *dicomnet.Instance, status dicomnet.Status) dicomnet.Status {
 	if !x.arrivals.refuse(in.SOPInstanceUID) {
 		x.fail(&FloodError{Max: x.arrivals.most})
 	}

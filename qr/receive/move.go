@@ -11,7 +11,7 @@ import (
 
 // moveWay retrieves by C-MOVE to the storage SCP of the gateway.
 type moveWay struct {
-	x       *Retrieval
+	x       *run
 	session *pool.Session
 	model   dicomnet.Model
 	lease   *storescp.Lease

@@ -56,6 +56,8 @@ const (
 	WayMove        Way = "move"
 	WayGetThenMove Way = "get,move"
 	WayMoveThenGet Way = "move,get"
+	// WayShared: the retrieval of another caller, which asked for the same before.
+	WayShared Way = "shared"
 )
 
 // Outcome says how a retrieval ended.

@@ -48,6 +48,8 @@ type PACSConfig struct {
 	AnswerLevel string
 	// FailStore, if not nil, returns the status of a C-STORE. With a status other than success the instance is not stored.
 	FailStore func(sopInstanceUID string) dicomnet.Status
+	// RefuseContexts are SOP classes for which no presentation context is accepted.
+	RefuseContexts []string
 	// Retrieval changes C-GET and C-MOVE.
 	Retrieval Retrieval
 	// Before, if not nil, is called before each response and each sub-operation. It may block until ctx is done.
@@ -129,7 +131,9 @@ func (p *PACS) Serve(l net.Listener) error {
 	p.listener, p.served = l, make(chan struct{})
 	p.server = &dicomnet.Server{
 		AETitle:  p.cfg.AETitle,
-		Contexts: contexts(),
+		Contexts: slices.DeleteFunc(contexts(), func(c dicomnet.Context) bool {
+			return slices.Contains(p.cfg.RefuseContexts, c.AbstractSyntax)
+		}),
 		Handler: dicomnet.Handler{
 			Echo: p.echo, Find: p.find, FindPending: p.findPending(), Move: p.move, Get: p.get, Store: p.store,
 		},

@@ -33,7 +33,7 @@ func (x *run) retrieve(ctx context.Context) {
 	order, refusals := x.receiver.ways.order(&x.request.Peer, x.receiver.scpOff())
 	x.refusals = refusals
 	for _, kind := range order {
-		if err := x.by(ctx, kind); err != nil {
+		if err := x.by(ctx, kind); err != nil && !errors.Is(err, errUnsupported) {
 			x.note(err)
 		}
 		if x.finished(ctx) {
@@ -87,9 +87,6 @@ func (x *run) by(ctx context.Context, kind Way) error {
 // whole asks for the target in one request.
 func (x *run) whole(ctx context.Context, kind Way, w way) error {
 	if err := w.open(ctx, x.proposal(false)); err != nil {
-		if errors.Is(err, errUnsupported) {
-			return nil
-		}
 		return err
 	}
 	x.ways = append(x.ways, kind)
@@ -168,9 +165,6 @@ func (x *run) singly(ctx context.Context, kind Way, w way, before int) error {
 		}
 		if !w.ready(in.class) {
 			if err := w.open(ctx, x.proposal(true)); err != nil {
-				if errors.Is(err, errUnsupported) {
-					return nil
-				}
 				return err
 			}
 		}

@@ -180,9 +180,14 @@ func (l *lister) study(ctx context.Context) (listed bool, err error) {
 			to *string
 			t  dataset.Tag
 		}{
-			{&i.PatientID, dataset.PatientID}, {&i.IssuerOfPatientID, dataset.IssuerOfPatientID},
-			{&i.PatientName, dataset.PatientName}, {&i.PatientBirthDate, dataset.PatientBirthDate}, {&i.PatientSex, patientSex},
-			{&i.StudyDate, dataset.StudyDate}, {&i.StudyTime, dataset.StudyTime}, {&i.StudyID, studyID},
+			{&i.PatientID, dataset.PatientID},
+			{&i.IssuerOfPatientID, dataset.IssuerOfPatientID},
+			{&i.PatientName, dataset.PatientName},
+			{&i.PatientBirthDate, dataset.PatientBirthDate},
+			{&i.PatientSex, patientSex},
+			{&i.StudyDate, dataset.StudyDate},
+			{&i.StudyTime, dataset.StudyTime},
+			{&i.StudyID, studyID},
 			{&i.AccessionNumber, dataset.AccessionNumber},
 		} {
 			*attribute.to = strings.Clone(trim(set.Text(attribute.t)))

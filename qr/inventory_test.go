@@ -2,6 +2,7 @@ package qr_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -129,7 +130,7 @@ func TestAnInventoryFollowsTheProfile(t *testing.T) {
 	t.Run("with relational queries", func(t *testing.T) {
 		peer.Settings = &pool.Settings{Profile: pool.Profile{Known: true, ImageLevelFind: true, RelationalQueries: true}}
 		r := patient()
-		r.images[""] = append(r.images["1.1.2"], r.images["1.1.1"]...)
+		r.images[""] = slices.Concat(r.images["1.1.2"], r.images["1.1.1"])
 		i, err := r.list(t, peer, target, 100)
 		require.NoError(t, err)
 		assert.Len(t, i.Instances, 4)

@@ -68,7 +68,7 @@ func TestRetrievalsFromAPACSAreLimitedApartFromItsAssociations(t *testing.T) {
 					all.Go(func() { assert.NoError(t, retrieving(t, g.Pool, peer, principal.Identity{}, time.Second, nil)) })
 				}
 				all.Wait()
-				require.NoError(t, g.Pool.Wait(t.Context()))
+				require.NoError(t, g.Wait(t.Context()))
 				assert.Equal(t, test.want, open.most)
 				assert.Zero(t, g.InUse())
 				assert.NoError(t, p.Err())
@@ -95,7 +95,7 @@ func TestAQueryDoesNotWaitForRetrievals(t *testing.T) {
 		}
 		all.Wait()
 		g.Drain()
-		require.NoError(t, g.Pool.Wait(t.Context()))
+		require.NoError(t, g.Wait(t.Context()))
 		assert.Zero(t, g.InUse())
 		assert.NoError(t, p.Err())
 	})
@@ -117,9 +117,9 @@ func TestARetrievalWaitsForOthersAsLongAsTheQueueAllows(t *testing.T) {
 			assert.Equal(t, pool.TooManyRetrievals, busy.Reason)
 			assert.Equal(t, timeout, time.Since(start))
 			all.Wait()
-			require.NoError(t, g.Pool.Wait(t.Context()))
+			require.NoError(t, g.Wait(t.Context()))
 			assert.NoError(t, retrieving(t, g.Pool, peer, principal.Identity{}, 0, nil), "the slot is free again")
-			require.NoError(t, g.Pool.Wait(t.Context()))
+			require.NoError(t, g.Wait(t.Context()))
 			assert.NoError(t, p.Err())
 		})
 	}
@@ -144,7 +144,7 @@ func TestCallersTakeTurnsWithRetrievals(t *testing.T) {
 		begin("one")
 		all.Wait()
 		assert.Equal(t, []string{"many", "many", "one", "many", "many"}, order)
-		require.NoError(t, g.Pool.Wait(t.Context()))
+		require.NoError(t, g.Wait(t.Context()))
 		assert.NoError(t, p.Err())
 	})
 }
@@ -161,7 +161,7 @@ func TestARetrievalTriesAgainAfterATransientRejection(t *testing.T) {
 		g := qrtest.For(p, qrtest.Options{})
 		assert.NoError(t, retrieving(t, g.Pool, retrievalPeer(10, 2), principal.Identity{}, 0, nil))
 		assert.Equal(t, 3, times)
-		require.NoError(t, g.Pool.Wait(context.Background()))
+		require.NoError(t, g.Wait(context.Background()))
 		rq := p.Requests()[2]
 		assert.Len(t, rq.Contexts, 3)
 		assert.Len(t, rq.User.Roles, 1)

@@ -3,6 +3,7 @@ package receive
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -136,7 +137,7 @@ func TestWaysLearnTheSOPClassesOfAModality(t *testing.T) {
 	assert.Equal(t, []string{ct, "1.2.3"}, w.learnt(peer, "CT"))
 	assert.Empty(t, w.learnt(peer, "MR"))
 	for i := range 2 * maxRemembered {
-		w.learn(peer, fmt.Sprint(i), ct)
+		w.learn(peer, strconv.Itoa(i), ct)
 		w.learn(peer, "X", fmt.Sprintf("1.%d", i))
 	}
 	assert.LessOrEqual(t, len(w.learnt(peer, "X")), maxClasses)

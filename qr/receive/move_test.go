@@ -151,19 +151,23 @@ func TestAPACSThatOffersNoWay(t *testing.T) {
 	}{
 		"no C-GET, no storage SCP": {
 			rigOptions{pacs: dicomtest.PACSConfig{RefuseContexts: none}},
-			receive.NoWayError{GetRefused: true, SCPOff: true}, "the PACS does not accept C-GET, and there is no storage SCP for C-MOVE",
+			receive.NoWayError{GetRefused: true, SCPOff: true},
+			"the PACS does not accept C-GET, and there is no storage SCP for C-MOVE",
 		},
 		"C-MOVE wanted, no storage SCP": {
 			rigOptions{settings: moving()},
-			receive.NoWayError{SCPOff: true}, "there is no storage SCP for C-MOVE",
+			receive.NoWayError{SCPOff: true},
+			"there is no storage SCP for C-MOVE",
 		},
 		"neither": {
 			rigOptions{pacs: dicomtest.PACSConfig{RefuseContexts: none}, scp: true},
-			receive.NoWayError{GetRefused: true}, "the PACS accepts neither C-GET nor C-MOVE",
+			receive.NoWayError{GetRefused: true},
+			"the PACS accepts neither C-GET nor C-MOVE",
 		},
 		"no AE title for the PACS": {
 			rigOptions{settings: pool.Settings{Retrieve: pool.RetrieveMove, MoveDestinations: []string{"OTHER"}}, scp: true},
-			receive.NoWayError{SCPOff: true}, "there is no storage SCP for C-MOVE",
+			receive.NoWayError{SCPOff: true},
+			"there is no storage SCP for C-MOVE",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

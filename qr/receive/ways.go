@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -82,12 +83,7 @@ func (w *ways) learn(p *qr.Peer, modality, class string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	key := classKey{keyOf(p), modality}
-	for _, known := range w.classes[key] {
-		if known == class {
-			return
-		}
-	}
-	if len(w.classes[key]) >= maxClasses {
+	if known := w.classes[key]; len(known) >= maxClasses || slices.Contains(known, class) {
 		return
 	}
 	if w.classes == nil || len(w.classes) >= maxRemembered {

@@ -129,7 +129,7 @@ func (a *Association) Peer() PeerInfo { return a.peer }
 // Usable reports whether another operation can start. It is false once the association has ended
 // for any reason. It does not look at the connection: the next operation fails if the peer has gone
 // away since the last one.
-func (a *Association) Usable() bool { return !a.busy && a.upper.inState(sta6) }
+func (a *Association) Usable() bool { return !a.busy && a.upper.established() }
 
 // Close releases the association (PS3.8 section 7.2) and waits for the answer for at most the ACSE
 // timeout. It aborts instead if an operation is outstanding, and afterwards if the release fails.
@@ -142,7 +142,7 @@ func (a *Association) Close() error {
 		a.upper.abort(pdu.SourceUser, pdu.ReasonNotSpecified, nil)
 		return nil
 	}
-	if !a.upper.inState(sta6) {
+	if !a.upper.established() {
 		return nil
 	}
 	err := a.release()

@@ -37,7 +37,9 @@ func FuzzGet(f *testing.F) {
 	explicit := []string{string(dataset.ExplicitVRLittleEndian)}
 	rq := &pdu.AssociateRQ{Contexts: []pdu.ContextRQ{
 		{ID: getID, TransferSyntaxes: []string{string(dataset.ImplicitVRLittleEndian)}},
-		{ID: ctID, TransferSyntaxes: explicit}, {ID: ctJPEG, TransferSyntaxes: []string{string(jpegLS)}}, {ID: mrID, TransferSyntaxes: explicit},
+		{ID: ctID, TransferSyntaxes: explicit},
+		{ID: ctJPEG, TransferSyntaxes: []string{string(jpegLS)}},
+		{ID: mrID, TransferSyntaxes: explicit},
 	}}
 	ac := (&dicomtest.ScriptedPeer{RQ: rq}).AC("").Append(nil)
 	request := dicomtest.Message{ContextID: getID, Command: dicomnet.CommandSet{CommandField: dicomnet.CGetRQ, MessageID: 1}}

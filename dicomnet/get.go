@@ -34,29 +34,30 @@ func (a *Association) Get(
 			return
 		}
 		defer op.end()
-		for {
-			m, err := op.response()
-			if m != nil && m.command.CommandField == CStoreRQ {
-				m, err = op.pass(m, yield)
-				if m == nil && err == nil {
-					continue
-				}
-			}
-			if m != nil {
-				var r RetrieveReport
-				if r, err = op.report(m, err); report != nil {
-					report(r)
-				}
-				if err == nil && !r.Final {
-					continue
-				}
-			}
-			if err != nil && !errors.Is(err, errLoopEnded) {
+		for goOn := true; goOn; {
+			if goOn, err = op.receive(yield, report); err != nil && !errors.Is(err, errLoopEnded) {
 				yield(nil, opError(StepGet, err))
 			}
-			return
 		}
 	}
+}
+
+// receive serves the next message of a C-GET. It reports whether the operation goes on, which it does not after an error.
+func (op *operation) receive(yield func(*Instance, error) bool, report func(RetrieveReport)) (goOn bool, err error) {
+	m, err := op.response()
+	if m != nil && m.command.CommandField == CStoreRQ {
+		if m, err = op.pass(m, yield); m == nil {
+			return err == nil, err
+		}
+	}
+	if m == nil {
+		return false, err
+	}
+	r, err := op.report(m, err)
+	if report != nil {
+		report(r)
+	}
+	return err == nil && !r.Final, err
 }
 
 // errLoopEnded is the error of an operation whose caller has ended the loop.
@@ -100,7 +101,7 @@ func (op *operation) proceed(err error) (final *message, _ error) {
 	switch {
 	case err == nil:
 		return nil, nil
-	case op.ctx.Err() != nil && op.a.upper.inState(sta6):
+	case op.ctx.Err() != nil && op.a.upper.established():
 		return op.cancel(), context.Cause(op.ctx)
 	}
 	op.running = false

@@ -153,7 +153,7 @@ func (op *operation) end() {
 		op.a.cfg.Trace.operation(op.a.ctx, op.summary)
 	}
 	op.a.unclean = op.a.unclean || !op.success
-	if !op.a.upper.inState(sta6) {
+	if !op.a.upper.established() {
 		op.a.finish()
 	}
 }

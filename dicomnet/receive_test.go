@@ -125,7 +125,7 @@ func TestServerTellsItsHandlerThatAnInstanceIsIncomplete(t *testing.T) {
 		},
 	}
 	readers := map[string]func(io.Reader) ([]byte, error){
-		"Read": func(r io.Reader) ([]byte, error) { return io.ReadAll(r) },
+		"Read": io.ReadAll,
 		"WriteTo": func(r io.Reader) ([]byte, error) {
 			var b bytes.Buffer
 			_, err := io.Copy(&b, r)

@@ -68,10 +68,11 @@ func (u *upperLayer) stepWithState(e event) (before state, a action, err error) 
 	return before, t.action, nil
 }
 
-func (u *upperLayer) inState(s state) bool {
+// established reports whether the association is established (Sta6).
+func (u *upperLayer) established() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.state == s
+	return u.state == sta6
 }
 
 // finish closes the transport connection and records how the association ended. Only the outcome of

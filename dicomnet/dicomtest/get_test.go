@@ -164,37 +164,46 @@ func TestGetImitatesOtherPACS(t *testing.T) {
 		check     func(t *testing.T, g *got)
 	}{
 		"first context": {
-			dicomtest.Retrieval{FirstContext: true}, implicitFirst, all, 0,
+			dicomtest.Retrieval{FirstContext: true},
+			implicitFirst, all, 0,
 			func(t *testing.T, g *got) { assert.Equal(t, dataset.ImplicitVRLittleEndian, g.syntaxes[0]) },
 		},
 		"stored syntax": {
-			dicomtest.Retrieval{}, implicitFirst, all, 0,
+			dicomtest.Retrieval{},
+			implicitFirst, all, 0,
 			func(t *testing.T, g *got) { assert.Equal(t, dataset.ExplicitVRLittleEndian, g.syntaxes[0]) },
 		},
 		"implicit": {
-			dicomtest.Retrieval{NativeSyntaxes: implicitFirst}, native, all, 0,
+			dicomtest.Retrieval{NativeSyntaxes: implicitFirst},
+			native, all, 0,
 			func(t *testing.T, g *got) { assert.Equal(t, dataset.ImplicitVRLittleEndian, g.syntaxes[0]) },
 		},
 		"no context for the class": {
-			dicomtest.Retrieval{}, []dataset.TransferSyntax{dicomtest.JPEGBaseline}, nil, dicomnet.StatusCannotPerform,
+			dicomtest.Retrieval{},
+			[]dataset.TransferSyntax{dicomtest.JPEGBaseline},
+			nil, dicomnet.StatusCannotPerform,
 			func(t *testing.T, g *got) { assert.Equal(t, all, g.final().FailedSOPInstanceUIDs) },
 		},
 		"stop at the first failure": {
-			dicomtest.Retrieval{StopAtFailure: true}, []dataset.TransferSyntax{dicomtest.JPEGBaseline}, nil, dicomnet.StatusUnableToProcess,
+			dicomtest.Retrieval{StopAtFailure: true},
+			[]dataset.TransferSyntax{dicomtest.JPEGBaseline},
+			nil, dicomnet.StatusUnableToProcess,
 			func(t *testing.T, g *got) {
 				assert.Empty(t, g.final().FailedSOPInstanceUIDs)
 				assert.Equal(t, [4]int{-1, -1, -1, -1}, counters(g.final()))
 			},
 		},
 		"no pending responses": {
-			dicomtest.Retrieval{OmitPending: true}, native, all, 0,
+			dicomtest.Retrieval{OmitPending: true},
+			native, all, 0,
 			func(t *testing.T, g *got) { assert.Len(t, g.reports, 1) },
 		},
 		"success without instances": {
 			dicomtest.Retrieval{
 				Plan:  func(dicomnet.Step, []*dicomtest.Instance) []*dicomtest.Instance { return nil },
 				Final: func(_ dicomnet.Step, r *dicomnet.RetrieveReport) { r.Completed = new(uint16(7)) },
-			}, native, nil, 0,
+			},
+			native, nil, 0,
 			func(t *testing.T, g *got) { assert.Equal(t, [4]int{-1, 7, 0, 0}, counters(g.final())) },
 		},
 		"duplicates and another study": {

@@ -81,7 +81,12 @@ func (x *run) by(ctx context.Context, kind Way) error {
 			return err
 		}
 	}
-	return x.singly(ctx, kind, w, before)
+	one := singly{run: x, way: w, kind: kind, before: before}
+	if err := one.ask(ctx); err != nil || x.finished(ctx) || !one.maySucceed() {
+		return err
+	}
+	one = singly{run: x, way: w, kind: kind, before: before, again: true}
+	return one.ask(ctx)
 }
 
 // whole asks for the target in one request.
@@ -139,62 +144,6 @@ func (x *run) onlySeries() *qr.ListedSeries {
 		return &x.inventory.Series[0]
 	}
 	return nil
-}
-
-const (
-	// maxLosses is how many associations may be lost in succession while nothing arrives.
-	maxLosses = 2
-	// maxFruitless is how many requests for single instances a PACS gets from which nothing has arrived at all.
-	maxFruitless = 5
-)
-
-// singly asks for what is missing, one instance after the other.
-func (x *run) singly(ctx context.Context, kind Way, w way, before int) error {
-	losses, fruitless := 0, 0
-	claimed := 0 // instances that the PACS says it has sent, and that have not arrived
-	for _, in := range x.arrivals.missing() {
-		if x.arrivals.has(in) || in.series == nil {
-			continue
-		}
-		if ctx.Err() != nil || x.failure() != nil || losses >= maxLosses {
-			break
-		}
-		received, _, _ := x.arrivals.count()
-		if received == before && fruitless >= maxFruitless {
-			break
-		}
-		if !w.ready(in.class) {
-			if err := w.open(ctx, x.proposal(true)); err != nil {
-				return err
-			}
-		}
-		if !slices.Contains(x.ways, kind) {
-			x.ways = append(x.ways, kind)
-		}
-		t := x.request.Target
-		t.SeriesInstanceUID, t.SOPInstanceUID = in.series.SeriesInstanceUID, in.uid
-		final, err := w.ask(ctx, t)
-		switch {
-		case x.arrivals.has(in):
-			losses, fruitless = 0, 0
-		case final == nil:
-			losses++
-			fruitless++
-		case err == nil && (final.Completed == nil || *final.Completed > 0):
-			losses = 0
-			claimed++
-		default:
-			losses = 0
-			fruitless++
-		}
-		if err != nil {
-			x.note(err)
-		}
-	}
-	if claimed == 0 || x.finished(ctx) {
-		return nil
-	}
-	return w.settle(ctx)
 }
 
 // proposal returns what to propose for what is missing.

@@ -36,7 +36,7 @@ func TestARetrievalWithoutAnInstanceIsAnError(t *testing.T) {
 		var incomplete *receive.IncompleteError
 		require.ErrorAs(t, err, &incomplete)
 		assert.Equal(t, 5, incomplete.Missing)
-		assert.Equal(t, 6, r.pacs.Operations(dicomnet.StepGet), "five instances are asked for again")
+		assert.Equal(t, 1+2*5, r.pacs.Operations(dicomnet.StepGet), "each is asked for again, with two orders of transfer syntaxes")
 	})
 	t.Run("the PACS does not have the study", func(t *testing.T) {
 		r := newRig(t, rigOptions{})

@@ -30,6 +30,7 @@ type retrievedAnswer struct {
 	stall    time.Duration
 	send     func(*wado.Transfer) error
 
+	listed   *receive.Inventory // of the resource, if it was asked for first
 	source   wado.Source
 	measured *telemetry.Retrieval
 	recorded bool // the end is in the audit trail
@@ -70,19 +71,46 @@ func (a *retrievedAnswer) run(w http.ResponseWriter) (begun bool, err error) {
 	request := receive.Request{
 		Target: a.request.Target, Call: a.task.call(), Peer: a.task.peer, Uncompressed: a.request.Syntaxes.Uncompressed(),
 	}
-	if a.request.Head || len(a.request.IfNoneMatch) > 0 {
-		inventory, err := a.receiver.Inventory(a.ctx, request)
+	if a.request.Head || len(a.request.IfNoneMatch) > 0 || a.request.OfOne() {
+		a.listed, err = a.receiver.Inventory(a.ctx, request)
 		if err != nil {
 			return false, err
 		}
-		etag := wado.ETag(a.request, inventory)
+		etag := wado.ETag(a.request, a.listed)
 		switch {
 		case a.request.Matches(etag):
 			return a.answerAlone(func() { wado.NotModified(w, etag) })
 		case a.request.Head:
-			return a.answerAlone(func() { wado.Head(w, a.request, inventory) })
+			return a.answerAlone(func() { wado.Head(w, a.request, a.listed) })
 		}
 	}
+	if a.request.OfOne() {
+		if request.Target, err = wado.Representative(a.listed); err != nil {
+			return false, err
+		}
+	}
+	begun, err = a.retrieve(w, request)
+	if begun || !wado.Compressed(err) || request.Uncompressed {
+		return begun, err
+	}
+	// The PACS may be able to decompress what the gateway cannot.
+	if failed := a.close(err); failed != nil {
+		return false, failed
+	}
+	a.source, a.recorded = nil, false
+	request.Uncompressed = true
+	begun, again := a.retrieve(w, request)
+	if _, ok := errors.AsType[*receive.IncompleteError](again); ok {
+		return begun, err
+	}
+	if _, ok := errors.AsType[*receive.TransferSyntaxError](again); ok {
+		return begun, err
+	}
+	return begun, again
+}
+
+// retrieve answers with what one retrieval brings.
+func (a *retrievedAnswer) retrieve(w http.ResponseWriter, request receive.Request) (begun bool, err error) {
 	a.measured = a.task.telemetry.Retrieval(a.task.peer.Label())
 	a.source, err = a.receiver.Retrieve(a.ctx, request)
 	if err != nil {
@@ -94,9 +122,12 @@ func (a *retrievedAnswer) run(w http.ResponseWriter) (begun bool, err error) {
 		return false, notRecorded(a.task.log, api.ProblemCodeAuditUnavailable, err)
 	}
 	t := wado.NewTransfer(w, a.request, a.source, a.stall)
-	t.CorrelationID, t.Spool = access.From(a.ctx).CorrelationID, a.spool
+	t.Context, t.CorrelationID, t.Spool = a.ctx, access.From(a.ctx).CorrelationID, a.spool
 	if settings := a.task.peer.Settings; settings != nil {
 		t.CharacterSet = settings.DefaultCharacterSet
+	}
+	if a.request.OfOne() {
+		t.Listed = a.listed
 	}
 	t.Ended = func(o receive.Outcome) error { return a.record(&o) }
 	t.Taken = func(_ *receive.Arrived, bytes int64) { a.measured.Instance(string(a.way()), bytes) }

@@ -13,6 +13,7 @@ import (
 	"dicom-qr-gateway/qr/match"
 	"dicom-qr-gateway/qr/receive"
 	"dicom-qr-gateway/server/dicomweb"
+	"dicom-qr-gateway/server/dicomweb/render"
 	"dicom-qr-gateway/server/problem"
 )
 
@@ -44,6 +45,10 @@ type Request struct {
 
 	// Frames and Path are those of the path, as they came; "" for other kinds.
 	Frames, Path string
+	// FrameNumbers are those of Frames, each at least 1 and once.
+	FrameNumbers []int
+	// Rendering are the parameters of a rendered image or a thumbnail; nil for other kinds.
+	Rendering *render.Parameters
 	// Query are the parameters of the query string, one value each.
 	Query map[string]string
 	// Range is that of the header; "" if there is none, or more than one.
@@ -75,7 +80,9 @@ func Parse(kind Kind, path map[string]string, r *http.Request, baseURL string) (
 	if _, ok := parsePath(out.Path); kind == BulkData && !ok {
 		faults = append(faults, api.Fault{Pointer: "/path", Detail: "is not a path of tags and numbers of items, such as 00400275.1.00400009"})
 	}
+	faults = append(faults, out.readFrames()...)
 	faults = append(faults, out.readQuery(r.URL.RawQuery)...)
+	faults = append(faults, out.readRendering()...)
 	r.URL.RawQuery = ""
 	if len(faults) > 0 {
 		return nil, problem.Invalid(faults)
@@ -170,13 +177,10 @@ func (q *Request) readHeader(h http.Header) {
 	}
 }
 
-// offers of the kinds but Metadata. Those of frames and rendered images are in the order of preference too.
+// offers of instances and bulk data.
 var offers = map[Kind][]Offer{
 	Instances: {OfferMultipart, OfferZip},
 	BulkData:  {{Type: multipartRelated, Part: octetStream}, {Type: octetStream}},
-	Rendered:  {{Type: "image/jpeg"}, {Type: "image/png"}},
-	Thumbnail: {{Type: "image/jpeg"}, {Type: "image/png"}},
-	Frames:    {{Type: multipartRelated, Part: octetStream}},
 }
 
 func (q *Request) negotiate(accept []string) error {
@@ -196,20 +200,38 @@ func (q *Request) negotiate(accept []string) error {
 	if given {
 		accept = []string{parameter}
 	}
+	ranges := parseAccept(accept)
 	possible := offers[q.Kind]
 	switch {
+	case q.Kind == Frames:
+		return q.negotiateFrames(ranges)
+	case q.Kind == Rendered, q.Kind == Thumbnail:
+		if possible = q.pictureOffers(); possible[0].Multipart() {
+			ranges = asParts(ranges)
+		}
 	case q.Kind == Instances && q.SOPInstanceUID != "":
 		possible = append(slices.Clip(possible), OfferDICOM)
 	case q.Kind == BulkData && q.Range != "":
 		possible = []Offer{possible[1], possible[0]} // parts have no ranges
 	}
 	var ok bool
-	q.Offer, q.Syntaxes, ok = negotiate(parseAccept(accept), possible, q.Query["transfer-syntax"])
+	q.Offer, q.Syntaxes, ok = negotiate(ranges, possible, q.Query["transfer-syntax"])
 	switch {
 	case !ok:
 		return &problem.Problem{Code: api.ProblemCodeNotAcceptable, Detail: notAcceptable[q.Kind]}
 	case q.Kind == BulkData, q.Kind == Rendered, q.Kind == Thumbnail:
 		q.Syntaxes = Syntaxes{anySyntax}
+	case !q.Syntaxes.Possible():
+		return &problem.Problem{Code: api.ProblemCodeTransferSyntaxUnavailable}
+	}
+	return nil
+}
+
+func (q *Request) negotiateFrames(ranges []mediaRange) error {
+	q.Offer, q.Syntaxes = Offer{Type: multipartRelated, Part: octetStream}, frameSyntaxes(ranges, q.Query["transfer-syntax"])
+	switch {
+	case len(q.Syntaxes) == 0:
+		return &problem.Problem{Code: api.ProblemCodeNotAcceptable, Detail: notAcceptable[q.Kind]}
 	case !q.Syntaxes.Possible():
 		return &problem.Problem{Code: api.ProblemCodeTransferSyntaxUnavailable}
 	}

@@ -1,6 +1,8 @@
 package wado
 
 import (
+	"cmp"
+	"context"
 	"encoding/hex"
 	"hash/fnv"
 	"io"
@@ -37,6 +39,9 @@ type Transfer struct {
 	Spool *spool.Spool
 	// CharacterSet is assumed in data sets that name none.
 	CharacterSet dataset.CharacterSet
+	Context      context.Context // of the request
+	// Listed is what the PACS lists of the resource, if that is more than what Source retrieves; nil if not.
+	Listed *receive.Inventory
 	// Ended is called once, after the last instance and before the answer ends: with an error, the answer is broken off.
 	Ended func(receive.Outcome) error
 	// Taken is called for each instance that has been sent or used, with the bytes of its data set.
@@ -84,7 +89,7 @@ func (t *Transfer) Begin(mediaType string, incomplete int) {
 
 func (t *Transfer) begin(mediaType string, status int) {
 	h := t.out.Header()
-	setHeader(h, t.Request, t.Source.Inventory(), mediaType)
+	setHeader(h, t.Request, cmp.Or(t.Listed, t.Source.Inventory()), mediaType)
 	if t.partial {
 		h.Del("ETag") // it is that of the whole
 	}

@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"cmp"
 	"slices"
 
 	"dicom-qr-gateway/dicomnet"
@@ -20,9 +21,9 @@ func syntaxes(class string, onlyUncompressed, again bool) []dataset.TransferSynt
 	}
 	switch {
 	case again && onlyUncompressed:
-		return withoutRepetitions(slices.Concat(uncompressed, convertible, compressed, moving))
+		return withoutRepetitions(slices.Concat(uncompressed, convertible, compressed, moving, obsolete))
 	case again:
-		return slices.Concat(uncompressed, compressed, moving)
+		return slices.Concat(uncompressed, compressed, moving, obsolete)
 	case onlyUncompressed || kind == noPixels:
 		return uncompressed
 	case kind == video:
@@ -30,6 +31,17 @@ func syntaxes(class string, onlyUncompressed, again bool) []dataset.TransferSynt
 	default:
 		return slices.Concat(uncompressed, compressed)
 	}
+}
+
+// turn orders the transfer syntaxes for instances that did not come before.
+func turn(ts dataset.TransferSyntax) int {
+	switch {
+	case slices.Contains(uncompressed, ts):
+		return 1
+	case slices.Contains(obsolete, ts):
+		return 2
+	}
+	return 0
 }
 
 func withoutRepetitions[T comparable](all []T) []T {
@@ -75,9 +87,9 @@ func (p *proposal) contexts() []dicomnet.Context {
 	contexts := make([]dicomnet.Context, 0, maxStorage)
 	for i, class := range classes {
 		chosen := lists[i][:taken[i]]
-		if p.again && len(chosen) > len(uncompressed) {
+		if p.again {
 			// Some PACS look at the first that is accepted alone, and uncompressed ones were first before.
-			chosen = slices.Concat(chosen[len(uncompressed):], uncompressed)
+			slices.SortStableFunc(chosen, func(a, b dataset.TransferSyntax) int { return cmp.Compare(turn(a), turn(b)) })
 		}
 		for _, ts := range chosen {
 			contexts = append(contexts, dicomnet.Context{AbstractSyntax: class, TransferSyntaxes: []dataset.TransferSyntax{ts}})

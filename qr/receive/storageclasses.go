@@ -237,7 +237,7 @@ func classesOf(modality string) []string {
 }
 
 // Transfer syntaxes of PS3.6 annex A, in the order in which they are proposed. Explicit VR Little Endian is first: some PACS convert to
-// the first that is accepted for a SOP class. Deflated and Big Endian are missing on purpose: a PACS may convert everything to them.
+// the first that is accepted for a SOP class.
 var (
 	uncompressed = []dataset.TransferSyntax{dataset.ExplicitVRLittleEndian, dataset.ImplicitVRLittleEndian}
 	// convertible are the compressed transfer syntaxes that package transcode converts.
@@ -261,7 +261,9 @@ var (
 		"1.2.840.10008.1.2.4.111", // JPEG XL JPEG Recompression
 		"1.2.840.10008.1.2.4.112", // JPEG XL
 	}
-	moving = []dataset.TransferSyntax{
+	// obsolete are proposed last, and only for what did not come before: a PACS may convert everything to them.
+	obsolete = []dataset.TransferSyntax{dataset.DeflatedExplicitVRLittleEndian, dataset.ExplicitVRBigEndian}
+	moving   = []dataset.TransferSyntax{
 		"1.2.840.10008.1.2.4.102",   // MPEG-4 AVC/H.264 High Profile
 		"1.2.840.10008.1.2.4.103",   // MPEG-4 AVC/H.264 BD-compatible
 		"1.2.840.10008.1.2.4.100",   // MPEG-2 Main Profile, Main Level

@@ -111,12 +111,18 @@ func listen(t *testing.T, change func(*storescp.Options)) *site {
 
 // dial opens an association as a PACS does.
 func (s *site) dial(ctx context.Context, calling, called string, contexts ...dicomnet.Context) (*dicomnet.Association, error) {
+	return s.dialFrom(ctx, "127.0.0.1", calling, called, contexts...)
+}
+
+// dialFrom is dial from a loopback address.
+func (s *site) dialFrom(ctx context.Context, host, calling, called string, contexts ...dicomnet.Context) (*dicomnet.Association, error) {
 	if len(contexts) == 0 {
 		contexts = []dicomnet.Context{{AbstractSyntax: ctImage, TransferSyntaxes: []dataset.TransferSyntax{dataset.ExplicitVRLittleEndian}}}
 	}
 	return dicomnet.Dial(ctx, s.address, dicomnet.Config{
 		CalledAETitle: called, CallingAETitle: calling, Contexts: contexts,
-		Timeouts: dicomnet.Timeouts{ACSE: 10 * time.Second, DIMSE: 10 * time.Second, Network: 10 * time.Second},
+		Timeouts:    dicomnet.Timeouts{ACSE: 10 * time.Second, DIMSE: 10 * time.Second, Network: 10 * time.Second},
+		DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(host)}}).DialContext,
 	})
 }
 

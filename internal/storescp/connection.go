@@ -35,6 +35,7 @@ func (c *connection) newServer() *dicomnet.Server {
 	timeouts.DIMSE = associationIdle
 	s := &dicomnet.Server{
 		Timeouts:      timeouts,
+		Limits:        dicomnet.Limits{MaxPDULength: dicomnet.RetrievalPDULength},
 		Admit:         c.admit,
 		ChooseContext: c.choose,
 		Handler: dicomnet.Handler{

@@ -7,10 +7,6 @@ import (
 	"dicom-qr-gateway/dicomnet"
 )
 
-// receivePDULength is the maximum length of PDUs that is offered to a peer that sends instances. Longer PDUs make no peer faster, and
-// some send a whole data set in one if they may.
-const receivePDULength = 131072
-
 // OpenToReceive opens a new association in place of the current one: it proposes the SOP classes, and then the presentation contexts of
 // storage SOP classes with the role of SCP (PS3.7 section D.3.3.4), which C-GET needs. It takes no idle association and keeps none. The
 // errors are those of Open.
@@ -40,7 +36,7 @@ func (s *Session) associateToReceive(ctx context.Context, storage []dicomnet.Con
 	}
 	cfg := s.config(s.proposed)
 	cfg.Contexts = append(cfg.Contexts, storage...)
-	cfg.Limits.MaxPDULength = receivePDULength
+	cfg.Limits.MaxPDULength = dicomnet.RetrievalPDULength
 	for _, pc := range storage {
 		if !slices.ContainsFunc(cfg.Roles, func(r dicomnet.Role) bool { return r.SOPClassUID == pc.AbstractSyntax }) {
 			cfg.Roles = append(cfg.Roles, dicomnet.Role{SOPClassUID: pc.AbstractSyntax, SCP: true})

@@ -40,7 +40,7 @@ type Config struct {
 	ConnectionTimeout Seconds `group:"Timeouts" env:"CONNECTION_TIMEOUT" envDefault:"10" help:"name resolution, TCP and TLS connect, together"`
 	ACSETimeout       Seconds `env:"ACSE_TIMEOUT" envDefault:"10" help:"negotiation of an association, and its release"`
 	DIMSETimeout      Seconds `env:"DIMSE_TIMEOUT" envDefault:"10" help:"the time to the next complete response of the PACS"`
-	MoveTimeout       Seconds `env:"MOVE_TIMEOUT" default:"DIMSE_TIMEOUT" help:"the same during a C-MOVE; raise it for a PACS that reads from tape"`
+	MoveTimeout       Seconds `env:"MOVE_TIMEOUT" default:"DIMSE_TIMEOUT" help:"the same during a C-MOVE or C-GET; raise it for a PACS that reads from tape"`
 	NetworkTimeout    Seconds `env:"NETWORK_TIMEOUT" envDefault:"10" help:"the time without a byte inside a PDU, or without progress of a write"`
 	OperationTimeout  Seconds `env:"OPERATION_TIMEOUT" envDefault:"3600" help:"the whole operation until it is cancelled, which takes up to 2 s more; 0 is no limit"`
 	QueueTimeout      Seconds `env:"QUEUE_TIMEOUT" envDefault:"5" help:"the wait for a free association to a PACS before a 503 (pacs_busy), or until the operation may run (too_many_operations); 0 waits only if a kept association can be closed for it"`

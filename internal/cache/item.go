@@ -8,11 +8,12 @@ import (
 
 // Item is an instance of the cache that stays readable until Release, whatever the cache removes meanwhile. It is for one goroutine.
 type Item struct {
-	cache  *Cache
-	in     *instance
-	next   int    // chunk
-	rest   []byte // of the chunk that is read
-	buffer *[chunkSize]byte
+	cache    *Cache
+	in       *instance
+	next     int    // chunk
+	rest     []byte // of the chunk that is read
+	buffer   *[chunkSize]byte
+	released bool
 }
 
 // Entry returns what is known of the instance.
@@ -23,7 +24,7 @@ func (i *Item) Size() int64 { return i.in.size }
 
 // Release ends the use of the item. It may be called more than once.
 func (i *Item) Release() {
-	if i.in == nil {
+	if i.released {
 		return
 	}
 	i.cache.mu.Lock()
@@ -34,12 +35,12 @@ func (i *Item) Release() {
 	if i.buffer != nil {
 		buffers.Put(i.buffer)
 	}
-	i.in, i.rest, i.buffer = nil, nil, nil
+	i.released, i.rest, i.buffer = true, nil, nil
 }
 
 // chunk returns the next bytes, valid until its next call; io.EOF at the end.
 func (i *Item) chunk() ([]byte, error) {
-	if i.in == nil {
+	if i.released {
 		return nil, spool.ErrStale
 	}
 	if i.next == len(i.in.chunks) {

@@ -31,23 +31,12 @@ type Reader struct {
 // Instance is an instance of a log. It is valid until the next one is asked for.
 type Instance struct {
 	Entry
-	source Source // nil: the reader
 	reader *Reader
 	entry  *entry
 	ctx    context.Context
 	rest   []byte // of the chunk that is read
 	err    error
 }
-
-// Source is where the data set of an instance comes from that is in no log.
-type Source interface {
-	io.Reader
-	io.WriterTo
-	Size() int64
-}
-
-// From returns an instance that is in no log, such as one of a cache.
-func From(e Entry, source Source) *Instance { return &Instance{Entry: e, source: source} }
 
 // All yields the instances in order, each as soon as its writer has announced or committed it. It ends with the error that the log was
 // closed with, or that the reader was cut off with. It closes the reader.
@@ -268,9 +257,6 @@ func (in *Instance) chunk() ([]byte, error) {
 
 // Size returns the number of bytes of the data set; -1 while it arrives.
 func (in *Instance) Size() int64 {
-	if in.source != nil {
-		return in.source.Size()
-	}
 	l := in.reader.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -284,9 +270,6 @@ func (in *Instance) Size() int64 {
 func (in *Instance) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
-	}
-	if in.source != nil {
-		return in.source.Read(p)
 	}
 	if in.reader.current != in {
 		return 0, ErrStale
@@ -304,9 +287,6 @@ func (in *Instance) Read(p []byte) (int, error) {
 
 // WriteTo writes the rest of the data set, without a copy between if it is in memory. It returns nil at the end of the data set.
 func (in *Instance) WriteTo(w io.Writer) (int64, error) {
-	if in.source != nil {
-		return in.source.WriteTo(w)
-	}
 	if in.reader.current != in {
 		return 0, ErrStale
 	}

@@ -333,18 +333,3 @@ func TestASpoolNeedsItsDirectory(t *testing.T) {
 	_, err := spool.New(spool.Settings{Dir: t.TempDir() + "/nowhere"})
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
-
-type source struct{ *bytes.Reader }
-
-func TestAnInstanceMayComeFromElsewhere(t *testing.T) {
-	in := spool.From(entry("1"), source{bytes.NewReader(pattern(1, 100))})
-	assert.Equal(t, "1", in.SOPInstanceUID)
-	assert.EqualValues(t, 100, in.Size())
-	head := make([]byte, 10)
-	_, err := io.ReadFull(in, head)
-	require.NoError(t, err)
-	got := bytes.NewBuffer(head)
-	_, err = in.WriteTo(got)
-	require.NoError(t, err)
-	assert.Equal(t, pattern(1, 100), got.Bytes())
-}

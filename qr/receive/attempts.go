@@ -126,7 +126,7 @@ func (x *run) whole(ctx context.Context, kind Way, w way) error {
 
 // refresh asks for the inventory again: the counters of the final response say that there are instances that it lacks.
 func (x *run) refresh(ctx context.Context, final *dicomnet.RetrieveReport) {
-	now, err := x.receiver.Inventory(ctx, x.request)
+	now, err := x.receiver.ask(ctx, x.request)
 	if err != nil || !now.Proven {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset/stream"
+	"dicom-qr-gateway/internal/cache"
 	"dicom-qr-gateway/internal/spool"
 )
 
@@ -49,10 +50,8 @@ func (x *run) receive(ctx context.Context, in *dicomnet.Instance, head stream.He
 		return dicomnet.StatusSuccess
 	case take:
 	}
-	s := &sink{}
-	s.writer = x.log.Append(ctx, spool.Entry{
-		Meta: in.Meta, StudyInstanceUID: head.StudyInstanceUID, SeriesInstanceUID: head.SeriesInstanceUID,
-	})
+	e := spool.Entry{Meta: in.Meta, StudyInstanceUID: head.StudyInstanceUID, SeriesInstanceUID: head.SeriesInstanceUID}
+	s := &sink{writer: x.log.Append(ctx, e), cached: x.keep(e)}
 	_, err := s.Write(read)
 	if err == nil {
 		_, err = in.WriteTo(s)
@@ -63,6 +62,7 @@ func (x *run) receive(ctx context.Context, in *dicomnet.Instance, head stream.He
 		}
 	}
 	if err != nil {
+		s.cached.Abort()
 		begun := s.writer.Abort(err)
 		x.arrivals.end(arrival, s.size, false)
 		switch {
@@ -73,6 +73,7 @@ func (x *run) receive(ctx context.Context, in *dicomnet.Instance, head stream.He
 		}
 		return dicomnet.StatusOutOfResources
 	}
+	s.cached.Commit()
 	x.arrivals.end(arrival, s.size, true)
 	return dicomnet.StatusSuccess
 }
@@ -95,6 +96,7 @@ func contains(t Target, head *stream.Head) bool {
 // sink writes an instance to the spool, and lets readers begin once it is large.
 type sink struct {
 	writer    *spool.Writer
+	cached    *cache.Writer // nil: it is not kept
 	size      int64
 	announced bool
 	err       error // of the spool
@@ -107,6 +109,7 @@ func (s *sink) Write(p []byte) (int, error) {
 		s.err = err
 		return n, err
 	}
+	_, _ = s.cached.Write(p) // never fails
 	if s.size > announceAfter && !s.announced {
 		s.announced = true
 		s.writer.Announce()

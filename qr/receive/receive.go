@@ -58,6 +58,8 @@ const (
 	WayMoveThenGet Way = "move,get"
 	// WayShared: the retrieval of another caller, which asked for the same before.
 	WayShared Way = "shared"
+	// WayCache: the cache, which had everything.
+	WayCache Way = "cache"
 )
 
 // Outcome says how a retrieval ended.

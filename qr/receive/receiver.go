@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"dicom-qr-gateway/internal/budget"
+	"dicom-qr-gateway/internal/cache"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/spool"
 	"dicom-qr-gateway/internal/storescp"
@@ -18,6 +19,7 @@ type Options struct {
 	Pool    *pool.Pool
 	Spool   *spool.Spool
 	SCP     *storescp.SCP    // for C-MOVE; nil: off
+	Cache   *cache.Cache     // nil: off
 	Memory  *budget.Budget   // that inventories count towards; nil: not limited
 	Now     func() time.Time // nil: time.Now
 }
@@ -30,9 +32,13 @@ type Receiver struct {
 	options Options
 	ways    ways
 	running sync.WaitGroup
+	closing context.Context //nolint:containedctx // of retrievals into the cache, which no caller ends
+	close   context.CancelFunc
 
-	mu      sync.Mutex
-	flights map[flightKey]*flight // those that callers can join
+	mu       sync.Mutex
+	flights  map[flightKey]*flight // those that callers can join
+	listings map[listingKey]*listing
+	series   map[flightKey]*viewed
 }
 
 // New returns a Receiver.
@@ -40,12 +46,28 @@ func New(o Options) *Receiver {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Receiver{options: o, ways: ways{now: o.Now}, flights: map[flightKey]*flight{}}
+	r := &Receiver{
+		options: o, ways: ways{now: o.Now},
+		flights: map[flightKey]*flight{}, listings: map[listingKey]*listing{}, series: map[flightKey]*viewed{},
+	}
+	r.closing, r.close = context.WithCancel(context.Background())
+	return r
 }
 
-// Inventory asks the PACS what it has of the target. The error is a *TargetError, a *NotFoundError, or one of those of qr.Query.
+// Inventory asks the PACS what it has of the target. With a cache, the answer may be up to 30 s old. The error is a *TargetError, a
+// *NotFoundError, or one of those of qr.Query.
 func (r *Receiver) Inventory(ctx context.Context, q Request) (*Inventory, error) {
-	return r.ask(ctx, q)
+	if r.options.Cache == nil {
+		return r.ask(ctx, q)
+	}
+	list, err := r.listed(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	if part := narrow(list, q.Target); part != nil {
+		return part, nil
+	}
+	return r.ask(ctx, q) // it may have come since
 }
 
 func (r *Receiver) ask(ctx context.Context, q Request) (*Inventory, error) {
@@ -56,4 +78,7 @@ func (r *Receiver) ask(ctx context.Context, q Request) (*Inventory, error) {
 func (r *Receiver) scpOff() bool { return r.options.SCP == nil }
 
 // Wait blocks until no retrieval runs. It is for the end of the process, when none begins.
-func (r *Receiver) Wait() { r.running.Wait() }
+func (r *Receiver) Wait() {
+	r.close()
+	r.running.Wait()
+}

@@ -25,6 +25,10 @@ type run struct {
 	mu    sync.Mutex
 	fatal error // ends the retrieval
 
+	marking sync.Once // sets the following, for the cache
+	marker  marker
+	listed  map[string]int // index in the inventory, by SOP Instance UID
+
 	// Of the goroutine that runs.
 	ways     []Way // that were tried
 	refusals NoWayError

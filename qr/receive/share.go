@@ -2,9 +2,6 @@ package receive
 
 import (
 	"context"
-	"iter"
-	"sync"
-	"time"
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/internal/pool"
@@ -27,6 +24,7 @@ type flight struct {
 	relay    *relay  // to the observer of the first caller; nil: it has none
 	cancel   context.CancelCauseFunc
 	ready    chan struct{} // closed once an instance can be read, or nothing will come
+	over     chan struct{} // closed when nothing more comes
 	gone     chan struct{} // closed when the last caller has left
 
 	// Set before ready is closed.
@@ -39,14 +37,7 @@ type flight struct {
 	anchor  *spool.Reader // keeps the beginning for them
 }
 
-// Retrieve begins a retrieval, or joins one of the same target that another caller has begun, and returns once its first instance can be
-// read. An error means that no instance arrived: it is one of Inventory, a *NoWayError, an *IncompleteError, a *FloodError or a
-// *dicomnet.OpError. Otherwise the caller must call Close. For the caller the retrieval ends with ctx.
-func (r *Receiver) Retrieve(ctx context.Context, q Request) (*Retrieval, error) {
-	return r.fly(ctx, q, nil)
-}
-
-// fly is Retrieve with an inventory, if it is known, and without the cache.
+// fly retrieves from the PACS, with the inventory if it is known. Its contract is that of Retrieve.
 func (r *Receiver) fly(ctx context.Context, q Request, inventory *Inventory) (*Retrieval, error) {
 	f, joined := r.board(ctx, q, inventory)
 	select {
@@ -78,7 +69,10 @@ func (r *Receiver) board(ctx context.Context, q Request, inventory *Inventory) (
 		f.opening++
 		return f, true
 	}
-	f = &flight{receiver: r, key: key, request: q, ready: make(chan struct{}), gone: make(chan struct{}), callers: 1, opening: 1}
+	f = &flight{
+		receiver: r, key: key, request: q, callers: 1, opening: 1,
+		ready: make(chan struct{}), over: make(chan struct{}), gone: make(chan struct{}),
+	}
 	r.flights[key] = f
 	ctx, f.cancel = context.WithCancelCause(context.WithoutCancel(ctx)) // others may join
 	if q.Call.Observer != nil {
@@ -121,13 +115,17 @@ func (f *flight) fly(ctx context.Context, inventory *Inventory) {
 	}
 	if err != nil {
 		f.fail(err)
+		close(f.over)
 		<-f.gone
 		return
 	}
 	x := f.receiver.newRun(f.request, inventory)
 	anchor, _ := x.log.Reader() // a new log has a beginning
 	ctx, x.cancel = context.WithCancelCause(ctx)
-	f.receiver.running.Go(func() { x.run(ctx) })
+	f.receiver.running.Go(func() {
+		defer close(f.over)
+		x.run(ctx)
+	})
 	err = anchor.Await(ctx)
 	if received, _, _ := x.arrivals.count(); received > 0 || err == nil && !x.ended() {
 		f.receiver.mu.Lock()
@@ -201,98 +199,6 @@ func (f *flight) leave(first bool) (last bool) {
 	return true
 }
 
-// Retrieval is a retrieval as one caller sees it. The methods are for one goroutine, but for Close, Stalled and Outcome.
-type Retrieval struct {
-	ctx       context.Context //nolint:containedctx // of the caller, which its reading ends with
-	inventory *Inventory
-	flight    *flight
-	reader    *spool.Reader
-	joined    bool // the flight of another caller
-
-	mu       sync.Mutex
-	received int
-	closed   bool
-	left     bool // others go on
-}
-
-// Inventory returns what the PACS lists. It is never nil.
-func (x *Retrieval) Inventory() *Inventory { return x.inventory }
-
-// All returns the instances in the order in which they became available, each once. It ends when nothing more comes: Outcome says
-// whether that is everything. An error ends it: the caller took too little for too long (*spool.FullError), or ctx is done, or Close was
-// called. It may be called once.
-func (x *Retrieval) All() iter.Seq2[*Arrived, error] {
-	return func(yield func(*Arrived, error) bool) {
-		for in, err := range x.reader.All(x.ctx) {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			x.mu.Lock()
-			x.received++
-			x.mu.Unlock()
-			if !yield(&Arrived{
-				SOPClassUID: in.SOPClassUID, SOPInstanceUID: in.SOPInstanceUID,
-				StudyInstanceUID: in.StudyInstanceUID, SeriesInstanceUID: in.SeriesInstanceUID,
-				TransferSyntax: in.TransferSyntax, Reader: in, WriterTo: in,
-			}, nil) {
-				return
-			}
-		}
-	}
-}
-
-// OnCutOff sets what is called if the caller takes too little for too long, while it may be blocked.
-func (x *Retrieval) OnCutOff(call func(error)) { x.reader.OnCutOff(call) }
-
-// Stalled returns for how long there has been something to take that the caller has not taken.
-func (x *Retrieval) Stalled() time.Duration { return x.reader.Stalled() }
-
-// Outcome waits until the retrieval has ended and returns how. After Close that takes as long as the PACS takes to react to C-CANCEL, two
-// seconds at most, and no time if the retrieval goes on for other callers.
-func (x *Retrieval) Outcome() Outcome {
-	x.mu.Lock()
-	if x.left {
-		defer x.mu.Unlock()
-		return x.partOf()
-	}
-	x.mu.Unlock()
-	<-x.flight.run.done
-	outcome := x.flight.run.outcome
-	if x.joined {
-		outcome.Way = WayShared
-	}
-	return outcome
-}
-
-// partOf returns the outcome of a caller that left a retrieval which goes on for others.
-func (x *Retrieval) partOf() Outcome {
-	o := Outcome{Status: qr.RetrievalCancelled, Received: x.received, Way: WayShared, Basis: BasisInventory, Err: errEnded}
-	if x.inventory.Proven {
-		o.MissingCount = max(len(x.inventory.Instances)-x.received, 0)
-	} else {
-		o.Basis = BasisStatus
-	}
-	if x.ctx.Err() != nil {
-		o.Err = pool.Failure(x.ctx, dicomnet.StepGet, x.ctx.Err())
-	}
-	return o
-}
-
-// Close ends the retrieval for the caller. If no other has joined it, the PACS receives C-CANCEL if it still sends, and everything is
-// freed. It does not wait. Further calls do nothing.
-func (x *Retrieval) Close() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.closed {
-		return
-	}
-	x.closed = true
-	ended := x.flight.run.ended()
-	x.left = !x.flight.leave(!x.joined) && !ended
-	x.reader.Close() // later than the end of the retrieval, which has its own reason
-}
-
 // newRun returns a retrieval that has not begun.
 func (r *Receiver) newRun(q Request, inventory *Inventory) *run {
 	return &run{
@@ -300,53 +206,3 @@ func (r *Receiver) newRun(q Request, inventory *Inventory) *run {
 		done: make(chan struct{}),
 	}
 }
-
-// relay passes what happens to the observer of a caller until the caller leaves.
-type relay struct {
-	mu sync.Mutex
-	to qr.Observer // nil: the caller has left
-}
-
-var _ qr.Observer = (*relay)(nil)
-
-// end returns once the observer is not called any more.
-func (r *relay) end() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.to = nil
-}
-
-// Step passes the beginning and the end of a step on.
-func (r *relay) Step(ctx context.Context, s pool.PeerStep) (during context.Context, end func(err error)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.to == nil {
-		return ctx, func(error) {}
-	}
-	during, ended := r.to.Step(ctx, s)
-	return during, func(err error) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.to != nil {
-			ended(err)
-		}
-	}
-}
-
-// Sent passes an identifier on.
-func (r *relay) Sent(i qr.Identifier) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.to != nil {
-		r.to.Sent(i)
-	}
-}
-
-// Matched is not called for a retrieval of instances.
-func (r *relay) Matched([]qr.Study, []qr.Warning) error { return nil }
-
-// Moving is not called for a retrieval of instances.
-func (r *relay) Moving(qr.SubOperations) {}
-
-// Retrieved is not called for a retrieval of instances.
-func (r *relay) Retrieved(qr.Retrieval) {}

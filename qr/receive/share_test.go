@@ -28,6 +28,7 @@ type site struct {
 	peer  qr.Peer
 	study receive.Target
 	spool *spool.Spool
+	has   dicomtest.Study
 }
 
 // newSite returns a PACS with a series of instances with the bytes of pixels each. Its C-GETs wait for gate at each instance, if it is set.
@@ -53,7 +54,7 @@ func newSite(t *testing.T, instances int, bytesEach int64, gate func(ctx context
 		assert.Zero(t, s.Stats().Memory, "everything is freed")
 		require.NoError(t, s.Close())
 	})
-	return &site{Receiver: r, pacs: pacs, peer: peer, study: receive.Target{StudyInstanceUID: study.UID()}, spool: s}
+	return &site{Receiver: r, pacs: pacs, peer: peer, study: receive.Target{StudyInstanceUID: study.UID()}, spool: s, has: study}
 }
 
 func (s *site) request(target receive.Target) receive.Request {

@@ -1,0 +1,50 @@
+package receive
+
+import (
+	"context"
+	"sync"
+
+	"dicom-qr-gateway/internal/pool"
+	"dicom-qr-gateway/qr"
+)
+
+// relay passes what happens to the observer of a caller until the caller leaves.
+type relay struct {
+	qr.Unobserved
+
+	mu sync.Mutex
+	to qr.Observer // nil: the caller has left
+}
+
+// end returns once the observer is not called any more.
+func (r *relay) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.to = nil
+}
+
+// Step passes the beginning and the end of a step on.
+func (r *relay) Step(ctx context.Context, s pool.PeerStep) (during context.Context, end func(err error)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.to == nil {
+		return ctx, func(error) {}
+	}
+	during, ended := r.to.Step(ctx, s)
+	return during, func(err error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.to != nil {
+			ended(err)
+		}
+	}
+}
+
+// Sent passes an identifier on.
+func (r *relay) Sent(i qr.Identifier) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.to != nil {
+		r.to.Sent(i)
+	}
+}

@@ -116,7 +116,7 @@ func (g *gateway) run(ctx context.Context) (err error) {
 		MaxMatches:       settings.MaxMatches,
 	})
 	images, err := imaging.New(ctx, imaging.Options{
-		Settings: &settings.Config, Gateway: queries, Associations: associations, MessageIDs: ids, Telemetry: watch,
+		Settings: &settings.Config, Gateway: queries, Associations: associations, MessageIDs: ids, Memory: answers, Telemetry: watch,
 		Reports: storelog.New(logger, watch, trail),
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 
+	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/cache"
 	"dicom-qr-gateway/internal/config"
 	"dicom-qr-gateway/internal/messageid"
@@ -23,6 +24,7 @@ type Options struct {
 	Gateway      *qr.Gateway
 	Associations *pool.Pool
 	MessageIDs   *messageid.Allocator
+	Memory       *budget.Budget
 	Telemetry    *telemetry.Telemetry
 	Reports      *storelog.Observer
 }
@@ -44,7 +46,9 @@ func New(ctx context.Context, o Options) (*Imaging, error) {
 	}
 	o.Telemetry.CountSpool(i.spooled)
 	o.Telemetry.CountCache(i.cached)
-	i.Receiver = receive.New(receive.Options{Gateway: o.Gateway, Pool: o.Associations, Spool: i.spool, SCP: i.scp})
+	i.Receiver = receive.New(receive.Options{
+		Gateway: o.Gateway, Pool: o.Associations, Spool: i.spool, SCP: i.scp, Cache: i.cache, Memory: o.Memory,
+	})
 	return i, nil
 }
 

@@ -25,11 +25,11 @@ const Instances = 4
 // instanceSize exceeds 1 MiB, so that the gateway passes an instance on while it arrives.
 const instanceSize = 1200 << 10
 
-// DestinationAETitle is the AE title to which the PACS move. Only Unregistered does not know it.
+// DestinationAETitle is the AE title to which the PACS move. Only one does not know it.
 const DestinationAETitle = "FAILING"
 
-// Whole is the name of the PACS that sends everything.
-const Whole = "whole"
+// Whole are the names of the PACS that send everything.
+var Whole = []string{"whole", "whole-by-move"}
 
 // way is how a PACS fails.
 type way struct {
@@ -55,8 +55,8 @@ type site struct {
 var errBroken = errors.New("broken off on purpose")
 
 var ways = []way{
-	{Whole, "get", nil},
-	{"whole-by-move", "move", nil},
+	{Whole[0], "get", nil},
+	{Whole[1], "move", nil},
 	{"aborts-before-an-instance", "get", breaks(0, nil)},
 	{"aborts-inside-an-instance", "get", breaks(instanceSize*9/10, nil)},
 	{"closes-before-an-instance", "get", breaks(0, (*connections).close)},

@@ -3,6 +3,7 @@ package storelog
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"sync"
 	"time"
@@ -47,7 +48,17 @@ func (o *Observer) Listening(address netip.AddrPort, aeTitles []string) {
 func (o *Observer) Observe(options *storescp.Options, debug bool) {
 	options.Observer = o
 	options.Background = o.log.WithContext(context.Background())
-	options.Trace = func(pacs string) *dicomnet.Trace { return telemetry.NewLogTrace(debug, pacs) }
+	options.Trace = func(pacs string) *dicomnet.Trace {
+		trace := telemetry.NewLogTrace(debug, pacs)
+		ended := trace.Ended
+		trace.Ended = func(ctx context.Context, s dicomnet.Summary) {
+			if errors.Is(s.Err, dicomnet.ErrReleased) {
+				s.Err = nil // as every PACS ends its associations
+			}
+			ended(ctx, s)
+		}
+		return trace
+	}
 }
 
 // Associated counts the association. A rejected one is logged and recorded.

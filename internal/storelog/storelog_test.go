@@ -132,10 +132,11 @@ func TestAssociationsAreLoggedWithTheNameOfThePACS(t *testing.T) {
 	r := newRig(t)
 	var o storescp.Options
 	r.Observe(&o, false)
-	o.Trace("main").Ended(o.Background, dicomnet.Summary{Outcome: "released"})
+	o.Trace("main").Ended(o.Background, dicomnet.Summary{Outcome: "released", Err: dicomnet.ErrReleased})
 	var line map[string]any
 	require.NoError(t, json.Unmarshal(r.log.Bytes(), &line))
 	assert.Equal(t, "main", line["pacs"])
+	assert.NotContains(t, line, "error", "a release is no fault")
 	assert.Nil(t, o.Trace("").PDU)
 	r.Observe(&o, true)
 	assert.NotNil(t, o.Trace("").PDU)

@@ -63,6 +63,8 @@ var parts = []part{
 	{"pdus", pdus},
 	{"matches", matches},
 	{"dicomweb", dicomweb},
+	{"retrievals", retrievals},
+	{"images", images},
 	{"latency", latency},
 	{"memory", memory},
 	{"start", start},

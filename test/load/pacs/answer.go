@@ -40,6 +40,9 @@ func patient(patientID string) (studies int, prefix string) {
 
 // instancesOf returns the number of instances of a study, which all its series have.
 func instancesOf(studyInstanceUID string) int {
+	if n, _ := images(studyInstanceUID); n > 0 {
+		return n
+	}
 	numbers, ok := strings.CutPrefix(studyInstanceUID, studyRoot)
 	digits, _, _ := strings.Cut(numbers, ".")
 	if !ok {
@@ -61,6 +64,8 @@ type recording struct {
 	prefix   string
 	studies  int
 	explicit bool
+	study    string // of instances
+	level    string // the level of the query for these
 }
 
 // answer is a copy of all responses to a C-FIND, encoded, with the IDs of its last use.
@@ -180,15 +185,27 @@ func (r recording) match(i int) []byte {
 func (r recording) instance(i int) []byte {
 	var b identifier
 	add := func(group, element uint16, vr, value string) { b.add(r.explicit, group, element, vr, value) }
-	study := fmt.Sprintf("%s%d.1", studyRoot, r.studies)
+	study := r.study
 	add(0x0008, 0x0005, "CS", "ISO_IR 100")
-	add(0x0008, 0x0016, "UI", "1.2.840.10008.5.1.4.1.1.2")
-	add(0x0008, 0x0018, "UI", fmt.Sprintf("%s.1.%d", study, i+1))
-	add(0x0008, 0x0052, "CS", "IMAGE")
+	if r.level == "IMAGE" {
+		add(0x0008, 0x0016, "UI", "1.2.840.10008.5.1.4.1.1.2")
+		add(0x0008, 0x0018, "UI", fmt.Sprintf("%s.1.%d", study, i+1))
+	}
+	add(0x0008, 0x0052, "CS", r.level)
 	add(0x0008, 0x0054, "AE", "PACS")
 	add(0x0008, 0x0056, "CS", "ONLINE")
+	if r.level == "SERIES" {
+		add(0x0008, 0x0060, "CS", "CT")
+	}
 	add(0x0020, 0x000d, "UI", study)
+	if r.level == "STUDY" {
+		return b
+	}
 	add(0x0020, 0x000e, "UI", study+".1")
+	if r.level == "SERIES" {
+		add(0x0020, 0x0011, "IS", "1")
+		return b
+	}
 	add(0x0020, 0x0013, "IS", strconv.Itoa(i+1))
 	add(0x0028, 0x0008, "IS", "1")
 	add(0x0028, 0x0010, "US", "\x00\x02")

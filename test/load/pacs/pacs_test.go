@@ -111,16 +111,16 @@ func (c *caller) responses(contextID byte, messageID uint16) (identifiers [][]by
 		if body[4] != contextID || body[5] != wire.Command|wire.Last {
 			c.t.Fatalf("not a command set on context %d: % X", contextID, body[:6])
 		}
-		if n := binary.LittleEndian.Uint32(find(command, false, 0, 0)); int(n) != len(command)-12 {
+		if n := binary.LittleEndian.Uint32(wire.Find(command, false, 0, 0)); int(n) != len(command)-12 {
 			c.t.Fatalf("group length %d in %d bytes", n, len(command))
 		}
-		if got := binary.LittleEndian.Uint16(find(command, false, 0, 0x0120)); got != messageID {
+		if got := binary.LittleEndian.Uint16(wire.Find(command, false, 0, 0x0120)); got != messageID {
 			c.t.Fatalf("response to message %d, not to %d", got, messageID)
 		}
-		if got := binary.LittleEndian.Uint16(find(command, false, 0, 0x0100)); got != wire.CFindRSP {
+		if got := binary.LittleEndian.Uint16(wire.Find(command, false, 0, 0x0100)); got != wire.CFindRSP {
 			c.t.Fatalf("command %04X", got)
 		}
-		status := find(command, false, 0, 0x0900)
+		status := wire.Find(command, false, 0, 0x0900)
 		if !bytes.HasSuffix(command, status) {
 			c.t.Fatal("the status is not the last element")
 		}
@@ -145,17 +145,17 @@ func TestPatientIDDeterminesTheNumberOfStudies(t *testing.T) {
 				c.associate(1, syntax)
 				studies := map[string]bool{}
 				for _, identifier := range c.find(1, 1, patientID) {
-					if got := strings.TrimSpace(string(find(identifier, c.explicit, 0x0010, 0x0020))); got != patientID {
+					if got := strings.TrimSpace(string(wire.Find(identifier, c.explicit, 0x0010, 0x0020))); got != patientID {
 						t.Errorf("a study of %q", got)
 					}
 					for _, key := range []uint32{
 						0x00080020, 0x00080030, 0x00080050, 0x00080061, 0x00080080, 0x00080090, 0x00081030, 0x00081050, 0x00100010, 0x00100030, 0x0020000d,
 					} {
-						if len(find(identifier, c.explicit, uint16(key>>16), uint16(key))) == 0 {
+						if len(wire.Find(identifier, c.explicit, uint16(key>>16), uint16(key))) == 0 {
 							t.Errorf("no %08X", key)
 						}
 					}
-					studies[string(find(identifier, c.explicit, 0x0020, 0x000d))] = true
+					studies[string(wire.Find(identifier, c.explicit, 0x0020, 0x000d))] = true
 				}
 				if len(studies) != want {
 					t.Errorf("%d different studies, want %d", len(studies), want)
@@ -182,10 +182,10 @@ func TestImageLevelGivesTheInstancesOfAStudy(t *testing.T) {
 		}
 		instances := map[string]bool{}
 		for _, identifier := range ask(studyRoot + "12.1") {
-			if got := strings.Trim(string(find(identifier, c.explicit, 0x0020, 0x000d)), "\x00"); got != studyRoot+"12.1" {
+			if got := strings.Trim(string(wire.Find(identifier, c.explicit, 0x0020, 0x000d)), "\x00"); got != studyRoot+"12.1" {
 				t.Errorf("an instance of %q", got)
 			}
-			instances[string(find(identifier, c.explicit, 0x0008, 0x0018))] = true
+			instances[string(wire.Find(identifier, c.explicit, 0x0008, 0x0018))] = true
 		}
 		if len(instances) != 12 {
 			t.Errorf("%d different instances", len(instances))
@@ -273,7 +273,122 @@ func TestUnexpectedPDUClosesTheConnection(t *testing.T) {
 func TestFindReturnsNilForALengthBeyondTheEnd(t *testing.T) {
 	b := wire.Element(0x0010, 0x0020, "", []byte("AB"))
 	b[4] = 200
-	if find(b, false, 0x0010, 0x0020) != nil {
+	if wire.Find(b, false, 0x0010, 0x0020) != nil {
 		t.Error("a value beyond the end")
+	}
+}
+
+// storage associates with C-GET on context 1 and CT Image Storage on context 3.
+func (c *caller) storage(maxLength uint32) {
+	c.t.Helper()
+	proposal := func(id byte, abstract, syntax string) []byte {
+		return wire.Item(wire.ItemContextRQ, []byte{id, 0, 0, 0},
+			wire.Item(wire.ItemAbstractSyntax, []byte(abstract)), wire.Item(wire.ItemTransferSyntax, []byte(syntax)))
+	}
+	c.send(wire.PDU(wire.AssociateRQ, make([]byte, 68),
+		proposal(1, wire.StudyRootGet, wire.ImplicitLittleEndian), proposal(3, wire.CTImageStorage, wire.ExplicitLittleEndian),
+		wire.Item(wire.ItemUser, wire.Item(wire.ItemMaxLength, binary.BigEndian.AppendUint32(nil, maxLength)), wire.RoleSelection(wire.CTImageStorage))))
+	kind, body := c.receive()
+	if kind != wire.AssociateAC || !bytes.Contains(body, wire.RoleSelection(wire.CTImageStorage)) {
+		c.t.Fatalf("PDU type %02X, or the role is not accepted", kind)
+	}
+}
+
+// get sends a C-GET-RQ.
+func (c *caller) get(study string) {
+	c.t.Helper()
+	c.send(wire.PDV(1, wire.Command|wire.Last, wire.CommandSet(
+		wire.CommandElement(0x0100, wire.Uint16(wire.CGetRQ)),
+		wire.CommandElement(0x0110, wire.Uint16(7)),
+		wire.CommandElement(0x0800, wire.Uint16(wire.HasDataSet)),
+	)), wire.PDV(1, wire.Last, append(wire.Element(0x0008, 0x0052, "", []byte("STUDY ")), wire.Element(0x0020, 0x000d, "", wire.Even(study, 0))...)))
+}
+
+// stored reads a C-STORE and its data set, or the final response: the status.
+func (c *caller) stored() (dataSet []byte, status uint16, final bool) {
+	c.t.Helper()
+	_, body := c.receive()
+	if binary.LittleEndian.Uint16(wire.Find(body[6:], false, 0, 0x0100)) == wire.CGetRSP {
+		return nil, binary.LittleEndian.Uint16(wire.Find(body[6:], false, 0, 0x0900)), true
+	}
+	for last := false; !last; {
+		_, body := c.receive()
+		dataSet, last = append(dataSet, body[6:]...), body[5]&wire.Last != 0
+	}
+	return dataSet, 0, false
+}
+
+func command(field uint16) []byte {
+	return wire.PDV(3, wire.Command|wire.Last, wire.CommandSet(wire.CommandElement(0x0100, wire.Uint16(field))))
+}
+
+func TestGetSendsTheImagesOfAStudy(t *testing.T) {
+	for _, maxLength := range []uint32{4096, 16384, 0, 1 << 30} {
+		c := dial(t)
+		c.storage(maxLength)
+		c.get(imageRoot + "3.20000")
+		for image := 1; ; image++ {
+			dataSet, status, final := c.stored()
+			if final {
+				if image != 4 || status != wire.Success {
+					t.Errorf("%d images, status %04X", image-1, status)
+				}
+				break
+			}
+			if uid := string(wire.Find(dataSet, true, 0x0008, 0x0018)); !strings.HasPrefix(uid, fmt.Sprintf("%s3.20000.1.%d", imageRoot, image)) {
+				t.Errorf("image %d is %s", image, uid)
+			}
+			if pixels := wire.Find(dataSet, true, 0x7fe0, 0x0010); !bytes.Equal(pixels, noise[:20000]) && maxLength > 20006 {
+				t.Errorf("%d bytes of pixels", len(pixels))
+			} else if len(pixels) != 20000 {
+				t.Errorf("%d bytes of pixels", len(pixels))
+			}
+			c.send(command(wire.CStoreRSP))
+		}
+	}
+}
+
+func TestGetStopsWhenItIsCanceled(t *testing.T) {
+	c := dial(t)
+	c.storage(16384)
+	c.get(imageRoot + "30.100")
+	if _, _, final := c.stored(); final {
+		t.Fatal("no image")
+	}
+	c.send(command(wire.CCancelRQ), command(wire.CStoreRSP))
+	if _, status, final := c.stored(); !final || status != wire.Canceled {
+		t.Errorf("status %04X", status)
+	}
+}
+
+func TestGetFailsWithoutAContextForStorage(t *testing.T) {
+	c := dial(t)
+	c.associate(1, wire.ImplicitLittleEndian)
+	c.get(imageRoot + "3.100")
+	if _, status, final := c.stored(); !final || status != 0xa702 {
+		t.Errorf("status %04X", status)
+	}
+}
+
+func TestStudiesWithImagesAreFound(t *testing.T) {
+	for study, want := range map[string]int{"3.100": 3, "x.100": 0, "3.x": 0, "3": 0, "3.1": 0, "3.99999999999": 0} {
+		if n, _ := images(imageRoot + study); n != want {
+			t.Errorf("%s: %d", study, n)
+		}
+	}
+	c := dial(t)
+	c.associate(1, wire.ImplicitLittleEndian)
+	for level, want := range map[string]int{"STUDY": 1, "SERIES": 1, "IMAGE": 3} {
+		c.send(wire.PDV(1, wire.Command|wire.Last, findCommand(1)), wire.PDV(1, wire.Last, append(
+			wire.Element(0x0008, 0x0052, "", wire.Even(level, ' ')), wire.Element(0x0020, 0x000d, "", wire.Even(imageRoot+"3.100", 0))...)))
+		found := c.responses(1, 1)
+		if len(found) != want {
+			t.Errorf("%s: %d", level, len(found))
+		}
+		for _, identifier := range found {
+			if got := strings.TrimSpace(string(wire.Find(identifier, false, 0x0008, 0x0052))); got != level {
+				t.Errorf("%s: level %q", level, got)
+			}
+		}
 	}
 }

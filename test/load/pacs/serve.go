@@ -23,6 +23,8 @@ type association struct {
 	explicit map[byte]bool // by context ID: whether Explicit VR was accepted
 
 	command, identifier []byte // of the current request
+	storage             byte   // context of CT Image Storage in Explicit VR Little Endian, 0 if none
+	maxLength           int    // of the PDUs that the requestor receives
 	body                []byte
 }
 
@@ -90,13 +92,20 @@ func (a *association) accept(rq []byte) error {
 		return errUnexpected
 	}
 	var contexts []byte
+	var roles []byte
 	items(rq[fixed:], func(kind byte, body []byte) {
+		if kind == wire.ItemUser {
+			a.maxLength, roles = user(body)
+		}
 		if kind != wire.ItemContextRQ || len(body) < 4 {
 			return
 		}
-		id, chosen := body[0], ""
+		id, chosen, abstract := body[0], "", ""
 		items(body[4:], func(kind byte, body []byte) {
 			uid := strings.TrimRight(string(body), "\x00")
+			if kind == wire.ItemAbstractSyntax {
+				abstract = uid
+			}
 			if kind == wire.ItemTransferSyntax && chosen == "" && (uid == wire.ImplicitLittleEndian || uid == wire.ExplicitLittleEndian) {
 				chosen = uid
 			}
@@ -107,6 +116,9 @@ func (a *association) accept(rq []byte) error {
 			result, chosen = transferSyntaxesNotSupported, wire.ImplicitLittleEndian
 		}
 		a.explicit[id] = chosen == wire.ExplicitLittleEndian
+		if abstract == wire.CTImageStorage && a.explicit[id] && a.storage == 0 {
+			a.storage = id
+		}
 		contexts = append(contexts, wire.Item(wire.ItemContextAC, []byte{id, 0, result, 0}, wire.Item(wire.ItemTransferSyntax, []byte(chosen)))...)
 	})
 	_, err := a.conn.Write(wire.PDU(wire.AssociateAC, rq[:fixed],
@@ -114,9 +126,23 @@ func (a *association) accept(rq []byte) error {
 		contexts,
 		wire.Item(wire.ItemUser,
 			wire.Item(wire.ItemMaxLength, []byte{0, 0, 0x40, 0}),
-			wire.Item(wire.ItemImplementationUID, []byte(wire.ImplementationUID))),
+			wire.Item(wire.ItemImplementationUID, []byte(wire.ImplementationUID)),
+			roles),
 	))
 	return err
+}
+
+// user returns the maximum length and the role selections of the user information.
+func user(item []byte) (maxLength int, roles []byte) {
+	items(item, func(kind byte, body []byte) {
+		switch {
+		case kind == wire.ItemMaxLength && len(body) == 4:
+			maxLength = int(binary.BigEndian.Uint32(body))
+		case kind == wire.ItemRoleSelection:
+			roles = append(roles, wire.Item(kind, body)...)
+		}
+	})
+	return maxLength, roles
 }
 
 // data handles the PDVs of a PDU and responds when the identifier is complete.
@@ -147,18 +173,28 @@ func (a *association) data(body []byte) error {
 
 func (a *association) answer(contextID byte) error {
 	explicit := a.explicit[contextID]
-	field, messageID := find(a.command, false, 0, 0x0100), find(a.command, false, 0, 0x0110)
-	if len(field) != 2 || binary.LittleEndian.Uint16(field) != wire.CFindRQ || len(messageID) != 2 {
+	field, messageID := wire.Find(a.command, false, 0, 0x0100), wire.Find(a.command, false, 0, 0x0110)
+	if len(field) != 2 || len(messageID) != 2 {
 		return errUnexpected
 	}
 	key := func(group, element uint16) string {
-		return strings.Trim(string(find(a.identifier, explicit, group, element)), " \x00")
+		return strings.Trim(string(wire.Find(a.identifier, explicit, group, element)), " \x00")
+	}
+	switch binary.LittleEndian.Uint16(field) {
+	case wire.CFindRQ:
+	case wire.CGetRQ:
+		return a.get(contextID, binary.LittleEndian.Uint16(messageID), key(0x0020, 0x000d))
+	default:
+		return errUnexpected
 	}
 	n, prefix := patient(key(0x0010, 0x0020))
-	if key(0x0008, 0x0052) == "IMAGE" {
-		n, prefix = instancesOf(key(0x0020, 0x000d)), instances
-	}
 	r := recording{prefix: prefix, studies: n, explicit: explicit}
+	level, study := key(0x0008, 0x0052), key(0x0020, 0x000d)
+	if level == "IMAGE" {
+		r.prefix, r.level, r.study, r.studies = instances, level, study, instancesOf(study)
+	} else if n, _ := images(study); n > 0 {
+		r.prefix, r.level, r.study, r.studies = instances, level, study, 1
+	}
 	answer := r.take(binary.LittleEndian.Uint16(messageID), contextID)
 	defer r.put(answer)
 	rest, size := answer.bytes, len(answer.bytes)
@@ -170,25 +206,6 @@ func (a *association) answer(contextID byte) error {
 			return err
 		}
 		rest = rest[size:]
-	}
-	return nil
-}
-
-// find returns the value of an element in a data set without sequences, or nil.
-func find(b []byte, explicit bool, group, element uint16) []byte {
-	const header = 8
-	for len(b) >= header {
-		n := uint64(binary.LittleEndian.Uint32(b[4:]))
-		if explicit {
-			n = uint64(binary.LittleEndian.Uint16(b[6:])) // no query before these keys has a VR with a length field of four bytes
-		}
-		if n > uint64(len(b)-header) {
-			return nil
-		}
-		if binary.LittleEndian.Uint16(b) == group && binary.LittleEndian.Uint16(b[2:]) == element {
-			return b[header : header+n]
-		}
-		b = b[header+n:]
 	}
 	return nil
 }

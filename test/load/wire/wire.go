@@ -29,12 +29,15 @@ const (
 	ItemUser               byte = 0x50
 	ItemMaxLength          byte = 0x51
 	ItemImplementationUID  byte = 0x52
+	ItemRoleSelection      byte = 0x54
 )
 
 // UIDs (PS3.6 annex A).
 const (
 	ApplicationContext   = "1.2.840.10008.3.1.1.1"
 	StudyRootFind        = "1.2.840.10008.5.1.4.1.2.2.1"
+	StudyRootGet         = "1.2.840.10008.5.1.4.1.2.2.3"
+	CTImageStorage       = "1.2.840.10008.5.1.4.1.1.2"
 	ImplicitLittleEndian = "1.2.840.10008.1.2"
 	ExplicitLittleEndian = "1.2.840.10008.1.2.1"
 	ImplementationUID    = "2.25.150413298637208574310911764552906031821"
@@ -42,14 +45,20 @@ const (
 
 // Command fields, and values of Command Data Set Type and Status (PS3.7 annex E, PS3.4 section C.4.1.1.4).
 const (
-	CFindRQ  uint16 = 0x0020
-	CFindRSP uint16 = 0x8020
+	CStoreRQ  uint16 = 0x0001
+	CStoreRSP uint16 = 0x8001
+	CGetRQ    uint16 = 0x0010
+	CGetRSP   uint16 = 0x8010
+	CFindRQ   uint16 = 0x0020
+	CFindRSP  uint16 = 0x8020
+	CCancelRQ uint16 = 0x0fff
 
 	HasDataSet uint16 = 0x0001
 	NoDataSet  uint16 = 0x0101
 
-	Success uint16 = 0x0000
-	Pending uint16 = 0xff00
+	Success  uint16 = 0x0000
+	Canceled uint16 = 0xfe00
+	Pending  uint16 = 0xff00
 )
 
 // Bits of the message control header of a PDV (PS3.8 annex E.2).
@@ -112,4 +121,40 @@ func Even(s string, pad byte) []byte {
 		b = append(b, pad)
 	}
 	return b
+}
+
+// RoleSelection returns an SCP/SCU Role Selection sub-item that proposes the SCP role only (PS3.7 annex D.3.3.4).
+func RoleSelection(sopClass string) []byte {
+	uid := binary.BigEndian.AppendUint16(nil, uint16(len(sopClass)))
+	return Item(ItemRoleSelection, append(append(uid, sopClass...), 0, 1))
+}
+
+// LongElement returns the header of an element in Explicit VR Little Endian whose VR has a length field of four bytes.
+func LongElement(group, element uint16, vr string, length uint32) []byte {
+	b := binary.LittleEndian.AppendUint16(nil, group)
+	b = binary.LittleEndian.AppendUint16(b, element)
+	return binary.LittleEndian.AppendUint32(append(append(b, vr...), 0, 0), length)
+}
+
+// Find returns the value of an element in a data set in which each element has a defined length, or nil.
+func Find(b []byte, explicit bool, group, element uint16) []byte {
+	const short, long = 8, 12
+	for len(b) >= short {
+		header, n := short, uint64(binary.LittleEndian.Uint32(b[4:]))
+		switch {
+		case !explicit:
+		case slices.Contains([]string{"SQ", "UN", "OB", "OW", "UT", "UC", "UR"}, string(b[4:6])) && len(b) >= long:
+			header, n = long, uint64(binary.LittleEndian.Uint32(b[8:]))
+		default:
+			n = uint64(binary.LittleEndian.Uint16(b[6:]))
+		}
+		if n > uint64(len(b)-header) {
+			return nil
+		}
+		if binary.LittleEndian.Uint16(b) == group && binary.LittleEndian.Uint16(b[2:]) == element {
+			return b[header : uint64(header)+n]
+		}
+		b = b[uint64(header)+n:]
+	}
+	return nil
 }

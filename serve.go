@@ -126,6 +126,7 @@ func (g *gateway) run(ctx context.Context) (err error) {
 	s, err := server.New(server.Options{
 		Gateway:        queries,
 		Receiver:       server.Receiving(images.Receiver),
+		Spool:          images.Spool(),
 		StallTimeout:   settings.StallTimeout.Duration(),
 		Associations:   associations,
 		Contract:       contract,

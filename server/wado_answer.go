@@ -122,7 +122,7 @@ func (a *retrievedAnswer) retrieve(w http.ResponseWriter, request receive.Reques
 		return false, notRecorded(a.task.log, api.ProblemCodeAuditUnavailable, err)
 	}
 	t := wado.NewTransfer(w, a.request, a.source, a.stall)
-	t.Context, t.CorrelationID, t.Spool = a.ctx, access.From(a.ctx).CorrelationID, a.spool
+	t.CorrelationID, t.Spool = access.From(a.ctx).CorrelationID, a.spool
 	if settings := a.task.peer.Settings; settings != nil {
 		t.CharacterSet = settings.DefaultCharacterSet
 	}

@@ -75,6 +75,9 @@ func (i *Imaging) start(ctx context.Context, o *Options) (err error) {
 	return nil
 }
 
+// Spool returns where instances and answers wait for callers.
+func (i *Imaging) Spool() *spool.Spool { return i.spool }
+
 // AETitles returns the titles of the storage SCP; nil: it is off.
 func (i *Imaging) AETitles() []string { return i.scp.AETitles() }
 

@@ -1,6 +1,7 @@
 package wado
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strconv"
@@ -61,10 +62,10 @@ func nativeFrames(ts dataset.TransferSyntax) bool {
 }
 
 // SendFrames sends frames of an instance as parts, in the order of the request: as they are stored, or native.
-func SendFrames(t *Transfer) error {
+func SendFrames(ctx context.Context, t *Transfer) error {
 	var m *multipart
 	used, err := t.only(func(in *receive.Arrived, r io.Reader) (err error) {
-		m, err = t.frames(in.TransferSyntax, r)
+		m, err = t.frames(ctx, in.TransferSyntax, r)
 		return frameProblem(err)
 	})
 	if err != nil {
@@ -85,7 +86,7 @@ func SendFrames(t *Transfer) error {
 }
 
 // frames sends the frames of an instance.
-func (t *Transfer) frames(stored dataset.TransferSyntax, r io.Reader) (*multipart, error) {
+func (t *Transfer) frames(ctx context.Context, stored dataset.TransferSyntax, r io.Reader) (*multipart, error) {
 	syntax, ok := t.Syntaxes.For(stored, nativeFrames)
 	if !ok {
 		return nil, &problem.Problem{Code: api.ProblemCodeTransferSyntaxUnavailable}
@@ -109,7 +110,7 @@ func (t *Transfer) frames(stored dataset.TransferSyntax, r io.Reader) (*multipar
 		return err
 	}
 	if source.Form == pixeldata.Encapsulated && syntax != stored {
-		return m, t.decodedFrames(source, part)
+		return m, t.decodedFrames(ctx, source, part)
 	}
 	return m, t.storedFrames(source, part)
 }
@@ -147,8 +148,8 @@ func (t *Transfer) storedFrames(source *pixeldata.Source, part func(number int) 
 type onlyReader struct{ io.Reader }
 
 // decodedFrames sends frames that are decoded here.
-func (t *Transfer) decodedFrames(source *pixeldata.Source, part func(number int) error) error {
-	for frame, err := range renderer.Frames(t.Context, source, t.FrameNumbers) {
+func (t *Transfer) decodedFrames(ctx context.Context, source *pixeldata.Source, part func(number int) error) error {
+	for frame, err := range renderer.Frames(ctx, source, t.FrameNumbers) {
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package wado
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"strconv"
 
@@ -14,7 +15,7 @@ import (
 const maxPictures = 32 << 20
 
 // SendRendered sends frames of an instance as images: those of the request, or the one that stands for all.
-func SendRendered(t *Transfer) error {
+func SendRendered(ctx context.Context, t *Transfer) error {
 	var answer bytes.Buffer
 	contentType := t.Offer.Type
 	used, err := t.only(func(in *receive.Arrived, r io.Reader) error {
@@ -23,7 +24,7 @@ func SendRendered(t *Transfer) error {
 			m = newMultipart(&answer, t.Offer.Part)
 			contentType = m.contentType()
 		}
-		return pictureProblem(t.pictures(&answer, m, in, r))
+		return pictureProblem(t.pictures(ctx, &answer, m, in, r))
 	})
 	if err != nil {
 		return err
@@ -45,7 +46,7 @@ func SendRendered(t *Transfer) error {
 }
 
 // pictures writes the images to answer, as parts of m unless it is nil.
-func (t *Transfer) pictures(answer *bytes.Buffer, m *multipart, in *receive.Arrived, r io.Reader) error {
+func (t *Transfer) pictures(ctx context.Context, answer *bytes.Buffer, m *multipart, in *receive.Arrived, r io.Reader) error {
 	source, err := render.Open(r, in.TransferSyntax)
 	if err != nil {
 		return err
@@ -59,7 +60,7 @@ func (t *Transfer) pictures(answer *bytes.Buffer, m *multipart, in *receive.Arri
 	if m != nil {
 		mediaType = t.Offer.Part
 	}
-	for frame, err := range renderer.Frames(t.Context, source, numbers) {
+	for frame, err := range renderer.Frames(ctx, source, numbers) {
 		if err != nil {
 			return err
 		}

@@ -2,7 +2,6 @@ package wado
 
 import (
 	"cmp"
-	"context"
 	"encoding/hex"
 	"hash/fnv"
 	"io"
@@ -39,7 +38,6 @@ type Transfer struct {
 	Spool *spool.Spool
 	// CharacterSet is assumed in data sets that name none.
 	CharacterSet dataset.CharacterSet
-	Context      context.Context // of the request
 	// Listed is what the PACS lists of the resource, if that is more than what Source retrieves; nil if not.
 	Listed *receive.Inventory
 	// Ended is called once, after the last instance and before the answer ends: with an error, the answer is broken off.

@@ -53,6 +53,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 			return failed
 		}
 	case cli.Demo:
+		env.DefaultsOfDemo()
 		err = serve(ctx, env, stdout, startDemo)
 	default:
 		err = serve(ctx, env, stdout, nil)

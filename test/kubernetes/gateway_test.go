@@ -116,6 +116,8 @@ func (m *manifests) mount(t *testing.T, secrets secretFiles) map[string]string {
 		for _, volume := range m.deployment.Spec.Template.Spec.Volumes {
 			switch {
 			case volume.Name != mount.Name:
+			case volume.EmptyDir != nil:
+				at[mount.MountPath] = t.TempDir()
 			case volume.ConfigMap != nil:
 				require.Equal(t, m.pacs.Name, volume.ConfigMap.Name)
 				at[mount.MountPath] = t.TempDir()
@@ -194,7 +196,7 @@ func startGateway(t *testing.T, environment, mounts map[string]string) (address 
 	var env []string
 	for name, value := range environment {
 		for path, dir := range mounts {
-			if file, below := strings.CutPrefix(value, path+"/"); below {
+			if file, below := strings.CutPrefix(value+"/", path+"/"); below {
 				value = filepath.Join(dir, file)
 			}
 		}

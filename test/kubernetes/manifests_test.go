@@ -348,7 +348,13 @@ func TestPodHasMinimalPrivileges(t *testing.T) {
 		assert.Equal(t, &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}, c.SecurityContext.Capabilities)
 		assert.Equal(t, "dicom-qr-gateway:local", c.Image)
 
+		spool := ""
 		for _, volume := range pod.Volumes {
+			if volume.EmptyDir != nil {
+				assert.NotNil(t, volume.EmptyDir.SizeLimit)
+				spool = volume.Name
+				continue
+			}
 			if volume.ConfigMap != nil {
 				assert.Equal(t, m.pacs.Name, volume.ConfigMap.Name, "holds no secrets")
 				continue
@@ -358,7 +364,7 @@ func TestPodHasMinimalPrivileges(t *testing.T) {
 		}
 		assert.Positive(t, *pod.SecurityContext.FSGroup)
 		for _, mount := range c.VolumeMounts {
-			assert.True(t, mount.ReadOnly, mount.Name)
+			assert.Equal(t, mount.Name != spool, mount.ReadOnly, mount.Name)
 			assert.True(t, slices.ContainsFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name }))
 		}
 		assert.GreaterOrEqual(t, c.Resources.Limits.Memory().Value(), int64(128<<20), "what MAX_MEMORY needs at least")

@@ -34,6 +34,7 @@ type site struct {
 	destinations []destination
 	gateway      *gateway
 	closedPort   int
+	storePort    int // of a gateway's storage SCP, the move destination gatewayAETitle
 	pacsFile     string // names the sources
 }
 
@@ -95,7 +96,7 @@ func (s *site) start(dir string) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	ports, err := freePorts(10)
+	ports, err := freePorts(11)
 	if err != nil {
 		return err
 	}
@@ -106,9 +107,9 @@ func (s *site) start(dir string) error {
 	files := storescp{aeTitle: "STORESCP", dir: filepath.Join(dir, "received"), port: ports[5]}
 	s.sources, s.orthanc = []source{qrscp, orthancA.source, pixelmed}, orthancA
 	s.destinations = []destination{files, orthancB}
-	s.closedPort = ports[7]
+	s.closedPort, s.storePort = ports[7], ports[10]
 
-	known := map[string]int{files.aeTitle: files.port, orthancB.aeTitle: orthancB.port, downAETitle: s.closedPort}
+	known := map[string]int{files.aeTitle: files.port, orthancB.aeTitle: orthancB.port, downAETitle: s.closedPort, gatewayAETitle: s.storePort}
 	if err := errors.Join(
 		s.started(startQRSCP(subdir(dir, "qrscp"), qrscp, known)),
 		s.started(startPixelMed(subdir(dir, "pixelmed"), pixelmed, ports[9], known)),

@@ -130,7 +130,7 @@ func (p *PACS) Serve(l net.Listener) error {
 	}
 	p.listener, p.served = l, make(chan struct{})
 	p.server = &dicomnet.Server{
-		AETitle:  p.cfg.AETitle,
+		AETitle: p.cfg.AETitle,
 		Contexts: slices.DeleteFunc(contexts(), func(c dicomnet.Context) bool {
 			return slices.Contains(p.cfg.RefuseContexts, c.AbstractSyntax)
 		}),

@@ -34,7 +34,7 @@ type site struct {
 	destinations []destination
 	gateway      *gateway
 	closedPort   int
-	storePort    int // of a gateway's storage SCP, the move destination gatewayAETitle
+	storePort    int    // of a gateway's storage SCP, the move destination gatewayAETitle
 	pacsFile     string // names the sources
 }
 

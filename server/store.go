@@ -38,7 +38,7 @@ func (s *Server) noteOperation(next api.StrictHandlerFunc, _ string) api.StrictH
 			c.Set(operationKey, o)
 		}
 		response, err := next(c, request)
-		if stream, ok := response.(stream); ok {
+		if stream, ok := response.(stream); ok && err == nil {
 			c.Set(streamKey, stream)
 		}
 		return response, err

@@ -15,6 +15,7 @@ import (
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr/receive"
 	"dicom-qr-gateway/server/access"
+	"dicom-qr-gateway/server/listener"
 	"dicom-qr-gateway/server/problem"
 	"dicom-qr-gateway/server/wado"
 )
@@ -121,7 +122,12 @@ func (a *retrievedAnswer) retrieve(w http.ResponseWriter, request receive.Reques
 		a.recorded = true // as far as possible
 		return false, notRecorded(a.task.log, api.ProblemCodeAuditUnavailable, err)
 	}
-	t := wado.NewTransfer(w, a.request, a.source, a.stall)
+	line := wado.Line{ResponseWriter: w, Stall: a.stall, TLS: a.request.TLS}
+	if a.request.HTTP1 {
+		line.Connection = listener.Of(a.ctx)
+	}
+	t := wado.NewTransfer(line, a.request, a.source)
+	defer t.Close()
 	t.CorrelationID, t.Spool = access.From(a.ctx).CorrelationID, a.spool
 	if settings := a.task.peer.Settings; settings != nil {
 		t.CharacterSet = settings.DefaultCharacterSet
@@ -130,7 +136,7 @@ func (a *retrievedAnswer) retrieve(w http.ResponseWriter, request receive.Reques
 		t.Listed = a.listed
 	}
 	t.Ended = func(o receive.Outcome) error { return a.record(&o) }
-	t.Taken = func(_ *receive.Arrived, bytes int64) { a.measured.Instance(string(a.way()), bytes) }
+	t.Taken = func(_ *receive.Arrived, bytes int64) { a.measured.Instance(bytes) }
 	err = a.send(t)
 	if gone := t.Caller(); gone != nil {
 		err = context.Canceled
@@ -140,9 +146,6 @@ func (a *retrievedAnswer) retrieve(w http.ResponseWriter, request receive.Reques
 	}
 	return t.Begun(), err
 }
-
-// way is how instances come; the outcome says more once it is known.
-func (a *retrievedAnswer) way() receive.Way { return receive.WayGet }
 
 // answerAlone records the C-FINDs of an answer that needs no instance, and then answers.
 func (a *retrievedAnswer) answerAlone(answer func()) (begun bool, err error) {
@@ -181,6 +184,9 @@ func (a *retrievedAnswer) close(err error) error {
 func (a *retrievedAnswer) record(o *receive.Outcome) error {
 	a.recorded = true
 	end := telemetry.RetrievalEnd{Way: string(o.Way), Missing: o.MissingCount}
+	if o.Way == receive.WayMoveThenGet {
+		end.Way = telemetry.WayGetAndMove
+	}
 	result := audit.Result{Outcome: audit.Success, Description: "ok"}
 	switch {
 	case o.Complete:

@@ -37,6 +37,7 @@ type fakeRetrieval struct {
 	outcome   receive.Outcome
 	inventory receive.Inventory
 	endErr    error // of the sequence
+	cutOff    func(error)
 	closed    bool
 }
 
@@ -63,6 +64,8 @@ func (f *fakeRetrieval) All() iter.Seq2[*receive.Arrived, error] {
 }
 
 func (f *fakeRetrieval) Outcome() receive.Outcome { return f.outcome }
+
+func (f *fakeRetrieval) OnCutOff(call func(error)) { f.cutOff = call }
 
 func (f *fakeRetrieval) Close() { f.closed = true }
 

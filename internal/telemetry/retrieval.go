@@ -78,18 +78,15 @@ func (t *Telemetry) Retrieval(peer string) *Retrieval {
 	return r
 }
 
-// Instance counts one instance that was handed over, and the bytes of its data set. way is how this instance came.
-func (r *Retrieval) Instance(way string, bytes int64) {
-	m := r.telemetry.metrics
-	m.instances.WithLabelValues(way, r.peer).Inc()
-	m.retrievalMetrics.bytes.WithLabelValues(way, r.peer).Add(float64(max(bytes, 0)))
+// Instance notes one instance that was handed over, and the bytes of its data set. End counts it, since the way is known then.
+func (r *Retrieval) Instance(bytes int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.count == 0 {
 		r.first = max(time.Since(r.began), 1)
 	}
 	r.count++
-	r.bytes += bytes
+	r.bytes += max(bytes, 0)
 }
 
 // RetrievalEnd says how a retrieval ended.
@@ -114,6 +111,10 @@ func (r *Retrieval) End(ctx context.Context, end RetrievalEnd) {
 	m := r.telemetry.metrics
 	m.running.WithLabelValues(r.peer).Dec()
 	m.retrievals.WithLabelValues(end.Way, end.Outcome, r.peer).Inc()
+	if count > 0 {
+		m.instances.WithLabelValues(end.Way, r.peer).Add(float64(count))
+		m.retrievalMetrics.bytes.WithLabelValues(end.Way, r.peer).Add(float64(bytes))
+	}
 	m.retrievalMetrics.seconds.WithLabelValues(end.Way).Observe(time.Since(r.began).Seconds())
 	if first > 0 {
 		m.first.WithLabelValues(end.Way).Observe(first.Seconds())

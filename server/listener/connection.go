@@ -3,8 +3,10 @@ package listener
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +35,8 @@ type Connection struct {
 	depart atomic.Pointer[context.CancelFunc] // of the request that runs; nil: none
 	gone   atomic.Bool                        // the caller left while a request ran
 
+	patience atomic.Int64 // in which a write must make progress; zero: the deadline of the connection counts
+
 	awaited int // bytes still to be written before anything is sent
 	held    []byte
 }
@@ -55,15 +59,56 @@ func (c *Connection) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	c.awaited = 0
-	if len(c.held) == 0 {
+	held := len(c.held)
+	if held == 0 && c.patience.Load() == 0 {
 		return c.Conn.Write(b)
 	}
-	held := len(c.held)
-	both := net.Buffers{c.held, b}
-	n, err := both.WriteTo(c.Conn)
+	parts := net.Buffers{b}
+	if held > 0 {
+		parts = net.Buffers{c.held, b}
+	}
+	n, err := c.send(&parts)
 	c.held = c.held[:0]
 	return max(int(n)-held, 0), err
 }
+
+// send writes the parts. As long as Patience applies, the deadline moves on whenever the caller has taken something.
+func (c *Connection) send(parts *net.Buffers) (written int64, err error) {
+	for {
+		patience := time.Duration(c.patience.Load())
+		if patience > 0 {
+			// An error is that of a connection that is closed, which the write returns too.
+			_ = c.SetWriteDeadline(time.Now().Add(patience))
+			if c.patience.Load() == 0 { // CutOff came in between
+				_ = c.SetWriteDeadline(past)
+			}
+		}
+		n, err := parts.WriteTo(c.Conn)
+		written += n
+		if err == nil || n == 0 || patience == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return written, err
+		}
+	}
+}
+
+// Patience sets how long a write may take without progress, in place of a deadline for a whole write. Zero ends that, and the deadline
+// of the connection counts again. A nil connection does nothing.
+func (c *Connection) Patience(d time.Duration) {
+	if c != nil {
+		c.patience.Store(int64(d))
+	}
+}
+
+// CutOff ends the write that runs, and those to come. A nil connection does nothing. It may be called from any goroutine.
+func (c *Connection) CutOff() {
+	if c != nil {
+		c.patience.Store(0)
+		_ = c.SetWriteDeadline(past)
+	}
+}
+
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
 
 // CloseWrite is called by net/http before it closes a connection on which the caller may still be sending.
 func (c *Connection) CloseWrite() error {

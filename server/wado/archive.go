@@ -4,10 +4,7 @@ import (
 	"archive/zip"
 	"encoding/json"
 	"fmt"
-	"io"
 	"time"
-
-	"dicom-qr-gateway/qr/receive"
 )
 
 // names makes the names of the files of an archive. They hold nothing of a PACS.
@@ -53,7 +50,10 @@ func SendArchive(t *Transfer) error {
 			return err
 		}
 		head = body.meta.Append(head[:0])
-		if err := t.writeFile(archive, file, head, in, body.from); err != nil {
+		if err := t.send(file, head, body); err != nil {
+			return err
+		}
+		if err := archive.Flush(); err != nil {
 			return err
 		}
 	}
@@ -78,18 +78,4 @@ func SendArchive(t *Transfer) error {
 	}
 	t.finish(&outcome)
 	return nil
-}
-
-// writeFile writes an instance into an archive.
-func (t *Transfer) writeFile(archive *zip.Writer, file io.Writer, head []byte, in *receive.Arrived, from io.Reader) error {
-	if _, err := file.Write(head); err != nil {
-		return err
-	}
-	if err := t.copy(file, in, from); err != nil {
-		return err
-	}
-	if err := archive.Flush(); err != nil {
-		return err
-	}
-	return t.writer.flushPart()
 }

@@ -75,10 +75,12 @@ type source struct {
 	outcome   receive.Outcome
 	inventory receive.Inventory
 	err       error // with which the sequence ends
+	cutOff    func(error)
 }
 
 func (s *source) Inventory() *receive.Inventory { return &s.inventory }
 func (s *source) Outcome() receive.Outcome      { return s.outcome }
+func (s *source) OnCutOff(call func(error))     { s.cutOff = call }
 func (s *source) Close()                        {}
 
 func (s *source) All() iter.Seq2[*receive.Arrived, error] {
@@ -164,7 +166,8 @@ func bulkPath(path string) map[string]string {
 func sent(t *testing.T, q *Request, s Source, send func(*Transfer) error) (*httptest.ResponseRecorder, *Transfer, error) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	transfer := NewTransfer(w, q, s, 0)
+	transfer := NewTransfer(Line{ResponseWriter: w}, q, s)
+	defer transfer.Close()
 	transfer.Spool = newSpool(t, spool.Settings{})
 	err := send(transfer)
 	return w, transfer, err

@@ -5,11 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
-	"sync"
-
-	"dicom-qr-gateway/dicomnet/dataset"
-	"dicom-qr-gateway/dicomnet/part10"
-	"dicom-qr-gateway/qr/receive"
 )
 
 // multipart writes a body of multipart/related (RFC 2387, PS3.18 section 8.6.1.2). It begins with a boundary, and spells Content-Type
@@ -77,10 +72,7 @@ func SendMultipart(t *Transfer) error {
 		}
 		head := append(m.next(applicationDICOM+"; transfer-syntax="+string(body.meta.TransferSyntax)), "\r\n"...)
 		m.head = body.meta.Append(head)
-		if _, err := t.writer.Write(m.head); err != nil {
-			return err
-		}
-		if err := t.send(in, body); err != nil {
+		if err := t.send(t.writer, m.head, body); err != nil {
 			return err
 		}
 	}
@@ -117,14 +109,15 @@ func SendSingle(t *Transfer) error {
 		if err != nil {
 			return err
 		}
-		if body == nil || t.begun {
+		if body == nil {
+			continue
+		}
+		if t.begun {
+			body.close()
 			continue
 		}
 		t.Begin(applicationDICOM+"; transfer-syntax="+string(body.meta.TransferSyntax), 0)
-		if _, err := t.writer.Write(body.meta.Append(nil)); err != nil {
-			return err
-		}
-		if err := t.send(in, body); err != nil {
+		if err := t.send(t.writer, body.meta.Append(nil), body); err != nil {
 			return err
 		}
 	}
@@ -138,64 +131,3 @@ func SendSingle(t *Transfer) error {
 	t.finish(&outcome)
 	return nil
 }
-
-// body is a data set as it is sent.
-type body struct {
-	meta part10.Meta
-	from io.Reader // WriterTo if it is sent as it came
-}
-
-// body returns what is sent of an instance; nil if nothing is.
-func (t *Transfer) body(in *receive.Arrived) (*body, error) {
-	syntax, ok := t.Syntaxes.For(in.TransferSyntax, converts)
-	if !ok {
-		return nil, t.skip(in)
-	}
-	b := &body{meta: part10.Meta{SOPClassUID: in.SOPClassUID, SOPInstanceUID: in.SOPInstanceUID, TransferSyntax: syntax}, from: in}
-	if syntax != in.TransferSyntax {
-		converted, err := convert(in, in.TransferSyntax)
-		if err != nil {
-			return nil, err
-		}
-		b.from = converted
-	}
-	return b, nil
-}
-
-// send sends the data set, and passes it on at its end.
-func (t *Transfer) send(in *receive.Arrived, b *body) error {
-	if err := t.copy(t.writer, in, b.from); err != nil {
-		return err
-	}
-	return t.writer.flushPart()
-}
-
-// buffers are those of data sets that are converted.
-var buffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
-
-// copy writes a data set to w: directly if it is as it came.
-func (t *Transfer) copy(w io.Writer, in *receive.Arrived, from io.Reader) error {
-	n, err := copyTo(w, from)
-	if err == nil && t.Taken != nil {
-		t.Taken(in, n)
-	}
-	return err
-}
-
-func copyTo(w io.Writer, from io.Reader) (int64, error) {
-	if direct, ok := from.(io.WriterTo); ok {
-		return direct.WriteTo(w)
-	}
-	buffer := buffers.Get().(*[128 << 10]byte)
-	defer buffers.Put(buffer)
-	return io.CopyBuffer(onlyWriter{w}, from, buffer[:])
-}
-
-// onlyWriter hides the other methods of a writer.
-type onlyWriter struct{ io.Writer }
-
-// The seams to package transcode.
-var (
-	converts = func(dataset.TransferSyntax) bool { return false }
-	convert  = func(io.Reader, dataset.TransferSyntax) (io.Reader, error) { return nil, io.ErrUnexpectedEOF }
-)

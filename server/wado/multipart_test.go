@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/qr/receive"
 	"dicom-qr-gateway/server/problem"
@@ -199,4 +200,33 @@ func TestEntityTagChangesWithWhatItIdentifies(t *testing.T) {
 		assert.Equal(t, want, request(t, Instances, studyPath, "", "If-None-Match", tag).Matches(base), tag)
 	}
 	assert.False(t, request(t, Instances, studyPath, "", "If-None-Match", "*").Matches(""))
+}
+
+func TestInstancesThatAreConvertedAreLabelledSo(t *testing.T) {
+	w, _, err := sent(t, request(t, Instances, studyPath, ""),
+		all(arriving{data: "\x08\x00\x60\x00\x02\x00\x00\x00CT", syntax: dataset.ImplicitVRLittleEndian}), SendMultipart)
+	require.NoError(t, err)
+	types, bodies := partsOf(t, w)
+	assert.Equal(t, []string{"application/dicom; transfer-syntax=1.2.840.10008.1.2.1"}, types)
+	assert.True(t, strings.HasSuffix(bodies[0], element(0x0008_0060, "CS", "CT")))
+}
+
+func TestInstanceThatCannotBeConvertedIsAProblemBeforeTheFirstByte(t *testing.T) {
+	image := element(0x0028_0002, "US", "\x01\x00") + element(0x0028_0004, "CS", "MONOCHROME2 ") + element(0x0028_0010, "US", "\x08\x00") +
+		element(0x0028_0011, "US", "\x08\x00") + element(0x0028_0100, "US", "\x08\x00") + element(0x0028_0101, "US", "\x08\x00") +
+		element(0x0028_0102, "US", "\x07\x00") + element(0x0028_0103, "US", "\x00\x00")
+	for name, test := range map[string]struct {
+		bad  arriving
+		code api.ProblemCode
+	}{
+		"no JPEG":   {arriving{syntax: jpeg, data: image + encapsulated("no JPEG ")}, api.ProblemCodeTransferSyntaxUnavailable},
+		"truncated": {arriving{syntax: dataset.ImplicitVRLittleEndian, data: "\x08\x00\x60\x00\x02\x00\x00\x00C"}, api.ProblemCodeProtocolError},
+	} {
+		_, transfer, err := sent(t, request(t, Instances, studyPath, ""), all(test.bad), SendMultipart)
+		assert.Equal(t, test.code, codeOf(err), name)
+		assert.False(t, transfer.Begun())
+	}
+	_, _, err := sent(t, request(t, Instances, studyPath, ""),
+		all(arriving{syntax: dataset.ImplicitVRLittleEndian, data: "\x08\x00\x60\x00\x02\x00\x00\x00CT", err: errArrival}), SendMultipart)
+	require.ErrorIs(t, err, errArrival)
 }

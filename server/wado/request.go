@@ -41,7 +41,9 @@ type Request struct {
 	Syntaxes Syntaxes
 	Lenient  bool // handling=lenient
 	Head     bool
-	Warnings []string // about what was ignored, without a value
+	// HTTP1 and TLS say how the request came.
+	HTTP1, TLS bool
+	Warnings   []string // about what was ignored, without a value
 
 	// Frames and Path are those of the path, as they came; "" for other kinds.
 	Frames, Path string
@@ -72,7 +74,7 @@ var parameters = map[Kind][]string{
 // Parse reads a retrieval of a kind. path holds the parameters of the path by their names. The query string and the header fields that
 // it reads are removed from the request. An error is a problem; one for wrong values lists every fault and contains no value.
 func Parse(kind Kind, path map[string]string, r *http.Request, baseURL string) (*Request, error) {
-	out := &Request{Kind: kind, Frames: path["frames"], Path: path["path"], Head: r.Method == http.MethodHead, BaseURL: baseURL}
+	out := &Request{Kind: kind, Frames: path["frames"], Path: path["path"], Head: r.Method == http.MethodHead, HTTP1: r.ProtoMajor == 1, TLS: r.TLS != nil, BaseURL: baseURL}
 	if kind.Streams() && !out.Head && !r.ProtoAtLeast(1, 1) {
 		return nil, &problem.Problem{Code: api.ProblemCodeHTTPVersionUnsupported}
 	}

@@ -2,40 +2,90 @@ package wado
 
 import (
 	"net/http"
+	"sync"
 	"time"
+
+	"dicom-qr-gateway/server/listener"
 )
+
+// Line is the way of an answer to its caller.
+type Line struct {
+	http.ResponseWriter
+	// Stall is how long the caller may take nothing before it is cut off. Zero: for ever.
+	Stall time.Duration
+	// Connection is that of a caller with HTTP/1.1; nil: not known, or shared by several answers.
+	Connection *listener.Connection
+	// TLS says that the connection is encrypted.
+	TLS bool
+}
 
 // stallWriter writes to a caller that must take something within a time. What it writes leaves in large parts: each is one chunk of
 // HTTP/1.1.
 type stallWriter struct {
-	http.ResponseWriter
+	Line
 	controller *http.ResponseController
-	stall      time.Duration
 	until      time.Time // the deadline that is set
 	flushed    time.Time
 	err        error // of the caller
+
+	mu      sync.Mutex // guards the deadlines against a cut-off at the end
+	stopped bool
 }
 
-func newStallWriter(w http.ResponseWriter, stall time.Duration) *stallWriter {
-	return &stallWriter{ResponseWriter: w, controller: http.NewResponseController(w), stall: stall}
+func newStallWriter(l Line) *stallWriter {
+	return &stallWriter{Line: l, controller: http.NewResponseController(l.ResponseWriter)}
 }
 
-func (w *stallWriter) start() {}
+// start makes the deadlines apply.
+func (w *stallWriter) start() {
+	if w.Stall > 0 {
+		w.Connection.Patience(w.Stall)
+	}
+}
 
-func (w *stallWriter) stop() {}
+// stop ends them. The connection may serve another request then.
+func (w *stallWriter) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stopped = true
+	w.Connection.Patience(0)
+}
+
+// cutOff ends a write that runs. It may be called from any goroutine.
+func (w *stallWriter) cutOff() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopped {
+		return
+	}
+	if w.Connection != nil {
+		w.Connection.CutOff()
+		return
+	}
+	_ = w.controller.SetWriteDeadline(time.Unix(1, 0)) // test writers have no deadlines
+}
 
 const (
-	// maxPart limits how much a caller must take within the time. HTTP/2 sends it in frames, as the caller permits.
-	maxPart = 256 << 10
+	// maxPart is the most that is written at once: to a connection of HTTP/1.1, on which any progress counts, and else.
+	maxPart, maxSharedPart = 1 << 20, 32 << 10
+	// largePart is the size from which net/http sends a part in two: what its buffer of httpBuffer still takes, and the rest.
+	largePart, httpBuffer = 16 << 10, 4 << 10
 	// renewEvery limits how often the deadline is set.
 	renewEvery = time.Second / 4
 )
 
 // Write writes b in parts with a deadline each.
 func (w *stallWriter) Write(b []byte) (int, error) {
+	most := maxPart
+	if w.Connection == nil {
+		most = maxSharedPart
+	}
 	n := 0
 	for {
-		part := b[n:min(len(b), n+maxPart)]
+		part := b[n:min(len(b), n+most)]
+		if len(part) >= largePart && !w.TLS {
+			w.Connection.Hold(httpBuffer + 1)
+		}
 		w.renew()
 		m, err := w.ResponseWriter.Write(part)
 		n += m
@@ -49,11 +99,12 @@ func (w *stallWriter) Write(b []byte) (int, error) {
 	}
 }
 
+// renew sets the deadline of an answer whose connection does not look for progress itself.
 func (w *stallWriter) renew() {
-	if w.stall <= 0 {
+	if w.Stall <= 0 || w.Connection != nil {
 		return
 	}
-	until := time.Now().Add(w.stall)
+	until := time.Now().Add(w.Stall)
 	if until.Sub(w.until) < renewEvery {
 		return
 	}
@@ -72,6 +123,8 @@ func (w *stallWriter) flushPart() error {
 	}
 	w.flushed = now
 	w.renew()
-	w.err = w.controller.Flush()
+	if err := w.controller.Flush(); err != nil {
+		w.err = err
+	}
 	return w.err
 }

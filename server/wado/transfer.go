@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/gen/api"
@@ -25,6 +24,8 @@ type Source interface {
 	Inventory() *receive.Inventory
 	All() iter.Seq2[*receive.Arrived, error]
 	Outcome() receive.Outcome
+	// OnCutOff sets what is called, from any goroutine, if the retrieval cannot wait for the caller any longer.
+	OnCutOff(call func(error))
 	Close()
 }
 
@@ -57,12 +58,15 @@ type Transfer struct {
 	parts        *multipart // nil: not in parts
 }
 
-// NewTransfer returns the answer to a request, which is written to w. A caller that takes nothing for the time of stall is cut off.
-func NewTransfer(w http.ResponseWriter, q *Request, source Source, stall time.Duration) *Transfer {
-	t := &Transfer{Request: q, Source: source, out: w}
-	t.writer = newStallWriter(w, stall)
+// NewTransfer returns the answer to a request. Its user must call Close.
+func NewTransfer(l Line, q *Request, source Source) *Transfer {
+	t := &Transfer{Request: q, Source: source, out: l.ResponseWriter, writer: newStallWriter(l)}
+	source.OnCutOff(func(error) { t.writer.cutOff() })
 	return t
 }
+
+// Close ends what applies to the connection for the time of the answer.
+func (t *Transfer) Close() { t.writer.stop() }
 
 // Begun reports whether the answer has begun. Until then, a failure is a problem document.
 func (t *Transfer) Begun() bool { return t.begun }
@@ -235,7 +239,6 @@ func (t *Transfer) Finish(o *receive.Outcome) { t.finish(o) }
 
 func (t *Transfer) finish(o *receive.Outcome) {
 	t.out.Header().Set(trailerOutcome, outcomeText(o))
-	t.writer.stop()
 }
 
 func outcomeText(o *receive.Outcome) string {

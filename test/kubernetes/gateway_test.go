@@ -122,6 +122,8 @@ func (m *manifests) mount(t *testing.T, secrets secretFiles) map[string]string {
 				require.Equal(t, m.pacs.Name, volume.ConfigMap.Name)
 				at[mount.MountPath] = t.TempDir()
 				require.NoError(t, os.WriteFile(filepath.Join(at[mount.MountPath], "pacs.yaml"), []byte(m.pacs.Data["pacs.yaml"]), 0o600))
+			case volume.EmptyDir != nil:
+				at[mount.MountPath] = t.TempDir()
 			default:
 				at[mount.MountPath] = filepath.Join(string(secrets), volume.Secret.SecretName)
 			}
@@ -152,7 +154,7 @@ kubectl() {
 }
 `
 	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(section, -1)
-	require.Len(t, blocks, len(optional))
+	require.Len(t, blocks, len(optional)-1)
 	script := []string{kubectl}
 	for _, block := range blocks {
 		script = append(script, block[1])
@@ -200,7 +202,7 @@ func startGateway(t *testing.T, environment, mounts map[string]string) (address 
 				value = filepath.Join(dir, file)
 			}
 		}
-		if name == "LISTEN_ADDR" {
+		if name == "LISTEN_ADDR" || name == "STORE_LISTEN_ADDR" {
 			value = "127.0.0.1:0"
 		}
 		env = append(env, name+"="+value)

@@ -16,10 +16,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -113,8 +115,12 @@ func (m *manifests) probes() map[string]*corev1.Probe {
 
 func TestPortsAgree(t *testing.T) {
 	each(t, func(t *testing.T, m *manifests) {
-		require.Len(t, m.container().Ports, 1)
-		port := m.container().Ports[0]
+		ports := m.container().Ports
+		if m.stateful != nil {
+			ports = slices.DeleteFunc(slices.Clone(ports), func(p corev1.ContainerPort) bool { return p.Name == "dicom" })
+		}
+		require.Len(t, ports, 1)
+		port := ports[0]
 		_, listen, err := net.SplitHostPort(m.settings.Data["LISTEN_ADDR"])
 		require.NoError(t, err)
 		assert.Equal(t, listen, strconv.Itoa(int(port.ContainerPort)))
@@ -127,6 +133,10 @@ func TestPortsAgree(t *testing.T) {
 		for _, policy := range m.policies {
 			for _, rule := range policy.Spec.Ingress {
 				require.Len(t, rule.Ports, 1)
+				if policy.Name == storageSCPPolicy {
+					assert.Equal(t, intstr.FromString("dicom"), *rule.Ports[0].Port)
+					continue
+				}
 				assert.Equal(t, named, *rule.Ports[0].Port)
 			}
 		}
@@ -135,6 +145,37 @@ func TestPortsAgree(t *testing.T) {
 			assert.Equal(t, m.service.Spec.Ports[0].Name, m.monitor.Spec.Endpoints[0].Port)
 		}
 	})
+}
+
+const storageSCPPolicy = "dicom-qr-gateway-storage-scp"
+
+// A PACS sends to the pod that asked: each pod has an AE title and a Service of its own, up to the largest number of pods.
+func TestEachPodHasAnAETitleAndAServiceForPACS(t *testing.T) {
+	m := render(t, nil, "storage-scp")
+	require.NotNil(t, m.stateful)
+	assert.Equal(t, m.service.Name, m.stateful.Spec.ServiceName)
+	assert.Equal(t, appsv1.ParallelPodManagement, m.stateful.Spec.PodManagementPolicy)
+	grace := *m.stateful.Spec.Template.Spec.TerminationGracePeriodSeconds
+	assert.GreaterOrEqual(t, int64(m.stateful.Spec.MinReadySeconds), grace)
+	require.Len(t, m.perPod, int(m.autoscaler.Spec.MaxReplicas))
+	titles := map[string]bool{}
+	for i, service := range m.perPod {
+		pod := fmt.Sprintf("%s-%d", m.stateful.Name, i)
+		assert.Equal(t, map[string]string{appsv1.StatefulSetPodNameLabel: pod}, service.Spec.Selector)
+		assert.True(t, service.Spec.PublishNotReadyAddresses, "a draining pod still receives")
+		assert.Equal(t, corev1.ServiceExternalTrafficPolicyLocal, service.Spec.ExternalTrafficPolicy, "the gateway sees the address of the PACS")
+		require.Len(t, service.Spec.Ports, 1)
+		assert.Equal(t, intstr.FromString("dicom"), service.Spec.Ports[0].TargetPort)
+		title := m.environmentOf(i)["STORE_AE_TITLES"]
+		assert.Equal(t, fmt.Sprintf("GATEWAY%d", i), title)
+		assert.False(t, titles[title], "two pods have the same AE title")
+		titles[title] = true
+	}
+	at := slices.IndexFunc(m.container().Ports, func(p corev1.ContainerPort) bool { return p.Name == "dicom" })
+	require.GreaterOrEqual(t, at, 0)
+	assert.Equal(t, ":"+strconv.Itoa(int(m.container().Ports[at].ContainerPort)), m.environment()["STORE_LISTEN_ADDR"])
+	assert.NotContains(t, m.pacs.Data["pacs.yaml"], "move_destinations", "all pods read the same file")
+	assert.NotContains(t, documents(t), "POD_INDEX", "it is no setting")
 }
 
 func TestProbesUseRoutesOfTheContract(t *testing.T) {
@@ -158,11 +199,17 @@ func TestProbesUseRoutesOfTheContract(t *testing.T) {
 	})
 }
 
-// environment returns the gateway's settings.
-func (m *manifests) environment() map[string]string {
+// environment returns the gateway's settings, in the first pod if they differ.
+func (m *manifests) environment() map[string]string { return m.environmentOf(0) }
+
+// environmentOf returns the settings in a pod of a StatefulSet.
+func (m *manifests) environmentOf(pod int) map[string]string {
 	all := maps.Clone(m.settings.Data)
 	for _, variable := range m.container().Env {
-		all[variable.Name] = variable.Value
+		if from := variable.ValueFrom; from != nil && from.FieldRef.FieldPath == "metadata.labels['"+appsv1.PodIndexLabel+"']" {
+			continue // POD_INDEX
+		}
+		all[variable.Name] = strings.ReplaceAll(variable.Value, "$(POD_INDEX)", strconv.Itoa(pod))
 	}
 	return all
 }
@@ -283,11 +330,12 @@ func TestNetworkPolicyAllowsOnlyTheNamedPACSAndNameServers(t *testing.T) {
 		}
 	}
 	require.NoError(t, yaml.Unmarshal([]byte(m.pacs.Data["pacs.yaml"]), &file))
-	var allowed, reached []string
+	var hosts, allowed, reached, sending []string
 	for _, pacs := range file.PACS {
 		ip := net.ParseIP(pacs.Host)
 		require.NotNil(t, ip, "the policy needs an address")
-		allowed = append(allowed, pacs.Host+map[bool]string{true: "/32", false: "/128"}[ip.To4() != nil]+" "+strconv.Itoa(pacs.Port))
+		hosts = append(hosts, pacs.Host+map[bool]string{true: "/32", false: "/128"}[ip.To4() != nil])
+		allowed = append(allowed, hosts[len(hosts)-1]+" "+strconv.Itoa(pacs.Port))
 	}
 	var names []networkingv1.NetworkPolicyEgressRule
 	for _, policy := range m.policies {
@@ -311,11 +359,17 @@ func TestNetworkPolicyAllowsOnlyTheNamedPACSAndNameServers(t *testing.T) {
 		for _, rule := range policy.Spec.Ingress {
 			require.NotEmpty(t, rule.From, "an empty list allows everything")
 			for _, peer := range rule.From {
+				if policy.Name == storageSCPPolicy {
+					require.NotNil(t, peer.IPBlock)
+					sending = append(sending, peer.IPBlock.CIDR)
+					continue
+				}
 				assert.NotEmpty(t, peer.NamespaceSelector.MatchLabels, "an empty selector is every namespace")
 			}
 		}
 	}
 	assert.ElementsMatch(t, allowed, reached)
+	assert.ElementsMatch(t, hosts, sending, "the PACS may send to the storage SCP, and nobody else")
 	require.Len(t, names, 2, "UDP and TCP")
 	for _, rule := range names {
 		require.Len(t, rule.To, 1)
@@ -359,6 +413,10 @@ func TestPodHasMinimalPrivileges(t *testing.T) {
 				assert.Equal(t, m.pacs.Name, volume.ConfigMap.Name, "holds no secrets")
 				continue
 			}
+			if volume.EmptyDir != nil {
+				assert.Equal(t, "spool", volume.Name)
+				continue
+			}
 			require.NotNil(t, volume.Secret, volume.Name)
 			assert.Equal(t, int32(0o440), *volume.Secret.DefaultMode, "readable by the pod's group")
 		}
@@ -369,6 +427,17 @@ func TestPodHasMinimalPrivileges(t *testing.T) {
 		}
 		assert.GreaterOrEqual(t, c.Resources.Limits.Memory().Value(), int64(128<<20), "what MAX_MEMORY needs at least")
 	})
+}
+
+func TestTheSpoolFitsIntoItsVolume(t *testing.T) {
+	m := render(t, nil)
+	at := slices.IndexFunc(m.container().VolumeMounts, func(v corev1.VolumeMount) bool { return v.MountPath == m.settings.Data["SPOOL_DIR"] })
+	require.GreaterOrEqual(t, at, 0)
+	volume := slices.IndexFunc(m.deployment.Spec.Template.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == m.container().VolumeMounts[at].Name })
+	require.GreaterOrEqual(t, volume, 0)
+	limit, err := resource.ParseQuantity(strings.TrimSuffix(m.settings.Data["SPOOL_LIMIT"], "B"))
+	require.NoError(t, err)
+	assert.Positive(t, m.deployment.Spec.Template.Spec.Volumes[volume].EmptyDir.SizeLimit.Cmp(limit))
 }
 
 // A pod that is slow to start or busy is not killed, because that would interrupt its retrieves.

@@ -31,8 +31,10 @@ const samples = "../../samples/kubernetes"
 // manifests holds the objects that `kubectl apply -k` sends to the cluster.
 type manifests struct {
 	namespace  *corev1.Namespace
-	deployment *appsv1.Deployment
+	deployment *appsv1.Deployment  // or what a StatefulSet has in common with one
+	stateful   *appsv1.StatefulSet // nil without components/storage-scp
 	service    *corev1.Service
+	perPod     []*corev1.Service // of storage SCPs
 	settings   *corev1.ConfigMap
 	pacs       *corev1.ConfigMap // pacs.yaml
 	autoscaler *autoscalingv2.HorizontalPodAutoscaler
@@ -47,8 +49,8 @@ func (m *manifests) container() *corev1.Container {
 	return &m.deployment.Spec.Template.Spec.Containers[0]
 }
 
-// optional lists the components that kustomization.yaml names in comments.
-var optional = []string{"api-keys", "tls", "dicom-tls"}
+// optional lists the components that kustomization.yaml names in comments. Those before the last need a Secret.
+var optional = []string{"api-keys", "tls", "dicom-tls", "storage-scp"}
 
 // each runs the test with the components of kustomization.yaml, with each optional component,
 // with all of them, and without the Prometheus operator.
@@ -131,7 +133,16 @@ func (m *manifests) add(t *testing.T, object runtime.Object) {
 		m.namespace = object
 	case *appsv1.Deployment:
 		m.deployment = object
+	case *appsv1.StatefulSet:
+		m.stateful = object
+		m.deployment = &appsv1.Deployment{TypeMeta: object.TypeMeta, ObjectMeta: object.ObjectMeta, Spec: appsv1.DeploymentSpec{
+			Replicas: object.Spec.Replicas, Selector: object.Spec.Selector, Template: object.Spec.Template, MinReadySeconds: object.Spec.MinReadySeconds,
+		}}
 	case *corev1.Service:
+		if object.Name != "dicom-qr-gateway" {
+			m.perPod = append(m.perPod, object)
+			break
+		}
 		m.service = object
 	case *corev1.ConfigMap:
 		if _, isFile := object.Data["pacs.yaml"]; isFile {

@@ -37,8 +37,9 @@ export function launch() {
 
 // open loads path in a new profile and collects faults: requests to another host,
 // which it blocks, errors of the console and of scripts, responses with a status
-// of 400 or above, and failed loads. The page may also call the hosts of the URLs in also.
-export async function open(browser, base, path, { width = 1280, height = 900, colorScheme = 'light', also = [] } = {}) {
+// of 400 or above, and failed loads. The page may also call the hosts of the URLs in also. answered
+// gets each response.
+export async function open(browser, base, path, { width = 1280, height = 900, colorScheme = 'light', also = [], answered = () => {} } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme, reducedMotion: 'reduce' });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
@@ -60,6 +61,7 @@ export async function open(browser, base, path, { width = 1280, height = 900, co
     if (!request.url().startsWith('data:')) faults.push(`not loaded: ${request.url()} ${request.failure()?.errorText}`);
   });
   page.on('response', (response) => {
+    answered(response);
     if (response.status() >= 400) faults.push(`${response.status()}: ${response.url()}`);
   });
   await page.goto(base + path);

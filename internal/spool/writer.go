@@ -26,23 +26,37 @@ type Writer struct {
 func (w *Writer) Write(p []byte) (int, error) {
 	written := 0
 	for {
-		if w.fill == nil {
-			if err := w.acquire(); err != nil {
-				return written, err
-			}
+		space, err := w.Space()
+		if err != nil {
+			return written, err
 		}
-		n := copy(w.fill.data[w.fill.used:payload], p[written:])
-		w.fill.used += n
+		n := copy(space, p[written:])
 		written += n
-		if w.fill.used == payload {
-			if err := w.flush(); err != nil {
-				return written, err
-			}
+		if err := w.Take(n); err != nil {
+			return written, err
 		}
 		if written == len(p) {
 			return written, nil
 		}
 	}
+}
+
+// Space returns memory for the next bytes, at least one. It waits and fails as Write does. What is written to it counts once it is taken.
+func (w *Writer) Space() ([]byte, error) {
+	if w.fill == nil {
+		if err := w.acquire(); err != nil {
+			return nil, err
+		}
+	}
+	return w.fill.data[w.fill.used:payload], nil
+}
+
+// Take adds the first n bytes of the memory that Space has returned, which must not be used afterwards. It fails as Write does.
+func (w *Writer) Take(n int) error {
+	if w.fill.used += n; w.fill.used == payload {
+		return w.flush()
+	}
+	return nil
 }
 
 // Announce lets readers begin before the instance is complete.

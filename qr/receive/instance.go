@@ -54,7 +54,7 @@ func (x *run) receive(ctx context.Context, in *dicomnet.Instance, head stream.He
 	s := &sink{writer: x.log.Append(ctx, e), cached: x.keep(e)}
 	_, err := s.Write(read)
 	if err == nil {
-		_, err = in.WriteTo(s)
+		err = s.readFrom(in)
 	}
 	if err == nil {
 		if err = s.writer.Commit(); err != nil {
@@ -110,11 +110,39 @@ func (s *sink) Write(p []byte) (int, error) {
 		return n, err
 	}
 	_, _ = s.cached.Write(p) // never fails
+	s.announce()
+	return n, nil
+}
+
+// readFrom reads the rest of an instance straight into the memory of the spool.
+func (s *sink) readFrom(in io.Reader) error {
+	for {
+		space, err := s.writer.Space()
+		if err != nil {
+			s.err = err
+			return err
+		}
+		n, ended := in.Read(space)
+		_, _ = s.cached.Write(space[:n])
+		if s.err = s.writer.Take(n); s.err != nil {
+			return s.err
+		}
+		s.size += int64(n)
+		s.announce()
+		if ended == io.EOF { //nolint:errorlint // a lost connection is another error, whatever it wraps
+			return nil
+		} else if ended != nil {
+			return ended
+		}
+	}
+}
+
+// announce lets readers begin if the instance is large.
+func (s *sink) announce() {
 	if s.size > announceAfter && !s.announced {
 		s.announced = true
 		s.writer.Announce()
 	}
-	return n, nil
 }
 
 // errEnded is the cause of the end of a retrieval that its caller has closed.

@@ -247,7 +247,7 @@ func TestFilesOfSettingsAreValid(t *testing.T) {
 	requireCheck(t, []string{"check", "--env-file", shown}, []string{"AUDIT_LOG=stdout"}, valid) // the folder of the log does not exist here
 	kubernetes := filepath.Join(root, "samples", "kubernetes")
 	requireCheck(t, []string{"check", "--env-file=" + filepath.Join(kubernetes, "settings.env")},
-		[]string{"PACS_FILE=" + filepath.Join(kubernetes, "pacs.yaml"), "SPOOL_DIR=" + t.TempDir()}, // its folder is that of the pod
+		[]string{"PACS_FILE=" + filepath.Join(kubernetes, "pacs.yaml")},
 		valid+"PACS main: PACS at 192.0.2.10:104, called by GATEWAY, without a profile\n")
 }
 

@@ -122,8 +122,6 @@ func (m *manifests) mount(t *testing.T, secrets secretFiles) map[string]string {
 				require.Equal(t, m.pacs.Name, volume.ConfigMap.Name)
 				at[mount.MountPath] = t.TempDir()
 				require.NoError(t, os.WriteFile(filepath.Join(at[mount.MountPath], "pacs.yaml"), []byte(m.pacs.Data["pacs.yaml"]), 0o600))
-			case volume.EmptyDir != nil:
-				at[mount.MountPath] = t.TempDir()
 			default:
 				at[mount.MountPath] = filepath.Join(string(secrets), volume.Secret.SecretName)
 			}

@@ -21,7 +21,6 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -413,10 +412,6 @@ func TestPodHasMinimalPrivileges(t *testing.T) {
 				assert.Equal(t, m.pacs.Name, volume.ConfigMap.Name, "holds no secrets")
 				continue
 			}
-			if volume.EmptyDir != nil {
-				assert.Equal(t, "spool", volume.Name)
-				continue
-			}
 			require.NotNil(t, volume.Secret, volume.Name)
 			assert.Equal(t, int32(0o440), *volume.Secret.DefaultMode, "readable by the pod's group")
 		}
@@ -427,17 +422,6 @@ func TestPodHasMinimalPrivileges(t *testing.T) {
 		}
 		assert.GreaterOrEqual(t, c.Resources.Limits.Memory().Value(), int64(128<<20), "what MAX_MEMORY needs at least")
 	})
-}
-
-func TestTheSpoolFitsIntoItsVolume(t *testing.T) {
-	m := render(t, nil)
-	at := slices.IndexFunc(m.container().VolumeMounts, func(v corev1.VolumeMount) bool { return v.MountPath == m.settings.Data["SPOOL_DIR"] })
-	require.GreaterOrEqual(t, at, 0)
-	volume := slices.IndexFunc(m.deployment.Spec.Template.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == m.container().VolumeMounts[at].Name })
-	require.GreaterOrEqual(t, volume, 0)
-	limit, err := resource.ParseQuantity(strings.TrimSuffix(m.settings.Data["SPOOL_LIMIT"], "B"))
-	require.NoError(t, err)
-	assert.Positive(t, m.deployment.Spec.Template.Spec.Volumes[volume].EmptyDir.SizeLimit.Cmp(limit))
 }
 
 // A pod that is slow to start or busy is not killed, because that would interrupt its retrieves.

@@ -66,9 +66,11 @@ type Inventory struct {
 	// Attributes of the patient and the study as the PACS returned them, in UTF-8; "" for those that it did not.
 	PatientID, IssuerOfPatientID, PatientName, PatientBirthDate, PatientSex string
 	StudyDate, StudyTime, StudyID, AccessionNumber                          string
-	Series                                                                  []ListedSeries // in the order of number and UID
-	Instances                                                               []ListedInstance
-	Warnings                                                                []Warning
+	// SOPClasses are the SOP Classes in Study (0008,0062); nil: the PACS does not return them, and is asked for that of each instance.
+	SOPClasses []string
+	Series     []ListedSeries // in the order of number and UID
+	Instances  []ListedInstance
+	Warnings   []Warning
 }
 
 // ListedSeries is a series of an Inventory.
@@ -153,7 +155,9 @@ func (l *lister) notFound(ctx context.Context) error {
 var (
 	patientSex, _ = dataset.LookupKeyword("PatientSex")
 	studyID, _    = dataset.LookupKeyword("StudyID")
-	sopClassUID   = dataset.Tag{Group: 0x0008, Element: 0x0016}
+	// sopClassesInStudy costs Orthanc nothing, but SOP Class UID at IMAGE level half of the time of the query.
+	sopClassesInStudy, _ = dataset.LookupKeyword("SOPClassesInStudy")
+	sopClassUID          = dataset.Tag{Group: 0x0008, Element: 0x0016}
 )
 
 // study reports whether the PACS lists the study, and reads the attributes of its patient.
@@ -161,7 +165,7 @@ func (l *lister) study(ctx context.Context) (listed bool, err error) {
 	required := []dataset.Tag{
 		dataset.StudyDate, dataset.StudyTime, dataset.AccessionNumber, dataset.PatientName, dataset.PatientID, studyID,
 	}
-	optional := []dataset.Tag{dataset.IssuerOfPatientID, dataset.PatientBirthDate, patientSex}
+	optional := []dataset.Tag{dataset.IssuerOfPatientID, dataset.PatientBirthDate, patientSex, sopClassesInStudy}
 	i := l.inventory
 	err = l.ask(ctx, LevelStudy, nil, required, optional, func(set *dataset.Set) {
 		patientID := trim(set.Text(dataset.PatientID))
@@ -191,6 +195,12 @@ func (l *lister) study(ctx context.Context) (listed bool, err error) {
 			{&i.AccessionNumber, dataset.AccessionNumber},
 		} {
 			*attribute.to = strings.Clone(trim(set.Text(attribute.t)))
+		}
+		i.SOPClasses = nil
+		for _, class := range set.Strings(sopClassesInStudy) {
+			if class = trim(class); validUID(class) {
+				i.SOPClasses = append(i.SOPClasses, strings.Clone(class))
+			}
 		}
 		l.counts.addText(set.Warnings())
 	})
@@ -279,6 +289,10 @@ const perListed = 128
 func (l *lister) imagesOf(ctx context.Context, series []ListedSeries, sopInstance string) error {
 	i := l.inventory
 	classes := map[string]string{} // few values, many instances
+	var optional []dataset.Tag
+	if i.SOPClasses == nil {
+		optional = append(optional, sopClassUID)
+	}
 	for n := range series {
 		var unique []*dataset.Element
 		if uid := series[n].SeriesInstanceUID; uid != "" {
@@ -288,7 +302,7 @@ func (l *lister) imagesOf(ctx context.Context, series []ListedSeries, sopInstanc
 			unique = append(unique, dataset.Text(sopInstanceUID, sopInstance))
 		}
 		required := []dataset.Tag{sopInstanceUID, instanceNumber, dataset.SeriesInstanceUID}
-		err := l.ask(ctx, LevelImage, unique, required, []dataset.Tag{sopClassUID}, func(set *dataset.Set) {
+		err := l.ask(ctx, LevelImage, unique, required, optional, func(set *dataset.Set) {
 			uid, of := single(set, sopInstanceUID), single(set, dataset.SeriesInstanceUID)
 			if of == "" {
 				of = series[n].SeriesInstanceUID

@@ -178,6 +178,9 @@ func (x *run) proposal(again bool) proposal {
 	if len(modalities) == 0 && len(p.classes) > 0 {
 		return p
 	}
+	if add(x.inventory.SOPClasses...); len(p.classes) > 0 && !again {
+		return p
+	}
 	for _, modality := range modalities {
 		add(x.receiver.ways.learnt(&x.request.Peer, modality)...)
 	}

@@ -178,7 +178,7 @@ func TestNothingOfAnotherStudySeriesOrInstanceIsHandedOn(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, got.uids, 3)
 	assert.True(t, got.outcome.Complete)
-	assert.Equal(t, 1, got.outcome.Refused, "the PACS has no presentation context for the others")
+	assert.Equal(t, 3, got.outcome.Refused)
 
 	q.SOPInstanceUID = first.Text(tag.SOPInstanceUID)
 	got, err = r.retrieve(t, q)

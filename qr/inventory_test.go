@@ -236,3 +236,28 @@ func TestAPACSWithPatientRootAloneReceivesThePatientIDBelowTheStudy(t *testing.T
 	assert.Len(t, i.Instances, 2)
 	assert.Equal(t, []string{"STUDY 1.1", "SERIES P1 1.1 1.1.1", "IMAGE P1 1.1 1.1.1"}, tree.queries)
 }
+
+// Orthanc needs as long for SOP Class UID of each instance as for all the rest of the answer.
+func TestTheSOPClassesOfAStudyAreAskedForOnce(t *testing.T) {
+	inStudy, ofInstance := dataset.Tag{Group: 0x0008, Element: 0x0062}, dataset.Tag{Group: 0x0008, Element: 0x0016}
+	for _, returned := range []bool{false, true} {
+		tree := patient()
+		if returned {
+			tree.studies[0][inStudy] = `1.2.3\1.2.4\x`
+		}
+		asked := false
+		p := &dicomtest.ScriptedPACS{Find: func(a *association, level string) {
+			asked = asked || level == "IMAGE" && a.Keys().Has(ofInstance)
+			tree.find(a, level)
+		}}
+		g := qrtest.For(p, qrtest.Options{})
+		i, err := g.Inventory(t.Context(), qr.Call{}, qrtest.PACS, qr.Target{StudyInstanceUID: "1.1"}, 0)
+		qrtest.Events(t, p, g)
+		require.NoError(t, err)
+		assert.Len(t, i.Instances, 4)
+		assert.Equal(t, !returned, asked)
+		if returned {
+			assert.Equal(t, []string{"1.2.3", "1.2.4"}, i.SOPClasses)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/internal/spool"
 	"dicom-qr-gateway/qr/receive"
 	"dicom-qr-gateway/server/problem"
 )
@@ -29,7 +30,7 @@ func failuresOfRetrievals() map[string]error {
 			Step: "get", Err: &dicomnet.StatusError{Op: "get", Status: dicomnet.StatusProcessingFailure},
 		},
 		"RetrievalUnsupported": &receive.NoWayError{},
-		"SpoolFull":            &problem.Problem{Code: api.ProblemCodeSpoolFull, RetryAfter: problem.RetryAfter},
+		"SpoolFull":            &spool.FullError{},
 	}
 	for name, err := range failuresOfExamples() {
 		if _, shown := strings.CutSuffix(name, "Timeout"); shown {

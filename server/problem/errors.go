@@ -15,6 +15,7 @@ import (
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/pool"
+	"dicom-qr-gateway/internal/spool"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/qr/receive"
 )
@@ -57,6 +58,7 @@ var causes = []struct {
 	{as[*receive.NoWayError], api.ProblemCodeRetrievalUnsupported},
 	{as[*receive.IncompleteError], api.ProblemCodeRetrieveIncomplete},
 	{as[*receive.FloodError], api.ProblemCodeLimitExceeded},
+	{as[*spool.FullError], api.ProblemCodeSpoolFull},
 	{as[*budget.BusyError], api.ProblemCodeMemoryBusy},
 	{as[*budget.TooLargeError], api.ProblemCodeAnswerTooLarge},
 	{as[*qr.TooManyMatchesError], api.ProblemCodeTooManyMatches},

@@ -1,33 +1,11 @@
 package pixeldata
 
-import (
-	"image"
-	"image/color"
-)
+import "image"
 
-// fromYCbCr writes a picture as RGB. raw leaves its components as they are.
+// chroma gives the rows of one chrominance component in the resolution of the image.
 //
 // Chrominance that is sampled less often is interpolated as libjpeg does by default, which most viewers use: each sample lies in the middle of
 // the pixels that it covers.
-func fromYCbCr(dst []byte, picture *image.YCbCr, l Layout, raw bool) {
-	cb := newChroma(picture.Cb, picture, l)
-	cr := newChroma(picture.Cr, picture, l)
-	for y := range l.Rows {
-		luma := picture.Y[y*picture.YStride:]
-		blue, red := cb.row(y), cr.row(y)
-		out := dst[3*y*l.Columns : 3*(y+1)*l.Columns]
-		for x := range l.Columns {
-			pixel := out[3*x : 3*x+3 : 3*x+3]
-			if raw {
-				pixel[0], pixel[1], pixel[2] = luma[x], blue[x], red[x]
-				continue
-			}
-			pixel[0], pixel[1], pixel[2] = color.YCbCrToRGB(luma[x], blue[x], red[x])
-		}
-	}
-}
-
-// chroma gives the rows of one chrominance component in the resolution of the image.
 type chroma struct {
 	samples              []byte
 	stride               int

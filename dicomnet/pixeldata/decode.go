@@ -16,10 +16,9 @@ func Decode(dst, frame []byte, ts dataset.TransferSyntax, l Layout) ([]byte, Lay
 		dst, err = DecodeRLE(dst, frame, l)
 	case dataset.JPEGBaseline:
 		dst, l.Photometric, err = DecodeJPEG(dst, frame, l)
-		l.BitsAllocated, l.BitsStored, l.HighBit, l.Signed = 8, 8, 7, false
+		l.BitsAllocated, l.BitsStored, l.HighBit, l.Signed, l.PlanarConfiguration = 8, 8, 7, false, 0
 	default:
 		return nil, l, &FormatError{Reason: "the transfer syntax is not one that is decoded here"}
 	}
-	l.PlanarConfiguration = 0
 	return dst, l, err
 }

@@ -3,9 +3,11 @@ package pixeldata_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"image"
 	"image/color"
 	"image/jpeg"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -61,6 +63,32 @@ func TestRLEBecomesNative(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, pixels, got, "%+v", l)
 	}
+}
+
+func TestRLEKeepsThePlanarConfiguration(t *testing.T) {
+	l := pixeldata.Layout{Rows: 2, Columns: 2, Samples: 3, BitsAllocated: 8}
+	frame := encodeRLE([]byte("rgbRGBxyzXYZ"), 1, 3)
+	got, err := pixeldata.DecodeRLE(nil, frame, l)
+	require.NoError(t, err)
+	require.Equal(t, "rgbRGBxyzXYZ", string(got))
+	l.PlanarConfiguration = 1
+	got, err = pixeldata.DecodeRLE(nil, frame, l)
+	require.NoError(t, err)
+	require.Equal(t, "rRxXgGyYbBzZ", string(got))
+	f, err := pixeldata.OpenRLE(frame, l)
+	require.NoError(t, err)
+	_, err = f.Next(nil)
+	require.ErrorIs(t, err, io.ErrShortBuffer)
+	var parts []string
+	for {
+		b, err := f.Next(make([]byte, 3))
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+		parts = append(parts, string(b))
+	}
+	require.Equal(t, []string{"rRx", "X", "gGy", "Y", "bBz", "Z"}, parts)
 }
 
 func TestRLEOfLongRunsAndPadding(t *testing.T) {
@@ -149,36 +177,23 @@ func TestJPEGBecomesNative(t *testing.T) {
 	}
 }
 
-// Go's encoder writes neither a JFIF nor an Adobe marker, so that the Photometric Interpretation decides.
-func TestTheComponentsOfAJPEGAreWhatItSaysOrElsePhotometricInterpretation(t *testing.T) {
+func TestPhotometricInterpretationDecidesWhatTheComponentsOfAJPEGAre(t *testing.T) {
 	one := image.NewRGBA(image.Rect(0, 0, 8, 8))
 	for i := range one.Pix {
 		one.Pix[i] = [4]byte{200, 40, 10, 255}[i%4]
 	}
 	frame := encodeJPEG(t, one)
-	l := pixeldata.Layout{Rows: 8, Columns: 8, Samples: 3, BitsAllocated: 8, Photometric: "RGB"}
-	got, _, err := pixeldata.DecodeJPEG(nil, frame, l)
-	require.NoError(t, err)
+	adobe := append([]byte(string(frame[:2])+"\xFF\xEE\x00\x0EAdobe\x00\x64\x00\x00\x00\x00\x01"), frame[2:]...)
 	y, cb, cr := color.RGBToYCbCr(200, 40, 10)
-	require.InDelta(t, y, got[0], 2)
-	require.InDelta(t, cb, got[1], 2)
-	require.InDelta(t, cr, got[2], 2)
-	for name, marker := range map[string]string{
-		"JFIF":                    "\xFF\xE0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00",
-		"Adobe, after a comment":  "\xFF\xFE\x00\x04hi\xFF\xEE\x00\x0EAdobe\x00\x64\x00\x00\x00\x00\x01",
-		"Adobe, after fill bytes": "\xFF\xFF\xEE\x00\x0EAdobe\x00\x64\x00\x00\x00\x00\x01",
-	} {
-		marked := append([]byte(string(frame[:2])+marker), frame[2:]...)
-		got, _, err = pixeldata.DecodeJPEG(nil, marked, l)
-		require.NoError(t, err, name)
-		require.InDelta(t, 200, got[0], 3, name)
-	}
-	rgb := append([]byte(string(frame[:2])+"\xFF\xEE\x00\x0EAdobe\x00\x64\x00\x00\x00\x00\x00"), frame[2:]...)
-	l.Photometric = "YBR_FULL"
-	got, photometric, err := pixeldata.DecodeJPEG(nil, rgb, l)
-	if err == nil { // Go decodes RGB only without subsampling
-		require.Equal(t, "RGB", photometric)
-		require.InDelta(t, y, got[0], 2)
+	for photometric, want := range map[string][3]byte{"RGB": {y, cb, cr}, "YBR_FULL": {200, 40, 10}, "YBR_FULL_422": {200, 40, 10}} {
+		for _, data := range [][]byte{frame, adobe} {
+			l := pixeldata.Layout{Rows: 8, Columns: 8, Samples: 3, BitsAllocated: 8, Photometric: photometric}
+			got, _, err := pixeldata.DecodeJPEG(nil, data, l)
+			require.NoError(t, err)
+			for i, v := range want {
+				require.InDelta(t, v, got[i], 3, photometric)
+			}
+		}
 	}
 }
 

@@ -2,89 +2,107 @@ package pixeldata
 
 import (
 	"bytes"
+	"errors"
 	"image"
+	"image/color"
 	"image/jpeg"
+	"io"
+	"strings"
 )
 
-// DecodeJPEG decodes a frame of JPEG Baseline (PS3.5 section A.4.1) to the native form of Explicit VR Little Endian with 8 bits
-// allocated: a colour image as RGB with the samples of a pixel together (Planar Configuration 0). It appends nothing to dst but uses its
-// memory. It returns the Photometric Interpretation of the result, RGB or that of l.
-//
-// The components of a colour image are RGB or YCbCr as a JFIF or Adobe marker says, and without either as the Photometric Interpretation of l
-// says.
-func DecodeJPEG(dst, frame []byte, l Layout) ([]byte, string, error) {
-	l.BitsAllocated = 8
-	if err := l.decodable(); err != nil {
-		return nil, "", err
-	}
-	// Decode allocates what the frame header claims, so that is compared first.
-	config, err := jpeg.DecodeConfig(bytes.NewReader(frame))
-	if err != nil {
-		return nil, "", &FormatError{Reason: "a frame is no JPEG that can be decoded"}
-	}
-	if config.Width != l.Columns || config.Height != l.Rows {
-		return nil, "", &FormatError{Reason: "the size of a JPEG frame is not that of the image"}
-	}
-	decoded, err := jpeg.Decode(bytes.NewReader(frame))
-	if err != nil {
-		return nil, "", &FormatError{Reason: "a JPEG frame is damaged"}
-	}
-	switch picture := decoded.(type) {
-	case *image.Gray:
-		if l.Samples != 1 {
-			break
-		}
-		dst = grow(dst, int(l.Size()))
-		for y := range l.Rows {
-			copy(dst[y*l.Columns:(y+1)*l.Columns], picture.Pix[y*picture.Stride:])
-		}
-		return dst, l.Photometric, nil
-	case *image.RGBA:
-		if l.Samples != 3 {
-			break
-		}
-		dst = grow(dst, int(l.Size()))
-		for y := range l.Rows {
-			row, out := picture.Pix[y*picture.Stride:], dst[3*y*l.Columns:]
-			for x := range l.Columns {
-				copy(out[3*x:3*x+3], row[4*x:4*x+3])
-			}
-		}
-		return dst, "RGB", nil
-	case *image.YCbCr:
-		if l.Samples != 3 {
-			break
-		}
-		dst = grow(dst, int(l.Size()))
-		fromYCbCr(dst, picture, l, l.Photometric == "RGB" && !declaresColour(frame))
-		return dst, "RGB", nil
-	}
-	return nil, "", &FormatError{Reason: "the components of a JPEG frame are not those of the image"}
+// JPEGFrame is a frame of JPEG Baseline (PS3.5 section 8.2.1) that has been decoded.
+type JPEGFrame struct {
+	layout  Layout
+	picture image.Image
+	ybr     bool
+	cb, cr  *chroma // of an *image.YCbCr
 }
 
-// declaresColour reports whether a JPEG has a marker that decides the meaning of its components: JFIF, which requires YCbCr, or Adobe's.
-func declaresColour(frame []byte) bool {
-	for len(frame) >= 4 {
-		marker := frame[1]
-		switch {
-		case frame[0] != 0xFF:
-			return false
-		case marker == 0xFF, marker == 0xD8:
-			frame = frame[1:]
-			if marker == 0xD8 {
-				frame = frame[1:]
-			}
-			continue
-		}
-		length := 2 + (int(frame[2])<<8 | int(frame[3]))
-		if marker == 0xDA || length > len(frame) {
-			return false
-		}
-		segment := frame[4:max(length, 4)]
-		if marker == 0xE0 && bytes.HasPrefix(segment, []byte("JFIF\x00")) || marker == 0xEE && bytes.HasPrefix(segment, []byte("Adobe")) {
-			return true
-		}
-		frame = frame[length:]
+// OpenJPEG decodes a frame of 8 bits. It reads r to the end of the image, and allocates memory for pixels only if the frame header has the size of the
+// layout. Photometric Interpretation decides what three components are: YCbCr for YBR_FULL and YBR_FULL_422, and RGB for RGB.
+//
+// Errors are a *FormatError, a *LimitError, or that of r.
+func OpenJPEG(r io.Reader, l Layout) (*JPEGFrame, error) {
+	l.BitsAllocated = 8
+	if err := l.decodable(); err != nil {
+		return nil, err
 	}
-	return false
+	var head bytes.Buffer
+	source := &keptError{r: r}
+	header, err := readFrameHeader(io.TeeReader(source, &head))
+	if err == nil && (header.width != l.Columns || header.height != l.Rows || header.components != l.Samples) {
+		err = errors.New("size differs from Rows, Columns or Samples per Pixel")
+	}
+	var picture image.Image
+	if err == nil {
+		picture, err = jpeg.Decode(io.MultiReader(&head, source))
+	}
+	switch {
+	case source.err != nil:
+		return nil, source.err
+	case err != nil:
+		return nil, &FormatError{Reason: "a JPEG frame cannot be decoded: " + err.Error()}
+	}
+	f := &JPEGFrame{layout: l, picture: picture, ybr: strings.HasPrefix(l.Photometric, "YBR")}
+	if p, ok := picture.(*image.YCbCr); ok {
+		f.cb, f.cr = newChroma(p.Cb, p, l), newChroma(p.Cr, p, l)
+	}
+	return f, nil
+}
+
+// AppendRow appends row y, from 0: the samples of a pixel together (Planar Configuration 0), and colours as RGB.
+func (f *JPEGFrame) AppendRow(out []byte, y int) []byte {
+	width := f.layout.Columns
+	switch p := f.picture.(type) {
+	case *image.Gray:
+		return append(out, p.Pix[y*p.Stride:][:width]...)
+	case *image.YCbCr:
+		luma, blue, red := p.Y[y*p.YStride:][:width], f.cb.row(y), f.cr.row(y)
+		for x, a := range luma {
+			out = f.appendPixel(out, a, blue[x], red[x])
+		}
+	case *image.RGBA: // three components that the frame itself says are not YCbCr
+		for row := p.Pix[y*p.Stride:][:4*width]; len(row) > 0; row = row[4:] {
+			out = f.appendPixel(out, row[0], row[1], row[2])
+		}
+	}
+	return out
+}
+
+func (f *JPEGFrame) appendPixel(out []byte, a, b, c byte) []byte {
+	if f.ybr {
+		a, b, c = color.YCbCrToRGB(a, b, c)
+	}
+	return append(out, a, b, c)
+}
+
+// DecodeJPEG decodes a whole frame. It appends nothing to dst but uses its memory. It returns the Photometric Interpretation of the result: RGB, or that of l
+// if it has one sample.
+func DecodeJPEG(dst, frame []byte, l Layout) ([]byte, string, error) {
+	f, err := OpenJPEG(bytes.NewReader(frame), l)
+	if err != nil {
+		return nil, "", err
+	}
+	dst = grow(dst, int(f.layout.Size()))[:0]
+	for y := range l.Rows {
+		dst = f.AppendRow(dst, y)
+	}
+	if l.Samples == 3 {
+		return dst, "RGB", nil
+	}
+	return dst, l.Photometric, nil
+}
+
+// keptError keeps the error of the reader below.
+type keptError struct {
+	r   io.Reader
+	err error
+}
+
+func (k *keptError) Read(p []byte) (int, error) {
+	n, err := k.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		k.err = err
+	}
+	return n, err //nolint:wrapcheck // of the caller
 }

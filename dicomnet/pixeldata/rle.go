@@ -1,6 +1,9 @@
 package pixeldata
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"io"
+)
 
 const (
 	rleHeader   = 64
@@ -9,18 +12,78 @@ const (
 	rleRatio = 64
 )
 
-// DecodeRLE decodes a frame of RLE Lossless (PS3.5 annex G) to the native form of Explicit VR Little Endian: the samples of a pixel
-// together (Planar Configuration 0), each with its least significant byte first. It appends nothing to dst but uses its memory.
-//
-// A frame that lacks pixels, or whose segments do not fit the layout, is a *FormatError. Bytes beyond the last pixel of a segment are
-// ignored, because encoders pad segments.
-func DecodeRLE(dst, frame []byte, l Layout) ([]byte, error) {
+// RLEFrame is a frame of RLE Lossless (PS3.5 annex G) while it is decoded to the native form of Explicit VR Little Endian: each sample with its least
+// significant byte first, arranged as Planar Configuration says.
+type RLEFrame struct {
+	segments [rleSegments]segment
+	samples  int
+	bytes    int // of a sample
+	planar   bool
+	plane    int   // that is being decoded, if the samples are plane by plane
+	pixels   int64 // of the plane, or of the frame, that have not been decoded
+	all      int64 // pixels of the frame
+}
+
+// OpenRLE returns a frame to decode. data must stay unchanged until the frame is decoded. Errors are a *FormatError or a *LimitError.
+func OpenRLE(data []byte, l Layout) (*RLEFrame, error) {
 	if err := l.decodable(); err != nil {
 		return nil, err
 	}
-	bytesPerSample := l.BitsAllocated / 8
-	stride := l.Samples * bytesPerSample
-	segments, err := rleOffsets(frame, stride)
+	f := &RLEFrame{samples: l.Samples, bytes: l.BitsAllocated / 8, planar: l.PlanarConfiguration == 1 && l.Samples > 1}
+	f.all = int64(l.Rows) * int64(l.Columns)
+	f.pixels = f.all
+	count := f.samples * f.bytes
+	switch {
+	case len(data) < rleHeader:
+		return nil, &FormatError{Reason: "an RLE frame is shorter than its header"}
+	case count > rleSegments || binary.LittleEndian.Uint32(data) != uint32(count):
+		return nil, &FormatError{Reason: "the number of RLE segments is not that of the bytes of a pixel"}
+	}
+	end := int64(len(data))
+	for i := count - 1; i >= 0; i-- {
+		start := int64(binary.LittleEndian.Uint32(data[4+4*i:]))
+		if start < rleHeader || start > end {
+			return nil, &FormatError{Reason: "an RLE segment lies outside its frame"}
+		}
+		f.segments[i] = segment{data: data[start:end]}
+		end = start
+	}
+	return f, nil
+}
+
+// Next decodes pixels into dst, as many as it has room for, and returns what it wrote. It returns io.EOF after the last pixel, io.ErrShortBuffer if dst has not
+// room for one, and a *FormatError if a segment ends before its last pixel. Bytes beyond that are ignored, because encoders pad segments.
+func (f *RLEFrame) Next(dst []byte) ([]byte, error) {
+	if f.pixels == 0 {
+		if f.plane++; !f.planar || f.plane == f.samples {
+			return nil, io.EOF
+		}
+		f.pixels = f.all
+	}
+	// One plane after the other, each as if it were an image of one sample.
+	stride, first, count := f.samples*f.bytes, 0, f.samples*f.bytes
+	if f.planar {
+		stride, first, count = f.bytes, f.plane*f.bytes, f.bytes
+	}
+	n := int(min(int64(len(dst)/stride), f.pixels))
+	if n == 0 {
+		return nil, io.ErrShortBuffer
+	}
+	dst = dst[:n*stride]
+	for i := range count {
+		// The first segment of a sample has its most significant bytes.
+		offset := i/f.bytes*f.bytes + f.bytes - 1 - i%f.bytes
+		if !f.segments[first+i].decode(dst[offset:], stride, n) {
+			return nil, &FormatError{Reason: "an RLE segment ends before its last pixel"}
+		}
+	}
+	f.pixels -= int64(n)
+	return dst, nil
+}
+
+// DecodeRLE decodes a whole frame. It appends nothing to dst but uses its memory.
+func DecodeRLE(dst, frame []byte, l Layout) ([]byte, error) {
+	f, err := OpenRLE(frame, l)
 	if err != nil {
 		return nil, err
 	}
@@ -29,67 +92,67 @@ func DecodeRLE(dst, frame []byte, l Layout) ([]byte, error) {
 		return nil, &FormatError{Reason: "an RLE frame is too short for its pixels"}
 	}
 	dst = grow(dst, size)
-	for i, segment := range segments {
-		// Segments go from the most significant byte of the first sample to the least significant byte of the last.
-		sample, significance := i/bytesPerSample, bytesPerSample-1-i%bytesPerSample
-		if !unpackBits(dst[sample*bytesPerSample+significance:], stride, segment) {
-			return nil, &FormatError{Reason: "an RLE segment ends before its last pixel"}
+	for at := 0; at < size; {
+		b, err := f.Next(dst[at:])
+		if err != nil {
+			return nil, err
 		}
+		at += len(b)
 	}
 	return dst, nil
 }
 
-// rleOffsets returns the segments of a frame, of which there must be n (PS3.5 section G.5).
-func rleOffsets(frame []byte, n int) ([][]byte, error) {
-	if len(frame) < rleHeader {
-		return nil, &FormatError{Reason: "an RLE frame is shorter than its header"}
-	}
-	if count := binary.LittleEndian.Uint32(frame); n > rleSegments || count != uint32(n) {
-		return nil, &FormatError{Reason: "the number of RLE segments is not that of the bytes of a pixel"}
-	}
-	segments := make([][]byte, n)
-	end := uint32(min(len(frame), 1<<31))
-	for i := n - 1; i >= 0; i-- {
-		start := binary.LittleEndian.Uint32(frame[4+4*i:])
-		if start < rleHeader || start > end {
-			return nil, &FormatError{Reason: "an RLE segment lies outside its frame"}
-		}
-		segments[i] = frame[start:end]
-		end = start
-	}
-	return segments, nil
+// segment is an encoded sequence of bytes (PS3.5 section G.3).
+type segment struct {
+	data    []byte
+	run     int // bytes left of the current run
+	literal bool
+	value   byte // of the current replicate run
 }
 
-// unpackBits decodes a segment (PS3.5 section G.3.2) into every stride-th byte of dst, and reports whether it had enough bytes.
-func unpackBits(dst []byte, stride int, src []byte) bool {
+// decode decodes n bytes to every stride-th byte of dst. It returns false if the segment has fewer.
+func (s *segment) decode(dst []byte, stride, n int) bool {
 	at := 0
-	for at < len(dst) {
-		if len(src) < 2 {
+	for n > 0 {
+		if s.run == 0 && !s.nextRun() {
 			return false
 		}
-		control := int(int8(src[0]))
-		src = src[1:]
+		m := min(s.run, n)
 		switch {
-		case control >= 0:
-			n := min(control+1, len(src))
-			for _, b := range src[:n] {
-				if at >= len(dst) {
-					return true
-				}
-				dst[at] = b
+		case !s.literal:
+			for range m {
+				dst[at] = s.value
 				at += stride
 			}
-			src = src[n:]
-		case control > -128:
-			for range 1 - control {
-				if at >= len(dst) {
-					return true
-				}
-				dst[at] = src[0]
+		case len(s.data) < m:
+			return false
+		default:
+			for _, c := range s.data[:m] {
+				dst[at] = c
 				at += stride
 			}
-			src = src[1:]
+			s.data = s.data[m:]
 		}
+		s.run -= m
+		n -= m
 	}
 	return true
+}
+
+// nextRun reads the byte that begins a run. It returns false at the end of the segment.
+func (s *segment) nextRun() bool {
+	for len(s.data) > 0 {
+		c := int(int8(s.data[0]))
+		s.data = s.data[1:]
+		switch {
+		case c >= 0:
+			s.run, s.literal = c+1, true
+			return true
+		case c > -128 && len(s.data) > 0:
+			s.run, s.literal, s.value = 1-c, false, s.data[0]
+			s.data = s.data[1:]
+			return true
+		}
+	}
+	return false
 }

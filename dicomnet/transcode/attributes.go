@@ -7,6 +7,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dataset/stream"
+	"dicom-qr-gateway/dicomnet/pixeldata"
 )
 
 // The elements that describe pixels (PS3.3 section C.7.6.3).
@@ -125,13 +126,25 @@ func (r *Reader) fragments(token *stream.Token) error {
 		if a.ybr && token.Depth > 0 {
 			return &UnsupportedError{"YBR in an item"} // its Photometric Interpretation has been written
 		}
-		r.pixels = &jpegFrames{source: source, attributes: *a}
+		r.pixels = &jpegFrames{source: source, layout: a.layout()}
 	} else {
-		r.pixels = &rleFrames{source: source, attributes: *a, size: size}
+		r.pixels = &rleFrames{source: source, layout: a.layout()}
 	}
 	token.VR = vrOW // allowed for any Bits Allocated (PS3.5 annex A.2)
 	r.header(token, size*a.frames)
 	return source.start()
+}
+
+// layout returns what packages below need to decode a frame.
+func (a *pixelAttributes) layout() pixeldata.Layout {
+	l := pixeldata.Layout{Rows: a.rows, Columns: a.columns, Samples: a.samples, BitsAllocated: a.bits}
+	if a.planar {
+		l.PlanarConfiguration = 1
+	}
+	if a.ybr {
+		l.Photometric = "YBR_FULL"
+	}
+	return l
 }
 
 // maxPixelData is the greatest length of a value (PS3.5 section 7.1.1).

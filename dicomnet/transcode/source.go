@@ -2,10 +2,12 @@ package transcode
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 
 	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dataset/stream"
+	"dicom-qr-gateway/dicomnet/pixeldata"
 )
 
 // frames are decoded one after the other.
@@ -136,4 +138,12 @@ func (s *frameSource) begins() (bool, error) {
 	}
 	start, err := s.d.Peek(2)
 	return string(start) == "\xff\xd8", err
+}
+
+// failed returns a *FrameError of the current frame if it is malformed, and else err itself.
+func (s *frameSource) failed(err error) error {
+	if _, ok := errors.AsType[*pixeldata.FormatError](err); ok {
+		return &FrameError{Frame: int(s.frame), Err: err}
+	}
+	return err
 }

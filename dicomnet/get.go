@@ -108,7 +108,7 @@ func (op *operation) proceed(err error) (final *message, _ error) {
 	return nil, op.a.fail(op.ctx, err)
 }
 
-// answer sends the response to the instance that has been yielded, if there is one, after the rest of it has been read until the
+// answer sends the response to the current instance, if there is one, after the rest of it has been read until the
 // deadline.
 func (op *operation) answer(until *deadline) error {
 	in := op.instance
@@ -135,16 +135,16 @@ func (op *operation) answer(until *deadline) error {
 
 // refuse answers the C-STORE-RQ m with a failure after its data set has been read until the deadline.
 func (op *operation) refuse(m *message, status Status, until *deadline) error {
-	if op.refused++; op.refused > maxRefused {
+	if op.running { // afterwards MaxAfterCancel applies
+		op.refused++
+	}
+	if op.refused > maxRefused {
 		return op.a.upper.exceedLimit("refused instances", maxRefused)
 	}
-	if m.hasData {
-		rest := dataStream{ctx: op.ctx, step: op.step, messages: &op.a.messages, contextID: m.contextID}
-		if err := rest.drop(until); err != nil {
-			return err
-		}
-	}
-	return op.a.upper.sendMessage(m.contextID, storeResponse(&m.command, status), nil, op.a.maxLength)
+	op.instance = newInstance(op.ctx, StepGet, &op.a.messages, m, *op.a.contextOf(m.contextID))
+	op.instance.stream.last = !m.hasData
+	op.instance.Respond(status)
+	return op.answer(until)
 }
 
 // storage reports whether the SOP class is that of instances: any but those of the other services of this package.

@@ -392,3 +392,45 @@ func (c *countingConn) Read(p []byte) (int, error) {
 	c.longest = max(c.longest, len(p))
 	return c.Conn.Read(p)
 }
+
+func TestGetBoundsTheSilenceInsideAnInstanceThatIsDropped(t *testing.T) {
+	for name, uid := range map[string]string{"not read": "1.1", "refused": ""} {
+		t.Run(name, func(t *testing.T) {
+			withGet(t, func(p *dicomtest.ScriptedPeer) {
+				p.ReadRequest(dicomnet.CGetRQ)
+				p.Send(command(storeRequest(1, uid, content(9))))
+				p.Send(fragment(content(60_000), true)[:30_000])
+				p.ExpectAbort(pdu.SourceUser, 0)
+			}, func(t *testing.T, a *dicomnet.Association) {
+				var last error
+				for _, err := range a.Get(t.Context(), dicomnet.StudyRoot, query(), nil) {
+					last = err
+				}
+				requireTimeout(t, last, dicomnet.TimerNetwork)
+				requireStep(t, last, dicomnet.StepGet)
+			})
+		})
+	}
+}
+
+func TestGetIsCancelledInsideAnInstanceThatItRefuses(t *testing.T) {
+	withGet(t, func(p *dicomtest.ScriptedPeer) {
+		rq := p.ReadRequest(dicomnet.CGetRQ)
+		p.Send(command(storeRequest(1, "", content(9))))
+		b := fragment(content(60_000), true)
+		p.Send(b[:30_000])
+		dicomtest.Wait(2 * time.Second)
+		p.Send(b[30_000:])
+		assert.Equal(t, dicomnet.StatusInvalidInstance, p.ReadRequest(dicomnet.CStoreRSP).Command.Status)
+		p.ReadRequest(dicomnet.CCancelRQ)
+		p.SendMessage(getResponse(rq, dicomnet.StatusCancel, 0))
+		p.Release()
+	}, func(t *testing.T, a *dicomnet.Association) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		g := runGet(ctx, a)
+		require.ErrorIs(t, g.err, context.DeadlineExceeded)
+		assert.Empty(t, g.received)
+		assert.True(t, a.Usable())
+	})
+}

@@ -328,9 +328,6 @@ func (d *dataStream) end() {
 func (s *assembler) nextDataPDV(until *deadline) (v pdu.PDV, left int, err error) {
 	for {
 		switch {
-		case s.hasPushedBack:
-			s.hasPushedBack = false
-			return s.pushedBack, 0, nil
 		case len(s.pdvs) > 0:
 			v, rest, _, err := pdu.NextPDV(s.pdvs)
 			if err != nil {

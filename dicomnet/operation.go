@@ -30,7 +30,7 @@ type operation struct {
 	parser          *dataset.Parser // of the identifiers received; nil before the first
 	sent            time.Time
 	summary         OperationSummary
-	instance        *Instance // of a C-GET, to which the response has not been sent
+	instance        *Instance // of a C-GET, whose response has not been sent
 	refused         int       // instances of a C-GET
 	success         bool      // the final response had the status success
 }

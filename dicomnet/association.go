@@ -1,9 +1,9 @@
 // Package dicomnet implements DICOM network associations for requestors and acceptors: the Upper
 // Layer of PS3.8 and the DIMSE services of PS3.7 that Query/Retrieve needs (C-ECHO, C-FIND, C-MOVE,
-// C-STORE and C-CANCEL).
+// C-GET, C-STORE and C-CANCEL).
 //
-// Dial opens an association; Find and Move return sequences of responses. Server accepts
-// associations.
+// Dial opens an association; Find and Move return sequences of responses, and Get a sequence of
+// instances, which are read while they arrive. Server accepts associations.
 //
 // The package does not trust peers. Every wait has a deadline and every length a limit. A peer that
 // breaks the protocol receives A-ABORT, and the caller a typed error.

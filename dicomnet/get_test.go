@@ -477,3 +477,23 @@ func TestGetCancelsBetweenInstances(t *testing.T) {
 		assert.True(t, a.Usable())
 	})
 }
+
+// A response in two writes would wait for the acknowledgement of the first: 40 ms an instance.
+func TestGetSendsEachResponseInOneWrite(t *testing.T) {
+	withPeer(t, func(p *dicomtest.ScriptedPeer) {
+		acceptGet(p)
+		rq := p.ReadRequest(dicomnet.CGetRQ)
+		store(p, storeRequest(1, "1.1", content(longData)), storeRequest(2, "1.2", content(9)))
+		p.SendMessage(getResponse(rq, dicomnet.StatusSuccess, 2))
+		p.Release()
+	}, func(t *testing.T, cfg dicomnet.Config) {
+		get := retrievalConfig()
+		get.DialContext = cfg.DialContext
+		rec := record(&get)
+		a, err := dicomnet.Dial(t.Context(), "pacs:104", get)
+		require.NoError(t, err)
+		require.NoError(t, runGet(t.Context(), a).err)
+		require.NoError(t, a.Close())
+		assert.Len(t, rec.writes, 5, "A-ASSOCIATE-RQ, C-GET-RQ, two C-STORE-RSP, A-RELEASE-RQ")
+	})
+}

@@ -129,7 +129,7 @@ func (s *sink) readFrom(in io.Reader) error {
 		}
 		s.size += int64(n)
 		s.announce()
-		if ended == io.EOF { //nolint:errorlint // a lost connection is another error, whatever it wraps
+		if ended == io.EOF {
 			return nil
 		} else if ended != nil {
 			return ended

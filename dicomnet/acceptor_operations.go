@@ -82,7 +82,8 @@ func (a *acceptedAssociation) receive(ctx context.Context, messages *assembler, 
 		return a.upper.exceedLimit("refused instances", maxRefused)
 	}
 	in.Respond(status)
-	response, err := in.response(new(deadline))
+	until := deadlineAfter(a.server.Timeouts.DIMSE, TimerDIMSE)
+	response, err := in.response(&until)
 	if err != nil {
 		return err
 	}

@@ -434,3 +434,32 @@ func TestGetIsCancelledInsideAnInstanceThatItRefuses(t *testing.T) {
 		assert.True(t, a.Usable())
 	})
 }
+
+func TestGetReportsListsOfFailedInstancesAsTheyAre(t *testing.T) {
+	many := make([]string, 10_000)
+	for i := range many {
+		many[i] = fmt.Sprint("1.2.", i)
+	}
+	for name, c := range map[string]struct {
+		data []byte
+		want []string
+	}{
+		"10,000 UIDs":        {failedList(many...), many},
+		"no UID":             {failedList(), nil},
+		"no list":            {nil, nil},
+		"a value cut off":    {failedList("1.2.3")[:10], nil},
+		"an element cut off": {[]byte{8, 0, 0x58}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withGet(t, func(p *dicomtest.ScriptedPeer) {
+				rq := p.ReadRequest(dicomnet.CGetRQ)
+				p.SendMessage(dicomtest.Response(rq, dicomnet.StatusWarning, c.data))
+				p.Release()
+			}, func(t *testing.T, a *dicomnet.Association) {
+				g := runGet(t.Context(), a)
+				require.NoError(t, g.err)
+				assert.Equal(t, c.want, g.final().FailedSOPInstanceUIDs)
+			})
+		})
+	}
+}

@@ -78,6 +78,15 @@ func (i *Instance) WriteTo(w io.Writer) (written int64, err error) {
 // (processing failure).
 func (i *Instance) Respond(s Status) { i.status, i.answered = s, true }
 
+// Watch ends reads with the cause of ctx when ctx is done, until stop is called. It is for Handler.Receive; Get watches its own context.
+func (i *Instance) Watch(ctx context.Context) (stop func()) {
+	if i.stream.step == StepGet || i.stream.messages == nil {
+		return func() {}
+	}
+	i.stream.ctx = ctx
+	return i.stream.messages.upper.link.watch(ctx)
+}
+
 // Received returns how many bytes of the data set have been read.
 func (i *Instance) Received() int64 { return i.stream.received }
 

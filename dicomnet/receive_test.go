@@ -3,6 +3,7 @@ package dicomnet_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"slices"
@@ -243,4 +244,43 @@ func TestServerAdmitsByAddress(t *testing.T) {
 	s.ServeConn(conn)
 	require.NoError(t, script.Err())
 	assert.Equal(t, "pipe", admitted.String())
+}
+
+func TestServerEndsReadsOfAnInstanceWithAContextThatItsHandlerWatches(t *testing.T) {
+	gone := errors.New("nothing waits for it any more")
+	s := server()
+	s.Handler.Receive = func(ctx context.Context, _ *dicomnet.Request, in *dicomnet.Instance) dicomnet.Status {
+		ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Second, gone)
+		defer cancel()
+		defer in.Watch(ctx)()
+		n, err := io.Copy(io.Discard, in)
+		assert.ErrorIs(t, err, gone)
+		assert.Equal(t, int64(30_000), n)
+		return dicomnet.StatusNotAuthorized
+	}
+	serveScript(t, s, func(p *dicomtest.ScriptedPeer) {
+		m := storeRequest(1, "1.1", content(9))
+		p.Send(append(command(m), fragment(content(30_000), false)...))
+		dicomtest.Wait(3 * time.Second)
+		p.Send(fragment(content(30_000), true))
+		assert.Equal(t, dicomnet.StatusNotAuthorized, readStoreResponse(p, m))
+		p.SendPDU(&pdu.ReleaseRQ{})
+		p.Expect(pdu.TypeReleaseRP)
+	})
+}
+
+func TestServerBoundsTheTimeToDropAnInstance(t *testing.T) {
+	s := server()
+	s.Handler.Receive = func(context.Context, *dicomnet.Request, *dicomnet.Instance) dicomnet.Status {
+		return dicomnet.StatusNotAuthorized
+	}
+	serveScript(t, s, func(p *dicomtest.ScriptedPeer) {
+		p.Send(command(storeRequest(1, "1.1", content(9))))
+		start := time.Now()
+		for time.Since(start) < timeouts.DIMSE {
+			p.Send(fragment([]byte{1, 2}, false))
+			dicomtest.Wait(time.Second)
+		}
+		p.ExpectAbort(pdu.SourceUser, 0)
+	})
 }

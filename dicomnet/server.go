@@ -58,7 +58,7 @@ type Handler struct {
 	Get   func(ctx context.Context, r *Request, s *SubOperations) RetrieveReport
 	Store func(ctx context.Context, r *Request) Status
 	// Receive takes the place of Store, for data sets that are read while they arrive: r has no Data. It returns the status of the
-	// response, which is sent after the rest of the data set has been read and dropped. No request is read while it runs, so that the
+	// response, which is sent after the rest of the data set has been read and dropped, for at most Timeouts.DIMSE. No request is read while it runs, so that the
 	// end of the association shows only when it reads the instance. It runs on the goroutine of the association.
 	//
 	// A request without a valid SOP Instance UID is refused with 0117, and one whose SOP class is not that of its presentation context

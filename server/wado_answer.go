@@ -139,12 +139,21 @@ func (a *retrievedAnswer) retrieve(w http.ResponseWriter, request receive.Reques
 	t.Taken = func(_ *receive.Arrived, bytes int64) { a.measured.Instance(bytes) }
 	err = a.send(t)
 	if gone := t.Caller(); gone != nil {
-		err = context.Canceled
-		if errors.Is(gone, os.ErrDeadlineExceeded) {
-			a.task.log.Warn().Float64("stall_timeout", a.stall.Seconds()).Msg("the caller took nothing of the answer and was cut off")
-		}
+		err = a.gone(gone)
 	}
 	return t.Begun(), err
+}
+
+// gone returns the error of an answer that its caller does not take any longer.
+func (a *retrievedAnswer) gone(why error) error {
+	if _, full := errors.AsType[*spool.FullError](why); full {
+		a.task.log.Warn().Msg("the spool is full, and the caller took too little of the answer and was cut off")
+		return why
+	}
+	if errors.Is(why, os.ErrDeadlineExceeded) {
+		a.task.log.Warn().Float64("stall_timeout", a.stall.Seconds()).Msg("the caller took nothing of the answer and was cut off")
+	}
+	return context.Canceled
 }
 
 // answerAlone records the C-FINDs of an answer that needs no instance, and then answers.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -261,5 +262,26 @@ func TestCallerThatTheSpoolCannotWaitForIsCutOff(t *testing.T) {
 	_, err = io.ReadFull(conn, make([]byte, 1000))
 	require.NoError(t, err)
 	retrieval.cutOff(&spool.FullError{})
-	assert.Equal(t, "cancelled", waitForLine(t, r, "request")["code"])
+	assert.Equal(t, "spool_full", waitForLine(t, r, "request")["code"])
+}
+
+func TestConnectionServesFurtherRequestsAfterARetrieval(t *testing.T) {
+	r := startWith(t, &fakeGateway{}, preparation{options: func(o *Options) {
+		o.Receiver, o.StallTimeout = &fakeReceiver{retrieval: complete()}, 50*time.Millisecond
+		o.PACS = namedMain{qr.Peer{Name: "main", Settings: &pool.Settings{}}}
+	}})
+	for i := range 3 {
+		reused := false
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { reused = got.Reused }})
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+studyPath, http.NoBody)
+		require.NoError(t, err)
+		response, err := r.http.Do(request)
+		require.NoError(t, err)
+		_, err = io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		assert.Equal(t, http.StatusOK, response.StatusCode)
+		assert.Equal(t, i > 0, reused)
+		time.Sleep(100 * time.Millisecond) // longer than the caller may take nothing
+	}
 }

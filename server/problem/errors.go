@@ -57,6 +57,7 @@ var causes = []struct {
 	{as[*receive.TransferSyntaxError], api.ProblemCodeTransferSyntaxUnavailable},
 	{as[*receive.NoWayError], api.ProblemCodeRetrievalUnsupported},
 	{as[*receive.IncompleteError], api.ProblemCodeRetrieveIncomplete},
+	{as[*spool.FullError], api.ProblemCodeSpoolFull},
 	{as[*receive.FloodError], api.ProblemCodeLimitExceeded},
 	{as[*spool.FullError], api.ProblemCodeSpoolFull},
 	{as[*budget.BusyError], api.ProblemCodeMemoryBusy},

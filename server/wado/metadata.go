@@ -2,15 +2,12 @@ package wado
 
 import (
 	"context"
-	"errors"
 	"io"
 	"strconv"
 
-	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/internal/spool"
 	"dicom-qr-gateway/qr/receive"
 	"dicom-qr-gateway/server/dicomweb"
-	"dicom-qr-gateway/server/problem"
 )
 
 // SendMetadata sends the attributes of the instances in the DICOM JSON Model. It keeps them in the spool until the outcome is known, so
@@ -21,7 +18,7 @@ func SendMetadata(ctx context.Context, t *Transfer) error {
 	length, err := t.writeMetadata(log.Append(ctx, spool.Entry{}))
 	if err != nil {
 		log.Close(err)
-		return spoolError(err)
+		return err
 	}
 	log.Close(nil)
 	outcome, err := t.end()
@@ -93,14 +90,6 @@ func (t *Transfer) metadataOf(a *attributesWriter, in *receive.Arrived) error {
 // instanceURL returns the URL of an instance.
 func (t *Transfer) instanceURL(in *receive.Arrived) string {
 	return t.BaseURL + "/studies/" + in.StudyInstanceUID + "/series/" + in.SeriesInstanceUID + "/instances/" + in.SOPInstanceUID
-}
-
-// spoolError returns the error to answer with if the spool is full.
-func spoolError(err error) error {
-	if _, full := errors.AsType[*spool.FullError](err); full {
-		return &problem.Problem{Code: api.ProblemCodeSpoolFull, RetryAfter: problem.RetryAfter, Cause: err}
-	}
-	return err
 }
 
 type countingWriter struct {

@@ -130,7 +130,5 @@ func TestMetadataThatDoesNotFitIsAProblem(t *testing.T) {
 		return SendMetadata(t.Context(), transfer)
 	}
 	_, _, err := sent(t, request(t, Metadata, studyPath, ""), all(arriving{data: element(0x0040_a160, "UT", strings.Repeat("x", 900_000))}), w)
-	p, _ := err.(*problem.Problem) //nolint:errorlint // not wrapped
-	require.NotNil(t, p, "%v", err)
-	assert.Equal(t, api.ProblemCodeSpoolFull, p.Code)
+	assert.Equal(t, string(api.ProblemCodeSpoolFull), problem.CodeOf(t.Context(), err))
 }

@@ -1,6 +1,7 @@
 package wado
 
 import (
+	"cmp"
 	"net/http"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ type stallWriter struct {
 
 	mu      sync.Mutex // guards the deadlines against a cut-off at the end
 	stopped bool
+	cut     error // why the caller was cut off; nil: it was not
 }
 
 func newStallWriter(l Line) *stallWriter {
@@ -52,17 +54,25 @@ func (w *stallWriter) stop() {
 }
 
 // cutOff ends a write that runs. It may be called from any goroutine.
-func (w *stallWriter) cutOff() {
+func (w *stallWriter) cutOff(reason error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.stopped {
 		return
 	}
+	w.cut = reason
 	if w.Connection != nil {
 		w.Connection.CutOff()
 		return
 	}
 	_ = w.controller.SetWriteDeadline(time.Unix(1, 0)) // test writers have no deadlines
+}
+
+// callerError returns why the caller no longer takes the answer; nil: it does.
+func (w *stallWriter) callerError() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return cmp.Or(w.cut, w.err)
 }
 
 const (

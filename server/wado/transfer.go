@@ -61,7 +61,7 @@ type Transfer struct {
 // NewTransfer returns the answer to a request. Its user must call Close.
 func NewTransfer(l Line, q *Request, source Source) *Transfer {
 	t := &Transfer{Request: q, Source: source, out: l.ResponseWriter, writer: newStallWriter(l)}
-	source.OnCutOff(func(error) { t.writer.cutOff() })
+	source.OnCutOff(t.writer.cutOff)
 	return t
 }
 
@@ -71,9 +71,9 @@ func (t *Transfer) Close() { t.writer.stop() }
 // Begun reports whether the answer has begun. Until then, a failure is a problem document.
 func (t *Transfer) Begun() bool { return t.begun }
 
-// Caller returns the error with which the caller stopped taking the answer: it left, or took nothing for too long. It is nil if the
-// caller did not end the answer.
-func (t *Transfer) Caller() error { return t.writer.err }
+// Caller returns why the caller no longer takes the answer: it left, it took nothing for too long, or the retrieval could not wait for
+// it. It is nil if the caller did not end the answer.
+func (t *Transfer) Caller() error { return t.writer.callerError() }
 
 // trailerOutcome says how a retrieval ended.
 const trailerOutcome = "Retrieve-Outcome"

@@ -164,6 +164,7 @@ func (c *connection) receive(ctx context.Context, _ *dicomnet.Request, in *dicom
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(l.ctx, func() { cancel(context.Cause(l.ctx)) })()
+	defer in.Watch(ctx)() // a peer that sends a byte now and then does not keep the receiver
 	return l.expectation.Receive(ctx, in, head, read)
 }
 

@@ -17,6 +17,7 @@ import (
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/internal/principal"
 	"dicom-qr-gateway/internal/telemetry"
+	"dicom-qr-gateway/qr/receive"
 	"dicom-qr-gateway/server/access"
 	"dicom-qr-gateway/server/problem"
 )
@@ -199,7 +200,14 @@ func logCause(ctx context.Context, p *problem.Problem) {
 	}
 	logger := zerolog.Ctx(ctx)
 	op, isOp := errors.AsType[*dicomnet.OpError](p.Cause)
+	panicked, isPanic := errors.AsType[*receive.PanicError](p.Cause)
 	switch {
+	case isPanic:
+		event := logger.Error().Str("panic", panicked.Type).Bytes("stack", panicked.Stack)
+		if panicked.Reason != "" {
+			event.Str("reason", panicked.Reason)
+		}
+		event.Msg("panic")
 	case isOp:
 		logger.Warn().Str("code", string(p.Code)).Str("error", telemetry.ErrorText(op)).Msg("failed")
 	case p.Code == api.ProblemCodeInternalError:

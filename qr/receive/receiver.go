@@ -70,8 +70,12 @@ func (r *Receiver) Inventory(ctx context.Context, q Request) (*Inventory, error)
 	return r.ask(ctx, q) // it may have come since
 }
 
-func (r *Receiver) ask(ctx context.Context, q Request) (*Inventory, error) {
-	return r.options.Gateway.Inventory(ctx, q.Call, q.Peer, q.Target, maxInstances)
+func (r *Receiver) ask(ctx context.Context, q Request) (i *Inventory, err error) {
+	err = sheltered(func() (err error) {
+		i, err = r.options.Gateway.Inventory(ctx, q.Call, q.Peer, q.Target, maxInstances)
+		return err
+	})
+	return i, err
 }
 
 // scpOff reports whether the gateway has no storage SCP, so that C-MOVE to it is not possible.

@@ -71,7 +71,9 @@ func (x *run) note(err error) {
 
 // run retrieves, and sets the outcome.
 func (x *run) run(ctx context.Context) {
-	x.retrieve(ctx)
+	if err := sheltered(func() error { x.retrieve(ctx); return nil }); err != nil {
+		x.fail(err)
+	}
 	x.conclude(ctx)
 	close(x.done)
 	x.log.Close(nil)

@@ -287,3 +287,40 @@ func TestTheObserverOfACallerIsNotCalledAfterItHasLeft(t *testing.T) {
 	assert.Empty(t, w.steps)
 	assert.Zero(t, w.ended)
 }
+
+// faulty panics when it observes a step.
+type faulty struct {
+	qr.Unobserved
+	at    dicomnet.Step
+	value any
+}
+
+func (f *faulty) Step(ctx context.Context, s pool.PeerStep) (during context.Context, end func(err error)) {
+	if s.Name == f.at {
+		panic(f.value)
+	}
+	return ctx, func(error) {}
+}
+
+// fault returns a panic of the runtime.
+func fault() (value any) {
+	defer func() { value = recover() }()
+	value = ""
+	return []int{}[len(value.(string))]
+}
+
+func TestAPanicEndsTheRetrievalAndNotTheProcess(t *testing.T) {
+	s := newSite(t, 1, 10_000, nil, receive.Options{})
+	for at, value := range map[dicomnet.Step]any{dicomnet.StepFind: "Patient^Name", dicomnet.StepGet: fault()} {
+		request := s.request(s.study)
+		request.Call.Observer = &faulty{at: at, value: value}
+		_, err := s.Retrieve(t.Context(), request)
+		panicked, ok := errors.AsType[*receive.PanicError](err)
+		require.True(t, ok, err)
+		assert.NotContains(t, err.Error(), "Patient")
+		assert.Contains(t, string(panicked.Stack), "faulty")
+		assert.Equal(t, at == dicomnet.StepGet, panicked.Reason != "")
+	}
+	x := s.retrieve(t, t.Context(), s.study)
+	assert.Equal(t, 1, s.take(t, x))
+}

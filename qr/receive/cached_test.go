@@ -132,13 +132,15 @@ func TestAnInstanceIsAwaitedFromARetrievalOfItsStudy(t *testing.T) {
 }
 
 func TestTheSeriesIsNoLongerRetrievedWhenTheReceiverEnds(t *testing.T) {
-	gate, next := stepwise()
-	s, _, _ := cachedSite(t, 5, 50_000, 16<<20, gate)
+	var silent atomic.Bool
+	s, _, _ := cachedSite(t, 5, 50_000, 16<<20, func(ctx context.Context) {
+		if silent.Load() {
+			<-ctx.Done()
+		}
+	})
 	all := s.instances(t)
-	for range 3 {
-		next <- struct{}{}
-	}
 	s.get(t, all[0], 1)
+	silent.Store(true)
 	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
 	ended := make(chan error)

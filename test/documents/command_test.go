@@ -23,8 +23,8 @@ func request(ctx context.Context, command string, variables map[string]string) (
 	header, method := http.Header{}, http.MethodGet
 	for args = args[1:]; len(args) > 0; args = args[1:] {
 		switch arg := args[0]; {
-		case arg == "-sS", arg == "-sSN":
-		case len(args) > 1 && arg == "--max-time":
+		case arg == "-sS", arg == "-sSN", arg == "--fail":
+		case len(args) > 1 && (arg == "--max-time" || arg == "-o"):
 			args = args[1:]
 		case len(args) > 1 && arg == "-H":
 			name, value, _ := strings.Cut(args[1], ": ")

@@ -3,6 +3,7 @@
 package documents
 
 import (
+	"archive/zip"
 	"bufio"
 	"bytes"
 	"context"
@@ -144,6 +145,10 @@ func requireAnswer(t *testing.T, d demonstration, example Example) {
 	defer disconnect()
 	response := send(ctx, t, d, example.Command, nil)
 	defer func() { _ = response.Body.Close() }()
+	if response.Header.Get("Content-Type") == "application/zip" {
+		requireArchive(t, example.Answer, response.Body)
+		return
+	}
 	if example.Kind == "text" {
 		requireStream(t, example.Answer, response.Body)
 		return
@@ -157,6 +162,20 @@ func requireAnswer(t *testing.T, d demonstration, example Example) {
 	require.Equal(t, statusOf(t, example.Answer), response.StatusCode, string(got))
 	answer := strings.NewReplacer("127.0.0.1:"+d.port, "127.0.0.1:4242", d.URL, "http://localhost:8888").Replace(strings.TrimSpace(string(got)))
 	require.Equal(t, Steady(compact(t, example.Answer)), Steady(answer), "byte for byte, except white space")
+}
+
+// requireArchive compares the names of the files of an archive with those shown.
+func requireArchive(t *testing.T, shown string, archive io.Reader) {
+	t.Helper()
+	b, err := io.ReadAll(archive)
+	require.NoError(t, err)
+	files, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	require.NoError(t, err)
+	var names []string
+	for _, file := range files.File {
+		names = append(names, file.Name)
+	}
+	require.Equal(t, strings.Fields(shown), names)
 }
 
 func compact(t *testing.T, text string) string {

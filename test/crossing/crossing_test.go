@@ -32,7 +32,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(rig.Main(m)) }
 
-var rounds = flag.Int("rounds", 5, "rounds of concurrent retrievals")
+var rounds = flag.Int("rounds", 3, "rounds of concurrent retrievals")
 
 const callers = 8
 

@@ -57,7 +57,7 @@ func TestHarnessREADMECommandsGiveTheAnswersShown(t *testing.T) {
 			require.Equal(t, documents.Steady(strings.TrimSpace(want)), documents.Steady(strings.TrimSpace(out)))
 		})
 	}
-	assert.Equal(t, 9, ran, "the commands that README.md shows")
+	assert.Equal(t, 10, ran, "the commands that README.md shows")
 	t.Run("every character set", func(t *testing.T) { requireTextOfOrthanc(t, h) })
 	h.interrupt(t)
 }

@@ -33,7 +33,7 @@ type harness struct {
 // startHarness runs a command of README.md on free ports; more is further pairs of old and new texts for the command.
 func startHarness(t *testing.T, command string, more ...string) *harness {
 	t.Helper()
-	ports, err := freePorts(5)
+	ports, err := freePorts(6)
 	require.NoError(t, err)
 	binary, err := rig.Binary()
 	require.NoError(t, err)
@@ -46,7 +46,7 @@ func startHarness(t *testing.T, command string, more ...string) *harness {
 	h.Process, err = rig.Start(rig.Command{Path: "bash", Args: []string{"-c", "exec env " + h.here.Replace(command)}, Dir: root, Env: []string{
 		"GATEWAY_BIN=" + binary, fmt.Sprint("GATEWAY_PORT=", h.gateway),
 		fmt.Sprint("A_DICOM_PORT=", h.aDICOM), fmt.Sprint("A_HTTP_PORT=", h.aHTTP),
-		fmt.Sprint("B_DICOM_PORT=", h.bDICOM), fmt.Sprint("B_HTTP_PORT=", h.bHTTP),
+		fmt.Sprint("B_DICOM_PORT=", h.bDICOM), fmt.Sprint("B_HTTP_PORT=", h.bHTTP), fmt.Sprint("STORE_PORT=", ports[5]),
 	}})
 	require.NoError(t, err)
 	t.Cleanup(h.Stop)

@@ -16,6 +16,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/internal/principal"
+	"dicom-qr-gateway/internal/spool"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr/receive"
 	"dicom-qr-gateway/server/access"
@@ -192,7 +193,7 @@ func methodNotAllowed(allow string) *problem.Problem {
 	return p
 }
 
-// logCause logs the errors of dicomnet at warn, because they hold neither patient data nor free text of a PACS. Of other
+// logCause logs the errors of dicomnet and of the spool at warn, because they hold neither patient data nor free text of a PACS. Of other
 // errors it logs only the type.
 func logCause(ctx context.Context, p *problem.Problem) {
 	if p.Cause == nil {
@@ -200,6 +201,7 @@ func logCause(ctx context.Context, p *problem.Problem) {
 	}
 	logger := zerolog.Ctx(ctx)
 	op, isOp := errors.AsType[*dicomnet.OpError](p.Cause)
+	full, isFull := errors.AsType[*spool.FullError](p.Cause)
 	panicked, isPanic := errors.AsType[*receive.PanicError](p.Cause)
 	switch {
 	case isPanic:
@@ -208,6 +210,8 @@ func logCause(ctx context.Context, p *problem.Problem) {
 			event.Str("reason", panicked.Reason)
 		}
 		event.Msg("panic")
+	case isFull:
+		logger.Warn().Str("code", string(p.Code)).Str("error", full.Error()).Msg("failed")
 	case isOp:
 		logger.Warn().Str("code", string(p.Code)).Str("error", telemetry.ErrorText(op)).Msg("failed")
 	case p.Code == api.ProblemCodeInternalError:

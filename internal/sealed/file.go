@@ -95,7 +95,7 @@ func Create(dir, prefix string, limit int64) (*File, error) {
 		return nil, errors.Join(err, file.Close(), os.Remove(file.Name()))
 	}
 	f := &File{file: file, seal: seal, limit: limit}
-	if os.Remove(file.Name()) != nil { // Windows removes no open file
+	if err := os.Remove(file.Name()); err != nil && !errors.Is(err, os.ErrNotExist) { // Windows removes no open file
 		f.name = file.Name()
 	}
 	return f, nil

@@ -3,10 +3,12 @@ package dicomnet_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -194,4 +196,58 @@ func TestStoreSendsADataSetWhileItIsRead(t *testing.T) {
 	})
 	require.NotEmpty(t, received)
 	assert.Equal(t, data, received[0].data)
+}
+
+func TestGetOverTLSIsCancelledInsideAnInstance(t *testing.T) {
+	data := content(1 << 20)
+	ca := newAuthority(t)
+	gone := errors.New("the caller has gone")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	s := sendingServer(func(_ context.Context, s *dicomnet.SubOperations) dicomnet.RetrieveReport {
+		_, err := s.Store(ctRequest(bytes.NewReader(data)))
+		assert.NoError(t, err)
+		status, err := s.Store(ctRequest(io.MultiReader(bytes.NewReader(data[:longData]), &pausing{ctx}, bytes.NewReader(data[longData:]))))
+		assert.NoError(t, err)
+		assert.Equal(t, dicomnet.StatusProcessingFailure, status)
+		return dicomnet.RetrieveReport{Status: dicomnet.StatusCancel}
+	})
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{ca.issue("pacs", time.Hour)}})
+	require.NoError(t, err)
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+
+	cfg := retrievalConfig()
+	cfg.TLS = &tls.Config{RootCAs: ca.pool(), MinVersion: tls.VersionTLS12}
+	a, err := dicomnet.Dial(t.Context(), l.Addr().String(), cfg)
+	require.NoError(t, err)
+	n := 0
+	var last error
+	for in, err := range a.Get(ctx, dicomnet.StudyRoot, query(), nil) {
+		if last = err; err != nil {
+			continue
+		}
+		if n++; n == 2 {
+			_, err := io.CopyN(io.Discard, in, longData/2)
+			require.NoError(t, err)
+			cancel(gone)
+			_, err = io.Copy(io.Discard, in)
+			require.ErrorIs(t, err, gone)
+			continue
+		}
+		b, err := io.ReadAll(in)
+		require.NoError(t, err)
+		assert.Equal(t, data, b)
+	}
+	require.ErrorIs(t, last, gone)
+	assert.True(t, a.Usable())
+	require.NoError(t, a.Close())
+}
+
+// pausing reads nothing before ctx is done.
+type pausing struct{ ctx context.Context }
+
+func (p *pausing) Read([]byte) (int, error) {
+	<-p.ctx.Done()
+	return 0, io.EOF
 }

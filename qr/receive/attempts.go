@@ -33,10 +33,13 @@ func (x *run) retrieve(ctx context.Context) {
 	order, refusals := x.receiver.ways.order(&x.request.Peer, x.receiver.scpOff())
 	x.refusals = refusals
 	for _, kind := range order {
-		if err := x.by(ctx, kind); err != nil && !errors.Is(err, errUnsupported) {
+		err := x.by(ctx, kind)
+		supported := !errors.Is(err, errUnsupported)
+		if err != nil && supported {
 			x.note(err)
 		}
-		if x.finished(ctx) {
+		// A PACS that cannot be reached, or has no free association, has none for the other way.
+		if x.finished(ctx) || supported && len(x.ways) == 0 {
 			break
 		}
 	}

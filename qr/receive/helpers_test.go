@@ -1,6 +1,7 @@
 package receive_test
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net"
@@ -49,6 +50,7 @@ type rigOptions struct {
 	timeouts dicomnet.Timeouts
 	max      int           // associations
 	timeout  time.Duration // of the operation
+	queue    time.Duration // zero: five seconds
 }
 
 const title = "GATEWAY"
@@ -67,7 +69,7 @@ func newRig(t *testing.T, o rigOptions) *rig {
 	r := &rig{}
 	r.pacs, r.peer = qrtest.Archive(t, o.pacs, o.studies...)
 	r.peer.Name, r.peer.Settings = "main", &o.settings
-	r.pool = pool.New(pool.Options{Timeouts: o.timeouts, MaxAssociationsPerPeer: o.max, QueueTimeout: 5 * time.Second})
+	r.pool = pool.New(pool.Options{Timeouts: o.timeouts, MaxAssociationsPerPeer: o.max, QueueTimeout: cmp.Or(o.queue, 5*time.Second)})
 	s, err := spool.New(o.spool)
 	require.NoError(t, err)
 	options := receive.Options{Gateway: qr.New(qr.Options{Pool: r.pool, MaxMatches: 1, OperationTimeout: o.timeout}), Pool: r.pool, Spool: s}

@@ -15,6 +15,7 @@ import (
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/internal/pool"
+	"dicom-qr-gateway/internal/principal"
 	"dicom-qr-gateway/qr/receive"
 )
 
@@ -219,4 +220,16 @@ func TestACallerThatLeavesCancelsAMove(t *testing.T) {
 	assert.False(t, o.Complete)
 	assert.Less(t, o.Received, 40)
 	r.whole(t, s)
+}
+
+func TestAPACSWithoutAFreeAssociationIsAskedOnce(t *testing.T) {
+	r := newRig(t, rigOptions{scp: true, queue: 20 * time.Millisecond, settings: pool.Settings{MaxRetrievals: 1}})
+	held := r.pool.Retrieval(r.peer, principal.Identity{}, nil)
+	require.NoError(t, held.Open(t.Context(), dicomnet.StudyRoot.Move))
+	_, err := r.retrieve(t, r.request(study()))
+	held.End(t.Context())
+	var busy *pool.BusyError
+	require.ErrorAs(t, err, &busy)
+	assert.Equal(t, pool.TooManyRetrievals, busy.Reason)
+	r.whole(t, study())
 }

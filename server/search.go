@@ -101,25 +101,6 @@ func (h *handlers) SearchInstances(ctx context.Context, r api.SearchInstancesReq
 	return h.search(ctx, r.PACS)
 }
 
-// pacsOfSearch returns the name of the PACS of a search; false for any other request.
-func pacsOfSearch(request any) (string, bool) {
-	switch r := request.(type) {
-	case api.SearchStudiesRequestObject:
-		return r.PACS, true
-	case api.SearchSeriesOfStudyRequestObject:
-		return r.PACS, true
-	case api.SearchSeriesRequestObject:
-		return r.PACS, true
-	case api.SearchInstancesOfSeriesRequestObject:
-		return r.PACS, true
-	case api.SearchInstancesOfStudyRequestObject:
-		return r.PACS, true
-	case api.SearchInstancesRequestObject:
-		return r.PACS, true
-	}
-	return "", false
-}
-
 func (h *handlers) search(ctx context.Context, pacs string) (*searchAnswer, error) {
 	request := ctx.Value(searchKey{}).(*searchRequest)
 	peer, err := h.namedPeer(ctx, pacs, "")

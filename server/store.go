@@ -34,7 +34,7 @@ func (o operation) label() string { return cmp.Or(o.pacs, o.peer) }
 // noteOperation is the strict middleware that stores what a request does at a PACS, and the stream with which it is answered.
 func (s *Server) noteOperation(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
 	return func(c echo.Context, request any) (any, error) {
-		if o := s.operationOf(request); o != nil {
+		if o := s.operationOf(c, request); o != nil {
 			c.Set(operationKey, o)
 		}
 		response, err := next(c, request)
@@ -52,7 +52,7 @@ type stream interface {
 }
 
 // operationOf returns nil for a request that does not connect to a PACS.
-func (s *Server) operationOf(request any) *operation {
+func (s *Server) operationOf(c echo.Context, request any) *operation {
 	var o operation
 	var name, host string
 	var port int
@@ -64,12 +64,12 @@ func (s *Server) operationOf(request any) *operation {
 	case api.EchoRequestObject:
 		o.name, name, host, port = "C-ECHO", r.Body.PACS, r.Body.PACSIP, r.Body.PACSPort
 	default:
-		if pacs, ok := pacsOfSearch(request); ok {
-			o.name, name = "C-FIND", pacs
-		} else if pacs, ok := pacsOfRetrieval(request); ok {
-			o.name, name = "RETRIEVE", pacs
-		} else {
+		if name = c.Param("pacs"); name == "" {
 			return nil
+		}
+		o.name = "C-FIND"
+		if c.Request().Context().Value(retrievalKey{}) != nil {
+			o.name = "RETRIEVE"
 		}
 	}
 	if host != "" {

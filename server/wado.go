@@ -109,43 +109,6 @@ func (h *handlers) retrieveWith(ctx context.Context, pacs string, send func(*wad
 	return &retrievedAnswer{ctx: ctx, request: request, task: h.task(ctx, peer, ""), receiver: h.receiver, spool: h.spool, stall: h.stall, send: send}, nil
 }
 
-// pacsOfRetrieval returns the name of the PACS of a retrieval; false for any other request.
-func pacsOfRetrieval(request any) (string, bool) {
-	switch r := request.(type) {
-	case api.RetrieveStudyRequestObject:
-		return r.PACS, true
-	case api.RetrieveSeriesRequestObject:
-		return r.PACS, true
-	case api.RetrieveInstanceRequestObject:
-		return r.PACS, true
-	case api.RetrieveStudyMetadataRequestObject:
-		return r.PACS, true
-	case api.RetrieveSeriesMetadataRequestObject:
-		return r.PACS, true
-	case api.RetrieveInstanceMetadataRequestObject:
-		return r.PACS, true
-	case api.RetrieveFramesRequestObject:
-		return r.PACS, true
-	case api.RetrieveBulkDataRequestObject:
-		return r.PACS, true
-	case api.RetrieveStudyRenderedRequestObject:
-		return r.PACS, true
-	case api.RetrieveSeriesRenderedRequestObject:
-		return r.PACS, true
-	case api.RetrieveInstanceRenderedRequestObject:
-		return r.PACS, true
-	case api.RetrieveRenderedFramesRequestObject:
-		return r.PACS, true
-	case api.RetrieveStudyThumbnailRequestObject:
-		return r.PACS, true
-	case api.RetrieveSeriesThumbnailRequestObject:
-		return r.PACS, true
-	case api.RetrieveInstanceThumbnailRequestObject:
-		return r.PACS, true
-	}
-	return "", false
-}
-
 // VisitRetrieveStudyResponse writes the answer.
 func (a *retrievedAnswer) VisitRetrieveStudyResponse(w http.ResponseWriter) error { return a.write(w) }
 

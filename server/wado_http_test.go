@@ -285,3 +285,31 @@ func TestConnectionServesFurtherRequestsAfterARetrieval(t *testing.T) {
 		time.Sleep(100 * time.Millisecond) // longer than the caller may take nothing
 	}
 }
+
+func TestRoutesRetrieveWhatTheirPathSays(t *testing.T) {
+	retrieval := complete()
+	retrieval.instances = retrieval.instances[:1]
+	retrieval.instances[0].data = "\x08\x00\x60\x00CS\x02\x00CT\xe0\x7f\x10\x00OW\x00\x00\x02\x00\x00\x00px"
+	receiver := &fakeReceiver{retrieval: retrieval}
+	r := startWith(t, &fakeGateway{}, preparation{options: func(o *Options) {
+		store, err := spool.New(spool.Settings{})
+		require.NoError(t, err)
+		o.Receiver, o.Spool = receiver, store
+		o.PACS = namedMain{qr.Peer{Name: "main", Settings: &pool.Settings{}}}
+	}})
+	study := receive.Target{StudyInstanceUID: studyUID}
+	series := receive.Target{StudyInstanceUID: studyUID, SeriesInstanceUID: studyUID + ".1"}
+	instance := receive.Target{StudyInstanceUID: studyUID, SeriesInstanceUID: studyUID + ".1", SOPInstanceUID: studyUID + ".1.1"}
+	for path, want := range map[string]receive.Target{
+		studyPath: study, seriesPath: series, instancePath: instance, instancePath + "?accept=application/dicom": instance,
+		studyPath + "/metadata": study, seriesPath + "/metadata": series, instancePath + "/metadata": instance,
+		instancePath + "/bulkdata/7FE00010": instance, studyPath + "?accept=application/zip": study,
+	} {
+		receiver.asked = nil
+		status, _, _ := r.get(t, path)
+		assert.Equal(t, http.StatusOK, status, path)
+		require.Len(t, receiver.asked, 1, path)
+		assert.Equal(t, want, receiver.asked[0].Target, path)
+		assert.Equal(t, "main", receiver.asked[0].Peer.Name)
+	}
+}

@@ -228,15 +228,7 @@ func Incomplete(o *receive.Outcome) *problem.Problem {
 	}
 }
 
-// Out is where the answer is written, once it has begun.
-func (t *Transfer) Out() io.Writer { return t.writer }
-
-// End waits for the outcome of the retrieval and has it recorded. An error is that of an answer that must not look whole.
-func (t *Transfer) End() (receive.Outcome, error) { return t.end() }
-
-// Finish sets the trailer of an answer that ends properly.
-func (t *Transfer) Finish(o *receive.Outcome) { t.finish(o) }
-
+// finish sets the trailer of an answer that ends properly.
 func (t *Transfer) finish(o *receive.Outcome) {
 	t.out.Header().Set(trailerOutcome, outcomeText(o))
 }

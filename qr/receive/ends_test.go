@@ -38,12 +38,27 @@ func TestARetrievalWithoutAnInstanceIsAnError(t *testing.T) {
 		assert.Equal(t, 5, incomplete.Missing)
 		assert.Equal(t, 1+2*5, r.pacs.Operations(dicomnet.StepGet), "each is asked for again, with two orders of transfer syntaxes")
 	})
+	t.Run("not every instance is asked for again if nothing comes", func(t *testing.T) {
+		many := dicomtest.Study{PatientID: "P1", AccessionNumber: "A3", Series: []dicomtest.Series{{Modality: "CT", Instances: 20}}}
+		r := newRig(t, rigOptions{studies: []dicomtest.Study{many}, pacs: dicomtest.PACSConfig{Retrieval: dicomtest.Retrieval{Plan: plan(always, none)}}})
+		_, err := r.retrieve(t, r.request(many))
+		require.EqualError(t, err, "0 instances arrived, 20 are missing")
+		assert.Equal(t, 1+2*5, r.pacs.Operations(dicomnet.StepGet))
+	})
 	t.Run("the PACS does not have the study", func(t *testing.T) {
 		r := newRig(t, rigOptions{})
 		_, err := r.retrieve(t, receive.Request{Target: receive.Target{StudyInstanceUID: "1.2.3"}, Peer: r.peer})
 		var notFound *receive.NotFoundError
 		require.ErrorAs(t, err, &notFound)
 		assert.Zero(t, r.pacs.Operations(dicomnet.StepGet))
+	})
+	t.Run("the PACS lists nothing and sends nothing", func(t *testing.T) {
+		r := newRig(t, rigOptions{
+			settings: pool.Settings{Profile: pool.Profile{Known: true}},
+			pacs:     dicomtest.PACSConfig{Retrieval: dicomtest.Retrieval{Plan: plan(always, none)}},
+		})
+		_, err := r.retrieve(t, r.request(s))
+		require.EqualError(t, err, "no instance arrived")
 	})
 	t.Run("the target is malformed", func(t *testing.T) {
 		r := newRig(t, rigOptions{})

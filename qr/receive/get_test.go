@@ -74,8 +74,10 @@ func TestAStudyIsCompleteFromEveryKindOfPACS(t *testing.T) {
 		}}},
 	}
 	for name, o := range map[string]rigOptions{
-		"that does not return SOP classes": {pacs: dicomtest.PACSConfig{HiddenKeys: []tag.Tag{tag.SOPClassUID}}},
-		"with one row per instance":        {pacs: dicomtest.PACSConfig{RowPerInstance: true}},
+		"that returns SOP classes of instances": {pacs: dicomtest.PACSConfig{HiddenKeys: []tag.Tag{tag.SOPClassesInStudy}}},
+		"that returns no SOP classes":           {pacs: dicomtest.PACSConfig{HiddenKeys: []tag.Tag{tag.SOPClassUID, tag.SOPClassesInStudy}}},
+		"that has C-GET in patient root alone":  {pacs: dicomtest.PACSConfig{RefuseContexts: []string{dicomnet.StudyRoot.Get}}},
+		"with one row per instance":             {pacs: dicomtest.PACSConfig{RowPerInstance: true}},
 		"with relational queries": {
 			pacs:     dicomtest.PACSConfig{Relational: true},
 			settings: pool.Settings{Profile: pool.Profile{Known: true, ImageLevelFind: true, RelationalQueries: true}},
@@ -285,4 +287,42 @@ func TestARepetitionWithAnotherContentIsCounted(t *testing.T) {
 	got := r.whole(t, s)
 	assert.Equal(t, 2, got.outcome.Duplicates)
 	assert.Equal(t, 1, got.outcome.Differing)
+}
+
+// photograph is a study that the PACS of the tests has in JPEG Baseline and does not decompress.
+func photograph() dicomtest.Study {
+	return dicomtest.Study{
+		PatientID: "P2", AccessionNumber: "A2",
+		Series: []dicomtest.Series{{Modality: "CT"}, {Modality: "XC", Image: func(int) dicomtest.Image {
+			return dicomtest.Image{
+				SOPClassUID: dicomtest.VLPhotographicImageStorage, TransferSyntax: dicomtest.JPEGBaseline,
+				Frames: func() [][]byte { return [][]byte{{0xFF, 0xD8, 0xFF, 0xD9}} },
+			}
+		}}},
+	}
+}
+
+// Callers convert what a PACS does not decompress, or say that they cannot.
+func TestWhatAPACSDoesNotDecompressComesAsItIsStored(t *testing.T) {
+	s := photograph()
+	for name, o := range map[string]rigOptions{
+		"by C-GET":                        {},
+		"by C-GET after a failure":        {pacs: dicomtest.PACSConfig{Retrieval: dicomtest.Retrieval{StopAtFailure: true}}},
+		"by C-GET, in the first context":  {pacs: dicomtest.PACSConfig{Retrieval: dicomtest.Retrieval{FirstContext: true}}},
+		"by C-MOVE":                       {scp: true, settings: moving()},
+		"by C-MOVE, several associations": {scp: true, settings: moving(), pacs: dicomtest.PACSConfig{Retrieval: dicomtest.Retrieval{PerAssociation: 1}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o.studies = []dicomtest.Study{s}
+			r := newRig(t, o)
+			q := r.request(s)
+			q.Uncompressed = true
+			got, err := r.retrieve(t, q)
+			require.NoError(t, err)
+			assert.Equal(t, uids(s), got.uids)
+			assert.True(t, got.outcome.Complete, "%+v", got.outcome)
+			assert.Equal(t, dataset.ExplicitVRLittleEndian, got.syntaxes[s.Instances()[0].Text(tag.SOPInstanceUID)])
+			assert.Equal(t, dicomtest.JPEGBaseline, got.syntaxes[s.Instances()[1].Text(tag.SOPInstanceUID)])
+		})
+	}
 }

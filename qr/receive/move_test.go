@@ -13,9 +13,11 @@ import (
 	"github.com/suyashkumar/dicom/pkg/tag"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/dicomnet/dataset"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/principal"
+	"dicom-qr-gateway/qr/qrtest"
 	"dicom-qr-gateway/qr/receive"
 )
 
@@ -40,6 +42,11 @@ func TestAStudyASeriesAndAnInstanceAreRetrievedByCMOVE(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{q.SOPInstanceUID}, got.uids)
 	assert.True(t, got.outcome.Complete)
+}
+
+func TestAPACSWithCMOVEInPatientRootAlone(t *testing.T) {
+	r := newRig(t, rigOptions{scp: true, settings: moving(), pacs: dicomtest.PACSConfig{RefuseContexts: []string{dicomnet.StudyRoot.Move}}})
+	r.whole(t, study())
 }
 
 // The grace period of the rig is long: a retrieval that waited for it, or a title that rested, would be seen.
@@ -232,4 +239,39 @@ func TestAPACSWithoutAFreeAssociationIsAskedOnce(t *testing.T) {
 	require.ErrorAs(t, err, &busy)
 	assert.Equal(t, pool.TooManyRetrievals, busy.Reason)
 	r.whole(t, study())
+}
+
+// Some PACS end the connection when an association has something that they do not know.
+func TestAPACSThatAbortsTheAssociationForCGETIsAskedToMove(t *testing.T) {
+	for _, way := range []pool.RetrieveMethod{pool.RetrieveAuto, pool.RetrieveGet} {
+		p := &dicomtest.ScriptedPACS{
+			Negotiate: func(a *dicomtest.ScriptedAssociation) bool {
+				if len(a.RQ.User.Roles) > 0 {
+					a.Abort()
+					return false
+				}
+				return true
+			},
+			Find: func(a *dicomtest.ScriptedAssociation, level string) {
+				match := dicomtest.Attributes{dataset.SeriesInstanceUID: "1.2.1"}
+				if level == "IMAGE" {
+					match[tag.SOPInstanceUID] = "1.2.1.1"
+				}
+				a.Match(dicomtest.StudyMatch("P1", "1.2", match))
+				a.Finish(dicomnet.StatusSuccess)
+			},
+			Move: func(a *dicomtest.ScriptedAssociation, _ string) { a.Moved(0xA801, dicomtest.Counters{}) },
+		}
+		listening, stop, err := p.Listen()
+		require.NoError(t, err)
+		r := newRig(t, rigOptions{scp: true, settings: pool.Settings{Retrieve: way}})
+		r.peer.Port = qrtest.At(t, listening).Port
+		_, err = r.retrieve(t, receive.Request{Target: receive.Target{StudyInstanceUID: "1.2"}, Peer: r.peer})
+		var aborted *dicomnet.AbortError
+		require.ErrorAs(t, err, &aborted)
+		moved := !p.When("move").IsZero()
+		assert.Equal(t, way == pool.RetrieveAuto, moved)
+		stop()
+		require.NoError(t, p.Err())
+	}
 }

@@ -69,6 +69,9 @@ func newBench(ctx context.Context, o options) (b *bench, err error) {
 	return b, b.pacsOwn.listening(ctx)
 }
 
+// quick reports whether the run only shows that everything can be measured.
+func (b *bench) quick() bool { return b.rounds == 1 }
+
 func (b *bench) close() {
 	b.stopAll()
 	if b.pacsOwn != nil {

@@ -173,7 +173,7 @@ func TestUpdateReplacesOnlyTheTables(t *testing.T) {
 	}
 	write("# Title\n\n" + beginMark + "old\n" + endMark + "\nThe end.\n")
 	for range 2 {
-		if err := update(path, "new\n"); err != nil {
+		if err := update(path, []section{{beginMark, "new\n"}}); err != nil {
 			t.Fatal(err)
 		}
 		got, err := os.ReadFile(path)
@@ -182,8 +182,69 @@ func TestUpdateReplacesOnlyTheTables(t *testing.T) {
 		}
 	}
 	write("# Title\n")
-	if update(path, "new\n") == nil {
+	if update(path, []section{{beginMark, "new\n"}}) == nil {
 		t.Error("no error for a document without marks")
+	}
+}
+
+func TestReportHasASectionForWhatWasMeasured(t *testing.T) {
+	var r report
+	if got := r.sections("machine"); len(got) != 0 {
+		t.Error(got)
+	}
+	r.note("size of the binary", "1 MB")
+	r.retrievals = []retrieved{
+		{pacs: "Orthanc", who: "gateway, C-GET", took: 500 * time.Millisecond, first: 100 * time.Millisecond, cpu: 150 * time.Millisecond, perSecond: 524, ratio: "0.80 of the floor"},
+		{pacs: "Orthanc", who: "getscu", took: 23 * time.Second, perSecond: 11},
+	}
+	r.memory = [][2]string{{"1 caller with a study of 4 GB", "40.0 MB at the peak, 15.0 MB idle"}}
+	const want = `machine
+
+| 500 CT images (262 MB) from | Who | Time | Rate | First byte | CPU | Compared |
+|---|---|---|---|---|---|---|
+| Orthanc | gateway, C-GET | 500 ms | 524 MB/s | 100 ms | 150 ms | 0.80 of the floor |
+| Orthanc | getscu | 23 s | 11 MB/s |  |  |  |
+
+| Retrievals | Memory of the gateway |
+|---|---|
+| 1 caller with a study of 4 GB | 40.0 MB at the peak, 15.0 MB idle |
+`
+	got := r.sections("machine")
+	if len(got) != 2 || got[0].mark != beginMark || got[1] != (section{beginRetrievalsMark, want}) {
+		t.Error(got)
+	}
+}
+
+func TestReportSaysWhichGoalsOfRetrievalsAreMissed(t *testing.T) {
+	result := func(took, first time.Duration) []retrieval {
+		return []retrieval{{took: took, first: first, bytes: 262_000_000}}
+	}
+	floor := &fetch{who: "floor", results: result(200*time.Millisecond, time.Millisecond)}
+	for name, v := range map[string]struct {
+		f      *fetch
+		missed int
+	}{
+		"good":               {&fetch{way: "get", results: result(250*time.Millisecond, 10*time.Millisecond)}, 0},
+		"slow":               {&fetch{way: "get", results: result(400*time.Millisecond, 10*time.Millisecond)}, 1},
+		"late":               {&fetch{way: "move", results: result(250*time.Millisecond, 100*time.Millisecond)}, 1},
+		"hardly faster":      {&fetch{way: "move", results: result(4*time.Second, 10*time.Millisecond)}, 1},
+		"nothing of the two": {floor, 0},
+	} {
+		var b bench
+		other := 23 * time.Second
+		if v.f == floor {
+			other = 0
+		}
+		b.reportRetrieval("Orthanc", v.f, floor, other, 50*time.Millisecond)
+		if len(b.report.missed) != v.missed || len(b.report.retrievals) != 1 {
+			t.Error(name, b.report.missed)
+		}
+	}
+}
+
+func TestStudiesOfCallersDiffer(t *testing.T) {
+	if got := differ(imageStudy(3, 100), 2); got != imageStudy(3, 104) {
+		t.Error(got)
 	}
 }
 

@@ -33,7 +33,7 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.only, "only", "", "parts to run, separated by commas: "+strings.Join(partNames(), ", ")+" (default all)")
-	flag.IntVar(&o.rounds, "rounds", 5, "rounds of which the median is taken")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds of which the median is taken; one round leaves out what takes long")
 	flag.IntVar(&o.seconds, "seconds", 3, "seconds of load for each figure of a round")
 	flag.StringVar(&o.gateway, "gateway", "", "gateway to measure (default one built from this tree)")
 	flag.StringVar(&o.before, "before", "", "second gateway, measured in turns with the first")
@@ -109,10 +109,12 @@ func run(ctx context.Context, o options) (err error) {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
-	report := b.report.markdown(machine(ctx, b.gateway))
-	fmt.Print(report)
+	sections := b.report.sections(machine(ctx, b.gateway))
+	for _, s := range sections {
+		fmt.Println(s.text)
+	}
 	if o.update != "" {
-		if err := update(o.update, report); err != nil {
+		if err := update(o.update, sections); err != nil {
 			return err
 		}
 	}

@@ -26,6 +26,17 @@ type report struct {
 	growth []grown
 	others []row
 	missed []string // goals
+
+	retrievals []retrieved
+	memory     [][2]string // of retrievals
+}
+
+// retrieved is a figure of a retrieval.
+type retrieved struct {
+	pacs, who        string
+	took, first, cpu time.Duration
+	perSecond        float64 // megabytes
+	ratio            string
 }
 
 // miss notes a goal that is missed, which the report says; with -goals the run then fails.
@@ -37,7 +48,49 @@ func (r *report) add(row row) { r.rows = append(r.rows, row) }
 
 func (r *report) note(name, value string) { r.notes = append(r.notes, [2]string{name, value}) }
 
-// markdown returns the report as tables.
+// sections are the parts of the report, each with a place in the document.
+func (r *report) sections(machine string) []section {
+	all := []section{{beginMark, ""}, {beginRetrievalsMark, ""}}
+	if len(r.rows)+len(r.notes)+len(r.growth)+len(r.others) > 0 {
+		all[0].text = r.markdown(machine)
+	}
+	if len(r.retrievals)+len(r.memory) > 0 {
+		all[1].text = r.retrievalsMarkdown(machine)
+	}
+	return slices.DeleteFunc(all, func(s section) bool { return s.text == "" })
+}
+
+type section struct{ mark, text string }
+
+// retrievalsMarkdown returns the figures of retrievals as tables.
+func (r *report) retrievalsMarkdown(machine string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", machine)
+	if len(r.retrievals) > 0 {
+		fmt.Fprintf(&b, "\n| %d CT images (%.0f MB) from | Who | Time | Rate | First byte | CPU | Compared |\n|---|---|---|---|---|---|---|\n",
+			slices500, float64(slices500*sliceLength)/1e6)
+		for _, row := range r.retrievals {
+			fmt.Fprintf(&b, "| %s | %s | %s | %.0f MB/s | %s | %s | %s |\n", row.pacs, row.who, short(row.took), row.perSecond,
+				unlessZero(row.first), unlessZero(row.cpu), row.ratio)
+		}
+	}
+	if len(r.memory) > 0 {
+		b.WriteString("\n| Retrievals | Memory of the gateway |\n|---|---|\n")
+		for _, note := range r.memory {
+			fmt.Fprintf(&b, "| %s | %s |\n", note[0], note[1])
+		}
+	}
+	return b.String()
+}
+
+func unlessZero(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return short(d)
+}
+
+// markdown returns the figures of queries as tables.
 func (r *report) markdown(machine string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", machine)
@@ -133,20 +186,25 @@ func machine(ctx context.Context, gateway string) string {
 
 // The marks around the tables in a document.
 const (
-	beginMark = "<!-- make bench-load: begin -->\n"
-	endMark   = "<!-- end -->\n"
+	beginMark           = "<!-- make bench-load: begin -->\n"
+	beginRetrievalsMark = "<!-- make bench-load, retrievals: begin -->\n"
+	endMark             = "<!-- end -->\n"
 )
 
-// update replaces the tables of a document.
-func update(path, report string) error {
-	text, err := os.ReadFile(path)
+// update replaces the tables of a document that have been measured.
+func update(path string, sections []section) error {
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	before, rest, begun := strings.Cut(string(text), beginMark)
-	_, after, ended := strings.Cut(rest, endMark)
-	if !begun || !ended {
-		return fmt.Errorf("%s has no marks for the tables", path)
+	text := string(b)
+	for _, s := range sections {
+		before, rest, begun := strings.Cut(text, s.mark)
+		_, after, ended := strings.Cut(rest, endMark)
+		if !begun || !ended {
+			return fmt.Errorf("%s has no marks for the tables", path)
+		}
+		text = before + s.mark + "\n" + s.text + "\n" + endMark + after
 	}
-	return os.WriteFile(path, []byte(before+beginMark+"\n"+report+"\n"+endMark+after), 0o644)
+	return os.WriteFile(path, []byte(text), 0o644)
 }

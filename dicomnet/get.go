@@ -23,7 +23,8 @@ import (
 // with 0117, and does not yield it.
 //
 // If the loop ends early or ctx is done, Get answers the instance that is being read, sends C-CANCEL-RQ, and waits at most
-// Limits.CancelGrace for the final response; it refuses what still arrives with 0124. Then it aborts the association.
+// Limits.CancelGrace for the final response, while it refuses further instances with 0124. Without that response it aborts the
+// association.
 func (a *Association) Get(
 	ctx context.Context, model Model, query *dataset.Dataset, report func(RetrieveReport),
 ) iter.Seq2[*Instance, error] {
@@ -108,8 +109,7 @@ func (op *operation) proceed(err error) (final *message, _ error) {
 	return nil, op.a.fail(op.ctx, err)
 }
 
-// answer sends the response to the current instance, if there is one, after the rest of it has been read until the
-// deadline.
+// answer sends the response to the current instance, if there is one, after the rest of it has been read until the deadline.
 func (op *operation) answer(until *deadline) error {
 	in := op.instance
 	if in == nil {

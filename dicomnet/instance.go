@@ -152,7 +152,7 @@ func validUID(s string) bool {
 		s[0] != '.' && s[len(s)-1] != '.' && !strings.Contains(s, "..")
 }
 
-// maxRefused bounds the instances that a peer may send in one operation or on one association although they are refused at sight.
+// maxRefused bounds the instances in one operation, or on one association of a Server, that are refused because of their command set.
 const maxRefused = 1000
 
 // dataStream reads the data set of a C-STORE-RQ, fragment by fragment, from where the assembler has left it.

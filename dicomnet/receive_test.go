@@ -110,7 +110,7 @@ func TestServerDropsWhatItsHandlerDoesNotRead(t *testing.T) {
 	})
 }
 
-func TestServerTellsItsHandlerThatAnInstanceIsIncomplete(t *testing.T) {
+func TestHandlerCannotTakeAnIncompleteInstanceForAWholeOne(t *testing.T) {
 	ends := map[string]func(p *dicomtest.ScriptedPeer){
 		"abort":   func(p *dicomtest.ScriptedPeer) { p.SendPDU(&pdu.Abort{}) },
 		"close":   func(p *dicomtest.ScriptedPeer) { _ = p.Conn.Close() },

@@ -2088,7 +2088,7 @@ export interface components {
         SeriesOfPath: string;
         /**
          * @description SOP Instance UID.
-         * @example 2.25.178604370590173346451441111905658361870
+         * @example 2.25.207534098432856439746759542867102202903
          */
         InstanceOfPath: string;
         /**
@@ -3709,7 +3709,7 @@ export interface operations {
                 series: components["parameters"]["SeriesOfPath"];
                 /**
                  * @description SOP Instance UID.
-                 * @example 2.25.178604370590173346451441111905658361870
+                 * @example 2.25.207534098432856439746759542867102202903
                  */
                 instance: components["parameters"]["InstanceOfPath"];
             };
@@ -4009,7 +4009,7 @@ export interface operations {
                 series: components["parameters"]["SeriesOfPath"];
                 /**
                  * @description SOP Instance UID.
-                 * @example 2.25.178604370590173346451441111905658361870
+                 * @example 2.25.207534098432856439746759542867102202903
                  */
                 instance: components["parameters"]["InstanceOfPath"];
             };
@@ -4113,7 +4113,7 @@ export interface operations {
                 series: components["parameters"]["SeriesOfPath"];
                 /**
                  * @description SOP Instance UID.
-                 * @example 2.25.178604370590173346451441111905658361870
+                 * @example 2.25.207534098432856439746759542867102202903
                  */
                 instance: components["parameters"]["InstanceOfPath"];
                 /**
@@ -4208,7 +4208,7 @@ export interface operations {
                 series: components["parameters"]["SeriesOfPath"];
                 /**
                  * @description SOP Instance UID.
-                 * @example 2.25.178604370590173346451441111905658361870
+                 * @example 2.25.207534098432856439746759542867102202903
                  */
                 instance: components["parameters"]["InstanceOfPath"];
                 /**
@@ -4505,7 +4505,7 @@ export interface operations {
                 series: components["parameters"]["SeriesOfPath"];
                 /**
                  * @description SOP Instance UID.
-                 * @example 2.25.178604370590173346451441111905658361870
+                 * @example 2.25.207534098432856439746759542867102202903
                  */
                 instance: components["parameters"]["InstanceOfPath"];
             };
@@ -4757,7 +4757,7 @@ export interface operations {
                 series: components["parameters"]["SeriesOfPath"];
                 /**
                  * @description SOP Instance UID.
-                 * @example 2.25.178604370590173346451441111905658361870
+                 * @example 2.25.207534098432856439746759542867102202903
                  */
                 instance: components["parameters"]["InstanceOfPath"];
             };
@@ -4851,7 +4851,7 @@ export interface operations {
                 series: components["parameters"]["SeriesOfPath"];
                 /**
                  * @description SOP Instance UID.
-                 * @example 2.25.178604370590173346451441111905658361870
+                 * @example 2.25.207534098432856439746759542867102202903
                  */
                 instance: components["parameters"]["InstanceOfPath"];
                 /**

@@ -228,8 +228,11 @@ func (a *attributesWriter) flush() error {
 		set.AssumeCharacterSet(a.assumed)
 	}
 	for v := range set.Values() {
-		if v.Tag() != tagCharacterSet || l.named {
+		switch {
+		case v.Tag() != tagCharacterSet:
 			a.json.Attribute(v)
+		case l.named:
+			a.json.Text(tagCharacterSet, "CS", "ISO_IR 192") // which is that of the text here
 		}
 	}
 	a.reset()

@@ -43,7 +43,7 @@ func TestMetadataIsInlineButForPixelDataAndLongBinaryValues(t *testing.T) {
 	o := got[0]
 	assert.Equal(t, []any{map[string]any{"Alphabetic": "Müller^J"}}, o["00100010"]["Value"])
 	assert.NotContains(t, o, "00100000", "group lengths are no attributes")
-	assert.Equal(t, []any{"ISO_IR 100"}, o["00080005"]["Value"])
+	assert.Equal(t, []any{"ISO_IR 192"}, o["00080005"]["Value"], "that of the text in the answer")
 	items := o["00400275"]["Value"].([]any)
 	require.Len(t, items, 2)
 	first, second := items[0].(map[string]any), items[1].(map[string]any)

@@ -23,11 +23,11 @@ func TestWhatDoesNotFitInMemoryGoesToTheFile(t *testing.T) {
 	s := newSpool(t, spool.Settings{MemoryEach: mebibyte, Dir: dir})
 	l := s.NewLog()
 	defer l.Discard(errGone)
-	data := pattern(1, 20*mebibyte)
+	data := pattern(1, 8*mebibyte)
 	put(t, l, "1", data)
 	assert.LessOrEqual(t, s.Stats().Memory, int64(mebibyte+kibibyte))
-	assert.Greater(t, s.Stats().File, int64(18*mebibyte))
-	assert.Greater(t, s.Stats().Spilled, int64(18*mebibyte))
+	assert.Greater(t, s.Stats().File, int64(6*mebibyte))
+	assert.Greater(t, s.Stats().Spilled, int64(6*mebibyte))
 	l.Close(nil)
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
@@ -84,7 +84,7 @@ func TestMemoryStaysFlatWithALargeStream(t *testing.T) {
 	l := s.NewLog()
 	defer l.Discard(errGone)
 	r := open(t, l)
-	const size = 1 << 30
+	const size = 512 << 20
 	block := pattern(1, mebibyte)
 	go func() {
 		w := l.Append(t.Context(), entry("1"))
@@ -107,7 +107,7 @@ func TestMemoryStaysFlatWithALargeStream(t *testing.T) {
 	for in, err := range r.All(t.Context()) {
 		require.NoError(t, err)
 		n, err = in.WriteTo(writerFunc(func(p []byte) (int, error) {
-			if chunks++; chunks%1000 == 0 {
+			if chunks++; chunks%500 == 0 {
 				time.Sleep(time.Millisecond)
 				runtime.ReadMemStats(&during)
 				peak = max(peak, during.HeapInuse)

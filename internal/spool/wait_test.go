@@ -102,7 +102,7 @@ func TestASlowReaderIsCutOffWithoutHarmToTheOthers(t *testing.T) {
 		l := s.NewLog()
 		defer l.Discard(errGone)
 		slow, fast := open(t, l), open(t, l)
-		data := pattern(1, 10*mebibyte)
+		data := pattern(1, 5*mebibyte)
 		go func() {
 			put(t, l, "1", data)
 			l.Close(nil)

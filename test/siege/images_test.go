@@ -3,7 +3,6 @@
 package siege
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -30,14 +29,17 @@ func imagesFrom(t *testing.T, g *gateway, studies, instances int, bytesEach int6
 	return g.name(t, portOf(t, pacs.Addr())), uids
 }
 
-// images asks for a study. The caller must close the body.
-func (g *gateway) images(ctx context.Context, pacs, study string) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, g.URL+"/dicomweb/"+pacs+"/studies/"+study, http.NoBody)
-	if err != nil {
-		return nil, err
-	}
+// images asks for a study. The body is closed at the end of the test.
+func (g *gateway) images(t *testing.T, pacs, study string) io.Reader {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.URL+"/dicomweb/"+pacs+"/studies/"+study, http.NoBody)
+	require.NoError(t, err)
 	r.Header.Set("Authorization", "Bearer "+keyOfA)
-	return (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
+	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = response.Body.Close() })
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	return response.Body
 }
 
 // A process that keeps a whole instance in memory, or what a caller has not taken, is far above these limits.
@@ -45,10 +47,7 @@ func TestLargeImagesTakeLittleMemory(t *testing.T) {
 	g := defend(t, "SPOOL_DIR="+t.TempDir())
 	pacs, studies := imagesFrom(t, g, 1, 1, 1<<30)
 	g.forgetPeak(t)
-	response, err := g.images(t.Context(), pacs, studies[0])
-	require.NoError(t, err)
-	defer response.Body.Close()
-	n, err := io.Copy(io.Discard, response.Body)
+	n, err := io.Copy(io.Discard, g.images(t, pacs, studies[0]))
 	require.NoError(t, err)
 	assert.Greater(t, n, int64(1<<30))
 	assert.Less(t, g.peak(t), 64<<20, mib(g.peak(t)))
@@ -60,13 +59,9 @@ func TestCallersThatTakeNoImagesHoldNeitherThePACSNorMemory(t *testing.T) {
 	const each = 64 * 2 << 20
 	pacs, studies := imagesFrom(t, g, 4, 64, 2<<20)
 	g.forgetPeak(t)
-	var stalled []*http.Response
+	var stalled []io.Reader
 	for _, study := range studies {
-		response, err := g.images(t.Context(), pacs, study)
-		require.NoError(t, err)
-		defer response.Body.Close()
-		require.Equal(t, http.StatusOK, response.StatusCode)
-		stalled = append(stalled, response)
+		stalled = append(stalled, g.images(t, pacs, study))
 	}
 	eventually(t, func() bool { return g.metric(t, "dicomqr_associations_open") == 0 }, "the PACS has sent everything")
 	assert.Greater(t, g.metric(t, "dicomqr_spool_bytes"), float64(len(studies)*each/2), "the callers have taken little of it")
@@ -74,20 +69,15 @@ func TestCallersThatTakeNoImagesHoldNeitherThePACSNorMemory(t *testing.T) {
 	var others sync.WaitGroup
 	for i := range 12 {
 		others.Go(func() {
-			response, err := g.images(t.Context(), pacs, studies[i%len(studies)])
-			if !assert.NoError(t, err) {
-				return
-			}
-			defer response.Body.Close()
-			n, err := io.Copy(io.Discard, response.Body)
+			n, err := io.Copy(io.Discard, g.images(t, pacs, studies[i%len(studies)]))
 			assert.NoError(t, err)
 			assert.Greater(t, n, int64(each))
 		})
 	}
 	others.Wait()
 	eventually(t, func() bool { return g.metric(t, "dicomqr_spool_bytes") == 0 }, "the callers that take nothing are cut off")
-	for _, response := range stalled {
-		_, err := io.Copy(io.Discard, response.Body)
+	for _, body := range stalled {
+		_, err := io.Copy(io.Discard, body)
 		require.Error(t, err, "what they have looks incomplete")
 	}
 	assert.Less(t, g.peak(t), 192<<20, mib(g.peak(t)))
@@ -97,11 +87,9 @@ func TestCallersThatTakeNoImagesHoldNeitherThePACSNorMemory(t *testing.T) {
 func TestWithoutAFileACallerThatTakesNoImagesIsCutOff(t *testing.T) {
 	g := defend(t)
 	pacs, studies := imagesFrom(t, g, 1, 64, 2<<20)
-	response, err := g.images(t.Context(), pacs, studies[0])
-	require.NoError(t, err)
-	defer response.Body.Close()
+	body := g.images(t, pacs, studies[0])
 	eventually(t, func() bool { return g.metric(t, "dicomqr_associations_open") == 0 }, "the PACS is free again")
 	eventually(t, func() bool { return g.metric(t, "dicomqr_spool_bytes") == 0 }, "its memory is free again")
-	_, err = io.Copy(io.Discard, response.Body)
+	_, err := io.Copy(io.Discard, body)
 	require.Error(t, err)
 }

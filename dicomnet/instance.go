@@ -83,7 +83,7 @@ func (i *Instance) Watch(ctx context.Context) (stop func()) {
 	if i.stream.step == StepGet || i.stream.messages == nil {
 		return func() {}
 	}
-	i.stream.ctx = ctx
+	i.stream.ctx = ctx //nolint:fatcontext // in place of the former one, whose cause reads would return
 	return i.stream.messages.upper.link.watch(ctx)
 }
 

@@ -203,7 +203,7 @@ func TestRetrievalsThatCouldBeConfusedDoNotMix(t *testing.T) {
 }
 
 func TestACallerThatLeavesCancelsAMove(t *testing.T) {
-	s := large(40)
+	s := large(12)
 	r := newRig(t, rigOptions{scp: true, settings: moving(), grace: 100 * time.Millisecond, studies: []dicomtest.Study{s}, pacs: dicomtest.PACSConfig{
 		Before: func(ctx context.Context, op dicomnet.Step) {
 			if op == dicomnet.StepMove {
@@ -225,7 +225,7 @@ func TestACallerThatLeavesCancelsAMove(t *testing.T) {
 	x.Close()
 	o := x.Outcome()
 	assert.False(t, o.Complete)
-	assert.Less(t, o.Received, 40)
+	assert.Less(t, o.Received, 12)
 	r.whole(t, s)
 }
 

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"time"
 
 	"dicom-qr-gateway/client/go"
@@ -231,4 +233,37 @@ func ExampleGateway_Echo() {
 	// tls skipped
 	// associate failed
 	// The PACS does not answer to this called AE title. Check pacs_ae_title against the configuration of the PACS; case counts.
+}
+
+// Retrieve the instances of a study, and keep none in memory. An error says whether some are missing.
+func ExampleGateway_RetrieveInstances() {
+	gateway, err := client.NewGateway(gatewayURL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	found, err := gateway.Search(context.Background(), "orthanca", "studies", url.Values{"AccessionNumber": {"ACC-1007"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	study := client.Target{StudyInstanceUID: found[0]["0020000D"].Value[0].(string)}
+	for instance, err := range gateway.RetrieveInstances(context.Background(), "orthanca", study) {
+		if incomplete, ok := errors.AsType[*client.IncompleteError](err); ok {
+			log.Fatal(incomplete.Received, " instances arrived: ", incomplete)
+		} else if err != nil {
+			log.Fatal(err)
+		}
+		size, err := io.Copy(io.Discard, instance) // a DICOM file
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(instance.TransferSyntax, size > 1000)
+	}
+	// Output:
+	// 1.2.840.10008.1.2.1 true
+	// 1.2.840.10008.1.2.1 true
+	// 1.2.840.10008.1.2.1 true
+	// 1.2.840.10008.1.2.1 true
+	// 1.2.840.10008.1.2.1 true
+	// 1.2.840.10008.1.2.1 true
+	// 1.2.840.10008.1.2.1 true
 }

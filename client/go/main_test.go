@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -11,7 +12,9 @@ import (
 	"dicom-qr-gateway/internal/config"
 	"dicom-qr-gateway/internal/demo"
 	"dicom-qr-gateway/internal/pool"
+	"dicom-qr-gateway/internal/spool"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/qr/receive"
 	"dicom-qr-gateway/server"
 )
 
@@ -64,8 +67,19 @@ func withGateway(use func() int) (status int, err error) {
 		return 0, err
 	}
 	associations := pool.New(settings.Pool())
+	memory, err := spool.New(settings.Spool())
+	if err != nil {
+		return 0, err
+	}
+	queries := qr.New(qr.Options{Pool: associations, MaxMatches: settings.MaxMatches})
+	receiver := receive.New(receive.Options{Gateway: queries, Pool: associations, Spool: memory})
+	defer func() {
+		receiver.Wait()
+		err = errors.Join(err, memory.Close())
+	}()
 	s, err := server.New(server.Options{
-		Gateway:       qr.New(qr.Options{Pool: associations, MaxMatches: settings.MaxMatches}),
+		Gateway:       queries,
+		Receiver:      server.Receiving(receiver),
 		Associations:  associations,
 		Contract:      contract,
 		MaxOperations: settings.MaxOperations,

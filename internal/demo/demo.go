@@ -119,8 +119,14 @@ func (d *Demo) Describe(w io.Writer, baseURL string) error {
 	}
 	_, err = fmt.Fprintf(w, description, baseURL,
 		AETitleA, d.A.Addr(), d.A.Instances(), AETitleB, d.B.Addr(),
-		host, port, AETitleA, PatientID, AETitleB)
+		host, port, AETitleA, PatientID, AETitleB, newestCT().UID())
 	return err
+}
+
+// newestCT returns the study that README shows.
+func newestCT() dicomtest.Study {
+	studies := Studies()
+	return studies[slices.IndexFunc(studies, func(s dicomtest.Study) bool { return s.AccessionNumber == "ACC-1007" })]
 }
 
 const description = `
@@ -136,6 +142,10 @@ Find a patient's CT studies of the last ten years:
     "c_find_ae_title": "GATEWAY", "patient_id": "%[10]s",
     "modalities": ["CT"], "max_years_old": 10
   }'
+
+Download a study:
+
+  curl -sS --fail -o study.zip -H 'Accept: application/zip' %[1]s/dicomweb/orthanca/studies/%[12]s
 
 Move all studies of the last ten years to %[11]s:
 

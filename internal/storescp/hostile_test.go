@@ -122,6 +122,7 @@ func TestPresentationContextsAreAcceptedInOneTransferSyntaxEach(t *testing.T) {
 		{ctImage, []dataset.TransferSyntax{lossless}, lossless, ""},
 		{ctImage, []dataset.TransferSyntax{lossless, im}, im, im},
 		{ctImage, []dataset.TransferSyntax{be, lossless}, lossless, be},
+		{ctImage, []dataset.TransferSyntax{lossless, dataset.JPEGBaseline}, lossless, ""},
 		{ctImage, []dataset.TransferSyntax{private}, "", ""},
 		{"1.3.46.670589.11.0.0.12.1", []dataset.TransferSyntax{ex}, ex, ex}, // a private SOP class
 		{"1.2.840.10008.5.1.4.34.7", []dataset.TransferSyntax{ex}, ex, ex},

@@ -29,20 +29,23 @@ var storedSyntaxes = []dataset.TransferSyntax{
 	dataset.RLELossless, "1.2.840.10008.1.2.1.98", // Encapsulated Uncompressed Explicit VR Little Endian
 }
 
-// chooseContext answers a presentation context (PS3.8 section 9.3.3.2): it accepts storage, and verification, in one transfer syntax. With
-// uncompressed, it accepts no encapsulated one.
+// chooseContext answers a presentation context (PS3.8 section 9.3.3.2): it accepts storage, and verification, in one transfer syntax. Of
+// several encapsulated ones it takes the first that the peer proposes; with uncompressed, none.
 func chooseContext(abstract string, proposed []dataset.TransferSyntax, uncompressed bool) (dataset.TransferSyntax, dicomnet.ContextResult) {
 	if abstract != dicomnet.VerificationSOPClass && !isStorage(abstract) {
 		return "", dicomnet.ContextAbstractSyntaxNotSupported
 	}
-	for _, accepted := range [][]dataset.TransferSyntax{uncompressedSyntaxes, storedSyntaxes, lastSyntaxes} {
-		if uncompressed && &accepted[0] == &storedSyntaxes[0] {
-			continue
-		}
-		for _, ts := range accepted {
-			if slices.Contains(proposed, ts) {
-				return ts, dicomnet.ContextAccepted
+	candidates := slices.Clone(uncompressedSyntaxes)
+	if !uncompressed {
+		for _, ts := range proposed {
+			if slices.Contains(storedSyntaxes, ts) {
+				candidates = append(candidates, ts)
 			}
+		}
+	}
+	for _, ts := range append(candidates, lastSyntaxes...) {
+		if slices.Contains(proposed, ts) {
+			return ts, dicomnet.ContextAccepted
 		}
 	}
 	return "", dicomnet.ContextTransferSyntaxesNotSupported

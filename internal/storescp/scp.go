@@ -33,7 +33,8 @@ type SCP struct {
 	listeners    map[net.Listener]struct{}
 	connections  map[*connection]struct{}
 	byAddress    map[netip.Addr]int
-	associations int // accepted ones
+	associations int                // accepted ones
+	accepted     map[netip.Addr]int // the same by address
 	wait         sync.WaitGroup
 }
 
@@ -51,6 +52,7 @@ func New(o Options) *SCP {
 		hosts:   &hosts{lookup: o.LookupHost, timeout: o.Timeouts.Connection, byName: map[string]*host{}},
 
 		listeners: map[net.Listener]struct{}{}, connections: map[*connection]struct{}{}, byAddress: map[netip.Addr]int{},
+		accepted: map[netip.Addr]int{},
 	}
 }
 
@@ -106,7 +108,7 @@ func (s *SCP) begin(conn net.Conn) {
 	most := connectionsPerAssociation * s.options.MaxAssociations
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || len(s.connections) >= most || s.byAddress[c.address.Addr()] >= most*3/4 {
+	if s.closed || len(s.connections) >= most || s.byAddress[c.address.Addr()] >= share(most) {
 		_ = conn.Close()
 		return
 	}
@@ -119,22 +121,31 @@ func (s *SCP) end(c *connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.connections, c)
-	if s.byAddress[c.address.Addr()]--; s.byAddress[c.address.Addr()] == 0 {
-		delete(s.byAddress, c.address.Addr())
-	}
+	decrement(s.byAddress, c.address.Addr())
 	if c.accepted {
 		s.associations--
+		decrement(s.accepted, c.address.Addr())
 	}
 }
 
-// admit counts an association, or rejects it if there are too many.
+func decrement(counts map[netip.Addr]int, address netip.Addr) {
+	if counts[address]--; counts[address] == 0 {
+		delete(counts, address)
+	}
+}
+
+// share is how many of most one address may have, so that others are served too.
+func share(most int) int { return max(most*3/4, 1) }
+
+// admit counts an association, or rejects it if there are too many, or too many of one address.
 func (s *SCP) admit(c *connection) *dicomnet.RejectError {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.associations >= s.options.MaxAssociations {
+	if s.associations >= s.options.MaxAssociations || s.accepted[c.address.Addr()] >= share(s.options.MaxAssociations) {
 		return &dicomnet.RejectError{Result: 2, Source: 3, Reason: 2}
 	}
 	s.associations++
+	s.accepted[c.address.Addr()]++
 	c.accepted = true
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -206,12 +207,31 @@ func TestEqualStudiesOfTwoPACSArriveSeparatelyThroughOneTitle(t *testing.T) {
 }
 
 func TestTooManyAssociationsAreRejectedTransiently(t *testing.T) {
-	s := listen(t, func(o *storescp.Options) { o.MaxAssociations = 2 })
+	s := listen(t, func(o *storescp.Options) {
+		o.MaxAssociations = 4
+		other := pacs("other", "PACSA")
+		other.Host = "127.0.0.2"
+		o.PACS = func() []pool.Peer { return []pool.Peer{pacs("a", "PACSA"), other} }
+	})
+	rejected := func(from string) {
+		t.Helper()
+		_, err := s.dialFrom(t.Context(), from, "PACSA", "GATEWAY")
+		if rejected, ok := errors.AsType[*dicomnet.RejectError](err); !ok || *rejected != (dicomnet.RejectError{Result: 2, Source: 3, Reason: 2}) {
+			t.Fatalf("%v, want a rejection 2/3/2", err)
+		}
+	}
 	first := s.mustDial(t, "PACSA", "GATEWAY")
 	s.mustDial(t, "PACSA", "GATEWAY")
-	_, err := s.dial(t.Context(), "PACSA", "GATEWAY")
-	if rejected, ok := errors.AsType[*dicomnet.RejectError](err); !ok || *rejected != (dicomnet.RejectError{Result: 2, Source: 3, Reason: 2}) {
-		t.Fatalf("%v, want a rejection 2/3/2", err)
+	s.mustDial(t, "PACSA", "GATEWAY")
+	rejected("127.0.0.1") // three quarters
+	if runtime.GOOS == "linux" {
+		assoc, err := s.dialFrom(t.Context(), "127.0.0.2", "PACSA", "GATEWAY")
+		if err != nil {
+			t.Fatal(err)
+		}
+		rejected("127.0.0.2") // all
+		_ = assoc.Close()
+		<-s.events.ended
 	}
 	if err := first.Close(); err != nil {
 		t.Error(err)

@@ -39,7 +39,8 @@ type Options struct {
 	Timeouts dicomnet.Timeouts
 	// TLS, if not nil, makes connections DICOM TLS connections. Its ClientAuth says whether certificates are required.
 	TLS *tls.Config
-	// MaxAssociations is how many associations may be open at once. Further ones are rejected with result 2, source 3, reason 2.
+	// MaxAssociations is how many associations may be open at once, three quarters of them with one address. Further ones are rejected
+	// with result 2, source 3, reason 2.
 	MaxAssociations int
 	// MessageIDs gives the Message IDs of leases; the associations of retrievals use the same one. nil: one of the SCP's own.
 	MessageIDs *messageid.Allocator

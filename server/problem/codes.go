@@ -82,7 +82,7 @@ var kinds = map[api.ProblemCode]kind{
 var hintsOfTheGateway = map[api.ProblemCode]string{
 	api.ProblemCodeHostNotAllowed:         "To permit this host name, add it to ALLOWED_HOSTS. The host name is not checked if the gateway requires API keys or serves HTTPS, or if a proxy of TRUSTED_PROXIES sends the request.",
 	api.ProblemCodeTooManyOpenFiles:       noFileDescriptor,
-	api.ProblemCodeRetrieveIncomplete:     "Check the log of the PACS for the instances that it could not send. Often it stores them in a transfer syntax that the request does not permit: try transfer-syntax=*.",
+	api.ProblemCodeRetrieveIncomplete:     "Check the log of the PACS for the instances that it could not send. Often it stores them in a transfer syntax that the request does not permit: try transfer-syntax=*. If nothing arrives by C-MOVE, check the host and port that it has for the AE titles of STORE_AE_TITLES.",
 	api.ProblemCodeRetrievalUnsupported:   "The PACS does not accept C-GET from this calling AE title. Permit it at the PACS, or set STORE_LISTEN_ADDR and register an AE title of STORE_AE_TITLES at the PACS, so that the gateway can use C-MOVE.",
 	api.ProblemCodeHTTPVersionUnsupported: "A proxy before the gateway uses HTTP/1.0. In nginx, set proxy_http_version 1.1.",
 }

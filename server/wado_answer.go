@@ -13,6 +13,7 @@ import (
 	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/internal/spool"
 	"dicom-qr-gateway/internal/telemetry"
+	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/qr/receive"
 	"dicom-qr-gateway/server/access"
 	"dicom-qr-gateway/server/listener"
@@ -33,6 +34,8 @@ type retrievedAnswer struct {
 
 	listed   *receive.Inventory // of the resource, if it was asked for first
 	source   wado.Source
+	transfer *wado.Transfer
+	taken    int // instances that the caller has
 	measured *telemetry.Retrieval
 	recorded bool // the end is in the audit trail
 
@@ -46,12 +49,10 @@ func (a *retrievedAnswer) ended() (outcome int, code api.ProblemCode) { return a
 func (a *retrievedAnswer) write(w http.ResponseWriter) error {
 	defer a.task.memory.Close()
 	a.task.searches = &audit.Queries{}
-	begun := false
-	_, err := sheltered(a.ctx, func() (struct{}, error) {
-		var err error
-		begun, err = a.run(w)
-		return struct{}{}, err
-	})
+	begun, err := sheltered(a.ctx, func() (bool, error) { return a.run(w) })
+	if a.transfer != nil && a.transfer.Begun() {
+		begun = true // also if it panicked
+	}
 	if failed := a.close(err); failed != nil && !begun {
 		err = failed
 	}
@@ -98,7 +99,7 @@ func (a *retrievedAnswer) run(w http.ResponseWriter) (begun bool, err error) {
 	if failed := a.close(err); failed != nil {
 		return false, failed
 	}
-	a.source, a.recorded = nil, false
+	a.source, a.transfer, a.recorded, a.taken = nil, nil, false, 0
 	request.Uncompressed = true
 	begun, again := a.retrieve(w, request)
 	if _, ok := errors.AsType[*receive.IncompleteError](again); ok {
@@ -127,6 +128,7 @@ func (a *retrievedAnswer) retrieve(w http.ResponseWriter, request receive.Reques
 		line.Connection = listener.Of(a.ctx)
 	}
 	t := wado.NewTransfer(line, a.request, a.source)
+	a.transfer = t
 	defer t.Close()
 	t.CorrelationID, t.Spool = access.From(a.ctx).CorrelationID, a.spool
 	if settings := a.task.peer.Settings; settings != nil {
@@ -136,7 +138,10 @@ func (a *retrievedAnswer) retrieve(w http.ResponseWriter, request receive.Reques
 		t.Listed = a.listed
 	}
 	t.Ended = func(o receive.Outcome) error { return a.record(&o) }
-	t.Taken = func(_ *receive.Arrived, bytes int64) { a.measured.Instance(bytes) }
+	t.Taken = func(_ *receive.Arrived, bytes int64) {
+		a.taken++
+		a.measured.Instance(bytes)
+	}
 	err = a.send(t)
 	if gone := t.Caller(); gone != nil {
 		err = a.gone(gone)
@@ -182,10 +187,18 @@ func (a *retrievedAnswer) close(err error) error {
 	}
 	a.source.Close()
 	if a.recorded {
+		a.measured.End(a.ctx, telemetry.RetrievalEnd{Outcome: telemetry.RetrievalFailed}) // unless record has ended it
 		return nil
 	}
+	// What arrived at the gateway does not count, but what the caller has.
 	outcome := a.source.Outcome()
-	outcome.Complete = false
+	outcome.Complete, outcome.Received = false, a.taken
+	if outcome.Status == qr.RetrievalOK {
+		outcome.Status = qr.RetrievalPartial
+	}
+	if errors.Is(err, context.Canceled) {
+		outcome.Status = qr.RetrievalCancelled
+	}
 	return a.record(&outcome)
 }
 
@@ -200,9 +213,9 @@ func (a *retrievedAnswer) record(o *receive.Outcome) error {
 	switch {
 	case o.Complete:
 		end.Outcome = telemetry.RetrievalComplete
-	case a.ctx.Err() != nil:
+	case o.Status == qr.RetrievalCancelled:
 		end.Outcome = telemetry.RetrievalCancelled
-		result = audit.Result{Outcome: audit.MinorFailure, Description: string(problem.Of(a.ctx, a.ctx.Err()).Code)}
+		result = audit.Result{Outcome: audit.MinorFailure, Description: string(problem.Of(a.ctx, context.Canceled).Code)}
 	case o.Received == 0:
 		end.Outcome = telemetry.RetrievalFailed
 		result = audit.Result{Outcome: audit.SeriousFailure, Description: string(api.ProblemCodeRetrieveIncomplete)}

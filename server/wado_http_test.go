@@ -111,6 +111,39 @@ func TestRetrievalIsRecordedBeforeItsFirstAndItsLastByte(t *testing.T) {
 	}
 }
 
+func TestRetrievalThatItsCallerLeavesIsRecordedWithWhatTheCallerHas(t *testing.T) {
+	retrieval := complete()
+	retrieval.instances[1].data = strings.Repeat("x", 64<<20)
+	r, of := startReceivingAudited(t, &fakeReceiver{retrieval: retrieval})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	require.NoError(t, err)
+	_, err = io.WriteString(conn, "GET "+studyPath+" HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer "+viewerKey+"\r\n\r\n")
+	require.NoError(t, err)
+	_, err = io.ReadFull(conn, make([]byte, 1000))
+	require.NoError(t, err)
+	require.NoError(t, conn.Close())
+	assert.Equal(t, "cancelled", waitForLine(t, r, "request")["code"])
+	all := of()
+	require.Len(t, all, 2)
+	assert.Equal(t, []string{"4", "cancelled"}, []string{all[1].Event.Outcome, all[1].Event.Description})
+	details := all[1].details(studyUID)
+	assert.Equal(t, []string{"cancelled", "1"}, []string{details["status"], details["completed"]})
+}
+
+func TestRetrievalThatCannotBeRecordedSendsNothing(t *testing.T) {
+	receiver := &fakeReceiver{retrieval: complete()}
+	r, disk := startOnDisk(t, &fakeGateway{})
+	r.server.handlers.receiver = receiver
+	r.server.handlers.pacs = namedMain{qr.Peer{Name: "main", Settings: &pool.Settings{}}}
+	receiver.begun = func() { disk.fill(true) }
+	status, _, body := r.get(t, studyPath)
+	assert.Equal(t, http.StatusServiceUnavailable, status)
+	assert.Equal(t, "audit_unavailable", string(problemIn(t, body).Code))
+	assert.True(t, receiver.retrieval.closed)
+	_, _, metrics := r.get(t, "/metrics")
+	assert.Contains(t, metrics, `dicomqr_retrievals_running{peer="other"} 0`)
+}
+
 func TestRetrievalOfAnInstanceIsRecordedWithIt(t *testing.T) {
 	r, of := startReceivingAudited(t, &fakeReceiver{retrieval: complete()})
 	_, _, err := fetch(t, r, http.MethodGet, instancePath, "Authorization", "Bearer "+viewerKey)

@@ -37,6 +37,7 @@ type fakeRetrieval struct {
 	outcome   receive.Outcome
 	inventory receive.Inventory
 	endErr    error // of the sequence
+	panics    bool  // at its end
 	cutOff    func(error)
 	closed    bool
 }
@@ -56,6 +57,9 @@ func (f *fakeRetrieval) All() iter.Seq2[*receive.Arrived, error] {
 			}, nil) {
 				return
 			}
+		}
+		if f.panics {
+			panic("planted")
 		}
 		if f.endErr != nil {
 			yield(nil, f.endErr)
@@ -82,7 +86,8 @@ type fakeReceiver struct {
 	retrieval *fakeRetrieval
 	err       error
 	asked     []receive.Request
-	listed    int // calls of Inventory
+	listed    int    // calls of Inventory
+	begun     func() // called by Retrieve; nil: none
 }
 
 func (f *fakeReceiver) Inventory(_ context.Context, r receive.Request) (*receive.Inventory, error) {
@@ -95,6 +100,9 @@ func (f *fakeReceiver) Inventory(_ context.Context, r receive.Request) (*receive
 
 func (f *fakeReceiver) Retrieve(_ context.Context, r receive.Request) (wado.Source, error) {
 	f.asked = append(f.asked, r)
+	if f.begun != nil {
+		f.begun()
+	}
 	if f.err != nil {
 		return nil, f.err
 	}
@@ -205,9 +213,11 @@ func TestStudyIsSentAsMultipart(t *testing.T) {
 func TestIncompleteAnswerIsBrokenOff(t *testing.T) {
 	cut := complete()
 	cut.instances[1].err = errors.New("the association ended")
+	panics := complete()
+	panics.panics = true
 	late := complete()
 	late.endErr = context.DeadlineExceeded
-	for name, retrieval := range map[string]*fakeRetrieval{"missing": partial(), "within an instance": cut, "after an instance": late} {
+	for name, retrieval := range map[string]*fakeRetrieval{"missing": partial(), "within an instance": cut, "after an instance": late, "panic": panics} {
 		for _, accept := range []string{"*/*", "application/zip"} {
 			t.Run(name+" "+accept, func(t *testing.T) {
 				r := startReceiving(t, &fakeReceiver{retrieval: retrieval})

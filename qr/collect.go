@@ -1,6 +1,7 @@
 package qr
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -320,4 +321,23 @@ func single(set *dataset.Set, t dataset.Tag) string {
 		value = v
 	}
 	return value
+}
+
+const perDay = 1 << 37 // exceeds every result of parseTime; 27 bits are left for the date
+
+// newestFirst sorts by date and time, undated studies last. Studies of the same time are in the order of their Study Instance
+// UIDs, so that an archive always gives the same order.
+func newestFirst(list []*candidate) {
+	for _, study := range list {
+		if study.date != 0 {
+			first, _, _ := strings.Cut(study.StudyTime, `\`)
+			study.time = uint64(study.date)*perDay + uint64(parseTime(trim(first)))
+		}
+	}
+	slices.SortFunc(list, func(a, b *candidate) int {
+		if a.time != b.time {
+			return cmp.Compare(b.time, a.time)
+		}
+		return strings.Compare(a.StudyInstanceUID, b.StudyInstanceUID)
+	})
 }

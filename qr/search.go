@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
@@ -222,4 +223,25 @@ func NewMatch(set *dataset.Set, parent *Match) *Match {
 	m.SOPInstanceUID = single(set, sopInstanceUID)
 	m.Modalities = addModalities(nil, set.Strings(dataset.ModalitiesInStudy))
 	return m
+}
+
+// sortMatches sorts studies by date and time, newest first and undated last, and series and instances by number. Matches of the
+// same time or number are in the order of their UIDs.
+func sortMatches(list []*Match) {
+	slices.SortFunc(list, func(a, b *Match) int {
+		switch {
+		case a.late != b.late:
+			if b.late {
+				return -1
+			}
+			return 1
+		case a.date != b.date:
+			return cmp.Compare(b.date, a.date)
+		case a.time != b.time:
+			return cmp.Compare(b.time, a.time)
+		case a.number != b.number:
+			return cmp.Compare(a.number, b.number)
+		}
+		return strings.Compare(a.uid(), b.uid())
+	})
 }

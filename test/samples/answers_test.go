@@ -47,7 +47,7 @@ var retrieveAnswers = map[string]struct {
 	"pacs-unknown":           {status: 404, contentType: "application/problem+json", body: problemOf(404, "pacs_unknown"), exit: 5, stderr: "pacs_unknown"},
 	"incomplete":             {status: 502, contentType: "application/problem+json", body: problemOf(502, "retrieve_incomplete"), exit: 6},
 	"timeout":                {status: 504, contentType: "application/problem+json", body: problemOf(504, "dimse_timeout"), exit: 6},
-	"unauthorized":           {status: 401, contentType: "application/problem+json", body: problemOf(401, "unauthorized"), exit: 5},
+	"unauthorized":           {status: 401, contentType: "application/problem+json", body: problemOf(401, "unauthorized"), exit: 5}, //nolint:misspell // the code
 	"route-not-found":        {status: 404, contentType: "application/problem+json", body: problemOf(404, "route_not_found"), exit: 1},
 }
 

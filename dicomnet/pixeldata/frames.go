@@ -38,8 +38,8 @@ type frameReader interface {
 // It can be called once.
 //
 // A frame before its turn is held in memory, and so is one of encapsulated pixel data without offset table until its end is certain, within
-// Limits.Held. The sequence ends with the first error: a *NoFrameError, an *IndeterminateError, a *FormatError, a *LimitError, or an error of
-// package stream. A *NoFrameError comes first. A frame whose Read failed must not be taken for whole.
+// Limits.Held. The sequence ends with the first error: a *NoFrameError, an *IndeterminateError, a *FormatError, a *LimitError, a *BusyError, or an
+// error of package stream. A *NoFrameError comes first. A frame whose Read failed must not be taken for whole.
 func (s *Source) Frames(numbers []int) iter.Seq2[*Frame, error] {
 	return func(yield func(*Frame, error) bool) {
 		sorted := slices.Sorted(slices.Values(numbers))
@@ -50,7 +50,8 @@ func (s *Source) Frames(numbers []int) iter.Seq2[*Frame, error] {
 			yield(nil, &NoFrameError{})
 			return
 		}
-		hold := &holder{left: s.limits.Held, limit: s.limits.Held}
+		hold := &holder{left: s.limits.Held, limit: s.limits.Held, memory: s.limits.Memory}
+		defer hold.release()
 		frames, err := s.reader(sorted, hold)
 		if err != nil {
 			yield(nil, err)
@@ -100,14 +101,34 @@ func (s *Source) reader(wanted []int, hold *holder) (frameReader, error) {
 }
 
 // holder counts the bytes of frames that are held.
-type holder struct{ left, limit int64 }
+type holder struct {
+	left, limit int64
+	memory      Memory // nil: no budget
+	taken       int64  // of memory
+}
 
-// take returns a *LimitError if n bytes more must not be held.
+// quantum is what is taken of Memory at once.
+const quantum = 1 << 20
+
+// take returns a *LimitError or a *BusyError if n bytes more must not be held.
 func (h *holder) take(n int64) error {
 	if h.left -= n; h.left < 0 {
 		return &LimitError{What: "bytes of frames that must be held", Limit: h.limit}
 	}
+	if more := h.limit - h.left - h.taken; h.memory != nil && more > 0 {
+		more = (more + quantum - 1) / quantum * quantum
+		if !h.memory.TryTake(more) {
+			return &BusyError{}
+		}
+		h.taken += more
+	}
 	return nil
+}
+
+func (h *holder) release() {
+	if h.memory != nil {
+		h.memory.Give(h.taken)
+	}
 }
 
 // append appends what r has to b. What is allocated grows with what arrives.

@@ -150,6 +150,34 @@ func TestFramesThatMustBeHeldAreLimited(t *testing.T) {
 	require.ErrorAs(t, err, &limit)
 }
 
+// budget is a Memory of so many bytes.
+type budget struct{ left int64 }
+
+func (b *budget) TryTake(n int64) bool {
+	if n > b.left {
+		return false
+	}
+	b.left -= n
+	return true
+}
+
+func (b *budget) Give(n int64) { b.left += n }
+
+func TestFramesThatMustBeHeldAreTakenFromTheMemory(t *testing.T) {
+	data := module("3", 1000, 1000, 8) + native("OB", strings.Repeat("a", 3_000_000))
+	memory := &budget{left: 3 << 20}
+	limits := pixeldata.Limits{Memory: memory}
+	got, err := readWithin(t, limits, explicit, data, 3, 1, 2)
+	require.NoError(t, err)
+	require.Len(t, got, 3)
+	require.EqualValues(t, 3<<20, memory.left)
+	memory.left = 1 << 20
+	_, err = readWithin(t, limits, explicit, data, 3, 1, 2)
+	var busy *pixeldata.BusyError
+	require.ErrorAs(t, err, &busy)
+	require.EqualValues(t, 1<<20, memory.left)
+}
+
 func TestOpenKeepsWhatTheCallerSelects(t *testing.T) {
 	sequence := element(0x0028, 0x3010, "SQ", item(element(0x0028, 0x3002, "US", us(1, 2, 3))+element(0x0028, 0x3003, "LO", "no")))
 	data := element(0x0008, 0x0016, "UI", "1.2.3\x00") + element(0x0008, 0x0060, "CS", "CT") + module("", 1, 1, 8) +

@@ -17,8 +17,16 @@ type Limits struct {
 	// Held limits the bytes of frames that must be held: those that were asked for in another order than they have in the data set, and those
 	// whose end is only known later; default 32 MiB.
 	Held int64
+	// Memory, if it is not nil, gives and takes back the memory of frames that are held.
+	Memory Memory
 	// Stream are the limits of the data set.
 	Stream stream.Limits
+}
+
+// Memory is a budget that several callers share. It is safe for concurrent use.
+type Memory interface {
+	TryTake(bytes int64) bool
+	Give(bytes int64)
 }
 
 const (
@@ -63,6 +71,11 @@ func (*NoPixelDataError) Error() string { return "instance has no pixel data" }
 type NoFrameError struct{}
 
 func (*NoFrameError) Error() string { return "instance has no such frame" }
+
+// BusyError reports that Limits.Memory had no memory for a frame that must be held.
+type BusyError struct{}
+
+func (*BusyError) Error() string { return "no memory for frames that must be held" }
 
 // IndeterminateError reports frames whose places the data set does not say.
 type IndeterminateError struct{ Reason string }

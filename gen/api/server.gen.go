@@ -2405,7 +2405,8 @@ type RetrieveStudyRenderedParams struct {
 	// Window VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
 	Window *Window `form:"window,omitempty" json:"window,omitempty"`
 
-	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	// Viewport Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+	// top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
 	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
 
 	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
@@ -2599,7 +2600,8 @@ type RetrieveRenderedFramesParams struct {
 	// Window VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
 	Window *Window `form:"window,omitempty" json:"window,omitempty"`
 
-	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	// Viewport Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+	// top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
 	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
 
 	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
@@ -2639,7 +2641,8 @@ type RetrieveInstanceRenderedParams struct {
 	// Window VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
 	Window *Window `form:"window,omitempty" json:"window,omitempty"`
 
-	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	// Viewport Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+	// top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
 	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
 
 	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
@@ -2659,7 +2662,8 @@ type RetrieveInstanceThumbnailParams struct {
 	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
 	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
 
-	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	// Viewport Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+	// top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
 	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
 
 	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
@@ -2699,7 +2703,8 @@ type RetrieveSeriesRenderedParams struct {
 	// Window VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
 	Window *Window `form:"window,omitempty" json:"window,omitempty"`
 
-	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	// Viewport Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+	// top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
 	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
 
 	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
@@ -2719,7 +2724,8 @@ type RetrieveSeriesThumbnailParams struct {
 	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
 	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
 
-	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	// Viewport Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+	// top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
 	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
 
 	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
@@ -2739,7 +2745,8 @@ type RetrieveStudyThumbnailParams struct {
 	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
 	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
 
-	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	// Viewport Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+	// top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
 	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
 
 	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
@@ -2868,7 +2875,7 @@ type ServerInterface interface {
 	// RetrieveFrames Retrieve frames of an instance (WADO-RS)
 	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames})
 	RetrieveFrames(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params RetrieveFramesParams) error
-	// RetrieveRenderedFrames Render a frame of an instance as an image (WADO-RS)
+	// RetrieveRenderedFrames Render frames of an instance as images (WADO-RS)
 	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered)
 	RetrieveRenderedFrames(ctx echo.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params RetrieveRenderedFramesParams) error
 	// RetrieveInstanceMetadata Retrieve the metadata of an instance (WADO-RS)
@@ -10219,6 +10226,28 @@ func (response RetrieveRenderedFrames200ImagePngResponse) VisitRetrieveRenderedF
 	return err
 }
 
+type RetrieveRenderedFrames200MultipartResponse struct {
+	Body    func(writer *multipart.Writer) error
+	Headers RetrieveRenderedFrames200ResponseHeaders
+}
+
+func (response RetrieveRenderedFrames200MultipartResponse) VisitRetrieveRenderedFramesResponse(w http.ResponseWriter) error {
+	writer := multipart.NewWriter(w)
+
+	w.Header().Set("Content-Type", mime.FormatMediaType("multipart/related", map[string]string{"boundary": writer.Boundary()}))
+	if response.Headers.ETag != nil {
+		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
+	}
+	if response.Headers.Warning != nil {
+		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	defer writer.Close()
+	return response.Body(writer)
+}
+
 type RetrieveRenderedFrames304Response = NotModifiedResponse
 
 func (response RetrieveRenderedFrames304Response) VisitRetrieveRenderedFramesResponse(w http.ResponseWriter) error {
@@ -14015,7 +14044,7 @@ type StrictServerInterface interface {
 	// RetrieveFrames Retrieve frames of an instance (WADO-RS)
 	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames})
 	RetrieveFrames(ctx context.Context, request RetrieveFramesRequestObject) (RetrieveFramesResponseObject, error)
-	// RetrieveRenderedFrames Render a frame of an instance as an image (WADO-RS)
+	// RetrieveRenderedFrames Render frames of an instance as images (WADO-RS)
 	// (GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered)
 	RetrieveRenderedFrames(ctx context.Context, request RetrieveRenderedFramesRequestObject) (RetrieveRenderedFramesResponseObject, error)
 	// RetrieveInstanceMetadata Retrieve the metadata of an instance (WADO-RS)

@@ -2404,7 +2404,8 @@ type RetrieveStudyRenderedParams struct {
 	// Window VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
 	Window *Window `form:"window,omitempty" json:"window,omitempty"`
 
-	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	// Viewport Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+	// top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
 	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
 
 	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
@@ -2598,7 +2599,8 @@ type RetrieveRenderedFramesParams struct {
 	// Window VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
 	Window *Window `form:"window,omitempty" json:"window,omitempty"`
 
-	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	// Viewport Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+	// top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
 	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
 
 	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
@@ -2638,7 +2640,8 @@ type RetrieveInstanceRenderedParams struct {
 	// Window VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
 	Window *Window `form:"window,omitempty" json:"window,omitempty"`
 
-	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	// Viewport Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+	// top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
 	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
 
 	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
@@ -2658,7 +2661,8 @@ type RetrieveInstanceThumbnailParams struct {
 	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
 	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
 
-	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	// Viewport Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+	// top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
 	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
 
 	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
@@ -2698,7 +2702,8 @@ type RetrieveSeriesRenderedParams struct {
 	// Window VOI window as `center,width,function`, with the function `linear`, `linear-exact` or `sigmoid` (PS3.18 section 8.3.5.1.4).
 	Window *Window `form:"window,omitempty" json:"window,omitempty"`
 
-	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	// Viewport Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+	// top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
 	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
 
 	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
@@ -2718,7 +2723,8 @@ type RetrieveSeriesThumbnailParams struct {
 	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
 	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
 
-	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	// Viewport Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+	// top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
 	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
 
 	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
@@ -2738,7 +2744,8 @@ type RetrieveStudyThumbnailParams struct {
 	// Accept A media type with its parameters, which goes before the header `Accept` (PS3.18 section 8.3.3.1).
 	Accept *RetrieveAccept `form:"accept,omitempty" json:"accept,omitempty"`
 
-	// Viewport Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+	// Viewport Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+	// top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
 	Viewport *Viewport `form:"viewport,omitempty" json:"viewport,omitempty"`
 
 	// Quality Quality of JPEG, 1 to 100 (PS3.18 section 8.3.5.1.2).
@@ -2979,7 +2986,7 @@ type ClientInterface interface {
 
 	// RetrieveStudyRendered Render a study as an image (WADO-RS)
 	//
-	// As the rendering of an instance, for the instance in the middle of a study.
+	// As the rendering of an instance, for the instance in the middle of the first series of images. Only this one is retrieved.
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/rendered (the `RetrieveStudyRendered` operationId).
 	RetrieveStudyRendered(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyRenderedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3024,15 +3031,16 @@ type ClientInterface interface {
 	// RetrieveFrames Retrieve frames of an instance (WADO-RS)
 	//
 	// The frames with the numbers in the path, in that order, one part each. `application/octet-stream` gives native pixel data in little
-	// endian; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
+	// endian, with the colours of JPEG Baseline as RGB; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
 	// part names its transfer syntax.
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames} (the `RetrieveFrames` operationId).
 	RetrieveFrames(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params *RetrieveFramesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RetrieveRenderedFrames Render a frame of an instance as an image (WADO-RS)
+	// RetrieveRenderedFrames Render frames of an instance as images (WADO-RS)
 	//
-	// As the rendering of an instance, for one frame.
+	// As the rendering of an instance, for the frames with the numbers in the path, in that order. Several frames are the parts of
+	// `multipart/related`.
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered (the `RetrieveRenderedFrames` operationId).
 	RetrieveRenderedFrames(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params *RetrieveRenderedFramesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3046,14 +3054,16 @@ type ClientInterface interface {
 
 	// RetrieveInstanceRendered Render an instance as an image (WADO-RS)
 	//
-	// One image, with the VOI window of the object or of the parameter `window`.
+	// One image, with the window of the parameter `window`, or the first VOI window or the VOI LUT of the object, or from the least to the
+	// greatest value. Of several frames it shows the Representative Frame Number (0028,6010), or the one in the middle. Native pixel data, RLE
+	// Lossless and JPEG Baseline are decoded here; the PACS is asked for anything else without compression.
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/rendered (the `RetrieveInstanceRendered` operationId).
 	RetrieveInstanceRendered(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceRenderedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RetrieveInstanceThumbnail Retrieve a thumbnail of an instance (WADO-RS)
 	//
-	// A small image of the instance.
+	// A small image of the instance. Without `viewport` it fits into 256 x 256 pixels, and is not enlarged.
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/thumbnail (the `RetrieveInstanceThumbnail` operationId).
 	RetrieveInstanceThumbnail(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceThumbnailParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3067,21 +3077,23 @@ type ClientInterface interface {
 
 	// RetrieveSeriesRendered Render a series as an image (WADO-RS)
 	//
-	// As the rendering of an instance, for the instance in the middle of a series.
+	// As the rendering of an instance, for the instance in the middle of the series. Only this one is retrieved.
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/rendered (the `RetrieveSeriesRendered` operationId).
 	RetrieveSeriesRendered(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesRenderedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RetrieveSeriesThumbnail Retrieve a thumbnail of a series (WADO-RS)
 	//
-	// A small image for a series: of the instance in the middle.
+	// A small image for a series: of the instance in the middle. Only this one is retrieved. Without `viewport` it fits into 256 x 256 pixels, and is not
+	// enlarged.
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/thumbnail (the `RetrieveSeriesThumbnail` operationId).
 	RetrieveSeriesThumbnail(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesThumbnailParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RetrieveStudyThumbnail Retrieve a thumbnail of a study (WADO-RS)
 	//
-	// A small image for a study: of the instance in the middle.
+	// A small image for a study: of the instance in the middle of its first series of images. Only this one is retrieved. Without `viewport` it fits into
+	// 256 x 256 pixels, and is not enlarged.
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/thumbnail (the `RetrieveStudyThumbnail` operationId).
 	RetrieveStudyThumbnail(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyThumbnailParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3419,7 +3431,7 @@ func (c *Client) RetrieveStudyMetadata(ctx context.Context, pacs PACSOfPath, stu
 
 // RetrieveStudyRendered Render a study as an image (WADO-RS)
 //
-// As the rendering of an instance, for the instance in the middle of a study.
+// As the rendering of an instance, for the instance in the middle of the first series of images. Only this one is retrieved.
 //
 // Corresponds with GET /dicomweb/{pacs}/studies/{study}/rendered (the `RetrieveStudyRendered` operationId).
 func (c *Client) RetrieveStudyRendered(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyRenderedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3524,7 +3536,7 @@ func (c *Client) RetrieveBulkData(ctx context.Context, pacs PACSOfPath, study St
 // RetrieveFrames Retrieve frames of an instance (WADO-RS)
 //
 // The frames with the numbers in the path, in that order, one part each. `application/octet-stream` gives native pixel data in little
-// endian; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
+// endian, with the colours of JPEG Baseline as RGB; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
 // part names its transfer syntax.
 //
 // Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames} (the `RetrieveFrames` operationId).
@@ -3540,9 +3552,10 @@ func (c *Client) RetrieveFrames(ctx context.Context, pacs PACSOfPath, study Stud
 	return c.Client.Do(req)
 }
 
-// RetrieveRenderedFrames Render a frame of an instance as an image (WADO-RS)
+// RetrieveRenderedFrames Render frames of an instance as images (WADO-RS)
 //
-// As the rendering of an instance, for one frame.
+// As the rendering of an instance, for the frames with the numbers in the path, in that order. Several frames are the parts of
+// `multipart/related`.
 //
 // Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered (the `RetrieveRenderedFrames` operationId).
 func (c *Client) RetrieveRenderedFrames(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params *RetrieveRenderedFramesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3576,7 +3589,9 @@ func (c *Client) RetrieveInstanceMetadata(ctx context.Context, pacs PACSOfPath, 
 
 // RetrieveInstanceRendered Render an instance as an image (WADO-RS)
 //
-// One image, with the VOI window of the object or of the parameter `window`.
+// One image, with the window of the parameter `window`, or the first VOI window or the VOI LUT of the object, or from the least to the
+// greatest value. Of several frames it shows the Representative Frame Number (0028,6010), or the one in the middle. Native pixel data, RLE
+// Lossless and JPEG Baseline are decoded here; the PACS is asked for anything else without compression.
 //
 // Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/rendered (the `RetrieveInstanceRendered` operationId).
 func (c *Client) RetrieveInstanceRendered(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceRenderedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3593,7 +3608,7 @@ func (c *Client) RetrieveInstanceRendered(ctx context.Context, pacs PACSOfPath, 
 
 // RetrieveInstanceThumbnail Retrieve a thumbnail of an instance (WADO-RS)
 //
-// A small image of the instance.
+// A small image of the instance. Without `viewport` it fits into 256 x 256 pixels, and is not enlarged.
 //
 // Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/thumbnail (the `RetrieveInstanceThumbnail` operationId).
 func (c *Client) RetrieveInstanceThumbnail(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceThumbnailParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3627,7 +3642,7 @@ func (c *Client) RetrieveSeriesMetadata(ctx context.Context, pacs PACSOfPath, st
 
 // RetrieveSeriesRendered Render a series as an image (WADO-RS)
 //
-// As the rendering of an instance, for the instance in the middle of a series.
+// As the rendering of an instance, for the instance in the middle of the series. Only this one is retrieved.
 //
 // Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/rendered (the `RetrieveSeriesRendered` operationId).
 func (c *Client) RetrieveSeriesRendered(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesRenderedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3644,7 +3659,8 @@ func (c *Client) RetrieveSeriesRendered(ctx context.Context, pacs PACSOfPath, st
 
 // RetrieveSeriesThumbnail Retrieve a thumbnail of a series (WADO-RS)
 //
-// A small image for a series: of the instance in the middle.
+// A small image for a series: of the instance in the middle. Only this one is retrieved. Without `viewport` it fits into 256 x 256 pixels, and is not
+// enlarged.
 //
 // Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/thumbnail (the `RetrieveSeriesThumbnail` operationId).
 func (c *Client) RetrieveSeriesThumbnail(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesThumbnailParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3661,7 +3677,8 @@ func (c *Client) RetrieveSeriesThumbnail(ctx context.Context, pacs PACSOfPath, s
 
 // RetrieveStudyThumbnail Retrieve a thumbnail of a study (WADO-RS)
 //
-// A small image for a study: of the instance in the middle.
+// A small image for a study: of the instance in the middle of its first series of images. Only this one is retrieved. Without `viewport` it fits into
+// 256 x 256 pixels, and is not enlarged.
 //
 // Corresponds with GET /dicomweb/{pacs}/studies/{study}/thumbnail (the `RetrieveStudyThumbnail` operationId).
 func (c *Client) RetrieveStudyThumbnail(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyThumbnailParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8034,7 +8051,7 @@ type ClientWithResponsesInterface interface {
 
 	// RetrieveStudyRenderedWithResponse Render a study as an image (WADO-RS)
 	//
-	// As the rendering of an instance, for the instance in the middle of a study.
+	// As the rendering of an instance, for the instance in the middle of the first series of images. Only this one is retrieved.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8091,7 +8108,7 @@ type ClientWithResponsesInterface interface {
 	// RetrieveFramesWithResponse Retrieve frames of an instance (WADO-RS)
 	//
 	// The frames with the numbers in the path, in that order, one part each. `application/octet-stream` gives native pixel data in little
-	// endian; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
+	// endian, with the colours of JPEG Baseline as RGB; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
 	// part names its transfer syntax.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -8099,9 +8116,10 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames} (the `RetrieveFrames` operationId).
 	RetrieveFramesWithResponse(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params *RetrieveFramesParams, reqEditors ...RequestEditorFn) (*RetrieveFramesReply, error)
 
-	// RetrieveRenderedFramesWithResponse Render a frame of an instance as an image (WADO-RS)
+	// RetrieveRenderedFramesWithResponse Render frames of an instance as images (WADO-RS)
 	//
-	// As the rendering of an instance, for one frame.
+	// As the rendering of an instance, for the frames with the numbers in the path, in that order. Several frames are the parts of
+	// `multipart/related`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8119,7 +8137,9 @@ type ClientWithResponsesInterface interface {
 
 	// RetrieveInstanceRenderedWithResponse Render an instance as an image (WADO-RS)
 	//
-	// One image, with the VOI window of the object or of the parameter `window`.
+	// One image, with the window of the parameter `window`, or the first VOI window or the VOI LUT of the object, or from the least to the
+	// greatest value. Of several frames it shows the Representative Frame Number (0028,6010), or the one in the middle. Native pixel data, RLE
+	// Lossless and JPEG Baseline are decoded here; the PACS is asked for anything else without compression.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8128,7 +8148,7 @@ type ClientWithResponsesInterface interface {
 
 	// RetrieveInstanceThumbnailWithResponse Retrieve a thumbnail of an instance (WADO-RS)
 	//
-	// A small image of the instance.
+	// A small image of the instance. Without `viewport` it fits into 256 x 256 pixels, and is not enlarged.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8146,7 +8166,7 @@ type ClientWithResponsesInterface interface {
 
 	// RetrieveSeriesRenderedWithResponse Render a series as an image (WADO-RS)
 	//
-	// As the rendering of an instance, for the instance in the middle of a series.
+	// As the rendering of an instance, for the instance in the middle of the series. Only this one is retrieved.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8155,7 +8175,8 @@ type ClientWithResponsesInterface interface {
 
 	// RetrieveSeriesThumbnailWithResponse Retrieve a thumbnail of a series (WADO-RS)
 	//
-	// A small image for a series: of the instance in the middle.
+	// A small image for a series: of the instance in the middle. Only this one is retrieved. Without `viewport` it fits into 256 x 256 pixels, and is not
+	// enlarged.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8164,7 +8185,8 @@ type ClientWithResponsesInterface interface {
 
 	// RetrieveStudyThumbnailWithResponse Retrieve a thumbnail of a study (WADO-RS)
 	//
-	// A small image for a study: of the instance in the middle.
+	// A small image for a study: of the instance in the middle of its first series of images. Only this one is retrieved. Without `viewport` it fits into
+	// 256 x 256 pixels, and is not enlarged.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -14839,7 +14861,7 @@ func (c *ClientWithResponses) RetrieveStudyMetadataWithResponse(ctx context.Cont
 
 // RetrieveStudyRenderedWithResponse Render a study as an image (WADO-RS)
 //
-// As the rendering of an instance, for the instance in the middle of a study.
+// As the rendering of an instance, for the instance in the middle of the first series of images. Only this one is retrieved.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14932,7 +14954,7 @@ func (c *ClientWithResponses) RetrieveBulkDataWithResponse(ctx context.Context, 
 // RetrieveFramesWithResponse Retrieve frames of an instance (WADO-RS)
 //
 // The frames with the numbers in the path, in that order, one part each. `application/octet-stream` gives native pixel data in little
-// endian; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
+// endian, with the colours of JPEG Baseline as RGB; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
 // part names its transfer syntax.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -14946,9 +14968,10 @@ func (c *ClientWithResponses) RetrieveFramesWithResponse(ctx context.Context, pa
 	return ParseRetrieveFramesReply(rsp)
 }
 
-// RetrieveRenderedFramesWithResponse Render a frame of an instance as an image (WADO-RS)
+// RetrieveRenderedFramesWithResponse Render frames of an instance as images (WADO-RS)
 //
-// As the rendering of an instance, for one frame.
+// As the rendering of an instance, for the frames with the numbers in the path, in that order. Several frames are the parts of
+// `multipart/related`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14978,7 +15001,9 @@ func (c *ClientWithResponses) RetrieveInstanceMetadataWithResponse(ctx context.C
 
 // RetrieveInstanceRenderedWithResponse Render an instance as an image (WADO-RS)
 //
-// One image, with the VOI window of the object or of the parameter `window`.
+// One image, with the window of the parameter `window`, or the first VOI window or the VOI LUT of the object, or from the least to the
+// greatest value. Of several frames it shows the Representative Frame Number (0028,6010), or the one in the middle. Native pixel data, RLE
+// Lossless and JPEG Baseline are decoded here; the PACS is asked for anything else without compression.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14993,7 +15018,7 @@ func (c *ClientWithResponses) RetrieveInstanceRenderedWithResponse(ctx context.C
 
 // RetrieveInstanceThumbnailWithResponse Retrieve a thumbnail of an instance (WADO-RS)
 //
-// A small image of the instance.
+// A small image of the instance. Without `viewport` it fits into 256 x 256 pixels, and is not enlarged.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15023,7 +15048,7 @@ func (c *ClientWithResponses) RetrieveSeriesMetadataWithResponse(ctx context.Con
 
 // RetrieveSeriesRenderedWithResponse Render a series as an image (WADO-RS)
 //
-// As the rendering of an instance, for the instance in the middle of a series.
+// As the rendering of an instance, for the instance in the middle of the series. Only this one is retrieved.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15038,7 +15063,8 @@ func (c *ClientWithResponses) RetrieveSeriesRenderedWithResponse(ctx context.Con
 
 // RetrieveSeriesThumbnailWithResponse Retrieve a thumbnail of a series (WADO-RS)
 //
-// A small image for a series: of the instance in the middle.
+// A small image for a series: of the instance in the middle. Only this one is retrieved. Without `viewport` it fits into 256 x 256 pixels, and is not
+// enlarged.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15053,7 +15079,8 @@ func (c *ClientWithResponses) RetrieveSeriesThumbnailWithResponse(ctx context.Co
 
 // RetrieveStudyThumbnailWithResponse Retrieve a thumbnail of a study (WADO-RS)
 //
-// A small image for a study: of the instance in the middle.
+// A small image for a study: of the instance in the middle of its first series of images. Only this one is retrieved. Without `viewport` it fits into
+// 256 x 256 pixels, and is not enlarged.
 //
 // Returns a wrapper object for the known response body format(s).
 //

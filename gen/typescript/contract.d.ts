@@ -421,7 +421,7 @@ export interface paths {
         /**
          * Retrieve frames of an instance (WADO-RS)
          * @description The frames with the numbers in the path, in that order, one part each. `application/octet-stream` gives native pixel data in little
-         *     endian; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
+         *     endian, with the colours of JPEG Baseline as RGB; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
          *     part names its transfer syntax.
          */
         get: operations["retrieveFrames"];
@@ -463,7 +463,7 @@ export interface paths {
         };
         /**
          * Render a study as an image (WADO-RS)
-         * @description As the rendering of an instance, for the instance in the middle of a study.
+         * @description As the rendering of an instance, for the instance in the middle of the first series of images. Only this one is retrieved.
          */
         get: operations["retrieveStudyRendered"];
         put?: never;
@@ -483,7 +483,7 @@ export interface paths {
         };
         /**
          * Render a series as an image (WADO-RS)
-         * @description As the rendering of an instance, for the instance in the middle of a series.
+         * @description As the rendering of an instance, for the instance in the middle of the series. Only this one is retrieved.
          */
         get: operations["retrieveSeriesRendered"];
         put?: never;
@@ -503,7 +503,9 @@ export interface paths {
         };
         /**
          * Render an instance as an image (WADO-RS)
-         * @description One image, with the VOI window of the object or of the parameter `window`.
+         * @description One image, with the window of the parameter `window`, or the first VOI window or the VOI LUT of the object, or from the least to the
+         *     greatest value. Of several frames it shows the Representative Frame Number (0028,6010), or the one in the middle. Native pixel data, RLE
+         *     Lossless and JPEG Baseline are decoded here; the PACS is asked for anything else without compression.
          */
         get: operations["retrieveInstanceRendered"];
         put?: never;
@@ -523,7 +525,8 @@ export interface paths {
         };
         /**
          * Retrieve a thumbnail of a study (WADO-RS)
-         * @description A small image for a study: of the instance in the middle.
+         * @description A small image for a study: of the instance in the middle of its first series of images. Only this one is retrieved. Without `viewport` it fits into
+         *     256 x 256 pixels, and is not enlarged.
          */
         get: operations["retrieveStudyThumbnail"];
         put?: never;
@@ -543,7 +546,8 @@ export interface paths {
         };
         /**
          * Retrieve a thumbnail of a series (WADO-RS)
-         * @description A small image for a series: of the instance in the middle.
+         * @description A small image for a series: of the instance in the middle. Only this one is retrieved. Without `viewport` it fits into 256 x 256 pixels, and is not
+         *     enlarged.
          */
         get: operations["retrieveSeriesThumbnail"];
         put?: never;
@@ -563,7 +567,7 @@ export interface paths {
         };
         /**
          * Retrieve a thumbnail of an instance (WADO-RS)
-         * @description A small image of the instance.
+         * @description A small image of the instance. Without `viewport` it fits into 256 x 256 pixels, and is not enlarged.
          */
         get: operations["retrieveInstanceThumbnail"];
         put?: never;
@@ -582,8 +586,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Render a frame of an instance as an image (WADO-RS)
-         * @description As the rendering of an instance, for one frame.
+         * Render frames of an instance as images (WADO-RS)
+         * @description As the rendering of an instance, for the frames with the numbers in the path, in that order. Several frames are the parts of
+         *     `multipart/related`.
          */
         get: operations["retrieveRenderedFrames"];
         put?: never;
@@ -2092,7 +2097,7 @@ export interface components {
          */
         InstanceOfPath: string;
         /**
-         * @description Numbers of frames, from 1, separated by commas.
+         * @description Numbers of frames, from 1, each once, separated by commas.
          * @example 1
          */
         FramesOfPath: string;
@@ -2269,7 +2274,8 @@ export interface components {
          */
         Window: string;
         /**
-         * @description Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+         * @description Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+         *     top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
          * @example 256,256
          */
         Viewport: string;
@@ -4117,7 +4123,7 @@ export interface operations {
                  */
                 instance: components["parameters"]["InstanceOfPath"];
                 /**
-                 * @description Numbers of frames, from 1, separated by commas.
+                 * @description Numbers of frames, from 1, each once, separated by commas.
                  * @example 1
                  */
                 frames: components["parameters"]["FramesOfPath"];
@@ -4291,7 +4297,8 @@ export interface operations {
                  */
                 window?: components["parameters"]["Window"];
                 /**
-                 * @description Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+                 * @description Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+                 *     top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
                  * @example 256,256
                  */
                 viewport?: components["parameters"]["Viewport"];
@@ -4375,7 +4382,8 @@ export interface operations {
                  */
                 window?: components["parameters"]["Window"];
                 /**
-                 * @description Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+                 * @description Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+                 *     top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
                  * @example 256,256
                  */
                 viewport?: components["parameters"]["Viewport"];
@@ -4464,7 +4472,8 @@ export interface operations {
                  */
                 window?: components["parameters"]["Window"];
                 /**
-                 * @description Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+                 * @description Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+                 *     top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
                  * @example 256,256
                  */
                 viewport?: components["parameters"]["Viewport"];
@@ -4553,7 +4562,8 @@ export interface operations {
                  */
                 accept?: components["parameters"]["RetrieveAccept"];
                 /**
-                 * @description Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+                 * @description Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+                 *     top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
                  * @example 256,256
                  */
                 viewport?: components["parameters"]["Viewport"];
@@ -4632,7 +4642,8 @@ export interface operations {
                  */
                 accept?: components["parameters"]["RetrieveAccept"];
                 /**
-                 * @description Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+                 * @description Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+                 *     top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
                  * @example 256,256
                  */
                 viewport?: components["parameters"]["Viewport"];
@@ -4716,7 +4727,8 @@ export interface operations {
                  */
                 accept?: components["parameters"]["RetrieveAccept"];
                 /**
-                 * @description Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+                 * @description Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+                 *     top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
                  * @example 256,256
                  */
                 viewport?: components["parameters"]["Viewport"];
@@ -4810,7 +4822,8 @@ export interface operations {
                  */
                 window?: components["parameters"]["Window"];
                 /**
-                 * @description Width and height into which the image is scaled, in pixels (PS3.18 section 8.3.5.1.3).
+                 * @description Width and height that the image fits into, in pixels from 1 to 4096, and for rendered images optionally the region of it that is shown: left,
+                 *     top, width, height; negative ones mirror it (PS3.18 section 8.3.5.1.3).
                  * @example 256,256
                  */
                 viewport?: components["parameters"]["Viewport"];
@@ -4855,7 +4868,7 @@ export interface operations {
                  */
                 instance: components["parameters"]["InstanceOfPath"];
                 /**
-                 * @description Numbers of frames, from 1, separated by commas.
+                 * @description Numbers of frames, from 1, each once, separated by commas.
                  * @example 1
                  */
                 frames: components["parameters"]["FramesOfPath"];
@@ -4877,6 +4890,15 @@ export interface operations {
                     "image/jpeg": string;
                     /** @example (image) */
                     "image/png": string;
+                    /**
+                     * @example --1c5b0a7e6d2f4938a1b2c3d4e5f60718
+                     *     Content-Type: image/jpeg
+                     *     Content-Location: http://localhost:8888/dicomweb/orthanca/studies/1.2/series/1.2.3/instances/1.2.3.4/frames/1/rendered
+                     *
+                     *     (image)
+                     *     --1c5b0a7e6d2f4938a1b2c3d4e5f60718--
+                     */
+                    "multipart/related": string;
                 };
             };
             304: components["responses"]["NotModified"];

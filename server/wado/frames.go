@@ -91,7 +91,7 @@ func (t *Transfer) frames(ctx context.Context, stored dataset.TransferSyntax, r 
 	if !ok {
 		return nil, &problem.Problem{Code: api.ProblemCodeTransferSyntaxUnavailable}
 	}
-	source, err := pixeldata.Open(r, stored, nil, pixeldata.Limits{})
+	source, err := pixeldata.Open(r, stored, nil, pixeldata.Limits{Memory: renderer})
 	if err != nil {
 		return nil, err
 	}

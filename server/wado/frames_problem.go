@@ -33,7 +33,7 @@ func frameProblem(err error) error {
 			"The frames need more memory than the gateway permits. Ask for fewer of them, in ascending order, or retrieve the instance as a whole."
 	case has[*dataset.TransferSyntaxError](err):
 		p.Code = api.ProblemCodeTransferSyntaxUnavailable
-	case has[*render.BusyError](err):
+	case has[*render.BusyError](err), has[*pixeldata.BusyError](err):
 		p.Code, p.RetryAfter = api.ProblemCodeMemoryBusy, problem.RetryAfter
 	default:
 		return err

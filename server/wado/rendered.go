@@ -47,7 +47,7 @@ func SendRendered(ctx context.Context, t *Transfer) error {
 
 // pictures writes the images to answer, as parts of m unless it is nil.
 func (t *Transfer) pictures(ctx context.Context, answer *bytes.Buffer, m *multipart, in *receive.Arrived, r io.Reader) error {
-	source, err := render.Open(r, in.TransferSyntax)
+	source, err := renderer.Open(r, in.TransferSyntax)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func FuzzRender(f *testing.F) {
 		if len(faults) > 0 || p.Viewport != nil && p.Viewport.Width*p.Viewport.Height > 1<<16 {
 			return
 		}
-		source, err := render.Open(bytes.NewReader(data), dataset.ExplicitVRLittleEndian)
+		source, err := render.NewRenderer().Open(bytes.NewReader(data), dataset.ExplicitVRLittleEndian)
 		if err != nil {
 			return
 		}

@@ -111,7 +111,7 @@ func pictureIn(t *testing.T, ts dataset.TransferSyntax, data string, number int,
 	}
 	p, faults := render.ParseParameters(values, false)
 	require.Empty(t, faults)
-	source, err := render.Open(strings.NewReader(data), ts)
+	source, err := render.NewRenderer().Open(strings.NewReader(data), ts)
 	if err != nil {
 		return nil, err
 	}

@@ -29,11 +29,17 @@ type Renderer struct{ memory *semaphore.Weighted }
 // NewRenderer returns a Renderer.
 func NewRenderer() *Renderer { return &Renderer{semaphore.NewWeighted(MaxMemory)} }
 
+// TryTake takes memory for something else than a picture, if there is enough.
+func (re *Renderer) TryTake(bytes int64) bool { return re.memory.TryAcquire(bytes) }
+
+// Give returns memory of TryTake.
+func (re *Renderer) Give(bytes int64) { re.memory.Release(bytes) }
+
 // Open reads the data set of r in transfer syntax ts up to its pixel data, with the attributes that rendering needs.
 //
 // The error is an *UnsupportedError if the instance is no image that can be rendered, a *CompressedError, or an error of pixeldata.Open.
-func Open(r io.Reader, ts dataset.TransferSyntax) (*pixeldata.Source, error) {
-	source, err := pixeldata.Open(r, ts, keep, pixeldata.Limits{Attributes: maxAttributes})
+func (re *Renderer) Open(r io.Reader, ts dataset.TransferSyntax) (*pixeldata.Source, error) {
+	source, err := pixeldata.Open(r, ts, keep, pixeldata.Limits{Attributes: maxAttributes, Memory: re})
 	if err != nil {
 		return nil, err //nolint:wrapcheck // documented
 	}

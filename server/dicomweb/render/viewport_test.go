@@ -149,7 +149,7 @@ func TestEncoding(t *testing.T) {
 
 func TestFramesOfASource(t *testing.T) {
 	o := object{photometric: "MONOCHROME2", rows: 1, columns: 2, bits: 8, frames: "5"}
-	source, err := render.Open(strings.NewReader(o.encode("aabbccddee")), dataset.ExplicitVRLittleEndian)
+	source, err := render.NewRenderer().Open(strings.NewReader(o.encode("aabbccddee")), dataset.ExplicitVRLittleEndian)
 	require.NoError(t, err)
 	defer source.Close()
 	require.Equal(t, 3, render.Representative(source))
@@ -164,7 +164,7 @@ func TestFramesOfASource(t *testing.T) {
 	require.Equal(t, []string{"5ee", "2bb"}, got)
 
 	o.middle = element(0x0028, 0x6010, "US", us(4))
-	source, err = render.Open(strings.NewReader(o.encode("aabbccddee")), dataset.ExplicitVRLittleEndian)
+	source, err = render.NewRenderer().Open(strings.NewReader(o.encode("aabbccddee")), dataset.ExplicitVRLittleEndian)
 	require.NoError(t, err)
 	require.Equal(t, 4, render.Representative(source))
 	source.Close()
@@ -182,7 +182,7 @@ func TestMemoryIsLimitedAndWaitedForInTurn(t *testing.T) {
 		o := object{photometric: "MONOCHROME2", rows: edge, columns: edge, bits: 8}
 		data, n := o.encode(""), edge*edge
 		head := data[:len(data)-4] + string([]byte{byte(n), byte(n >> 8), byte(n >> 16), byte(n >> 24)})
-		source, err := render.Open(io.MultiReader(strings.NewReader(head), pixels), dataset.ExplicitVRLittleEndian)
+		source, err := render.NewRenderer().Open(io.MultiReader(strings.NewReader(head), pixels), dataset.ExplicitVRLittleEndian)
 		require.NoError(t, err)
 		return source
 	}

@@ -230,7 +230,7 @@ func rendered(t *testing.T, file, window string) []byte {
 	parameters, faults := render.ParseParameters(values, false)
 	require.Empty(t, faults)
 	ts, b := split(t, read(t, file))
-	source, err := render.Open(bytes.NewReader(b), ts)
+	source, err := render.NewRenderer().Open(bytes.NewReader(b), ts)
 	require.NoError(t, err)
 	defer source.Close()
 	for m, err := range render.NewRenderer().Frames(t.Context(), source, []int{1}) {

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// MaxMemory limits the memory that all images take while they are decoded and rendered. It suffices for 30 megapixels in grey and 16
-	// megapixels in colour.
-	MaxMemory = 112 << 20
+	// MaxMemory limits the memory that all images take while they are decoded and rendered. It suffices for 44 megapixels of 16 bits
+	// in grey, 19 megapixels in colour, and 13 of a JPEG in colour.
+	MaxMemory = 128 << 20
 	// maxWait is how long an image waits for the memory of others.
 	maxWait = 30 * time.Second
 	// maxAttributes limits the attributes of an image. The tables of a palette have 384 KiB, the transformations of a frame 150 bytes.

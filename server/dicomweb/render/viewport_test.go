@@ -195,7 +195,7 @@ func TestMemoryIsLimitedAndWaitedForInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		renderer := render.NewRenderer()
 		var limit *pixeldata.LimitError
-		require.ErrorAs(t, result(t.Context(), renderer, open(t, 8000, zeros{})), &limit)
+		require.ErrorAs(t, result(t.Context(), renderer, open(t, 9000, zeros{})), &limit)
 
 		pixels, writer := io.Pipe()
 		first := make(chan error)

@@ -657,7 +657,7 @@ type DICOMAttribute struct {
 	//
 	//
 	// Example: ["20251103"]
-	Value []*interface{} `json:"Value,omitempty"`
+	Value []interface{} `json:"Value,omitempty"`
 
 	// InlineBinary The value of a binary VR in base64.
 	//

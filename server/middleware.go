@@ -141,7 +141,8 @@ func onConnection(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
 			return response, err
 		}
 		var connection *listener.Connection
-		if r := c.Request(); r.TLS == nil { // TLS has its own buffer
+		// TLS has its own buffer, and the body that would follow a held header is not sent to HEAD.
+		if r := c.Request(); r.TLS == nil && r.Method != http.MethodHead {
 			connection = listener.Of(r.Context())
 		}
 		switch answer := response.(type) {

@@ -190,6 +190,20 @@ func TestASearchAtAnUnknownPACSIsNotFound(t *testing.T) {
 	assert.EqualValues(t, "pacs_unknown", problemIn(t, body).Code)
 }
 
+func TestHeadOfASearchIsAnsweredWithoutABody(t *testing.T) {
+	gateway, _ := searching(&qr.SearchResult{Matches: []*qr.Match{foundStudy(t)}}, nil)
+	r := startNamed(t, gateway)
+	for range 2 { // on one connection
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodHead, r.url+"/dicomweb/main/studies", http.NoBody)
+		require.NoError(t, err)
+		response, err := r.http.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		assert.Equal(t, http.StatusOK, response.StatusCode)
+		assert.Positive(t, response.ContentLength)
+	}
+}
+
 func TestALongAnswerOfASearchIsStreamed(t *testing.T) {
 	matches := make([]*qr.Match, 1000)
 	for i := range matches {

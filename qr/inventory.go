@@ -61,7 +61,7 @@ func (e *NotFoundError) Error() string { return "no such study, series or instan
 type Inventory struct {
 	Target
 	// Proven reports that Instances are all that the PACS has. Otherwise it does not answer C-FIND at IMAGE level, or not for this
-	// target, or a match could not be read, and there may be more.
+	// target, or not for one of its series, or a match could not be read or has no UID, and there may be more.
 	Proven bool
 	// Attributes of the patient and the study as the PACS returned them, in UTF-8; "" for those that it did not.
 	PatientID, IssuerOfPatientID, PatientName, PatientBirthDate, PatientSex string
@@ -266,12 +266,21 @@ func (l *lister) images(ctx context.Context) error {
 	case len(i.Instances) == 0 && i.SOPInstanceUID != "" && l.profile.Known:
 		return l.notFound(ctx)
 	}
-	// Each series has instances by definition, so that a PACS that lists none at all does not answer at this level.
-	i.Proven = len(i.Instances) > 0 && l.unreadable == nil
+	// Each series has instances by definition, so that a PACS that lists none of it does not answer at this level.
+	i.Proven = len(i.Instances) > 0 && l.unreadable == nil && l.counts[withoutUID] == 0 && !l.emptySeries()
 	slices.SortFunc(i.Instances, func(a, b ListedInstance) int {
 		return cmp.Or(cmp.Compare(a.Series, b.Series), compareNumbers(a.Number, b.Number), cmp.Compare(a.SOPInstanceUID, b.SOPInstanceUID))
 	})
 	return nil
+}
+
+// emptySeries reports whether the PACS lists a series without instances.
+func (l *lister) emptySeries() bool {
+	filled := make([]bool, len(l.inventory.Series))
+	for n := range l.inventory.Instances {
+		filled[l.inventory.Instances[n].Series] = true
+	}
+	return slices.Contains(filled, false)
 }
 
 // probeSiblings looks whether the PACS answers at IMAGE level for the series of an instance that it does not list.

@@ -114,6 +114,23 @@ func TestAnInventoryFindsNothingOnlyIfThePACSSaysSo(t *testing.T) {
 	})
 }
 
+func TestAnInventoryWithAGapIsNotProven(t *testing.T) {
+	for name, spoil := range map[string]func(*tree){
+		"a series without instances":   func(r *tree) { r.images["1.1.2"] = nil },
+		"an instance without a UID":    func(r *tree) { r.images["1.1.1"] = append(r.images["1.1.1"], instanceOf("1.1", "1.1.1", "")) },
+		"a series with an invalid UID": func(r *tree) { r.series["1.1"] = append(r.series["1.1"], seriesOf("1.1", "x")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := patient()
+			spoil(r)
+			i, err := r.list(t, qrtest.PACS, qr.Target{StudyInstanceUID: "1.1"}, 100)
+			require.NoError(t, err)
+			assert.NotEmpty(t, i.Instances)
+			assert.False(t, i.Proven)
+		})
+	}
+}
+
 func TestAnInventoryFollowsTheProfile(t *testing.T) {
 	peer := qrtest.PACS
 	target := qr.Target{StudyInstanceUID: "1.1"}

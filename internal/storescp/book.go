@@ -125,6 +125,26 @@ func (b *book) owner(a *arrival) *Lease {
 	return decided[0]
 }
 
+// only returns the running lease for which an instance that belongs to none can have been sent; nil if there is none, or several, or if a
+// retrieval that has ended asked for the instance.
+func (b *book) only(a *arrival) *Lease {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if slices.ContainsFunc(b.studies[titleStudy{a.called, a.study}], func(l *Lease) bool { return l.scope.contains(a.scope) && l.comesFrom(a) }) {
+		return nil
+	}
+	var found *Lease
+	for _, l := range b.running[a.called] {
+		if l.comesFrom(a) {
+			if found != nil {
+				return nil
+			}
+			found = l
+		}
+	}
+	return found
+}
+
 // begin returns the lease that an instance belongs to, with one store more in progress, or nil. The caller calls end for it.
 func (b *book) begin(a *arrival) *Lease {
 	b.mu.Lock()

@@ -158,6 +158,9 @@ func (c *connection) receive(ctx context.Context, _ *dicomnet.Request, in *dicom
 	a.scope, a.messageID = scope{head.StudyInstanceUID, head.SeriesInstanceUID, head.SOPInstanceUID}, in.MoveOriginatorMessageID
 	l := c.scp.book.begin(a)
 	if l == nil {
+		if l = c.scp.book.only(a); l != nil && l.expectation.Foreign != nil && head.StudyInstanceUID != "" && head.SeriesInstanceUID != "" {
+			l.expectation.Foreign(in.SOPInstanceUID)
+		}
 		return c.refuse(Unexpected, dicomnet.StatusNotAuthorized)
 	}
 	defer c.scp.book.end(l)

@@ -97,6 +97,9 @@ type Expectation struct {
 	// the association. The Instance agrees with the Expectation: SOP class and SOP instance are those of the command, of the
 	// presentation context and of the data set, and the study, series and instance are those asked for.
 	Receive func(ctx context.Context, in *dicomnet.Instance, head stream.Head, read []byte) dicomnet.Status
+	// Foreign, if not nil, is called for each instance that is refused because no retrieval asked for it, if this one is the only retrieval
+	// that it can have been sent for. Several calls may run at once.
+	Foreign func(sopInstanceUID string)
 }
 
 // NoTitleError reports that no AE title of the SCP is a move destination at the PACS.

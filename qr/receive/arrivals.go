@@ -14,12 +14,14 @@ type arrivals struct {
 	order []*arrival          // those that are expected, in the order of the inventory
 
 	lacking                        int    // of order, how many have not arrived
-	whole                          func() // called once that is zero; nil: nobody waits
+	whole                          func() // called once that is zero and enough has come; nil: nobody waits
+	enough                         int    // instances that have to come
 	most                           int    // instances that may come
 	received, unexpected           int
 	duplicates, differing, refused int
+	foreign                        int // of those refused, how many are not of the target
 	bytes                          int64
-	others                         map[string]struct{} // UIDs of instances that were refused
+	others                         map[string]struct{} // UIDs of the foreign ones
 }
 
 type arrival struct {
@@ -79,7 +81,7 @@ func (a *arrivals) await(in *arrival) {
 	}
 }
 
-// expectFailed adds the instances that a PACS names as failed, but for those that were refused here, of a series, nil if it is not known.
+// expectFailed adds the instances that a PACS names as failed, but for those that are not of the target, of a series, nil if it is not known.
 func (a *arrivals) expectFailed(uids []string, series *qr.ListedSeries) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -140,17 +142,17 @@ func (a *arrivals) end(in *arrival, size int64, complete bool) {
 	if in.expected {
 		a.lacking--
 	}
-	if a.lacking == 0 && a.whole != nil {
+	if a.lacking == 0 && a.whole != nil && a.tally().came() >= a.enough {
 		a.whole()
 	}
 }
 
-// whenComplete has call called once nothing expected is missing. The result undoes that.
-func (a *arrivals) whenComplete(call func()) (undo func()) {
+// whenComplete has call called once nothing expected is missing and enough instances have come. The result undoes that.
+func (a *arrivals) whenComplete(enough int, call func()) (undo func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.whole = call
-	if a.lacking == 0 && len(a.order) > 0 {
+	a.whole, a.enough = call, enough
+	if a.lacking == 0 && len(a.order) > 0 && a.tally().came() >= enough {
 		call()
 	}
 	return func() {
@@ -169,14 +171,18 @@ func (a *arrivals) repeated(in *arrival, size int64) {
 	}
 }
 
-// refuse counts an instance that was not asked for. It returns false if there are too many.
-func (a *arrivals) refuse(uid string) bool {
+// refuse counts an instance that is not handed on: foreign says that it is not of the target. It returns false if there are too many.
+func (a *arrivals) refuse(uid string, foreign bool) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.refused++
 	if a.refused > a.most {
 		return false
 	}
+	if !foreign {
+		return true
+	}
+	a.foreign++
 	if a.others == nil {
 		a.others = map[string]struct{}{}
 	}
@@ -184,19 +190,15 @@ func (a *arrivals) refuse(uid string) bool {
 	return true
 }
 
-// count returns how many instances have arrived, came again, and were refused.
-func (a *arrivals) count() (received, duplicates, refused int) {
+// count returns what has come.
+func (a *arrivals) count() tallies {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.received, a.duplicates, a.refused
+	return a.tally()
 }
 
-// came returns how many instances have come, whatever became of them.
-func (a *arrivals) came() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.received + a.duplicates + a.refused
-}
+// tally is called with the lock.
+func (a *arrivals) tally() tallies { return tallies{a.received, a.duplicates, a.refused, a.foreign} }
 
 // missing returns what is expected and has not arrived.
 func (a *arrivals) missing() []*arrival {

@@ -78,7 +78,7 @@ func (x *run) by(ctx context.Context, kind Way) error {
 		w = &moveWay{x: x}
 	}
 	defer w.close(ctx)
-	before, _, _ := x.arrivals.count()
+	before := x.arrivals.count().received
 	if before == 0 || !x.inventory.Proven {
 		if err := x.whole(ctx, kind, w); err != nil || x.finished(ctx) {
 			return err
@@ -98,28 +98,26 @@ func (x *run) whole(ctx context.Context, kind Way, w way) error {
 		return err
 	}
 	x.ways = append(x.ways, kind)
-	_, _, refused := x.arrivals.count()
-	came := x.arrivals.came()
+	before := x.arrivals.count()
 	final, err := w.ask(ctx, x.request.Target)
 	judge := func() {
-		_, _, nowRefused := x.arrivals.count()
 		x.status = expectation{}
 		if final != nil {
 			if !x.inventory.Proven {
 				x.arrivals.expectFailed(final.FailedSOPInstanceUIDs, x.onlySeries())
 			}
-			x.status = expect(final, len(x.arrivals.missing()), nowRefused-refused)
+			x.status = expect(final, len(x.arrivals.missing()), before, x.arrivals.count())
 		}
 	}
 	judge()
-	if !x.finished(ctx) && x.status.underWay(x.arrivals.came()-came) {
+	if !x.finished(ctx) && x.status.underWay(x.arrivals.count().came()-before.came()) {
 		if settled := w.settle(ctx); err == nil {
 			err = settled
 		}
 		judge()
 	}
 	if x.status.unexplained > 0 && x.inventory.Proven && ctx.Err() == nil {
-		x.refresh(ctx, final)
+		x.refresh(ctx)
 	}
 	if err != nil && !x.complete() {
 		x.note(err)
@@ -128,7 +126,7 @@ func (x *run) whole(ctx context.Context, kind Way, w way) error {
 }
 
 // refresh asks for the inventory again: the counters of the final response say that there are instances that it lacks.
-func (x *run) refresh(ctx context.Context, final *dicomnet.RetrieveReport) {
+func (x *run) refresh(ctx context.Context) {
 	now, err := x.receiver.ask(ctx, x.request)
 	if err != nil || !now.Proven {
 		return
@@ -136,9 +134,6 @@ func (x *run) refresh(ctx context.Context, final *dicomnet.RetrieveReport) {
 	before := len(x.arrivals.missing())
 	x.arrivals.expect(now)
 	x.status.unexplained = max(x.status.unexplained-(len(x.arrivals.missing())-before), 0)
-	if len(final.FailedSOPInstanceUIDs) >= number(final.Failed) && number(final.Remaining) == 0 {
-		x.status.unexplained = 0 // those that are named and still not listed are not of the target
-	}
 }
 
 // onlySeries returns the series of the target, or nil if it has several.

@@ -11,18 +11,35 @@ type expectation struct {
 	counted     bool // it has counters
 	sent        int  // sub-operations that completed, with or without a warning
 	failed      int  // that failed or were not performed
-	unexplained int  // of those, how many are neither missing according to the inventory nor were refused here
+	unexplained int  // how many more instances there are than the inventory and what arrived explain
+
+	before  tallies // when the request was sent
+	foreign int     // instances that were refused during the request because they are not of the target
+	again   int     // instances that came again during the request
 }
 
-// expect reads a final response after which missing instances of the inventory had not arrived and refused ones had been refused.
-func expect(r *dicomnet.RetrieveReport, missing, refused int) expectation {
+// tallies count what has come.
+type tallies struct {
+	received, duplicates int
+	refused, foreign     int // foreign: of those refused, how many are not of the target
+}
+
+// came returns how many instances have come, whatever became of them.
+func (n tallies) came() int { return n.received + n.duplicates + n.refused }
+
+// expect reads the final response to a request, after which missing instances of the inventory had not arrived.
+func expect(r *dicomnet.RetrieveReport, missing int, before, now tallies) expectation {
 	e := expectation{answered: true, class: r.Status.Class(), counted: r.Completed != nil}
 	e.sent = number(r.Completed) + number(r.Warning)
 	e.failed = max(number(r.Failed), len(r.FailedSOPInstanceUIDs))
 	if e.class == dicomnet.ClassSuccess {
 		e.failed += number(r.Remaining)
 	}
-	e.unexplained = max(e.failed-missing-refused, 0)
+	e.before, e.foreign, e.again = before, now.foreign-before.foreign, now.duplicates-before.duplicates
+	failed := e.failed - missing - e.foreign
+	// Some PACS count what failed as completed too.
+	claimed := e.sent - (now.came() - before.came()) - max(e.failed, missing)
+	e.unexplained = max(failed, claimed, 0)
 	return e
 }
 
@@ -45,15 +62,16 @@ func (e *expectation) underWay(arrived int) bool {
 }
 
 // complete reports whether everything arrived, of a target whose inventory is not proven: the status is success or a warning, and as many
-// instances arrived as the counters say there are.
-func (e *expectation) complete(received, refused int) bool {
+// instances arrived since the request was sent as its counters say there are, and no fewer than by all requests.
+func (e *expectation) complete(received int) bool {
+	came := received - e.before.received + e.again
 	switch {
-	case !e.answered || received == 0:
+	case !e.answered || received == 0 || came < received:
 		return false
 	case !e.counted:
-		return e.class == dicomnet.ClassSuccess && e.failed <= refused
+		return e.class == dicomnet.ClassSuccess && e.failed <= e.foreign
 	case e.class == dicomnet.ClassSuccess, e.class == dicomnet.ClassWarning:
-		return received+refused >= e.sent+e.failed
+		return came+e.foreign >= e.sent+e.failed
 	}
 	return false
 }
@@ -68,12 +86,11 @@ func (e *expectation) lacking(received, missing int) int {
 
 // complete reports whether everything that was asked for has arrived.
 func (x *run) complete() bool {
-	received, duplicates, refused := x.arrivals.count()
 	switch {
 	case len(x.arrivals.missing()) > 0:
 		return false
 	case x.inventory.Proven:
 		return x.status.unexplained == 0
 	}
-	return x.status.complete(received, refused+duplicates)
+	return x.status.complete(x.arrivals.count().received)
 }

@@ -120,14 +120,14 @@ func (w *getWay) ask(ctx context.Context, t Target) (final *dicomnet.RetrieveRep
 	ctx, end := w.session.Observe(ctx, dicomnet.StepGet)
 	defer func() { end(err) }()
 	assoc := w.session.Association()
-	before, _, _ := w.x.arrivals.count()
+	before := w.x.arrivals.count().received
 	for in, err := range assoc.Get(ctx, w.model, w.identifier(t), func(r dicomnet.RetrieveReport) {
 		if r.Final {
 			final = &r
 		}
 	}) {
 		if err != nil {
-			if after, _, _ := w.x.arrivals.count(); after == before && final != nil && assoc.UnconfirmedSCP() {
+			if w.x.arrivals.count().received == before && final != nil && assoc.UnconfirmedSCP() {
 				w.unsupported() // it accepted the presentation contexts, but not the role that it needs
 			}
 			return final, pool.Failure(ctx, dicomnet.StepGet, err)

@@ -24,7 +24,7 @@ const (
 func (x *run) receiveFromGet(ctx context.Context, in *dicomnet.Instance, buf []byte) dicomnet.Status {
 	head, read, err := stream.ReadHead(in, in.TransferSyntax, buf[:0], maxHead)
 	if err != nil {
-		return x.refuse(in, dicomnet.StatusIdentifierMismatch)
+		return x.refuse(in, dicomnet.StatusIdentifierMismatch, false)
 	}
 	return x.receive(ctx, in, head, read)
 }
@@ -34,9 +34,9 @@ func (x *run) receiveFromGet(ctx context.Context, in *dicomnet.Instance, buf []b
 func (x *run) receive(ctx context.Context, in *dicomnet.Instance, head stream.Head, read []byte) dicomnet.Status {
 	switch {
 	case head.SOPClassUID != in.SOPClassUID, head.SOPInstanceUID != in.SOPInstanceUID:
-		return x.refuse(in, dicomnet.StatusIdentifierMismatch)
+		return x.refuse(in, dicomnet.StatusIdentifierMismatch, false)
 	case !contains(x.request.Target, &head):
-		return x.refuse(in, dicomnet.StatusNotAuthorized)
+		return x.refuse(in, dicomnet.StatusNotAuthorized, head.StudyInstanceUID != "" && head.SeriesInstanceUID != "")
 	}
 	arrival, verdict := x.arrivals.begin(in.SOPInstanceUID, in.SOPClassUID)
 	switch verdict {
@@ -78,12 +78,17 @@ func (x *run) receive(ctx context.Context, in *dicomnet.Instance, head stream.He
 	return dicomnet.StatusSuccess
 }
 
-// refuse counts an instance that was not asked for, and returns the status.
-func (x *run) refuse(in *dicomnet.Instance, status dicomnet.Status) dicomnet.Status {
-	if !x.arrivals.refuse(in.SOPInstanceUID) {
+// refuse counts an instance that is not handed on, and returns the status. foreign says that it is not of the target; any other may be one
+// that is missing.
+func (x *run) refuse(in *dicomnet.Instance, status dicomnet.Status, foreign bool) dicomnet.Status {
+	x.refused(in.SOPInstanceUID, foreign)
+	return status
+}
+
+func (x *run) refused(uid string, foreign bool) {
+	if !x.arrivals.refuse(uid, foreign) {
 		x.fail(&FloodError{Max: x.arrivals.most})
 	}
-	return status
 }
 
 // contains reports whether an instance is part of the target. A PACS may return an instance although its study is another one.

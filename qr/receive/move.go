@@ -56,6 +56,7 @@ func (w *moveWay) take(ctx context.Context, onlyUncompressed bool) (err error) {
 	w.lease, err = w.x.receiver.options.SCP.Lease(ctx, storescp.Expectation{
 		Peer: q.Peer, StudyInstanceUID: q.StudyInstanceUID, SeriesInstanceUID: q.SeriesInstanceUID, SOPInstanceUID: q.SOPInstanceUID,
 		Uncompressed: onlyUncompressed, Receive: w.x.receive,
+		Foreign: func(sopInstanceUID string) { w.x.refused(sopInstanceUID, true) },
 	})
 	if _, none := errors.AsType[*storescp.NoTitleError](err); none {
 		w.x.refusals.SCPOff = true
@@ -74,13 +75,13 @@ func (w *moveWay) ask(ctx context.Context, t Target) (final *dicomnet.RetrieveRe
 	defer func() { end(err) }()
 	assoc := w.session.Association()
 	assoc.SetMessageID(w.lease.MessageID())
-	came := w.x.arrivals.came()
+	before := w.x.arrivals.count()
 	defer func() {
 		e := expectation{}
 		if final != nil {
-			e = expect(final, 0, 0)
+			e = expect(final, 0, before, before)
 		}
-		w.pending = w.pending || e.underWay(w.x.arrivals.came()-came)
+		w.pending = w.pending || e.underWay(w.x.arrivals.count().came()-before.came())
 	}()
 	for report, err := range assoc.Move(ctx, w.model, w.lease.AETitle(), identifier(w.model, t, w.x.inventory.PatientID)) {
 		if report.Final {
@@ -97,7 +98,7 @@ func (w *moveWay) ask(ctx context.Context, t Target) (final *dicomnet.RetrieveRe
 func (w *moveWay) settle(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer w.x.arrivals.whenComplete(func() { cancel(errAllArrived) })()
+	defer w.x.arrivals.whenComplete(w.x.status.before.came()+w.x.status.sent, func() { cancel(errAllArrived) })()
 	err := w.lease.Quiet(ctx)
 	if err != nil && !errors.Is(err, errAllArrived) {
 		return pool.Failure(ctx, dicomnet.StepMove, err)

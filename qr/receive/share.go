@@ -127,7 +127,7 @@ func (f *flight) fly(ctx context.Context, inventory *Inventory) {
 		x.run(ctx)
 	})
 	err = anchor.Await(ctx)
-	if received, _, _ := x.arrivals.count(); received > 0 || err == nil && !x.ended() {
+	if x.arrivals.count().received > 0 || err == nil && !x.ended() {
 		f.receiver.mu.Lock()
 		f.run, f.anchor = x, anchor
 		close(f.ready)

@@ -52,7 +52,7 @@ func (s *singly) ask(ctx context.Context) error {
 
 // hopeless reports whether no further request is to be sent.
 func (s *singly) hopeless(ctx context.Context) bool {
-	received, _, _ := s.arrivals.count()
+	received := s.arrivals.count().received
 	return ctx.Err() != nil || s.failure() != nil || s.losses >= maxLosses || received == s.before && s.fruitless >= maxFruitless
 }
 

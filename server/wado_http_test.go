@@ -113,7 +113,7 @@ func TestRetrievalIsRecordedBeforeItsFirstAndItsLastByte(t *testing.T) {
 
 func TestRetrievalThatItsCallerLeavesIsRecordedWithWhatTheCallerHas(t *testing.T) {
 	retrieval := complete()
-	retrieval.instances[1].data = strings.Repeat("x", 64<<20)
+	retrieval.instances[1].data = strings.Repeat("x", 16<<20)
 	r, of := startReceivingAudited(t, &fakeReceiver{retrieval: retrieval})
 	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
 	require.NoError(t, err)
@@ -267,7 +267,7 @@ func TestMetadataIsSentWithItsStatus(t *testing.T) {
 // A caller that takes nothing is cut off, and the PACS hears of it by the end of the retrieval.
 func TestCallerThatTakesNothingIsCutOff(t *testing.T) {
 	retrieval := complete()
-	retrieval.instances[1].data = strings.Repeat("x", 64<<20)
+	retrieval.instances[1].data = strings.Repeat("x", 16<<20)
 	r := startWith(t, &fakeGateway{}, preparation{options: func(o *Options) {
 		o.Receiver, o.StallTimeout = &fakeReceiver{retrieval: retrieval}, 200*time.Millisecond
 		o.PACS = namedMain{qr.Peer{Name: "main", Settings: &pool.Settings{}}}
@@ -285,7 +285,7 @@ func TestCallerThatTakesNothingIsCutOff(t *testing.T) {
 
 func TestCallerThatTheSpoolCannotWaitForIsCutOff(t *testing.T) {
 	retrieval := complete()
-	retrieval.instances[1].data = strings.Repeat("x", 64<<20)
+	retrieval.instances[1].data = strings.Repeat("x", 16<<20)
 	r := startReceiving(t, &fakeReceiver{retrieval: retrieval})
 	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
 	require.NoError(t, err)
@@ -294,7 +294,7 @@ func TestCallerThatTheSpoolCannotWaitForIsCutOff(t *testing.T) {
 	require.NoError(t, err)
 	_, err = io.ReadFull(conn, make([]byte, 1000))
 	require.NoError(t, err)
-	retrieval.cutOff(&spool.FullError{})
+	(*retrieval.cutOff.Load())(&spool.FullError{})
 	assert.Equal(t, "spool_full", waitForLine(t, r, "request")["code"])
 }
 

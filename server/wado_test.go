@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -38,7 +39,7 @@ type fakeRetrieval struct {
 	inventory receive.Inventory
 	endErr    error // of the sequence
 	panics    bool  // at its end
-	cutOff    func(error)
+	cutOff    atomic.Pointer[func(error)]
 	closed    bool
 }
 
@@ -47,7 +48,7 @@ func (f *fakeRetrieval) Inventory() *receive.Inventory { return &f.inventory }
 func (f *fakeRetrieval) All() iter.Seq2[*receive.Arrived, error] {
 	return func(yield func(*receive.Arrived, error) bool) {
 		for _, in := range f.instances {
-			body := io.Reader(bytes.NewReader([]byte(in.data)))
+			body := io.Reader(strings.NewReader(in.data))
 			if in.err != nil {
 				body = io.MultiReader(body, failingReader{in.err})
 			}
@@ -69,7 +70,7 @@ func (f *fakeRetrieval) All() iter.Seq2[*receive.Arrived, error] {
 
 func (f *fakeRetrieval) Outcome() receive.Outcome { return f.outcome }
 
-func (f *fakeRetrieval) OnCutOff(call func(error)) { f.cutOff = call }
+func (f *fakeRetrieval) OnCutOff(call func(error)) { f.cutOff.Store(&call) }
 
 func (f *fakeRetrieval) Close() { f.closed = true }
 
@@ -217,17 +218,19 @@ func TestIncompleteAnswerIsBrokenOff(t *testing.T) {
 	panics.panics = true
 	late := complete()
 	late.endErr = context.DeadlineExceeded
-	for name, retrieval := range map[string]*fakeRetrieval{"missing": partial(), "within an instance": cut, "after an instance": late, "panic": panics} {
-		for _, accept := range []string{"*/*", "application/zip"} {
-			t.Run(name+" "+accept, func(t *testing.T) {
-				r := startReceiving(t, &fakeReceiver{retrieval: retrieval})
-				response, _, err := fetch(t, r, http.MethodGet, studyPath, "Accept", accept)
-				assert.Equal(t, http.StatusOK, response.StatusCode)
-				require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-				assert.Empty(t, response.Trailer.Get("Retrieve-Outcome"))
-				line := waitForLine(t, r, "request")
-				assert.NotEmpty(t, line["code"])
-			})
+	receiver := &fakeReceiver{}
+	r := startReceiving(t, receiver)
+	for name, retrieval := range map[string]*fakeRetrieval{
+		"missing": partial(), "within an instance": cut, "after an instance": late, "panic": panics,
+	} {
+		for accept, id := range map[string]string{"*/*": "parts-", "application/zip": "archive-"} {
+			id += strings.ReplaceAll(name, " ", "-")
+			receiver.retrieval = retrieval
+			response, _, err := fetch(t, r, http.MethodGet, studyPath, "Accept", accept, "X-Correlation-ID", id)
+			assert.Equal(t, http.StatusOK, response.StatusCode, id)
+			require.ErrorIs(t, err, io.ErrUnexpectedEOF, id)
+			assert.Empty(t, response.Trailer.Get("Retrieve-Outcome"), id)
+			assert.NotEmpty(t, waitForLineOf(t, r, "request", id)["code"], id)
 		}
 	}
 }

@@ -84,7 +84,7 @@ siege: ## test the built gateway with 256 MiB against hostile PACS and callers, 
 	SIEGE_FIGURES=$(CURDIR)/bin/siege.md $(GOTEST) -count=1 $(TESTFLAGS) -timeout 15m -tags siege ./test/siege || status=$$?; \
 		cat bin/siege.md 2>/dev/null; exit $${status:-0}
 
-browser: build ## test the API documents, OHIF and dicomweb-client in headless Chromium (needs node, npm, chromium)
+browser: build ## test the console, the API documents, OHIF and dicomweb-client in headless Chromium (needs node, npm, chromium)
 	cd test/browser && npm ci --no-audit --no-fund && npm test
 
 generators: build ## run linters and client generators over openapi.yaml, call the built gateway (needs node, npm, curl, Python 3)
@@ -125,8 +125,9 @@ cov: ## run the tests and fail below COVERAGE percent of the hand-written code
 	@$(GO) tool cover -func coverage.out | awk -v least=$(COVERAGE) '$$1 == "total:" { \
 		printf "coverage of hand-written code: %s (at least %s %%)\n", $$3, least; exit ($$3 + 0 < least) }'
 
-vendor: ## download the browser code of /docs and /redoc (needs npm)
+vendor: ## download the browser code of /docs, /redoc and the console (needs npm)
 	sh server/docs/static/vendor.sh
+	sh server/console/static/vendor.sh
 
 release-check: bin/cyclonedx-gomod ## build and check dist/, the contents of a release (needs GNU tar, zip, unzip, jq, npm, pip)
 	GO=$(GO) PYTHON=$(PYTHON) VERSION=$(VERSION) COMMIT=$(COMMIT) DATE=$(DATE) bash tools/release/release.sh

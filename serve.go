@@ -24,6 +24,7 @@ import (
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server"
+	"dicom-qr-gateway/server/console"
 	"dicom-qr-gateway/server/problem"
 )
 
@@ -136,6 +137,7 @@ func (g *gateway) run(ctx context.Context) (err error) {
 		PACS:           settings.PACS(),
 		Storage:        server.StorageSCP{AETitles: images.AETitles(), Port: images.Port()},
 		NamedPACSOnly:  !settings.AdHocPACS,
+		Console:        consoleOptions(settings),
 		TLS:            settings.ServerTLS(),
 		Memory:         answers,
 		MaxOperations:  settings.MaxOperations,
@@ -165,6 +167,14 @@ func (g *gateway) run(ctx context.Context) (err error) {
 	})()
 	settings.Memory.Release()
 	return s.Serve(ctx, listener)
+}
+
+// consoleOptions returns what the page at / offers; nil: it is off.
+func consoleOptions(settings *environment.Settings) *console.Options {
+	if !settings.Console {
+		return nil
+	}
+	return &console.Options{Viewer: settings.ViewerURL}
 }
 
 // poolOptions returns the options of the pool, whose associations are measured and logged.

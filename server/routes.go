@@ -9,10 +9,11 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"dicom-qr-gateway/gen/api"
+	"dicom-qr-gateway/server/console"
 	"dicom-qr-gateway/server/docs"
 )
 
-// register adds all routes: the operations of the contract, the documentation, and the redirect of the root.
+// register adds all routes: the operations of the contract, the documentation, and the root.
 func (s *Server) register(contract []byte) error {
 	checks, err := s.operationChecks()
 	if err != nil {
@@ -20,10 +21,26 @@ func (s *Server) register(contract []byte) error {
 	}
 	strict := api.NewStrictHandler(s.handlers, s.strict())
 	api.RegisterHandlersWithOptions(withHead{s.echo}, strict, api.RegisterHandlersOptions{OperationMiddlewares: checks})
-	// The redirect is relative, for proxies that add a path prefix.
-	withHead{s.echo}.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusFound, "docs") })
+	withHead{s.echo}.GET("/", s.root())
 	docs.Register(s.echo, contract, s.access.Keys != nil)
 	return nil
+}
+
+// root returns the handler of /: the console for clients that ask for HTML, unless it is off, else a redirect to the documentation.
+// The redirect is relative, for proxies that add a path prefix.
+func (s *Server) root() echo.HandlerFunc {
+	redirect := func(c echo.Context) error { return c.Redirect(http.StatusFound, "docs") }
+	if s.console == nil {
+		return redirect
+	}
+	page := console.Register(s.echo, *s.console)
+	return func(c echo.Context) error {
+		c.Response().Header().Set("Vary", "Accept")
+		if console.WantsPage(c.Request()) {
+			return page(c)
+		}
+		return redirect(c)
+	}
 }
 
 // operationChecks returns the middleware of the operations that connect to a PACS.

@@ -24,6 +24,7 @@ import (
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/qr/receive"
 	"dicom-qr-gateway/server/access"
+	"dicom-qr-gateway/server/console"
 	"dicom-qr-gateway/server/listener"
 	"dicom-qr-gateway/server/problem"
 	"dicom-qr-gateway/server/wado"
@@ -102,6 +103,7 @@ type Options struct {
 	TLS          *tls.Config // of the listener; nil: plain HTTP
 	PACS         PACS        // the named PACS; nil: none
 	Storage      StorageSCP
+	Console      *console.Options // of the page for people at /; nil: there is none
 	// NamedPACSOnly refuses requests that bring the address of a PACS.
 	NamedPACSOnly bool
 	// MaxOperations is the number of operations that the Gateway runs at once. Four times as many requests for operations may be in
@@ -140,6 +142,7 @@ type Server struct {
 	trail        *audit.Trail // nil: audit is off
 	limits       limits
 	telemetry    *telemetry.Telemetry
+	console      *console.Options // nil: / redirects to the documentation
 }
 
 // New returns a Server with all routes of the contract.
@@ -147,6 +150,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		associations: o.Associations, log: o.Logger, echo: echo.New(), access: o.Access, tls: o.TLS, drainTimeout: o.DrainTimeout,
 		workload: newWorkload(o.MaxOperations), connections: o.MaxConnections, bodies: newShares(maxBodies), trail: o.Audit, limits: defaultLimits, telemetry: o.Telemetry,
+		console: o.Console,
 	}
 	if s.telemetry == nil {
 		var err error

@@ -770,8 +770,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Redirect to /docs
-         * @description Redirects browsers to the documentation.
+         * Page for people
+         * @description Shows browsers a page to search a PACS, see, download and move studies. It calls the routes of this contract only. Clients whose
+         *     `Accept` does not name `text/html` are redirected to the documentation; so are all clients if the operator has switched the page
+         *     off (CONSOLE).
          */
         get: operations["getRoot"];
         put?: never;
@@ -5192,6 +5194,20 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description A page that loads nothing from other hosts. Its files are under /console/assets/. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example <!DOCTYPE html>
+                     *     <html lang="en">
+                     */
+                    "text/html": string;
+                };
+            };
             /** @description Redirect to the documentation. The location is relative, so that a proxy can add a path prefix. */
             302: {
                 headers: {
@@ -5201,6 +5217,7 @@ export interface operations {
                 };
                 content?: never;
             };
+            304: components["responses"]["NotModified"];
             405: components["responses"]["MethodNotAllowed"];
             421: components["responses"]["HostNotAllowed"];
             default: components["responses"]["InternalError"];

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 
 	"github.com/rs/zerolog"
@@ -49,6 +50,7 @@ func (c *Config) loadAccess(faults *faultyVariables) {
 		faults.add("FORWARDED_USER_HEADER", "needs TRUSTED_PROXIES")
 	}
 	c.loadPublicURL(faults)
+	c.checkViewerURL(faults)
 	if c.AuditSync && (c.AuditLog == "" || c.AuditLog == AuditToStdout) {
 		faults.add("AUDIT_SYNC", "needs a file in AUDIT_LOG")
 	}
@@ -69,6 +71,19 @@ func (c *Config) loadPublicURL(faults *faultyVariables) {
 		return
 	}
 	c.base = u
+}
+
+// checkViewerURL permits a path too, for a viewer of the same origin. Other schemes could run scripts in the page.
+func (c *Config) checkViewerURL(faults *faultyVariables) {
+	if c.ViewerURL == "" {
+		return
+	}
+	u, err := url.Parse(strings.NewReplacer("{pacs}", "pacs", "{study}", "1.2").Replace(c.ViewerURL))
+	absolute := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil
+	local := err == nil && u.Scheme == "" && u.Host == "" && strings.HasPrefix(u.Path, "/") && !strings.ContainsRune(c.ViewerURL, '\\')
+	if !absolute && !local || !strings.Contains(c.ViewerURL, "{study}") {
+		faults.add("VIEWER_URL", "want an http or https URL, or a path, with {study}, such as https://ohif.example/viewer/{pacs}?StudyInstanceUIDs={study}")
+	}
 }
 
 // RequiresCredentials reports whether callers need a key or a certificate.

@@ -29,6 +29,8 @@ type Config struct {
 	TLSKeyFile         string `env:"TLS_KEY_FILE" help:"key of this certificate, PEM"`
 	PublicURL          string `env:"PUBLIC_URL" help:"URL at which callers reach the gateway, the base of URLs in answers; empty takes that of the request"`
 	CORSAllowedOrigins string `env:"CORS_ALLOWED_ORIGINS" help:"comma-separated origins of web pages that may call from a browser; * for any"`
+	Console            bool   `env:"CONSOLE" envDefault:"true" help:"serve the page for people at /; false redirects / to /docs"`
+	ViewerURL          string `env:"VIEWER_URL" help:"URL by which that page opens a study in a viewer, with {study} for the Study Instance UID and {pacs} for the name of the PACS; empty: no link"`
 
 	LogToConsole bool   `group:"Logs" env:"LOG_TO_CONSOLE" envDefault:"true" help:"write the log to standard output"`
 	LogFormat    string `env:"LOG_FORMAT" envDefault:"json" help:"json or console"`

@@ -153,6 +153,19 @@ func TestIncludedPACSGiveWayToThoseOfTheFile(t *testing.T) {
 	assert.Len(t, c.PACS().List(), 3)
 }
 
+func TestViewerURLNamesTheStudyAndIsNoScript(t *testing.T) {
+	for _, good := range []string{"https://ohif.example/viewer/{pacs}?StudyInstanceUIDs={study}", "/viewer?StudyInstanceUIDs={study}"} {
+		assert.Equal(t, good, load(t, "VIEWER_URL", good).ViewerURL)
+	}
+	for _, bad := range []string{
+		"https://ohif.example/viewer", "javascript:alert('{study}')", "//other.example/{study}", "/\\other.example/{study}", "viewer/{study}",
+		"https://user@ohif.example/{study}", "https://{study}:x/", "data:text/html,{study}",
+	} {
+		_, err := Load(environment("VIEWER_URL", bad))
+		require.ErrorContains(t, err, "VIEWER_URL: want an http or https URL, or a path, with {study}", bad)
+	}
+}
+
 func TestPublicURLIsAnHTTPURLWithoutQuery(t *testing.T) {
 	c := load(t)
 	assert.Nil(t, c.Access().Base)

@@ -19,7 +19,7 @@ var openRoutes = map[string]bool{
 }
 
 func isOpen(route string) bool {
-	return route == "" || openRoutes[route] || strings.HasPrefix(route, "/docs/") || strings.HasPrefix(route, "/redoc/")
+	return route == "" || openRoutes[route] || strings.HasPrefix(route, "/docs/") || strings.HasPrefix(route, "/redoc/") || strings.HasPrefix(route, "/console/")
 }
 
 // Authenticate returns middleware that admits a request if it has the credentials that the options require: a key, a client

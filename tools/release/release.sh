@@ -27,11 +27,12 @@ grep -qxF "version = \"$contract\"" client/python/pyproject.toml || fail 'client
 
 # The SBOM of the Go modules lacks the browser code. vendor.sh has its names, versions and digests.
 browser_code() {
-    awk '$1 == "fetch" && NF == 4 { gsub("\047", ""); print $2, $3, $4 }' server/docs/static/vendor.sh |
+    awk '$1 == "fetch" && NF == 4 { gsub("\047", ""); print $2, $3, $4 }' server/docs/static/vendor.sh server/console/static/vendor.sh |
         while read -r name version digest; do
             case $name in
             swagger-ui-dist) licence=Apache-2.0 ;;
-            redoc) licence=MIT ;;
+            redoc | preact) licence=MIT ;;
+            htm) licence=Apache-2.0 ;;
             *) fail "no licence known for $name" ;;
             esac
             digest=$(base64 -d <<<"$digest" | od -An -v -tx1 | tr -d ' \n')

@@ -85,6 +85,33 @@ describe('dicomweb-client', () => {
     assert.deepEqual(opened.faults, []);
   });
 
+  test('retrieves a study, its series and its instances, with frames, metadata and images', async () => {
+    const sizes = await opened.page.evaluate(async (url) => {
+      const client = new DICOMwebClient.api.DICOMwebClient({ url, verbose: false });
+      const [study] = await client.searchForStudies({ queryParams: { AccessionNumber: 'ACC-5002' } });
+      const studyInstanceUID = study['0020000D'].Value[0];
+      const metadata = await client.retrieveStudyMetadata({ studyInstanceUID });
+      const clip = metadata.find((instance) => instance['00280008']?.Value?.[0] === 20);
+      const one = { studyInstanceUID, seriesInstanceUID: clip['0020000E'].Value[0], sopInstanceUID: clip['00080018'].Value[0] };
+      const prefix = (file) => String.fromCharCode(...new Uint8Array(file, 128, 4));
+      const instances = await client.retrieveStudy({ studyInstanceUID });
+      const series = await client.retrieveSeries(one);
+      const frames = await client.retrieveInstanceFrames({ ...one, frameNumbers: [1, 20] });
+      const image = (file) => Array.from(new Uint8Array([file].flat()[0])).slice(0, 2);
+      const pixels = await client.retrieveBulkData({ BulkDataURI: clip['7FE00010'].BulkDataURI });
+      return {
+        metadata: metadata.length, instances: instances.map(prefix), series: series.map(prefix), instance: prefix(await client.retrieveInstance(one)),
+        frames: frames.map((frame) => frame.byteLength === frames[0].byteLength), bulk: pixels[0].byteLength === 20 * frames[0].byteLength,
+        rendered: image(await client.retrieveInstanceRendered(one)), thumbnail: image(await client.retrieveInstanceThumbnail(one)),
+      };
+    }, `${gateway.url}/dicomweb/orthanca`);
+    assert.deepEqual(sizes, {
+      metadata: 2, instances: ['DICM', 'DICM'], series: ['DICM'], instance: 'DICM', frames: [true, true], bulk: true,
+      rendered: [0xff, 0xd8], thumbnail: [0xff, 0xd8],
+    });
+    assert.deepEqual(opened.faults, []);
+  });
+
   test('sees why a search is refused', async () => {
     assert.deepEqual(await call('searchForStudies', { queryParams: { StudyDate: 'yesterday' } }), { status: 400 });
     assert.deepEqual(await call('searchForSeries', { studyInstanceUID: 'not-a-uid' }), { status: 400 });

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 const binary = fileURLToPath(new URL('../../bin/dicom-qr-gateway', import.meta.url));
 
-async function freePorts(n) {
+export async function freePorts(n) {
   // All are open at the same time, so that they differ.
   const servers = await Promise.all(Array.from({ length: n }, async () => {
     const server = createServer().listen(0, '127.0.0.1');

@@ -84,7 +84,7 @@ siege: ## test the built gateway with 256 MiB against hostile PACS and callers, 
 	SIEGE_FIGURES=$(CURDIR)/bin/siege.md $(GOTEST) -count=1 $(TESTFLAGS) -timeout 15m -tags siege ./test/siege || status=$$?; \
 		cat bin/siege.md 2>/dev/null; exit $${status:-0}
 
-browser: build ## test the console, the API documents, OHIF and dicomweb-client in headless Chromium (needs node, npm, chromium)
+browser: build typescript ## test the console, the API documents, OHIF and dicomweb-client in headless Chromium (needs node, npm, chromium)
 	cd test/browser && npm ci --no-audit --no-fund && npm test
 
 generators: build ## run linters and client generators over openapi.yaml, call the built gateway (needs node, npm, curl, Python 3)

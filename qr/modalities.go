@@ -153,12 +153,19 @@ func modalitiesOf(series []*Match) (list []string, all bool) {
 const maxCounted = 100
 
 // fill adds what the PACS does not return for one study or its series: the modalities, and the numbers of series and instances. Each costs a C-FIND,
-// so that a list of studies does without. A failure of the PACS leaves them out.
+// so that a list of studies does without; a page of it gets the modalities, because viewers do not open a study that has none. A failure of the PACS
+// leaves them out.
 func (s *searcher) fill(ctx context.Context, page []*Match) error {
 	var err error
 	switch {
 	case s.plan.level == LevelStudy && len(page) == 1 && onlyUID(s.plan.studies) != "":
 		err = s.fillStudy(ctx, page[0])
+	case s.plan.level == LevelStudy && s.plan.limit > 0 && len(page) <= maxLearnt-s.modalities:
+		for _, study := range page {
+			if err == nil && len(study.Modalities) == 0 {
+				err = s.fillModalities(ctx, study)
+			}
+		}
 	case s.plan.level == LevelSeries && onlyUID(s.plan.studies) != "" && len(page) <= maxCounted:
 		for _, m := range page {
 			if err == nil && m.set.String(seriesRelatedInstances) == "" {
@@ -206,6 +213,21 @@ func (s *searcher) fillStudy(ctx context.Context, study *Match) error {
 		instances += n
 	}
 	study.RelatedSeries, study.RelatedInstances = len(series), instances
+	return nil
+}
+
+// fillModalities adds the modalities and the number of series of a study.
+func (s *searcher) fillModalities(ctx context.Context, study *Match) error {
+	series, complete, err := s.relatedSeries(ctx, study)
+	if err != nil || !complete {
+		return err
+	}
+	if modalities, all := modalitiesOf(series); all {
+		study.Modalities = modalities
+	}
+	if study.set.String(studyRelatedSeries) == "" {
+		study.RelatedSeries = len(series)
+	}
 	return nil
 }
 

@@ -2,6 +2,7 @@ package qr_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -67,13 +68,33 @@ func TestUnknownModalitiesOfAPageAreLearntFromTheSeries(t *testing.T) {
 	l.queries = nil
 	result, err = g.Search(t.Context(), qr.Call{}, qrtest.PACS, qr.Search{Level: qr.LevelStudy, Limit: 20})
 	require.NoError(t, err)
+	require.Len(t, result.Matches, 20)
 	for _, m := range result.Matches {
-		assert.Nil(t, m.Modalities, "a list without a filter leaves unknown modalities out")
+		assert.NotEmpty(t, m.Modalities, "a viewer does not open a study without modalities")
+		assert.NotZero(t, m.RelatedSeries)
 	}
-	for _, q := range l.queries {
-		assert.NotContains(t, q, "SERIES")
+	assert.Equal(t, 20, seriesQueries(l.queries), "one query for each study of the page")
+
+	l.queries = nil
+	for _, limit := range []int{0, 201} {
+		result, err = g.Search(t.Context(), qr.Call{}, qrtest.PACS, qr.Search{Level: qr.LevelStudy, Limit: limit})
+		require.NoError(t, err)
+		for _, m := range result.Matches {
+			assert.Nil(t, m.Modalities, "a long list leaves unknown modalities out")
+		}
 	}
+	assert.Zero(t, seriesQueries(l.queries))
 	qrtest.Events(t, p, g)
+}
+
+func seriesQueries(queries []string) int {
+	n := 0
+	for _, q := range queries {
+		if strings.HasPrefix(q, "SERIES") {
+			n++
+		}
+	}
+	return n
 }
 
 func TestStudiesWhoseModalitiesStayUnknownAreNeverAnEmptyAnswer(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package compose tests samples/pacs/compose.yaml: that it is valid according to the reference
-// implementation of the Compose Specification, and that it does what its README says. It is a
+// Package compose tests the compose files of samples/pacs and samples/ohif: that they are valid according to the reference
+// implementation of the Compose Specification, and that they do what their README says. It is a
 // separate module, so that the gateway does not depend on that implementation.
 package compose
 
@@ -15,7 +15,10 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-const pacs = "../../samples/pacs/compose.yaml"
+const (
+	pacs = "../../samples/pacs/compose.yaml"
+	ohif = "../../samples/ohif/compose.yaml"
+)
 
 // load reads a compose file. It fails if the file does not match the schema or refers to
 // something that it does not define.
@@ -61,10 +64,17 @@ func TestInvalidFilesAreRejected(t *testing.T) {
 }
 
 func TestServicesArePinnedAndConfined(t *testing.T) {
-	project := load(t, pacs)
+	confined(t, pacs, "gateway", "loader", "orthanca", "orthancb")
+	confined(t, ohif, "gateway", "ohif")
+}
+
+// confined checks the services of a compose file, and that they are these.
+func confined(t *testing.T, file string, want ...string) {
+	t.Helper()
+	project := load(t, file)
 	names := project.ServiceNames()
 	slices.Sort(names)
-	if want := []string{"gateway", "loader", "orthanca", "orthancb"}; !slices.Equal(names, want) {
+	if !slices.Equal(names, want) {
 		t.Fatalf("services %v", names)
 	}
 	pinned := regexp.MustCompile(`^[a-z/-]+:(local|\d+\.\d+\.\d+)$`)
@@ -131,5 +141,19 @@ func TestOrthancGetsOnlyVariablesThatItsConfigurationUses(t *testing.T) {
 				t.Errorf("%s: orthanc.json does not use %s", name, variable)
 			}
 		}
+	}
+}
+
+func TestOHIFHasOneOriginAndACache(t *testing.T) {
+	project := load(t, ohif)
+	gateway, viewer := project.Services["gateway"], project.Services["ohif"]
+	if len(gateway.Ports) > 0 || len(viewer.Ports) != 1 {
+		t.Error("more than the port of the viewer is published")
+	}
+	if size := gateway.Environment["CACHE_SIZE"]; size == nil || *size == "" {
+		t.Error("the cache is off")
+	}
+	if url := viewer.Environment["GATEWAY_URL"]; url == nil || *url != "http://gateway:6000" {
+		t.Error("the viewer has no gateway")
 	}
 }

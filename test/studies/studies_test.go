@@ -1,6 +1,8 @@
 package studies_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +73,23 @@ func TestTextSurvivesItsCharacterSet(t *testing.T) {
 		assert.Zero(t, set.Warnings(), study.PatientID)
 	}
 	assert.GreaterOrEqual(t, len(terms), 17, "number of character sets")
+}
+
+func TestSlicesOfTheVolumeDifferAndAreOneVolume(t *testing.T) {
+	volume := studies.Volume(4)
+	instances := volume.Instances()
+	require.Len(t, instances, 4)
+	seen := map[string]bool{}
+	for i, in := range instances {
+		data, err := in.Encode(dataset.ExplicitVRLittleEndian)
+		require.NoError(t, err)
+		set, err := dataset.Parse(data, dataset.ExplicitVRLittleEndian, dataset.Limits{})
+		require.NoError(t, err)
+		assert.Equal(t, fmt.Sprintf(`-191.625\-191.625\%.1f`, 0.8*float64(i)), strings.Join(set.Strings(tag.ImagePositionPatient), `\`))
+		pixels := string(data[len(data)-2*512*512:])
+		assert.False(t, seen[pixels], "slice %d", i)
+		seen[pixels] = true
+	}
 }
 
 func TestStudiesOfAPatientAgreeOnThePatient(t *testing.T) {

@@ -39,6 +39,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	out := flags.String("out", "", "write new files to this `directory`")
 	store := flags.String("store", "", "store in the PACS `AETITLE@HOST:PORT`")
 	more := flags.Int("more", 0, "add `N` studies of one patient, for long lists")
+	volume := flags.Int("slices", 0, "in place of all studies, a CT volume of `N` slices of 512 x 512 pixels")
 	calling := flags.String("calling", "LOADER", "calling AE title for -store")
 	wait := flags.Duration("wait", 0, "how long to wait for the PACS to accept connections")
 	if err := flags.Parse(args); err != nil {
@@ -48,6 +49,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return errors.New("use -list, -out or -store; -h shows all flags")
 	}
 	all := append(studies.All(time.Now()), studies.More(*more)...)
+	if *volume > 0 {
+		all = []dicomtest.Study{studies.Volume(*volume)}
+	}
 	var instances []*dicomtest.Instance
 	for i := range all {
 		instances = append(instances, all[i].Instances()...)

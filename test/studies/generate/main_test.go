@@ -104,6 +104,12 @@ func TestMoreAddsStudiesOfOnePatient(t *testing.T) {
 	assert.Len(t, studies.More(120), 120)
 }
 
+func TestSlicesReplaceTheStudies(t *testing.T) {
+	out, err := generate(t, "-list", "-slices", "3")
+	require.NoError(t, err)
+	assert.Regexp(t, `^VOLUME +- +CT +VOLUME\^VERA\n$`, out)
+}
+
 func TestStoreReportsRefusals(t *testing.T) {
 	refuses := pacs(t, dicomtest.PACSConfig{MaxInstances: 3})
 	_, err := generate(t, "-store", "ORTHANCA@"+refuses.Addr())

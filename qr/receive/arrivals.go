@@ -6,15 +6,15 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-// arrivals is the account of what is expected and what has arrived. It is safe for concurrent use: a C-MOVE may use several
+// arrivals records which instances are expected and which have arrived. It is safe for concurrent use: a C-MOVE may use several
 // associations at once.
 type arrivals struct {
 	mu    sync.Mutex
 	known map[string]*arrival // by SOP Instance UID: what is listed, named as failed, or has come
 	order []*arrival          // those that are expected, in the order of the inventory
 
-	lacking                        int    // of order, how many have not arrived
-	whole                          func() // called once that is zero and enough has come; nil: nobody waits
+	lacking                        int    // instances in order that have not arrived
+	whole                          func() // called once lacking is 0 and enough instances have come; nil: none
 	enough                         int    // instances that have to come
 	most                           int    // instances that may come
 	received, unexpected           int
@@ -81,7 +81,8 @@ func (a *arrivals) await(in *arrival) {
 	}
 }
 
-// expectFailed adds the instances that a PACS names as failed, but for those that are not of the target, of a series, nil if it is not known.
+// expectFailed expects the instances that a PACS reports as failed, except those that are not part of the target. series is theirs, or nil
+// if it is not known.
 func (a *arrivals) expectFailed(uids []string, series *qr.ListedSeries) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -103,7 +104,7 @@ const (
 	flood         // more come than may
 )
 
-// begin notes that an instance is arriving.
+// begin records that an instance is arriving, and says what to do with it.
 func (a *arrivals) begin(uid, class string) (*arrival, verdict) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -125,7 +126,7 @@ func (a *arrivals) begin(uid, class string) (*arrival, verdict) {
 	return in, take
 }
 
-// end notes that an instance has arrived, or that it has not.
+// end records that an instance has arrived, or that its rest did not arrive.
 func (a *arrivals) end(in *arrival, size int64, complete bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -147,7 +148,7 @@ func (a *arrivals) end(in *arrival, size int64, complete bool) {
 	}
 }
 
-// whenComplete has call called once nothing expected is missing and enough instances have come. The result undoes that.
+// whenComplete calls call once nothing expected is missing and enough instances have come. undo cancels that.
 func (a *arrivals) whenComplete(enough int, call func()) (undo func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -171,7 +172,7 @@ func (a *arrivals) repeated(in *arrival, size int64) {
 	}
 }
 
-// refuse counts an instance that is not handed on: foreign says that it is not of the target. It returns false if there are too many.
+// refuse counts a refused instance. foreign means that it is not part of the target. It returns false if there are too many.
 func (a *arrivals) refuse(uid string, foreign bool) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -10,16 +10,15 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-// way is one way to have instances sent: C-GET or C-MOVE. It is for one goroutine.
+// way retrieves instances by C-GET or by C-MOVE. It is for one goroutine.
 type way interface {
-	// open makes ready for requests that may lead to instances of the classes; again: they did not come before. The error is
-	// errUnsupported if the PACS does not offer the way.
+	// open opens an association for the proposal. The error is errUnsupported if the PACS does not offer C-GET, or C-MOVE.
 	open(ctx context.Context, p proposal) error
 	// ready reports whether a request for an instance of the class, "" for any, can be sent without another open.
 	ready(class string) bool
-	// ask sends a request and waits for the end of its answers. The report is nil if there was no final response.
+	// ask sends a request and reads the responses to it. The report is nil if there was no final response.
 	ask(ctx context.Context, t Target) (*dicomnet.RetrieveReport, error)
-	// settle waits until nothing more comes because of the requests.
+	// settle waits until no more instances arrive for the requests.
 	settle(ctx context.Context) error
 	// close frees what open took.
 	close(ctx context.Context)
@@ -38,7 +37,7 @@ func (x *run) retrieve(ctx context.Context) {
 		if err != nil && supported {
 			x.note(err)
 		}
-		// A PACS that cannot be reached, or has no free association, has none for the other way.
+		// If the PACS cannot be reached, or has no free association, the other way fails too.
 		if x.finished(ctx) || supported && len(x.ways) == 0 {
 			break
 		}
@@ -46,7 +45,7 @@ func (x *run) retrieve(ctx context.Context) {
 	x.remember()
 }
 
-// finished reports whether nothing more is to be asked for.
+// finished reports whether the retrieval is complete, has failed or is cancelled, so that nothing more is asked for.
 func (x *run) finished(ctx context.Context) bool {
 	return ctx.Err() != nil || x.failure() != nil || x.complete()
 }
@@ -71,7 +70,7 @@ func (x *run) otherModel(m dicomnet.Model) dicomnet.Model {
 	return dicomnet.PatientRoot
 }
 
-// by asks for the target, or for what is missing of it, by one way.
+// by retrieves one way: the whole target if nothing has arrived yet, then each missing instance.
 func (x *run) by(ctx context.Context, kind Way) error {
 	var w way = &getWay{x: x}
 	if kind == WayMove {
@@ -125,7 +124,7 @@ func (x *run) whole(ctx context.Context, kind Way, w way) error {
 	return nil
 }
 
-// refresh asks for the inventory again: the counters of the final response say that there are instances that it lacks.
+// refresh asks for the inventory again, because the counters of the final response report more instances than it lists.
 func (x *run) refresh(ctx context.Context) {
 	now, err := x.receiver.ask(ctx, x.request)
 	if err != nil || !now.Proven {
@@ -144,7 +143,7 @@ func (x *run) onlySeries() *qr.ListedSeries {
 	return nil
 }
 
-// proposal returns what to propose for what is missing.
+// proposal returns what to propose for the missing instances. again is set on the second attempt.
 func (x *run) proposal(again bool) proposal {
 	p := proposal{onlyUncompressed: x.request.Uncompressed, again: again}
 	add := func(classes ...string) {
@@ -191,7 +190,7 @@ func (x *run) proposal(again bool) proposal {
 	return p
 }
 
-// remember learns for the next retrieval from the PACS.
+// remember records the SOP classes that came in series of each modality, for the next retrieval from the PACS.
 func (x *run) remember() {
 	a := x.arrivals
 	a.mu.Lock()

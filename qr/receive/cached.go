@@ -57,7 +57,7 @@ func cacheKey(q *Request, uid string) cache.Key {
 	return cache.Key{PACS: cachedPACS(&q.Peer), SOPInstanceUID: uid, Policy: policy(q.Uncompressed)}
 }
 
-// cachedPACS differs between PACS, also if a name is given to another address.
+// cachedPACS identifies a PACS, with its address and AE titles: an operator may give its name to another PACS.
 func cachedPACS(p *qr.Peer) string {
 	return fmt.Sprintf("%q %s %q %q %t", p.Name, p.Address(), p.CalledAETitle, p.CallingAETitle, p.TLS)
 }
@@ -89,7 +89,7 @@ func (x *run) keep(e spool.Entry) *cache.Writer {
 	return x.receiver.options.Cache.Add(cacheKey(&x.request, e.SOPInstanceUID), x.marker.mark(n), e)
 }
 
-// marker makes the marks of instances from what the PACS lists of them.
+// marker makes the marks of instances from the attributes that the PACS lists.
 type marker struct {
 	inventory *Inventory
 	common    [sha256.Size]byte // of the attributes of patient and study

@@ -4,30 +4,30 @@ import (
 	"dicom-qr-gateway/dicomnet"
 )
 
-// expectation is what the final response to the request for the whole target says about how many instances there are.
+// expectation is the number of instances according to the final response to the request for the whole target.
 type expectation struct {
 	answered    bool // there was one
 	class       dicomnet.StatusClass
 	counted     bool // it has counters
 	sent        int  // sub-operations that completed, with or without a warning
 	failed      int  // that failed or were not performed
-	unexplained int  // how many more instances there are than the inventory and what arrived explain
+	unexplained int  // instances that the response counts, and that are neither in the inventory nor arrived
 
 	before  tallies // when the request was sent
 	foreign int     // instances that were refused during the request because they are not of the target
 	again   int     // instances that came again during the request
 }
 
-// tallies count what has come.
+// tallies counts the instances that have arrived.
 type tallies struct {
 	received, duplicates int
 	refused, foreign     int // foreign: of those refused, how many are not of the target
 }
 
-// came returns how many instances have come, whatever became of them.
+// came returns how many instances have arrived, kept or not.
 func (n tallies) came() int { return n.received + n.duplicates + n.refused }
 
-// expect reads the final response to a request, after which missing instances of the inventory had not arrived.
+// expect evaluates the final response to a request. missing is the number of instances of the inventory that had not arrived by then.
 func expect(r *dicomnet.RetrieveReport, missing int, before, now tallies) expectation {
 	e := expectation{answered: true, class: r.Status.Class(), counted: r.Completed != nil}
 	e.sent = number(r.Completed) + number(r.Warning)
@@ -37,7 +37,7 @@ func expect(r *dicomnet.RetrieveReport, missing int, before, now tallies) expect
 	}
 	e.before, e.foreign, e.again = before, now.foreign-before.foreign, now.duplicates-before.duplicates
 	failed := e.failed - missing - e.foreign
-	// Some PACS count what failed as completed too.
+	// Some PACS count failed sub-operations as completed too.
 	claimed := e.sent - (now.came() - before.came()) - max(e.failed, missing)
 	e.unexplained = max(failed, claimed, 0)
 	return e
@@ -61,8 +61,8 @@ func (e *expectation) underWay(arrived int) bool {
 	return e.sent > arrived
 }
 
-// complete reports whether everything arrived, of a target whose inventory is not proven: the status is success or a warning, and as many
-// instances arrived since the request was sent as its counters say there are, and no fewer than by all requests.
+// complete reports whether all instances of a target whose inventory is not proven have arrived. The status must be success or a warning.
+// The response to this request must have brought every instance that has arrived, and as many as its counters report.
 func (e *expectation) complete(received int) bool {
 	came := received - e.before.received + e.again
 	switch {

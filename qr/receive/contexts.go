@@ -12,8 +12,8 @@ import (
 // one is for C-GET. One is kept free.
 const maxStorage = 126
 
-// syntaxes returns the transfer syntaxes to propose for a SOP class, the most important first. again is set if instances are asked for that
-// did not come before: their transfer syntax may be the reason.
+// syntaxes returns the transfer syntaxes to propose for a SOP class, the most important first. again is set for instances that did not come
+// before, perhaps because of their transfer syntax.
 func syntaxes(class string, onlyUncompressed, again bool) []dataset.TransferSyntax {
 	kind := video // of a class that is not known: anything
 	if known := storageClassByUID[class]; known != nil {
@@ -33,7 +33,7 @@ func syntaxes(class string, onlyUncompressed, again bool) []dataset.TransferSynt
 	}
 }
 
-// turn orders the transfer syntaxes for instances that did not come before.
+// turn returns the rank of a transfer syntax for instances that did not come before: compressed, uncompressed, obsolete.
 func turn(ts dataset.TransferSyntax) int {
 	switch {
 	case slices.Contains(uncompressed, ts):
@@ -88,7 +88,7 @@ func (p *proposal) contexts() []dicomnet.Context {
 	for i, class := range classes {
 		chosen := lists[i][:taken[i]]
 		if p.again {
-			// Some PACS look at the first that is accepted alone, and uncompressed ones were first before.
+			// Some PACS use only the first context that they accept, and the first attempt had uncompressed ones first.
 			slices.SortStableFunc(chosen, func(a, b dataset.TransferSyntax) int { return cmp.Compare(turn(a), turn(b)) })
 		}
 		for _, ts := range chosen {

@@ -48,7 +48,7 @@ func (e *NoWayError) Error() string {
 	}
 }
 
-// FloodError reports a PACS that sends far more than it lists, or than may be retrieved at once.
+// FloodError reports a PACS that sends far more instances than it lists, or more than one retrieval may have.
 type FloodError struct{ Max int }
 
 func (e *FloodError) Error() string { return fmt.Sprintf("more than %d instances", e.Max) }

@@ -49,14 +49,14 @@ func (w *getWay) open(ctx context.Context, p proposal) error {
 	case err != nil:
 		if associationRefused(err) && w.x.receiver.ways.method(&w.x.request.Peer) == pool.RetrieveAuto && !w.x.receiver.scpOff() {
 			w.x.note(err)
-			return errUnsupported // some PACS do not answer, or reject, what they do not know
+			return errUnsupported // some PACS reject, or drop, an association for services that they do not know
 		}
 		return err
 	}
 	return nil
 }
 
-// reorder puts classes that no association has proposed yet first, so that those that do not fit have their turn.
+// reorder moves the SOP classes that no association has proposed yet to the front, because not all fit in one association.
 func (w *getWay) reorder(p *proposal) {
 	later := func(classes []string) []string {
 		var first, last []string
@@ -74,7 +74,7 @@ func (w *getWay) reorder(p *proposal) {
 	}
 }
 
-// refused reports whether an association does not serve for C-GET: because of err, or because the PACS accepted C-GET but no storage.
+// refused reports whether an association cannot be used for C-GET: because of err, or because the PACS accepted C-GET but no storage.
 func (w *getWay) refused(err error) bool {
 	if noContext(err) {
 		return true

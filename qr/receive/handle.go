@@ -14,9 +14,9 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-// Retrieval is a retrieval as one caller sees it. The methods are for one goroutine, but for Close, Stalled and Outcome.
+// Retrieval is a retrieval as one caller sees it. The methods are for one goroutine, except Close, Stalled and Outcome.
 type Retrieval struct {
-	ctx       context.Context //nolint:containedctx // of the caller, which its reading ends with
+	ctx       context.Context //nolint:containedctx // of the caller; reading ends with it
 	inventory *Inventory
 
 	flight *flight
@@ -29,14 +29,14 @@ type Retrieval struct {
 	received int
 	reading  bool
 	closed   bool
-	left     bool // others go on
+	left     bool // the caller left a retrieval that goes on for others
 }
 
 // Inventory returns what the PACS lists. It is never nil.
 func (x *Retrieval) Inventory() *Inventory { return x.inventory }
 
 // All returns the instances in the order in which they became available, each once. It ends when nothing more comes: Outcome says
-// whether that is everything. An error ends it: the caller took too little for too long (*spool.FullError), or ctx is done, or Close was
+// whether all of them came. An error ends it: the caller took too little for too long (*spool.FullError), or ctx is done, or Close was
 // called. It may be called once.
 func (x *Retrieval) All() iter.Seq2[*Arrived, error] {
 	if x.flight == nil {
@@ -58,14 +58,14 @@ func (x *Retrieval) All() iter.Seq2[*Arrived, error] {
 	}
 }
 
-// OnCutOff sets what is called if the caller takes too little for too long, while it may be blocked.
+// OnCutOff sets a function that is called if the caller takes too little for too long. The caller may be blocked in a write then.
 func (x *Retrieval) OnCutOff(call func(error)) {
 	if x.reader != nil {
 		x.reader.OnCutOff(call)
 	}
 }
 
-// Stalled returns for how long there has been something to take that the caller has not taken.
+// Stalled returns for how long the caller has taken nothing although something was there.
 func (x *Retrieval) Stalled() time.Duration {
 	if x.reader == nil {
 		return 0
@@ -73,8 +73,8 @@ func (x *Retrieval) Stalled() time.Duration {
 	return x.reader.Stalled()
 }
 
-// Outcome waits until the retrieval has ended and returns how. After Close that takes as long as the PACS takes to react to C-CANCEL, two
-// seconds at most, and no time if the retrieval goes on for other callers.
+// Outcome waits until the retrieval has ended and returns how it ended. After Close it waits at most two seconds, for the PACS to react to
+// C-CANCEL, and not at all if the retrieval goes on for other callers.
 func (x *Retrieval) Outcome() Outcome {
 	if x.flight == nil {
 		o := Outcome{Status: qr.RetrievalOK, Complete: true, Received: len(x.items), Basis: BasisInventory, Way: WayCache}
@@ -157,7 +157,7 @@ func (x *Retrieval) cached(yield func(*Arrived, error) bool) {
 	}
 }
 
-// release lets the cache free what it removes.
+// release releases the items, so that the cache can free them.
 func (x *Retrieval) release() {
 	for _, item := range x.items {
 		item.Release()

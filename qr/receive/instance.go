@@ -29,8 +29,8 @@ func (x *run) receiveFromGet(ctx context.Context, in *dicomnet.Instance, buf []b
 	return x.receive(ctx, in, head, read)
 }
 
-// receive checks an instance of whose data set a part has been read, reads the rest, and hands it on. The status is success only if all of
-// it is handed over or spooled. It may run several times at once.
+// receive checks an instance and writes it to the spool. read is the part of its data set that has been read. The status is success only
+// if the whole data set is handed over or spooled. Several calls may run at once.
 func (x *run) receive(ctx context.Context, in *dicomnet.Instance, head stream.Head, read []byte) dicomnet.Status {
 	switch {
 	case head.SOPClassUID != in.SOPClassUID, head.SOPInstanceUID != in.SOPInstanceUID:
@@ -78,8 +78,8 @@ func (x *run) receive(ctx context.Context, in *dicomnet.Instance, head stream.He
 	return dicomnet.StatusSuccess
 }
 
-// refuse counts an instance that is not handed on, and returns the status. foreign says that it is not of the target; any other may be one
-// that is missing.
+// refuse counts a refused instance, and returns the status. foreign means that it is not part of the target; otherwise it may be one of the
+// missing instances.
 func (x *run) refuse(in *dicomnet.Instance, status dicomnet.Status, foreign bool) dicomnet.Status {
 	x.refused(in.SOPInstanceUID, foreign)
 	return status
@@ -91,7 +91,7 @@ func (x *run) refused(uid string, foreign bool) {
 	}
 }
 
-// contains reports whether an instance is part of the target. A PACS may return an instance although its study is another one.
+// contains reports whether an instance is part of the target. Some PACS send instances of other studies.
 func contains(t Target, head *stream.Head) bool {
 	return head.StudyInstanceUID == t.StudyInstanceUID && head.SeriesInstanceUID != "" &&
 		(t.SeriesInstanceUID == "" || head.SeriesInstanceUID == t.SeriesInstanceUID) &&

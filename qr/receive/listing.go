@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// fresh is the age up to which a list of what a PACS has is believed.
+	// fresh is how long a list is used before the PACS is asked again.
 	fresh = 30 * time.Second
 	// maxListings and maxListed bound the lists that are kept, and the instances in all of them.
 	maxListings = 64
@@ -30,7 +30,7 @@ type listing struct {
 	waiting int // guarded by the lock of the receiver
 }
 
-// listingKey is equal for requests that one list can serve.
+// listingKey is equal for requests that one list serves.
 type listingKey struct {
 	peer   qr.Peer
 	target Target
@@ -78,7 +78,7 @@ func (r *Receiver) list(ctx context.Context, q Request) (l *listing, first bool)
 	return l, true
 }
 
-// leaveList counts a caller that waits no more. The last one ends the C-FINDs, and removes a list that is not to be kept.
+// leaveList records that a caller no longer waits. The last one cancels the C-FINDs, and removes a list that failed or is too long to keep.
 func (r *Receiver) leaveList(key listingKey, l *listing, first bool) {
 	if first && l.relay != nil {
 		l.relay.end()

@@ -15,13 +15,13 @@ type moveWay struct {
 	session *pool.Session
 	model   dicomnet.Model
 	lease   *storescp.Lease
-	// onlyUncompressed is that of the lease.
+	// onlyUncompressed is set if the lease accepts uncompressed transfer syntaxes only.
 	onlyUncompressed bool
-	// pending is set while instances may come that the PACS says it has sent.
+	// pending is set while the PACS reports more instances as sent than have arrived.
 	pending bool
 }
 
-// open takes a lease, and then opens an association for C-MOVE: who waits for a lease must not keep others from the PACS.
+// open takes a lease, and then opens an association for C-MOVE: a retrieval that waits for a lease must not occupy an association.
 func (w *moveWay) open(ctx context.Context, p proposal) error {
 	onlyUncompressed := p.onlyUncompressed && !p.again
 	if w.lease != nil && w.onlyUncompressed != onlyUncompressed {

@@ -1,6 +1,6 @@
-// Package receive retrieves instances: it finds out what a PACS has of a study, series or instance, receives it by C-GET or by
-// C-MOVE to the gateway, whichever the PACS offers, and decides whether everything arrived. Its callers see one sequence of
-// instances and never ask which way they came.
+// Package receive retrieves instances: it asks a PACS which instances a study, series or instance consists of, receives them by C-GET or
+// by C-MOVE to the gateway, whichever the PACS offers, and decides whether all of them arrived. Callers read one sequence of instances,
+// whichever way they came.
 package receive
 
 import (
@@ -10,7 +10,7 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-// Target is what is retrieved: a study, one of its series, or one instance. The UIDs below it are "".
+// Target is what is retrieved: a study, one of its series, or one instance. UIDs below its level are "".
 type Target = qr.Target
 
 // Inventory is what a PACS lists below a Target. It is read only.
@@ -21,8 +21,8 @@ type Request struct {
 	Target
 	Call qr.Call
 	Peer qr.Peer
-	// Uncompressed proposes uncompressed transfer syntaxes, so that a PACS that can decompress sends what it has compressed so. What
-	// a PACS does not decompress is asked for again in the compressed syntaxes that package transcode converts.
+	// Uncompressed proposes only uncompressed transfer syntaxes, so that a PACS that can decompress does so. Instances that do not
+	// arrive are asked for again, in the compressed transfer syntaxes that package transcode converts.
 	Uncompressed bool
 }
 
@@ -36,7 +36,7 @@ type Arrived struct {
 	io.WriterTo
 }
 
-// Basis says what the completeness of a retrieval is judged by.
+// Basis is the evidence for the completeness of a retrieval.
 type Basis string
 
 // The bases.
@@ -47,7 +47,7 @@ const (
 	BasisStatus Basis = "status"
 )
 
-// Way is how instances came.
+// Way is how the instances reached the gateway.
 type Way string
 
 // The ways.
@@ -56,9 +56,9 @@ const (
 	WayMove        Way = "move"
 	WayGetThenMove Way = "get,move"
 	WayMoveThenGet Way = "move,get"
-	// WayShared: the retrieval of another caller, which asked for the same before.
+	// WayShared: by the retrieval of another caller, which asked for the same target first.
 	WayShared Way = "shared"
-	// WayCache: the cache, which had everything.
+	// WayCache: from the cache, which had all of them.
 	WayCache Way = "cache"
 )
 
@@ -79,6 +79,6 @@ type Outcome struct {
 	Refused      int   // instances that were not asked for, and were refused
 	Basis        Basis
 	Way          Way // "": nothing was asked for
-	// Err is why the retrieval is not complete, as a *dicomnet.OpError if the PACS or the association is the reason; nil if it is.
+	// Err is the reason why the retrieval is not complete; nil if it is. It is a *dicomnet.OpError if the PACS or the association failed.
 	Err error
 }

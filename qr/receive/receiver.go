@@ -20,7 +20,7 @@ type Options struct {
 	Spool   *spool.Spool
 	SCP     *storescp.SCP    // for C-MOVE; nil: off
 	Cache   *cache.Cache     // nil: off
-	Memory  *budget.Budget   // that inventories count towards; nil: not limited
+	Memory  *budget.Budget   // limits the memory of inventories; nil: no limit
 	Now     func() time.Time // nil: time.Now
 }
 
@@ -67,7 +67,7 @@ func (r *Receiver) Inventory(ctx context.Context, q Request) (*Inventory, error)
 	if part := narrow(list, q.Target); part != nil {
 		return part, nil
 	}
-	return r.ask(ctx, q) // it may have come since
+	return r.ask(ctx, q) // the instance may be newer than the list
 }
 
 func (r *Receiver) ask(ctx context.Context, q Request) (i *Inventory, err error) {
@@ -81,7 +81,7 @@ func (r *Receiver) ask(ctx context.Context, q Request) (i *Inventory, err error)
 // scpOff reports whether the gateway has no storage SCP, so that C-MOVE to it is not possible.
 func (r *Receiver) scpOff() bool { return r.options.SCP == nil }
 
-// Wait blocks until no retrieval runs. It is for the end of the process, when none begins.
+// Wait cancels retrievals into the cache, and blocks until no retrieval runs. No retrieval may begin afterwards.
 func (r *Receiver) Wait() {
 	r.close()
 	r.running.Wait()

@@ -8,7 +8,7 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-// relay passes what happens to the observer of a caller until the caller leaves.
+// relay forwards events to the observer of a caller until the caller leaves.
 type relay struct {
 	qr.Unobserved
 
@@ -16,14 +16,14 @@ type relay struct {
 	to qr.Observer // nil: the caller has left
 }
 
-// end returns once the observer is not called any more.
+// end stops the forwarding. Once it returns, the observer is not called any more.
 func (r *relay) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.to = nil
 }
 
-// Step passes the beginning and the end of a step on.
+// Step forwards the beginning and the end of a step.
 func (r *relay) Step(ctx context.Context, s pool.PeerStep) (during context.Context, end func(err error)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -40,7 +40,7 @@ func (r *relay) Step(ctx context.Context, s pool.PeerStep) (during context.Conte
 	}
 }
 
-// Sent passes an identifier on.
+// Sent forwards an identifier.
 func (r *relay) Sent(i qr.Identifier) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

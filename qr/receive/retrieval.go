@@ -29,7 +29,7 @@ type run struct {
 	marker  marker
 	listed  map[string]int // index in the inventory, by SOP Instance UID
 
-	// Of the goroutine that runs.
+	// Only the goroutine of run uses these.
 	ways     []Way // that were tried
 	refusals NoWayError
 	err      error // the first
@@ -46,7 +46,8 @@ func (x *run) ended() bool {
 	}
 }
 
-// fail ends the retrieval with the first error that it is called with. If all callers have left it is cancelled and has not failed.
+// fail cancels the retrieval and records the first error. It does not record that all callers have left: then the retrieval is cancelled
+// and has not failed.
 func (x *run) fail(err error) {
 	x.mu.Lock()
 	if x.fatal == nil && !errors.Is(err, spool.ErrNoReader) && !errors.Is(err, errEnded) {
@@ -62,7 +63,7 @@ func (x *run) failure() error {
 	return x.fatal
 }
 
-// note keeps the first reason for which something is missing.
+// note records the first reason why instances are missing.
 func (x *run) note(err error) {
 	if x.err == nil {
 		x.err = err
@@ -123,7 +124,7 @@ func (x *run) conclude(ctx context.Context) {
 	}
 }
 
-// step is the operation that an error without a step of its own belongs to.
+// step returns the operation that an error names if it has no step of its own.
 func (x *run) step() dicomnet.Step {
 	if n := len(x.ways); n > 0 && x.ways[n-1] == WayMove {
 		return dicomnet.StepMove
@@ -131,7 +132,7 @@ func (x *run) step() dicomnet.Step {
 	return dicomnet.StepGet
 }
 
-// nothing returns the error of a retrieval of which nothing arrived. It waits for the outcome.
+// nothing waits for the outcome of a retrieval without instances, and returns its error.
 func (x *run) nothing() error {
 	<-x.done
 	err := x.outcome.Err

@@ -18,7 +18,7 @@ const (
 	maxViewed = 1000
 )
 
-// viewed is a series of which single instances are asked for. The lock of the receiver guards it.
+// viewed is a series whose instances callers request one by one. The lock of the receiver guards it.
 type viewed struct {
 	first   string    // SOP Instance UID of the first request
 	last    time.Time // of the last request
@@ -34,7 +34,7 @@ type fetch struct {
 }
 
 // awaitSeries waits for an instance of a series, or of a study, that is being retrieved. If this is the second request for an instance of
-// a series that fits the cache, it begins to retrieve the series. It reports whether it is worth looking into the cache again.
+// a series that fits the cache, it begins to retrieve the series. It reports whether the cache may have the instance now.
 func (r *Receiver) awaitSeries(ctx context.Context, q Request, list *Inventory) bool {
 	over, leave := r.retrieving(ctx, q, list)
 	if over == nil {
@@ -54,8 +54,8 @@ func (r *Receiver) awaitSeries(ctx context.Context, q Request, list *Inventory) 
 	return true
 }
 
-// retrieving returns the end of a retrieval that will bring the instance, which it may begin; nil if there is none. leave must be called
-// when the caller waits no more.
+// retrieving returns the end of a retrieval that will bring the instance, which it may begin; nil if there is none. The caller must call
+// leave when it no longer waits.
 func (r *Receiver) retrieving(ctx context.Context, q Request, list *Inventory) (over <-chan struct{}, leave func()) {
 	series, study := q.Target, q.Target
 	series.SOPInstanceUID, study.SOPInstanceUID, study.SeriesInstanceUID = "", "", ""

@@ -9,19 +9,19 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-// flightKey is equal for requests that one retrieval can serve. Whether a caller may have the answer is decided before.
+// flightKey is equal for requests that one retrieval can serve. The rights of the caller are checked before.
 type flightKey struct {
 	peer         qr.Peer
 	target       Target
 	uncompressed bool
 }
 
-// flight is a retrieval with the callers that it serves: from the first C-FIND until the last of them has left, which ends it.
+// flight is a retrieval that several callers share. It begins with the first C-FIND and ends when the last caller leaves.
 type flight struct {
 	receiver *Receiver
 	key      flightKey
 	request  Request // of the first caller
-	relay    *relay  // to the observer of the first caller; nil: it has none
+	relay    *relay  // to the observer of the first caller; nil: none
 	cancel   context.CancelCauseFunc
 	ready    chan struct{} // closed once an instance can be read, or nothing will come
 	over     chan struct{} // closed when nothing more comes
@@ -33,7 +33,7 @@ type flight struct {
 
 	// The lock of the receiver guards these.
 	callers int
-	opening int           // of these, those that have no reader yet
+	opening int           // callers without a reader
 	anchor  *spool.Reader // keeps the beginning for them
 }
 
@@ -149,7 +149,7 @@ func (f *flight) fail(err error) {
 	close(f.ready)
 }
 
-// land makes later callers start a flight of their own. It is called with the lock.
+// land removes the flight from those that callers can join. It is called with the lock.
 func (f *flight) land() {
 	if f.receiver.flights[f.key] == f {
 		delete(f.receiver.flights, f.key)
@@ -168,14 +168,14 @@ func (f *flight) open() *spool.Reader {
 	return reader
 }
 
-// forgo counts a caller that leaves before it has a reader.
+// forgo records that a caller leaves before it has a reader.
 func (f *flight) forgo() {
 	f.receiver.mu.Lock()
 	defer f.receiver.mu.Unlock()
 	f.opened()
 }
 
-// opened counts a caller that has a reader, or needs none any more. It is called with the lock.
+// opened records that one caller less waits for a reader, and closes the anchor after the last. It is called with the lock.
 func (f *flight) opened() {
 	if f.opening--; f.opening == 0 && f.anchor != nil {
 		f.anchor.Close()
@@ -183,7 +183,7 @@ func (f *flight) opened() {
 	}
 }
 
-// leave counts a caller that needs the flight no more: the first one, or one that joined it.
+// leave records that a caller leaves. first says that it began the flight. The last one cancels the retrieval.
 func (f *flight) leave(first bool) (last bool) {
 	if first && f.relay != nil {
 		f.relay.end()

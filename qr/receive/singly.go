@@ -8,7 +8,7 @@ import (
 const (
 	// maxLosses is how many associations may be lost in succession while nothing arrives.
 	maxLosses = 2
-	// maxFruitless is how many requests for single instances a PACS gets from which nothing has arrived at all.
+	// maxFruitless is how many requests in succession may bring nothing while no instance has arrived this way.
 	maxFruitless = 5
 )
 
@@ -50,7 +50,7 @@ func (s *singly) ask(ctx context.Context) error {
 	return s.way.settle(ctx)
 }
 
-// hopeless reports whether no further request is to be sent.
+// hopeless reports whether further requests are pointless.
 func (s *singly) hopeless(ctx context.Context) bool {
 	received := s.arrivals.count().received
 	return ctx.Err() != nil || s.failure() != nil || s.losses >= maxLosses || received == s.before && s.fruitless >= maxFruitless

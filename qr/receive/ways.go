@@ -9,8 +9,8 @@ import (
 	"dicom-qr-gateway/qr"
 )
 
-// ways remembers which PACS do not offer C-GET, and which SOP classes came from a PACS, so that the next retrieval begins better. It is safe
-// for concurrent use. The zero value with now set is ready.
+// ways remembers which PACS do not offer C-GET, and which SOP classes came from a PACS, so that the next retrieval skips a C-GET that would
+// fail and proposes the right SOP classes. It is safe for concurrent use. The zero value with now set is ready.
 type ways struct {
 	now     func() time.Time
 	mu      sync.Mutex

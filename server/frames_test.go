@@ -128,6 +128,11 @@ func TestFramesAreSentInTheOrderOfTheRequest(t *testing.T) {
 	assert.Equal(t, "complete", response.Trailer.Get("Retrieve-Outcome"))
 	require.Len(t, receiver.asked, 1)
 	assert.True(t, receiver.asked[0].Uncompressed)
+
+	response, body, err = fetch(t, r, http.MethodGet, instancePath+"/frames/3%2C1")
+	require.NoError(t, err)
+	_, encoded := readParts(t, response, body)
+	assert.Equal(t, parts, encoded, "some clients encode the comma")
 }
 
 func TestFramesOfEachTransferSyntax(t *testing.T) {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"net/url"
 
 	"github.com/labstack/echo/v4"
 
@@ -29,7 +30,11 @@ func (s *Server) readRetrieval(kind wado.Kind) echo.MiddlewareFunc {
 			r := c.Request()
 			path := make(map[string]string, len(c.ParamNames()))
 			for i, name := range c.ParamNames() {
-				path[name] = c.ParamValues()[i]
+				value := c.ParamValues()[i]
+				if plain, err := url.PathUnescape(value); err == nil {
+					value = plain // some clients encode the commas of a list
+				}
+				path[name] = value
 			}
 			request, err := wado.Parse(kind, path, r, s.access.BaseURL(r)+"/dicomweb/"+path["pacs"])
 			if err != nil {

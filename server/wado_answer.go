@@ -130,6 +130,7 @@ func (a *retrievedAnswer) retrieve(w http.ResponseWriter, request receive.Reques
 	t := wado.NewTransfer(line, a.request, a.source)
 	a.transfer = t
 	defer t.Close()
+	defer context.AfterFunc(a.ctx, func() { t.CutOff(context.Cause(a.ctx)) })()
 	t.CorrelationID, t.Spool = access.From(a.ctx).CorrelationID, a.spool
 	if settings := a.task.peer.Settings; settings != nil {
 		t.CharacterSet = settings.DefaultCharacterSet

@@ -298,6 +298,20 @@ func TestCallerThatTheSpoolCannotWaitForIsCutOff(t *testing.T) {
 	assert.Equal(t, "spool_full", waitForLine(t, r, "request")["code"])
 }
 
+// A shutdown does not wait for a caller that takes nothing, and records the end of its retrieval.
+func TestCallerThatTakesNothingIsCutOffByAShutdown(t *testing.T) {
+	retrieval := complete()
+	retrieval.instances[1].data = strings.Repeat("x", 64<<20)
+	r := startReceiving(t, &fakeReceiver{retrieval: retrieval}, "DRAIN_TIMEOUT", "0.1")
+	caller := r.dial(t, "GET "+studyPath+" HTTP/1.1\r\nHost: gateway\r\n\r\n")
+	_, err := io.ReadFull(caller, make([]byte, 1000))
+	require.NoError(t, err)
+	_, err = r.stopped()
+	require.NoError(t, err)
+	assert.Equal(t, "draining", waitForLine(t, r, "request")["code"])
+	assert.True(t, retrieval.closed)
+}
+
 func TestConnectionServesFurtherRequestsAfterARetrieval(t *testing.T) {
 	r := startWith(t, &fakeGateway{}, preparation{options: func(o *Options) {
 		o.Receiver, o.StallTimeout = &fakeReceiver{retrieval: complete()}, 50*time.Millisecond

@@ -175,6 +175,8 @@ func (r *Reader) next(ctx context.Context) (*Instance, error) {
 		switch {
 		case r.err != nil:
 			return nil, r.err
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
 		case r.sequence-l.first < len(l.entries):
 			e := l.entries[r.sequence-l.first]
 			if e.err != nil {
@@ -228,6 +230,8 @@ func (in *Instance) chunk() ([]byte, error) {
 		switch {
 		case r.err != nil:
 			return nil, r.err
+		case in.ctx.Err() != nil: // a slow caller may need hours for what is spooled
+			return nil, context.Cause(in.ctx)
 		case r.index-e.base < len(e.chunks):
 			c := e.chunks[r.index-e.base]
 			c.pins++

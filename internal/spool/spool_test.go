@@ -231,6 +231,31 @@ func TestAReaderThatWaitsEndsWithItsContext(t *testing.T) {
 	require.ErrorIs(t, w.Commit(), spool.ErrNoReader)
 }
 
+// A slow caller may need hours for what is spooled.
+func TestAReaderWithSomethingToReadEndsWithItsContext(t *testing.T) {
+	l := newSpool(t, spool.Settings{}).NewLog()
+	defer l.Discard(errGone)
+	put(t, l, "1", pattern(1, 300_000))
+	put(t, l, "2", pattern(2, 10))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	reader := open(t, l)
+	var ends []error
+	for in, err := range reader.All(ctx) {
+		if err == nil {
+			_, err = in.Read(make([]byte, 1))
+			require.NoError(t, err)
+			cancel(errEnd)
+			_, err = io.Copy(io.Discard, in)
+		}
+		ends = append(ends, err)
+	}
+	require.Len(t, ends, 2, "the rest of the instance, and the next one")
+	for _, err := range ends {
+		require.ErrorIs(t, err, errEnd)
+	}
+}
+
 func TestALaterReaderGetsEverythingOrNothing(t *testing.T) {
 	s := newSpool(t, spool.Settings{MemoryEach: mebibyte})
 	l := s.NewLog()

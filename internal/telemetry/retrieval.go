@@ -62,6 +62,7 @@ func newRetrievalMetrics(f factory) retrievalMetrics {
 type Retrieval struct {
 	telemetry *Telemetry
 	peer      string
+	running   string // the label of peer at the beginning; a PACS gets its own with its first association
 	began     time.Time
 
 	mu    sync.Mutex
@@ -73,8 +74,8 @@ type Retrieval struct {
 
 // Retrieval begins to measure a retrieval at a peer, its name or host:port. The caller must call End once.
 func (t *Telemetry) Retrieval(peer string) *Retrieval {
-	r := &Retrieval{telemetry: t, peer: t.peers.label(peer), began: time.Now()}
-	t.metrics.running.WithLabelValues(r.peer).Inc()
+	r := &Retrieval{telemetry: t, peer: peer, running: t.peers.label(peer), began: time.Now()}
+	t.metrics.running.WithLabelValues(r.running).Inc()
 	return r
 }
 
@@ -108,19 +109,19 @@ func (r *Retrieval) End(ctx context.Context, end RetrievalEnd) {
 	if end.Way == "" {
 		end.Way = "none"
 	}
-	m := r.telemetry.metrics
-	m.running.WithLabelValues(r.peer).Dec()
-	m.retrievals.WithLabelValues(end.Way, end.Outcome, r.peer).Inc()
+	m, peer := r.telemetry.metrics, r.telemetry.peers.label(r.peer)
+	m.running.WithLabelValues(r.running).Dec()
+	m.retrievals.WithLabelValues(end.Way, end.Outcome, peer).Inc()
 	if count > 0 {
-		m.instances.WithLabelValues(end.Way, r.peer).Add(float64(count))
-		m.retrievalMetrics.bytes.WithLabelValues(end.Way, r.peer).Add(float64(bytes))
+		m.instances.WithLabelValues(end.Way, peer).Add(float64(count))
+		m.retrievalMetrics.bytes.WithLabelValues(end.Way, peer).Add(float64(bytes))
 	}
 	m.retrievalMetrics.seconds.WithLabelValues(end.Way).Observe(time.Since(r.began).Seconds())
 	if first > 0 {
 		m.first.WithLabelValues(end.Way).Observe(first.Seconds())
 	}
 	if end.Missing > 0 {
-		m.missing.WithLabelValues(r.peer).Add(float64(end.Missing))
+		m.missing.WithLabelValues(peer).Add(float64(end.Missing))
 	}
 	trace.SpanFromContext(ctx).SetAttributes(
 		attribute.String("dicom.retrieval.way", end.Way),

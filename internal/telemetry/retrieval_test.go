@@ -49,6 +49,17 @@ func TestRetrievalsAreCounted(t *testing.T) {
 	assert.NotContains(t, strings.Join(lines, "\n"), `dicomqr_retrieval_first_instance_seconds_count{way="none"}`)
 }
 
+func TestTheFirstRetrievalFromAPACSHasItsName(t *testing.T) {
+	tel, err := New(Options{})
+	require.NoError(t, err)
+	r := tel.Retrieval("main") // before its first association
+	tel.peers.accepted("main")
+	r.End(t.Context(), RetrievalEnd{Way: WayGet, Outcome: RetrievalComplete})
+	lines := written(t, tel)
+	assert.Contains(t, lines, `dicomqr_retrievals_total{outcome="complete",peer="main",way="get"} 1`)
+	assert.Contains(t, lines, `dicomqr_retrievals_running{peer="other"} 0`)
+}
+
 func TestRetrievalIsDescribedInTheSpanOfItsRequest(t *testing.T) {
 	c := newCollector(t)
 	tel, err := New(Options{Tracing: exporting(c.URL)})

@@ -115,6 +115,15 @@ func TestRangeOfBulkData(t *testing.T) {
 	}
 }
 
+// The entity tags are weak, so that no range can be known to be of the same value.
+func TestARangeWithAConditionIsIgnored(t *testing.T) {
+	q := request(t, BulkData, bulkPath("7FE00010"), "", "Range", "bytes=0-3", "If-Range", `W/"x"`, "Accept", "application/octet-stream")
+	w, _, err := sent(t, q, all(withValues()), SendBulkData)
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusOK, w.Code)
+	assert.Equal(t, "0123456789", w.Body.String())
+}
+
 func TestBulkDataIsOnePartByDefault(t *testing.T) {
 	w, _, err := sent(t, request(t, BulkData, bulkPath("7FE00010"), ""), all(withValues()), SendBulkData)
 	require.NoError(t, err)

@@ -164,7 +164,8 @@ func (q *Request) readHeader(h http.Header) {
 			}
 		}
 	}
-	if given := h["Range"]; len(given) == 1 {
+	// If-Range compares strongly (RFC 9110 section 13.1.5), and the entity tags are weak: the caller gets the whole value.
+	if given := h["Range"]; len(given) == 1 && len(h["If-Range"]) == 0 {
 		q.Range = given[0]
 	}
 	for _, field := range h["If-None-Match"] {
@@ -174,7 +175,7 @@ func (q *Request) readHeader(h http.Header) {
 			q.IfNoneMatch = append(q.IfNoneMatch, strings.TrimSpace(tag))
 		}
 	}
-	for _, name := range []string{"Prefer", "Range", "If-None-Match"} {
+	for _, name := range []string{"Prefer", "Range", "If-Range", "If-None-Match"} {
 		h.Del(name)
 	}
 }

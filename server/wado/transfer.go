@@ -68,6 +68,9 @@ func NewTransfer(l Line, q *Request, source Source) *Transfer {
 // Close ends what applies to the connection for the time of the answer.
 func (t *Transfer) Close() { t.writer.stop() }
 
+// CutOff ends a write to the caller that runs, and those that follow. It may be called from any goroutine.
+func (t *Transfer) CutOff(reason error) { t.writer.cutOff(reason) }
+
 // Begun reports whether the answer has begun. Until then, a failure is a problem document.
 func (t *Transfer) Begun() bool { return t.begun }
 

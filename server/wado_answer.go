@@ -105,9 +105,6 @@ func (a *retrievedAnswer) run(w http.ResponseWriter) (begun bool, err error) {
 	if _, ok := errors.AsType[*receive.IncompleteError](again); ok {
 		return begun, err
 	}
-	if _, ok := errors.AsType[*receive.TransferSyntaxError](again); ok {
-		return begun, err
-	}
 	return begun, again
 }
 

@@ -23,7 +23,7 @@ func failuresOfRetrievals() map[string]error {
 		"NotFoundFrame":             with(api.ProblemCodeNotFound, "The instance has no such frame, or no pixel data."),
 		"NotFoundValue":             with(api.ProblemCodeNotFound, "The instance has no value at this path."),
 		"NotAcceptableObject":       with(api.ProblemCodeNotAcceptable, "The instance is not an image, so it cannot be rendered."),
-		"TransferSyntaxUnavailable": &receive.TransferSyntaxError{},
+		"TransferSyntaxUnavailable": with(api.ProblemCodeTransferSyntaxUnavailable, ""),
 		"RangeNotSatisfiable":       with(api.ProblemCodeRangeNotSatisfiable, ""),
 		"RenderingUnsupported":      with(api.ProblemCodeRenderingUnsupported, ""),
 		"GetFailed": &dicomnet.OpError{

@@ -1162,8 +1162,8 @@ type Problem struct {
 	// Steps For a 502 of /echo: the steps up to the one that failed.
 	Steps []EchoStep `json:"steps,omitempty"`
 
-	// MissingSOPInstanceUIDs For the code `retrieve_incomplete`: the instances that the PACS has and did not send. In a problem document that is a response, and
-	// in the last part of a lenient response.
+	// MissingSOPInstanceUIDs For the code `retrieve_incomplete`: the instances that the PACS has and did not send. It is in problem responses, and in the last
+	// part of a lenient response.
 	MissingSOPInstanceUIDs []string `json:"missing_sop_instance_uids,omitempty"`
 }
 
@@ -1180,7 +1180,7 @@ type Problem struct {
 // | `route_not_found` | 404 | the route does not exist |
 // | `method_not_allowed` | 405 | the route does not support this method |
 // | `not_acceptable` | 406 | the header Accept permits no media type of the route |
-// | `transfer_syntax_unavailable` | 406 | the instances cannot be had in a transfer syntax that the request permits |
+// | `transfer_syntax_unavailable` | 406 | the instances are not available in a transfer syntax that the request permits |
 // | `payload_too_large` | 413 | the body exceeds 64 KiB |
 // | `search_too_broad` | 413 | the PACS has more than MAX_MATCHES matches |
 // | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
@@ -6862,76 +6862,6 @@ func (response RetrieveStudy200MultipartResponse) VisitRetrieveStudyResponse(w h
 	return response.Body(writer)
 }
 
-type RetrieveStudy206ResponseHeaders struct {
-	ETag              *string
-	PreferenceApplied *string
-	RetrieveOutcome   *string
-	Warning           *string
-	XCorrelationID    string
-}
-
-type RetrieveStudy206ApplicationZipResponse struct {
-	Body          io.Reader
-	Headers       RetrieveStudy206ResponseHeaders
-	ContentLength int64
-}
-
-func (response RetrieveStudy206ApplicationZipResponse) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
-
-	w.Header().Set("Content-Type", "application/zip")
-	if response.ContentLength != 0 {
-		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
-	}
-	if response.Headers.ETag != nil {
-		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
-	}
-	if response.Headers.PreferenceApplied != nil {
-		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
-	}
-	if response.Headers.RetrieveOutcome != nil {
-		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
-	}
-	if response.Headers.Warning != nil {
-		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
-	}
-	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
-	w.WriteHeader(206)
-
-	if closer, ok := response.Body.(io.ReadCloser); ok {
-		defer closer.Close()
-	}
-	_, err := io.Copy(w, response.Body)
-	return err
-}
-
-type RetrieveStudy206MultipartResponse struct {
-	Body    func(writer *multipart.Writer) error
-	Headers RetrieveStudy206ResponseHeaders
-}
-
-func (response RetrieveStudy206MultipartResponse) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
-	writer := multipart.NewWriter(w)
-
-	w.Header().Set("Content-Type", mime.FormatMediaType("multipart/related", map[string]string{"boundary": writer.Boundary()}))
-	if response.Headers.ETag != nil {
-		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
-	}
-	if response.Headers.PreferenceApplied != nil {
-		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
-	}
-	if response.Headers.RetrieveOutcome != nil {
-		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
-	}
-	if response.Headers.Warning != nil {
-		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
-	}
-	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
-	w.WriteHeader(206)
-
-	defer writer.Close()
-	return response.Body(writer)
-}
-
 type RetrieveStudy304Response = NotModifiedResponse
 
 func (response RetrieveStudy304Response) VisitRetrieveStudyResponse(w http.ResponseWriter) error {
@@ -7526,7 +7456,6 @@ func (response RetrieveStudyMetadata200JSONResponse) VisitRetrieveStudyMetadataR
 }
 
 type RetrieveStudyMetadata206ResponseHeaders struct {
-	ETag              *string
 	PreferenceApplied *string
 	RetrieveOutcome   *string
 	Warning           *string
@@ -7545,9 +7474,6 @@ func (response RetrieveStudyMetadata206ApplicationDICOMPlusJSONResponse) VisitRe
 		return err
 	}
 	w.Header().Set("Content-Type", "application/dicom+json")
-	if response.Headers.ETag != nil {
-		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
-	}
 	if response.Headers.PreferenceApplied != nil {
 		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
 	}
@@ -7575,9 +7501,6 @@ func (response RetrieveStudyMetadata206JSONResponse) VisitRetrieveStudyMetadataR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if response.Headers.ETag != nil {
-		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
-	}
 	if response.Headers.PreferenceApplied != nil {
 		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
 	}
@@ -8494,76 +8417,6 @@ func (response RetrieveSeries200MultipartResponse) VisitRetrieveSeriesResponse(w
 	return response.Body(writer)
 }
 
-type RetrieveSeries206ResponseHeaders struct {
-	ETag              *string
-	PreferenceApplied *string
-	RetrieveOutcome   *string
-	Warning           *string
-	XCorrelationID    string
-}
-
-type RetrieveSeries206ApplicationZipResponse struct {
-	Body          io.Reader
-	Headers       RetrieveSeries206ResponseHeaders
-	ContentLength int64
-}
-
-func (response RetrieveSeries206ApplicationZipResponse) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
-
-	w.Header().Set("Content-Type", "application/zip")
-	if response.ContentLength != 0 {
-		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
-	}
-	if response.Headers.ETag != nil {
-		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
-	}
-	if response.Headers.PreferenceApplied != nil {
-		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
-	}
-	if response.Headers.RetrieveOutcome != nil {
-		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
-	}
-	if response.Headers.Warning != nil {
-		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
-	}
-	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
-	w.WriteHeader(206)
-
-	if closer, ok := response.Body.(io.ReadCloser); ok {
-		defer closer.Close()
-	}
-	_, err := io.Copy(w, response.Body)
-	return err
-}
-
-type RetrieveSeries206MultipartResponse struct {
-	Body    func(writer *multipart.Writer) error
-	Headers RetrieveSeries206ResponseHeaders
-}
-
-func (response RetrieveSeries206MultipartResponse) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
-	writer := multipart.NewWriter(w)
-
-	w.Header().Set("Content-Type", mime.FormatMediaType("multipart/related", map[string]string{"boundary": writer.Boundary()}))
-	if response.Headers.ETag != nil {
-		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
-	}
-	if response.Headers.PreferenceApplied != nil {
-		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
-	}
-	if response.Headers.RetrieveOutcome != nil {
-		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
-	}
-	if response.Headers.Warning != nil {
-		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
-	}
-	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
-	w.WriteHeader(206)
-
-	defer writer.Close()
-	return response.Body(writer)
-}
-
 type RetrieveSeries304Response = NotModifiedResponse
 
 func (response RetrieveSeries304Response) VisitRetrieveSeriesResponse(w http.ResponseWriter) error {
@@ -9191,76 +9044,6 @@ func (response RetrieveInstance200MultipartResponse) VisitRetrieveInstanceRespon
 	}
 	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
 	w.WriteHeader(200)
-
-	defer writer.Close()
-	return response.Body(writer)
-}
-
-type RetrieveInstance206ResponseHeaders struct {
-	ETag              *string
-	PreferenceApplied *string
-	RetrieveOutcome   *string
-	Warning           *string
-	XCorrelationID    string
-}
-
-type RetrieveInstance206ApplicationZipResponse struct {
-	Body          io.Reader
-	Headers       RetrieveInstance206ResponseHeaders
-	ContentLength int64
-}
-
-func (response RetrieveInstance206ApplicationZipResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
-
-	w.Header().Set("Content-Type", "application/zip")
-	if response.ContentLength != 0 {
-		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
-	}
-	if response.Headers.ETag != nil {
-		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
-	}
-	if response.Headers.PreferenceApplied != nil {
-		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
-	}
-	if response.Headers.RetrieveOutcome != nil {
-		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
-	}
-	if response.Headers.Warning != nil {
-		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
-	}
-	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
-	w.WriteHeader(206)
-
-	if closer, ok := response.Body.(io.ReadCloser); ok {
-		defer closer.Close()
-	}
-	_, err := io.Copy(w, response.Body)
-	return err
-}
-
-type RetrieveInstance206MultipartResponse struct {
-	Body    func(writer *multipart.Writer) error
-	Headers RetrieveInstance206ResponseHeaders
-}
-
-func (response RetrieveInstance206MultipartResponse) VisitRetrieveInstanceResponse(w http.ResponseWriter) error {
-	writer := multipart.NewWriter(w)
-
-	w.Header().Set("Content-Type", mime.FormatMediaType("multipart/related", map[string]string{"boundary": writer.Boundary()}))
-	if response.Headers.ETag != nil {
-		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
-	}
-	if response.Headers.PreferenceApplied != nil {
-		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
-	}
-	if response.Headers.RetrieveOutcome != nil {
-		w.Header().Set("Retrieve-Outcome", fmt.Sprint(*response.Headers.RetrieveOutcome))
-	}
-	if response.Headers.Warning != nil {
-		w.Header().Set("Warning", fmt.Sprint(*response.Headers.Warning))
-	}
-	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
-	w.WriteHeader(206)
 
 	defer writer.Close()
 	return response.Body(writer)
@@ -10562,7 +10345,6 @@ func (response RetrieveInstanceMetadata200JSONResponse) VisitRetrieveInstanceMet
 }
 
 type RetrieveInstanceMetadata206ResponseHeaders struct {
-	ETag              *string
 	PreferenceApplied *string
 	RetrieveOutcome   *string
 	Warning           *string
@@ -10581,9 +10363,6 @@ func (response RetrieveInstanceMetadata206ApplicationDICOMPlusJSONResponse) Visi
 		return err
 	}
 	w.Header().Set("Content-Type", "application/dicom+json")
-	if response.Headers.ETag != nil {
-		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
-	}
 	if response.Headers.PreferenceApplied != nil {
 		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
 	}
@@ -10611,9 +10390,6 @@ func (response RetrieveInstanceMetadata206JSONResponse) VisitRetrieveInstanceMet
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if response.Headers.ETag != nil {
-		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
-	}
 	if response.Headers.PreferenceApplied != nil {
 		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
 	}
@@ -11556,7 +11332,6 @@ func (response RetrieveSeriesMetadata200JSONResponse) VisitRetrieveSeriesMetadat
 }
 
 type RetrieveSeriesMetadata206ResponseHeaders struct {
-	ETag              *string
 	PreferenceApplied *string
 	RetrieveOutcome   *string
 	Warning           *string
@@ -11575,9 +11350,6 @@ func (response RetrieveSeriesMetadata206ApplicationDICOMPlusJSONResponse) VisitR
 		return err
 	}
 	w.Header().Set("Content-Type", "application/dicom+json")
-	if response.Headers.ETag != nil {
-		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
-	}
 	if response.Headers.PreferenceApplied != nil {
 		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
 	}
@@ -11605,9 +11377,6 @@ func (response RetrieveSeriesMetadata206JSONResponse) VisitRetrieveSeriesMetadat
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if response.Headers.ETag != nil {
-		w.Header().Set("ETag", fmt.Sprint(*response.Headers.ETag))
-	}
 	if response.Headers.PreferenceApplied != nil {
 		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
 	}

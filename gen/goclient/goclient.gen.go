@@ -1161,8 +1161,8 @@ type Problem struct {
 	// Steps For a 502 of /echo: the steps up to the one that failed.
 	Steps []EchoStep `json:"steps,omitempty"`
 
-	// MissingSOPInstanceUIDs For the code `retrieve_incomplete`: the instances that the PACS has and did not send. In a problem document that is a response, and
-	// in the last part of a lenient response.
+	// MissingSOPInstanceUIDs For the code `retrieve_incomplete`: the instances that the PACS has and did not send. It is in problem responses, and in the last
+	// part of a lenient response.
 	MissingSOPInstanceUIDs []string `json:"missing_sop_instance_uids,omitempty"`
 }
 
@@ -1179,7 +1179,7 @@ type Problem struct {
 // | `route_not_found` | 404 | the route does not exist |
 // | `method_not_allowed` | 405 | the route does not support this method |
 // | `not_acceptable` | 406 | the header Accept permits no media type of the route |
-// | `transfer_syntax_unavailable` | 406 | the instances cannot be had in a transfer syntax that the request permits |
+// | `transfer_syntax_unavailable` | 406 | the instances are not available in a transfer syntax that the request permits |
 // | `payload_too_large` | 413 | the body exceeds 64 KiB |
 // | `search_too_broad` | 413 | the PACS has more than MAX_MATCHES matches |
 // | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
@@ -2960,7 +2960,7 @@ type ClientInterface interface {
 	// `1.2.840.10008.1.2.1`, every instance is in Explicit VR Little Endian: the gateway asks the PACS for it, and converts Implicit VR Little
 	// Endian, Explicit VR Big Endian, RLE Lossless and JPEG Baseline itself. With `*`, instances are as the PACS stores them, but never in
 	// Implicit VR Little Endian or Explicit VR Big Endian. Several media types with a transfer syntax each are alternatives, by quality. If an
-	// instance cannot be had in any of them, the response is 406 or is broken off.
+	// instance is not available in any of them, the response is 406 or is broken off.
 	//
 	// `HEAD` asks the PACS only which instances there are, and returns the header fields alone.
 	//
@@ -2986,7 +2986,7 @@ type ClientInterface interface {
 
 	// RetrieveStudyRendered Render a study as an image (WADO-RS)
 	//
-	// As the rendering of an instance, for the instance in the middle of the first series of images. Only this one is retrieved.
+	// Like the rendering of an instance, for the instance in the middle of the first series of images. Only this one is retrieved.
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/rendered (the `RetrieveStudyRendered` operationId).
 	RetrieveStudyRendered(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyRenderedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3001,7 +3001,7 @@ type ClientInterface interface {
 
 	// RetrieveSeries Retrieve the instances of a series (WADO-RS)
 	//
-	// As the retrieval of a study, for one series.
+	// Like the retrieval of a study, for one series.
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series} (the `RetrieveSeries` operationId).
 	RetrieveSeries(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3015,7 +3015,7 @@ type ClientInterface interface {
 
 	// RetrieveInstance Retrieve an instance (WADO-RS)
 	//
-	// As the retrieval of a study, for one instance. `application/dicom` gives it without multipart.
+	// Like the retrieval of a study, for one instance. `application/dicom` gives it without multipart.
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance} (the `RetrieveInstance` operationId).
 	RetrieveInstance(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3031,15 +3031,15 @@ type ClientInterface interface {
 	// RetrieveFrames Retrieve frames of an instance (WADO-RS)
 	//
 	// The frames with the numbers in the path, in that order, one part each. `application/octet-stream` gives native pixel data in little
-	// endian, with the colours of JPEG Baseline as RGB; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
-	// part names its transfer syntax.
+	// endian, with the colours of JPEG Baseline as RGB. With `transfer-syntax=*`, a compressed frame is sent as it is stored, as a part of its
+	// own media type, such as `image/jpeg`. Each part names its transfer syntax.
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames} (the `RetrieveFrames` operationId).
 	RetrieveFrames(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params *RetrieveFramesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RetrieveRenderedFrames Render frames of an instance as images (WADO-RS)
 	//
-	// As the rendering of an instance, for the frames with the numbers in the path, in that order. Several frames are the parts of
+	// Like the rendering of an instance, for the frames with the numbers in the path, in that order. Several frames are the parts of
 	// `multipart/related`.
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered (the `RetrieveRenderedFrames` operationId).
@@ -3047,16 +3047,17 @@ type ClientInterface interface {
 
 	// RetrieveInstanceMetadata Retrieve the metadata of an instance (WADO-RS)
 	//
-	// As the metadata of a study, for one instance.
+	// Like the metadata of a study, for one instance.
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/metadata (the `RetrieveInstanceMetadata` operationId).
 	RetrieveInstanceMetadata(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceMetadataParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RetrieveInstanceRendered Render an instance as an image (WADO-RS)
 	//
-	// One image, with the window of the parameter `window`, or the first VOI window or the VOI LUT of the object, or from the least to the
-	// greatest value. Of several frames it shows the Representative Frame Number (0028,6010), or the one in the middle. Native pixel data, RLE
-	// Lossless and JPEG Baseline are decoded here; the PACS is asked for anything else without compression.
+	// One image. The parameter `window` sets its contrast. Without it, the first VOI window or the VOI LUT of the instance applies; without
+	// these, the image goes from its least to its greatest value. Of several frames it shows that of Representative Frame Number (0028,6010), or
+	// the one in the middle. The gateway decodes native pixel data, RLE Lossless and JPEG Baseline, and asks the PACS for anything else without
+	// compression.
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/rendered (the `RetrieveInstanceRendered` operationId).
 	RetrieveInstanceRendered(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceRenderedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3070,14 +3071,14 @@ type ClientInterface interface {
 
 	// RetrieveSeriesMetadata Retrieve the metadata of the instances of a series (WADO-RS)
 	//
-	// As the metadata of a study, for the instances of one series.
+	// Like the metadata of a study, for the instances of one series.
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/metadata (the `RetrieveSeriesMetadata` operationId).
 	RetrieveSeriesMetadata(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesMetadataParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RetrieveSeriesRendered Render a series as an image (WADO-RS)
 	//
-	// As the rendering of an instance, for the instance in the middle of the series. Only this one is retrieved.
+	// Like the rendering of an instance, for the instance in the middle of the series. Only this one is retrieved.
 	//
 	// Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/rendered (the `RetrieveSeriesRendered` operationId).
 	RetrieveSeriesRendered(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesRenderedParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3375,7 +3376,7 @@ func (c *Client) SearchStudies(ctx context.Context, pacs PACSOfPath, params *Sea
 // `1.2.840.10008.1.2.1`, every instance is in Explicit VR Little Endian: the gateway asks the PACS for it, and converts Implicit VR Little
 // Endian, Explicit VR Big Endian, RLE Lossless and JPEG Baseline itself. With `*`, instances are as the PACS stores them, but never in
 // Implicit VR Little Endian or Explicit VR Big Endian. Several media types with a transfer syntax each are alternatives, by quality. If an
-// instance cannot be had in any of them, the response is 406 or is broken off.
+// instance is not available in any of them, the response is 406 or is broken off.
 //
 // `HEAD` asks the PACS only which instances there are, and returns the header fields alone.
 //
@@ -3431,7 +3432,7 @@ func (c *Client) RetrieveStudyMetadata(ctx context.Context, pacs PACSOfPath, stu
 
 // RetrieveStudyRendered Render a study as an image (WADO-RS)
 //
-// As the rendering of an instance, for the instance in the middle of the first series of images. Only this one is retrieved.
+// Like the rendering of an instance, for the instance in the middle of the first series of images. Only this one is retrieved.
 //
 // Corresponds with GET /dicomweb/{pacs}/studies/{study}/rendered (the `RetrieveStudyRendered` operationId).
 func (c *Client) RetrieveStudyRendered(ctx context.Context, pacs PACSOfPath, study StudyOfPath, params *RetrieveStudyRenderedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3466,7 +3467,7 @@ func (c *Client) SearchSeriesOfStudy(ctx context.Context, pacs PACSOfPath, study
 
 // RetrieveSeries Retrieve the instances of a series (WADO-RS)
 //
-// As the retrieval of a study, for one series.
+// Like the retrieval of a study, for one series.
 //
 // Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series} (the `RetrieveSeries` operationId).
 func (c *Client) RetrieveSeries(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3500,7 +3501,7 @@ func (c *Client) SearchInstancesOfSeries(ctx context.Context, pacs PACSOfPath, s
 
 // RetrieveInstance Retrieve an instance (WADO-RS)
 //
-// As the retrieval of a study, for one instance. `application/dicom` gives it without multipart.
+// Like the retrieval of a study, for one instance. `application/dicom` gives it without multipart.
 //
 // Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance} (the `RetrieveInstance` operationId).
 func (c *Client) RetrieveInstance(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3536,8 +3537,8 @@ func (c *Client) RetrieveBulkData(ctx context.Context, pacs PACSOfPath, study St
 // RetrieveFrames Retrieve frames of an instance (WADO-RS)
 //
 // The frames with the numbers in the path, in that order, one part each. `application/octet-stream` gives native pixel data in little
-// endian, with the colours of JPEG Baseline as RGB; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
-// part names its transfer syntax.
+// endian, with the colours of JPEG Baseline as RGB. With `transfer-syntax=*`, a compressed frame is sent as it is stored, as a part of its
+// own media type, such as `image/jpeg`. Each part names its transfer syntax.
 //
 // Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames} (the `RetrieveFrames` operationId).
 func (c *Client) RetrieveFrames(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, frames FramesOfPath, params *RetrieveFramesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3554,7 +3555,7 @@ func (c *Client) RetrieveFrames(ctx context.Context, pacs PACSOfPath, study Stud
 
 // RetrieveRenderedFrames Render frames of an instance as images (WADO-RS)
 //
-// As the rendering of an instance, for the frames with the numbers in the path, in that order. Several frames are the parts of
+// Like the rendering of an instance, for the frames with the numbers in the path, in that order. Several frames are the parts of
 // `multipart/related`.
 //
 // Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/frames/{frames}/rendered (the `RetrieveRenderedFrames` operationId).
@@ -3572,7 +3573,7 @@ func (c *Client) RetrieveRenderedFrames(ctx context.Context, pacs PACSOfPath, st
 
 // RetrieveInstanceMetadata Retrieve the metadata of an instance (WADO-RS)
 //
-// As the metadata of a study, for one instance.
+// Like the metadata of a study, for one instance.
 //
 // Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/metadata (the `RetrieveInstanceMetadata` operationId).
 func (c *Client) RetrieveInstanceMetadata(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceMetadataParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3589,9 +3590,10 @@ func (c *Client) RetrieveInstanceMetadata(ctx context.Context, pacs PACSOfPath, 
 
 // RetrieveInstanceRendered Render an instance as an image (WADO-RS)
 //
-// One image, with the window of the parameter `window`, or the first VOI window or the VOI LUT of the object, or from the least to the
-// greatest value. Of several frames it shows the Representative Frame Number (0028,6010), or the one in the middle. Native pixel data, RLE
-// Lossless and JPEG Baseline are decoded here; the PACS is asked for anything else without compression.
+// One image. The parameter `window` sets its contrast. Without it, the first VOI window or the VOI LUT of the instance applies; without
+// these, the image goes from its least to its greatest value. Of several frames it shows that of Representative Frame Number (0028,6010), or
+// the one in the middle. The gateway decodes native pixel data, RLE Lossless and JPEG Baseline, and asks the PACS for anything else without
+// compression.
 //
 // Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/instances/{instance}/rendered (the `RetrieveInstanceRendered` operationId).
 func (c *Client) RetrieveInstanceRendered(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, instance InstanceOfPath, params *RetrieveInstanceRenderedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3625,7 +3627,7 @@ func (c *Client) RetrieveInstanceThumbnail(ctx context.Context, pacs PACSOfPath,
 
 // RetrieveSeriesMetadata Retrieve the metadata of the instances of a series (WADO-RS)
 //
-// As the metadata of a study, for the instances of one series.
+// Like the metadata of a study, for the instances of one series.
 //
 // Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/metadata (the `RetrieveSeriesMetadata` operationId).
 func (c *Client) RetrieveSeriesMetadata(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesMetadataParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3642,7 +3644,7 @@ func (c *Client) RetrieveSeriesMetadata(ctx context.Context, pacs PACSOfPath, st
 
 // RetrieveSeriesRendered Render a series as an image (WADO-RS)
 //
-// As the rendering of an instance, for the instance in the middle of the series. Only this one is retrieved.
+// Like the rendering of an instance, for the instance in the middle of the series. Only this one is retrieved.
 //
 // Corresponds with GET /dicomweb/{pacs}/studies/{study}/series/{series}/rendered (the `RetrieveSeriesRendered` operationId).
 func (c *Client) RetrieveSeriesRendered(ctx context.Context, pacs PACSOfPath, study StudyOfPath, series SeriesOfPath, params *RetrieveSeriesRenderedParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8019,7 +8021,7 @@ type ClientWithResponsesInterface interface {
 	// `1.2.840.10008.1.2.1`, every instance is in Explicit VR Little Endian: the gateway asks the PACS for it, and converts Implicit VR Little
 	// Endian, Explicit VR Big Endian, RLE Lossless and JPEG Baseline itself. With `*`, instances are as the PACS stores them, but never in
 	// Implicit VR Little Endian or Explicit VR Big Endian. Several media types with a transfer syntax each are alternatives, by quality. If an
-	// instance cannot be had in any of them, the response is 406 or is broken off.
+	// instance is not available in any of them, the response is 406 or is broken off.
 	//
 	// `HEAD` asks the PACS only which instances there are, and returns the header fields alone.
 	//
@@ -8051,7 +8053,7 @@ type ClientWithResponsesInterface interface {
 
 	// RetrieveStudyRenderedWithResponse Render a study as an image (WADO-RS)
 	//
-	// As the rendering of an instance, for the instance in the middle of the first series of images. Only this one is retrieved.
+	// Like the rendering of an instance, for the instance in the middle of the first series of images. Only this one is retrieved.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8070,7 +8072,7 @@ type ClientWithResponsesInterface interface {
 
 	// RetrieveSeriesWithResponse Retrieve the instances of a series (WADO-RS)
 	//
-	// As the retrieval of a study, for one series.
+	// Like the retrieval of a study, for one series.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8088,7 +8090,7 @@ type ClientWithResponsesInterface interface {
 
 	// RetrieveInstanceWithResponse Retrieve an instance (WADO-RS)
 	//
-	// As the retrieval of a study, for one instance. `application/dicom` gives it without multipart.
+	// Like the retrieval of a study, for one instance. `application/dicom` gives it without multipart.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8108,8 +8110,8 @@ type ClientWithResponsesInterface interface {
 	// RetrieveFramesWithResponse Retrieve frames of an instance (WADO-RS)
 	//
 	// The frames with the numbers in the path, in that order, one part each. `application/octet-stream` gives native pixel data in little
-	// endian, with the colours of JPEG Baseline as RGB; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
-	// part names its transfer syntax.
+	// endian, with the colours of JPEG Baseline as RGB. With `transfer-syntax=*`, a compressed frame is sent as it is stored, as a part of its
+	// own media type, such as `image/jpeg`. Each part names its transfer syntax.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8118,7 +8120,7 @@ type ClientWithResponsesInterface interface {
 
 	// RetrieveRenderedFramesWithResponse Render frames of an instance as images (WADO-RS)
 	//
-	// As the rendering of an instance, for the frames with the numbers in the path, in that order. Several frames are the parts of
+	// Like the rendering of an instance, for the frames with the numbers in the path, in that order. Several frames are the parts of
 	// `multipart/related`.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -8128,7 +8130,7 @@ type ClientWithResponsesInterface interface {
 
 	// RetrieveInstanceMetadataWithResponse Retrieve the metadata of an instance (WADO-RS)
 	//
-	// As the metadata of a study, for one instance.
+	// Like the metadata of a study, for one instance.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8137,9 +8139,10 @@ type ClientWithResponsesInterface interface {
 
 	// RetrieveInstanceRenderedWithResponse Render an instance as an image (WADO-RS)
 	//
-	// One image, with the window of the parameter `window`, or the first VOI window or the VOI LUT of the object, or from the least to the
-	// greatest value. Of several frames it shows the Representative Frame Number (0028,6010), or the one in the middle. Native pixel data, RLE
-	// Lossless and JPEG Baseline are decoded here; the PACS is asked for anything else without compression.
+	// One image. The parameter `window` sets its contrast. Without it, the first VOI window or the VOI LUT of the instance applies; without
+	// these, the image goes from its least to its greatest value. Of several frames it shows that of Representative Frame Number (0028,6010), or
+	// the one in the middle. The gateway decodes native pixel data, RLE Lossless and JPEG Baseline, and asks the PACS for anything else without
+	// compression.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8157,7 +8160,7 @@ type ClientWithResponsesInterface interface {
 
 	// RetrieveSeriesMetadataWithResponse Retrieve the metadata of the instances of a series (WADO-RS)
 	//
-	// As the metadata of a study, for the instances of one series.
+	// Like the metadata of a study, for the instances of one series.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -8166,7 +8169,7 @@ type ClientWithResponsesInterface interface {
 
 	// RetrieveSeriesRenderedWithResponse Render a series as an image (WADO-RS)
 	//
-	// As the rendering of an instance, for the instance in the middle of the series. Only this one is retrieved.
+	// Like the rendering of an instance, for the instance in the middle of the series. Only this one is retrieved.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -9132,15 +9135,6 @@ type RetrieveStudyReply200Headers struct {
 	XCorrelationID    string
 }
 
-// RetrieveStudyReply206Headers the declared response headers of an HTTP 206 response for RetrieveStudy
-type RetrieveStudyReply206Headers struct {
-	ETag              *string
-	PreferenceApplied *string
-	RetrieveOutcome   *string
-	Warning           *string
-	XCorrelationID    string
-}
-
 // RetrieveStudyReply304Headers the declared response headers of an HTTP 304 response for RetrieveStudy
 type RetrieveStudyReply304Headers struct {
 	XCorrelationID string
@@ -9246,8 +9240,6 @@ type RetrieveStudyReply struct {
 	ApplicationProblemJSON505 *HTTPVersionUnsupported
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *RetrieveStudyReply200Headers
-	// Headers206 the parsed response headers for an HTTP 206 response
-	Headers206 *RetrieveStudyReply206Headers
 	// Headers304 the parsed response headers for an HTTP 304 response
 	Headers304 *RetrieveStudyReply304Headers
 	// Headers400 the parsed response headers for an HTTP 400 response
@@ -9625,7 +9617,6 @@ type RetrieveStudyMetadataReply200Headers struct {
 
 // RetrieveStudyMetadataReply206Headers the declared response headers of an HTTP 206 response for RetrieveStudyMetadata
 type RetrieveStudyMetadataReply206Headers struct {
-	ETag              *string
 	PreferenceApplied *string
 	RetrieveOutcome   *string
 	Warning           *string
@@ -10378,15 +10369,6 @@ type RetrieveSeriesReply200Headers struct {
 	XCorrelationID    string
 }
 
-// RetrieveSeriesReply206Headers the declared response headers of an HTTP 206 response for RetrieveSeries
-type RetrieveSeriesReply206Headers struct {
-	ETag              *string
-	PreferenceApplied *string
-	RetrieveOutcome   *string
-	Warning           *string
-	XCorrelationID    string
-}
-
 // RetrieveSeriesReply304Headers the declared response headers of an HTTP 304 response for RetrieveSeries
 type RetrieveSeriesReply304Headers struct {
 	XCorrelationID string
@@ -10492,8 +10474,6 @@ type RetrieveSeriesReply struct {
 	ApplicationProblemJSON505 *HTTPVersionUnsupported
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *RetrieveSeriesReply200Headers
-	// Headers206 the parsed response headers for an HTTP 206 response
-	Headers206 *RetrieveSeriesReply206Headers
 	// Headers304 the parsed response headers for an HTTP 304 response
 	Headers304 *RetrieveSeriesReply304Headers
 	// Headers400 the parsed response headers for an HTTP 400 response
@@ -10869,15 +10849,6 @@ type RetrieveInstanceReply200Headers struct {
 	XCorrelationID    string
 }
 
-// RetrieveInstanceReply206Headers the declared response headers of an HTTP 206 response for RetrieveInstance
-type RetrieveInstanceReply206Headers struct {
-	ETag              *string
-	PreferenceApplied *string
-	RetrieveOutcome   *string
-	Warning           *string
-	XCorrelationID    string
-}
-
 // RetrieveInstanceReply304Headers the declared response headers of an HTTP 304 response for RetrieveInstance
 type RetrieveInstanceReply304Headers struct {
 	XCorrelationID string
@@ -10983,8 +10954,6 @@ type RetrieveInstanceReply struct {
 	ApplicationProblemJSON505 *HTTPVersionUnsupported
 	// Headers200 the parsed response headers for an HTTP 200 response
 	Headers200 *RetrieveInstanceReply200Headers
-	// Headers206 the parsed response headers for an HTTP 206 response
-	Headers206 *RetrieveInstanceReply206Headers
 	// Headers304 the parsed response headers for an HTTP 304 response
 	Headers304 *RetrieveInstanceReply304Headers
 	// Headers400 the parsed response headers for an HTTP 400 response
@@ -11856,7 +11825,6 @@ type RetrieveInstanceMetadataReply200Headers struct {
 
 // RetrieveInstanceMetadataReply206Headers the declared response headers of an HTTP 206 response for RetrieveInstanceMetadata
 type RetrieveInstanceMetadataReply206Headers struct {
-	ETag              *string
 	PreferenceApplied *string
 	RetrieveOutcome   *string
 	Warning           *string
@@ -12605,7 +12573,6 @@ type RetrieveSeriesMetadataReply200Headers struct {
 
 // RetrieveSeriesMetadataReply206Headers the declared response headers of an HTTP 206 response for RetrieveSeriesMetadata
 type RetrieveSeriesMetadataReply206Headers struct {
-	ETag              *string
 	PreferenceApplied *string
 	RetrieveOutcome   *string
 	Warning           *string
@@ -14811,7 +14778,7 @@ func (c *ClientWithResponses) SearchStudiesWithResponse(ctx context.Context, pac
 // `1.2.840.10008.1.2.1`, every instance is in Explicit VR Little Endian: the gateway asks the PACS for it, and converts Implicit VR Little
 // Endian, Explicit VR Big Endian, RLE Lossless and JPEG Baseline itself. With `*`, instances are as the PACS stores them, but never in
 // Implicit VR Little Endian or Explicit VR Big Endian. Several media types with a transfer syntax each are alternatives, by quality. If an
-// instance cannot be had in any of them, the response is 406 or is broken off.
+// instance is not available in any of them, the response is 406 or is broken off.
 //
 // `HEAD` asks the PACS only which instances there are, and returns the header fields alone.
 //
@@ -14861,7 +14828,7 @@ func (c *ClientWithResponses) RetrieveStudyMetadataWithResponse(ctx context.Cont
 
 // RetrieveStudyRenderedWithResponse Render a study as an image (WADO-RS)
 //
-// As the rendering of an instance, for the instance in the middle of the first series of images. Only this one is retrieved.
+// Like the rendering of an instance, for the instance in the middle of the first series of images. Only this one is retrieved.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14892,7 +14859,7 @@ func (c *ClientWithResponses) SearchSeriesOfStudyWithResponse(ctx context.Contex
 
 // RetrieveSeriesWithResponse Retrieve the instances of a series (WADO-RS)
 //
-// As the retrieval of a study, for one series.
+// Like the retrieval of a study, for one series.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14922,7 +14889,7 @@ func (c *ClientWithResponses) SearchInstancesOfSeriesWithResponse(ctx context.Co
 
 // RetrieveInstanceWithResponse Retrieve an instance (WADO-RS)
 //
-// As the retrieval of a study, for one instance. `application/dicom` gives it without multipart.
+// Like the retrieval of a study, for one instance. `application/dicom` gives it without multipart.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14954,8 +14921,8 @@ func (c *ClientWithResponses) RetrieveBulkDataWithResponse(ctx context.Context, 
 // RetrieveFramesWithResponse Retrieve frames of an instance (WADO-RS)
 //
 // The frames with the numbers in the path, in that order, one part each. `application/octet-stream` gives native pixel data in little
-// endian, with the colours of JPEG Baseline as RGB; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
-// part names its transfer syntax.
+// endian, with the colours of JPEG Baseline as RGB. With `transfer-syntax=*`, a compressed frame is sent as it is stored, as a part of its
+// own media type, such as `image/jpeg`. Each part names its transfer syntax.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -14970,7 +14937,7 @@ func (c *ClientWithResponses) RetrieveFramesWithResponse(ctx context.Context, pa
 
 // RetrieveRenderedFramesWithResponse Render frames of an instance as images (WADO-RS)
 //
-// As the rendering of an instance, for the frames with the numbers in the path, in that order. Several frames are the parts of
+// Like the rendering of an instance, for the frames with the numbers in the path, in that order. Several frames are the parts of
 // `multipart/related`.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -14986,7 +14953,7 @@ func (c *ClientWithResponses) RetrieveRenderedFramesWithResponse(ctx context.Con
 
 // RetrieveInstanceMetadataWithResponse Retrieve the metadata of an instance (WADO-RS)
 //
-// As the metadata of a study, for one instance.
+// Like the metadata of a study, for one instance.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15001,9 +14968,10 @@ func (c *ClientWithResponses) RetrieveInstanceMetadataWithResponse(ctx context.C
 
 // RetrieveInstanceRenderedWithResponse Render an instance as an image (WADO-RS)
 //
-// One image, with the window of the parameter `window`, or the first VOI window or the VOI LUT of the object, or from the least to the
-// greatest value. Of several frames it shows the Representative Frame Number (0028,6010), or the one in the middle. Native pixel data, RLE
-// Lossless and JPEG Baseline are decoded here; the PACS is asked for anything else without compression.
+// One image. The parameter `window` sets its contrast. Without it, the first VOI window or the VOI LUT of the instance applies; without
+// these, the image goes from its least to its greatest value. Of several frames it shows that of Representative Frame Number (0028,6010), or
+// the one in the middle. The gateway decodes native pixel data, RLE Lossless and JPEG Baseline, and asks the PACS for anything else without
+// compression.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15033,7 +15001,7 @@ func (c *ClientWithResponses) RetrieveInstanceThumbnailWithResponse(ctx context.
 
 // RetrieveSeriesMetadataWithResponse Retrieve the metadata of the instances of a series (WADO-RS)
 //
-// As the metadata of a study, for the instances of one series.
+// Like the metadata of a study, for the instances of one series.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -15048,7 +15016,7 @@ func (c *ClientWithResponses) RetrieveSeriesMetadataWithResponse(ctx context.Con
 
 // RetrieveSeriesRenderedWithResponse Render a series as an image (WADO-RS)
 //
-// As the rendering of an instance, for the instance in the middle of the series. Only this one is retrieved.
+// Like the rendering of an instance, for the instance in the middle of the series. Only this one is retrieved.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -16417,44 +16385,6 @@ func ParseRetrieveStudyReply(rsp *http.Response) (*RetrieveStudyReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers200 = &headers
-	case rsp.StatusCode == 206:
-		var headers RetrieveStudyReply206Headers
-		if values := rsp.Header.Values("ETag"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.ETag = &value
-		}
-		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.PreferenceApplied = &value
-		}
-		if values := rsp.Header.Values("Retrieve-Outcome"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retrieve-Outcome", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetrieveOutcome = &value
-		}
-		if values := rsp.Header.Values("Warning"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.Warning = &value
-		}
-		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.XCorrelationID = value
-		}
-		response.Headers206 = &headers
 	case rsp.StatusCode == 304:
 		var headers RetrieveStudyReply304Headers
 		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
@@ -17109,13 +17039,6 @@ func ParseRetrieveStudyMetadataReply(rsp *http.Response) (*RetrieveStudyMetadata
 		response.Headers200 = &headers
 	case rsp.StatusCode == 206:
 		var headers RetrieveStudyMetadataReply206Headers
-		if values := rsp.Header.Values("ETag"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.ETag = &value
-		}
 		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -18077,44 +18000,6 @@ func ParseRetrieveSeriesReply(rsp *http.Response) (*RetrieveSeriesReply, error) 
 			headers.XCorrelationID = value
 		}
 		response.Headers200 = &headers
-	case rsp.StatusCode == 206:
-		var headers RetrieveSeriesReply206Headers
-		if values := rsp.Header.Values("ETag"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.ETag = &value
-		}
-		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.PreferenceApplied = &value
-		}
-		if values := rsp.Header.Values("Retrieve-Outcome"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retrieve-Outcome", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetrieveOutcome = &value
-		}
-		if values := rsp.Header.Values("Warning"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.Warning = &value
-		}
-		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.XCorrelationID = value
-		}
-		response.Headers206 = &headers
 	case rsp.StatusCode == 304:
 		var headers RetrieveSeriesReply304Headers
 		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
@@ -18739,44 +18624,6 @@ func ParseRetrieveInstanceReply(rsp *http.Response) (*RetrieveInstanceReply, err
 			headers.XCorrelationID = value
 		}
 		response.Headers200 = &headers
-	case rsp.StatusCode == 206:
-		var headers RetrieveInstanceReply206Headers
-		if values := rsp.Header.Values("ETag"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.ETag = &value
-		}
-		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.PreferenceApplied = &value
-		}
-		if values := rsp.Header.Values("Retrieve-Outcome"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Retrieve-Outcome", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.RetrieveOutcome = &value
-		}
-		if values := rsp.Header.Values("Warning"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "Warning", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.Warning = &value
-		}
-		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.XCorrelationID = value
-		}
-		response.Headers206 = &headers
 	case rsp.StatusCode == 304:
 		var headers RetrieveInstanceReply304Headers
 		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
@@ -20129,13 +19976,6 @@ func ParseRetrieveInstanceMetadataReply(rsp *http.Response) (*RetrieveInstanceMe
 		response.Headers200 = &headers
 	case rsp.StatusCode == 206:
 		var headers RetrieveInstanceMetadataReply206Headers
-		if values := rsp.Header.Values("ETag"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.ETag = &value
-		}
 		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -21133,13 +20973,6 @@ func ParseRetrieveSeriesMetadataReply(rsp *http.Response) (*RetrieveSeriesMetada
 		response.Headers200 = &headers
 	case rsp.StatusCode == 206:
 		var headers RetrieveSeriesMetadataReply206Headers
-		if values := rsp.Header.Values("ETag"); len(values) > 0 {
-			var value string
-			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
-				return nil, err
-			}
-			headers.ETag = &value
-		}
 		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

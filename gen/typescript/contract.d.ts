@@ -296,7 +296,7 @@ export interface paths {
          *     `1.2.840.10008.1.2.1`, every instance is in Explicit VR Little Endian: the gateway asks the PACS for it, and converts Implicit VR Little
          *     Endian, Explicit VR Big Endian, RLE Lossless and JPEG Baseline itself. With `*`, instances are as the PACS stores them, but never in
          *     Implicit VR Little Endian or Explicit VR Big Endian. Several media types with a transfer syntax each are alternatives, by quality. If an
-         *     instance cannot be had in any of them, the response is 406 or is broken off.
+         *     instance is not available in any of them, the response is 406 or is broken off.
          *
          *     `HEAD` asks the PACS only which instances there are, and returns the header fields alone.
          */
@@ -318,7 +318,7 @@ export interface paths {
         };
         /**
          * Retrieve the instances of a series (WADO-RS)
-         * @description As the retrieval of a study, for one series.
+         * @description Like the retrieval of a study, for one series.
          */
         get: operations["retrieveSeries"];
         put?: never;
@@ -338,7 +338,7 @@ export interface paths {
         };
         /**
          * Retrieve an instance (WADO-RS)
-         * @description As the retrieval of a study, for one instance. `application/dicom` gives it without multipart.
+         * @description Like the retrieval of a study, for one instance. `application/dicom` gives it without multipart.
          */
         get: operations["retrieveInstance"];
         put?: never;
@@ -380,7 +380,7 @@ export interface paths {
         };
         /**
          * Retrieve the metadata of the instances of a series (WADO-RS)
-         * @description As the metadata of a study, for the instances of one series.
+         * @description Like the metadata of a study, for the instances of one series.
          */
         get: operations["retrieveSeriesMetadata"];
         put?: never;
@@ -400,7 +400,7 @@ export interface paths {
         };
         /**
          * Retrieve the metadata of an instance (WADO-RS)
-         * @description As the metadata of a study, for one instance.
+         * @description Like the metadata of a study, for one instance.
          */
         get: operations["retrieveInstanceMetadata"];
         put?: never;
@@ -421,8 +421,8 @@ export interface paths {
         /**
          * Retrieve frames of an instance (WADO-RS)
          * @description The frames with the numbers in the path, in that order, one part each. `application/octet-stream` gives native pixel data in little
-         *     endian, with the colours of JPEG Baseline as RGB; with `transfer-syntax=*` a compressed frame is sent as it is stored, as a part of its own media type, such as `image/jpeg`. Each
-         *     part names its transfer syntax.
+         *     endian, with the colours of JPEG Baseline as RGB. With `transfer-syntax=*`, a compressed frame is sent as it is stored, as a part of its
+         *     own media type, such as `image/jpeg`. Each part names its transfer syntax.
          */
         get: operations["retrieveFrames"];
         put?: never;
@@ -463,7 +463,7 @@ export interface paths {
         };
         /**
          * Render a study as an image (WADO-RS)
-         * @description As the rendering of an instance, for the instance in the middle of the first series of images. Only this one is retrieved.
+         * @description Like the rendering of an instance, for the instance in the middle of the first series of images. Only this one is retrieved.
          */
         get: operations["retrieveStudyRendered"];
         put?: never;
@@ -483,7 +483,7 @@ export interface paths {
         };
         /**
          * Render a series as an image (WADO-RS)
-         * @description As the rendering of an instance, for the instance in the middle of the series. Only this one is retrieved.
+         * @description Like the rendering of an instance, for the instance in the middle of the series. Only this one is retrieved.
          */
         get: operations["retrieveSeriesRendered"];
         put?: never;
@@ -503,9 +503,10 @@ export interface paths {
         };
         /**
          * Render an instance as an image (WADO-RS)
-         * @description One image, with the window of the parameter `window`, or the first VOI window or the VOI LUT of the object, or from the least to the
-         *     greatest value. Of several frames it shows the Representative Frame Number (0028,6010), or the one in the middle. Native pixel data, RLE
-         *     Lossless and JPEG Baseline are decoded here; the PACS is asked for anything else without compression.
+         * @description One image. The parameter `window` sets its contrast. Without it, the first VOI window or the VOI LUT of the instance applies; without
+         *     these, the image goes from its least to its greatest value. Of several frames it shows that of Representative Frame Number (0028,6010), or
+         *     the one in the middle. The gateway decodes native pixel data, RLE Lossless and JPEG Baseline, and asks the PACS for anything else without
+         *     compression.
          */
         get: operations["retrieveInstanceRendered"];
         put?: never;
@@ -587,7 +588,7 @@ export interface paths {
         };
         /**
          * Render frames of an instance as images (WADO-RS)
-         * @description As the rendering of an instance, for the frames with the numbers in the path, in that order. Several frames are the parts of
+         * @description Like the rendering of an instance, for the frames with the numbers in the path, in that order. Several frames are the parts of
          *     `multipart/related`.
          */
         get: operations["retrieveRenderedFrames"];
@@ -1539,8 +1540,8 @@ export interface components {
             /** @description For a 502 of /echo: the steps up to the one that failed. */
             steps?: components["schemas"]["EchoStep"][];
             /**
-             * @description For the code `retrieve_incomplete`: the instances that the PACS has and did not send. In a problem document that is a response, and
-             *     in the last part of a lenient response.
+             * @description For the code `retrieve_incomplete`: the instances that the PACS has and did not send. It is in problem responses, and in the last
+             *     part of a lenient response.
              */
             missing_sop_instance_uids?: string[];
         };
@@ -1558,7 +1559,7 @@ export interface components {
          *     | `route_not_found` | 404 | the route does not exist |
          *     | `method_not_allowed` | 405 | the route does not support this method |
          *     | `not_acceptable` | 406 | the header Accept permits no media type of the route |
-         *     | `transfer_syntax_unavailable` | 406 | the instances cannot be had in a transfer syntax that the request permits |
+         *     | `transfer_syntax_unavailable` | 406 | the instances are not available in a transfer syntax that the request permits |
          *     | `payload_too_large` | 413 | the body exceeds 64 KiB |
          *     | `search_too_broad` | 413 | the PACS has more than MAX_MATCHES matches |
          *     | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
@@ -1988,7 +1989,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The request permits no media type of the route, or the instances cannot be had in a transfer syntax that it permits. */
+        /** @description The request permits no media type of the route, or the instances are not available in a transfer syntax that it permits. */
         InstancesNotAcceptable: {
             headers: {
                 "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -2104,8 +2105,8 @@ export interface components {
          */
         FramesOfPath: string;
         /**
-         * @description Where the value is: its tag, or the path to it through items of sequences, whose numbers count from 1. In
-         *     `00400275.1.00400009` the value is in the first item of 0040,0275.
+         * @description The tag of the value, or the path to it: tags of sequences, each with the number of an item from 1.
+         *     `00400275.1.00400009` is (0040,0009) in the first item of (0040,0275).
          * @example 7FE00010
          */
         BulkDataOfPath: string;
@@ -3513,29 +3514,6 @@ export interface operations {
                     "application/zip": string;
                 };
             };
-            /** @description With lenient handling, if it is known before the first byte that instances are missing: what there is. */
-            206: {
-                headers: {
-                    "X-Correlation-ID": components["headers"]["CorrelationID"];
-                    ETag: components["headers"]["ETag"];
-                    Warning: components["headers"]["Warning"];
-                    "Preference-Applied": components["headers"]["PreferenceApplied"];
-                    "Retrieve-Outcome": components["headers"]["RetrieveOutcome"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example --1c5b0a7e6d2f4938a1b2c3d4e5f60718
-                     *     Content-Type: application/dicom; transfer-syntax=1.2.840.10008.1.2.1
-                     *
-                     *     (preamble, DICM, file meta information and data set of one instance)
-                     *     --1c5b0a7e6d2f4938a1b2c3d4e5f60718--
-                     */
-                    "multipart/related": string;
-                    /** @example PK */
-                    "application/zip": string;
-                };
-            };
             304: components["responses"]["NotModified"];
             400: components["responses"]["InvalidRetrieval"];
             401: components["responses"]["Unauthorized"];
@@ -3607,29 +3585,6 @@ export interface operations {
         responses: {
             /** @description All instances. The response is complete if it ends properly, unless the caller asked for lenient handling. */
             200: {
-                headers: {
-                    "X-Correlation-ID": components["headers"]["CorrelationID"];
-                    ETag: components["headers"]["ETag"];
-                    Warning: components["headers"]["Warning"];
-                    "Preference-Applied": components["headers"]["PreferenceApplied"];
-                    "Retrieve-Outcome": components["headers"]["RetrieveOutcome"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example --1c5b0a7e6d2f4938a1b2c3d4e5f60718
-                     *     Content-Type: application/dicom; transfer-syntax=1.2.840.10008.1.2.1
-                     *
-                     *     (preamble, DICM, file meta information and data set of one instance)
-                     *     --1c5b0a7e6d2f4938a1b2c3d4e5f60718--
-                     */
-                    "multipart/related": string;
-                    /** @example PK */
-                    "application/zip": string;
-                };
-            };
-            /** @description With lenient handling, if it is known before the first byte that instances are missing: what there is. */
-            206: {
                 headers: {
                     "X-Correlation-ID": components["headers"]["CorrelationID"];
                     ETag: components["headers"]["ETag"];
@@ -3725,7 +3680,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All instances. The response is complete if it ends properly, unless the caller asked for lenient handling. */
+            /** @description The instance. The response is complete if it ends properly, unless the caller asked for lenient handling. */
             200: {
                 headers: {
                     "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -3748,29 +3703,6 @@ export interface operations {
                     "application/zip": string;
                     /** @example (preamble, DICM, file meta information and data set) */
                     "application/dicom": string;
-                };
-            };
-            /** @description With lenient handling, if it is known before the first byte that instances are missing: what there is. */
-            206: {
-                headers: {
-                    "X-Correlation-ID": components["headers"]["CorrelationID"];
-                    ETag: components["headers"]["ETag"];
-                    Warning: components["headers"]["Warning"];
-                    "Preference-Applied": components["headers"]["PreferenceApplied"];
-                    "Retrieve-Outcome": components["headers"]["RetrieveOutcome"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example --1c5b0a7e6d2f4938a1b2c3d4e5f60718
-                     *     Content-Type: application/dicom; transfer-syntax=1.2.840.10008.1.2.1
-                     *
-                     *     (preamble, DICM, file meta information and data set of one instance)
-                     *     --1c5b0a7e6d2f4938a1b2c3d4e5f60718--
-                     */
-                    "multipart/related": string;
-                    /** @example PK */
-                    "application/zip": string;
                 };
             };
             304: components["responses"]["NotModified"];
@@ -3851,7 +3783,6 @@ export interface operations {
             206: {
                 headers: {
                     "X-Correlation-ID": components["headers"]["CorrelationID"];
-                    ETag: components["headers"]["ETag"];
                     Warning: components["headers"]["Warning"];
                     "Preference-Applied": components["headers"]["PreferenceApplied"];
                     "Retrieve-Outcome": components["headers"]["RetrieveOutcome"];
@@ -3945,7 +3876,6 @@ export interface operations {
             206: {
                 headers: {
                     "X-Correlation-ID": components["headers"]["CorrelationID"];
-                    ETag: components["headers"]["ETag"];
                     Warning: components["headers"]["Warning"];
                     "Preference-Applied": components["headers"]["PreferenceApplied"];
                     "Retrieve-Outcome": components["headers"]["RetrieveOutcome"];
@@ -4025,7 +3955,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The attributes of all instances. */
+            /** @description The attributes of the instance. */
             200: {
                 headers: {
                     "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -4044,7 +3974,6 @@ export interface operations {
             206: {
                 headers: {
                     "X-Correlation-ID": components["headers"]["CorrelationID"];
-                    ETag: components["headers"]["ETag"];
                     Warning: components["headers"]["Warning"];
                     "Preference-Applied": components["headers"]["PreferenceApplied"];
                     "Retrieve-Outcome": components["headers"]["RetrieveOutcome"];
@@ -4220,8 +4149,8 @@ export interface operations {
                  */
                 instance: components["parameters"]["InstanceOfPath"];
                 /**
-                 * @description Where the value is: its tag, or the path to it through items of sequences, whose numbers count from 1. In
-                 *     `00400275.1.00400009` the value is in the first item of 0040,0275.
+                 * @description The tag of the value, or the path to it: tags of sequences, each with the number of an item from 1.
+                 *     `00400275.1.00400009` is (0040,0009) in the first item of (0040,0275).
                  * @example 7FE00010
                  */
                 path: components["parameters"]["BulkDataOfPath"];

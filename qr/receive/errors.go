@@ -52,9 +52,3 @@ func (e *NoWayError) Error() string {
 type FloodError struct{ Max int }
 
 func (e *FloodError) Error() string { return fmt.Sprintf("more than %d instances", e.Max) }
-
-// TransferSyntaxError reports instances that the PACS has only in a transfer syntax that the caller does not accept and that is not
-// converted.
-type TransferSyntaxError struct{}
-
-func (e *TransferSyntaxError) Error() string { return "transfer syntax unavailable" }

@@ -57,7 +57,7 @@ func parse[T any](fields *T, faults *faultyVariables, variables map[string]strin
 type Demo struct {
 	AddressA string  `group:"Demonstration" env:"DEMO_PACS_A_ADDR" envDefault:"127.0.0.1:4242" help:"address of ORTHANCA, loopback only"`
 	AddressB string  `env:"DEMO_PACS_B_ADDR" envDefault:"127.0.0.1:4243" help:"address of ORTHANCB, loopback only"`
-	Delay    Seconds `env:"DEMO_DELAY" envDefault:"0" help:"the time that these PACS take for each instance that they move"`
+	Delay    Seconds `env:"DEMO_DELAY" envDefault:"0" help:"the time that these PACS take for each instance that they send"`
 }
 
 // LoadDemo reads the settings of the demonstration. checkAddress says what is wrong with an address. The error is a *FaultsError.

@@ -47,12 +47,12 @@ func Start(addressA, addressB string) (*Demo, error) {
 	return d, nil
 }
 
-// SetDelay sets the time that both PACS take for each instance that they move.
+// SetDelay sets the time that both PACS take for each instance that they send.
 func (d *Demo) SetDelay(delay time.Duration) { d.delay.Store(int64(delay)) }
 
 func (d *Demo) before(ctx context.Context, op dicomnet.Step) {
 	delay := time.Duration(d.delay.Load())
-	if op != dicomnet.StepMove || delay <= 0 {
+	if op != dicomnet.StepMove && op != dicomnet.StepGet || delay <= 0 {
 		return
 	}
 	select {

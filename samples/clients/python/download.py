@@ -107,6 +107,8 @@ def main(arguments: list[str]) -> int:
         return 3
     except ProblemError as problem:
         complain(problem)
+        for fault in problem.document.get("errors", []):
+            complain(" ", fault["pointer"], fault["detail"])
         if problem.code == "pacs_unknown":
             return 5
         if problem.code == "not_found":

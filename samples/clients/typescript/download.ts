@@ -103,7 +103,11 @@ function report(error: unknown): number {
     return 3;
   }
   if (error instanceof ProblemError) {
-    const { code, status } = error.problem;
+    const { problem } = error;
+    if (problem.code === 'invalid_request') {
+      for (const { pointer, detail } of problem.errors) console.error(`  ${pointer} ${detail}`);
+    }
+    const { code, status } = problem;
     if (code === 'pacs_unknown') return 5;
     return code === 'not_found' ? 4 : (exitStatus[status] ?? 1);
   }

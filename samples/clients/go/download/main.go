@@ -138,6 +138,9 @@ func report(out io.Writer, err error) (status int) {
 		return 3
 	}
 	if problem, ok := errors.AsType[*client.ProblemError](err); ok {
+		for _, fault := range problem.Errors {
+			_, _ = fmt.Fprintf(out, "  %s %s\n", fault.Pointer, fault.Detail)
+		}
 		return statusOf(problem)
 	}
 	if _, isURL := errors.AsType[*url.Error](err); isURL || errors.Is(err, io.ErrUnexpectedEOF) {

@@ -38,7 +38,7 @@ const source = ({ name, description }) => ({
 });
 
 // config is the configuration of the viewer: a data source for each PACS, and nothing of another host.
-export const config = (pacs, more = {}) => `window.config = ${JSON.stringify({
+const config = (pacs) => `window.config = ${JSON.stringify({
   routerBasename: null,
   extensions: [],
   modes: [],
@@ -48,7 +48,6 @@ export const config = (pacs, more = {}) => `window.config = ${JSON.stringify({
   investigationalUseDialog: { option: 'never' },
   defaultDataSourceName: pacs[0]?.name,
   dataSources: pacs.map(source),
-  ...more,
 }, null, 2)};\n`;
 
 // pacsOf returns the PACS that the gateway has names for.
@@ -82,15 +81,15 @@ async function files(folder, path, response) {
   pipeline(createReadStream(file), response, () => {});
 }
 
-// serve resolves to the URL of the viewer, and stop(). more is configuration of the viewer that replaces the usual one.
-export async function serve(folder, { gateway, host = '127.0.0.1', port = 0, more = {} }) {
+// serve resolves to the URL of the viewer, and stop(). pacs are those that the viewer has data sources for.
+export async function serve(folder, { gateway, host = '127.0.0.1', port = 0, pacs = () => pacsOf(gateway) }) {
   await readFile(join(folder, 'index.html'));
   const server = http.createServer(async (request, response) => {
     try {
       const path = decodeURIComponent(new URL(request.url, 'http://viewer').pathname);
       if (path.startsWith('/dicomweb/')) forward(gateway, request, response);
       else if (path === '/app-config.js') {
-        const script = config(await pacsOf(gateway), more);
+        const script = config(await pacs());
         response.writeHead(200, { 'Content-Type': 'text/javascript', 'Cache-Control': 'no-store' }).end(script);
       } else await files(folder, path, response);
     } catch (error) {

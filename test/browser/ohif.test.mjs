@@ -1,4 +1,4 @@
-// The OHIF viewer, over QIDO-RS and WADO-RS and from another origin: its study list and its viewports.
+// The study list of the OHIF viewer, over QIDO-RS and from another origin.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
@@ -131,41 +131,4 @@ describe('the study list of OHIF', () => {
     }
     await close();
   });
-});
-
-// shades returns how many shades of grey or colours the viewport shows.
-const shades = (page) => page.evaluate(() => {
-  const canvas = document.querySelector('canvas.cornerstone-canvas');
-  if (!canvas) return 0;
-  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-  const found = new Set();
-  for (let i = 0; i < data.length; i += 4) found.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
-  return found.size;
-});
-
-describe('the viewports of OHIF', () => {
-  // The images are native in two studies, one of them with a clip, and compressed with JPEG in the third.
-  for (const [accession, series, images, name] of [
-    ['ACC-5003', ['AXIAL 5.0 SOFT TISSUE'], 32, 'ohif-ct'],
-    ['ACC-5002', ['COLOUR DOPPLER', 'CLIP'], 2, 'ohif-us'],
-    ['ACC-5001', ['SKIN'], 1, 'ohif-photo'],
-  ]) {
-    test(`show the images of ${accession}`, async () => {
-      const [study] = await (await fetch(`${gateway.url}/dicomweb/orthanca/studies?AccessionNumber=${accession}`)).json();
-      const loaded = new Set();
-      const { page, faults, close } = await open(browser, viewer.url, `/viewer?StudyInstanceUIDs=${study['0020000D'].Value[0]}`, {
-        width: 1400, also: [gateway.url], answered: (r) => r.status() === 200 && r.url().includes('/frames/') && loaded.add(r.url()),
-      });
-      page.setDefaultTimeout(30_000);
-      for (const text of series) await page.getByText(text).first().waitFor();
-      await page.getByText('Skip all').click(); // the tour
-      const enough = async () => loaded.size >= images && (await shades(page)) > 30;
-      for (const until = Date.now() + 30_000; !(await enough()) && Date.now() < until;) await page.waitForTimeout(100);
-      await shoot(page, name);
-      assert.deepEqual(faults, []);
-      assert.ok(loaded.size >= images, `${loaded.size} frames of ${images} images`);
-      assert.ok((await shades(page)) > 30, 'the viewport is blank');
-      await close();
-    });
-  }
 });

@@ -275,10 +275,9 @@ for (const look of looks.filter(({ name }) => name === 'dark-desk' || name === '
   }));
 }
 
-test('under a path of a proxy, "Try it out" uses that path, and the root redirects to the page', async () => {
+test('under a path of a proxy, "Try it out" uses that path', async () => {
   const proxy = await behind(gateway.url, '/dicom');
-  await visit('/', {}, async (page) => {
-    assert.equal(page.url(), `${proxy.url}/docs`);
+  await visit('/docs', {}, async (page) => {
     const operation = await tryItOut(page, '/q');
     await execute(operation, gateway.pacsPort);
     const { status, text } = await answerOf(operation);

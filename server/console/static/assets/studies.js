@@ -58,7 +58,7 @@ function Study({ pacs, study, selected, onToggle, onMove, viewer }) {
         <span class="quiet small block">${study.patientID} <span class="nowrap">${study.born && t.born(study.born)}</span></span></td>
       <td data-label=${c.date} class="nowrap">${study.date || html`<span class="quiet">${t.undated}</span>`} <span class="quiet small">${study.time}</span></td>
       <td data-label=${c.description}>${study.description || html`<span class="quiet">${t.undescribed}</span>`}
-        ${study.accession && html` <span class="quiet small block">${t.accession(study.accession)}</span>`}</td>
+        ${study.accession && html` <span class="quiet small block nowrap">${t.accession(study.accession)}</span>`}</td>
       <td data-label=${c.modalities}>${study.modalities.length ? study.modalities.map((m) => html`<span class="badge">${m}</span> `) : known(null)}</td>
       <td data-label=${c.series} class="number">${known(study.series)}</td>
       <td data-label=${c.images} class="number">${known(study.images)}</td>

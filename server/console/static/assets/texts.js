@@ -108,7 +108,7 @@ export const texts = {
     showOf: (study) => `Show images of ${study}`,
     hideOf: (study) => `Hide images of ${study}`,
     viewer: 'Open in viewer',
-    viewerOf: (study) => `Open ${study} in the viewer, in a new tab`,
+    viewerOf: (study) => `Open in viewer: ${study}, in a new tab`,
   },
 
   series: {

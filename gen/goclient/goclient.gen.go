@@ -2951,7 +2951,7 @@ type ClientInterface interface {
 	//
 	// **`Prefer: handling=lenient`** asks for what there is: an incomplete response then ends properly with a last part
 	// `application/problem+json` (in an archive, the file `INCOMPLETE.json`) whose `missing_sop_instance_uids` lists what is missing. A failure
-	// within an instance breaks the response off all the same.
+	// within an instance still breaks the response off.
 	//
 	// **Media types.** `multipart/related; type="application/dicom"` is the default; `application/zip` gives an archive of the same files, under
 	// names that the gateway makes.
@@ -3367,7 +3367,7 @@ func (c *Client) SearchStudies(ctx context.Context, pacs PACSOfPath, params *Sea
 //
 // **`Prefer: handling=lenient`** asks for what there is: an incomplete response then ends properly with a last part
 // `application/problem+json` (in an archive, the file `INCOMPLETE.json`) whose `missing_sop_instance_uids` lists what is missing. A failure
-// within an instance breaks the response off all the same.
+// within an instance still breaks the response off.
 //
 // **Media types.** `multipart/related; type="application/dicom"` is the default; `application/zip` gives an archive of the same files, under
 // names that the gateway makes.
@@ -8012,7 +8012,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// **`Prefer: handling=lenient`** asks for what there is: an incomplete response then ends properly with a last part
 	// `application/problem+json` (in an archive, the file `INCOMPLETE.json`) whose `missing_sop_instance_uids` lists what is missing. A failure
-	// within an instance breaks the response off all the same.
+	// within an instance still breaks the response off.
 	//
 	// **Media types.** `multipart/related; type="application/dicom"` is the default; `application/zip` gives an archive of the same files, under
 	// names that the gateway makes.
@@ -14769,7 +14769,7 @@ func (c *ClientWithResponses) SearchStudiesWithResponse(ctx context.Context, pac
 //
 // **`Prefer: handling=lenient`** asks for what there is: an incomplete response then ends properly with a last part
 // `application/problem+json` (in an archive, the file `INCOMPLETE.json`) whose `missing_sop_instance_uids` lists what is missing. A failure
-// within an instance breaks the response off all the same.
+// within an instance still breaks the response off.
 //
 // **Media types.** `multipart/related; type="application/dicom"` is the default; `application/zip` gives an archive of the same files, under
 // names that the gateway makes.

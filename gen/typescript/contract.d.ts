@@ -287,7 +287,7 @@ export interface paths {
          *
          *     **`Prefer: handling=lenient`** asks for what there is: an incomplete response then ends properly with a last part
          *     `application/problem+json` (in an archive, the file `INCOMPLETE.json`) whose `missing_sop_instance_uids` lists what is missing. A failure
-         *     within an instance breaks the response off all the same.
+         *     within an instance still breaks the response off.
          *
          *     **Media types.** `multipart/related; type="application/dicom"` is the default; `application/zip` gives an archive of the same files, under
          *     names that the gateway makes.

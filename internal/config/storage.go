@@ -25,6 +25,8 @@ func (c *Config) loadStorage(faults *faultyVariables) {
 	switch {
 	case on && !validListenAddr(c.StoreListenAddr):
 		faults.add("STORE_LISTEN_ADDR", wantListenAddr)
+	case on && c.StoreListenAddr == c.ListenAddr && !strings.HasSuffix(c.ListenAddr, ":0"):
+		faults.add("STORE_LISTEN_ADDR", "is the same as LISTEN_ADDR")
 	case on && c.StoreAETitles == "":
 		faults.add("STORE_AE_TITLES", "is required if STORE_LISTEN_ADDR is set")
 	case !on && c.StoreAETitles != "":

@@ -38,6 +38,7 @@ func TestFaultsOfTheStorageSCP(t *testing.T) {
 		{[]string{"STORE_LISTEN_ADDR", ":11112"}, []string{"STORE_AE_TITLES: is required if STORE_LISTEN_ADDR is set"}},
 		{[]string{"STORE_LISTEN_ADDR", "11112", "STORE_AE_TITLES", "A"}, []string{"STORE_LISTEN_ADDR: want host:port or :port"}},
 		{[]string{"STORE_AE_TITLES", "A"}, []string{"STORE_AE_TITLES: needs STORE_LISTEN_ADDR"}},
+		{[]string{"STORE_LISTEN_ADDR", ":6000", "STORE_AE_TITLES", "A"}, []string{"STORE_LISTEN_ADDR: is the same as LISTEN_ADDR"}},
 		{
 			[]string{"STORE_LISTEN_ADDR", ":1", "STORE_AE_TITLES", "A,A"},
 			[]string{"STORE_AE_TITLES: an AE title is in the list more than once"},
@@ -95,4 +96,9 @@ func TestStorageTLSRequiresACertificateOfTheAuthority(t *testing.T) {
 	pair, err := tls.LoadX509KeyPair(other.cert, other.key)
 	require.NoError(t, err)
 	require.Error(t, o.TLS.VerifyConnection(tls.ConnectionState{PeerCertificates: []*x509.Certificate{pair.Leaf}}))
+}
+
+func TestBothListenersCanTakeAFreePort(t *testing.T) {
+	_, err := Load(environment("LISTEN_ADDR", "127.0.0.1:0", "STORE_LISTEN_ADDR", "127.0.0.1:0", "STORE_AE_TITLES", "A"))
+	require.NoError(t, err)
 }

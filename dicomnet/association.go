@@ -48,7 +48,7 @@ type Association struct {
 func (a *Association) SetMemory(m Memory) { a.messages.memory = m }
 
 // SetMessageID sets the message ID of the next operation, which otherwise comes from Config.MessageID. A C-MOVE whose C-STORE requests
-// must be told from those of others has an ID that nothing else has at the time.
+// must be distinguished from those of others has an ID that nothing else has at the time.
 func (a *Association) SetMessageID(id uint16) { a.givenID = id }
 
 // NegotiatedContext is the acceptor's answer to one proposed presentation context.

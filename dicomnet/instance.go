@@ -328,7 +328,7 @@ func (d *dataStream) fail(err error) error {
 	return d.err
 }
 
-// end makes the stream unusable: its buffers are no longer its own.
+// end makes the stream unusable: its buffers are reused from now on.
 func (d *dataStream) end() {
 	*d = dataStream{received: d.received, err: opError(d.step, ErrClosed)}
 }

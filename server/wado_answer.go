@@ -108,7 +108,7 @@ func (a *retrievedAnswer) run(w http.ResponseWriter) (begun bool, err error) {
 	return begun, again
 }
 
-// retrieve answers with what one retrieval brings.
+// retrieve answers with the instances of one retrieval.
 func (a *retrievedAnswer) retrieve(w http.ResponseWriter, request receive.Request) (begun bool, err error) {
 	a.measured = a.task.telemetry.Retrieval(a.task.peer.Label())
 	a.source, err = a.receiver.Retrieve(a.ctx, request)
@@ -188,7 +188,7 @@ func (a *retrievedAnswer) close(err error) error {
 		a.measured.End(a.ctx, telemetry.RetrievalEnd{Outcome: telemetry.RetrievalFailed}) // unless record has ended it
 		return nil
 	}
-	// What arrived at the gateway does not count, but what the caller has.
+	// Record what the caller has, not what arrived at the gateway.
 	outcome := a.source.Outcome()
 	outcome.Complete, outcome.Received = false, a.taken
 	if outcome.Status == qr.RetrievalOK {

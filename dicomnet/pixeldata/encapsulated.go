@@ -34,7 +34,7 @@ func (f *fragments) next() error {
 	return nil
 }
 
-// encapsulatedReader returns the reader for what the data set says of the places of its frames.
+// encapsulatedReader returns the reader that fits the offset tables of the data set.
 func (s *Source) encapsulatedReader(wanted []int, hold *holder) (frameReader, error) {
 	f := &fragments{decoder: s.decoder}
 	if err := f.next(); err != nil {

@@ -77,7 +77,7 @@ type BusyError struct{}
 
 func (*BusyError) Error() string { return "no memory for frames that must be held" }
 
-// IndeterminateError reports frames whose places the data set does not say.
+// IndeterminateError reports that the data set does not say for certain where its frames begin.
 type IndeterminateError struct{ Reason string }
 
 func (e *IndeterminateError) Error() string { return "pixel data: " + e.Reason }

@@ -223,7 +223,7 @@ func (c *Cache) insert(in *instance) {
 	}
 }
 
-// expire removes what is too old, so that it is gone also if nobody asks for it.
+// expire removes what is too old, so that it is gone even if no caller asks for it.
 func (c *Cache) expire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -274,7 +274,7 @@ func (c *Cache) remove(element *list.Element) {
 	}
 }
 
-// free frees the chunks of an instance that nobody uses. It is called with the lock.
+// free frees the chunks of an instance that is not in use. It is called with the lock.
 func (c *Cache) free(in *instance) {
 	for _, part := range in.chunks {
 		if part.data == nil {

@@ -1,4 +1,4 @@
-// Package imaging puts together what retrieves instances to the gateway: the spool, the cache, the storage SCP and the Receiver.
+// Package imaging creates the parts that retrieve instances and connects them: the spool, the cache, the storage SCP and the Receiver.
 package imaging
 
 import (
@@ -29,7 +29,7 @@ type Options struct {
 	Reports      *storelog.Observer
 }
 
-// Imaging is a Receiver with the parts that it works with.
+// Imaging is a Receiver with its parts.
 type Imaging struct {
 	*receive.Receiver
 	spool *spool.Spool
@@ -75,7 +75,7 @@ func (i *Imaging) start(ctx context.Context, o *Options) (err error) {
 	return nil
 }
 
-// Spool returns where instances and answers wait for callers.
+// Spool returns the spool, in which instances and answers wait for callers.
 func (i *Imaging) Spool() *spool.Spool { return i.spool }
 
 // AETitles returns the titles of the storage SCP; nil: it is off.

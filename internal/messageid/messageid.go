@@ -22,8 +22,8 @@ func (a *Allocator) Next() uint16 {
 	return a.next()
 }
 
-// Hold returns an ID that is not held, and holds it until Release. If half of all are held already, it does not hold this one: IDs are a
-// matter of correlation, and no operation fails for want of one.
+// Hold returns an ID that is not held, and holds it until Release. If half of all IDs are held already, it does not hold this one: an
+// operation can do without a unique ID, so it does not fail.
 func (a *Allocator) Hold() uint16 {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -23,7 +23,7 @@ type Entry struct {
 }
 
 // Log holds the instances of one retrieval in the order in which they become available. Several writers and several readers may use
-// it at once. What all readers have taken is freed; the first megabytes are kept for readers that come later while memory suffices.
+// it at once. It frees what all readers have taken, but keeps the first megabytes for later readers while memory suffices.
 type Log struct {
 	spool *Spool
 
@@ -33,8 +33,8 @@ type Log struct {
 	readers []*Reader
 	blocked []*Writer
 	memory  int64 // of published chunks
-	keep    bool  // what all readers have taken, for those that come later
-	freed   bool  // something that a new reader would need
+	keep    bool  // keep what all readers have taken, for later readers
+	freed   bool  // something that a new reader needs is gone
 	closed  bool  // nothing more comes
 	err     error // with which readers end; set if closed
 	dead    error // why nothing can be written any more
@@ -48,7 +48,7 @@ type entry struct {
 	size     int64
 	sequence int // in the log; -1: readers do not see it
 	complete bool
-	err      error // why it is incomplete for ever: readers that have not begun pass it over
+	err      error // why it stays incomplete; readers that have not begun it skip it
 	begun    bool  // by a reader
 }
 
@@ -61,7 +61,7 @@ func (l *Log) Append(ctx context.Context, e Entry) *Writer {
 	return &Writer{log: l, ctx: ctx, entry: &entry{Entry: e, sequence: -1}, woken: make(chan struct{}, 1)}
 }
 
-// Close says that nothing more comes: all came if err is nil. It has no effect on instances that readers see already.
+// Close ends the log: nothing more comes. Readers end with err, after the instances that they see already.
 func (l *Log) Close(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -138,15 +138,15 @@ func (l *Log) publish(e *entry, c *chunk) {
 	e.chunks = append(e.chunks, c)
 	e.size += int64(c.used)
 	switch {
-	case l.dead != nil || (e.sequence >= 0 && e.sequence < l.first): // nobody reads it
+	case l.dead != nil || (e.sequence >= 0 && e.sequence < l.first): // no reader will read it
 		l.freeChunks(e, len(e.chunks))
 	case e.sequence >= 0:
 		l.notify(e)
 	}
 }
 
-// fits reports whether the log may have so much more memory. It frees what all readers have taken if that is needed. It is called with
-// the lock.
+// fits reports whether the log may use this many more bytes of memory. If necessary it frees what all readers have taken. It is called
+// with the lock.
 func (l *Log) fits(bytes int64) bool {
 	if l.within(bytes) || !l.keep {
 		return l.within(bytes)
@@ -214,7 +214,7 @@ func (l *Log) freeChunks(e *entry, n int) {
 	}
 }
 
-// recycle frees a chunk that nobody uses.
+// recycle frees a chunk that is not in use.
 func (s *Spool) recycle(c *chunk) {
 	switch {
 	case c.data == nil:
@@ -229,7 +229,7 @@ func (l *Log) notify(e *entry) {
 	woke := false
 	for _, r := range l.readers {
 		if r.waiting && r.sequence == e.sequence {
-			r.waiting = false // from now on, it is its turn
+			r.waiting = false // it has something to take now
 			r.progress()
 			r.wake()
 			woke = true
@@ -266,7 +266,7 @@ func (l *Log) awaited(e *entry) bool {
 	return found
 }
 
-// slow reports whether a reader could take something that it does not take, or nobody reads. It is called with the lock.
+// slow reports whether a reader leaves something untaken, or there is no reader. It is called with the lock.
 func (l *Log) slow() bool {
 	for _, r := range l.readers {
 		if !r.waiting {
@@ -276,8 +276,8 @@ func (l *Log) slow() bool {
 	return len(l.readers) == 0
 }
 
-// cutOff ends the readers that have taken nothing for so long as a writer may wait, and those behind all others. It is called with the
-// lock, and returns what is to be called without it.
+// cutOff ends the slowest reader, and all that have taken nothing for the patience of the spool. It is called with the lock, and returns
+// functions to call without it.
 func (l *Log) cutOff(err error) (calls []func(error)) {
 	slowest := -1
 	for i, r := range l.readers {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Reader reads the instances of a log from the first on. All but Close, Stalled and OnCutOff are for one goroutine.
+// Reader reads the instances of a log from the first on. Its methods are for one goroutine, except Close, Stalled and OnCutOff.
 type Reader struct {
 	log   *Log
 	woken chan struct{}

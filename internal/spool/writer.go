@@ -41,7 +41,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	}
 }
 
-// Space returns memory for the next bytes, at least one. It waits and fails as Write does. What is written to it counts once it is taken.
+// Space returns memory for the next bytes, at least one. It waits and fails as Write does. Take adds what the caller wrote to it.
 func (w *Writer) Space() ([]byte, error) {
 	if w.fill == nil {
 		if err := w.acquire(); err != nil {
@@ -93,7 +93,7 @@ func (w *Writer) Commit() error {
 }
 
 // Abort ends an instance that will never be complete. It reports whether a reader has begun to read the instance; that reader fails
-// with err. Without one the instance never was. After Commit it does nothing.
+// with err. Otherwise readers never see the instance. After Commit it does nothing.
 func (w *Writer) Abort(err error) (begun bool) {
 	if w.ended {
 		return false
@@ -134,7 +134,7 @@ func (w *Writer) end() {
 	}
 }
 
-// flush publishes the chunk that is filled: in memory if it fits, else in the file, else in memory all the same. acquire waits then.
+// flush publishes the filled chunk: in memory if it fits, else in the file, else in memory beyond the limit; acquire then waits.
 func (w *Writer) flush() error {
 	l, c := w.log, w.fill
 	l.mu.Lock()

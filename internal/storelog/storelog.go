@@ -44,7 +44,7 @@ func (o *Observer) Listening(address netip.AddrPort, aeTitles []string) {
 	o.log.Info().Str("address", address.String()).Strs("ae_titles", aeTitles).Msg("storage SCP listening")
 }
 
-// Observe makes o the options of an SCP whose associations are logged, and with debug their PDUs and commands too.
+// Observe sets o as the observer in the options of an SCP, and a trace that logs its associations; with debug, also PDUs and commands.
 func (o *Observer) Observe(options *storescp.Options, debug bool) {
 	options.Observer = o
 	options.Background = o.log.WithContext(context.Background())
@@ -102,7 +102,7 @@ func (o *Observer) Failed(a storescp.Association, err error) {
 	}
 }
 
-// report says whether something is reported, and how many were not since the last report.
+// report returns whether to report something now, and how much was omitted since the last report.
 func (o *Observer) report() (omitted int, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -147,7 +147,7 @@ func sender(a storescp.Association) *audit.Sender {
 	}
 }
 
-// word returns the reason of a rejection.
+// word returns the reason of a rejection, as logs and metrics name it.
 func word(r *dicomnet.RejectError) string {
 	switch {
 	case r.Result == 2:

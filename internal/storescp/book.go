@@ -29,7 +29,7 @@ func newBook(grace time.Duration, ids *messageid.Allocator) *book {
 	return &book{grace: grace, ids: ids, running: map[string][]*Lease{}, studies: map[titleStudy][]*Lease{}}
 }
 
-// arrival says what is known of an instance that arrives, and on which association it does.
+// arrival is what is known of an arriving instance and its association.
 type arrival struct {
 	scope
 	called, calling string
@@ -65,7 +65,7 @@ func (b *book) lease(ctx context.Context, l *Lease, titles []string) error {
 	return nil
 }
 
-// grant gives titles to the leases that wait. One that waits also stops those behind it that would keep it waiting.
+// grant gives titles to waiting leases in their order. A lease does not overtake one that it would keep waiting.
 func (b *book) grant() {
 	var still []*Lease
 	for _, l := range b.waiting {
@@ -125,8 +125,8 @@ func (b *book) owner(a *arrival) *Lease {
 	return decided[0]
 }
 
-// only returns the running lease for which an instance that belongs to none can have been sent; nil if there is none, or several, or if a
-// retrieval that has ended asked for the instance.
+// only returns the one running lease that could have caused an instance that belongs to no lease; nil if there is none or more than one, or
+// if a retrieval that has ended asked for the instance.
 func (b *book) only(a *arrival) *Lease {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -145,7 +145,7 @@ func (b *book) only(a *arrival) *Lease {
 	return found
 }
 
-// begin returns the lease that an instance belongs to, with one store more in progress, or nil. The caller calls end for it.
+// begin returns the lease that an instance belongs to, and counts a store in progress; nil if there is none. The caller must call end.
 func (b *book) begin(a *arrival) *Lease {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -164,7 +164,7 @@ func (b *book) end(l *Lease) {
 	l.active()
 }
 
-// seen notes that an association begins or ends for all leases that it may belong to.
+// seen records the beginning or end of an association as activity of all leases that it may belong to.
 func (b *book) seen(a *arrival) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -184,7 +184,7 @@ func (b *book) uncompressed(a *arrival) bool {
 	return i >= 0 && b.running[a.called][i].uncompressed
 }
 
-// release ends a lease: its title rests, and is free for everybody at the end of the rest.
+// release ends a lease: its title rests for the grace period, and is free afterwards.
 func (b *book) release(l *Lease) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

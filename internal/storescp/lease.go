@@ -47,11 +47,11 @@ const (
 func (l *Lease) AETitle() string { return l.title }
 
 // MessageID returns the Message ID that the C-MOVE of the retrieval is to have. No other open operation of the process has it. Several
-// C-MOVEs of the retrieval, one after the other, may have the same one.
+// C-MOVEs of the retrieval may use it one after the other.
 func (l *Lease) MessageID() uint16 { return l.id }
 
-// Complete says that the final response has come and that everything expected has arrived, so that nothing is left to come: the title
-// does not have to rest after Release.
+// Complete records that the final response and everything expected have arrived, so that the title does not have to rest after
+// Release.
 func (l *Lease) Complete() {
 	l.book.mu.Lock()
 	defer l.book.mu.Unlock()
@@ -112,7 +112,7 @@ func (l *Lease) pause(ctx context.Context, left time.Duration, storing bool, cha
 	return nil
 }
 
-// active notes that something has happened. The caller holds the lock of the book.
+// active records activity, for Quiet. The caller holds the lock of the book.
 func (l *Lease) active() {
 	l.last = time.Now()
 	if l.changed != nil {
@@ -132,7 +132,7 @@ func (l *Lease) otherSyntax(other *Lease) bool {
 	return l.uncompressed != other.uncompressed && l.source.overlaps(&other.source)
 }
 
-// behind reports whether l would keep a lease waiting that waits for longer.
+// behind reports whether l must wait behind a lease that has waited longer, because it would keep that one waiting.
 func (l *Lease) behind(longer *Lease) bool {
 	return l.confusable(longer) || longer.forSyntax && l.otherSyntax(longer)
 }

@@ -54,7 +54,7 @@ const (
 	maxHosts    = 1024             // more than PACS_FILE has
 )
 
-// hosts knows the addresses of host names, for a while.
+// hosts caches the addresses of host names.
 type hosts struct {
 	lookup  func(ctx context.Context, host string) ([]string, error)
 	timeout time.Duration

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// connectionsPerAssociation bounds the connections that are open, most of them before or without an association, by
-	// Options.MaxAssociations. A connection beyond is closed.
+	// connectionsPerAssociation times Options.MaxAssociations is how many connections may be open, with an association or without. Further
+	// ones are closed.
 	connectionsPerAssociation = 4
 	// associationIdle is how long an association may be without a request. Some PACS keep theirs open from one C-MOVE to the next.
 	associationIdle = 5 * time.Minute
@@ -134,7 +134,7 @@ func decrement(counts map[netip.Addr]int, address netip.Addr) {
 	}
 }
 
-// share is how many of most one address may have, so that others are served too.
+// share returns how many connections or associations one address may have if most is the limit for all: others are served too.
 func share(most int) int { return max(most*3/4, 1) }
 
 // admit counts an association, or rejects it if there are too many, or too many of one address.
@@ -168,7 +168,7 @@ func (s *SCP) Close() {
 	s.wait.Wait()
 }
 
-// addressOf returns the address of a peer in the form in which those of PACS are.
+// addressOf returns the address of a peer without a zone, and IPv4 as IPv4, as those of PACS are.
 func addressOf(remote net.Addr) netip.AddrPort {
 	address, err := netip.ParseAddrPort(remote.String())
 	if err != nil {

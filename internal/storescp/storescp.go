@@ -28,7 +28,7 @@ import (
 
 // Options are the settings of an SCP.
 type Options struct {
-	// AETitles are the titles that the SCP answers to. A retrieval has one of them to itself as far as it could be confused with another.
+	// AETitles are the titles that the SCP answers to. Retrievals that could be confused never have the same title at the same time.
 	AETitles []string
 	// PACS returns the named PACS as they are configured now. Associations of others are rejected.
 	PACS func() []pool.Peer

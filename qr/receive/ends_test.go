@@ -180,7 +180,7 @@ func (b *broken) Read(p []byte) (int, error) {
 func large(instances int) dicomtest.Study { return dicomtest.GeneratedStudy("BIG", instances, 3<<20) }
 
 func TestAnAssociationThatEndsWithinAnInstance(t *testing.T) {
-	t.Run("is replaced if nobody has a part of the instance", func(t *testing.T) {
+	t.Run("is replaced if no caller has a part of the instance", func(t *testing.T) {
 		s := study()
 		times := 0
 		r := newRig(t, rigOptions{pacs: dicomtest.PACSConfig{Retrieval: dicomtest.Retrieval{

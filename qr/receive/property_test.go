@@ -136,7 +136,7 @@ func TestARetrievalThatSaysCompleteIs(t *testing.T) {
 	})
 }
 
-// saysAll reports whether a PACS without an inventory told the truth: it sent what its counters and status say.
+// saysAll reports whether a PACS without an inventory sent what its counters and status say.
 func saysAll(attempts []attempt) bool {
 	return !slices.ContainsFunc(attempts, func(a attempt) bool { return len(a.skip) > 0 })
 }

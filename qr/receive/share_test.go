@@ -251,7 +251,7 @@ func TestACallerThatLeavesWhileItWaitsIsCounted(t *testing.T) {
 	x.Close()
 }
 
-// watcher notes what is observed, without a lock: whoever calls it after the caller has left is a race.
+// watcher notes what is observed, without a lock, so that a call after the caller has left is a data race.
 type watcher struct {
 	qr.Unobserved
 	steps []dicomnet.Step

@@ -83,8 +83,8 @@ func (l *level) repeats(t dataset.Tag) bool {
 	return false
 }
 
-// write writes the attributes of an instance. uri is the URL of its bulk data. An error of the data set, which readable tells from one of
-// its arrival, leaves the output incomplete.
+// write writes the attributes of an instance. uri is the URL of its bulk data. After an error the output is incomplete; readable says
+// whether the data set or its arrival is the reason.
 func (a *attributesWriter) write(r io.Reader, ts dataset.TransferSyntax, uri string) error {
 	d := stream.NewDecoder(r, ts, stream.Limits{})
 	defer d.Close()

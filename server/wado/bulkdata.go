@@ -122,7 +122,7 @@ func (t *Transfer) sendValue(r io.Reader, ts dataset.TransferSyntax, path []step
 	return err
 }
 
-// sendNative sends a value of a length, or the range of it that the request selects, but for the last byte.
+// sendNative sends a value of a length, or the range of it that the request selects, except the last byte.
 func (t *Transfer) sendNative(d *stream.Decoder, length int64, location string) error {
 	if err := t.beginValue(length, location); err != nil {
 		return err

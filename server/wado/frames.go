@@ -29,7 +29,7 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// only calls use with the instance that the retrieval is of, and reads what use leaves of it. What else the retrieval brings is not read.
+// only calls use with the requested instance, and reads what use leaves of it. It does not read other instances of the retrieval.
 func (t *Transfer) only(use func(in *receive.Arrived, r io.Reader) error) (used bool, err error) {
 	for in, err := range t.Source.All() {
 		if err != nil {
@@ -53,7 +53,7 @@ func (t *Transfer) only(use func(in *receive.Arrived, r io.Reader) error) (used 
 	return used, nil
 }
 
-// wanted is the SOP Instance UID of the instance that the retrieval is of.
+// wanted returns the SOP Instance UID of the requested instance.
 func (t *Transfer) wanted() string { return t.Source.Inventory().SOPInstanceUID }
 
 // nativeFrames reports whether frames of a transfer syntax can be sent in Explicit VR Little Endian.

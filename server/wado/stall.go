@@ -9,7 +9,7 @@ import (
 	"dicom-qr-gateway/server/listener"
 )
 
-// Line is the way of an answer to its caller.
+// Line is the connection to the caller of an answer.
 type Line struct {
 	http.ResponseWriter
 	// Stall is how long the caller may take nothing before it is cut off. Zero: for ever.

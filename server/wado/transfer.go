@@ -41,7 +41,7 @@ type Transfer struct {
 	CharacterSet dataset.CharacterSet
 	// Listed is what the PACS lists of the resource, if that is more than what Source retrieves; nil if not.
 	Listed *receive.Inventory
-	// Ended is called once, after the last instance and before the answer ends: with an error, the answer is broken off.
+	// Ended is called once, after the last instance and before the answer ends. If it returns an error, the answer is broken off.
 	Ended func(receive.Outcome) error
 	// Taken is called for each instance that has been sent or used, with the bytes of its data set.
 	Taken func(in *receive.Arrived, bytes int64)
@@ -65,7 +65,7 @@ func NewTransfer(l Line, q *Request, source Source) *Transfer {
 	return t
 }
 
-// Close ends what applies to the connection for the time of the answer.
+// Close removes the deadlines that the answer has set on its connection.
 func (t *Transfer) Close() { t.writer.stop() }
 
 // CutOff ends a write to the caller that runs, and those that follow. It may be called from any goroutine.
@@ -81,7 +81,7 @@ func (t *Transfer) Caller() error { return t.writer.callerError() }
 // trailerOutcome says how a retrieval ended.
 const trailerOutcome = "Retrieve-Outcome"
 
-// Begin begins the answer. incomplete says that instances are known to be missing, which the caller has asked for.
+// Begin begins the answer. If incomplete is not 0, that many instances are missing, and the status is 206.
 func (t *Transfer) Begin(mediaType string, incomplete int) {
 	if incomplete == 0 {
 		t.begin(mediaType, http.StatusOK)
@@ -186,7 +186,7 @@ func NotModified(w http.ResponseWriter, etag string) {
 	w.WriteHeader(http.StatusNotModified)
 }
 
-// skip notes an instance that the caller cannot read. Without lenient handling it ends the answer.
+// skip records an instance whose transfer syntax the caller does not accept. Without lenient handling it returns an error.
 func (t *Transfer) skip(in *receive.Arrived) error {
 	if !t.Lenient {
 		return &problem.Problem{Code: api.ProblemCodeTransferSyntaxUnavailable}
@@ -195,8 +195,8 @@ func (t *Transfer) skip(in *receive.Arrived) error {
 	return nil
 }
 
-// end waits for the outcome of the retrieval and has it recorded. It returns what is missing, which a caller that asked for lenient handling
-// gets; an error is that of an answer that must not look whole.
+// end waits for the outcome of the retrieval, calls Ended, and returns the outcome. With an error the answer must not look whole. With
+// lenient handling, an incomplete outcome is no error.
 func (t *Transfer) end() (outcome receive.Outcome, err error) {
 	outcome = t.Source.Outcome()
 	if len(t.skipped) > 0 {

@@ -127,7 +127,12 @@ func (a *retrievedAnswer) retrieve(w http.ResponseWriter, request receive.Reques
 	t := wado.NewTransfer(line, a.request, a.source)
 	a.transfer = t
 	defer t.Close()
-	defer context.AfterFunc(a.ctx, func() { t.CutOff(context.Cause(a.ctx)) })()
+	defer context.AfterFunc(a.ctx, func() {
+		// net/http cancels without a cause if the caller has left or a write has failed, which has its own reason.
+		if cause := context.Cause(a.ctx); !errors.Is(cause, context.Canceled) {
+			t.CutOff(cause)
+		}
+	})()
 	t.CorrelationID, t.Spool = access.From(a.ctx).CorrelationID, a.spool
 	if settings := a.task.peer.Settings; settings != nil {
 		t.CharacterSet = settings.DefaultCharacterSet

@@ -283,6 +283,43 @@ func TestCallerThatTakesNothingIsCutOff(t *testing.T) {
 	assert.True(t, retrieval.closed)
 }
 
+// A caller that waits for the PACS takes nothing either, and gets everything.
+func TestCallerOfASlowPACSIsNotCutOff(t *testing.T) {
+	files := writeCertificate(t)
+	for name, test := range map[string]struct {
+		variables []string
+		major     int
+	}{
+		"HTTP/1.1":         {nil, 1},
+		"HTTP/1.1 and TLS": {[]string{"TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key}, 1},
+		"HTTP/2":           {[]string{"TLS_CERT_FILE", files.cert, "TLS_KEY_FILE", files.key}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			retrieval := complete()
+			retrieval.pause = 150 * time.Millisecond
+			r := startWith(t, &fakeGateway{}, preparation{options: func(o *Options) {
+				o.Receiver, o.StallTimeout = &fakeReceiver{retrieval: retrieval}, 50*time.Millisecond
+				o.PACS = namedMain{qr.Peer{Name: "main", Settings: &pool.Settings{}}}
+			}}, test.variables...)
+			transport := &http.Transport{ForceAttemptHTTP2: test.major == 2, TLSClientConfig: &tls.Config{RootCAs: files.pool, ServerName: "gateway.test"}}
+			defer transport.CloseIdleConnections()
+			url := r.url
+			if test.variables != nil {
+				url = strings.Replace(url, "http:", "https:", 1)
+			}
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+studyPath, http.NoBody)
+			require.NoError(t, err)
+			response, err := (&http.Client{Transport: transport}).Do(request)
+			require.NoError(t, err)
+			defer response.Body.Close()
+			assert.Equal(t, test.major, response.ProtoMajor)
+			_, err = io.ReadAll(response.Body)
+			require.NoError(t, err)
+			assert.Equal(t, "complete", response.Trailer.Get("Retrieve-Outcome"))
+		})
+	}
+}
+
 func TestCallerThatTheSpoolCannotWaitForIsCutOff(t *testing.T) {
 	retrieval := complete()
 	retrieval.instances[1].data = strings.Repeat("x", 16<<20)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -37,8 +38,9 @@ type fakeRetrieval struct {
 	instances []arriving
 	outcome   receive.Outcome
 	inventory receive.Inventory
-	endErr    error // of the sequence
-	panics    bool  // at its end
+	endErr    error         // of the sequence
+	panics    bool          // at its end
+	pause     time.Duration // before each instance and the outcome
 	cutOff    atomic.Pointer[func(error)]
 	closed    bool
 }
@@ -48,6 +50,7 @@ func (f *fakeRetrieval) Inventory() *receive.Inventory { return &f.inventory }
 func (f *fakeRetrieval) All() iter.Seq2[*receive.Arrived, error] {
 	return func(yield func(*receive.Arrived, error) bool) {
 		for _, in := range f.instances {
+			time.Sleep(f.pause)
 			body := io.Reader(strings.NewReader(in.data))
 			if in.err != nil {
 				body = io.MultiReader(body, failingReader{in.err})
@@ -68,7 +71,10 @@ func (f *fakeRetrieval) All() iter.Seq2[*receive.Arrived, error] {
 	}
 }
 
-func (f *fakeRetrieval) Outcome() receive.Outcome { return f.outcome }
+func (f *fakeRetrieval) Outcome() receive.Outcome {
+	time.Sleep(f.pause)
+	return f.outcome
+}
 
 func (f *fakeRetrieval) OnCutOff(call func(error)) { f.cutOff.Store(&call) }
 

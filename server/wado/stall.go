@@ -3,6 +3,7 @@ package wado
 import (
 	"cmp"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -25,7 +26,7 @@ type Line struct {
 type stallWriter struct {
 	Line
 	controller *http.ResponseController
-	until      time.Time // the deadline that is set
+	watch      *time.Timer // of a write to a shared connection; nil: there was none
 	flushed    time.Time
 	err        error // of the caller
 
@@ -38,9 +39,12 @@ func newStallWriter(l Line) *stallWriter {
 	return &stallWriter{Line: l, controller: http.NewResponseController(l.ResponseWriter)}
 }
 
-// start makes the deadlines apply.
+// start makes the deadlines apply, when the header has been written. They replace that of the server for a whole answer.
 func (w *stallWriter) start() {
-	if w.Stall > 0 {
+	switch {
+	case w.Connection == nil:
+		_ = w.controller.SetWriteDeadline(time.Time{}) // test writers have no deadlines
+	case w.Stall > 0:
 		w.Connection.Patience(w.Stall)
 	}
 }
@@ -50,7 +54,14 @@ func (w *stallWriter) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stopped = true
+	if w.watch != nil {
+		w.watch.Stop()
+	}
 	w.Connection.Patience(0)
+	if w.Connection != nil && w.Stall > 0 && w.cut == nil && w.err == nil {
+		// The deadline of the last write may be over, but the server has the end of the answer to write.
+		_ = w.Connection.SetWriteDeadline(time.Now().Add(w.Stall))
+	}
 }
 
 // cutOff ends a write that runs. It may be called from any goroutine.
@@ -80,8 +91,6 @@ const (
 	maxPart, maxSharedPart = 1 << 20, 32 << 10
 	// largePart is the size from which net/http sends a part in two: what its buffer of httpBuffer still takes, and the rest.
 	largePart, httpBuffer = 16 << 10, 4 << 10
-	// renewEvery limits how often the deadline is set.
-	renewEvery = time.Second / 4
 )
 
 // Write writes b in parts with a deadline each.
@@ -96,8 +105,9 @@ func (w *stallWriter) Write(b []byte) (int, error) {
 		if len(part) >= largePart && !w.TLS {
 			w.Connection.Hold(httpBuffer + 1)
 		}
-		w.renew()
+		done := w.limit()
 		m, err := w.ResponseWriter.Write(part)
+		done()
 		n += m
 		if err != nil {
 			w.err = err
@@ -109,17 +119,18 @@ func (w *stallWriter) Write(b []byte) (int, error) {
 	}
 }
 
-// renew sets the deadline of an answer whose connection does not look for progress itself.
-func (w *stallWriter) renew() {
+// limit limits the time of a write to a connection that does not look for progress itself, until done is called. A deadline does not serve:
+// one of HTTP/2 ends a stream when it is over, whether or not a write runs.
+func (w *stallWriter) limit() (done func()) {
 	if w.Stall <= 0 || w.Connection != nil {
-		return
+		return func() {}
 	}
-	until := time.Now().Add(w.Stall)
-	if until.Sub(w.until) < renewEvery {
-		return
+	if w.watch == nil {
+		w.watch = time.AfterFunc(w.Stall, func() { w.cutOff(os.ErrDeadlineExceeded) })
+	} else {
+		w.watch.Reset(w.Stall)
 	}
-	w.until = until
-	_ = w.controller.SetWriteDeadline(until) // test writers have no deadlines
+	return func() { w.watch.Stop() }
 }
 
 // flushEvery limits how often a stream of small instances is flushed.
@@ -132,9 +143,10 @@ func (w *stallWriter) flushPart() error {
 		return nil
 	}
 	w.flushed = now
-	w.renew()
+	done := w.limit()
 	if err := w.controller.Flush(); err != nil {
 		w.err = err
 	}
+	done()
 	return w.err
 }

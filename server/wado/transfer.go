@@ -103,8 +103,8 @@ func (t *Transfer) begin(mediaType string, status int) {
 	}
 	h.Set("X-Accel-Buffering", "no") // nginx would spool the answer to its disk, and take what the caller does not
 	t.begun = true
-	t.writer.start()
 	t.out.WriteHeader(status)
+	t.writer.start()
 }
 
 func missingText(n int) string {

@@ -30,22 +30,15 @@ func SendArchive(t *Transfer) error {
 	names := names{series: map[string]int{}, files: map[int]int{}}
 	now := time.Now().UTC()
 	var head []byte
-	for in, err := range t.Source.All() {
+	for body, err := range t.bodies() {
 		if err != nil {
 			return err
-		}
-		body, err := t.body(in)
-		if err != nil {
-			return err
-		}
-		if body == nil {
-			continue
 		}
 		if !t.begun {
 			t.out.Header().Set("Content-Disposition", `attachment; filename="instances.zip"`)
 			t.Begin(OfferZip.Type, 0)
 		}
-		file, err := archive.CreateHeader(&zip.FileHeader{Name: names.next(in.SeriesInstanceUID), Method: zip.Store, Modified: now})
+		file, err := archive.CreateHeader(&zip.FileHeader{Name: names.next(body.in.SeriesInstanceUID), Method: zip.Store, Modified: now})
 		if err != nil {
 			return err
 		}

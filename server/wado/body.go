@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"iter"
 	"sync"
 
 	"dicom-qr-gateway/dicomnet/part10"
@@ -26,6 +27,26 @@ type body struct {
 type buffer = [128 << 10]byte
 
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+// bodies yields what is sent of each instance of the retrieval. It skips instances whose transfer syntax the caller does not accept, with
+// lenient handling. It ends with the first error. The caller must send or close each body.
+func (t *Transfer) bodies() iter.Seq2[*body, error] {
+	return func(yield func(*body, error) bool) {
+		for in, err := range t.Source.All() {
+			var b *body
+			if err == nil {
+				b, err = t.body(in)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if b != nil && !yield(b, nil) {
+				return
+			}
+		}
+	}
+}
 
 // body returns what is sent of an instance; nil if nothing is. A converted data set has been read to the length of a buffer, so that most
 // of those that cannot be converted are known before anything is sent of them.

@@ -56,16 +56,9 @@ func (m *multipart) end() error {
 // has ended properly.
 func SendMultipart(t *Transfer) error {
 	m := newMultipart(t.writer, applicationDICOM)
-	for in, err := range t.Source.All() {
+	for body, err := range t.bodies() {
 		if err != nil {
 			return err
-		}
-		body, err := t.body(in)
-		if err != nil {
-			return err
-		}
-		if body == nil {
-			continue
 		}
 		if !t.begun {
 			t.Begin(m.contentType(), 0)
@@ -101,16 +94,9 @@ func SendMultipart(t *Transfer) error {
 
 // SendSingle sends one instance without multipart.
 func SendSingle(t *Transfer) error {
-	for in, err := range t.Source.All() {
+	for body, err := range t.bodies() {
 		if err != nil {
 			return err
-		}
-		body, err := t.body(in)
-		if err != nil {
-			return err
-		}
-		if body == nil {
-			continue
 		}
 		if t.begun {
 			body.close()

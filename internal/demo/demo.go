@@ -130,7 +130,7 @@ func newestCT() dicomtest.Study {
 }
 
 const description = `
-Gateway         %[1]s
+Gateway         %[1]s  (open it in a browser)
 API documents   %[1]s/docs  %[1]s/redoc
 PACS %[2]s   %[3]s  (%[4]d synthetic instances)
 PACS %[5]s   %[6]s  (a move destination, empty at first)

@@ -89,6 +89,20 @@ describe('the console', () => {
     }));
   }
 
+  test('no width cuts anything off', () => visit({}, async (page) => {
+    await search(page);
+    await found(page, 13);
+    await button(page, /^Show images of CT CHEST VOLUME/).click();
+    await page.getByRole('button', { name: /^Enlarge/ }).first().waitFor();
+    for (const width of [320, 390, 600, 768, 1000, 1119, 1121, 1200, 1440]) {
+      await page.setViewportSize({ width, height: 900 });
+      const beyond = () => [...document.querySelectorAll('section *')].filter((e) => !e.closest('.hidden, thead')
+        && e.getBoundingClientRect().right > e.closest('section').getBoundingClientRect().right).map((e) => e.outerHTML.slice(0, 80));
+      assert.deepEqual(await page.evaluate(beyond), [], `${width} pixels`);
+      assert.equal(await overflow(page), 0, `${width} pixels`);
+    }
+  }));
+
   test('the first image needs two clicks and no typing', () => visit({}, async (page) => {
     await button(page, 'Search').click();
     await button(page, /^Show images of/).first().click();
@@ -381,7 +395,7 @@ test('the walk of the document, with its pictures', async () => {
     const { size } = await stat(path);
     assert.ok(size < 150 << 10, `${name}.png has ${size} bytes`);
   };
-  await visit({ width: 1080, height: 720 }, async (page) => {
+  await visit({ width: 1140, height: 720 }, async (page) => {
     await button(page, 'Check connection').click();
     await page.getByText('The connection works.').waitFor();
     for (const time of await page.locator('.step .small').all()) await time.evaluate((span) => { span.textContent = '0.1 ms'; });
@@ -402,8 +416,8 @@ test('the walk of the document, with its pictures', async () => {
     await search(page, {});
     await found(page, 1);
   }, { base: fresh.url });
-  await visit({ width: 1080, height: 720 }, async (page) => {
-    await search(page, { 'Patient name': 'Sample' });
+  await visit({ width: 1140, height: 720 }, async (page) => {
+    await search(page, { 'Patient name': 'Sample', 'Study date from': '2025-01-01' });
     for (const study of ['US HEART', 'CT CHEST']) {
       await button(page, new RegExp(`^Show images of ${study}`)).click();
       await page.getByText(`Series of ${study}`).first().waitFor();

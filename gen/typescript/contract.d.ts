@@ -2318,7 +2318,7 @@ export interface components {
         Warning: string;
         /**
          * @description Identifies the instances, their patient, the media type and the transfer syntax. It is weak, and absent if the PACS does not say
-         *     which instances there are.
+         *     which instances there are, and from instances with `Prefer: handling=lenient`, which may be incomplete.
          * @example W/"5f0c2a9be1d4a7c3"
          */
         ETag: string;

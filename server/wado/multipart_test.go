@@ -88,6 +88,7 @@ func TestLenientMultipartEndsWithWhatIsMissing(t *testing.T) {
 	assert.Equal(t, []string{"1.2.3.8", "1.2.3.9"}, document.MissingSOPInstanceUIDs)
 	assert.Equal(t, "incomplete; missing=2", w.Header().Get("Retrieve-Outcome"))
 	assert.Equal(t, http.StatusOK, w.Code)
+	assert.Empty(t, w.Header().Get("ETag"), "which a later 304 would confirm as that of the whole study")
 }
 
 func TestLenientAnswerIsBrokenOffWithinAnInstance(t *testing.T) {

@@ -119,7 +119,8 @@ func setHeader(h http.Header, q *Request, inventory *receive.Inventory, mediaTyp
 	h.Set("Content-Type", mediaType)
 	h.Set("Cache-Control", "private, no-cache")
 	h.Add("Vary", "Accept")
-	if tag := ETag(q, inventory); tag != "" {
+	// An answer with lenient handling may turn out to be incomplete, and must not be validated as the whole one later.
+	if tag := ETag(q, inventory); tag != "" && !(q.Lenient && q.Kind == Instances) {
 		h.Set("ETag", tag)
 	}
 	if q.Lenient {

@@ -10,7 +10,7 @@ import { openFromList } from './viewport.mjs';
 const rounds = Number(process.argv[2] ?? 5);
 const plugin = process.env.PLUGIN ?? '/usr/share/orthanc/plugins/libOrthancDicomWeb.so';
 
-const archive = await archives.start({ plugins: [plugin] });
+const archive = await archives.start({ plugins: [plugin], counted: false });
 const browser = await launch();
 
 // first opens the study in a new profile and resolves to the milliseconds from the click: to the answer of the metadata, to the first frame,

@@ -53,7 +53,7 @@ func New(contentType string, read func() ([]byte, error)) *File {
 }
 
 // Embedded returns the files in a directory of fsys by the name under which they are served. A name that ends in .gz is that of
-// a file that is stored as gzip and served without this ending.
+// a file that is stored as gzip and served without this ending. Scripts and styles that are not are compressed when they are read.
 func Embedded(fsys embed.FS, directory string) map[string]*File {
 	entries, err := fsys.ReadDir(directory)
 	if err != nil {
@@ -66,9 +66,29 @@ func Embedded(fsys embed.FS, directory string) map[string]*File {
 			return fsys.ReadFile(directory + "/" + entry.Name())
 		})
 		f.gzipped = gzipped
+		if mediaType := f.contentType; !gzipped && (strings.HasPrefix(mediaType, "text/javascript") || strings.HasPrefix(mediaType, "text/css")) {
+			f.compress()
+		}
 		files[name] = f
 	}
 	return files
+}
+
+// compress replaces the content of f by its compressed form, which is made when it is first loaded.
+func (f *File) compress() {
+	plain := f.load
+	packed := New(f.contentType, func() ([]byte, error) {
+		c, err := plain()
+		if err != nil {
+			return nil, err
+		}
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		_, _ = w.Write(c.bytes) // to memory
+		_ = w.Close()
+		return b.Bytes(), nil
+	})
+	f.load, f.gzipped = packed.load, true
 }
 
 // contentTypes maps extensions to media types. The table of package mime depends on the machine.

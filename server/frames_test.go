@@ -199,7 +199,7 @@ func requireProblem(t *testing.T, response *answered, body []byte, status int, c
 	return p
 }
 
-func TestListsOfFramesThatAreNone(t *testing.T) {
+func TestMalformedListsOfFramesAreRefused(t *testing.T) {
 	receiver := &fakeReceiver{retrieval: oneInstance(explicit, movie())}
 	r := startReceiving(t, receiver)
 	for _, list := range []string{"0", "-1", "a", "1,0", "1,,2", "1,", "%2B1", "1.5", "1,1", "2,1,2", "2147483648", "99999999999999999999", "1%202"} {

@@ -269,7 +269,7 @@ func TestAwaitEndsWhenTheInstanceIsComplete(t *testing.T) {
 	forget()
 }
 
-func TestNoCacheHoldsNothing(t *testing.T) {
+func TestANilCacheHoldsNothing(t *testing.T) {
 	c, err := cache.New(cache.Settings{})
 	require.NoError(t, err)
 	require.Nil(t, c)

@@ -165,7 +165,7 @@ func TestADirectoryThatCannotBeUsedIsAnError(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
-func TestNoFileHasNoRoom(t *testing.T) {
+func TestANilFileHasNoRoom(t *testing.T) {
 	var f *File
 	assert.False(t, f.Room())
 	assert.Zero(t, f.Used())

@@ -163,7 +163,7 @@ func TestTheErrorOfTheLogComesAfterItsInstances(t *testing.T) {
 	assert.Equal(t, []string{"1", "error"}, seen)
 }
 
-func TestAnAbortedInstanceThatNoReaderHasBegunNeverWas(t *testing.T) {
+func TestReadersNeverSeeAnAbortedInstanceThatNoneHasBegun(t *testing.T) {
 	l := newSpool(t, spool.Settings{}).NewLog()
 	defer l.Discard(errGone)
 	r := open(t, l)

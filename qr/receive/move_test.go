@@ -149,7 +149,7 @@ func TestWhatDoesNotComeByCGETComesByCMOVE(t *testing.T) {
 	assert.Zero(t, got.outcome.Duplicates, "only what is missing is asked for")
 }
 
-func TestAPACSThatOffersNoWay(t *testing.T) {
+func TestARetrievalFailsIfThePACSOffersNoWay(t *testing.T) {
 	s := study()
 	none := []string{dicomnet.StudyRoot.Get, dicomnet.PatientRoot.Get, dicomnet.StudyRoot.Move, dicomnet.PatientRoot.Move}
 	for name, test := range map[string]struct {

@@ -29,9 +29,9 @@ type attempt struct {
 	noCounters  bool
 }
 
-// Whatever a PACS does: a retrieval that says that it is complete has handed on every instance, none twice, none of another study and each
-// byte for byte; and one that misses an instance says which.
-func TestARetrievalThatSaysCompleteIs(t *testing.T) {
+// TestARetrievalThatReportsCompleteIsComplete lets a PACS do anything. A retrieval that reports that it is complete must have handed on every
+// instance once, byte for byte, and none of another study. One that lacks an instance must say which.
+func TestARetrievalThatReportsCompleteIsComplete(t *testing.T) {
 	s := study()
 	other := dicomtest.Study{PatientID: "P9", AccessionNumber: "A9", Series: []dicomtest.Series{{Modality: "CT"}}}
 	all := s.Instances()

@@ -175,7 +175,7 @@ func TestTheLastCallerThatLeavesCancelsTheRetrieval(t *testing.T) {
 	assert.Equal(t, 2, s.pacs.Operations(dicomnet.StepGet))
 }
 
-func TestWhoCannotHaveTheBeginningRetrievesAlone(t *testing.T) {
+func TestACallerThatIsTooLateToJoinRetrievesAlone(t *testing.T) {
 	gate, next := stepwise()
 	s := newSite(t, 4, 3<<20, gate, receive.Options{})
 	for range 4 {

@@ -65,7 +65,7 @@ func TestAcceptIsNegotiated(t *testing.T) {
 	}
 }
 
-func TestRequestsForWhatThereIsNotAreNotAcceptable(t *testing.T) {
+func TestUnavailableMediaTypesAndTransferSyntaxesAreNotAcceptable(t *testing.T) {
 	for name, test := range map[string]struct {
 		kind          Kind
 		accept, query string

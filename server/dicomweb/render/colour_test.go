@@ -124,7 +124,7 @@ func TestCompressedImagesThatAreDecodedHere(t *testing.T) {
 	require.ErrorAs(t, err, &malformed)
 }
 
-func TestWhatIsNoImageIsNotRendered(t *testing.T) {
+func TestInstancesWithoutAnImageAreNotRendered(t *testing.T) {
 	good := object{photometric: "MONOCHROME2", rows: 1, columns: 4, bits: 8}
 	for name, change := range map[string]func(*object){
 		"segmentation":    func(o *object) { o.before = element(0x0008, 0x0016, "UI", "1.2.840.10008.5.1.4.1.1.66.4") },

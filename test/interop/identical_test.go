@@ -148,7 +148,7 @@ func TestDataSetsAreThoseThatThePACSSends(t *testing.T) {
 	require.Len(t, reference, len(syntaxes))
 
 	for _, way := range []string{"-get", "-move"} {
-			images := imagesOf(t, g, "syntaxes"+way, "/studies/"+study)
+		images := imagesOf(t, g, "syntaxes"+way, "/studies/"+study)
 		require.Len(t, images, len(syntaxes), way)
 		identical := 0
 		for uid, got := range images {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,7 +21,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) != 2 {
-		return fmt.Errorf("usage: serve PACS_FILE DESTINATION")
+		return errors.New("usage: serve PACS_FILE DESTINATION")
 	}
 	pacs, err := failing.Start(args[1])
 	if err != nil {

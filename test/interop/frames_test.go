@@ -57,7 +57,7 @@ func answerOf(t *testing.T, url, accept string) (*http.Response, []byte) {
 // framesOf returns the media type of the frames at a URL, and the frames.
 func framesOf(t *testing.T, url, accept string) (mediaType string, frames []string) {
 	t.Helper()
-	response, body := answerOf(t, url, accept)
+	response, body := answerOf(t, url, accept) //nolint:bodyclose // answerOf has read and closed it
 	require.Equal(t, http.StatusOK, response.StatusCode, string(body[:min(len(body), 500)]))
 	_, parameters, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	require.NoError(t, err)
@@ -133,7 +133,7 @@ func TestFramesOfACompressedClip(t *testing.T) {
 			_, again := framesOf(t, url+"/frames/7", stored)
 			assert.Equal(t, got[2:], again)
 
-			response, body := answerOf(t, url+"/rendered", "image/jpeg")
+			response, body := answerOf(t, url+"/rendered", "image/jpeg") //nolint:bodyclose // as above
 			require.Equal(t, http.StatusOK, response.StatusCode, string(body[:min(len(body), 500)]))
 			config, kind, err := image.DecodeConfig(bytes.NewReader(body))
 			require.NoError(t, err)

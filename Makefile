@@ -63,7 +63,7 @@ modules: ## run the tests of the other modules: tools, load test, compose file, 
 	done; exit $${status:-0}
 
 interop: ## test the built gateway against DCMTK, Orthanc and PixelMed (Debian packages: test/interop/README.md)
-	$(GOTEST) $(RACEFLAG) -count=1 $(TESTFLAGS) -tags interop ./test/interop/...
+	$(GOTEST) $(RACEFLAG) -count=1 $(TESTFLAGS) -timeout 20m -tags interop ./test/interop/...
 
 samples: ## test samples and client/typescript (needs node, npm, Python 3; Debian: curl jq mypy prometheus systemd)
 	$(GOTEST) -count=1 $(TESTFLAGS) -parallel 8 -tags samples ./test/samples
@@ -120,7 +120,7 @@ format: bin/golangci-lint ## format the code and group the imports
 
 # gen/ runs in the tests but does not count.
 cov: ## run the tests and fail below COVERAGE percent of the hand-written code
-	$(GOTEST) $(RACEFLAG) $(TESTFLAGS) -covermode atomic -coverprofile coverage.out \
+	$(GOTEST) $(RACEFLAG) $(TESTFLAGS) -timeout 20m -covermode atomic -coverprofile coverage.out \
 		-coverpkg "$$($(GO) list ./... | grep -v /gen/ | paste -sd, -)" ./...
 	@$(GO) tool cover -func coverage.out | awk -v least=$(COVERAGE) '$$1 == "total:" { \
 		printf "coverage of hand-written code: %s (at least %s %%)\n", $$3, least; exit ($$3 + 0 < least) }'

@@ -283,7 +283,7 @@ func (l *lister) emptySeries() bool {
 	return slices.Contains(filled, false)
 }
 
-// probeSiblings looks whether the PACS answers at IMAGE level for the series of an instance that it does not list.
+// probeSiblings checks whether the PACS answers at IMAGE level for the series of an instance that it does not list.
 func (l *lister) probeSiblings(ctx context.Context) error {
 	i := l.inventory
 	err := l.imagesOf(ctx, i.Series, "")

@@ -11,7 +11,7 @@ import (
 const (
 	// minSpool is the least memory of a retrieval, and the least size of a file, that is useful.
 	minSpool = 1 << 20
-	// retrievals is for how many the memory of the spool suffices.
+	// retrievals is how many retrievals the memory of the spool suffices for.
 	retrievals = 16
 )
 

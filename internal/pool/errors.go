@@ -30,7 +30,7 @@ const (
 	TooManyOperations
 	// CallerShare: this caller has its share of the operations that run, or that wait for the peer.
 	CallerShare
-	// TooManyRetrievals: as many retrievals from the peer ran for Options.QueueTimeout as may.
+	// TooManyRetrievals: the peer had no slot for another retrieval within Options.QueueTimeout.
 	TooManyRetrievals
 )
 

@@ -7,7 +7,7 @@ type operation struct {
 	caller  principal.Identity
 	limit   int  // of the slots in use at the address of its peer, its own included; zero: none
 	running bool // holds a permit
-	// retrievals is how many retrievals may hold slots at the address of its peer, itself included; zero: it is no retrieval.
+	// retrievals is how many retrievals may hold slots at the address of its peer, itself included; zero: the operation is not a retrieval.
 	retrievals int
 }
 

@@ -34,7 +34,7 @@ type waiter struct {
 // permits reports whether as many slots may be in use with a slot of the operation.
 func (o *operation) permits(taken int) bool { return o.limit == 0 || taken <= o.limit }
 
-// mayRetrieve reports whether the operation is no retrieval, or one more retrieval may hold a slot.
+// mayRetrieve reports whether the operation may hold a slot: always if it is not a retrieval, else if the peer permits one more.
 func (q *queue) mayRetrieve(o *operation) bool {
 	return o.retrievals == 0 || q.retrieving < o.retrievals
 }

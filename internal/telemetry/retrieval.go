@@ -79,7 +79,7 @@ func (t *Telemetry) Retrieval(peer string) *Retrieval {
 	return r
 }
 
-// Instance notes one instance that was handed over, and the bytes of its data set. End counts it, since the way is known then.
+// Instance records one instance that was handed over, and the bytes of its data set. End counts it, because the way is known then.
 func (r *Retrieval) Instance(bytes int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -188,7 +188,7 @@ func (m *metrics) registerStorage(f factory) {
 	}
 }
 
-// maxWords is far more than this program has reasons.
+// maxWords is far more than the reasons that this program has.
 const maxWords = 32
 
 // words limits the values of a label, so that a fault in the caller cannot create unlimited series.

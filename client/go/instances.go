@@ -59,10 +59,11 @@ type IncompleteError struct {
 }
 
 func (e *IncompleteError) Error() string {
-	text := fmt.Sprintf("the retrieval is incomplete after %d instances", e.Received)
+	text := fmt.Sprintf("the retrieval is incomplete (instances received: %d", e.Received)
 	if e.Missing > 0 {
-		text += fmt.Sprintf(", %d are missing", e.Missing)
+		text += fmt.Sprintf(", missing: %d", e.Missing)
 	}
+	text += ")"
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
 	}

@@ -123,15 +123,15 @@ func TestEveryIncompleteAnswerIsAnError(t *testing.T) {
 			} else {
 				require.ErrorIs(t, err, answer.cause)
 			}
-			assert.Contains(t, err.Error(), "the retrieval is incomplete after "+strconv.Itoa(answer.received)+" instances")
+			assert.Contains(t, err.Error(), "the retrieval is incomplete (instances received: "+strconv.Itoa(answer.received))
 		})
 	}
 	_, err := files(t.Context(), answering(t, 200, closing, "", false))
-	require.EqualError(t, err, "the retrieval is incomplete after 0 instances: the answer has no instance")
+	require.EqualError(t, err, "the retrieval is incomplete (instances received: 0): the answer has no instance")
 	_, err = files(t.Context(), answering(t, 200, one+part("application/problem+json", "{")+closing, "", false))
-	require.EqualError(t, err, "the retrieval is incomplete after 1 instances: unexpected EOF")
+	require.EqualError(t, err, "the retrieval is incomplete (instances received: 1): unexpected EOF")
 	_, err = files(t.Context(), answering(t, 200, one+"--b\r\nContent-Ty", "", true))
-	require.ErrorContains(t, err, "the retrieval is incomplete after 1 instances: ")
+	require.ErrorContains(t, err, "the retrieval is incomplete (instances received: 1): ")
 }
 
 func TestAnswersOfOtherServersAreReplyErrors(t *testing.T) {

@@ -55,9 +55,9 @@ class IncompleteError(GatewayError):
     cause: BaseException | str | None
 
     def __init__(self, received: int, missing_sop_instance_uids: list[str], cause: BaseException | str | None) -> None:
-        missing = f", {len(missing_sop_instance_uids)} are missing" if missing_sop_instance_uids else ""
+        missing = f", missing: {len(missing_sop_instance_uids)}" if missing_sop_instance_uids else ""
         reason = "" if cause is None else f": {cause or type(cause).__name__}"
-        super().__init__(f"the retrieval is incomplete after {received} instances{missing}{reason}")
+        super().__init__(f"the retrieval is incomplete (instances received: {received}{missing}){reason}")
         self.received = received
         self.missing_sop_instance_uids = missing_sop_instance_uids
         self.cause = cause

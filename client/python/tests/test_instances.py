@@ -124,7 +124,7 @@ class InstancesTest(unittest.TestCase):
                         files(gateway)
                     self.assertEqual(caught.exception.received, received)
                     self.assertEqual(caught.exception.missing_sop_instance_uids, missing)
-                    self.assertIn(f"incomplete after {received} instances", str(caught.exception))
+                    self.assertIn(f"incomplete (instances received: {received}", str(caught.exception))
 
     def test_answers_of_other_servers_raise_reply_error(self):
         for body, content_type in ((part("text/plain", b"hello") + CLOSING, HEADER), (b"<html>", "text/html"), (b"", "multipart/related")):

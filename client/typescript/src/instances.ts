@@ -32,7 +32,7 @@ export class IncompleteError extends Error {
   ) {
     const missing = missingSOPInstanceUIDs.length;
     const reason = options?.cause instanceof Error ? `: ${options.cause.message}` : '';
-    super(`the retrieval is incomplete after ${received} instances${missing > 0 ? `, ${missing} are missing` : ''}${reason}`, options);
+    super(`the retrieval is incomplete (instances received: ${received}${missing > 0 ? `, missing: ${missing}` : ''})${reason}`, options);
   }
 }
 

@@ -50,7 +50,7 @@ func newRetrievalMetrics(f factory) retrievalMetrics {
 		first:      f.histogram("retrieval_first_instance_seconds", "Time from the request of instances to the first of them.", seconds, "way"),
 		instances:  f.counter("retrieved_instances_total", "Instances that were retrieved for callers.", "way", "peer"),
 		bytes:      f.counter("retrieved_bytes_total", "Bytes of the data sets of these instances.", "way", "peer"),
-		missing:    f.counter("retrieval_missing_instances_total", "Instances that a PACS lists and that did not arrive.", "peer"),
+		missing:    f.counter("retrieval_missing_instances_total", "Instances that a PACS lists and that did not arrive, of retrievals that were not cancelled.", "peer"),
 
 		storeAssociations: f.counter("store_associations_total", "Associations that PACS opened to the storage SCP, by outcome: accepted, or why they were rejected.", "outcome"),
 		stores:            f.counter("stores_refused_total", "Instances that the storage SCP refused, by reason.", "reason"),
@@ -120,7 +120,7 @@ func (r *Retrieval) End(ctx context.Context, end RetrievalEnd) {
 	if first > 0 {
 		m.first.WithLabelValues(end.Way).Observe(first.Seconds())
 	}
-	if end.Missing > 0 {
+	if end.Missing > 0 && end.Outcome != RetrievalCancelled { // what was cancelled is no fault of the PACS
 		m.missing.WithLabelValues(peer).Add(float64(end.Missing))
 	}
 	trace.SpanFromContext(ctx).SetAttributes(

@@ -33,6 +33,8 @@ func TestRetrievalsAreCounted(t *testing.T) {
 	}
 	failed := tel.Retrieval("main")
 	failed.End(t.Context(), RetrievalEnd{Outcome: RetrievalFailed})
+	cancelled := tel.Retrieval("main")
+	cancelled.End(t.Context(), RetrievalEnd{Way: WayGet, Outcome: RetrievalCancelled, Missing: 400}) // which are not counted as missing
 	lines := written(t, tel)
 	for _, line := range []string{
 		`dicomqr_retrievals_running{peer="main"} 0`,

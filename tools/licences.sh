@@ -1,6 +1,6 @@
 #!/bin/sh
 # Prints the licences and notices of all code in the binary for GOOS and GOARCH: the Go standard library, each module that is
-# compiled in, and the browser code of /docs and /redoc. Fails if a module has no licence file.
+# compiled in, and the browser code of /, /docs and /redoc. Fails if a module has no licence file.
 set -eu
 cd "${0%/*}/.."
 go=${GO:-go}
@@ -47,4 +47,7 @@ for page in docs redoc; do
     for file in "server/docs/static/$page"/*.js.LICENSE.txt; do
         section "/$page, browser code: ${file##*/}" "$file"
     done
+done
+for file in server/console/static/assets/*.LICENSE.txt; do
+    section "/, browser code: ${file##*/}" "$file"
 done

@@ -51,10 +51,13 @@ func (x *run) receive(ctx context.Context, in *dicomnet.Instance, head stream.He
 	case take:
 	}
 	e := spool.Entry{Meta: in.Meta, StudyInstanceUID: head.StudyInstanceUID, SeriesInstanceUID: head.SeriesInstanceUID}
-	s := &sink{writer: x.log.Append(ctx, e), cached: x.keep(e)}
+	s := &sink{writer: x.log.Append(ctx, e), cached: x.keep(e), check: stream.NewChecker(in.TransferSyntax)}
 	_, err := s.Write(read)
 	if err == nil {
 		err = s.readFrom(in)
+	}
+	if err == nil && s.check.Truncated() {
+		err = errTruncated
 	}
 	if err == nil {
 		if err = s.writer.Commit(); err != nil {
@@ -70,6 +73,9 @@ func (x *run) receive(ctx context.Context, in *dicomnet.Instance, head stream.He
 			x.fail(s.err)
 		case begun: // a caller has a part of it, which no other attempt can complete
 			x.fail(err)
+		}
+		if errors.Is(err, errTruncated) {
+			return dicomnet.StatusUnableToProcess
 		}
 		return dicomnet.StatusOutOfResources
 	}
@@ -102,6 +108,7 @@ func contains(t Target, head *stream.Head) bool {
 type sink struct {
 	writer    *spool.Writer
 	cached    *cache.Writer // nil: it is not kept
+	check     stream.Checker
 	size      int64
 	announced bool
 	err       error // of the spool
@@ -114,6 +121,7 @@ func (s *sink) Write(p []byte) (int, error) {
 		s.err = err
 		return n, err
 	}
+	s.check.Add(p)
 	_, _ = s.cached.Write(p) // never fails
 	s.announce()
 	return n, nil
@@ -128,6 +136,7 @@ func (s *sink) readFrom(in io.Reader) error {
 			return err
 		}
 		n, ended := in.Read(space)
+		s.check.Add(space[:n])
 		_, _ = s.cached.Write(space[:n])
 		if s.err = s.writer.Take(n); s.err != nil {
 			return s.err
@@ -149,6 +158,9 @@ func (s *sink) announce() {
 		s.writer.Announce()
 	}
 }
+
+// errTruncated reports a data set whose last fragment has arrived, and which ends within an element all the same.
+var errTruncated = errors.New("the data set ends within an element")
 
 // errEnded is the cause of the end of a retrieval that its caller has closed.
 var errEnded = errors.New("the caller has left")

@@ -58,7 +58,12 @@ type headReader struct {
 	ended      bool // r has returned io.EOF
 	uids       [4][]byte
 
-	current level                   // what pos is in
+	nesting
+}
+
+// nesting is where a reader is in sequences and items of undefined length.
+type nesting struct {
+	current level                   // what it reads
 	outer   [2 * maxHeadDepth]level // what is around it
 	depth   int                     // of current
 }
@@ -115,7 +120,8 @@ func (h *headReader) element(e *header) (bool, error) {
 	at := h.pos
 	switch {
 	case e.tag == tagItemDelimitation, e.tag == tagSequenceDelimitation:
-		h.delimiter(e.tag)
+		h.pos += minHeader
+		h.leave(e.tag)
 		return true, nil
 	case !h.current.item && e.tag != tagItem:
 		return false, formatError(int64(at), noItem)
@@ -134,31 +140,30 @@ func (h *headReader) element(e *header) (bool, error) {
 	return h.depth > 0 || e.tag != tagSeriesInstanceUID, h.value(e)
 }
 
-// delimiter passes a delimiter, which may be a stray one.
-func (h *headReader) delimiter(t uint32) {
-	h.pos += minHeader
-	if h.depth == 0 || t == tagItemDelimitation && !h.current.item {
+// leave goes on behind a delimiter, which may be a stray one.
+func (n *nesting) leave(t uint32) {
+	if n.depth == 0 || t == tagItemDelimitation && !n.current.item {
 		return
 	}
-	h.depth--
-	if t == tagSequenceDelimitation && h.current.item {
-		h.depth-- // the item has no delimiter
+	n.depth--
+	if t == tagSequenceDelimitation && n.current.item {
+		n.depth-- // the item has no delimiter
 	}
-	h.current = h.outer[h.depth]
+	n.current = n.outer[n.depth]
 }
 
 // enter goes into the sequence or item e of undefined length.
-func (h *headReader) enter(e *header) error {
-	if h.depth == len(h.outer) {
+func (n *nesting) enter(e *header) error {
+	if n.depth == len(n.outer) {
 		return &dataset.LimitError{What: "levels", Limit: maxHeadDepth}
 	}
-	h.outer[h.depth] = h.current
-	h.depth++
-	h.current.item = !h.current.item
-	if !h.current.item {
-		h.current.fragments = e.fragmented()
+	n.outer[n.depth] = n.current
+	n.depth++
+	n.current.item = !n.current.item
+	if !n.current.item {
+		n.current.fragments = e.fragmented()
 		if e.vr != (dataset.VR{}) && e.vr.Name() == "UN" {
-			h.current.layout = implicitLE // PS3.5 section 6.2.2 note 3
+			n.current.layout = implicitLE // PS3.5 section 6.2.2 note 3
 		}
 	}
 	return nil

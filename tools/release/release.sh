@@ -43,7 +43,7 @@ browser_code() {
         done
 }
 browser_code | jq -s . >"$work/browser.json"
-(($(jq length "$work/browser.json") == 2)) || fail 'vendor.sh must name two packages'
+(($(jq length "$work/browser.json") == 4)) || fail 'the scripts vendor.sh must name four packages'
 
 sbom() { # BINARY: writes to standard output
     bin/cyclonedx-gomod bin -json -std -noserial -notimestamp -version "$VERSION" "$1" |

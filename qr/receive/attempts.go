@@ -173,9 +173,11 @@ func (x *run) proposal(again bool) proposal {
 		}
 	}
 	if len(modalities) == 0 && len(p.classes) > 0 {
+		p.listed = len(p.classes)
 		return p
 	}
-	if add(x.inventory.SOPClasses...); len(p.classes) > 0 && !again {
+	add(x.inventory.SOPClasses...)
+	if p.listed = len(p.classes); p.listed > 0 && !again {
 		return p
 	}
 	for _, modality := range modalities {

@@ -20,12 +20,16 @@ func syntaxes(class string, onlyUncompressed, again bool) []dataset.TransferSynt
 		kind = known.content
 	}
 	switch {
+	case again && kind == noPixels:
+		return slices.Concat(uncompressed, obsolete)
 	case again && onlyUncompressed:
-		return withoutRepetitions(slices.Concat(uncompressed, convertible, compressed, moving, obsolete))
+		return withoutRepetitions(slices.Concat(uncompressed, convertible, common, compressed, moving, obsolete))
 	case again:
-		return slices.Concat(uncompressed, compressed, moving, obsolete)
+		return withoutRepetitions(slices.Concat(uncompressed, common, compressed, moving, obsolete))
 	case onlyUncompressed || kind == noPixels:
 		return uncompressed
+	case kind == clip:
+		return withoutRepetitions(slices.Concat(uncompressed, common, compressed))
 	case kind == video:
 		return slices.Concat(uncompressed, moving, compressed)
 	default:
@@ -58,14 +62,16 @@ func withoutRepetitions[T comparable](all []T) []T {
 // in which an instance is stored.
 type proposal struct {
 	classes []string // wanted, the most important first
+	// listed is how many of classes, from the first, the PACS says are in the study. The others are guesses.
+	listed int
 	// others are proposed, with one transfer syntax each, if the classes leave room.
 	others           []string
 	onlyUncompressed bool
 	again            bool
 }
 
-// contexts returns the presentation contexts. If not all fit, each class gets its first transfer syntax, then each its second one, and so
-// on. Classes beyond maxStorage get none.
+// contexts returns the presentation contexts. If not all fit, each class gets its first transfer syntax, then each of those that the PACS
+// lists its second one, and so on; the guesses share what is left. Classes beyond maxStorage get none.
 func (p *proposal) contexts() []dicomnet.Context {
 	classes := p.classes[:min(len(p.classes), maxStorage)]
 	lists := make([][]dataset.TransferSyntax, len(classes))
@@ -74,15 +80,20 @@ func (p *proposal) contexts() []dicomnet.Context {
 	for i, class := range classes {
 		lists[i] = syntaxes(class, p.onlyUncompressed, p.again)
 	}
-	for more := true; more && left > 0; {
-		more = false
-		for i := range lists {
+	round := func(of int) (more bool) {
+		for i := range of {
 			if taken[i] < len(lists[i]) && left > 0 {
 				taken[i]++
 				left--
 				more = true
 			}
 		}
+		return more
+	}
+	round(len(classes))
+	for round(min(p.listed, len(classes))) {
+	}
+	for round(len(classes)) {
 	}
 	contexts := make([]dicomnet.Context, 0, maxStorage)
 	for i, class := range classes {

@@ -74,6 +74,32 @@ func TestCompressedTransferSyntaxesAreFirstTheSecondTime(t *testing.T) {
 	assert.Equal(t, slices.Concat(uncompressed, obsolete), list[len(list)-4:], "and obsolete ones last")
 }
 
+// An ultrasound PACS lists the SOP classes of the study, but not that of each instance, and holds videos.
+func TestGuessesLeaveRoomForTheSOPClassesThatThePACSLists(t *testing.T) {
+	single, multi := "1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.3.1"
+	p := proposal{classes: withoutRepetitions(append([]string{single, multi}, classesOf("US")...)), listed: 2, again: true}
+	contexts := p.contexts()
+	assert.Len(t, contexts, maxStorage)
+	for _, class := range p.classes[:2] {
+		assert.Subset(t, syntaxesOf(contexts, class), slices.Concat(uncompressed, compressed, moving, obsolete), class)
+	}
+	for _, class := range p.classes[2:] {
+		assert.Contains(t, syntaxesOf(contexts, class), dataset.ExplicitVRLittleEndian, class)
+	}
+	p.listed = 0
+	for _, class := range p.classes {
+		assert.Subset(t, syntaxesOf(p.contexts(), class), common, "if all are guesses, each gets the common ones: %s", class)
+	}
+	first := proposal{classes: []string{single, multi}, listed: 2}
+	assert.Subset(t, syntaxesOf(first.contexts(), multi), moving[:3], "clips are often videos")
+	assert.NotContains(t, syntaxesOf(first.contexts(), single), moving[0])
+}
+
+func TestAReportIsNeverAskedForCompressed(t *testing.T) {
+	p := proposal{classes: []string{report}, again: true}
+	assert.ElementsMatch(t, slices.Concat(uncompressed, obsolete), syntaxesOf(p.contexts(), report))
+}
+
 func TestAProposalHasAtMost126Contexts(t *testing.T) {
 	many := make([]string, 200)
 	for i := range many {

@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"slices"
 	"strings"
 
 	"dicom-qr-gateway/dicomnet/dataset"
@@ -12,6 +13,7 @@ type content byte
 const (
 	noPixels content = iota
 	image
+	clip // images, and videos of several vendors
 	video
 )
 
@@ -29,7 +31,7 @@ var storageClasses = withRoot([]storageClass{
 	{".4", "MR", image},
 	{".7", "OT SC XC CT MR US DX CR MG PT NM XA RF ES DOC", image},
 	{".6.1", "US IVUS", image},
-	{".3.1", "US IVUS", image},
+	{".3.1", "US IVUS", clip},
 	{".1", "CR", image},
 	{".1.1", "DX PX", image},
 	{".1.2", "MG", image},
@@ -55,7 +57,7 @@ var storageClasses = withRoot([]storageClass{
 	{".481.1", "RTIMAGE", image},
 	{".66.1", "REG", noPixels},
 	{".66", "OT CT MR", noPixels},
-	{".7.4", "OT US SC ES", image},
+	{".7.4", "OT US SC ES", clip},
 	{".7.2", "OT SC", image},
 	{".7.3", "OT SC", image},
 	{".7.1", "OT SC", image},
@@ -261,6 +263,8 @@ var (
 		"1.2.840.10008.1.2.4.111", // JPEG XL JPEG Recompression
 		"1.2.840.10008.1.2.4.112", // JPEG XL
 	}
+	// common are the compressed transfer syntaxes, videos among them, that PACS usually hold.
+	common = slices.Concat(compressed[:9], moving[:3])
 	// obsolete are proposed last, and only for what did not come before: a PACS may convert everything to them.
 	obsolete = []dataset.TransferSyntax{dataset.DeflatedExplicitVRLittleEndian, dataset.ExplicitVRBigEndian}
 	moving   = []dataset.TransferSyntax{

@@ -80,7 +80,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 
 // prepare makes the folder. It refuses one that has files, because they would mix with those of the study.
 func prepare(folder string) error {
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	if err := os.MkdirAll(folder, 0o700); err != nil { //nolint:gosec // The person who runs the program names the folder.
 		return err
 	}
 	files, err := os.ReadDir(folder)
@@ -104,13 +104,13 @@ func count(ctx context.Context, gateway *client.Gateway, pacs, study string) (in
 
 // save writes the file. It removes what it has written if the rest does not arrive.
 func save(name string, content io.Reader) (err error) {
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // In that folder; the name is made here.
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err = errors.Join(err, file.Close()); err != nil {
-			_ = os.Remove(name)
+			_ = os.Remove(name) //nolint:gosec // As above.
 		}
 	}()
 	_, err = io.Copy(file, content)

@@ -125,7 +125,7 @@ cov: ## run the tests and fail below COVERAGE percent of the hand-written code
 	@$(GO) tool cover -func coverage.out | awk -v least=$(COVERAGE) '$$1 == "total:" { \
 		printf "coverage of hand-written code: %s (at least %s %%)\n", $$3, least; exit ($$3 + 0 < least) }'
 
-vendor: ## download the browser code of /docs, /redoc and the console (needs npm)
+vendor: ## download the browser code of /docs, /redoc and the console, and compile the TypeScript client for the console (needs npm)
 	sh server/docs/static/vendor.sh
 	sh server/console/static/vendor.sh
 

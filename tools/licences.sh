@@ -48,6 +48,6 @@ for page in docs redoc; do
         section "/$page, browser code: ${file##*/}" "$file"
     done
 done
-for file in server/console/static/assets/*.LICENSE.txt; do
+for file in server/console/static/assets/*.LICENSE.txt server/console/static/assets/client/*.LICENSE.txt; do
     section "/, browser code: ${file##*/}" "$file"
 done

@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"path"
 	"strconv"
@@ -52,24 +53,26 @@ func New(contentType string, read func() ([]byte, error)) *File {
 	})}
 }
 
-// Embedded returns the files in a directory of fsys by the name under which they are served. A name that ends in .gz is that of
-// a file that is stored as gzip and served without this ending. Scripts and styles that are not are compressed when they are read.
+// Embedded returns the files in a directory of fsys and below it, by the path from there under which they are served. A name that
+// ends in .gz is that of a file that is stored as gzip and served without this ending. Scripts and styles that are not are
+// compressed when they are read.
 func Embedded(fsys embed.FS, directory string) map[string]*File {
-	entries, err := fsys.ReadDir(directory)
-	if err != nil {
-		panic(fmt.Sprintf("embedded files: %v", err))
-	}
-	files := make(map[string]*File, len(entries))
-	for _, entry := range entries {
-		name, gzipped := strings.CutSuffix(entry.Name(), ".gz")
-		f := New(contentTypes[path.Ext(name)], func() ([]byte, error) {
-			return fsys.ReadFile(directory + "/" + entry.Name())
-		})
+	files := map[string]*File{}
+	err := fs.WalkDir(fsys, directory, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		name, gzipped := strings.CutSuffix(strings.TrimPrefix(file, directory+"/"), ".gz")
+		f := New(contentTypes[path.Ext(name)], func() ([]byte, error) { return fsys.ReadFile(file) })
 		f.gzipped = gzipped
 		if mediaType := f.contentType; !gzipped && (strings.HasPrefix(mediaType, "text/javascript") || strings.HasPrefix(mediaType, "text/css")) {
 			f.compress()
 		}
 		files[name] = f
+		return nil
+	})
+	if err != nil {
+		panic(fmt.Sprintf("embedded files: %v", err))
 	}
 	return files
 }

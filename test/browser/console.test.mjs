@@ -346,6 +346,19 @@ describe('PACS without a name', () => {
   });
 });
 
+test('answers of a proxy in place of the gateway are failures', () => visit({}, async (page) => {
+  let answer = { status: 502, contentType: 'text/html', body: '<h1>Bad gateway</h1>' };
+  await page.route('**/studies?*', (route) => route.fulfill(answer));
+  await search(page);
+  await page.getByText('502 Bad Gateway').waitFor();
+  answer = { status: 200, contentType: 'text/html', body: '<h1>Log in</h1>' };
+  await search(page);
+  await page.getByText('Reload it and try again.').waitFor();
+  await page.route('**/studies?*', (route) => route.abort());
+  await search(page);
+  await page.getByText('The gateway does not answer.').waitFor();
+}, { expected: /502|ERR_FAILED|\/studies\?.* net::ERR_ABORTED/ }));
+
 test('"Copy as curl" gives a command without the API key', () => visit({}, async (page) => {
   await search(page, { 'Patient name': "O'Neil" });
   await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);

@@ -31,7 +31,7 @@ browser_code() {
         while read -r name version digest; do
             case $name in
             swagger-ui-dist) licence=Apache-2.0 ;;
-            redoc | preact) licence=MIT ;;
+            redoc | preact | openapi-fetch | eventsource-parser) licence=MIT ;;
             htm) licence=Apache-2.0 ;;
             *) fail "no licence known for $name" ;;
             esac
@@ -43,7 +43,7 @@ browser_code() {
         done
 }
 browser_code | jq -s . >"$work/browser.json"
-(($(jq length "$work/browser.json") == 4)) || fail 'the scripts vendor.sh must name four packages'
+(($(jq length "$work/browser.json") == 6)) || fail 'the scripts vendor.sh must name six packages'
 
 sbom() { # BINARY: writes to standard output
     bin/cyclonedx-gomod bin -json -std -noserial -notimestamp -version "$VERSION" "$1" |

@@ -140,12 +140,15 @@ export class ProblemError extends Error {
 export class ReplyError extends Error {
   override readonly name = 'ReplyError';
   readonly status: number;
+  /** The reason phrase of the status line, empty with HTTP/2. */
+  readonly statusText: string;
   readonly contentType: string;
 
   constructor(response: Response, options?: ErrorOptions) {
     const contentType = response.headers.get('Content-Type') ?? '';
     super(`the reply is not from the gateway: status ${response.status}, content type "${contentType}"`, options);
     this.status = response.status;
+    this.statusText = response.statusText;
     this.contentType = contentType;
   }
 }

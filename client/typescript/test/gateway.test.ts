@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer, STATUS_CODES, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
@@ -143,7 +143,7 @@ test('calls throw ReplyError for replies of other servers', async () => {
         for (const call of calls.slice(0, 4)) {
           await assert.rejects(call(gateway), (error) => {
             assert.ok(error instanceof ReplyError, String(error));
-            assert.deepEqual([error.status, error.contentType], [status, type]);
+            assert.deepEqual([error.status, error.statusText, error.contentType], [status, STATUS_CODES[status], type]);
             return true;
           });
         }

@@ -1,4 +1,5 @@
-// Requests to the gateway. The API key is kept here, in memory only.
+// Requests to the gateway, with its TypeScript client. The API key is kept here, in memory only.
+import { createGateway, ProblemError, ReplyError } from './client/index.js';
 import { texts } from './texts.js';
 
 const base = new URL('.', document.baseURI);
@@ -18,7 +19,7 @@ export function urlOf(path, parameters = {}) {
   return url;
 }
 
-// Failure is an answer that is not a success; problem is the document of RFC 9457 that says why.
+// Failure is why the page could not do something; problem is a document of RFC 9457 that says so to people.
 export class Failure extends Error {
   constructor(problem) {
     super(problem.detail ?? problem.title);
@@ -35,44 +36,45 @@ async function newKey(sent) {
   return key;
 }
 
-async function problemOf(response) {
-  try {
-    const problem = await response.json();
-    if (problem && typeof problem === 'object' && (problem.detail || problem.title)) return problem;
-  } catch {
-    // not from the gateway
-  }
-  return { status: response.status, detail: `${response.status} ${response.statusText}` };
-}
-
-// request resolves to a successful response, and asks for an API key if the gateway requires one.
-export async function request(path, { parameters, headers = {}, body, signal } = {}) {
+// send is the fetch of the client: it adds the API key, and asks for one if the gateway requires it.
+async function send(request) {
+  const { signal, method } = request;
+  const body = method === 'POST' ? await request.text() : undefined;
   for (;;) {
     const sent = key;
+    const copy = new Request(request, { body, signal, referrerPolicy: 'no-referrer' });
+    if (sent !== '') copy.headers.set('Authorization', `Bearer ${sent}`);
     let response;
     try {
-      response = await fetch(urlOf(path, parameters), {
-        method: body === undefined ? 'GET' : 'POST',
-        headers: {
-          ...headers,
-          ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
-          ...(sent === '' ? {} : { Authorization: `Bearer ${sent}` }),
-        },
-        body: body === undefined ? undefined : JSON.stringify(body),
-        signal,
-        credentials: 'same-origin',
-        referrerPolicy: 'no-referrer',
-      });
+      response = await fetch(copy);
     } catch (error) {
       if (isStop(error)) throw error;
       throw new Failure({ detail: texts.problem.unreachable, hint: texts.problem.unreachableHint });
     }
-    if (response.ok) return response;
-    const problem = await problemOf(response);
-    if (response.status !== 401 || response.headers.get('WWW-Authenticate') !== 'Bearer') throw new Failure(problem);
-    if (await newKey(sent) === '') throw new Failure(problem);
+    if (response.status !== 401 || response.headers.get('WWW-Authenticate') !== 'Bearer') return response;
+    if (await newKey(sent) === '') return response;
   }
 }
+
+export const gateway = createGateway({ baseUrl: base.href, fetch: send });
+
+// failureOf returns the Failure for an error of the client if there is one, else the error.
+export function failureOf(error) {
+  if (error instanceof ProblemError) return new Failure(error.problem);
+  if (error instanceof ReplyError && error.status >= 400) return new Failure({ status: error.status, detail: `${error.status} ${error.statusText}` });
+  return error;
+}
+
+// answer resolves to what a call of the client resolves to; it fails with a Failure.
+export const answer = (call) => call.catch((error) => { throw failureOf(error); });
+
+// get resolves to the answer {data, response} to a GET request for a path of the gateway.
+const get = (path, { parameters, headers, signal, parseAs }) => answer(gateway.client.GET(`/${path}`, {
+  params: { query: Object.fromEntries(Object.entries(parameters ?? {}).filter(([, value]) => value !== '')) }, headers, signal, parseAs,
+}));
+
+// request resolves to a successful response whose body has not been read.
+export const request = async (path, options) => (await get(path, { ...options, parseAs: 'stream' })).response;
 
 // warningsOf returns the texts of the Warning fields of a response.
 function warningsOf(response) {
@@ -81,28 +83,8 @@ function warningsOf(response) {
 }
 
 export async function json(path, options) {
-  const response = await request(path, options);
-  return { data: await response.json(), warnings: warningsOf(response) };
-}
-
-// events yields the server-sent events of a response as {type, data}, while they arrive.
-export async function* events(response) {
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let text = '';
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      const blocks = (text + value).split(/\r?\n\r?\n/);
-      text = blocks.pop();
-      for (const block of blocks) {
-        const fields = Object.fromEntries(block.split(/\r?\n/).map((line) => line.split(/: ?(.*)/s, 2)));
-        if (fields.event && fields.data) yield { type: fields.event, data: JSON.parse(fields.data) };
-      }
-    }
-  } finally {
-    reader.cancel().catch(() => {});
-  }
+  const { data, response } = await get(path, { ...options, parseAs: 'json' });
+  return { data, warnings: warningsOf(response) };
 }
 
 // dataURL returns a picture as a data: URL.

@@ -1,6 +1,7 @@
 // Moving studies to a destination, with the progress of each.
 import { useEffect, useRef, useState } from './preact-hooks.js';
-import { events, Failure, isStop, request } from './api.js';
+import { CutOffError, ReplyError } from './client/index.js';
+import { Failure, failureOf, gateway, isStop } from './api.js';
 import { label } from './dicom.js';
 import { Bar, CurlButton, html, Problem } from './parts.js';
 import { fieldsOf, titleOf } from './pacs.js';
@@ -31,10 +32,8 @@ const counted = (...numbers) => numbers.reduce((sum, n) => sum + (n ?? 0), 0);
 
 // follow moves the studies of one patient, and calls report(uid, change) as they go on.
 async function follow(body, signal, report) {
-  const response = await request('qr', { body, headers, signal });
-  let over = false;
   try {
-    for await (const { type, data } of events(response)) {
+    for await (const { type, data } of gateway.follow(body, { signal })) {
       if (type === 'matched') {
         const matched = data.study_details.map((study) => study.StudyInstanceUID);
         for (const uid of body.study_instance_uids.filter((uid) => !matched.includes(uid))) report(uid, { state: 'not_attempted' });
@@ -44,15 +43,14 @@ async function follow(body, signal, report) {
       } else if (type === 'retrieved') {
         const { completed, warning, failed } = data;
         report(data.StudyInstanceUID, { state: data.status, ...(completed === null ? {} : { done: counted(completed, warning) }), failed: failed ?? 0 });
-      } else if (type === 'result' || type === 'error') {
-        over = true;
-        if (type === 'error') throw new Failure(data);
       }
     }
   } catch (error) {
-    if (isStop(error) || error instanceof Failure) throw error;
+    if (error instanceof CutOffError || (error instanceof ReplyError && error.status < 400)) {
+      throw new Failure({ detail: t.cutOff, hint: t.cutOffHint });
+    }
+    throw failureOf(error);
   }
-  if (!over) throw new Failure({ detail: t.cutOff, hint: t.cutOffHint });
 }
 
 export function Move({ pacs, studies, destinations, onClear, onBusy }) {

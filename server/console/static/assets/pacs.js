@@ -1,6 +1,6 @@
 // Choosing a PACS, and checking the connection to it.
 import { useId } from './preact-hooks.js';
-import { json } from './api.js';
+import { answer, gateway } from './api.js';
 import { Busy, CurlButton, Field, html, Problem, useTask } from './parts.js';
 import { texts } from './texts.js';
 
@@ -62,9 +62,9 @@ function Check({ pacs }) {
   const { state, run, stop } = useTask();
   const heading = useId();
   const body = fieldsOf(pacs);
-  const start = () => run((signal) => json('echo', { body, signal }));
+  const start = () => run((signal) => answer(gateway.echo(body, { signal })));
   const c = texts.check;
-  const answer = state?.result?.data ?? state?.error?.problem;
+  const checked = state?.result ?? state?.error?.problem;
   return html`<div class="check">
     <p class="buttons">
       <button type="button" disabled=${!isComplete(pacs)} onClick=${start}>${c.button}</button>
@@ -73,15 +73,15 @@ function Check({ pacs }) {
     </p>
     ${state?.busy && html`<${Busy} text=${texts.asking(titleOf(pacs))} onStop=${stop} />`}
     ${state?.stopped && html`<p role="status">${texts.stopped}</p>`}
-    ${state?.error && html`<${Problem} error=${state.error} title=${answer?.steps && c.failed} />`}
-    ${answer?.steps && html`<div class="steps">
+    ${state?.error && html`<${Problem} error=${state.error} title=${checked?.steps && c.failed} />`}
+    ${checked?.steps && html`<div class="steps">
       <h3 id=${heading} class="hidden">${c.title}</h3>
       ${state.result && html`<p class="strong good" role="status">${c.passed}</p>`}
       <ol aria-labelledby=${heading}>
-        ${Object.entries(c.steps).map(([name, text]) => html`<${Step} key=${name} text=${text} step=${answer.steps.find(({ step }) => step === name)} />`)}
+        ${Object.entries(c.steps).map(([name, text]) => html`<${Step} key=${name} text=${text} step=${checked.steps.find(({ step }) => step === name)} />`)}
       </ol>
-      ${answer.retrieval && html`<p>${c.retrieval}: <b class=${answer.retrieval.ready ? 'good' : 'bad'}>${answer.retrieval.ready ? c.ready : c.notReady}</b>.
-        ${' '}${answer.retrieval.hint}</p>`}
+      ${checked.retrieval && html`<p>${c.retrieval}: <b class=${checked.retrieval.ready ? 'good' : 'bad'}>${checked.retrieval.ready ? c.ready : c.notReady}</b>.
+        ${' '}${checked.retrieval.hint}</p>`}
     </div>`}
   </div>`;
 }

@@ -1,6 +1,6 @@
 // The search form, and what a search returns.
 import { useState } from './preact-hooks.js';
-import { json } from './api.js';
+import { answer, gateway, json } from './api.js';
 import { keysOf, studyOf, studyOfQuery } from './dicom.js';
 import { CurlButton, Field, html } from './parts.js';
 import { fieldsOf, isComplete } from './pacs.js';
@@ -43,9 +43,12 @@ export function requestOf(pacs, keys, offset = 0) {
 export async function find(pacs, keys, offset, signal) {
   const { path, options } = requestOf(pacs, keys, offset);
   try {
-    const { data, warnings } = await json(path, { ...options, signal });
-    if (pacs.name) return { studies: data.slice(0, page).map(studyOf), more: data.length > page, warnings };
-    return { studies: data.study_details.map(studyOfQuery), more: false, warnings: data.warnings.map(({ message, code }) => message ?? code) };
+    if (pacs.name) {
+      const { data, warnings } = await json(path, { ...options, signal });
+      return { studies: data.slice(0, page).map(studyOf), more: data.length > page, warnings };
+    }
+    const { study_details: studies, warnings } = await answer(gateway.query(options.body, { signal }));
+    return { studies: studies.map(studyOfQuery), more: false, warnings: warnings.map(({ message, code }) => message ?? code) };
   } catch (error) {
     if (error.problem?.code !== 'no_study_matched') throw error;
     return { studies: [], more: false, warnings: (error.problem.warnings ?? []).map(({ message, code }) => message ?? code) };

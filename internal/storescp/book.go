@@ -175,13 +175,16 @@ func (b *book) seen(a *arrival) {
 	}
 }
 
-// uncompressed reports whether the running leases that an association may belong to want uncompressed transfer syntaxes only.
-func (b *book) uncompressed(a *arrival) bool {
+// preference returns which transfer syntaxes the running leases want that an association may belong to.
+func (b *book) preference(a *arrival) Preference {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	// All leases of one title and source want the same.
 	i := slices.IndexFunc(b.running[a.called], func(l *Lease) bool { return l.comesFrom(a) })
-	return i >= 0 && b.running[a.called][i].uncompressed
+	if i < 0 {
+		return UncompressedFirst
+	}
+	return b.running[a.called][i].syntax
 }
 
 // release ends a lease: its title rests for the grace period, and is free afterwards.

@@ -94,7 +94,7 @@ func (m *model) start(t *rapid.T) {
 		r.remote = fromB
 	}
 	r.lease, r.toSend = newTestLease(from, sc), allInstances(sc)
-	r.lease.uncompressed = rapid.IntRange(0, 3).Draw(t, "uncompressed") == 0
+	r.lease.syntax = Preference(max(rapid.IntRange(-4, 2).Draw(t, "syntax"), 0))
 	m.all = append(m.all, r)
 	r.result = make(chan error, 1)
 	go func() { r.result <- m.book.lease(r.lease.ctx, r.lease, m.titles) }()

@@ -125,7 +125,7 @@ func (c *connection) admit(called, calling string, _ net.Addr) *dicomnet.RejectE
 
 // choose answers a presentation context.
 func (c *connection) choose(abstract string, proposed []dataset.TransferSyntax) (dataset.TransferSyntax, dicomnet.ContextResult) {
-	return chooseContext(abstract, proposed, c.scp.book.uncompressed(c.arrival()))
+	return chooseContext(abstract, proposed, c.scp.book.preference(c.arrival()))
 }
 
 // arrival returns what is known of all instances of the association.

@@ -110,23 +110,23 @@ func TestPresentationContextsAreAcceptedInOneTransferSyntaxEach(t *testing.T) {
 	)
 	s := listen(t, nil)
 	tests := []struct {
-		class                string
-		proposed             []dataset.TransferSyntax
-		chosen, uncompressed dataset.TransferSyntax
+		class                            string
+		proposed                         []dataset.TransferSyntax
+		chosen, uncompressed, compressed dataset.TransferSyntax
 	}{
-		{ctImage, []dataset.TransferSyntax{ex, be, im}, ex, ex},
-		{ctImage, []dataset.TransferSyntax{im, be}, im, im},
-		{ctImage, []dataset.TransferSyntax{df, im, ex, be}, ex, ex},
-		{ctImage, []dataset.TransferSyntax{be}, be, be},
-		{ctImage, []dataset.TransferSyntax{df}, df, df},
-		{ctImage, []dataset.TransferSyntax{lossless}, lossless, ""},
-		{ctImage, []dataset.TransferSyntax{lossless, im}, im, im},
-		{ctImage, []dataset.TransferSyntax{be, lossless}, lossless, be},
-		{ctImage, []dataset.TransferSyntax{lossless, dataset.JPEGBaseline}, lossless, ""},
-		{ctImage, []dataset.TransferSyntax{private}, "", ""},
-		{"1.3.46.670589.11.0.0.12.1", []dataset.TransferSyntax{ex}, ex, ex}, // a private SOP class
-		{"1.2.840.10008.5.1.4.34.7", []dataset.TransferSyntax{ex}, ex, ex},
-		{"1.2.840.10008.5.1.4.38.1", []dataset.TransferSyntax{ex}, "", ""}, // a hanging protocol is part of no study
+		{ctImage, []dataset.TransferSyntax{ex, be, im}, ex, ex, ex},
+		{ctImage, []dataset.TransferSyntax{im, be}, im, im, im},
+		{ctImage, []dataset.TransferSyntax{df, im, ex, be}, ex, ex, ex},
+		{ctImage, []dataset.TransferSyntax{be}, be, be, be},
+		{ctImage, []dataset.TransferSyntax{df}, df, df, df},
+		{ctImage, []dataset.TransferSyntax{lossless}, lossless, "", lossless},
+		{ctImage, []dataset.TransferSyntax{lossless, im}, im, im, lossless},
+		{ctImage, []dataset.TransferSyntax{be, lossless}, lossless, be, lossless},
+		{ctImage, []dataset.TransferSyntax{lossless, dataset.JPEGBaseline}, lossless, "", lossless},
+		{ctImage, []dataset.TransferSyntax{private}, "", "", ""},
+		{"1.3.46.670589.11.0.0.12.1", []dataset.TransferSyntax{ex}, ex, ex, ex}, // a private SOP class
+		{"1.2.840.10008.5.1.4.34.7", []dataset.TransferSyntax{ex}, ex, ex, ex},
+		{"1.2.840.10008.5.1.4.38.1", []dataset.TransferSyntax{ex}, "", "", ""}, // a hanging protocol is part of no study
 	}
 	var contexts []dicomnet.Context
 	for _, test := range tests {
@@ -141,12 +141,18 @@ func TestPresentationContextsAreAcceptedInOneTransferSyntaxEach(t *testing.T) {
 		}
 	}
 	compare(func(i int) dataset.TransferSyntax { return tests[i].chosen })
-	if _, err := s.Lease(t.Context(), storescp.Expectation{
-		Peer: pacs("a", "PACSA"), StudyInstanceUID: "1", Uncompressed: true, Receive: newReceived().receive,
-	}); err != nil {
-		t.Fatal(err)
+	with := func(p storescp.Preference, want func(int) dataset.TransferSyntax) {
+		t.Helper()
+		l, err := s.Lease(t.Context(), storescp.Expectation{Peer: pacs("a", "PACSA"), StudyInstanceUID: "1", Syntax: p, Receive: newReceived().receive})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Release()
+		defer l.Complete()
+		compare(want)
 	}
-	compare(func(i int) dataset.TransferSyntax { return tests[i].uncompressed })
+	with(storescp.UncompressedOnly, func(i int) dataset.TransferSyntax { return tests[i].uncompressed })
+	with(storescp.CompressedFirst, func(i int) dataset.TransferSyntax { return tests[i].compressed })
 }
 
 func TestARequestWithAllPresentationContextsIsAnswered(t *testing.T) {

@@ -12,15 +12,15 @@ var ErrClosed = errors.New("the storage SCP is closed")
 
 // Lease is the right of a retrieval to have instances sent to an AE title of the gateway.
 type Lease struct {
-	expectation  Expectation
-	scope        scope
-	source       source
-	uncompressed bool
-	ctx          context.Context //nolint:containedctx // It ends with the lease, whose calls of Receive it bounds.
-	cancel       context.CancelCauseFunc
-	book         *book
-	titles       []string
-	granted      chan struct{} // closed when state is not leaseWaiting any more, or when the book is closed
+	expectation Expectation
+	scope       scope
+	source      source
+	syntax      Preference
+	ctx         context.Context //nolint:containedctx // It ends with the lease, whose calls of Receive it bounds.
+	cancel      context.CancelCauseFunc
+	book        *book
+	titles      []string
+	granted     chan struct{} // closed when state is not leaseWaiting any more, or when the book is closed
 
 	// Guarded by the lock of the book, but title and id do not change after granted:
 	state     leaseState
@@ -129,7 +129,7 @@ func (l *Lease) confusable(other *Lease) bool {
 // otherSyntax reports whether the retrievals of both leases come from one PACS, and want different transfer syntaxes of it: an
 // association to a title is negotiated for all of them.
 func (l *Lease) otherSyntax(other *Lease) bool {
-	return l.uncompressed != other.uncompressed && l.source.overlaps(&other.source)
+	return l.syntax != other.syntax && l.source.overlaps(&other.source)
 }
 
 // behind reports whether l must wait behind a lease that has waited longer, because it would keep that one waiting.

@@ -188,9 +188,9 @@ func TestNoRetrievalIsOvertaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		var order []string
-		start := func(name string, sc scope, uncompressed bool) *Lease {
+		start := func(name string, sc scope, p Preference) *Lease {
 			l := newTestLease(sourceA, sc)
-			l.uncompressed = uncompressed
+			l.syntax = p
 			go func() {
 				if b.lease(t.Context(), l, []string{"ONE"}) == nil {
 					order = append(order, name)
@@ -199,11 +199,11 @@ func TestNoRetrievalIsOvertaken(t *testing.T) {
 			synctest.Wait()
 			return l
 		}
-		whole := start("whole", scope{study: "1"}, false)
-		series := start("series", scope{"1", "1.2", ""}, false)
-		other := start("other", scope{study: "2"}, false)
-		converted := start("converted", scope{study: "3"}, true)
-		start("later", scope{study: "4"}, false)
+		whole := start("whole", scope{study: "1"}, UncompressedFirst)
+		series := start("series", scope{"1", "1.2", ""}, UncompressedFirst)
+		other := start("other", scope{study: "2"}, UncompressedFirst)
+		converted := start("converted", scope{study: "3"}, UncompressedOnly)
+		start("later", scope{study: "4"}, UncompressedFirst)
 		finish := func(l *Lease) {
 			l.Complete()
 			l.Release()

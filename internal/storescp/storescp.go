@@ -90,8 +90,8 @@ type Expectation struct {
 	Peer pool.Peer
 	// StudyInstanceUID is required. The others are empty below the level of the retrieval.
 	StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID string
-	// Uncompressed says to accept uncompressed transfer syntaxes only, so that the PACS converts.
-	Uncompressed bool
+	// Syntax is which transfer syntax of a presentation context to accept.
+	Syntax Preference
 	// Receive receives an instance and returns the status of the response. read is what has been read of its data set, and valid during
 	// the call; the rest is in the Instance. Several calls may run at once, on several associations. ctx ends with the lease and with
 	// the association. The Instance agrees with the Expectation: SOP class and SOP instance are those of the command, of the
@@ -127,7 +127,7 @@ func (s *SCP) Lease(ctx context.Context, e Expectation) (*Lease, error) {
 		return nil, fmt.Errorf("storage SCP: %w", err)
 	}
 	l := &Lease{
-		expectation: e, source: from, uncompressed: e.Uncompressed,
+		expectation: e, source: from, syntax: e.Syntax,
 		scope: scope{e.StudyInstanceUID, e.SeriesInstanceUID, e.SOPInstanceUID},
 	}
 	l.ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(ctx))

@@ -8,6 +8,19 @@ import (
 	"dicom-qr-gateway/dicomnet/dataset"
 )
 
+// Preference is which transfer syntax is accepted of those that a peer proposes in one presentation context.
+type Preference uint8
+
+// The order of the others is the same for all: encapsulated ones as the peer proposes them, Explicit VR Big Endian, Deflated.
+const (
+	// UncompressedFirst accepts Explicit or Implicit VR Little Endian if they are proposed, so that no PACS compresses for the gateway.
+	UncompressedFirst Preference = iota
+	// UncompressedOnly accepts no encapsulated transfer syntax, so that the PACS decompresses.
+	UncompressedOnly
+	// CompressedFirst accepts an encapsulated one if one is proposed: some PACS that cannot decompress propose uncompressed ones too.
+	CompressedFirst
+)
+
 // uncompressedSyntaxes are accepted in this order, whatever the order of the peer is: some PACS send in what they propose first.
 var uncompressedSyntaxes = []dataset.TransferSyntax{dataset.ExplicitVRLittleEndian, dataset.ImplicitVRLittleEndian}
 
@@ -30,20 +43,19 @@ var storedSyntaxes = []dataset.TransferSyntax{
 }
 
 // chooseContext answers a presentation context (PS3.8 section 9.3.3.2): it accepts storage, and verification, in one transfer syntax. Of
-// several encapsulated ones it takes the first that the peer proposes; with uncompressed, none.
-func chooseContext(abstract string, proposed []dataset.TransferSyntax, uncompressed bool) (dataset.TransferSyntax, dicomnet.ContextResult) {
+// several encapsulated ones it takes the first that the peer proposes.
+func chooseContext(abstract string, proposed []dataset.TransferSyntax, p Preference) (dataset.TransferSyntax, dicomnet.ContextResult) {
 	if abstract != dicomnet.VerificationSOPClass && !isStorage(abstract) {
 		return "", dicomnet.ContextAbstractSyntaxNotSupported
 	}
-	candidates := slices.Clone(uncompressedSyntaxes)
-	if !uncompressed {
-		for _, ts := range proposed {
-			if slices.Contains(storedSyntaxes, ts) {
-				candidates = append(candidates, ts)
-			}
-		}
+	encapsulated := slices.DeleteFunc(slices.Clone(proposed), func(ts dataset.TransferSyntax) bool {
+		return p == UncompressedOnly || !slices.Contains(storedSyntaxes, ts)
+	})
+	candidates := slices.Concat(uncompressedSyntaxes, encapsulated, lastSyntaxes)
+	if p == CompressedFirst {
+		candidates = slices.Concat(encapsulated, candidates)
 	}
-	for _, ts := range append(candidates, lastSyntaxes...) {
+	for _, ts := range candidates {
 		if slices.Contains(proposed, ts) {
 			return ts, dicomnet.ContextAccepted
 		}

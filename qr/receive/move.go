@@ -15,22 +15,28 @@ type moveWay struct {
 	session *pool.Session
 	model   dicomnet.Model
 	lease   *storescp.Lease
-	// onlyUncompressed is set if the lease accepts uncompressed transfer syntaxes only.
-	onlyUncompressed bool
+	// syntax is what the lease accepts.
+	syntax storescp.Preference
 	// pending is set while the PACS reports more instances as sent than have arrived.
 	pending bool
 }
 
 // open takes a lease, and then opens an association for C-MOVE: a retrieval that waits for a lease must not occupy an association.
 func (w *moveWay) open(ctx context.Context, p proposal) error {
-	onlyUncompressed := p.onlyUncompressed && !p.again
-	if w.lease != nil && w.onlyUncompressed != onlyUncompressed {
+	syntax := storescp.UncompressedFirst
+	switch {
+	case p.again:
+		syntax = storescp.CompressedFirst
+	case p.onlyUncompressed:
+		syntax = storescp.UncompressedOnly
+	}
+	if w.lease != nil && w.syntax != syntax {
 		w.lease.Complete() // what still comes is for this retrieval
 		w.lease.Release()
 		w.lease = nil
 	}
 	if w.lease == nil {
-		if err := w.take(ctx, onlyUncompressed); err != nil {
+		if err := w.take(ctx, syntax); err != nil {
 			return err
 		}
 	}
@@ -50,12 +56,12 @@ func (w *moveWay) open(ctx context.Context, p proposal) error {
 	return err
 }
 
-func (w *moveWay) take(ctx context.Context, onlyUncompressed bool) (err error) {
+func (w *moveWay) take(ctx context.Context, syntax storescp.Preference) (err error) {
 	q := &w.x.request
-	w.onlyUncompressed = onlyUncompressed
+	w.syntax = syntax
 	w.lease, err = w.x.receiver.options.SCP.Lease(ctx, storescp.Expectation{
 		Peer: q.Peer, StudyInstanceUID: q.StudyInstanceUID, SeriesInstanceUID: q.SeriesInstanceUID, SOPInstanceUID: q.SOPInstanceUID,
-		Uncompressed: onlyUncompressed, Receive: w.x.receive,
+		Syntax: syntax, Receive: w.x.receive,
 		Foreign: func(sopInstanceUID string) { w.x.refused(sopInstanceUID, true) },
 	})
 	if _, none := errors.AsType[*storescp.NoTitleError](err); none {

@@ -83,9 +83,9 @@ func (s *singly) one(ctx context.Context, in *arrival) {
 }
 
 // maySucceed reports whether other transfer syntaxes may make a difference for what is missing: a C-GET proposes them in another order, a
-// C-MOVE accepts more of them if only uncompressed ones were accepted.
+// C-MOVE accepts compressed ones before uncompressed ones.
 func (s *singly) maySucceed() bool {
-	if s.losses >= maxLosses || s.kind == WayMove && !s.request.Uncompressed {
+	if s.losses >= maxLosses {
 		return false
 	}
 	return slices.ContainsFunc(s.arrivals.missing(), func(in *arrival) bool {

@@ -24,7 +24,7 @@ type source struct {
 }
 
 // startQRSCP runs dcmqrscp with an empty storage area.
-func startQRSCP(dir string, s source, destinations map[string]int) (*rig.Process, error) {
+func startQRSCP(dir string, s source, destinations map[string]int, options ...string) (*rig.Process, error) {
 	path, err := lookup("dcmqrscp")
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ AETable END
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	p, err := rig.Start(rig.Command{Path: path, Dir: dir, Args: []string{"-c", file}})
+	p, err := rig.Start(rig.Command{Path: path, Dir: dir, Args: append(options, "-c", file)})
 	if err != nil {
 		return nil, err
 	}

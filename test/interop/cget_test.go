@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -47,9 +48,18 @@ func dialToReceive(t *testing.T, src source, study dicomtest.Study) *dicomnet.As
 		}
 	}
 	assoc, err := dicomnet.Dial(t.Context(), address(src.port), cfg)
+	// dcmqrscp counts associations of tests before for a moment after they have ended.
+	for until := time.Now().Add(d); rejectedForNow(err) && time.Now().Before(until); assoc, err = dicomnet.Dial(t.Context(), address(src.port), cfg) {
+		time.Sleep(100 * time.Millisecond)
+	}
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = assoc.Close() })
 	return assoc
+}
+
+func rejectedForNow(err error) bool {
+	rejected, ok := errors.AsType[*dicomnet.RejectError](err)
+	return ok && rejected.Result == 2
 }
 
 func studyIdentifier(study dicomtest.Study) *dataset.Dataset {

@@ -23,14 +23,14 @@ function executable() {
 }
 
 // launch starts Chromium without its own use of the network. Its sandbox does not
-// start for root, which CI uses.
-export function launch() {
+// start for root, which CI uses. more are further arguments.
+export function launch(more = []) {
   return chromium.launch({
     executablePath: executable(),
     chromiumSandbox: process.getuid?.() !== 0,
     args: [
       '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync',
+      '--disable-component-update', '--disable-sync', ...more,
     ],
   });
 }

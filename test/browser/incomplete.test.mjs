@@ -1,22 +1,26 @@
-// No client of JavaScript takes an incomplete study for a whole one: dicomweb-client in Chromium, and client/typescript.
+// No client of JavaScript takes an incomplete study for a whole one: dicomweb-client and client/typescript in Chromium, and
+// client/typescript in node, directly and behind nginx.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import http from 'node:http';
+import https from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { createInterface } from 'node:readline';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { createGateway, IncompleteError } from '../../client/typescript/dist/index.js';
 import { launch, open } from './browser.mjs';
 import { freePorts, start } from './gateway.mjs';
+import { authorization, startNginx } from './nginx.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const library = new URL('node_modules/dicomweb-client/build/dicomweb-client.js', import.meta.url);
 
-let folder, pacs, site, gateway, browser, page, studies, whole;
+let folder, pacs, site, gateway, nginx, browser, page, studies, whole;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'incomplete-'));
@@ -38,12 +42,14 @@ before(async () => {
     PACS_FILE: join(folder, 'pacs.yaml'), STORE_LISTEN_ADDR: `127.0.0.1:${port}`, STORE_AE_TITLES: 'FAILING', STORE_GRACE: '1',
     NETWORK_TIMEOUT: '1', MOVE_TIMEOUT: '2', QUEUE_TIMEOUT: '60', CORS_ALLOWED_ORIGINS: origin,
   });
+  nginx = await startNginx(join(folder, 'nginx'), gateway.url);
   browser = await launch();
   ({ page } = await open(browser, origin, '/', { also: [gateway.url] }));
 });
 
 after(async () => {
   await browser?.close();
+  await nginx?.stop();
   await gateway?.stop();
   site?.close();
   site?.closeAllConnections();
@@ -51,16 +57,22 @@ after(async () => {
   await rm(folder, { recursive: true });
 });
 
+// behindProxy are the PACS that are asked behind nginx too: those that fail at once, before and inside an instance, by C-GET and by C-MOVE.
+const behindProxy = [
+  'whole', 'whole-by-move', 'aborts-before-an-instance', 'aborts-inside-an-instance', 'resets-inside-an-instance', 'leaves-an-instance-out',
+  'counts-a-failure', 'moves-in-part',
+];
+
 // outcomes calls retrieve for each study, all at once, and requires that only the whole ones are retrieved.
-async function outcomes(retrieve) {
-  const names = Object.keys(studies);
-  assert.ok(names.length > 20);
+async function outcomes(retrieve, names = Object.keys(studies)) {
+  assert.ok(names.length > 20 || names === behindProxy);
   const results = await Promise.all(names.map((name) => retrieve(name, studies[name])));
   names.forEach((name, i) => assert.equal(results[i] === '', whole.includes(name), `${name}: ${results[i]}`));
 }
 
-test('dicomweb-client fails for every incomplete study', () =>
-  outcomes((name, study) => page.evaluate(async ([url, studyInstanceUID]) => {
+// byLibrary retrieves by dicomweb-client, which the page has loaded.
+function byLibrary(page, url) {
+  return (name, study) => page.evaluate(async ([url, studyInstanceUID]) => {
     const client = new DICOMwebClient.api.DICOMwebClient({ url, verbose: false });
     try {
       const instances = await client.retrieveStudy({ studyInstanceUID });
@@ -68,18 +80,60 @@ test('dicomweb-client fails for every incomplete study', () =>
     } catch (error) {
       return `failed: ${error.message}`;
     }
-  }, [`${gateway.url}/dicomweb/${name}`, study])));
+  }, [`${url}/dicomweb/${name}`, study]);
+}
 
-test('client/typescript throws for every incomplete study', () => {
-  const client = createGateway({ baseUrl: gateway.url });
-  return outcomes(async (pacs, study) => {
+// byClient retrieves by client/typescript in node.
+function byClient(client) {
+  return async (pacs, study) => {
     try {
       for await (const { content } of client.retrieveInstances(pacs, { study })) for await (const _ of content);
       return '';
     } catch (error) {
       return `${error.name}: ${error.message}`;
     }
-  });
+  };
+}
+
+// trusting is a fetch by HTTP/1.1 that trusts a certificate. That of node takes no certificates from a program.
+const trusting = (ca) => async (request) => {
+  const call = https.request(request.url, { ca, agent: false, headers: { ...Object.fromEntries(request.headers), authorization } });
+  const [answer] = await once(call.end(), 'response', { signal: request.signal });
+  return new Response(Readable.toWeb(answer), { status: answer.statusCode, headers: answer.headers });
+};
+
+// At once, because PACS that stall take seconds.
+describe('an incomplete study', { concurrency: true }, () => {
+  test('dicomweb-client fails for every incomplete study', () => outcomes(byLibrary(page, gateway.url)));
+
+  test('client/typescript throws for every incomplete study', () => outcomes(byClient(createGateway({ baseUrl: gateway.url }))));
+
+  test('client/typescript in node throws for every incomplete study behind nginx', () =>
+    outcomes(byClient(createGateway({ baseUrl: nginx.url, fetch: trusting(nginx.certificate) })), behindProxy));
+
+  for (const [version, protocol, more] of [['HTTP/2', 'h2', []], ['HTTP/1.1', 'http/1.1', ['--disable-http2']]]) {
+    test(`no client in a page takes an incomplete study for a whole one behind nginx, ${version}`, async (t) => {
+      const browser = await launch(more);
+      t.after(() => browser.close());
+      const context = await browser.newContext({ ignoreHTTPSErrors: true, bypassCSP: true, extraHTTPHeaders: { Authorization: authorization } });
+      const page = await context.newPage();
+      await page.goto(nginx.url); // it has client/typescript
+      await page.addScriptTag({ content: await readFile(library, 'utf8') });
+      assert.equal(await page.evaluate(() => performance.getEntriesByType('navigation')[0].nextHopProtocol), protocol);
+
+      await Promise.all([outcomes(byLibrary(page, nginx.url), behindProxy), outcomes((pacs, study) => page.evaluate(async ([pacs, study]) => {
+        const { createGateway } = await import(new URL('client/index.js', document.querySelector('script[type=module]').src));
+        try {
+          for await (const { content } of createGateway({ baseUrl: location.origin }).retrieveInstances(pacs, { study })) {
+            for await (const _ of content);
+          }
+          return '';
+        } catch (error) {
+          return `${error.name}: ${error.message}`;
+        }
+      }, [pacs, study]), behindProxy)]);
+    });
+  }
 });
 
 test('client/typescript lists the missing instances with lenient handling', async () => {

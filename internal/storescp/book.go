@@ -187,6 +187,17 @@ func (b *book) preference(a *arrival) Preference {
 	return b.running[a.called][i].syntax
 }
 
+// declined records that a compressed transfer syntax was proposed, and an uncompressed one accepted in its place.
+func (b *book) declined(a *arrival) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range b.running[a.called] {
+		if l.comesFrom(a) {
+			l.declined.Store(true)
+		}
+	}
+}
+
 // release ends a lease: its title rests for the grace period, and is free afterwards.
 func (b *book) release(l *Lease) {
 	b.mu.Lock()

@@ -125,7 +125,14 @@ func (c *connection) admit(called, calling string, _ net.Addr) *dicomnet.RejectE
 
 // choose answers a presentation context.
 func (c *connection) choose(abstract string, proposed []dataset.TransferSyntax) (dataset.TransferSyntax, dicomnet.ContextResult) {
-	return chooseContext(abstract, proposed, c.scp.book.preference(c.arrival()))
+	a := c.arrival()
+	ts, result := chooseContext(abstract, proposed, c.scp.book.preference(a))
+	if result == dicomnet.ContextAccepted && !slices.Contains(storedSyntaxes, ts) && slices.ContainsFunc(proposed, func(ts dataset.TransferSyntax) bool {
+		return slices.Contains(storedSyntaxes, ts)
+	}) {
+		c.scp.book.declined(a)
+	}
+	return ts, result
 }
 
 // arrival returns what is known of all instances of the association.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,7 @@ type Lease struct {
 	scope       scope
 	source      source
 	syntax      Preference
+	declined    atomic.Bool
 	ctx         context.Context //nolint:containedctx // It ends with the lease, whose calls of Receive it bounds.
 	cancel      context.CancelCauseFunc
 	book        *book
@@ -141,3 +143,7 @@ func (l *Lease) behind(longer *Lease) bool {
 func (l *Lease) comesFrom(a *arrival) bool {
 	return slices.Contains(a.remote.pacs, l.source.pacs) || l.source.covers(a.calling, a.remote.address)
 }
+
+// DeclinedCompressed reports whether the PACS proposed a compressed transfer syntax and uncompressed ones in one presentation context, of
+// which an uncompressed one was accepted. With [CompressedFirst] more may arrive.
+func (l *Lease) DeclinedCompressed() bool { return l.declined.Load() }

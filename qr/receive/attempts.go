@@ -18,6 +18,8 @@ type way interface {
 	ready(class string) bool
 	// ask sends a request and reads the responses to it. The report is nil if there was no final response.
 	ask(ctx context.Context, t Target) (*dicomnet.RetrieveReport, error)
+	// otherSyntaxes reports whether another attempt can offer the PACS other transfer syntaxes.
+	otherSyntaxes() bool
 	// settle waits until no more instances arrive for the requests.
 	settle(ctx context.Context) error
 	// close frees what open took.

@@ -112,6 +112,8 @@ func associationRefused(err error) bool {
 	return rejected && !reject.Transient() || aborted || errors.Is(err, dicomnet.ErrConnectionLost)
 }
 
+func (w *getWay) otherSyntaxes() bool { return true }
+
 func (w *getWay) ready(class string) bool {
 	return w.session != nil && w.session.Usable() && (class == "" || w.proposed[class])
 }

@@ -74,6 +74,10 @@ func (w *moveWay) take(ctx context.Context, syntax storescp.Preference) (err err
 	return nil
 }
 
+func (w *moveWay) otherSyntaxes() bool {
+	return w.x.request.Uncompressed || w.lease != nil && w.lease.DeclinedCompressed()
+}
+
 func (w *moveWay) ready(string) bool { return w.session != nil && w.session.Usable() }
 
 func (w *moveWay) ask(ctx context.Context, t Target) (final *dicomnet.RetrieveReport, err error) {

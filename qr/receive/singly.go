@@ -83,9 +83,9 @@ func (s *singly) one(ctx context.Context, in *arrival) {
 }
 
 // maySucceed reports whether other transfer syntaxes may make a difference for what is missing: a C-GET proposes them in another order, a
-// C-MOVE accepts compressed ones before uncompressed ones.
+// C-MOVE accepts compressed ones that it declined before.
 func (s *singly) maySucceed() bool {
-	if s.losses >= maxLosses {
+	if s.losses >= maxLosses || !s.way.otherSyntaxes() {
 		return false
 	}
 	return slices.ContainsFunc(s.arrivals.missing(), func(in *arrival) bool {

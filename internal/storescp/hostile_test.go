@@ -150,6 +150,9 @@ func TestPresentationContextsAreAcceptedInOneTransferSyntaxEach(t *testing.T) {
 		defer l.Release()
 		defer l.Complete()
 		compare(want)
+		if l.DeclinedCompressed() != (p == storescp.UncompressedOnly) {
+			t.Errorf("declined compressed ones: %v", l.DeclinedCompressed())
+		}
 	}
 	with(storescp.UncompressedOnly, func(i int) dataset.TransferSyntax { return tests[i].uncompressed })
 	with(storescp.CompressedFirst, func(i int) dataset.TransferSyntax { return tests[i].compressed })

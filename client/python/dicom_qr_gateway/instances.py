@@ -221,7 +221,8 @@ class _Parts(Iterator[_Part]):
     def _receive(self) -> bytes:
         try:
             return self._response.read1(_PIECE)
-        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: another thread closed the connection
+        except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
+            # http.client raises ValueError, or AttributeError, if another thread closes the connection meanwhile.
             raise self._progress.incomplete(error) from error
 
 

@@ -118,6 +118,8 @@ func TestCGetThatIsCancelledLeavesThePACSFree(t *testing.T) {
 				require.NoError(t, err)
 				break
 			}
+			// dcmqrscp may keep its archive locked until the association ends, so the gateway keeps none after C-CANCEL-RQ.
+			require.NoError(t, assoc.Close())
 			again := dialToReceive(t, src, study)
 			n := 0
 			for in, err := range again.Get(t.Context(), dicomnet.StudyRoot, studyIdentifier(study), nil) {

@@ -207,7 +207,7 @@ func (d *Decoder) step() (Token, bool, error) {
 	switch {
 	case f.kind != ItemStart && h.tag != tagItem:
 		err = formatError(at, noItem)
-	case f.kind == ItemStart && h.tag == tagItem:
+	case f.kind == ItemStart && h.tag>>16 == tagItem>>16: // an item, or a tag of its group that PS3.5 section 7.5 does not have
 		err = formatError(at, strayItem)
 	case f.kind == SequenceStart:
 		token = d.item(f, &h, limit)

@@ -19,7 +19,7 @@ const (
 )
 
 // Volume returns a study of one CT series with so many axial slices of 512 x 512 pixels, half a megabyte each. Its values are constant over
-// areas of at least 24 pixels and differ from slice to slice, so that a test can tell from the canvas of a viewer which slice it shows.
+// areas of at least 24 pixels and differ from slice to slice, so that the canvas of a viewer shows a test which slice it is.
 func Volume(slices int) dicomtest.Study {
 	return dicomtest.Study{
 		PatientID: "VOLUME", PatientName: "VOLUME^VERA", PatientBirthDate: "19680220", PatientSex: "F",

@@ -42,7 +42,7 @@ export function launch(more = []) {
 export async function open(browser, base, path, { width = 1280, height = 900, colorScheme = 'light', also = [], answered = () => {} } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme, reducedMotion: 'reduce' });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(60_000);
   const faults = [];
   const hosts = [base, ...also].map((url) => new URL(url).host);
   await context.route('**/*', (route) => {

@@ -53,6 +53,7 @@ type metrics struct {
 	queueSeconds *prometheus.HistogramVec
 
 	retrievalMetrics
+	jobs  *jobMetrics
 	spool atomic.Pointer[func() Spool]
 	cache atomic.Pointer[func() Cache]
 }
@@ -84,6 +85,7 @@ func newMetrics(version, commit, goVersion string) *metrics {
 		queueSeconds: f.histogram("queue_wait_seconds", "Time that operations waited for a free association with their PACS, by outcome: ok or the code of the problem.", queueSeconds, "outcome"),
 
 		retrievalMetrics: newRetrievalMetrics(f),
+		jobs:             newJobMetrics(f),
 	}
 	m.registerStorage(f)
 	f.gaugeFunc("associations_idle", "Associations that are established and kept for the next operation.", nil,

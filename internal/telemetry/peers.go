@@ -41,10 +41,15 @@ func (p *peers) label(address string) string {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if _, ok := p.known[address]; ok {
-		if address == otherPeer {
-			return "other (PACS_FILE)"
-		}
-		return address
+		return ofName(address)
 	}
 	return otherPeer
+}
+
+// ofName returns the label of a named PACS, which has one from the beginning.
+func ofName(name string) string {
+	if name == otherPeer {
+		return "other (PACS_FILE)"
+	}
+	return name
 }

@@ -1,0 +1,105 @@
+package jobs
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"dicom-qr-gateway/internal/pool"
+	"dicom-qr-gateway/internal/principal"
+	"dicom-qr-gateway/qr"
+)
+
+// Broker is the connection to NATS.
+type Broker interface {
+	JetStream() jetstream.JetStream
+	Conn() *nats.Conn
+	Embedded() bool // no other gateway uses it
+	Err() error     // nil: JetStream answers
+}
+
+// Retriever runs the operations of items.
+type Retriever interface {
+	Query(ctx context.Context, c qr.Call, p qr.Peer, f qr.Filter) (*qr.QueryResult, error)
+	Retrieve(ctx context.Context, c qr.Call, p qr.Peer, f qr.Filter, destination string) (*qr.RetrieveResult, error)
+}
+
+// Room says when a PACS has room for batch work.
+type Room interface {
+	// Wait returns nil when no interactive operation waits for the peer and an association is free. It reserves nothing. The error is
+	// the end of ctx.
+	Wait(ctx context.Context, peer pool.Peer) error
+}
+
+// PACS are the named PACS, as they are configured now.
+type PACS interface {
+	Lookup(name string) (pool.Peer, bool)
+	List() []pool.Peer
+}
+
+// Work is one attempt at an item, for those who watch it. Nothing changes it.
+type Work struct {
+	JobID       string
+	Number      int // of the item
+	Run         int
+	Attempt     int
+	PACS        pool.Peer
+	Destination string
+	DryRun      bool
+	Item        Item
+	// FiledBy is the caller who filed the job, with the correlation ID of that request.
+	FiledBy principal.Principal
+}
+
+// Watch observes jobs. Its methods must not block, except that those of a Task may delay their own attempt.
+type Watch interface {
+	// Filed is called when a job was filed.
+	Filed(j *Job, by principal.Principal)
+	// Begin is called before an attempt. It returns the context for it, and its observer.
+	Begin(ctx context.Context, w *Work) (context.Context, Task)
+	// Recorded is called when this gateway recorded an outcome, once for each.
+	Recorded(w *Work, state ItemState)
+	// Redelivered is called for an item that was delivered before.
+	Redelivered(pacs string)
+}
+
+// Task observes one attempt.
+type Task interface {
+	qr.Observer
+	// End is called when the attempt ends: with the state of the item that follows, and the result and error of the operation. Of
+	// retrieved and queried at most one is not nil.
+	End(state ItemState, retrieved *qr.RetrieveResult, queried *qr.QueryResult, err error)
+}
+
+// Options are the settings of a Service. Zero values of numbers and durations are replaced by defaults.
+type Options struct {
+	Broker    Broker
+	Retriever Retriever
+	Room      Room // nil: there is always room
+	PACS      PACS
+	Watch     Watch // nil: nobody watches
+	// Describe returns the failure of an error of an operation at a PACS that was called with or without TLS.
+	Describe func(ctx context.Context, err error, withTLS bool) *Failure
+	Log      zerolog.Logger
+
+	Retention    time.Duration // how long a job is kept after it was filed; 30 days
+	Replicas     int           // of streams; 1
+	MaxItems     int           // of a job; 10,000
+	MaxJobs      int           // of a caller that are not finished; 100
+	MaxPerPACS   int           // items at once for a PACS without a limit of associations; 4
+	DrainTimeout time.Duration // how long items may go on when Run ends; zero: not at all
+
+	Location *time.Location   // of windows; time.Local
+	Now      func() time.Time // time.Now
+
+	// The rest is for tests.
+	Attempts  int                     // of an item; 5
+	Backoff   []time.Duration         // after each attempt but the last; 10 s, 1 min, 5 min, 15 min
+	AckWait   time.Duration           // after which another gateway takes over; 10 s
+	Idle      time.Duration           // between two looks into an empty queue; 250 ms
+	Grace     time.Duration           // for items that run when their job is cancelled; 1 min
+	failpoint func(step string) error // an error makes the step that follows fail as a crash would
+}

@@ -7,7 +7,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"dicom-qr-gateway/gen/api"
-	"dicom-qr-gateway/internal/audit"
+	"dicom-qr-gateway/internal/recording"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/access"
 	"dicom-qr-gateway/server/problem"
@@ -58,21 +58,11 @@ func (h *handlers) namedPeer(ctx context.Context, name, patientID string) (qr.Pe
 // forbidden records that the caller may not use the PACS, and returns the problem.
 func (h *handlers) forbidden(ctx context.Context, peer qr.Peer, patientID string) error {
 	p := &problem.Problem{Code: api.ProblemCodePACSNotAllowed}
-	record := operationRecord(ctx, peer, patientID)
+	record := recording.Operation(access.From(ctx), peer, patientID)
 	if err := h.trail.Forbidden(&record, string(p.Code)); err != nil {
 		return notRecorded(zerolog.Ctx(ctx), api.ProblemCodeAuditFailed, err)
 	}
 	return p
-}
-
-// operationRecord returns what all audit records of an operation at the PACS have in common.
-func operationRecord(ctx context.Context, peer qr.Peer, patientID string) audit.Operation {
-	return audit.Operation{
-		Caller:         access.From(ctx),
-		PACS:           audit.Node{Name: peer.Name, Host: peer.Host, Port: peer.Port, AETitle: peer.CalledAETitle},
-		CallingAETitle: peer.CallingAETitle,
-		PatientID:      patientID,
-	}
 }
 
 // ListPACS answers with the named PACS that the caller may use.

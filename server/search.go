@@ -10,6 +10,7 @@ import (
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/internal/audit"
+	"dicom-qr-gateway/internal/recording"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/dicomweb"
 	"dicom-qr-gateway/server/listener"
@@ -158,7 +159,7 @@ func (t *task) recordSearch(ctx context.Context, err error) error {
 	if len(t.searches.Sent) == 0 {
 		t.searches.Add(t.query)
 	}
-	return t.trail.Searched(&t.record, t.searches, resultOf(ctx, err))
+	return t.trail.Searched(&t.record, t.searches, recording.Result(ctx, err, codes(t.peer.TLS)))
 }
 
 // searchAnswer is the 200 of a search.

@@ -2,9 +2,7 @@ package server
 
 import (
 	"context"
-	"iter"
 	"net/http"
-	"strconv"
 
 	"github.com/rs/zerolog"
 
@@ -14,6 +12,7 @@ import (
 	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/principal"
+	"dicom-qr-gateway/internal/recording"
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/access"
@@ -52,7 +51,7 @@ func (h *handlers) task(ctx context.Context, peer qr.Peer, patientID string) *ta
 	return &task{
 		gateway: h.gateway, telemetry: h.telemetry, trail: h.trail, log: zerolog.Ctx(ctx), caller: caller, peer: peer,
 		memory: h.memory.Account(caller.Identity()),
-		record: operationRecord(ctx, peer, patientID),
+		record: recording.Operation(caller, peer, patientID),
 		query:  audit.Query{SOPClassUID: dicomnet.StudyRoot.Find},
 	}
 }
@@ -78,11 +77,11 @@ func (t *task) Sent(i qr.Identifier) {
 	if t.trail == nil || t.searches == nil && i.Level != qr.LevelStudy {
 		return
 	}
-	b, err := i.Encode()
-	if err != nil { // nothing is sent either
+	query, ok := recording.Query(i)
+	if !ok {
 		return
 	}
-	t.query = audit.Query{SOPClassUID: i.SOPClassUID, TransferSyntax: string(i.TransferSyntax), Identifier: b}
+	t.query = query
 	if t.searches != nil {
 		t.searches.Add(t.query)
 	}
@@ -91,7 +90,7 @@ func (t *task) Sent(i qr.Identifier) {
 // Matched records that the studies are about to be moved, and ends the retrieve if that fails.
 func (t *task) Matched(studies []qr.Study, warnings []qr.Warning) error {
 	t.announced = studies
-	if err := t.trail.Begun(&t.record, t.destination, recorded(studies, nil)); err != nil {
+	if err := t.trail.Begun(&t.record, t.destination, recording.Studies(studies, nil)); err != nil {
 		t.veto = notRecorded(t.log, api.ProblemCodeAuditUnavailable, err)
 		return t.veto
 	}
@@ -202,12 +201,15 @@ func moveCounters(retrievals []qr.Retrieval) []telemetry.MoveCounters {
 	return counts
 }
 
-// resultOf returns how err ends an event, with the code that the caller gets.
-func resultOf(ctx context.Context, err error) audit.Result {
-	if err == nil {
-		return audit.Result{Outcome: audit.Success, Description: "ok"}
-	}
-	return audit.Result{Outcome: audit.SeriousFailure, Description: string(problem.Of(ctx, err).Code)}
+// codes gives audit records the codes of problems. It says whether the PACS was called with TLS.
+type codes bool
+
+// Of returns the code of the problem for err.
+func (codes) Of(ctx context.Context, err error) string { return problem.CodeOf(ctx, err) }
+
+// NothingMoved returns the code of the problem for a retrieve that moved nothing.
+func (c codes) NothingMoved(ctx context.Context, err error) string {
+	return string(problem.NothingMoved(ctx, err, bool(c)).Code)
 }
 
 // refused returns the code of the problem if err means that callers may not use this PACS; "" for any other error.
@@ -225,84 +227,31 @@ func (t *task) recordQuery(ctx context.Context, studies []qr.Study, err error) e
 	if code := refused(ctx, err); code != "" {
 		return t.trail.Forbidden(&t.record, code)
 	}
-	result := resultOf(ctx, err)
+	result := recording.Result(ctx, err, codes(t.peer.TLS))
 	if err == nil && len(studies) == 0 {
 		result.Description = string(api.ProblemCodeNoStudyMatched)
 	}
-	return t.trail.Queried(&t.record, t.query, recorded(studies, nil), result)
+	return t.trail.Queried(&t.record, t.query, recording.Studies(studies, nil), result)
 }
 
 func (t *task) recordEcho(ctx context.Context, err error) error {
 	if code := refused(ctx, err); code != "" {
 		return t.trail.Forbidden(&t.record, code)
 	}
-	return t.trail.Echoed(&t.record, resultOf(ctx, err))
+	return t.trail.Echoed(&t.record, recording.Result(ctx, err, codes(t.peer.TLS)))
 }
 
 // recordTransfer records the outcome of each study as the answer shows it.
 func (t *task) recordTransfer(ctx context.Context, result *qr.RetrieveResult, err error) error {
-	end := resultOf(ctx, err)
+	end := recording.Result(ctx, err, codes(t.peer.TLS))
 	var outcome func(i int) *qr.Retrieval
 	switch {
 	case result != nil:
-		outcome = func(i int) *qr.Retrieval {
-			if i >= len(result.Retrievals) {
-				return nil
-			}
-			return &result.Retrievals[i]
-		}
-		switch succeeded := result.Succeeded(); {
-		case succeeded == len(result.Studies):
-		case result.Moved():
-			end = audit.Result{Outcome: audit.MinorFailure, Description: "partial"}
-		default:
-			end = audit.Result{Outcome: audit.SeriousFailure, Description: string(problem.NothingMoved(ctx, result.Err, t.peer.TLS).Code)}
-		}
+		end, outcome = recording.Transferred(ctx, result, codes(t.peer.TLS)), recording.Outcomes(result)
 	case t.veto != nil:
-		none := &qr.Retrieval{Status: qr.RetrievalNotAttempted}
-		outcome = func(int) *qr.Retrieval { return none }
+		outcome = recording.NotAttempted
 	}
-	return t.trail.Transferred(&t.record, t.destination, recorded(t.announced, outcome), end)
-}
-
-// recorded yields studies for an audit record, with the outcome of each; nil: it has none. Nothing changes studies and outcomes
-// once they are recorded, as an audit record requires: they are part of a result.
-func recorded(studies []qr.Study, outcome func(i int) *qr.Retrieval) iter.Seq[audit.Study] {
-	return func(yield func(audit.Study) bool) {
-		var details []audit.Detail // of the current study
-		for i := range studies {
-			s := &studies[i]
-			details = details[:0]
-			if outcome != nil {
-				details = appendDetails(details, outcome(i))
-			}
-			if !yield(audit.Study{
-				UID: s.StudyInstanceUID, Description: s.StudyDescription, AccessionNumber: s.AccessionNumber, PatientName: s.PatientName,
-				Details: details,
-			}) {
-				return
-			}
-		}
-	}
-}
-
-func appendDetails(details []audit.Detail, r *qr.Retrieval) []audit.Detail {
-	if r == nil {
-		return details
-	}
-	details = append(details, audit.Detail{Type: "status", Value: []byte(r.Status)})
-	if r.DICOMStatus != "" {
-		details = append(details, audit.Detail{Type: "dicom_status", Value: []byte(r.DICOMStatus)})
-	}
-	for _, counter := range []struct {
-		name  string
-		value *int
-	}{{"completed", r.Completed}, {"failed", r.Failed}, {"warning", r.Warning}} {
-		if counter.value != nil {
-			details = append(details, audit.Detail{Type: counter.name, Value: strconv.AppendInt(nil, int64(*counter.value), 10)})
-		}
-	}
-	return details
+	return t.trail.Transferred(&t.record, t.destination, recording.Studies(t.announced, outcome), end)
 }
 
 // notRecorded logs why a record was not written and returns the problem to answer with.

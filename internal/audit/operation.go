@@ -17,6 +17,7 @@ type Operation struct {
 	PACS           Node
 	CallingAETitle string
 	PatientID      string // "" if the operation does not concern a patient
+	Job            *Job   // nil: the operation belongs to a request
 }
 
 // Node is a PACS.

@@ -49,8 +49,11 @@ const (
 
 // The actions in use (table A.5.2-1).
 const (
-	Execute = "E"
+	Create  = "C"
 	Read    = "R"
+	Update  = "U"
+	Delete  = "D"
+	Execute = "E"
 )
 
 // Participant is an ActiveParticipant.
@@ -121,6 +124,7 @@ const (
 	RolePatient  = "1"
 	RoleReport   = "3"
 	RoleSecurity = "13"
+	RoleJob      = "20"
 )
 
 // Types of details.
@@ -138,6 +142,7 @@ var (
 	BeginTransferring   = dcm("110102", "Begin Transferring DICOM Instances")
 	TransferredEvent    = dcm("110104", "DICOM Instances Transferred")
 	NetworkEntry        = dcm("110108", "Network Entry")
+	OrderRecord         = dcm("110109", "Order Record")
 	QueryEvent          = dcm("110112", "Query")
 	SecurityAlert       = dcm("110113", "Security Alert")
 )

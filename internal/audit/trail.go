@@ -104,6 +104,9 @@ func (t *Trail) Forbidden(o *Operation, reason string) error {
 	if o.PatientID != "" {
 		others = append(others, patient(o.PatientID, nil))
 	}
+	if o.Job != nil {
+		others = append(others, o.Job.object())
+	}
 	r := t.alert(o.Caller, UseOfRestricted, Object{ID: o.PACS.address(), IDTypeCode: NodeID, Name: o.PACS.Name}, reason, others...)
 	return t.log.Write(r)
 }
@@ -115,7 +118,7 @@ func (t *Trail) Queried(o *Operation, q Query, studies iter.Seq[Study], result R
 	}
 	r := t.record(o.Caller.CorrelationID, QueryEvent, Execute, result)
 	r.Participants = t.queryParticipants(o)
-	r.Objects = queryObjects(&q, o.PatientID, studies)
+	r.Objects = withJob(queryObjects(&q, o.PatientID, studies), o.Job)
 	return t.log.Write(r)
 }
 
@@ -137,7 +140,7 @@ func (t *Trail) Begun(o *Operation, destination string, studies iter.Seq[Study])
 	}
 	r := t.record(o.Caller.CorrelationID, BeginTransferring, Execute, Result{Outcome: Success})
 	r.Participants = t.transferParticipants(o, destination)
-	r.Objects = transferObjects(studies, o.PatientID)
+	r.Objects = withJob(transferObjects(studies, o.PatientID), o.Job)
 	return t.log.Write(r)
 }
 
@@ -149,6 +152,6 @@ func (t *Trail) Transferred(o *Operation, destination string, studies iter.Seq[S
 	}
 	r := t.record(o.Caller.CorrelationID, TransferredEvent, Read, result)
 	r.Participants = t.transferParticipants(o, destination)
-	r.Objects = transferObjects(studies, o.PatientID)
+	r.Objects = withJob(transferObjects(studies, o.PatientID), o.Job)
 	return t.log.Write(r)
 }

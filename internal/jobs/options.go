@@ -29,9 +29,9 @@ type Retriever interface {
 
 // Room says when a PACS has room for batch work.
 type Room interface {
-	// Wait returns nil when no interactive operation waits for the peer and an association is free. It reserves nothing. The error is
-	// the end of ctx.
-	Wait(ctx context.Context, peer pool.Peer) error
+	// Room returns when an item may begin: no interactive operation waits for the peer, and an association is free. leave must be called
+	// once the item has ended. The error is the end of ctx.
+	Room(ctx context.Context, peer pool.Peer) (leave func(), err error)
 }
 
 // PACS are the named PACS, as they are configured now.
@@ -54,10 +54,21 @@ type Work struct {
 	FiledBy principal.Principal
 }
 
+// RequestKind is what a caller asked for.
+type RequestKind string
+
+// The requests that change something.
+const (
+	RequestFile   RequestKind = "filed"
+	RequestCancel RequestKind = "cancelled"
+	RequestRetry  RequestKind = "retried"
+	RequestDelete RequestKind = "deleted"
+)
+
 // Watch observes jobs. Its methods must not block, except that those of a Task may delay their own attempt.
 type Watch interface {
-	// Filed is called when a job was filed.
-	Filed(j *Job, by principal.Principal)
+	// Requested is called when a request of a caller was carried out.
+	Requested(kind RequestKind, j *Job, by principal.Principal)
 	// Begin is called before an attempt. It returns the context for it, and its observer.
 	Begin(ctx context.Context, w *Work) (context.Context, Task)
 	// Recorded is called when this gateway recorded an outcome, once for each.
@@ -69,9 +80,26 @@ type Watch interface {
 // Task observes one attempt.
 type Task interface {
 	qr.Observer
-	// End is called when the attempt ends: with the state of the item that follows, and the result and error of the operation. Of
-	// retrieved and queried at most one is not nil.
-	End(state ItemState, retrieved *qr.RetrieveResult, queried *qr.QueryResult, err error)
+	// Record is called when the operation has ended, with its result and error. Of retrieved and queried at most one is not nil. An error
+	// makes the attempt one that failed for a passing reason; what was moved is kept.
+	Record(ctx context.Context, retrieved *qr.RetrieveResult, queried *qr.QueryResult, err error) error
+	// End is called last, with the state of the item that follows; "": the item goes back to the queue.
+	End(state ItemState)
+}
+
+// Stats describes the work of all gateways.
+type Stats struct {
+	Up     bool // JetStream answers
+	Queues []Queue
+}
+
+// Queue is what is queued for one PACS with one priority.
+type Queue struct {
+	PACS     string
+	Priority Priority
+	Queued   int           // running ones included
+	Waiting  int           // until a time
+	Oldest   time.Duration // age of the oldest queued item; zero: none is queued
 }
 
 // Options are the settings of a Service. Zero values of numbers and durations are replaced by defaults.

@@ -60,3 +60,6 @@ func (s *Service) Retry(ctx context.Context, p principal.Principal, id string) (
 func (s *Service) Delete(ctx context.Context, p principal.Principal, id string) error {
 	return &UnavailableError{Err: errTodo}
 }
+
+// Stats returns what was known some seconds ago. It never blocks.
+func (s *Service) Stats() Stats { return Stats{} }

@@ -5,6 +5,7 @@ package config
 import (
 	"cmp"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/url"
 	"reflect"
@@ -69,6 +70,18 @@ type Config struct {
 	AdHocPACS     bool   `env:"AD_HOC_PACS" envDefault:"true" help:"accept requests that bring the address of a PACS; false accepts only those that name one of PACS_FILE"`
 	PACSAllowlist string `env:"PACS_ALLOWLIST" help:"comma-separated CIDR blocks, addresses or host names, each with or without :port, that requests may bring; empty permits any; PACS of PACS_FILE need no entry"`
 
+	NATSURL             string `group:"Batches" env:"NATS_URL" help:"comma-separated URLs of a NATS server or cluster with JetStream that several gateways share, such as tls://nats.hospital.example:4222: batches are kept there, and max_associations of named PACS hold for all gateways together"`
+	NATSCredentialsFile string `env:"NATS_CREDENTIALS_FILE" help:"file with what the gateway shows to NATS: a .creds file, the seed of a user NKey, user:password, or a token"`
+	NATSTLSCAFile       string `env:"NATS_TLS_CA_FILE" help:"CA certificates that NATS servers are verified against; empty uses those of the system; requires TLS"`
+	NATSTLSCertFile     string `env:"NATS_TLS_CERT_FILE" help:"certificate that the gateway presents to NATS, PEM; requires TLS"`
+	NATSTLSKeyFile      string `env:"NATS_TLS_KEY_FILE" help:"key of this certificate, PEM"`
+	JobsDir             string `env:"JOBS_DIR" help:"directory for the batches of one gateway, in place of NATS_URL: JetStream runs in the gateway and keeps its encrypted files there"`
+	JobsKeyFile         string `env:"JOBS_KEY_FILE" help:"file of the key that these files are encrypted with, 32 characters or more"`
+	JobsRetention       Days   `env:"JOBS_RETENTION" envDefault:"30d" help:"how long a job is kept after it was filed, with its results and its Idempotency-Key"`
+	JobsReplicas        int    `env:"JOBS_REPLICAS" envDefault:"1" help:"on how many servers of a NATS cluster jobs are kept: 3 survives the loss of one"`
+	JobsPerCaller       int    `env:"JOBS_PER_CALLER" envDefault:"100" help:"jobs of one caller that are not finished; more is a 429 (too_many_jobs)"`
+	GatewayName         string `env:"GATEWAY_NAME" help:"name of this gateway among those that share a NATS, the same after a restart; empty takes the name of the machine and the port of LISTEN_ADDR"`
+
 	DICOMTLSCAFile     string `group:"DICOM TLS" env:"DICOM_TLS_CA_FILE" help:"CA certificates that PACS are verified against; empty uses those of the system"`
 	DICOMTLSCertFile   string `env:"DICOM_TLS_CERT_FILE" help:"certificate that the gateway presents to PACS, PEM"`
 	DICOMTLSKeyFile    string `env:"DICOM_TLS_KEY_FILE" help:"key of this certificate, PEM"`
@@ -99,6 +112,10 @@ type Config struct {
 	base     *url.URL // PUBLIC_URL; nil: that of the request
 
 	storeTitles []string // STORE_AE_TITLES
+
+	natsServers []string    // NATS_URL
+	natsTLS     *tls.Config // nil: TLS is not required
+	jobsKey     []byte      // the contents of JOBS_KEY_FILE
 
 	pacs       *PACS
 	pacsReader *pacsReader // nil: PACS_FILE is empty
@@ -167,6 +184,7 @@ func (c *Config) check(faults *faultyVariables, set map[string]string) {
 	c.loadTimeZone(faults)
 	c.loadTLS(faults)
 	c.loadStorage(faults)
+	c.loadJobs(faults)
 	c.loadAccess(faults)
 }
 
@@ -263,6 +281,9 @@ func (c *Config) LogWarnings(logger zerolog.Logger) {
 	if !c.RequiresCredentials() {
 		logger.Warn().Msg("API_KEYS_FILE and TLS_CLIENT_CA_FILE are empty: the gateway accepts requests without credentials")
 	}
+	if c.plainNATS() {
+		logger.Warn().Msg("NATS_URL is without TLS: Patient IDs cross the network unencrypted")
+	}
 	if c.DICOMDebug {
 		logger.Warn().Msg("DICOM_DEBUG is on: the log holds patient data")
 	}
@@ -317,8 +338,8 @@ func (c Config) MarshalZerologObject(e *zerolog.Event) {
 		if seconds, ok := setting.(Seconds); ok {
 			setting = seconds.Duration().Seconds()
 		}
-		if bytes, ok := setting.(Bytes); ok {
-			setting = bytes.String()
+		if value, ok := setting.(fmt.Stringer); ok { // sizes, and durations of days
+			setting = value.String()
 		}
 		e.Interface(strings.ToLower(name), setting)
 	}

@@ -68,6 +68,9 @@ func (g *Gateway) begin(c Call, p Peer) *operation {
 	if o.memory != nil {
 		o.LimitMemory(o.memory)
 	}
+	if c.Batch {
+		o.Batch()
+	}
 	return o
 }
 

@@ -15,6 +15,8 @@ type Call struct {
 	Observer  Observer // nil: none
 	// Memory counts what the result holds. The caller closes it once it needs the result no more; nil: not limited.
 	Memory *budget.Account
+	// Batch says that the operation is batch work, which waits behind interactive operations (pool.Session.Batch).
+	Batch bool
 }
 
 // Observer watches one operation. Its methods run on the operation's goroutine: one that blocks delays the operation. Embed

@@ -45,6 +45,11 @@ func (s *Session) acquireAt(ctx context.Context, address netip.AddrPort, want ki
 func (s *Session) connect(ctx context.Context) (net.Conn, error) {
 	held := s.slot
 	s.slot = nil
+	if held.revoked() {
+		held.release()
+		s.busy = true
+		return nil, &BusyError{}
+	}
 	r := &race{dial: s.pool.options.DialContext}
 	if r.dial == nil {
 		r.dial = dialer.DialContext
@@ -137,7 +142,7 @@ func (r *race) run(ctx context.Context, held *slot, try func(netip.AddrPort) *sl
 
 // dialLast dials the last address, most often the only one, on the caller's goroutine.
 func (r *race) dialLast(ctx context.Context, held *slot) attempt {
-	conn, err := r.dial(ctx, "tcp", held.address.String())
+	conn, err := r.dialIn(ctx, held)
 	if err != nil {
 		held.release()
 		if r.first == nil {
@@ -147,10 +152,19 @@ func (r *race) dialLast(ctx context.Context, held *slot) attempt {
 	return attempt{held, conn, err}
 }
 
+// dialIn opens the connection of the slot.
+func (r *race) dialIn(ctx context.Context, held *slot) (net.Conn, error) {
+	conn, err := r.dial(ctx, "tcp", held.address.String())
+	if err == nil && !held.attach(conn) {
+		return nil, &BusyError{Reason: ShareLost}
+	}
+	return conn, err
+}
+
 func (r *race) start(ctx context.Context, held *slot) {
 	r.running++
 	go func() {
-		conn, err := r.dial(ctx, "tcp", held.address.String())
+		conn, err := r.dialIn(ctx, held)
 		r.attempts <- attempt{held, conn, err}
 	}()
 }

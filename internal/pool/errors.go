@@ -32,6 +32,8 @@ const (
 	CallerShare
 	// TooManyRetrievals: the peer had no slot for another retrieval within Options.QueueTimeout.
 	TooManyRetrievals
+	// ShareLost: the association was closed, because other gateways may use its slot by now (Share.Revoke).
+	ShareLost
 )
 
 func (e *BusyError) Error() string {
@@ -44,9 +46,20 @@ func (e *BusyError) Error() string {
 		return "too many operations of this caller"
 	case TooManyRetrievals:
 		return "too many retrievals from this peer"
+	case ShareLost:
+		return "the association was closed because its lease could not be renewed"
 	default:
 		return "no free association"
 	}
+}
+
+// revoked returns the error of an operation whose association was closed by Share.Revoke.
+func revoked(err error) error {
+	step := dicomnet.StepAssociate
+	if op, ok := errors.AsType[*dicomnet.OpError](err); ok {
+		step = op.Step
+	}
+	return &dicomnet.OpError{Step: step, Err: &BusyError{Reason: ShareLost}}
 }
 
 // Failure returns err as a *dicomnet.OpError at step, or at the step that err names itself. If ctx is done, the cause of its

@@ -77,7 +77,7 @@ func (s *Session) reuse(ctx context.Context) *dicomnet.Association {
 
 // keep leaves the association to other operations; it returns false if the association must be released.
 func (s *Session) keep(assoc *dicomnet.Association, held *slot) bool {
-	if s.kind == (kind{}) || held == nil || !assoc.Clean() || !assoc.Accepts(s.peer.Model().Find) {
+	if s.kind == (kind{}) || held == nil || held.revoked() || !assoc.Clean() || !assoc.Accepts(s.peer.Model().Find) {
 		return false
 	}
 	assoc.Rebind(s.pool.options.Background)
@@ -112,7 +112,8 @@ func (s *slots) takeIdle(o *operation, addresses []netip.AddrPort, want kind) *s
 	}
 	for _, address := range addresses {
 		if q := s.peers[address]; q != nil {
-			if kept := s.takeKind(q, want); kept != nil {
+			q.joinShare(o)
+			if kept := s.takeKind(q, want, o); kept != nil {
 				s.permits.take(o)
 				return kept
 			}
@@ -122,10 +123,14 @@ func (s *slots) takeIdle(o *operation, addresses []netip.AddrPort, want kind) *s
 }
 
 // takeKind takes the association of the kind that was used last, so that those that are not needed end sooner.
-func (s *slots) takeKind(q *queue, want kind) *slot {
+func (s *slots) takeKind(q *queue, want kind, o *operation) *slot {
 	for i, candidate := range slices.Backward(q.idle) {
-		if want != (kind{}) && candidate.kind == want {
-			return s.takeAt(q, i)
+		if want != (kind{}) && candidate.kind == want && o.admits(candidate, false) {
+			taken := s.takeAt(q, i)
+			if o.share != nil {
+				taken.joinShare(o)
+			}
+			return taken
 		}
 	}
 	return nil
@@ -135,6 +140,7 @@ func (s *slots) takeAt(q *queue, i int) *slot {
 	taken := q.idle[i]
 	q.idle = slices.Delete(q.idle, i, i+1)
 	s.idle--
+	taken.setIdle(false)
 	return taken
 }
 
@@ -158,6 +164,7 @@ func (s *slots) putIdle(q *queue, held *slot) {
 	held.idleSince = time.Now()
 	q.idle = append(q.idle, held)
 	s.idle++
+	held.setIdle(true)
 	s.scheduleSweep(held.watchAfter())
 }
 
@@ -188,11 +195,9 @@ func (s *slots) empty(address netip.AddrPort) (closed []<-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if q := s.peers[address]; q != nil {
-		for _, idle := range q.idle {
-			closed = append(closed, s.end(idle))
+		for len(q.idle) > 0 {
+			closed = append(closed, s.end(s.takeAt(q, 0)))
 		}
-		s.idle -= len(q.idle)
-		q.idle = nil
 	}
 	return closed
 }

@@ -9,6 +9,8 @@ type operation struct {
 	running bool // holds a permit
 	// retrievals is how many retrievals may hold slots at the address of its peer, itself included; zero: the operation is not a retrieval.
 	retrievals int
+	share      *Share // nil: the limit alone counts
+	batch      bool   // it is batch work, which waits behind interactive operations; it has a share
 }
 
 // permits limits how many operations run at once. An operation takes its permit together with its first slot and keeps it to its
@@ -17,6 +19,7 @@ type permits struct {
 	max     int // of all callers; zero: no limit
 	share   int // of one caller, so that it cannot take all
 	running int
+	batch   int                        // of those that run, batch work
 	callers map[principal.Identity]int // how many of each run; exactly those with any
 }
 
@@ -26,7 +29,11 @@ func newPermits(limit int) permits {
 
 // available reports whether the operation runs already or may begin.
 func (p *permits) available(o *operation) bool {
-	return p.max == 0 || o.running || p.running < p.max && p.callers[o.caller] < p.share
+	if p.max == 0 || o.running {
+		return true
+	}
+	const part = 2 // of all operations may be batch work
+	return p.running < p.max && p.callers[o.caller] < p.share && (!o.batch || p.batch < max(p.max/part, 1))
 }
 
 // take begins the operation unless it runs already.
@@ -36,6 +43,9 @@ func (p *permits) take(o *operation) {
 	}
 	o.running = true
 	p.running++
+	if o.batch {
+		p.batch++
+	}
 	p.callers[o.caller]++
 }
 
@@ -45,8 +55,11 @@ func (p *permits) give(o *operation) bool {
 		return false
 	}
 	o.running = false
-	limited := p.max > 0 && (p.running == p.max || p.callers[o.caller] == p.share)
+	limited := p.max > 0 && (p.running == p.max || p.callers[o.caller] == p.share || o.batch)
 	p.running--
+	if o.batch {
+		p.batch--
+	}
 	if p.callers[o.caller]--; p.callers[o.caller] == 0 {
 		delete(p.callers, o.caller)
 	}

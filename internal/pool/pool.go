@@ -15,6 +15,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"dicom-qr-gateway/dicomnet"
@@ -56,6 +57,7 @@ type Options struct {
 type Pool struct {
 	options  Options
 	slots    *slots
+	shares   atomic.Pointer[map[shareKey]*Share] // nil: none
 	releases background
 }
 

@@ -37,7 +37,7 @@ type Session struct {
 
 // Session returns a session of one operation with the peer, on behalf of caller. Observer may be nil. The caller must call End.
 func (p *Pool) Session(peer Peer, caller principal.Identity, o Observer) *Session {
-	return &Session{pool: p, peer: peer, observer: o, operation: operation{caller: caller, limit: p.limit(&peer)}}
+	return &Session{pool: p, peer: peer, observer: o, operation: operation{caller: caller, limit: p.limit(&peer), share: p.share(&peer)}}
 }
 
 // Retrieval returns a session of one retrieval. It is a Session whose associations count against the retrievals that may run at once from
@@ -46,6 +46,13 @@ func (p *Pool) Retrieval(peer Peer, caller principal.Identity, o Observer) *Sess
 	s := p.Session(peer, caller, o)
 	s.operation.retrievals = p.retrievals(&peer)
 	return s
+}
+
+// Batch marks the operation as batch work. It waits behind interactive operations with the peer, for as long as ctx permits instead of
+// Options.QueueTimeout, and takes no slot while interactive ones of other gateways wait. The caller has a place from Pool.Room. It is
+// called before Open.
+func (s *Session) Batch() {
+	s.operation.batch, s.operation.share = true, s.pool.Share(s.peer)
 }
 
 // LimitMemory has m asked for the memory of long messages. It is called before Open.
@@ -128,6 +135,9 @@ func (s *Session) Repeatable(ctx context.Context, sopClass string, f func() erro
 func (s *Session) run(ctx context.Context, sopClass string, f func() error, again func(error) bool) error {
 	s.answered = false
 	err := f()
+	if err != nil && s.slot.revoked() {
+		return revoked(err)
+	}
 	if err == nil || !s.used || s.answered || ctx.Err() != nil || !again(err) {
 		s.used = true
 		return err

@@ -43,7 +43,8 @@ type slots struct {
 type slot struct {
 	slots     *slots
 	address   netip.AddrPort
-	retrieval bool // its operation is a retrieval
+	retrieval bool     // its operation is a retrieval
+	holding   *holding // the slot in the account of a share; nil: in none
 
 	opened time.Time             // when the association in this slot was established
 	assoc  *dicomnet.Association // idle, of this kind, since idleSince; nil: none
@@ -72,19 +73,23 @@ func (s *slots) acquire(ctx context.Context, o *operation, address netip.AddrPor
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	acquired, w, err := s.join(o, address, want, timeout > 0)
+	acquired, w, err := s.join(o, address, want, timeout > 0 || o.batch)
 	if acquired != nil || err != nil {
 		return acquired, err
 	}
 	if timeout <= 0 {
 		timeout = closingTimeout
 	}
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
+	var expired <-chan time.Time
+	if !o.batch {
+		timer := time.NewTimer(timeout)
+		defer timer.Stop()
+		expired = timer.C
+	}
 	select {
 	case <-w.ready:
 		return w.slot, nil
-	case <-timer.C:
+	case <-expired:
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
@@ -123,6 +128,7 @@ func (s *slots) join(o *operation, address netip.AddrPort, want kind, wait bool)
 	if q == nil {
 		return nil, nil, &BusyError{Reason: QueueFull}
 	}
+	q.joinShare(o)
 	mayRun := s.permits.available(o)
 	if mayRun {
 		if acquired = s.take(o, q, address, want); acquired != nil {
@@ -130,7 +136,7 @@ func (s *slots) join(o *operation, address netip.AddrPort, want kind, wait bool)
 			return acquired, nil, nil
 		}
 	}
-	if reason, ok := q.admits(o.caller, s.maxWaiting); !ok {
+	if reason, ok := q.admits(o, s.maxWaiting); !ok {
 		return nil, nil, &BusyError{Reason: reason}
 	}
 	if evicting := mayRun && q.mayRetrieve(o) && s.makeRoom(q, o); !evicting && !wait {
@@ -142,6 +148,7 @@ func (s *slots) join(o *operation, address netip.AddrPort, want kind, wait bool)
 	s.waiting++
 	w = &waiter{operation: o, want: want, number: s.waited, ready: make(chan struct{})}
 	q.push(w)
+	o.count(1)
 	return nil, w, nil
 }
 
@@ -164,20 +171,32 @@ func (s *slots) forget(q *queue, address netip.AddrPort) {
 
 // makeRoom evicts as many idle associations as must end before the operation gets a slot. It returns false if that many are not idle.
 func (s *slots) makeRoom(q *queue, o *operation) bool {
-	for range q.taken - o.limit + 1 {
+	missing := 0
+	if o.limit > 0 {
+		missing = max(q.taken-o.limit+1, 0)
+	}
+	for range missing {
 		if !s.evict(q) {
 			return false
 		}
 	}
-	return true
+	if o.share == nil {
+		return true
+	}
+	for range o.share.used - o.share.limit + 1 - missing {
+		if !s.evictOf(o.share) {
+			return false
+		}
+	}
+	return o.admits(nil, true)
 }
 
 // take takes an idle association of the kind, or an empty slot; nil if as many are in use as the operation permits.
 func (s *slots) take(o *operation, q *queue, address netip.AddrPort, want kind) *slot {
-	if kept := s.takeKind(q, want); kept != nil {
+	if kept := s.takeKind(q, want, o); kept != nil {
 		return kept
 	}
-	if !o.permits(q.taken+1) || !q.mayRetrieve(o) {
+	if !o.permits(q.taken+1) || !q.mayRetrieve(o) || !o.admits(nil, false) {
 		return nil
 	}
 	q.taken++
@@ -192,7 +211,7 @@ func (s *slots) missing(q *queue, o *operation) BusyReason {
 	switch {
 	case p.available(o) && !q.mayRetrieve(o):
 		return TooManyRetrievals
-	case p.available(o), !o.permits(q.taken - len(q.idle) + 1):
+	case p.available(o), !o.permits(q.taken - len(q.idle) + 1), !o.admits(nil, true):
 		return NoAssociation
 	case p.running >= p.max:
 		return TooManyOperations
@@ -211,6 +230,8 @@ func (s *slots) leave(address netip.AddrPort, w *waiter) (missing BusyReason, le
 	}
 	s.waiting--
 	missing = s.missing(q, w.operation)
+	w.operation.count(-1)
+	s.settle(w.operation.share)
 	s.forget(q, address)
 	return missing, true
 }
@@ -226,10 +247,14 @@ func (s *slot) release() {
 	defer s.slots.mu.Unlock()
 	q := s.slots.peers[s.address]
 	s.drop(q)
-	next := q.next(&s.slots.permits, q.taken)
+	share := q.shareOf(s)
+	var next *waiter
+	if !s.isRevoked() {
+		next = q.next(&s.slots.permits, q.taken, s)
+	}
 	if s.assoc != nil {
-		unwanted := next == nil && q.next(&s.slots.permits, 0) != nil || next != nil && next.want != s.kind
-		if unwanted || s.slots.expired(s) {
+		unwanted := next == nil && q.lacksSlot(&s.slots.permits) || next != nil && next.want != s.kind
+		if unwanted || s.over() || s.slots.expired(s) {
 			s.slots.end(s)
 			return
 		}
@@ -241,8 +266,10 @@ func (s *slot) release() {
 		s.slots.putIdle(q, s)
 	default:
 		q.taken--
+		s.leaveShare()
 		s.slots.forget(q, s.address)
 	}
+	s.slots.settle(share)
 }
 
 // hold counts the slot of a retrieval.
@@ -250,6 +277,9 @@ func (s *slot) hold(q *queue, o *operation) {
 	if o.retrievals > 0 && !s.retrieval {
 		s.retrieval = true
 		q.retrieving++
+	}
+	if o.share != nil || s.holding != nil {
+		s.joinShare(o)
 	}
 }
 
@@ -259,12 +289,14 @@ func (s *slot) drop(q *queue) {
 		s.retrieval = false
 		q.retrieving--
 	}
+	s.endBatch()
 }
 
 // grant hands the slot to the waiter, which begins to run.
 func (s *slots) grant(q *queue, w *waiter, held *slot) {
 	q.serve(w)
 	s.waiting--
+	w.operation.count(-1)
 	s.permits.take(w.operation)
 	held.hold(q, w.operation)
 	w.slot = held
@@ -281,16 +313,17 @@ func (s *slots) finish(o *operation) {
 }
 
 // beginNext begins one of the operations that waited for nothing but a permit: of the caller with the fewest that run, the one that
-// waits for longest.
+// waits for longest; batch work only if there is no other.
 func (s *slots) beginNext() {
 	var best *waiter
 	var at netip.AddrPort
 	for address, q := range s.peers {
-		for _, l := range q.lines {
-			if w := q.nextIn(l, &s.permits, q.taken-len(q.idle)+1); w != nil && (best == nil || s.before(w, best)) {
+		q.find(func(w *waiter) bool {
+			if s.mayBegin(q, w.operation) && (best == nil || s.before(w, best)) {
 				best, at = w, address
 			}
-		}
+			return false
+		})
 	}
 	if best == nil {
 		return
@@ -303,7 +336,15 @@ func (s *slots) beginNext() {
 	s.makeRoom(q, best.operation) // best gets the slot when it is free
 }
 
+// mayBegin reports whether the operation may run and have a slot, that of an idle association included.
+func (s *slots) mayBegin(q *queue, o *operation) bool {
+	return s.permits.available(o) && o.permits(q.taken-len(q.idle)+1) && q.mayRetrieve(o) && o.admits(nil, true)
+}
+
 func (s *slots) before(a, b *waiter) bool {
+	if a.operation.batch != b.operation.batch {
+		return b.operation.batch
+	}
 	if x, y := s.permits.callers[a.operation.caller], s.permits.callers[b.operation.caller]; x != y {
 		return x < y
 	}

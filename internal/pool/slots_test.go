@@ -199,7 +199,7 @@ func TestSlotsAndPermitsNeverExceedTheirLimitsAndAllAreReleased(t *testing.T) {
 				synctest.Wait()
 				s.mu.Lock()
 				for _, q := range s.peers {
-					assert.Nil(t, q.next(&s.permits, q.taken+1), "an operation waits for nothing")
+					assert.Nil(t, q.next(&s.permits, q.taken+1, nil), "an operation waits for nothing")
 				}
 				s.mu.Unlock()
 			}

@@ -45,7 +45,7 @@ func (d *demonstration) ask(t *testing.T, path, body string, header ...string) (
 func TestExampleRequestsGetTheExampleAnswersOfTheSameName(t *testing.T) {
 	pacs := startDemonstration(t)
 	for path, item := range embeddedContract(t).Paths.Map() {
-		if item.Post == nil {
+		if item.Post == nil || path == "/jobs" || item.Post.RequestBody == nil { // the demonstration has no storage for jobs
 			continue
 		}
 		for key, request := range item.Post.RequestBody.Value.Content.Get(jsonType).Examples {

@@ -12,6 +12,7 @@ import (
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/access"
+	"dicom-qr-gateway/server/batch"
 	"dicom-qr-gateway/server/problem"
 )
 
@@ -20,6 +21,8 @@ var _ api.StrictServerInterface = (*handlers)(nil)
 // handlers implements the operations of the contract: each translates the request, calls the gateway, and translates the
 // result. Anything but a success is returned as an error, which observe turns into a problem document.
 type handlers struct {
+	*batch.Handlers
+
 	gateway   Gateway
 	receiver  Receiver
 	spool     *spool.Spool
@@ -48,7 +51,7 @@ func (h *handlers) GetReady(ctx context.Context, _ api.GetReadyRequestObject) (a
 		return nil, problem.ErrDraining
 	}
 	return api.GetReady200JSONResponse{
-		Body:    api.Readiness{Status: api.Ready},
+		Body:    api.Readiness{Status: api.Ready, Jobs: api.ReadinessJobsDisabled, Budget: api.BudgetLocal},
 		Headers: api.GetReady200ResponseHeaders{XCorrelationID: access.From(ctx).CorrelationID},
 	}, nil
 }

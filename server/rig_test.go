@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -257,7 +258,10 @@ func (c checkingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	assert.NoError(c.t, c.contract.Components.Schemas["Problem"].Value.VisitJSON(document), "%s", body)
 	assert.EqualValues(c.t, response.StatusCode, document["status"])
-	ofGateway := document["code"] == "host_not_allowed" || document["code"] == "too_many_open_files" || document["code"] == "http_version_unsupported"
+	code, _ := document["code"].(string)
+	ofGateway := slices.Contains([]string{
+		"host_not_allowed", "too_many_open_files", "http_version_unsupported", "jobs_disabled", "jobs_unavailable",
+	}, code)
 	if hint, _ := document["hint"].(string); response.StatusCode == http.StatusBadGateway || response.StatusCode == http.StatusGatewayTimeout || ofGateway {
 		assert.NotEmpty(c.t, hint, "%s", body)
 		assert.NotContains(c.t, hint, "This fault is unusual", "%s", body)

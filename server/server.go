@@ -24,6 +24,7 @@ import (
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/qr/receive"
 	"dicom-qr-gateway/server/access"
+	"dicom-qr-gateway/server/batch"
 	"dicom-qr-gateway/server/console"
 	"dicom-qr-gateway/server/listener"
 	"dicom-qr-gateway/server/problem"
@@ -161,7 +162,8 @@ func New(o Options) (*Server, error) {
 		}
 	}
 	s.handlers = &handlers{
-		gateway: o.Gateway, receiver: o.Receiver, spool: o.Spool, stall: cmp.Or(o.StallTimeout, writeTimeout), pacs: o.PACS, storage: o.Storage,
+		Handlers: &batch.Handlers{},
+		gateway:  o.Gateway, receiver: o.Receiver, spool: o.Spool, stall: cmp.Or(o.StallTimeout, writeTimeout), pacs: o.PACS, storage: o.Storage,
 		namedOnly: o.NamedPACSOnly, workload: s.workload, memory: o.Memory, build: o.Build,
 		telemetry: s.telemetry, trail: o.Audit,
 	}

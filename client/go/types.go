@@ -124,6 +124,15 @@ const (
 	ProblemCodeAssociationReleased        = goclient.ProblemCodeAssociationReleased
 	ProblemCodeAssociationTimeout         = goclient.ProblemCodeAssociationTimeout
 	ProblemCodeAuditFailed                = goclient.ProblemCodeAuditFailed
+	ProblemCodeEventsGone                 = goclient.ProblemCodeEventsGone
+	ProblemCodeIdempotencyKeyReused       = goclient.ProblemCodeIdempotencyKeyReused
+	ProblemCodeJobFinished                = goclient.ProblemCodeJobFinished
+	ProblemCodeJobNotFinished             = goclient.ProblemCodeJobNotFinished
+	ProblemCodeJobNotFound                = goclient.ProblemCodeJobNotFound
+	ProblemCodeJobsDisabled               = goclient.ProblemCodeJobsDisabled
+	ProblemCodeJobsUnavailable            = goclient.ProblemCodeJobsUnavailable
+	ProblemCodeNothingToRetry             = goclient.ProblemCodeNothingToRetry
+	ProblemCodeTooManyJobs                = goclient.ProblemCodeTooManyJobs
 	ProblemCodeModalityUnknown            = goclient.ProblemCodeModalityUnknown
 	ProblemCodeRelationalQueryUnsupported = goclient.ProblemCodeRelationalQueryUnsupported
 	ProblemCodeAuditUnavailable           = goclient.ProblemCodeAuditUnavailable

@@ -12,6 +12,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -205,6 +206,93 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for JobItemState.
+const (
+	JobItemStateCancelled      JobItemState = "cancelled"
+	JobItemStateFailed         JobItemState = "failed"
+	JobItemStateFound          JobItemState = "found"
+	JobItemStateMoved          JobItemState = "moved"
+	JobItemStateNoStudyMatched JobItemState = "no_study_matched"
+	JobItemStatePartial        JobItemState = "partial"
+	JobItemStateQueued         JobItemState = "queued"
+	JobItemStateRunning        JobItemState = "running"
+	JobItemStateWaiting        JobItemState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the JobItemState enum.
+func (e JobItemState) Valid() bool {
+	switch e {
+	case JobItemStateCancelled:
+		return true
+	case JobItemStateFailed:
+		return true
+	case JobItemStateFound:
+		return true
+	case JobItemStateMoved:
+		return true
+	case JobItemStateNoStudyMatched:
+		return true
+	case JobItemStatePartial:
+		return true
+	case JobItemStateQueued:
+		return true
+	case JobItemStateRunning:
+		return true
+	case JobItemStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for JobPriority.
+const (
+	JobPriorityHigh   JobPriority = "high"
+	JobPriorityLow    JobPriority = "low"
+	JobPriorityNormal JobPriority = "normal"
+)
+
+// Valid indicates whether the value is a known member of the JobPriority enum.
+func (e JobPriority) Valid() bool {
+	switch e {
+	case JobPriorityHigh:
+		return true
+	case JobPriorityLow:
+		return true
+	case JobPriorityNormal:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for JobState.
+const (
+	JobStateCancelled JobState = "cancelled"
+	JobStateFinished  JobState = "finished"
+	JobStateQueued    JobState = "queued"
+	JobStateRunning   JobState = "running"
+	JobStateWaiting   JobState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the JobState enum.
+func (e JobState) Valid() bool {
+	switch e {
+	case JobStateCancelled:
+		return true
+	case JobStateFinished:
+		return true
+	case JobStateQueued:
+		return true
+	case JobStateRunning:
+		return true
+	case JobStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MatchedEventOperation.
 const (
 	MatchedEventOperationCMOVE MatchedEventOperation = "C-MOVE"
@@ -236,12 +324,19 @@ const (
 	ProblemCodeDIMSETimeout               ProblemCode = "dimse_timeout"
 	ProblemCodeDraining                   ProblemCode = "draining"
 	ProblemCodeEchoFailed                 ProblemCode = "echo_failed"
+	ProblemCodeEventsGone                 ProblemCode = "events_gone"
 	ProblemCodeFindFailed                 ProblemCode = "find_failed"
 	ProblemCodeGetFailed                  ProblemCode = "get_failed"
 	ProblemCodeHTTPVersionUnsupported     ProblemCode = "http_version_unsupported"
 	ProblemCodeHostNotAllowed             ProblemCode = "host_not_allowed"
+	ProblemCodeIdempotencyKeyReused       ProblemCode = "idempotency_key_reused"
 	ProblemCodeInternalError              ProblemCode = "internal_error"
 	ProblemCodeInvalidRequest             ProblemCode = "invalid_request"
+	ProblemCodeJobFinished                ProblemCode = "job_finished"
+	ProblemCodeJobNotFinished             ProblemCode = "job_not_finished"
+	ProblemCodeJobNotFound                ProblemCode = "job_not_found"
+	ProblemCodeJobsDisabled               ProblemCode = "jobs_disabled"
+	ProblemCodeJobsUnavailable            ProblemCode = "jobs_unavailable"
 	ProblemCodeLimitExceeded              ProblemCode = "limit_exceeded"
 	ProblemCodeMemoryBusy                 ProblemCode = "memory_busy"
 	ProblemCodeMethodNotAllowed           ProblemCode = "method_not_allowed"
@@ -256,6 +351,7 @@ const (
 	ProblemCodeNotADicomPeer              ProblemCode = "not_a_dicom_peer"
 	ProblemCodeNotAcceptable              ProblemCode = "not_acceptable"
 	ProblemCodeNotFound                   ProblemCode = "not_found"
+	ProblemCodeNothingToRetry             ProblemCode = "nothing_to_retry"
 	ProblemCodeOperationTimeout           ProblemCode = "operation_timeout"
 	ProblemCodePACSBusy                   ProblemCode = "pacs_busy"
 	ProblemCodePACSNotAllowed             ProblemCode = "pacs_not_allowed"
@@ -273,6 +369,7 @@ const (
 	ProblemCodeSpoolFull                  ProblemCode = "spool_full"
 	ProblemCodeTLSExpected                ProblemCode = "tls_expected"
 	ProblemCodeTLSFailed                  ProblemCode = "tls_failed"
+	ProblemCodeTooManyJobs                ProblemCode = "too_many_jobs"
 	ProblemCodeTooManyMatches             ProblemCode = "too_many_matches"
 	ProblemCodeTooManyOpenFiles           ProblemCode = "too_many_open_files"
 	ProblemCodeTooManyOperations          ProblemCode = "too_many_operations"
@@ -313,6 +410,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeEchoFailed:
 		return true
+	case ProblemCodeEventsGone:
+		return true
 	case ProblemCodeFindFailed:
 		return true
 	case ProblemCodeGetFailed:
@@ -321,9 +420,21 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeHostNotAllowed:
 		return true
+	case ProblemCodeIdempotencyKeyReused:
+		return true
 	case ProblemCodeInternalError:
 		return true
 	case ProblemCodeInvalidRequest:
+		return true
+	case ProblemCodeJobFinished:
+		return true
+	case ProblemCodeJobNotFinished:
+		return true
+	case ProblemCodeJobNotFound:
+		return true
+	case ProblemCodeJobsDisabled:
+		return true
+	case ProblemCodeJobsUnavailable:
 		return true
 	case ProblemCodeLimitExceeded:
 		return true
@@ -352,6 +463,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeNotAcceptable:
 		return true
 	case ProblemCodeNotFound:
+		return true
+	case ProblemCodeNothingToRetry:
 		return true
 	case ProblemCodeOperationTimeout:
 		return true
@@ -386,6 +499,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeTLSExpected:
 		return true
 	case ProblemCodeTLSFailed:
+		return true
+	case ProblemCodeTooManyJobs:
 		return true
 	case ProblemCodeTooManyMatches:
 		return true
@@ -445,6 +560,48 @@ const (
 func (e ReadinessStatus) Valid() bool {
 	switch e {
 	case Ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReadinessJobs.
+const (
+	ReadinessJobsAvailable   ReadinessJobs = "available"
+	ReadinessJobsDisabled    ReadinessJobs = "disabled"
+	ReadinessJobsUnavailable ReadinessJobs = "unavailable"
+)
+
+// Valid indicates whether the value is a known member of the ReadinessJobs enum.
+func (e ReadinessJobs) Valid() bool {
+	switch e {
+	case ReadinessJobsAvailable:
+		return true
+	case ReadinessJobsDisabled:
+		return true
+	case ReadinessJobsUnavailable:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReadinessBudget.
+const (
+	BudgetLocal    ReadinessBudget = "local"
+	BudgetReserved ReadinessBudget = "reserved"
+	BudgetShared   ReadinessBudget = "shared"
+)
+
+// Valid indicates whether the value is a known member of the ReadinessBudget enum.
+func (e ReadinessBudget) Valid() bool {
+	switch e {
+	case BudgetLocal:
+		return true
+	case BudgetReserved:
+		return true
+	case BudgetShared:
 		return true
 	default:
 		return false
@@ -984,6 +1141,16 @@ type Fault struct {
 	//
 	// Example: is required
 	Detail string `json:"detail"`
+
+	// Line For CSV: number of the line, from 1. A quoted field can span lines; this is the first line of its record.
+	//
+	// Example: 3
+	Line *int `json:"line,omitempty"`
+
+	// Column For CSV: number of the column, from 1; absent if the fault is that of the whole line.
+	//
+	// Example: 2
+	Column *int `json:"column,omitempty"`
 }
 
 // Health The process is running.
@@ -1004,6 +1171,403 @@ type Ignored = interface{}
 //
 // Example: HOSPITAL-A
 type IssuerOfPatientID = string
+
+// Job State and counters of a job.
+type Job struct {
+	// Job ID of the job.
+	//
+	// Example: 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+	Job   string   `json:"job"`
+	State JobState `json:"state"`
+
+	// PACS Name of the PACS.
+	//
+	// Example: orthanca
+	PACS string `json:"pacs"`
+
+	// CMoveAETitle AE title to move to; null for a dry run that names none.
+	//
+	// Example: ORTHANCB
+	CMoveAETitle *string `json:"c_move_ae_title"`
+
+	// DryRun Whether the job finds the studies only.
+	//
+	// Example: false
+	DryRun bool `json:"dry_run"`
+
+	// NotBefore When the job may begin; null if at once.
+	NotBefore *time.Time `json:"not_before"`
+
+	// Window The hours of the day in which it may run; null if all.
+	//
+	// Example: 20:00-06:00
+	Window   *string     `json:"window"`
+	Priority JobPriority `json:"priority"`
+
+	// FiledAt When it was filed.
+	//
+	// Example: 2026-01-31T18:02:11Z
+	FiledAt time.Time `json:"filed_at"`
+
+	// FiledBy Who filed it: the user that a trusted proxy names, the API key, the client certificate, or `anonymous`.
+	//
+	// Example: worklist
+	FiledBy string `json:"filed_by"`
+
+	// FinishedAt When its last item got its outcome; null before that.
+	FinishedAt *time.Time `json:"finished_at"`
+
+	// ExpiresAt When the gateway deletes it (JOBS_RETENTION).
+	//
+	// Example: 2026-03-02T18:02:11Z
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// Run Number of the run: 1, and one more after each retry.
+	//
+	// Example: 1
+	Run    int       `json:"run"`
+	Counts JobCounts `json:"counts"`
+}
+
+// JobCounts How many items are in each state.
+type JobCounts struct {
+	// Items All items.
+	//
+	// Example: 3
+	Items int `json:"items"`
+
+	// Queued Example: 0
+	Queued int `json:"queued"`
+
+	// Running Example: 0
+	Running int `json:"running"`
+
+	// Waiting Example: 0
+	Waiting int `json:"waiting"`
+
+	// Moved Example: 1
+	Moved int `json:"moved"`
+
+	// Partial Example: 1
+	Partial int `json:"partial"`
+
+	// Failed Example: 0
+	Failed int `json:"failed"`
+
+	// NoStudyMatched Example: 1
+	NoStudyMatched int `json:"no_study_matched"`
+
+	// Cancelled Example: 0
+	Cancelled int `json:"cancelled"`
+
+	// Found Example: 0
+	Found int `json:"found"`
+}
+
+// JobItem What to find: at least one of `patient_id`, `accession_number` and `study_instance_uid`. A study must match all fields that are given. The other
+// filters are those of `/q` and need `patient_id`.
+type JobItem struct {
+	// AccessionNumber Only studies with this accession number (0008,0050), the number under which the examination was ordered. DICOM
+	// allows 16 characters, but some archives hold longer ones. If a study has several, one of them must match. No
+	// wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant.
+	//
+	//
+	// Example: ACC-1004
+	AccessionNumber *AccessionNumber `json:"accession_number,omitempty"`
+
+	// IssuerOfPatientID Only studies whose Patient ID has exactly this issuer: the value of Issuer of Patient ID (0010,0021), or the
+	// Universal Entity ID of its qualifiers (0010,0024). Give it if one number may belong to several patients. Studies
+	// for which the PACS returns no issuer are dropped. Same format as the Patient ID.
+	//
+	//
+	// Example: HOSPITAL-A
+	IssuerOfPatientID *IssuerOfPatientID `json:"issuer_of_patient_id,omitempty"`
+
+	// MaxResults At most this many studies: the most recent ones that match all other filters.
+	//
+	// Example: 10
+	MaxResults *MaxResults `json:"max_results,omitempty"`
+
+	// MaxYearsOld Drops studies older than this many years, by date. Studies without a readable date are dropped too.
+	//
+	// Example: 5
+	MaxYearsOld *MaxYearsOld `json:"max_years_old,omitempty"`
+
+	// Modalities Only studies with at least one of these modalities. The modalities of a study are those of all its series. An
+	// empty list is no restriction.
+	//
+	//
+	// Example: ["CT","MR"]
+	Modalities *Modalities `json:"modalities,omitempty"`
+
+	// PatientID Patient ID (0010,0020): the patient's number at that hospital, matched as a whole. Leading zeros count. No
+	// wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant. It
+	// is sent in ISO_IR 192. Characters are compared in Unicode normalization form C.
+	//
+	//
+	// Example: 1112223333
+	PatientID *PatientID `json:"patient_id,omitempty"`
+
+	// StudyDateFrom Only studies of this day or later. Studies without a readable date are dropped.
+	//
+	// Example: 2024-01-31
+	StudyDateFrom *StudyDateFrom `json:"study_date_from,omitempty"`
+
+	// StudyDateTo Only studies of this day or earlier; not before `study_date_from`.
+	//
+	// Example: 2024-12-31
+	StudyDateTo *StudyDateTo `json:"study_date_to,omitempty"`
+
+	// StudyInstanceUID This study alone.
+	//
+	// Example: 2.25.75748022655180156166817239146794627796
+	StudyInstanceUID *string `json:"study_instance_uid,omitempty"`
+
+	// StudyInstanceUIDs Only these studies, for example those that failed last time. They must be studies of this patient. An empty
+	// list is refused, so that a list that is empty by mistake does not select every study.
+	//
+	//
+	// Example: ["2.25.271033796554027947730860844069689557838"]
+	StudyInstanceUIDs *StudyInstanceUIDs `json:"study_instance_uids,omitempty"`
+}
+
+// JobItemReport An item as it was filed, with its state. `retrievals` and `studies` are absent before the outcome; `code`, `detail`, `hint` and `dicom` are those of the
+// last attempt that failed, as in a problem.
+type JobItemReport struct {
+	// Item Number of the item, from 1, in the order of the request.
+	//
+	// Example: 1
+	Item int `json:"item"`
+
+	// PatientID Example: 1112223333
+	PatientID *string `json:"patient_id,omitempty"`
+
+	// AccessionNumber Example: ACC-1007
+	AccessionNumber *string `json:"accession_number,omitempty"`
+
+	// StudyInstanceUID Example: 2.25.75748022655180156166817239146794627796
+	StudyInstanceUID *string `json:"study_instance_uid,omitempty"`
+
+	// IssuerOfPatientID Example: HOSPITAL-A
+	IssuerOfPatientID *string `json:"issuer_of_patient_id,omitempty"`
+
+	// Modalities Example: ["CT","MR"]
+	Modalities []string `json:"modalities,omitempty"`
+
+	// MaxYearsOld Example: 5
+	MaxYearsOld *int `json:"max_years_old,omitempty"`
+
+	// MaxResults Example: 10
+	MaxResults *int `json:"max_results,omitempty"`
+
+	// StudyInstanceUIDs Example: ["2.25.271033796554027947730860844069689557838"]
+	StudyInstanceUIDs []string `json:"study_instance_uids,omitempty"`
+
+	// StudyDateFrom Example: 2024-01-31
+	StudyDateFrom *openapi_types.Date `json:"study_date_from,omitempty"`
+
+	// StudyDateTo Example: 2024-12-31
+	StudyDateTo *openapi_types.Date `json:"study_date_to,omitempty"`
+	State       JobItemState        `json:"state"`
+
+	// Attempts How often it was begun in this run.
+	//
+	// Example: 1
+	Attempts int `json:"attempts"`
+
+	// NextAttemptAt For `waiting`: when it goes on.
+	//
+	// Example: 2026-01-31T20:00:00Z
+	NextAttemptAt *time.Time   `json:"next_attempt_at,omitempty"`
+	Code          *ProblemCode `json:"code,omitempty"`
+
+	// Detail Sentence for people.
+	//
+	// Example: Could not connect to the PACS.
+	Detail *string `json:"detail,omitempty"`
+
+	// Hint What to check, in plain words.
+	Hint  *string     `json:"hint,omitempty"`
+	DICOM *DICOMFault `json:"dicom,omitempty"`
+
+	// Warnings Remarks on the outcome; absent if there are none.
+	Warnings []Warning `json:"warnings,omitempty"`
+
+	// Retrievals Outcome of each study, as in the response of `/qr`.
+	Retrievals []Retrieval `json:"retrievals,omitempty"`
+
+	// Studies For a dry run: the studies that match.
+	Studies []JobStudy `json:"studies,omitempty"`
+}
+
+// JobItemState | State | Meaning |
+// |---|---|
+// | `queued` | waits for its turn |
+// | `running` | is being found or moved |
+// | `waiting` | its last attempt failed for a passing reason, or it may not begin yet; `next_attempt_at` says when it goes on |
+// | `moved` | every study that matched was moved, as far as the PACS reports |
+// | `partial` | some of it was moved, not all: see `retrievals` |
+// | `failed` | nothing was moved; `code` says why |
+// | `no_study_matched` | the PACS has no study that matches |
+// | `cancelled` | the job was cancelled before the item was done |
+// | `found` | the outcome of a dry run: `studies` lists what would be moved |
+//
+// Example: moved
+type JobItemState string
+
+// JobList A page of jobs.
+type JobList struct {
+	// Jobs Newest first.
+	Jobs []Job `json:"jobs"`
+
+	// More Whether older jobs follow; ask for them with `offset`.
+	//
+	// Example: false
+	More bool `json:"more"`
+}
+
+// JobPACSName Name of a PACS that the operator has configured; `GET /pacs` lists them.
+//
+// Example: orthanca
+type JobPACSName = string
+
+// JobPage A job and a page of its items.
+type JobPage struct {
+	// Job ID of the job.
+	//
+	// Example: 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+	Job   string   `json:"job"`
+	State JobState `json:"state"`
+
+	// PACS Name of the PACS.
+	//
+	// Example: orthanca
+	PACS string `json:"pacs"`
+
+	// CMoveAETitle AE title to move to; null for a dry run that names none.
+	//
+	// Example: ORTHANCB
+	CMoveAETitle *string `json:"c_move_ae_title"`
+
+	// DryRun Whether the job finds the studies only.
+	//
+	// Example: false
+	DryRun bool `json:"dry_run"`
+
+	// NotBefore When the job may begin; null if at once.
+	NotBefore *time.Time `json:"not_before"`
+
+	// Window The hours of the day in which it may run; null if all.
+	//
+	// Example: 20:00-06:00
+	Window   *string     `json:"window"`
+	Priority JobPriority `json:"priority"`
+
+	// FiledAt When it was filed.
+	//
+	// Example: 2026-01-31T18:02:11Z
+	FiledAt time.Time `json:"filed_at"`
+
+	// FiledBy Who filed it: the user that a trusted proxy names, the API key, the client certificate, or `anonymous`.
+	//
+	// Example: worklist
+	FiledBy string `json:"filed_by"`
+
+	// FinishedAt When its last item got its outcome; null before that.
+	FinishedAt *time.Time `json:"finished_at"`
+
+	// ExpiresAt When the gateway deletes it (JOBS_RETENTION).
+	//
+	// Example: 2026-03-02T18:02:11Z
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// Run Number of the run: 1, and one more after each retry.
+	//
+	// Example: 1
+	Run    int       `json:"run"`
+	Counts JobCounts `json:"counts"`
+
+	// Items In the order in which they were filed.
+	Items []JobItemReport `json:"items"`
+
+	// Total How many items `state` selects.
+	//
+	// Example: 3
+	Total int `json:"total"`
+}
+
+// JobPriority Which jobs go first: those of `high`, then `normal`, then `low`.
+//
+// Example: normal
+type JobPriority string
+
+// JobRequest A job. `c_move_ae_title` is required unless `dry_run` is true.
+type JobRequest struct {
+	// CMoveAETitle AE title to which the PACS sends the instances. C-MOVE carries no address: the PACS looks up host and port in
+	// its own configuration, so it must know this title. Only a C-MOVE shows whether it does. Same format as the
+	// called AE title.
+	//
+	//
+	// Example: ORTHANCB
+	CMoveAETitle *MoveDestination `json:"c_move_ae_title,omitempty"`
+
+	// DryRun Whether to find the studies only. Nothing is moved.
+	//
+	// Example: false
+	DryRun *bool `json:"dry_run,omitempty"`
+
+	// Items What to find and move. No item may be given twice.
+	Items []JobItem `json:"items"`
+
+	// NotBefore When the job may begin, as RFC 3339 writes it; within JOBS_RETENTION from now.
+	//
+	// Example: 2026-01-31T20:00:00+01:00
+	NotBefore *time.Time `json:"not_before,omitempty"`
+
+	// PACS Name of a PACS that the operator has configured; `GET /pacs` lists them.
+	//
+	// Example: orthanca
+	PACS     JobPACSName  `json:"pacs"`
+	Priority *JobPriority `json:"priority,omitempty"`
+
+	// Window The hours of the day in which the job may run, in the time zone of the gateway, from the first minute up to, not including, the second one. They
+	// may cross midnight. An item that has begun is finished.
+	//
+	//
+	// Example: 20:00-06:00
+	Window *string `json:"window,omitempty"`
+}
+
+// JobState | State | Meaning |
+// |---|---|
+// | `queued` | no item has begun |
+// | `running` | items are running, or some have their outcome and others are queued |
+// | `waiting` | nothing runs, and every item without an outcome waits: for `not_before`, for the window, or for its next attempt |
+// | `finished` | every item has its outcome |
+// | `cancelled` | the job was cancelled |
+//
+// Example: running
+type JobState string
+
+// JobStudy A study that a dry run found.
+type JobStudy struct {
+	// StudyInstanceUID Example: 2.25.75748022655180156166817239146794627796
+	StudyInstanceUID string `json:"StudyInstanceUID"`
+
+	// StudyDescription Example: CT ABDOMEN
+	StudyDescription string `json:"StudyDescription"`
+
+	// ModalitiesInStudy Example: ["CT"]
+	ModalitiesInStudy []string `json:"ModalitiesInStudy"`
+
+	// StudyDate Year, month and day without separators; may be empty.
+	//
+	// Example: 20251103
+	StudyDate string `json:"StudyDate"`
+
+	// AccessionNumber Example: ACC-1007
+	AccessionNumber string `json:"AccessionNumber"`
+}
 
 // MatchedEvent Data of the event `matched`: the studies to move. The fields are those of RetrieveResponse.
 type MatchedEvent struct {
@@ -1177,18 +1741,26 @@ type Problem struct {
 // | `pacs_not_allowed` | 403 | the gateway, or this API key, may not use this PACS |
 // | `no_study_matched` | 404 | no study matched |
 // | `not_found` | 404 | the PACS has no such study, series, instance, frame or value |
+// | `job_not_found` | 404 | this caller has no such job |
 // | `route_not_found` | 404 | the route does not exist |
 // | `method_not_allowed` | 405 | the route does not support this method |
 // | `not_acceptable` | 406 | the header Accept permits no media type of the route |
 // | `transfer_syntax_unavailable` | 406 | the instances are not available in a transfer syntax that the request permits |
-// | `payload_too_large` | 413 | the body exceeds 64 KiB |
+// | `idempotency_key_reused` | 409 | another request of this caller had this Idempotency-Key |
+// | `job_not_finished` | 409 | the job is not finished |
+// | `job_finished` | 409 | the job is finished, so there is nothing to cancel |
+// | `nothing_to_retry` | 409 | no item of the job failed |
+// | `events_gone` | 410 | the events after this `id` are no longer kept |
+// | `payload_too_large` | 413 | the body exceeds 64 KiB, or for a job 4 MiB |
 // | `search_too_broad` | 413 | the PACS has more than MAX_MATCHES matches |
-// | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
+// | `unsupported_media_type` | 415 | the body is not application/json in UTF-8, or for a job text/csv |
 // | `range_not_satisfiable` | 416 | the value has no byte in the range |
 // | `host_not_allowed` | 421 | the request names the gateway by a host name that ALLOWED_HOSTS does not list |
 // | `too_many_requests` | 429 | the caller has as many requests in progress as its share allows |
+// | `too_many_jobs` | 429 | the caller has as many unfinished jobs as it may |
 // | `internal_error` | 500 | unexpected error of the gateway |
 // | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
+// | `jobs_disabled` | 501 | the gateway has no storage for jobs |
 // | `modality_unknown` | 501 | the PACS does not return the modalities by which the search selects |
 // | `relational_query_unsupported` | 501 | the PACS searches series and instances below a study only |
 // | `rendering_unsupported` | 501 | the gateway cannot decode the pixel data |
@@ -1222,6 +1794,7 @@ type Problem struct {
 // | `cancelled` | 502 | the operation was cancelled before anything was moved |
 // | `operation_timeout` | 502 | the operation exceeded OPERATION_TIMEOUT |
 // | `audit_unavailable` | 503 | the audit trail cannot be written; nothing was moved |
+// | `jobs_unavailable` | 503 | the storage for jobs does not answer |
 // | `draining` | 503 | the gateway is shutting down |
 // | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT, or too many operations wait for it |
 // | `too_many_operations` | 503 | MAX_OPERATIONS operations run and none ended within QUEUE_TIMEOUT, or too many requests are in progress |
@@ -1410,10 +1983,26 @@ type QueryResponseStatus string
 type Readiness struct {
 	// Status Always `ready`: a gateway that is not ready returns a 503.
 	Status ReadinessStatus `json:"status"`
+
+	// Jobs Whether the gateway accepts jobs: `disabled` without NATS_URL and JOBS_DIR, `unavailable` while their storage does not answer. Other operations do not
+	// need it.
+	Jobs ReadinessJobs `json:"jobs"`
+
+	// Budget How `max_associations` of the named PACS are kept: by this gateway alone, together with the other gateways of one NATS, or, while that does not answer,
+	// with the reserved associations of this gateway only.
+	Budget ReadinessBudget `json:"budget"`
 }
 
 // ReadinessStatus Always `ready`: a gateway that is not ready returns a 503.
 type ReadinessStatus string
+
+// ReadinessJobs Whether the gateway accepts jobs: `disabled` without NATS_URL and JOBS_DIR, `unavailable` while their storage does not answer. Other operations do not
+// need it.
+type ReadinessJobs string
+
+// ReadinessBudget How `max_associations` of the named PACS are kept: by this gateway alone, together with the other gateways of one NATS, or, while that does not answer,
+// with the reserved associations of this gateway only.
+type ReadinessBudget string
 
 // ResultEvent Data of the event `result`.
 type ResultEvent struct {
@@ -1839,6 +2428,9 @@ type FramesOfPath = string
 // FuzzyMatching defines model for FuzzyMatching.
 type FuzzyMatching = bool
 
+// IdempotencyKey defines model for IdempotencyKey.
+type IdempotencyKey = string
+
 // IfNoneMatch defines model for IfNoneMatch.
 type IfNoneMatch = string
 
@@ -1847,6 +2439,31 @@ type IncludeField = []string
 
 // InstanceOfPath defines model for InstanceOfPath.
 type InstanceOfPath = string
+
+// JobDestination AE title to which the PACS sends the instances. C-MOVE carries no address: the PACS looks up host and port in
+// its own configuration, so it must know this title. Only a C-MOVE shows whether it does. Same format as the
+// called AE title.
+//
+// Example: ORTHANCB
+type JobDestination = MoveDestination
+
+// JobDryRun defines model for JobDryRun.
+type JobDryRun = bool
+
+// JobNotBefore defines model for JobNotBefore.
+type JobNotBefore = time.Time
+
+// JobOfPath defines model for JobOfPath.
+type JobOfPath = string
+
+// JobPACS Name of a PACS that the operator has configured; `GET /pacs` lists them. It replaces `pacs_ip`, `pacs_port`,
+// `pacs_ae_title`, `c_find_ae_title` and `pacs_tls`: give either the name or the address.
+//
+// Example: orthanca
+type JobPACS = PACSName
+
+// JobWindow defines model for JobWindow.
+type JobWindow = string
 
 // KeyOfAccessionNumber defines model for KeyOfAccessionNumber.
 type KeyOfAccessionNumber = string
@@ -1899,14 +2516,29 @@ type KeyOfStudyInstanceUID = string
 // KeyOfStudyTime defines model for KeyOfStudyTime.
 type KeyOfStudyTime = string
 
+// LastEventID defines model for LastEventID.
+type LastEventID = string
+
 // Limit defines model for Limit.
 type Limit = int
+
+// LimitOfItems defines model for LimitOfItems.
+type LimitOfItems = int
+
+// LimitOfJobs defines model for LimitOfJobs.
+type LimitOfJobs = int
 
 // MultipleValueMatching defines model for MultipleValueMatching.
 type MultipleValueMatching = bool
 
 // Offset defines model for Offset.
 type Offset = int
+
+// OffsetOfItems defines model for OffsetOfItems.
+type OffsetOfItems = int
+
+// OffsetOfJobs defines model for OffsetOfJobs.
+type OffsetOfJobs = int
 
 // OtherAttributes defines model for OtherAttributes.
 type OtherAttributes map[string]string
@@ -1931,6 +2563,21 @@ type RetrieveAccept = string
 
 // SeriesOfPath defines model for SeriesOfPath.
 type SeriesOfPath = string
+
+// StateOfItems | State | Meaning |
+// |---|---|
+// | `queued` | waits for its turn |
+// | `running` | is being found or moved |
+// | `waiting` | its last attempt failed for a passing reason, or it may not begin yet; `next_attempt_at` says when it goes on |
+// | `moved` | every study that matched was moved, as far as the PACS reports |
+// | `partial` | some of it was moved, not all: see `retrievals` |
+// | `failed` | nothing was moved; `code` says why |
+// | `no_study_matched` | the PACS has no study that matches |
+// | `cancelled` | the job was cancelled before the item was done |
+// | `found` | the outcome of a dry run: `studies` lists what would be moved |
+//
+// Example: moved
+type StateOfItems = JobItemState
 
 // StudyOfPath defines model for StudyOfPath.
 type StudyOfPath = string
@@ -1960,6 +2607,10 @@ type Draining = Problem
 // there is one: every 502 and 504 has it.
 type EchoFailed = Problem
 
+// EventsGone Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type EventsGone = Problem
+
 // Forbidden Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 and 504 has it.
 type Forbidden = Problem
@@ -1976,6 +2627,10 @@ type HTTPVersionUnsupported = Problem
 // there is one: every 502 and 504 has it.
 type HostNotAllowed = Problem
 
+// IdempotencyKeyReused Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type IdempotencyKeyReused = Problem
+
 // InstancesNotAcceptable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 and 504 has it.
 type InstancesNotAcceptable = Problem
@@ -1983,6 +2638,14 @@ type InstancesNotAcceptable = Problem
 // InternalError Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 and 504 has it.
 type InternalError = Problem
+
+// InvalidJob Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type InvalidJob = Problem
+
+// InvalidJobQuery Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type InvalidJobQuery = Problem
 
 // InvalidRequest Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 and 504 has it.
@@ -1995,6 +2658,26 @@ type InvalidRetrieval = Problem
 // InvalidSearch Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 and 504 has it.
 type InvalidSearch = Problem
+
+// JobAlreadyFinished Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type JobAlreadyFinished = Problem
+
+// JobNotFinished Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type JobNotFinished = Problem
+
+// JobNotFound Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type JobNotFound = Problem
+
+// JobsDisabled Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type JobsDisabled = Problem
+
+// JobsUnavailable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type JobsUnavailable = Problem
 
 // MethodNotAllowed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 and 504 has it.
@@ -2052,6 +2735,10 @@ type RetrieveTimeout = Problem
 // there is one: every 502 and 504 has it.
 type RetrieveUnavailable = Problem
 
+// RetryImpossible Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type RetryImpossible = Problem
+
 // SearchTooBroad Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 and 504 has it.
 type SearchTooBroad = Problem
@@ -2059,6 +2746,10 @@ type SearchTooBroad = Problem
 // SearchUnsupported Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 and 504 has it.
 type SearchUnsupported = Problem
+
+// TooManyJobs Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type TooManyJobs = Problem
 
 // TooManyRequests Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 and 504 has it.
@@ -2777,6 +3468,102 @@ type GetHealthParams struct {
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
+// ListJobsParams defines parameters for ListJobs.
+type ListJobsParams struct {
+	// Offset The number of jobs to skip.
+	Offset *OffsetOfJobs `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// Limit The greatest number of jobs to return.
+	Limit *LimitOfJobs `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// FileJobParams defines parameters for FileJob.
+type FileJobParams struct {
+	// PACS For CSV, required: the name of the PACS (`GET /pacs`).
+	PACS JobPACS `form:"pacs,omitempty" json:"pacs,omitempty"`
+
+	// CMoveAETitle For CSV, required unless `dry_run` is true: the AE title to move to.
+	CMoveAETitle *JobDestination `form:"c_move_ae_title,omitempty" json:"c_move_ae_title,omitempty"`
+
+	// DryRun For CSV: whether to find the studies only.
+	DryRun *JobDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
+	// NotBefore For CSV: when the job may begin.
+	NotBefore *JobNotBefore `form:"not_before,omitempty" json:"not_before,omitempty"`
+
+	// Window For CSV: the hours of the day in which the job may run.
+	Window *JobWindow `form:"window,omitempty" json:"window,omitempty"`
+
+	// Priority For CSV: which jobs go first.
+	Priority *JobPriority `form:"priority,omitempty" json:"priority,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// IdempotencyKey 1 to 128 visible ASCII characters that the caller chooses, for example a random UUID, and repeats when it sends the same request
+	// again because it got no response. The gateway remembers it for each caller for JOBS_RETENTION.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteJobParams defines parameters for DeleteJob.
+type DeleteJobParams struct {
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// GetJobParams defines parameters for GetJob.
+type GetJobParams struct {
+	// Offset The number of items to skip, of those that `state` selects.
+	Offset *OffsetOfItems `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// Limit The greatest number of items to return; 100 if it is not given, or for CSV all of them.
+	Limit *LimitOfItems `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// State Only items in this state.
+	State *StateOfItems `form:"state,omitempty" json:"state,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// CancelJobParams defines parameters for CancelJob.
+type CancelJobParams struct {
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// FollowJobParams defines parameters for FollowJob.
+type FollowJobParams struct {
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// LastEventID The `id` of the last event that was read.
+	LastEventID *LastEventID `json:"Last-Event-ID,omitempty"`
+}
+
+// RetryJobParams defines parameters for RetryJob.
+type RetryJobParams struct {
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
 // GetMetricsParams defines parameters for GetMetrics.
 type GetMetricsParams struct {
 	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
@@ -2827,6 +3614,9 @@ type GetVersionParams struct {
 
 // EchoJSONRequestBody defines body for Echo for application/json ContentType.
 type EchoJSONRequestBody = EchoRequest
+
+// FileJobJSONRequestBody defines body for FileJob for application/json ContentType.
+type FileJobJSONRequestBody = JobRequest
 
 // QueryJSONRequestBody defines body for Query for application/json ContentType.
 type QueryJSONRequestBody = QueryRequest
@@ -2905,6 +3695,27 @@ type ServerInterface interface {
 	// GetHealth Liveness
 	// (GET /health)
 	GetHealth(ctx echo.Context, params GetHealthParams) error
+	// ListJobs List the jobs of the caller
+	// (GET /jobs)
+	ListJobs(ctx echo.Context, params ListJobsParams) error
+	// FileJob File a job that moves many studies
+	// (POST /jobs)
+	FileJob(ctx echo.Context, params FileJobParams) error
+	// DeleteJob Delete a finished job
+	// (DELETE /jobs/{job})
+	DeleteJob(ctx echo.Context, job JobOfPath, params DeleteJobParams) error
+	// GetJob A job with its items
+	// (GET /jobs/{job})
+	GetJob(ctx echo.Context, job JobOfPath, params GetJobParams) error
+	// CancelJob Cancel a job
+	// (POST /jobs/{job}/cancel)
+	CancelJob(ctx echo.Context, job JobOfPath, params CancelJobParams) error
+	// FollowJob Follow a job
+	// (GET /jobs/{job}/events)
+	FollowJob(ctx echo.Context, job JobOfPath, params FollowJobParams) error
+	// RetryJob Do again what failed
+	// (POST /jobs/{job}/retry)
+	RetryJob(ctx echo.Context, job JobOfPath, params RetryJobParams) error
 	// GetMetrics Metrics for Prometheus
 	// (GET /metrics)
 	GetMetrics(ctx echo.Context, params GetMetricsParams) error
@@ -5375,6 +6186,348 @@ func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 	return err
 }
 
+// ListJobs converts echo context to params.
+func (w *ServerInterfaceWrapper) ListJobs(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListJobsParams
+	// ------------- Optional query parameter "offset" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "offset", ctx.QueryParams(), &params.Offset, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter offset: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListJobs(ctx, params)
+	return err
+}
+
+// FileJob converts echo context to params.
+func (w *ServerInterfaceWrapper) FileJob(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params FileJobParams
+	// ------------- Optional query parameter "pacs" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "pacs", ctx.QueryParams(), &params.PACS, runtime.BindQueryParameterOptions{Type: "string", Format: "pacs-name"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter pacs: %s", err))
+	}
+
+	// ------------- Optional query parameter "c_move_ae_title" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "c_move_ae_title", ctx.QueryParams(), &params.CMoveAETitle, runtime.BindQueryParameterOptions{Type: "string", Format: "ae-title"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter c_move_ae_title: %s", err))
+	}
+
+	// ------------- Optional query parameter "dry_run" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dry_run", ctx.QueryParams(), &params.DryRun, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter dry_run: %s", err))
+	}
+
+	// ------------- Optional query parameter "not_before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "not_before", ctx.QueryParams(), &params.NotBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter not_before: %s", err))
+	}
+
+	// ------------- Optional query parameter "window" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "window", ctx.QueryParams(), &params.Window, runtime.BindQueryParameterOptions{Type: "string", Format: "daily-window"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter window: %s", err))
+	}
+
+	// ------------- Optional query parameter "priority" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "priority", ctx.QueryParams(), &params.Priority, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter priority: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.FileJob(ctx, params)
+	return err
+}
+
+// DeleteJob converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteJob(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "job" -------------
+	var job JobOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "job", ctx.Param("job"), &job, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter job: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteJobParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteJob(ctx, job, params)
+	return err
+}
+
+// GetJob converts echo context to params.
+func (w *ServerInterfaceWrapper) GetJob(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "job" -------------
+	var job JobOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "job", ctx.Param("job"), &job, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter job: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetJobParams
+	// ------------- Optional query parameter "offset" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "offset", ctx.QueryParams(), &params.Offset, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter offset: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetJob(ctx, job, params)
+	return err
+}
+
+// CancelJob converts echo context to params.
+func (w *ServerInterfaceWrapper) CancelJob(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "job" -------------
+	var job JobOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "job", ctx.Param("job"), &job, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter job: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CancelJobParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CancelJob(ctx, job, params)
+	return err
+}
+
+// FollowJob converts echo context to params.
+func (w *ServerInterfaceWrapper) FollowJob(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "job" -------------
+	var job JobOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "job", ctx.Param("job"), &job, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter job: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params FollowJobParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+	// ------------- Optional header parameter "Last-Event-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Last-Event-ID")]; found {
+		var LastEventID LastEventID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Last-Event-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Last-Event-ID", valueList[0], &LastEventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Last-Event-ID: %s", err))
+		}
+
+		params.LastEventID = &LastEventID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.FollowJob(ctx, job, params)
+	return err
+}
+
+// RetryJob converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryJob(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "job" -------------
+	var job JobOfPath
+
+	err = runtime.BindStyledParameterWithOptions("simple", "job", ctx.Param("job"), &job, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter job: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetryJobParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "X-Correlation-ID" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("X-Correlation-ID")]; found {
+		var XCorrelationID CorrelationID
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for X-Correlation-ID, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", valueList[0], &XCorrelationID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter X-Correlation-ID: %s", err))
+		}
+
+		params.XCorrelationID = &XCorrelationID
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryJob(ctx, job, params)
+	return err
+}
+
 // GetMetrics converts echo context to params.
 func (w *ServerInterfaceWrapper) GetMetrics(ctx echo.Context) error {
 	var err error
@@ -5619,6 +6772,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/dicomweb/:pacs/studies/:study/thumbnail", wrapper.RetrieveStudyThumbnail, options.OperationMiddlewares["retrieveStudyThumbnail"]...)
 	router.POST(options.BaseURL+"/echo", wrapper.Echo, options.OperationMiddlewares["echo"]...)
 	router.GET(options.BaseURL+"/health", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
+	router.GET(options.BaseURL+"/jobs", wrapper.ListJobs, options.OperationMiddlewares["listJobs"]...)
+	router.POST(options.BaseURL+"/jobs", wrapper.FileJob, options.OperationMiddlewares["fileJob"]...)
+	router.DELETE(options.BaseURL+"/jobs/:job", wrapper.DeleteJob, options.OperationMiddlewares["deleteJob"]...)
+	router.GET(options.BaseURL+"/jobs/:job", wrapper.GetJob, options.OperationMiddlewares["getJob"]...)
+	router.POST(options.BaseURL+"/jobs/:job/cancel", wrapper.CancelJob, options.OperationMiddlewares["cancelJob"]...)
+	router.GET(options.BaseURL+"/jobs/:job/events", wrapper.FollowJob, options.OperationMiddlewares["followJob"]...)
+	router.POST(options.BaseURL+"/jobs/:job/retry", wrapper.RetryJob, options.OperationMiddlewares["retryJob"]...)
 	router.GET(options.BaseURL+"/metrics", wrapper.GetMetrics, options.OperationMiddlewares["getMetrics"]...)
 	router.GET(options.BaseURL+"/pacs", wrapper.ListPACS, options.OperationMiddlewares["listPACS"]...)
 	router.POST(options.BaseURL+"/q", wrapper.Query, options.OperationMiddlewares["query"]...)
@@ -5665,6 +6825,15 @@ type EchoFailedApplicationProblemPlusJSONResponse struct {
 	Headers EchoFailedResponseHeaders
 }
 
+type EventsGoneResponseHeaders struct {
+	XCorrelationID string
+}
+type EventsGoneApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers EventsGoneResponseHeaders
+}
+
 type ForbiddenResponseHeaders struct {
 	XCorrelationID string
 }
@@ -5701,6 +6870,15 @@ type HostNotAllowedApplicationProblemPlusJSONResponse struct {
 	Headers HostNotAllowedResponseHeaders
 }
 
+type IdempotencyKeyReusedResponseHeaders struct {
+	XCorrelationID string
+}
+type IdempotencyKeyReusedApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers IdempotencyKeyReusedResponseHeaders
+}
+
 type InstancesNotAcceptableResponseHeaders struct {
 	XCorrelationID string
 }
@@ -5717,6 +6895,24 @@ type InternalErrorApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
 	Headers InternalErrorResponseHeaders
+}
+
+type InvalidJobResponseHeaders struct {
+	XCorrelationID string
+}
+type InvalidJobApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers InvalidJobResponseHeaders
+}
+
+type InvalidJobQueryResponseHeaders struct {
+	XCorrelationID string
+}
+type InvalidJobQueryApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers InvalidJobQueryResponseHeaders
 }
 
 type InvalidRequestResponseHeaders struct {
@@ -5744,6 +6940,52 @@ type InvalidSearchApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
 	Headers InvalidSearchResponseHeaders
+}
+
+type JobAlreadyFinishedResponseHeaders struct {
+	XCorrelationID string
+}
+type JobAlreadyFinishedApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers JobAlreadyFinishedResponseHeaders
+}
+
+type JobNotFinishedResponseHeaders struct {
+	XCorrelationID string
+}
+type JobNotFinishedApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers JobNotFinishedResponseHeaders
+}
+
+type JobNotFoundResponseHeaders struct {
+	XCorrelationID string
+}
+type JobNotFoundApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers JobNotFoundResponseHeaders
+}
+
+type JobsDisabledResponseHeaders struct {
+	XCorrelationID string
+}
+type JobsDisabledApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers JobsDisabledResponseHeaders
+}
+
+type JobsUnavailableResponseHeaders struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+type JobsUnavailableApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers JobsUnavailableResponseHeaders
 }
 
 type MethodNotAllowedResponseHeaders struct {
@@ -5882,6 +7124,15 @@ type RetrieveUnavailableApplicationProblemPlusJSONResponse struct {
 	Headers RetrieveUnavailableResponseHeaders
 }
 
+type RetryImpossibleResponseHeaders struct {
+	XCorrelationID string
+}
+type RetryImpossibleApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers RetryImpossibleResponseHeaders
+}
+
 type SearchTooBroadResponseHeaders struct {
 	XCorrelationID string
 }
@@ -5898,6 +7149,16 @@ type SearchUnsupportedApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
 	Headers SearchUnsupportedResponseHeaders
+}
+
+type TooManyJobsResponseHeaders struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+type TooManyJobsApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers TooManyJobsResponseHeaders
 }
 
 type TooManyRequestsResponseHeaders struct {
@@ -12829,6 +14090,1420 @@ func (response GetHealth500ApplicationProblemPlusJSONResponse) VisitGetHealthRes
 	return err
 }
 
+type ListJobsRequestObject struct {
+	Params ListJobsParams
+}
+
+type ListJobsResponseObject interface {
+	VisitListJobsResponse(w http.ResponseWriter) error
+}
+
+type ListJobs200ResponseHeaders struct {
+	XCorrelationID string
+}
+
+type ListJobs200JSONResponse struct {
+	Body    JobList
+	Headers ListJobs200ResponseHeaders
+}
+
+func (response ListJobs200JSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListJobs400ApplicationProblemPlusJSONResponse struct {
+	InvalidJobQueryApplicationProblemPlusJSONResponse
+}
+
+func (response ListJobs400ApplicationProblemPlusJSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListJobs401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListJobs401ApplicationProblemPlusJSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListJobs405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response ListJobs405ApplicationProblemPlusJSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListJobs421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response ListJobs421ApplicationProblemPlusJSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListJobs429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListJobs429ApplicationProblemPlusJSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListJobs500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListJobs500ApplicationProblemPlusJSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListJobs501ApplicationProblemPlusJSONResponse struct {
+	JobsDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response ListJobs501ApplicationProblemPlusJSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListJobs503ApplicationProblemPlusJSONResponse struct {
+	JobsUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListJobs503ApplicationProblemPlusJSONResponse) VisitListJobsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FileJobRequestObject struct {
+	Params   FileJobParams
+	JSONBody *FileJobJSONRequestBody
+	Body     io.Reader
+}
+
+type FileJobResponseObject interface {
+	VisitFileJobResponse(w http.ResponseWriter) error
+}
+
+type FileJob202ResponseHeaders struct {
+	IdempotencyReplayed *string
+	Location            string
+	XCorrelationID      string
+}
+
+type FileJob202JSONResponse struct {
+	Body    Job
+	Headers FileJob202ResponseHeaders
+}
+
+func (response FileJob202JSONResponse) VisitFileJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FileJob400ApplicationProblemPlusJSONResponse struct {
+	InvalidJobApplicationProblemPlusJSONResponse
+}
+
+func (response FileJob400ApplicationProblemPlusJSONResponse) VisitFileJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FileJob401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response FileJob401ApplicationProblemPlusJSONResponse) VisitFileJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FileJob403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response FileJob403ApplicationProblemPlusJSONResponse) VisitFileJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FileJob405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response FileJob405ApplicationProblemPlusJSONResponse) VisitFileJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FileJob409ApplicationProblemPlusJSONResponse struct {
+	IdempotencyKeyReusedApplicationProblemPlusJSONResponse
+}
+
+func (response FileJob409ApplicationProblemPlusJSONResponse) VisitFileJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FileJob413ApplicationProblemPlusJSONResponse struct {
+	PayloadTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response FileJob413ApplicationProblemPlusJSONResponse) VisitFileJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FileJob415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response FileJob415ApplicationProblemPlusJSONResponse) VisitFileJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FileJob421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response FileJob421ApplicationProblemPlusJSONResponse) VisitFileJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FileJob429ApplicationProblemPlusJSONResponse struct {
+	TooManyJobsApplicationProblemPlusJSONResponse
+}
+
+func (response FileJob429ApplicationProblemPlusJSONResponse) VisitFileJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FileJob500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response FileJob500ApplicationProblemPlusJSONResponse) VisitFileJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FileJob501ApplicationProblemPlusJSONResponse struct {
+	JobsDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response FileJob501ApplicationProblemPlusJSONResponse) VisitFileJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FileJob503ApplicationProblemPlusJSONResponse struct {
+	JobsUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response FileJob503ApplicationProblemPlusJSONResponse) VisitFileJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteJobRequestObject struct {
+	Job    JobOfPath `json:"job"`
+	Params DeleteJobParams
+}
+
+type DeleteJobResponseObject interface {
+	VisitDeleteJobResponse(w http.ResponseWriter) error
+}
+
+type DeleteJob204ResponseHeaders struct {
+	XCorrelationID string
+}
+
+type DeleteJob204Response struct {
+	Headers DeleteJob204ResponseHeaders
+}
+
+func (response DeleteJob204Response) VisitDeleteJobResponse(w http.ResponseWriter) error {
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteJob401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteJob401ApplicationProblemPlusJSONResponse) VisitDeleteJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteJob404ApplicationProblemPlusJSONResponse struct {
+	JobNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteJob404ApplicationProblemPlusJSONResponse) VisitDeleteJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteJob405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteJob405ApplicationProblemPlusJSONResponse) VisitDeleteJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteJob409ApplicationProblemPlusJSONResponse struct {
+	JobNotFinishedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteJob409ApplicationProblemPlusJSONResponse) VisitDeleteJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteJob421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteJob421ApplicationProblemPlusJSONResponse) VisitDeleteJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteJob429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteJob429ApplicationProblemPlusJSONResponse) VisitDeleteJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteJob500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteJob500ApplicationProblemPlusJSONResponse) VisitDeleteJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteJob501ApplicationProblemPlusJSONResponse struct {
+	JobsDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteJob501ApplicationProblemPlusJSONResponse) VisitDeleteJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteJob503ApplicationProblemPlusJSONResponse struct {
+	JobsUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteJob503ApplicationProblemPlusJSONResponse) VisitDeleteJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJobRequestObject struct {
+	Job    JobOfPath `json:"job"`
+	Params GetJobParams
+}
+
+type GetJobResponseObject interface {
+	VisitGetJobResponse(w http.ResponseWriter) error
+}
+
+type GetJob200ResponseHeaders struct {
+	XCorrelationID string
+}
+
+type GetJob200JSONResponse struct {
+	Body    JobPage
+	Headers GetJob200ResponseHeaders
+}
+
+func (response GetJob200JSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJob200TextCsvResponse struct {
+	Body          io.Reader
+	Headers       GetJob200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetJob200TextCsvResponse) VisitGetJobResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetJob400ApplicationProblemPlusJSONResponse struct {
+	InvalidJobQueryApplicationProblemPlusJSONResponse
+}
+
+func (response GetJob400ApplicationProblemPlusJSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJob401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetJob401ApplicationProblemPlusJSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJob404ApplicationProblemPlusJSONResponse struct {
+	JobNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetJob404ApplicationProblemPlusJSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJob405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response GetJob405ApplicationProblemPlusJSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJob421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response GetJob421ApplicationProblemPlusJSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJob429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetJob429ApplicationProblemPlusJSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJob500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetJob500ApplicationProblemPlusJSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJob501ApplicationProblemPlusJSONResponse struct {
+	JobsDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response GetJob501ApplicationProblemPlusJSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetJob503ApplicationProblemPlusJSONResponse struct {
+	JobsUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetJob503ApplicationProblemPlusJSONResponse) VisitGetJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelJobRequestObject struct {
+	Job    JobOfPath `json:"job"`
+	Params CancelJobParams
+}
+
+type CancelJobResponseObject interface {
+	VisitCancelJobResponse(w http.ResponseWriter) error
+}
+
+type CancelJob200ResponseHeaders struct {
+	XCorrelationID string
+}
+
+type CancelJob200JSONResponse struct {
+	Body    Job
+	Headers CancelJob200ResponseHeaders
+}
+
+func (response CancelJob200JSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelJob401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response CancelJob401ApplicationProblemPlusJSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelJob404ApplicationProblemPlusJSONResponse struct {
+	JobNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response CancelJob404ApplicationProblemPlusJSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelJob405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response CancelJob405ApplicationProblemPlusJSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelJob409ApplicationProblemPlusJSONResponse struct {
+	JobAlreadyFinishedApplicationProblemPlusJSONResponse
+}
+
+func (response CancelJob409ApplicationProblemPlusJSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelJob421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response CancelJob421ApplicationProblemPlusJSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelJob429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response CancelJob429ApplicationProblemPlusJSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelJob500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response CancelJob500ApplicationProblemPlusJSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelJob501ApplicationProblemPlusJSONResponse struct {
+	JobsDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response CancelJob501ApplicationProblemPlusJSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelJob503ApplicationProblemPlusJSONResponse struct {
+	JobsUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CancelJob503ApplicationProblemPlusJSONResponse) VisitCancelJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FollowJobRequestObject struct {
+	Job    JobOfPath `json:"job"`
+	Params FollowJobParams
+}
+
+type FollowJobResponseObject interface {
+	VisitFollowJobResponse(w http.ResponseWriter) error
+}
+
+type FollowJob200ResponseHeaders struct {
+	XCorrelationID string
+}
+
+type FollowJob200TextEventStreamResponse struct {
+	Body          io.Reader
+	Headers       FollowJob200ResponseHeaders
+	ContentLength int64
+}
+
+func (response FollowJob200TextEventStreamResponse) VisitFollowJobResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type FollowJob400ApplicationProblemPlusJSONResponse struct {
+	InvalidJobQueryApplicationProblemPlusJSONResponse
+}
+
+func (response FollowJob400ApplicationProblemPlusJSONResponse) VisitFollowJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FollowJob401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response FollowJob401ApplicationProblemPlusJSONResponse) VisitFollowJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FollowJob404ApplicationProblemPlusJSONResponse struct {
+	JobNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response FollowJob404ApplicationProblemPlusJSONResponse) VisitFollowJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FollowJob405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response FollowJob405ApplicationProblemPlusJSONResponse) VisitFollowJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FollowJob410ApplicationProblemPlusJSONResponse struct {
+	EventsGoneApplicationProblemPlusJSONResponse
+}
+
+func (response FollowJob410ApplicationProblemPlusJSONResponse) VisitFollowJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FollowJob421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response FollowJob421ApplicationProblemPlusJSONResponse) VisitFollowJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FollowJob429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response FollowJob429ApplicationProblemPlusJSONResponse) VisitFollowJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FollowJob500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response FollowJob500ApplicationProblemPlusJSONResponse) VisitFollowJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FollowJob501ApplicationProblemPlusJSONResponse struct {
+	JobsDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response FollowJob501ApplicationProblemPlusJSONResponse) VisitFollowJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FollowJob503ApplicationProblemPlusJSONResponse struct {
+	JobsUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response FollowJob503ApplicationProblemPlusJSONResponse) VisitFollowJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJobRequestObject struct {
+	Job    JobOfPath `json:"job"`
+	Params RetryJobParams
+}
+
+type RetryJobResponseObject interface {
+	VisitRetryJobResponse(w http.ResponseWriter) error
+}
+
+type RetryJob202ResponseHeaders struct {
+	XCorrelationID string
+}
+
+type RetryJob202JSONResponse struct {
+	Body    Job
+	Headers RetryJob202ResponseHeaders
+}
+
+func (response RetryJob202JSONResponse) VisitRetryJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJob401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryJob401ApplicationProblemPlusJSONResponse) VisitRetryJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJob404ApplicationProblemPlusJSONResponse struct {
+	JobNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetryJob404ApplicationProblemPlusJSONResponse) VisitRetryJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJob405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryJob405ApplicationProblemPlusJSONResponse) VisitRetryJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJob409ApplicationProblemPlusJSONResponse struct {
+	RetryImpossibleApplicationProblemPlusJSONResponse
+}
+
+func (response RetryJob409ApplicationProblemPlusJSONResponse) VisitRetryJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJob421ApplicationProblemPlusJSONResponse struct {
+	HostNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryJob421ApplicationProblemPlusJSONResponse) VisitRetryJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(421)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJob429ApplicationProblemPlusJSONResponse struct {
+	TooManyJobsApplicationProblemPlusJSONResponse
+}
+
+func (response RetryJob429ApplicationProblemPlusJSONResponse) VisitRetryJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJob500ApplicationProblemPlusJSONResponse struct {
+	OperationFaultApplicationProblemPlusJSONResponse
+}
+
+func (response RetryJob500ApplicationProblemPlusJSONResponse) VisitRetryJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJob501ApplicationProblemPlusJSONResponse struct {
+	JobsDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response RetryJob501ApplicationProblemPlusJSONResponse) VisitRetryJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(501)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryJob503ApplicationProblemPlusJSONResponse struct {
+	JobsUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetryJob503ApplicationProblemPlusJSONResponse) VisitRetryJobResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.Header().Set("X-Correlation-ID", fmt.Sprint(response.Headers.XCorrelationID))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetMetricsRequestObject struct {
 	Params GetMetricsParams
 }
@@ -13843,6 +16518,27 @@ type StrictServerInterface interface {
 	// GetHealth Liveness
 	// (GET /health)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// ListJobs List the jobs of the caller
+	// (GET /jobs)
+	ListJobs(ctx context.Context, request ListJobsRequestObject) (ListJobsResponseObject, error)
+	// FileJob File a job that moves many studies
+	// (POST /jobs)
+	FileJob(ctx context.Context, request FileJobRequestObject) (FileJobResponseObject, error)
+	// DeleteJob Delete a finished job
+	// (DELETE /jobs/{job})
+	DeleteJob(ctx context.Context, request DeleteJobRequestObject) (DeleteJobResponseObject, error)
+	// GetJob A job with its items
+	// (GET /jobs/{job})
+	GetJob(ctx context.Context, request GetJobRequestObject) (GetJobResponseObject, error)
+	// CancelJob Cancel a job
+	// (POST /jobs/{job}/cancel)
+	CancelJob(ctx context.Context, request CancelJobRequestObject) (CancelJobResponseObject, error)
+	// FollowJob Follow a job
+	// (GET /jobs/{job}/events)
+	FollowJob(ctx context.Context, request FollowJobRequestObject) (FollowJobResponseObject, error)
+	// RetryJob Do again what failed
+	// (POST /jobs/{job}/retry)
+	RetryJob(ctx context.Context, request RetryJobRequestObject) (RetryJobResponseObject, error)
 	// GetMetrics Metrics for Prometheus
 	// (GET /metrics)
 	GetMetrics(ctx context.Context, request GetMetricsRequestObject) (GetMetricsResponseObject, error)
@@ -14528,6 +17224,214 @@ func (sh *strictHandler) GetHealth(ctx echo.Context, params GetHealthParams) err
 		return err
 	} else if validResponse, ok := response.(GetHealthResponseObject); ok {
 		return validResponse.VisitGetHealthResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListJobs operation middleware
+func (sh *strictHandler) ListJobs(ctx echo.Context, params ListJobsParams) error {
+	var request ListJobsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListJobs(ctx.Request().Context(), request.(ListJobsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListJobs")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListJobsResponseObject); ok {
+		return validResponse.VisitListJobsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// FileJob operation middleware
+func (sh *strictHandler) FileJob(ctx echo.Context, params FileJobParams) error {
+	var request FileJobRequestObject
+
+	request.Params = params
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/json") {
+		var body FileJobJSONRequestBody
+		var err error
+		if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+			// A request validator built on kin-openapi's openapi3filter with
+			// KeepValidatedValue leaves the value it validated on the body. Bind
+			// that value, matching member names exactly, so the handler receives
+			// what was validated instead of a second, case-insensitive decode.
+			// Otherwise bind only the request body, so that path and query
+			// parameters are not also bound into the body struct.
+			if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+				err = binder.BindBody(ctx, &body)
+			}
+		} else {
+			// A custom binder is installed on the Echo instance; defer to it
+			// entirely, since echo.Binder does not expose body-only binding and
+			// the binder may do more than decode (for example call ctx.Validate).
+			err = ctx.Bind(&body)
+		}
+		if err != nil {
+			return err
+		}
+		request.JSONBody = &body
+
+	}
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "text/csv") {
+		request.Body = ctx.Request().Body
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.FileJob(ctx.Request().Context(), request.(FileJobRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FileJob")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(FileJobResponseObject); ok {
+		return validResponse.VisitFileJobResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteJob operation middleware
+func (sh *strictHandler) DeleteJob(ctx echo.Context, job JobOfPath, params DeleteJobParams) error {
+	var request DeleteJobRequestObject
+
+	request.Job = job
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteJob(ctx.Request().Context(), request.(DeleteJobRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteJob")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteJobResponseObject); ok {
+		return validResponse.VisitDeleteJobResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetJob operation middleware
+func (sh *strictHandler) GetJob(ctx echo.Context, job JobOfPath, params GetJobParams) error {
+	var request GetJobRequestObject
+
+	request.Job = job
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetJob(ctx.Request().Context(), request.(GetJobRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetJob")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetJobResponseObject); ok {
+		return validResponse.VisitGetJobResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CancelJob operation middleware
+func (sh *strictHandler) CancelJob(ctx echo.Context, job JobOfPath, params CancelJobParams) error {
+	var request CancelJobRequestObject
+
+	request.Job = job
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelJob(ctx.Request().Context(), request.(CancelJobRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelJob")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CancelJobResponseObject); ok {
+		return validResponse.VisitCancelJobResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// FollowJob operation middleware
+func (sh *strictHandler) FollowJob(ctx echo.Context, job JobOfPath, params FollowJobParams) error {
+	var request FollowJobRequestObject
+
+	request.Job = job
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.FollowJob(ctx.Request().Context(), request.(FollowJobRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "FollowJob")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(FollowJobResponseObject); ok {
+		return validResponse.VisitFollowJobResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryJob operation middleware
+func (sh *strictHandler) RetryJob(ctx echo.Context, job JobOfPath, params RetryJobParams) error {
+	var request RetryJobRequestObject
+
+	request.Job = job
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryJob(ctx.Request().Context(), request.(RetryJobRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryJob")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryJobResponseObject); ok {
+		return validResponse.VisitRetryJobResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

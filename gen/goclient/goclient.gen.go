@@ -204,6 +204,93 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for JobItemState.
+const (
+	JobItemStateCancelled      JobItemState = "cancelled"
+	JobItemStateFailed         JobItemState = "failed"
+	JobItemStateFound          JobItemState = "found"
+	JobItemStateMoved          JobItemState = "moved"
+	JobItemStateNoStudyMatched JobItemState = "no_study_matched"
+	JobItemStatePartial        JobItemState = "partial"
+	JobItemStateQueued         JobItemState = "queued"
+	JobItemStateRunning        JobItemState = "running"
+	JobItemStateWaiting        JobItemState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the JobItemState enum.
+func (e JobItemState) Valid() bool {
+	switch e {
+	case JobItemStateCancelled:
+		return true
+	case JobItemStateFailed:
+		return true
+	case JobItemStateFound:
+		return true
+	case JobItemStateMoved:
+		return true
+	case JobItemStateNoStudyMatched:
+		return true
+	case JobItemStatePartial:
+		return true
+	case JobItemStateQueued:
+		return true
+	case JobItemStateRunning:
+		return true
+	case JobItemStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for JobPriority.
+const (
+	JobPriorityHigh   JobPriority = "high"
+	JobPriorityLow    JobPriority = "low"
+	JobPriorityNormal JobPriority = "normal"
+)
+
+// Valid indicates whether the value is a known member of the JobPriority enum.
+func (e JobPriority) Valid() bool {
+	switch e {
+	case JobPriorityHigh:
+		return true
+	case JobPriorityLow:
+		return true
+	case JobPriorityNormal:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for JobState.
+const (
+	JobStateCancelled JobState = "cancelled"
+	JobStateFinished  JobState = "finished"
+	JobStateQueued    JobState = "queued"
+	JobStateRunning   JobState = "running"
+	JobStateWaiting   JobState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the JobState enum.
+func (e JobState) Valid() bool {
+	switch e {
+	case JobStateCancelled:
+		return true
+	case JobStateFinished:
+		return true
+	case JobStateQueued:
+		return true
+	case JobStateRunning:
+		return true
+	case JobStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MatchedEventOperation.
 const (
 	MatchedEventOperationCMOVE MatchedEventOperation = "C-MOVE"
@@ -235,12 +322,19 @@ const (
 	ProblemCodeDIMSETimeout               ProblemCode = "dimse_timeout"
 	ProblemCodeDraining                   ProblemCode = "draining"
 	ProblemCodeEchoFailed                 ProblemCode = "echo_failed"
+	ProblemCodeEventsGone                 ProblemCode = "events_gone"
 	ProblemCodeFindFailed                 ProblemCode = "find_failed"
 	ProblemCodeGetFailed                  ProblemCode = "get_failed"
 	ProblemCodeHTTPVersionUnsupported     ProblemCode = "http_version_unsupported"
 	ProblemCodeHostNotAllowed             ProblemCode = "host_not_allowed"
+	ProblemCodeIdempotencyKeyReused       ProblemCode = "idempotency_key_reused"
 	ProblemCodeInternalError              ProblemCode = "internal_error"
 	ProblemCodeInvalidRequest             ProblemCode = "invalid_request"
+	ProblemCodeJobFinished                ProblemCode = "job_finished"
+	ProblemCodeJobNotFinished             ProblemCode = "job_not_finished"
+	ProblemCodeJobNotFound                ProblemCode = "job_not_found"
+	ProblemCodeJobsDisabled               ProblemCode = "jobs_disabled"
+	ProblemCodeJobsUnavailable            ProblemCode = "jobs_unavailable"
 	ProblemCodeLimitExceeded              ProblemCode = "limit_exceeded"
 	ProblemCodeMemoryBusy                 ProblemCode = "memory_busy"
 	ProblemCodeMethodNotAllowed           ProblemCode = "method_not_allowed"
@@ -255,6 +349,7 @@ const (
 	ProblemCodeNotADicomPeer              ProblemCode = "not_a_dicom_peer"
 	ProblemCodeNotAcceptable              ProblemCode = "not_acceptable"
 	ProblemCodeNotFound                   ProblemCode = "not_found"
+	ProblemCodeNothingToRetry             ProblemCode = "nothing_to_retry"
 	ProblemCodeOperationTimeout           ProblemCode = "operation_timeout"
 	ProblemCodePACSBusy                   ProblemCode = "pacs_busy"
 	ProblemCodePACSNotAllowed             ProblemCode = "pacs_not_allowed"
@@ -272,6 +367,7 @@ const (
 	ProblemCodeSpoolFull                  ProblemCode = "spool_full"
 	ProblemCodeTLSExpected                ProblemCode = "tls_expected"
 	ProblemCodeTLSFailed                  ProblemCode = "tls_failed"
+	ProblemCodeTooManyJobs                ProblemCode = "too_many_jobs"
 	ProblemCodeTooManyMatches             ProblemCode = "too_many_matches"
 	ProblemCodeTooManyOpenFiles           ProblemCode = "too_many_open_files"
 	ProblemCodeTooManyOperations          ProblemCode = "too_many_operations"
@@ -312,6 +408,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeEchoFailed:
 		return true
+	case ProblemCodeEventsGone:
+		return true
 	case ProblemCodeFindFailed:
 		return true
 	case ProblemCodeGetFailed:
@@ -320,9 +418,21 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeHostNotAllowed:
 		return true
+	case ProblemCodeIdempotencyKeyReused:
+		return true
 	case ProblemCodeInternalError:
 		return true
 	case ProblemCodeInvalidRequest:
+		return true
+	case ProblemCodeJobFinished:
+		return true
+	case ProblemCodeJobNotFinished:
+		return true
+	case ProblemCodeJobNotFound:
+		return true
+	case ProblemCodeJobsDisabled:
+		return true
+	case ProblemCodeJobsUnavailable:
 		return true
 	case ProblemCodeLimitExceeded:
 		return true
@@ -351,6 +461,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeNotAcceptable:
 		return true
 	case ProblemCodeNotFound:
+		return true
+	case ProblemCodeNothingToRetry:
 		return true
 	case ProblemCodeOperationTimeout:
 		return true
@@ -385,6 +497,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeTLSExpected:
 		return true
 	case ProblemCodeTLSFailed:
+		return true
+	case ProblemCodeTooManyJobs:
 		return true
 	case ProblemCodeTooManyMatches:
 		return true
@@ -444,6 +558,48 @@ const (
 func (e ReadinessStatus) Valid() bool {
 	switch e {
 	case Ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReadinessJobs.
+const (
+	ReadinessJobsAvailable   ReadinessJobs = "available"
+	ReadinessJobsDisabled    ReadinessJobs = "disabled"
+	ReadinessJobsUnavailable ReadinessJobs = "unavailable"
+)
+
+// Valid indicates whether the value is a known member of the ReadinessJobs enum.
+func (e ReadinessJobs) Valid() bool {
+	switch e {
+	case ReadinessJobsAvailable:
+		return true
+	case ReadinessJobsDisabled:
+		return true
+	case ReadinessJobsUnavailable:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReadinessBudget.
+const (
+	BudgetLocal    ReadinessBudget = "local"
+	BudgetReserved ReadinessBudget = "reserved"
+	BudgetShared   ReadinessBudget = "shared"
+)
+
+// Valid indicates whether the value is a known member of the ReadinessBudget enum.
+func (e ReadinessBudget) Valid() bool {
+	switch e {
+	case BudgetLocal:
+		return true
+	case BudgetReserved:
+		return true
+	case BudgetShared:
 		return true
 	default:
 		return false
@@ -983,6 +1139,16 @@ type Fault struct {
 	//
 	// Example: is required
 	Detail string `json:"detail"`
+
+	// Line For CSV: number of the line, from 1. A quoted field can span lines; this is the first line of its record.
+	//
+	// Example: 3
+	Line *int `json:"line,omitempty"`
+
+	// Column For CSV: number of the column, from 1; absent if the fault is that of the whole line.
+	//
+	// Example: 2
+	Column *int `json:"column,omitempty"`
 }
 
 // Health The process is running.
@@ -1003,6 +1169,403 @@ type Ignored = interface{}
 //
 // Example: HOSPITAL-A
 type IssuerOfPatientID = string
+
+// Job State and counters of a job.
+type Job struct {
+	// Job ID of the job.
+	//
+	// Example: 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+	Job   string   `json:"job"`
+	State JobState `json:"state"`
+
+	// PACS Name of the PACS.
+	//
+	// Example: orthanca
+	PACS string `json:"pacs"`
+
+	// CMoveAETitle AE title to move to; null for a dry run that names none.
+	//
+	// Example: ORTHANCB
+	CMoveAETitle *string `json:"c_move_ae_title"`
+
+	// DryRun Whether the job finds the studies only.
+	//
+	// Example: false
+	DryRun bool `json:"dry_run"`
+
+	// NotBefore When the job may begin; null if at once.
+	NotBefore *time.Time `json:"not_before"`
+
+	// Window The hours of the day in which it may run; null if all.
+	//
+	// Example: 20:00-06:00
+	Window   *string     `json:"window"`
+	Priority JobPriority `json:"priority"`
+
+	// FiledAt When it was filed.
+	//
+	// Example: 2026-01-31T18:02:11Z
+	FiledAt time.Time `json:"filed_at"`
+
+	// FiledBy Who filed it: the user that a trusted proxy names, the API key, the client certificate, or `anonymous`.
+	//
+	// Example: worklist
+	FiledBy string `json:"filed_by"`
+
+	// FinishedAt When its last item got its outcome; null before that.
+	FinishedAt *time.Time `json:"finished_at"`
+
+	// ExpiresAt When the gateway deletes it (JOBS_RETENTION).
+	//
+	// Example: 2026-03-02T18:02:11Z
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// Run Number of the run: 1, and one more after each retry.
+	//
+	// Example: 1
+	Run    int       `json:"run"`
+	Counts JobCounts `json:"counts"`
+}
+
+// JobCounts How many items are in each state.
+type JobCounts struct {
+	// Items All items.
+	//
+	// Example: 3
+	Items int `json:"items"`
+
+	// Queued Example: 0
+	Queued int `json:"queued"`
+
+	// Running Example: 0
+	Running int `json:"running"`
+
+	// Waiting Example: 0
+	Waiting int `json:"waiting"`
+
+	// Moved Example: 1
+	Moved int `json:"moved"`
+
+	// Partial Example: 1
+	Partial int `json:"partial"`
+
+	// Failed Example: 0
+	Failed int `json:"failed"`
+
+	// NoStudyMatched Example: 1
+	NoStudyMatched int `json:"no_study_matched"`
+
+	// Cancelled Example: 0
+	Cancelled int `json:"cancelled"`
+
+	// Found Example: 0
+	Found int `json:"found"`
+}
+
+// JobItem What to find: at least one of `patient_id`, `accession_number` and `study_instance_uid`. A study must match all fields that are given. The other
+// filters are those of `/q` and need `patient_id`.
+type JobItem struct {
+	// AccessionNumber Only studies with this accession number (0008,0050), the number under which the examination was ordered. DICOM
+	// allows 16 characters, but some archives hold longer ones. If a study has several, one of them must match. No
+	// wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant.
+	//
+	//
+	// Example: ACC-1004
+	AccessionNumber *AccessionNumber `json:"accession_number,omitempty"`
+
+	// IssuerOfPatientID Only studies whose Patient ID has exactly this issuer: the value of Issuer of Patient ID (0010,0021), or the
+	// Universal Entity ID of its qualifiers (0010,0024). Give it if one number may belong to several patients. Studies
+	// for which the PACS returns no issuer are dropped. Same format as the Patient ID.
+	//
+	//
+	// Example: HOSPITAL-A
+	IssuerOfPatientID *IssuerOfPatientID `json:"issuer_of_patient_id,omitempty"`
+
+	// MaxResults At most this many studies: the most recent ones that match all other filters.
+	//
+	// Example: 10
+	MaxResults *MaxResults `json:"max_results,omitempty"`
+
+	// MaxYearsOld Drops studies older than this many years, by date. Studies without a readable date are dropped too.
+	//
+	// Example: 5
+	MaxYearsOld *MaxYearsOld `json:"max_years_old,omitempty"`
+
+	// Modalities Only studies with at least one of these modalities. The modalities of a study are those of all its series. An
+	// empty list is no restriction.
+	//
+	//
+	// Example: ["CT","MR"]
+	Modalities Modalities `json:"modalities,omitzero"`
+
+	// PatientID Patient ID (0010,0020): the patient's number at that hospital, matched as a whole. Leading zeros count. No
+	// wildcards, backslash or control characters, not only spaces. Leading and trailing spaces are insignificant. It
+	// is sent in ISO_IR 192. Characters are compared in Unicode normalization form C.
+	//
+	//
+	// Example: 1112223333
+	PatientID *PatientID `json:"patient_id,omitempty"`
+
+	// StudyDateFrom Only studies of this day or later. Studies without a readable date are dropped.
+	//
+	// Example: 2024-01-31
+	StudyDateFrom *StudyDateFrom `json:"study_date_from,omitempty"`
+
+	// StudyDateTo Only studies of this day or earlier; not before `study_date_from`.
+	//
+	// Example: 2024-12-31
+	StudyDateTo *StudyDateTo `json:"study_date_to,omitempty"`
+
+	// StudyInstanceUID This study alone.
+	//
+	// Example: 2.25.75748022655180156166817239146794627796
+	StudyInstanceUID *string `json:"study_instance_uid,omitempty"`
+
+	// StudyInstanceUIDs Only these studies, for example those that failed last time. They must be studies of this patient. An empty
+	// list is refused, so that a list that is empty by mistake does not select every study.
+	//
+	//
+	// Example: ["2.25.271033796554027947730860844069689557838"]
+	StudyInstanceUIDs StudyInstanceUIDs `json:"study_instance_uids,omitzero"`
+}
+
+// JobItemReport An item as it was filed, with its state. `retrievals` and `studies` are absent before the outcome; `code`, `detail`, `hint` and `dicom` are those of the
+// last attempt that failed, as in a problem.
+type JobItemReport struct {
+	// Item Number of the item, from 1, in the order of the request.
+	//
+	// Example: 1
+	Item int `json:"item"`
+
+	// PatientID Example: 1112223333
+	PatientID *string `json:"patient_id,omitempty"`
+
+	// AccessionNumber Example: ACC-1007
+	AccessionNumber *string `json:"accession_number,omitempty"`
+
+	// StudyInstanceUID Example: 2.25.75748022655180156166817239146794627796
+	StudyInstanceUID *string `json:"study_instance_uid,omitempty"`
+
+	// IssuerOfPatientID Example: HOSPITAL-A
+	IssuerOfPatientID *string `json:"issuer_of_patient_id,omitempty"`
+
+	// Modalities Example: ["CT","MR"]
+	Modalities []string `json:"modalities,omitempty"`
+
+	// MaxYearsOld Example: 5
+	MaxYearsOld *int `json:"max_years_old,omitempty"`
+
+	// MaxResults Example: 10
+	MaxResults *int `json:"max_results,omitempty"`
+
+	// StudyInstanceUIDs Example: ["2.25.271033796554027947730860844069689557838"]
+	StudyInstanceUIDs []string `json:"study_instance_uids,omitempty"`
+
+	// StudyDateFrom Example: 2024-01-31
+	StudyDateFrom *openapi_types.Date `json:"study_date_from,omitempty"`
+
+	// StudyDateTo Example: 2024-12-31
+	StudyDateTo *openapi_types.Date `json:"study_date_to,omitempty"`
+	State       JobItemState        `json:"state"`
+
+	// Attempts How often it was begun in this run.
+	//
+	// Example: 1
+	Attempts int `json:"attempts"`
+
+	// NextAttemptAt For `waiting`: when it goes on.
+	//
+	// Example: 2026-01-31T20:00:00Z
+	NextAttemptAt *time.Time   `json:"next_attempt_at,omitempty"`
+	Code          *ProblemCode `json:"code,omitempty"`
+
+	// Detail Sentence for people.
+	//
+	// Example: Could not connect to the PACS.
+	Detail *string `json:"detail,omitempty"`
+
+	// Hint What to check, in plain words.
+	Hint  *string     `json:"hint,omitempty"`
+	DICOM *DICOMFault `json:"dicom,omitempty"`
+
+	// Warnings Remarks on the outcome; absent if there are none.
+	Warnings []Warning `json:"warnings,omitempty"`
+
+	// Retrievals Outcome of each study, as in the response of `/qr`.
+	Retrievals []Retrieval `json:"retrievals,omitempty"`
+
+	// Studies For a dry run: the studies that match.
+	Studies []JobStudy `json:"studies,omitempty"`
+}
+
+// JobItemState | State | Meaning |
+// |---|---|
+// | `queued` | waits for its turn |
+// | `running` | is being found or moved |
+// | `waiting` | its last attempt failed for a passing reason, or it may not begin yet; `next_attempt_at` says when it goes on |
+// | `moved` | every study that matched was moved, as far as the PACS reports |
+// | `partial` | some of it was moved, not all: see `retrievals` |
+// | `failed` | nothing was moved; `code` says why |
+// | `no_study_matched` | the PACS has no study that matches |
+// | `cancelled` | the job was cancelled before the item was done |
+// | `found` | the outcome of a dry run: `studies` lists what would be moved |
+//
+// Example: moved
+type JobItemState string
+
+// JobList A page of jobs.
+type JobList struct {
+	// Jobs Newest first.
+	Jobs []Job `json:"jobs"`
+
+	// More Whether older jobs follow; ask for them with `offset`.
+	//
+	// Example: false
+	More bool `json:"more"`
+}
+
+// JobPACSName Name of a PACS that the operator has configured; `GET /pacs` lists them.
+//
+// Example: orthanca
+type JobPACSName = string
+
+// JobPage A job and a page of its items.
+type JobPage struct {
+	// Job ID of the job.
+	//
+	// Example: 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+	Job   string   `json:"job"`
+	State JobState `json:"state"`
+
+	// PACS Name of the PACS.
+	//
+	// Example: orthanca
+	PACS string `json:"pacs"`
+
+	// CMoveAETitle AE title to move to; null for a dry run that names none.
+	//
+	// Example: ORTHANCB
+	CMoveAETitle *string `json:"c_move_ae_title"`
+
+	// DryRun Whether the job finds the studies only.
+	//
+	// Example: false
+	DryRun bool `json:"dry_run"`
+
+	// NotBefore When the job may begin; null if at once.
+	NotBefore *time.Time `json:"not_before"`
+
+	// Window The hours of the day in which it may run; null if all.
+	//
+	// Example: 20:00-06:00
+	Window   *string     `json:"window"`
+	Priority JobPriority `json:"priority"`
+
+	// FiledAt When it was filed.
+	//
+	// Example: 2026-01-31T18:02:11Z
+	FiledAt time.Time `json:"filed_at"`
+
+	// FiledBy Who filed it: the user that a trusted proxy names, the API key, the client certificate, or `anonymous`.
+	//
+	// Example: worklist
+	FiledBy string `json:"filed_by"`
+
+	// FinishedAt When its last item got its outcome; null before that.
+	FinishedAt *time.Time `json:"finished_at"`
+
+	// ExpiresAt When the gateway deletes it (JOBS_RETENTION).
+	//
+	// Example: 2026-03-02T18:02:11Z
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// Run Number of the run: 1, and one more after each retry.
+	//
+	// Example: 1
+	Run    int       `json:"run"`
+	Counts JobCounts `json:"counts"`
+
+	// Items In the order in which they were filed.
+	Items []JobItemReport `json:"items"`
+
+	// Total How many items `state` selects.
+	//
+	// Example: 3
+	Total int `json:"total"`
+}
+
+// JobPriority Which jobs go first: those of `high`, then `normal`, then `low`.
+//
+// Example: normal
+type JobPriority string
+
+// JobRequest A job. `c_move_ae_title` is required unless `dry_run` is true.
+type JobRequest struct {
+	// CMoveAETitle AE title to which the PACS sends the instances. C-MOVE carries no address: the PACS looks up host and port in
+	// its own configuration, so it must know this title. Only a C-MOVE shows whether it does. Same format as the
+	// called AE title.
+	//
+	//
+	// Example: ORTHANCB
+	CMoveAETitle *MoveDestination `json:"c_move_ae_title,omitempty"`
+
+	// DryRun Whether to find the studies only. Nothing is moved.
+	//
+	// Example: false
+	DryRun *bool `json:"dry_run,omitempty"`
+
+	// Items What to find and move. No item may be given twice.
+	Items []JobItem `json:"items"`
+
+	// NotBefore When the job may begin, as RFC 3339 writes it; within JOBS_RETENTION from now.
+	//
+	// Example: 2026-01-31T20:00:00+01:00
+	NotBefore *time.Time `json:"not_before,omitempty"`
+
+	// PACS Name of a PACS that the operator has configured; `GET /pacs` lists them.
+	//
+	// Example: orthanca
+	PACS     JobPACSName  `json:"pacs"`
+	Priority *JobPriority `json:"priority,omitempty"`
+
+	// Window The hours of the day in which the job may run, in the time zone of the gateway, from the first minute up to, not including, the second one. They
+	// may cross midnight. An item that has begun is finished.
+	//
+	//
+	// Example: 20:00-06:00
+	Window *string `json:"window,omitempty"`
+}
+
+// JobState | State | Meaning |
+// |---|---|
+// | `queued` | no item has begun |
+// | `running` | items are running, or some have their outcome and others are queued |
+// | `waiting` | nothing runs, and every item without an outcome waits: for `not_before`, for the window, or for its next attempt |
+// | `finished` | every item has its outcome |
+// | `cancelled` | the job was cancelled |
+//
+// Example: running
+type JobState string
+
+// JobStudy A study that a dry run found.
+type JobStudy struct {
+	// StudyInstanceUID Example: 2.25.75748022655180156166817239146794627796
+	StudyInstanceUID string `json:"StudyInstanceUID"`
+
+	// StudyDescription Example: CT ABDOMEN
+	StudyDescription string `json:"StudyDescription"`
+
+	// ModalitiesInStudy Example: ["CT"]
+	ModalitiesInStudy []string `json:"ModalitiesInStudy"`
+
+	// StudyDate Year, month and day without separators; may be empty.
+	//
+	// Example: 20251103
+	StudyDate string `json:"StudyDate"`
+
+	// AccessionNumber Example: ACC-1007
+	AccessionNumber string `json:"AccessionNumber"`
+}
 
 // MatchedEvent Data of the event `matched`: the studies to move. The fields are those of RetrieveResponse.
 type MatchedEvent struct {
@@ -1176,18 +1739,26 @@ type Problem struct {
 // | `pacs_not_allowed` | 403 | the gateway, or this API key, may not use this PACS |
 // | `no_study_matched` | 404 | no study matched |
 // | `not_found` | 404 | the PACS has no such study, series, instance, frame or value |
+// | `job_not_found` | 404 | this caller has no such job |
 // | `route_not_found` | 404 | the route does not exist |
 // | `method_not_allowed` | 405 | the route does not support this method |
 // | `not_acceptable` | 406 | the header Accept permits no media type of the route |
 // | `transfer_syntax_unavailable` | 406 | the instances are not available in a transfer syntax that the request permits |
-// | `payload_too_large` | 413 | the body exceeds 64 KiB |
+// | `idempotency_key_reused` | 409 | another request of this caller had this Idempotency-Key |
+// | `job_not_finished` | 409 | the job is not finished |
+// | `job_finished` | 409 | the job is finished, so there is nothing to cancel |
+// | `nothing_to_retry` | 409 | no item of the job failed |
+// | `events_gone` | 410 | the events after this `id` are no longer kept |
+// | `payload_too_large` | 413 | the body exceeds 64 KiB, or for a job 4 MiB |
 // | `search_too_broad` | 413 | the PACS has more than MAX_MATCHES matches |
-// | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
+// | `unsupported_media_type` | 415 | the body is not application/json in UTF-8, or for a job text/csv |
 // | `range_not_satisfiable` | 416 | the value has no byte in the range |
 // | `host_not_allowed` | 421 | the request names the gateway by a host name that ALLOWED_HOSTS does not list |
 // | `too_many_requests` | 429 | the caller has as many requests in progress as its share allows |
+// | `too_many_jobs` | 429 | the caller has as many unfinished jobs as it may |
 // | `internal_error` | 500 | unexpected error of the gateway |
 // | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
+// | `jobs_disabled` | 501 | the gateway has no storage for jobs |
 // | `modality_unknown` | 501 | the PACS does not return the modalities by which the search selects |
 // | `relational_query_unsupported` | 501 | the PACS searches series and instances below a study only |
 // | `rendering_unsupported` | 501 | the gateway cannot decode the pixel data |
@@ -1221,6 +1792,7 @@ type Problem struct {
 // | `cancelled` | 502 | the operation was cancelled before anything was moved |
 // | `operation_timeout` | 502 | the operation exceeded OPERATION_TIMEOUT |
 // | `audit_unavailable` | 503 | the audit trail cannot be written; nothing was moved |
+// | `jobs_unavailable` | 503 | the storage for jobs does not answer |
 // | `draining` | 503 | the gateway is shutting down |
 // | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT, or too many operations wait for it |
 // | `too_many_operations` | 503 | MAX_OPERATIONS operations run and none ended within QUEUE_TIMEOUT, or too many requests are in progress |
@@ -1409,10 +1981,26 @@ type QueryResponseStatus string
 type Readiness struct {
 	// Status Always `ready`: a gateway that is not ready returns a 503.
 	Status ReadinessStatus `json:"status"`
+
+	// Jobs Whether the gateway accepts jobs: `disabled` without NATS_URL and JOBS_DIR, `unavailable` while their storage does not answer. Other operations do not
+	// need it.
+	Jobs ReadinessJobs `json:"jobs"`
+
+	// Budget How `max_associations` of the named PACS are kept: by this gateway alone, together with the other gateways of one NATS, or, while that does not answer,
+	// with the reserved associations of this gateway only.
+	Budget ReadinessBudget `json:"budget"`
 }
 
 // ReadinessStatus Always `ready`: a gateway that is not ready returns a 503.
 type ReadinessStatus string
+
+// ReadinessJobs Whether the gateway accepts jobs: `disabled` without NATS_URL and JOBS_DIR, `unavailable` while their storage does not answer. Other operations do not
+// need it.
+type ReadinessJobs string
+
+// ReadinessBudget How `max_associations` of the named PACS are kept: by this gateway alone, together with the other gateways of one NATS, or, while that does not answer,
+// with the reserved associations of this gateway only.
+type ReadinessBudget string
 
 // ResultEvent Data of the event `result`.
 type ResultEvent struct {
@@ -1838,6 +2426,9 @@ type FramesOfPath = string
 // FuzzyMatching defines model for FuzzyMatching.
 type FuzzyMatching = bool
 
+// IdempotencyKey defines model for IdempotencyKey.
+type IdempotencyKey = string
+
 // IfNoneMatch defines model for IfNoneMatch.
 type IfNoneMatch = string
 
@@ -1846,6 +2437,31 @@ type IncludeField = []string
 
 // InstanceOfPath defines model for InstanceOfPath.
 type InstanceOfPath = string
+
+// JobDestination AE title to which the PACS sends the instances. C-MOVE carries no address: the PACS looks up host and port in
+// its own configuration, so it must know this title. Only a C-MOVE shows whether it does. Same format as the
+// called AE title.
+//
+// Example: ORTHANCB
+type JobDestination = MoveDestination
+
+// JobDryRun defines model for JobDryRun.
+type JobDryRun = bool
+
+// JobNotBefore defines model for JobNotBefore.
+type JobNotBefore = time.Time
+
+// JobOfPath defines model for JobOfPath.
+type JobOfPath = string
+
+// JobPACS Name of a PACS that the operator has configured; `GET /pacs` lists them. It replaces `pacs_ip`, `pacs_port`,
+// `pacs_ae_title`, `c_find_ae_title` and `pacs_tls`: give either the name or the address.
+//
+// Example: orthanca
+type JobPACS = PACSName
+
+// JobWindow defines model for JobWindow.
+type JobWindow = string
 
 // KeyOfAccessionNumber defines model for KeyOfAccessionNumber.
 type KeyOfAccessionNumber = string
@@ -1898,14 +2514,29 @@ type KeyOfStudyInstanceUID = string
 // KeyOfStudyTime defines model for KeyOfStudyTime.
 type KeyOfStudyTime = string
 
+// LastEventID defines model for LastEventID.
+type LastEventID = string
+
 // Limit defines model for Limit.
 type Limit = int
+
+// LimitOfItems defines model for LimitOfItems.
+type LimitOfItems = int
+
+// LimitOfJobs defines model for LimitOfJobs.
+type LimitOfJobs = int
 
 // MultipleValueMatching defines model for MultipleValueMatching.
 type MultipleValueMatching = bool
 
 // Offset defines model for Offset.
 type Offset = int
+
+// OffsetOfItems defines model for OffsetOfItems.
+type OffsetOfItems = int
+
+// OffsetOfJobs defines model for OffsetOfJobs.
+type OffsetOfJobs = int
 
 // OtherAttributes defines model for OtherAttributes.
 type OtherAttributes map[string]string
@@ -1930,6 +2561,21 @@ type RetrieveAccept = string
 
 // SeriesOfPath defines model for SeriesOfPath.
 type SeriesOfPath = string
+
+// StateOfItems | State | Meaning |
+// |---|---|
+// | `queued` | waits for its turn |
+// | `running` | is being found or moved |
+// | `waiting` | its last attempt failed for a passing reason, or it may not begin yet; `next_attempt_at` says when it goes on |
+// | `moved` | every study that matched was moved, as far as the PACS reports |
+// | `partial` | some of it was moved, not all: see `retrievals` |
+// | `failed` | nothing was moved; `code` says why |
+// | `no_study_matched` | the PACS has no study that matches |
+// | `cancelled` | the job was cancelled before the item was done |
+// | `found` | the outcome of a dry run: `studies` lists what would be moved |
+//
+// Example: moved
+type StateOfItems = JobItemState
 
 // StudyOfPath defines model for StudyOfPath.
 type StudyOfPath = string
@@ -1959,6 +2605,10 @@ type Draining = Problem
 // there is one: every 502 and 504 has it.
 type EchoFailed = Problem
 
+// EventsGone Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type EventsGone = Problem
+
 // Forbidden Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 and 504 has it.
 type Forbidden = Problem
@@ -1975,6 +2625,10 @@ type HTTPVersionUnsupported = Problem
 // there is one: every 502 and 504 has it.
 type HostNotAllowed = Problem
 
+// IdempotencyKeyReused Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type IdempotencyKeyReused = Problem
+
 // InstancesNotAcceptable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 and 504 has it.
 type InstancesNotAcceptable = Problem
@@ -1982,6 +2636,14 @@ type InstancesNotAcceptable = Problem
 // InternalError Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 and 504 has it.
 type InternalError = Problem
+
+// InvalidJob Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type InvalidJob = Problem
+
+// InvalidJobQuery Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type InvalidJobQuery = Problem
 
 // InvalidRequest Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 and 504 has it.
@@ -1994,6 +2656,26 @@ type InvalidRetrieval = Problem
 // InvalidSearch Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 and 504 has it.
 type InvalidSearch = Problem
+
+// JobAlreadyFinished Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type JobAlreadyFinished = Problem
+
+// JobNotFinished Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type JobNotFinished = Problem
+
+// JobNotFound Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type JobNotFound = Problem
+
+// JobsDisabled Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type JobsDisabled = Problem
+
+// JobsUnavailable Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type JobsUnavailable = Problem
 
 // MethodNotAllowed Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 and 504 has it.
@@ -2051,6 +2733,10 @@ type RetrieveTimeout = Problem
 // there is one: every 502 and 504 has it.
 type RetrieveUnavailable = Problem
 
+// RetryImpossible Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type RetryImpossible = Problem
+
 // SearchTooBroad Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 and 504 has it.
 type SearchTooBroad = Problem
@@ -2058,6 +2744,10 @@ type SearchTooBroad = Problem
 // SearchUnsupported Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 and 504 has it.
 type SearchUnsupported = Problem
+
+// TooManyJobs Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
+// there is one: every 502 and 504 has it.
+type TooManyJobs = Problem
 
 // TooManyRequests Problem document (RFC 9457): why a request failed. Branch on `code`. Show `detail` to people, and `hint` too if
 // there is one: every 502 and 504 has it.
@@ -2776,6 +3466,102 @@ type GetHealthParams struct {
 	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
 }
 
+// ListJobsParams defines parameters for ListJobs.
+type ListJobsParams struct {
+	// Offset The number of jobs to skip.
+	Offset *OffsetOfJobs `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// Limit The greatest number of jobs to return.
+	Limit *LimitOfJobs `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// FileJobParams defines parameters for FileJob.
+type FileJobParams struct {
+	// PACS For CSV, required: the name of the PACS (`GET /pacs`).
+	PACS JobPACS `form:"pacs,omitempty" json:"pacs,omitempty"`
+
+	// CMoveAETitle For CSV, required unless `dry_run` is true: the AE title to move to.
+	CMoveAETitle *JobDestination `form:"c_move_ae_title,omitempty" json:"c_move_ae_title,omitempty"`
+
+	// DryRun For CSV: whether to find the studies only.
+	DryRun *JobDryRun `form:"dry_run,omitempty" json:"dry_run,omitempty"`
+
+	// NotBefore For CSV: when the job may begin.
+	NotBefore *JobNotBefore `form:"not_before,omitempty" json:"not_before,omitempty"`
+
+	// Window For CSV: the hours of the day in which the job may run.
+	Window *JobWindow `form:"window,omitempty" json:"window,omitempty"`
+
+	// Priority For CSV: which jobs go first.
+	Priority *JobPriority `form:"priority,omitempty" json:"priority,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// IdempotencyKey 1 to 128 visible ASCII characters that the caller chooses, for example a random UUID, and repeats when it sends the same request
+	// again because it got no response. The gateway remembers it for each caller for JOBS_RETENTION.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// DeleteJobParams defines parameters for DeleteJob.
+type DeleteJobParams struct {
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// GetJobParams defines parameters for GetJob.
+type GetJobParams struct {
+	// Offset The number of items to skip, of those that `state` selects.
+	Offset *OffsetOfItems `form:"offset,omitempty" json:"offset,omitempty"`
+
+	// Limit The greatest number of items to return; 100 if it is not given, or for CSV all of them.
+	Limit *LimitOfItems `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// State Only items in this state.
+	State *StateOfItems `form:"state,omitempty" json:"state,omitempty"`
+
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// CancelJobParams defines parameters for CancelJob.
+type CancelJobParams struct {
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
+// FollowJobParams defines parameters for FollowJob.
+type FollowJobParams struct {
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+
+	// LastEventID The `id` of the last event that was read.
+	LastEventID *LastEventID `json:"Last-Event-ID,omitempty"`
+}
+
+// RetryJobParams defines parameters for RetryJob.
+type RetryJobParams struct {
+	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+	// request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+	// patient data.
+	XCorrelationID *CorrelationID `json:"X-Correlation-ID,omitempty"`
+}
+
 // GetMetricsParams defines parameters for GetMetrics.
 type GetMetricsParams struct {
 	// XCorrelationID Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
@@ -2826,6 +3612,9 @@ type GetVersionParams struct {
 
 // EchoJSONRequestBody defines body for Echo for application/json ContentType.
 type EchoJSONRequestBody = EchoRequest
+
+// FileJobJSONRequestBody defines body for FileJob for application/json ContentType.
+type FileJobJSONRequestBody = JobRequest
 
 // QueryJSONRequestBody defines body for Query for application/json ContentType.
 type QueryJSONRequestBody = QueryRequest
@@ -3160,6 +3949,110 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /health (the `GetHealth` operationId).
 	GetHealth(ctx context.Context, params *GetHealthParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListJobs List the jobs of the caller
+	//
+	// The jobs that this caller filed and that are still kept, newest first, page by page. An API key with the right `admin` gets the jobs
+	// of all callers. Callers without credentials are one caller.
+	//
+	// Corresponds with GET /jobs (the `ListJobs` operationId).
+	ListJobs(ctx context.Context, params *ListJobsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FileJobWithBody File a job that moves many studies
+	//
+	// Files up to 10,000 items for a named PACS. Each item selects studies of that PACS by `patient_id`, `accession_number` or
+	// `study_instance_uid`; the gateway finds them as `/q` does and moves them as `/qr` does, in the background. It tries again what failed
+	// for a passing reason, five times at most, and goes on after a restart. The job is filed as a whole or not at all.
+	//
+	// Interactive requests go before jobs, and jobs go by `priority`. With `dry_run`, the job finds the studies and moves nothing.
+	//
+	// A body of `text/csv` brings the items as lines, and the other fields of the job as query parameters. The first line names the columns
+	// `patient_id`, `accession_number` and `study_instance_uid`, one or more of them in any order. The text is UTF-8, with or without a byte
+	// order mark; lines end with LF or CRLF; fields may be quoted (RFC 4180); columns are separated by commas, semicolons or tabs, as the first line
+	// shows. Empty lines are skipped. The result of a job as CSV can be filed again: its other columns are ignored.
+	//
+	// With `Idempotency-Key`, a repeated request files nothing: the response is the job that the first one filed.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /jobs (the `FileJob` operationId).
+	FileJobWithBody(ctx context.Context, params *FileJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FileJob File a job that moves many studies
+	//
+	// Files up to 10,000 items for a named PACS. Each item selects studies of that PACS by `patient_id`, `accession_number` or
+	// `study_instance_uid`; the gateway finds them as `/q` does and moves them as `/qr` does, in the background. It tries again what failed
+	// for a passing reason, five times at most, and goes on after a restart. The job is filed as a whole or not at all.
+	//
+	// Interactive requests go before jobs, and jobs go by `priority`. With `dry_run`, the job finds the studies and moves nothing.
+	//
+	// A body of `text/csv` brings the items as lines, and the other fields of the job as query parameters. The first line names the columns
+	// `patient_id`, `accession_number` and `study_instance_uid`, one or more of them in any order. The text is UTF-8, with or without a byte
+	// order mark; lines end with LF or CRLF; fields may be quoted (RFC 4180); columns are separated by commas, semicolons or tabs, as the first line
+	// shows. Empty lines are skipped. The result of a job as CSV can be filed again: its other columns are ignored.
+	//
+	// With `Idempotency-Key`, a repeated request files nothing: the response is the job that the first one filed.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /jobs (the `FileJob` operationId).
+	FileJob(ctx context.Context, params *FileJobParams, body FileJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteJob Delete a finished job
+	//
+	// Deletes a job that is finished or cancelled, with its items and outcomes, before JOBS_RETENTION is over.
+	//
+	// Corresponds with DELETE /jobs/{job} (the `DeleteJob` operationId).
+	DeleteJob(ctx context.Context, job JobOfPath, params *DeleteJobParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetJob A job with its items
+	//
+	// State and counters of a job, and one page of its items in the order in which they were filed, each with its outcome.
+	//
+	// With `Accept: text/csv`, the response has one line for each item, of all items unless `limit` is given, with the columns `item`,
+	// `patient_id`, `accession_number`, `study_instance_uid`, `state`, `attempts`, `studies` (how many matched), `completed` and `failed`
+	// (instances of all of them), `code`, `detail` and `hint`. A cell that a spreadsheet could take for a formula begins with an
+	// apostrophe, and so does a cell that begins with an apostrophe: it has one more than its value.
+	//
+	// Corresponds with GET /jobs/{job} (the `GetJob` operationId).
+	GetJob(ctx context.Context, job JobOfPath, params *GetJobParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelJob Cancel a job
+	//
+	// Ends a job: no further item begins, and running C-MOVEs are cancelled (C-CANCEL) on every gateway. Instances that have arrived stay at the
+	// destination. Items without an outcome become `cancelled`. Cancelling a cancelled job changes nothing. The request has no body.
+	//
+	// Corresponds with POST /jobs/{job}/cancel (the `CancelJob` operationId).
+	CancelJob(ctx context.Context, job JobOfPath, params *CancelJobParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// FollowJob Follow a job
+	//
+	// Server-sent events, each with one line of JSON as its `data` and an `id`:
+	//
+	// | `event` | When | `data` |
+	// |---|---|---|
+	// | `job` | at the beginning, and when state or counters have changed, about once a second | `Job` |
+	// | `item` | an item has its outcome | `JobItemReport` |
+	// | `waiting` | an item waits for its next attempt | `JobItemReport` |
+	// | `finished` | last, when every item has its outcome | `Job` |
+	//
+	// Without `Last-Event-ID`, the stream begins with the job as it is now and continues with what happens from then on. With the `id` of the last event
+	// that was read, it continues after that one, and `0` begins with the first event of the job. Events are kept as long as the job; if those
+	// after the `id` are no longer kept, the response is a 410. A comment line at least every 15 seconds keeps proxies from closing the stream.
+	// If it ends without `finished`, it was cut off: connect again with the last `id`.
+	//
+	// `HEAD` returns the header fields alone.
+	//
+	// Corresponds with GET /jobs/{job}/events (the `FollowJob` operationId).
+	FollowJob(ctx context.Context, job JobOfPath, params *FollowJobParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryJob Do again what failed
+	//
+	// Starts another run of a finished or cancelled job, for its items that are `failed`, `partial` or `cancelled`. What was moved completely is
+	// not moved again. The request has no body.
+	//
+	// Corresponds with POST /jobs/{job}/retry (the `RetryJob` operationId).
+	RetryJob(ctx context.Context, job JobOfPath, params *RetryJobParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetMetrics Metrics for Prometheus
 	//
@@ -3777,6 +4670,190 @@ func (c *Client) Echo(ctx context.Context, params *EchoParams, body EchoJSONRequ
 // Corresponds with GET /health (the `GetHealth` operationId).
 func (c *Client) GetHealth(ctx context.Context, params *GetHealthParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetHealthRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListJobs List the jobs of the caller
+//
+// The jobs that this caller filed and that are still kept, newest first, page by page. An API key with the right `admin` gets the jobs
+// of all callers. Callers without credentials are one caller.
+//
+// Corresponds with GET /jobs (the `ListJobs` operationId).
+func (c *Client) ListJobs(ctx context.Context, params *ListJobsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListJobsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FileJobWithBody File a job that moves many studies
+//
+// Files up to 10,000 items for a named PACS. Each item selects studies of that PACS by `patient_id`, `accession_number` or
+// `study_instance_uid`; the gateway finds them as `/q` does and moves them as `/qr` does, in the background. It tries again what failed
+// for a passing reason, five times at most, and goes on after a restart. The job is filed as a whole or not at all.
+//
+// Interactive requests go before jobs, and jobs go by `priority`. With `dry_run`, the job finds the studies and moves nothing.
+//
+// A body of `text/csv` brings the items as lines, and the other fields of the job as query parameters. The first line names the columns
+// `patient_id`, `accession_number` and `study_instance_uid`, one or more of them in any order. The text is UTF-8, with or without a byte
+// order mark; lines end with LF or CRLF; fields may be quoted (RFC 4180); columns are separated by commas, semicolons or tabs, as the first line
+// shows. Empty lines are skipped. The result of a job as CSV can be filed again: its other columns are ignored.
+//
+// With `Idempotency-Key`, a repeated request files nothing: the response is the job that the first one filed.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /jobs (the `FileJob` operationId).
+func (c *Client) FileJobWithBody(ctx context.Context, params *FileJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFileJobRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FileJob File a job that moves many studies
+//
+// Files up to 10,000 items for a named PACS. Each item selects studies of that PACS by `patient_id`, `accession_number` or
+// `study_instance_uid`; the gateway finds them as `/q` does and moves them as `/qr` does, in the background. It tries again what failed
+// for a passing reason, five times at most, and goes on after a restart. The job is filed as a whole or not at all.
+//
+// Interactive requests go before jobs, and jobs go by `priority`. With `dry_run`, the job finds the studies and moves nothing.
+//
+// A body of `text/csv` brings the items as lines, and the other fields of the job as query parameters. The first line names the columns
+// `patient_id`, `accession_number` and `study_instance_uid`, one or more of them in any order. The text is UTF-8, with or without a byte
+// order mark; lines end with LF or CRLF; fields may be quoted (RFC 4180); columns are separated by commas, semicolons or tabs, as the first line
+// shows. Empty lines are skipped. The result of a job as CSV can be filed again: its other columns are ignored.
+//
+// With `Idempotency-Key`, a repeated request files nothing: the response is the job that the first one filed.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /jobs (the `FileJob` operationId).
+func (c *Client) FileJob(ctx context.Context, params *FileJobParams, body FileJobJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFileJobRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteJob Delete a finished job
+//
+// Deletes a job that is finished or cancelled, with its items and outcomes, before JOBS_RETENTION is over.
+//
+// Corresponds with DELETE /jobs/{job} (the `DeleteJob` operationId).
+func (c *Client) DeleteJob(ctx context.Context, job JobOfPath, params *DeleteJobParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteJobRequest(c.Server, job, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetJob A job with its items
+//
+// State and counters of a job, and one page of its items in the order in which they were filed, each with its outcome.
+//
+// With `Accept: text/csv`, the response has one line for each item, of all items unless `limit` is given, with the columns `item`,
+// `patient_id`, `accession_number`, `study_instance_uid`, `state`, `attempts`, `studies` (how many matched), `completed` and `failed`
+// (instances of all of them), `code`, `detail` and `hint`. A cell that a spreadsheet could take for a formula begins with an
+// apostrophe, and so does a cell that begins with an apostrophe: it has one more than its value.
+//
+// Corresponds with GET /jobs/{job} (the `GetJob` operationId).
+func (c *Client) GetJob(ctx context.Context, job JobOfPath, params *GetJobParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetJobRequest(c.Server, job, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelJob Cancel a job
+//
+// Ends a job: no further item begins, and running C-MOVEs are cancelled (C-CANCEL) on every gateway. Instances that have arrived stay at the
+// destination. Items without an outcome become `cancelled`. Cancelling a cancelled job changes nothing. The request has no body.
+//
+// Corresponds with POST /jobs/{job}/cancel (the `CancelJob` operationId).
+func (c *Client) CancelJob(ctx context.Context, job JobOfPath, params *CancelJobParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelJobRequest(c.Server, job, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// FollowJob Follow a job
+//
+// Server-sent events, each with one line of JSON as its `data` and an `id`:
+//
+// | `event` | When | `data` |
+// |---|---|---|
+// | `job` | at the beginning, and when state or counters have changed, about once a second | `Job` |
+// | `item` | an item has its outcome | `JobItemReport` |
+// | `waiting` | an item waits for its next attempt | `JobItemReport` |
+// | `finished` | last, when every item has its outcome | `Job` |
+//
+// Without `Last-Event-ID`, the stream begins with the job as it is now and continues with what happens from then on. With the `id` of the last event
+// that was read, it continues after that one, and `0` begins with the first event of the job. Events are kept as long as the job; if those
+// after the `id` are no longer kept, the response is a 410. A comment line at least every 15 seconds keeps proxies from closing the stream.
+// If it ends without `finished`, it was cut off: connect again with the last `id`.
+//
+// `HEAD` returns the header fields alone.
+//
+// Corresponds with GET /jobs/{job}/events (the `FollowJob` operationId).
+func (c *Client) FollowJob(ctx context.Context, job JobOfPath, params *FollowJobParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewFollowJobRequest(c.Server, job, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryJob Do again what failed
+//
+// Starts another run of a finished or cancelled job, for its items that are `failed`, `partial` or `cancelled`. What was moved completely is
+// not moved again. The request has no body.
+//
+// Corresponds with POST /jobs/{job}/retry (the `RetryJob` operationId).
+func (c *Client) RetryJob(ctx context.Context, job JobOfPath, params *RetryJobParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryJobRequest(c.Server, job, params)
 	if err != nil {
 		return nil, err
 	}
@@ -7640,6 +8717,543 @@ func NewGetHealthRequest(server string, params *GetHealthParams) (*http.Request,
 	return req, nil
 }
 
+// NewListJobsRequest constructs an http.Request for the ListJobs method
+func NewListJobsRequest(server string, params *ListJobsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/jobs")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Offset != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "offset", *params.Offset, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewFileJobRequest calls the generic FileJob builder with application/json body
+func NewFileJobRequest(server string, params *FileJobParams, body FileJobJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewFileJobRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewFileJobRequestWithBody constructs an http.Request for the FileJob method, with any body, and a specified content type
+func NewFileJobRequestWithBody(server string, params *FileJobParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/jobs")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "pacs", params.PACS, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "pacs-name"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.CMoveAETitle != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "c_move_ae_title", *params.CMoveAETitle, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "ae-title"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.DryRun != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "dry_run", *params.DryRun, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.NotBefore != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "not_before", *params.NotBefore, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Window != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "window", *params.Window, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "daily-window"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Priority != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "priority", *params.Priority, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteJobRequest constructs an http.Request for the DeleteJob method
+func NewDeleteJobRequest(server string, job JobOfPath, params *DeleteJobParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "job", job, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/jobs/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetJobRequest constructs an http.Request for the GetJob method
+func NewGetJobRequest(server string, job JobOfPath, params *GetJobParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "job", job, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/jobs/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Offset != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "offset", *params.Offset, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCancelJobRequest constructs an http.Request for the CancelJob method
+func NewCancelJobRequest(server string, job JobOfPath, params *CancelJobParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "job", job, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/jobs/%s/cancel", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewFollowJobRequest constructs an http.Request for the FollowJob method
+func NewFollowJobRequest(server string, job JobOfPath, params *FollowJobParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "job", job, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/jobs/%s/events", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+		if params.LastEventID != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Last-Event-ID", *params.LastEventID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Last-Event-ID", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetryJobRequest constructs an http.Request for the RetryJob method
+func NewRetryJobRequest(server string, job JobOfPath, params *RetryJobParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "job", job, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/jobs/%s/retry", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.XCorrelationID != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "X-Correlation-ID", *params.XCorrelationID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("X-Correlation-ID", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewGetMetricsRequest constructs an http.Request for the GetMetrics method
 func NewGetMetricsRequest(server string, params *GetMetricsParams) (*http.Request, error) {
 	var err error
@@ -8259,6 +9873,122 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /health (the `GetHealth` operationId).
 	GetHealthWithResponse(ctx context.Context, params *GetHealthParams, reqEditors ...RequestEditorFn) (*GetHealthReply, error)
+
+	// ListJobsWithResponse List the jobs of the caller
+	//
+	// The jobs that this caller filed and that are still kept, newest first, page by page. An API key with the right `admin` gets the jobs
+	// of all callers. Callers without credentials are one caller.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /jobs (the `ListJobs` operationId).
+	ListJobsWithResponse(ctx context.Context, params *ListJobsParams, reqEditors ...RequestEditorFn) (*ListJobsReply, error)
+
+	// FileJobWithBodyWithResponse File a job that moves many studies
+	//
+	// Files up to 10,000 items for a named PACS. Each item selects studies of that PACS by `patient_id`, `accession_number` or
+	// `study_instance_uid`; the gateway finds them as `/q` does and moves them as `/qr` does, in the background. It tries again what failed
+	// for a passing reason, five times at most, and goes on after a restart. The job is filed as a whole or not at all.
+	//
+	// Interactive requests go before jobs, and jobs go by `priority`. With `dry_run`, the job finds the studies and moves nothing.
+	//
+	// A body of `text/csv` brings the items as lines, and the other fields of the job as query parameters. The first line names the columns
+	// `patient_id`, `accession_number` and `study_instance_uid`, one or more of them in any order. The text is UTF-8, with or without a byte
+	// order mark; lines end with LF or CRLF; fields may be quoted (RFC 4180); columns are separated by commas, semicolons or tabs, as the first line
+	// shows. Empty lines are skipped. The result of a job as CSV can be filed again: its other columns are ignored.
+	//
+	// With `Idempotency-Key`, a repeated request files nothing: the response is the job that the first one filed.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /jobs (the `FileJob` operationId).
+	FileJobWithBodyWithResponse(ctx context.Context, params *FileJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*FileJobReply, error)
+
+	// FileJobWithResponse File a job that moves many studies
+	//
+	// Files up to 10,000 items for a named PACS. Each item selects studies of that PACS by `patient_id`, `accession_number` or
+	// `study_instance_uid`; the gateway finds them as `/q` does and moves them as `/qr` does, in the background. It tries again what failed
+	// for a passing reason, five times at most, and goes on after a restart. The job is filed as a whole or not at all.
+	//
+	// Interactive requests go before jobs, and jobs go by `priority`. With `dry_run`, the job finds the studies and moves nothing.
+	//
+	// A body of `text/csv` brings the items as lines, and the other fields of the job as query parameters. The first line names the columns
+	// `patient_id`, `accession_number` and `study_instance_uid`, one or more of them in any order. The text is UTF-8, with or without a byte
+	// order mark; lines end with LF or CRLF; fields may be quoted (RFC 4180); columns are separated by commas, semicolons or tabs, as the first line
+	// shows. Empty lines are skipped. The result of a job as CSV can be filed again: its other columns are ignored.
+	//
+	// With `Idempotency-Key`, a repeated request files nothing: the response is the job that the first one filed.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /jobs (the `FileJob` operationId).
+	FileJobWithResponse(ctx context.Context, params *FileJobParams, body FileJobJSONRequestBody, reqEditors ...RequestEditorFn) (*FileJobReply, error)
+
+	// DeleteJobWithResponse Delete a finished job
+	//
+	// Deletes a job that is finished or cancelled, with its items and outcomes, before JOBS_RETENTION is over.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /jobs/{job} (the `DeleteJob` operationId).
+	DeleteJobWithResponse(ctx context.Context, job JobOfPath, params *DeleteJobParams, reqEditors ...RequestEditorFn) (*DeleteJobReply, error)
+
+	// GetJobWithResponse A job with its items
+	//
+	// State and counters of a job, and one page of its items in the order in which they were filed, each with its outcome.
+	//
+	// With `Accept: text/csv`, the response has one line for each item, of all items unless `limit` is given, with the columns `item`,
+	// `patient_id`, `accession_number`, `study_instance_uid`, `state`, `attempts`, `studies` (how many matched), `completed` and `failed`
+	// (instances of all of them), `code`, `detail` and `hint`. A cell that a spreadsheet could take for a formula begins with an
+	// apostrophe, and so does a cell that begins with an apostrophe: it has one more than its value.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /jobs/{job} (the `GetJob` operationId).
+	GetJobWithResponse(ctx context.Context, job JobOfPath, params *GetJobParams, reqEditors ...RequestEditorFn) (*GetJobReply, error)
+
+	// CancelJobWithResponse Cancel a job
+	//
+	// Ends a job: no further item begins, and running C-MOVEs are cancelled (C-CANCEL) on every gateway. Instances that have arrived stay at the
+	// destination. Items without an outcome become `cancelled`. Cancelling a cancelled job changes nothing. The request has no body.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /jobs/{job}/cancel (the `CancelJob` operationId).
+	CancelJobWithResponse(ctx context.Context, job JobOfPath, params *CancelJobParams, reqEditors ...RequestEditorFn) (*CancelJobReply, error)
+
+	// FollowJobWithResponse Follow a job
+	//
+	// Server-sent events, each with one line of JSON as its `data` and an `id`:
+	//
+	// | `event` | When | `data` |
+	// |---|---|---|
+	// | `job` | at the beginning, and when state or counters have changed, about once a second | `Job` |
+	// | `item` | an item has its outcome | `JobItemReport` |
+	// | `waiting` | an item waits for its next attempt | `JobItemReport` |
+	// | `finished` | last, when every item has its outcome | `Job` |
+	//
+	// Without `Last-Event-ID`, the stream begins with the job as it is now and continues with what happens from then on. With the `id` of the last event
+	// that was read, it continues after that one, and `0` begins with the first event of the job. Events are kept as long as the job; if those
+	// after the `id` are no longer kept, the response is a 410. A comment line at least every 15 seconds keeps proxies from closing the stream.
+	// If it ends without `finished`, it was cut off: connect again with the last `id`.
+	//
+	// `HEAD` returns the header fields alone.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /jobs/{job}/events (the `FollowJob` operationId).
+	FollowJobWithResponse(ctx context.Context, job JobOfPath, params *FollowJobParams, reqEditors ...RequestEditorFn) (*FollowJobReply, error)
+
+	// RetryJobWithResponse Do again what failed
+	//
+	// Starts another run of a finished or cancelled job, for its items that are `failed`, `partial` or `cancelled`. What was moved completely is
+	// not moved again. The request has no body.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /jobs/{job}/retry (the `RetryJob` operationId).
+	RetryJobWithResponse(ctx context.Context, job JobOfPath, params *RetryJobParams, reqEditors ...RequestEditorFn) (*RetryJobReply, error)
 
 	// GetMetricsWithResponse Metrics for Prometheus
 	//
@@ -13829,6 +15559,1282 @@ func (r GetHealthReply) ContentType() string {
 	return ""
 }
 
+// ListJobsReply200Headers the declared response headers of an HTTP 200 response for ListJobs
+type ListJobsReply200Headers struct {
+	XCorrelationID string
+}
+
+// ListJobsReply400Headers the declared response headers of an HTTP 400 response for ListJobs
+type ListJobsReply400Headers struct {
+	XCorrelationID string
+}
+
+// ListJobsReply401Headers the declared response headers of an HTTP 401 response for ListJobs
+type ListJobsReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// ListJobsReply405Headers the declared response headers of an HTTP 405 response for ListJobs
+type ListJobsReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// ListJobsReply421Headers the declared response headers of an HTTP 421 response for ListJobs
+type ListJobsReply421Headers struct {
+	XCorrelationID string
+}
+
+// ListJobsReply429Headers the declared response headers of an HTTP 429 response for ListJobs
+type ListJobsReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// ListJobsReply500Headers the declared response headers of an HTTP 500 response for ListJobs
+type ListJobsReply500Headers struct {
+	XCorrelationID string
+}
+
+// ListJobsReply501Headers the declared response headers of an HTTP 501 response for ListJobs
+type ListJobsReply501Headers struct {
+	XCorrelationID string
+}
+
+// ListJobsReply503Headers the declared response headers of an HTTP 503 response for ListJobs
+type ListJobsReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+type ListJobsReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *JobList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidJobQuery
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalError
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *JobsDisabled
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *JobsUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListJobsReply200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListJobsReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListJobsReply401Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *ListJobsReply405Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *ListJobsReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListJobsReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ListJobsReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *ListJobsReply501Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListJobsReply503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListJobsReply) GetJSON200() *JobList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListJobsReply) GetApplicationProblemJSON400() *InvalidJobQuery {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListJobsReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r ListJobsReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r ListJobsReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListJobsReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListJobsReply) GetApplicationProblemJSON500() *InternalError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r ListJobsReply) GetApplicationProblemJSON501() *JobsDisabled {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListJobsReply) GetApplicationProblemJSON503() *JobsUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListJobsReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListJobsReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListJobsReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListJobsReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// FileJobReply202Headers the declared response headers of an HTTP 202 response for FileJob
+type FileJobReply202Headers struct {
+	IdempotencyReplayed *string
+	Location            string
+	XCorrelationID      string
+}
+
+// FileJobReply400Headers the declared response headers of an HTTP 400 response for FileJob
+type FileJobReply400Headers struct {
+	XCorrelationID string
+}
+
+// FileJobReply401Headers the declared response headers of an HTTP 401 response for FileJob
+type FileJobReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// FileJobReply403Headers the declared response headers of an HTTP 403 response for FileJob
+type FileJobReply403Headers struct {
+	XCorrelationID string
+}
+
+// FileJobReply405Headers the declared response headers of an HTTP 405 response for FileJob
+type FileJobReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// FileJobReply409Headers the declared response headers of an HTTP 409 response for FileJob
+type FileJobReply409Headers struct {
+	XCorrelationID string
+}
+
+// FileJobReply413Headers the declared response headers of an HTTP 413 response for FileJob
+type FileJobReply413Headers struct {
+	XCorrelationID string
+}
+
+// FileJobReply415Headers the declared response headers of an HTTP 415 response for FileJob
+type FileJobReply415Headers struct {
+	XCorrelationID string
+}
+
+// FileJobReply421Headers the declared response headers of an HTTP 421 response for FileJob
+type FileJobReply421Headers struct {
+	XCorrelationID string
+}
+
+// FileJobReply429Headers the declared response headers of an HTTP 429 response for FileJob
+type FileJobReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// FileJobReply500Headers the declared response headers of an HTTP 500 response for FileJob
+type FileJobReply500Headers struct {
+	XCorrelationID string
+}
+
+// FileJobReply501Headers the declared response headers of an HTTP 501 response for FileJob
+type FileJobReply501Headers struct {
+	XCorrelationID string
+}
+
+// FileJobReply503Headers the declared response headers of an HTTP 503 response for FileJob
+type FileJobReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+type FileJobReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Job
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidJob
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *IdempotencyKeyReused
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *PayloadTooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *UnsupportedMediaType
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyJobs
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *JobsDisabled
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *JobsUnavailable
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *FileJobReply202Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *FileJobReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *FileJobReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *FileJobReply403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *FileJobReply405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *FileJobReply409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *FileJobReply413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *FileJobReply415Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *FileJobReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *FileJobReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *FileJobReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *FileJobReply501Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *FileJobReply503Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r FileJobReply) GetJSON202() *Job {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r FileJobReply) GetApplicationProblemJSON400() *InvalidJob {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r FileJobReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r FileJobReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r FileJobReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r FileJobReply) GetApplicationProblemJSON409() *IdempotencyKeyReused {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r FileJobReply) GetApplicationProblemJSON413() *PayloadTooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r FileJobReply) GetApplicationProblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r FileJobReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r FileJobReply) GetApplicationProblemJSON429() *TooManyJobs {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r FileJobReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r FileJobReply) GetApplicationProblemJSON501() *JobsDisabled {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r FileJobReply) GetApplicationProblemJSON503() *JobsUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r FileJobReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FileJobReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FileJobReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FileJobReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteJobReply204Headers the declared response headers of an HTTP 204 response for DeleteJob
+type DeleteJobReply204Headers struct {
+	XCorrelationID string
+}
+
+// DeleteJobReply401Headers the declared response headers of an HTTP 401 response for DeleteJob
+type DeleteJobReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// DeleteJobReply404Headers the declared response headers of an HTTP 404 response for DeleteJob
+type DeleteJobReply404Headers struct {
+	XCorrelationID string
+}
+
+// DeleteJobReply405Headers the declared response headers of an HTTP 405 response for DeleteJob
+type DeleteJobReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// DeleteJobReply409Headers the declared response headers of an HTTP 409 response for DeleteJob
+type DeleteJobReply409Headers struct {
+	XCorrelationID string
+}
+
+// DeleteJobReply421Headers the declared response headers of an HTTP 421 response for DeleteJob
+type DeleteJobReply421Headers struct {
+	XCorrelationID string
+}
+
+// DeleteJobReply429Headers the declared response headers of an HTTP 429 response for DeleteJob
+type DeleteJobReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// DeleteJobReply500Headers the declared response headers of an HTTP 500 response for DeleteJob
+type DeleteJobReply500Headers struct {
+	XCorrelationID string
+}
+
+// DeleteJobReply501Headers the declared response headers of an HTTP 501 response for DeleteJob
+type DeleteJobReply501Headers struct {
+	XCorrelationID string
+}
+
+// DeleteJobReply503Headers the declared response headers of an HTTP 503 response for DeleteJob
+type DeleteJobReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+type DeleteJobReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *JobNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *JobNotFinished
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *JobsDisabled
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *JobsUnavailable
+	// Headers204 the parsed response headers for an HTTP 204 response
+	Headers204 *DeleteJobReply204Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteJobReply401Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *DeleteJobReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *DeleteJobReply405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *DeleteJobReply409Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *DeleteJobReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *DeleteJobReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *DeleteJobReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *DeleteJobReply501Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *DeleteJobReply503Headers
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteJobReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteJobReply) GetApplicationProblemJSON404() *JobNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r DeleteJobReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r DeleteJobReply) GetApplicationProblemJSON409() *JobNotFinished {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r DeleteJobReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r DeleteJobReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r DeleteJobReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r DeleteJobReply) GetApplicationProblemJSON501() *JobsDisabled {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteJobReply) GetApplicationProblemJSON503() *JobsUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteJobReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteJobReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteJobReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteJobReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetJobReply200Headers the declared response headers of an HTTP 200 response for GetJob
+type GetJobReply200Headers struct {
+	XCorrelationID string
+}
+
+// GetJobReply400Headers the declared response headers of an HTTP 400 response for GetJob
+type GetJobReply400Headers struct {
+	XCorrelationID string
+}
+
+// GetJobReply401Headers the declared response headers of an HTTP 401 response for GetJob
+type GetJobReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// GetJobReply404Headers the declared response headers of an HTTP 404 response for GetJob
+type GetJobReply404Headers struct {
+	XCorrelationID string
+}
+
+// GetJobReply405Headers the declared response headers of an HTTP 405 response for GetJob
+type GetJobReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// GetJobReply421Headers the declared response headers of an HTTP 421 response for GetJob
+type GetJobReply421Headers struct {
+	XCorrelationID string
+}
+
+// GetJobReply429Headers the declared response headers of an HTTP 429 response for GetJob
+type GetJobReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// GetJobReply500Headers the declared response headers of an HTTP 500 response for GetJob
+type GetJobReply500Headers struct {
+	XCorrelationID string
+}
+
+// GetJobReply501Headers the declared response headers of an HTTP 501 response for GetJob
+type GetJobReply501Headers struct {
+	XCorrelationID string
+}
+
+// GetJobReply503Headers the declared response headers of an HTTP 503 response for GetJob
+type GetJobReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+type GetJobReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *JobPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidJobQuery
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *JobNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalError
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *JobsDisabled
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *JobsUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetJobReply200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetJobReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetJobReply401Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetJobReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetJobReply405Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *GetJobReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetJobReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetJobReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *GetJobReply501Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetJobReply503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetJobReply) GetJSON200() *JobPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetJobReply) GetApplicationProblemJSON400() *InvalidJobQuery {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetJobReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetJobReply) GetApplicationProblemJSON404() *JobNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r GetJobReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r GetJobReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetJobReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetJobReply) GetApplicationProblemJSON500() *InternalError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r GetJobReply) GetApplicationProblemJSON501() *JobsDisabled {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetJobReply) GetApplicationProblemJSON503() *JobsUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetJobReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetJobReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetJobReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetJobReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CancelJobReply200Headers the declared response headers of an HTTP 200 response for CancelJob
+type CancelJobReply200Headers struct {
+	XCorrelationID string
+}
+
+// CancelJobReply401Headers the declared response headers of an HTTP 401 response for CancelJob
+type CancelJobReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// CancelJobReply404Headers the declared response headers of an HTTP 404 response for CancelJob
+type CancelJobReply404Headers struct {
+	XCorrelationID string
+}
+
+// CancelJobReply405Headers the declared response headers of an HTTP 405 response for CancelJob
+type CancelJobReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// CancelJobReply409Headers the declared response headers of an HTTP 409 response for CancelJob
+type CancelJobReply409Headers struct {
+	XCorrelationID string
+}
+
+// CancelJobReply421Headers the declared response headers of an HTTP 421 response for CancelJob
+type CancelJobReply421Headers struct {
+	XCorrelationID string
+}
+
+// CancelJobReply429Headers the declared response headers of an HTTP 429 response for CancelJob
+type CancelJobReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// CancelJobReply500Headers the declared response headers of an HTTP 500 response for CancelJob
+type CancelJobReply500Headers struct {
+	XCorrelationID string
+}
+
+// CancelJobReply501Headers the declared response headers of an HTTP 501 response for CancelJob
+type CancelJobReply501Headers struct {
+	XCorrelationID string
+}
+
+// CancelJobReply503Headers the declared response headers of an HTTP 503 response for CancelJob
+type CancelJobReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+type CancelJobReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Job
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *JobNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *JobAlreadyFinished
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *JobsDisabled
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *JobsUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *CancelJobReply200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CancelJobReply401Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *CancelJobReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *CancelJobReply405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *CancelJobReply409Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *CancelJobReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *CancelJobReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *CancelJobReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *CancelJobReply501Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CancelJobReply503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CancelJobReply) GetJSON200() *Job {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CancelJobReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CancelJobReply) GetApplicationProblemJSON404() *JobNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r CancelJobReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CancelJobReply) GetApplicationProblemJSON409() *JobAlreadyFinished {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r CancelJobReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r CancelJobReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r CancelJobReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r CancelJobReply) GetApplicationProblemJSON501() *JobsDisabled {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CancelJobReply) GetApplicationProblemJSON503() *JobsUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelJobReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelJobReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelJobReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelJobReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// FollowJobReply200Headers the declared response headers of an HTTP 200 response for FollowJob
+type FollowJobReply200Headers struct {
+	XCorrelationID string
+}
+
+// FollowJobReply400Headers the declared response headers of an HTTP 400 response for FollowJob
+type FollowJobReply400Headers struct {
+	XCorrelationID string
+}
+
+// FollowJobReply401Headers the declared response headers of an HTTP 401 response for FollowJob
+type FollowJobReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// FollowJobReply404Headers the declared response headers of an HTTP 404 response for FollowJob
+type FollowJobReply404Headers struct {
+	XCorrelationID string
+}
+
+// FollowJobReply405Headers the declared response headers of an HTTP 405 response for FollowJob
+type FollowJobReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// FollowJobReply410Headers the declared response headers of an HTTP 410 response for FollowJob
+type FollowJobReply410Headers struct {
+	XCorrelationID string
+}
+
+// FollowJobReply421Headers the declared response headers of an HTTP 421 response for FollowJob
+type FollowJobReply421Headers struct {
+	XCorrelationID string
+}
+
+// FollowJobReply429Headers the declared response headers of an HTTP 429 response for FollowJob
+type FollowJobReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// FollowJobReply500Headers the declared response headers of an HTTP 500 response for FollowJob
+type FollowJobReply500Headers struct {
+	XCorrelationID string
+}
+
+// FollowJobReply501Headers the declared response headers of an HTTP 501 response for FollowJob
+type FollowJobReply501Headers struct {
+	XCorrelationID string
+}
+
+// FollowJobReply503Headers the declared response headers of an HTTP 503 response for FollowJob
+type FollowJobReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+type FollowJobReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *InvalidJobQuery
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *JobNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON410 the response for an HTTP 410 `application/problem+json` response
+	ApplicationProblemJSON410 *EventsGone
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyRequests
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *InternalError
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *JobsDisabled
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *JobsUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *FollowJobReply200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *FollowJobReply400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *FollowJobReply401Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *FollowJobReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *FollowJobReply405Headers
+	// Headers410 the parsed response headers for an HTTP 410 response
+	Headers410 *FollowJobReply410Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *FollowJobReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *FollowJobReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *FollowJobReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *FollowJobReply501Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *FollowJobReply503Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r FollowJobReply) GetApplicationProblemJSON400() *InvalidJobQuery {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r FollowJobReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r FollowJobReply) GetApplicationProblemJSON404() *JobNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r FollowJobReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON410 returns the response for an HTTP 410 `application/problem+json` response
+func (r FollowJobReply) GetApplicationProblemJSON410() *EventsGone {
+	return r.ApplicationProblemJSON410
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r FollowJobReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r FollowJobReply) GetApplicationProblemJSON429() *TooManyRequests {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r FollowJobReply) GetApplicationProblemJSON500() *InternalError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r FollowJobReply) GetApplicationProblemJSON501() *JobsDisabled {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r FollowJobReply) GetApplicationProblemJSON503() *JobsUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r FollowJobReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r FollowJobReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r FollowJobReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r FollowJobReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetryJobReply202Headers the declared response headers of an HTTP 202 response for RetryJob
+type RetryJobReply202Headers struct {
+	XCorrelationID string
+}
+
+// RetryJobReply401Headers the declared response headers of an HTTP 401 response for RetryJob
+type RetryJobReply401Headers struct {
+	WWWAuthenticate string
+	XCorrelationID  string
+}
+
+// RetryJobReply404Headers the declared response headers of an HTTP 404 response for RetryJob
+type RetryJobReply404Headers struct {
+	XCorrelationID string
+}
+
+// RetryJobReply405Headers the declared response headers of an HTTP 405 response for RetryJob
+type RetryJobReply405Headers struct {
+	Allow          string
+	XCorrelationID string
+}
+
+// RetryJobReply409Headers the declared response headers of an HTTP 409 response for RetryJob
+type RetryJobReply409Headers struct {
+	XCorrelationID string
+}
+
+// RetryJobReply421Headers the declared response headers of an HTTP 421 response for RetryJob
+type RetryJobReply421Headers struct {
+	XCorrelationID string
+}
+
+// RetryJobReply429Headers the declared response headers of an HTTP 429 response for RetryJob
+type RetryJobReply429Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+// RetryJobReply500Headers the declared response headers of an HTTP 500 response for RetryJob
+type RetryJobReply500Headers struct {
+	XCorrelationID string
+}
+
+// RetryJobReply501Headers the declared response headers of an HTTP 501 response for RetryJob
+type RetryJobReply501Headers struct {
+	XCorrelationID string
+}
+
+// RetryJobReply503Headers the declared response headers of an HTTP 503 response for RetryJob
+type RetryJobReply503Headers struct {
+	RetryAfter     int
+	XCorrelationID string
+}
+
+type RetryJobReply struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Job
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *JobNotFound
+	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
+	ApplicationProblemJSON405 *MethodNotAllowed
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *RetryImpossible
+	// ApplicationProblemJSON421 the response for an HTTP 421 `application/problem+json` response
+	ApplicationProblemJSON421 *HostNotAllowed
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *TooManyJobs
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *OperationFault
+	// ApplicationProblemJSON501 the response for an HTTP 501 `application/problem+json` response
+	ApplicationProblemJSON501 *JobsDisabled
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *JobsUnavailable
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *RetryJobReply202Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetryJobReply401Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RetryJobReply404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *RetryJobReply405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *RetryJobReply409Headers
+	// Headers421 the parsed response headers for an HTTP 421 response
+	Headers421 *RetryJobReply421Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetryJobReply429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *RetryJobReply500Headers
+	// Headers501 the parsed response headers for an HTTP 501 response
+	Headers501 *RetryJobReply501Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetryJobReply503Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RetryJobReply) GetJSON202() *Job {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetryJobReply) GetApplicationProblemJSON401() *Unauthorized {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetryJobReply) GetApplicationProblemJSON404() *JobNotFound {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON405 returns the response for an HTTP 405 `application/problem+json` response
+func (r RetryJobReply) GetApplicationProblemJSON405() *MethodNotAllowed {
+	return r.ApplicationProblemJSON405
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r RetryJobReply) GetApplicationProblemJSON409() *RetryImpossible {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON421 returns the response for an HTTP 421 `application/problem+json` response
+func (r RetryJobReply) GetApplicationProblemJSON421() *HostNotAllowed {
+	return r.ApplicationProblemJSON421
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetryJobReply) GetApplicationProblemJSON429() *TooManyJobs {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetryJobReply) GetApplicationProblemJSON500() *OperationFault {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON501 returns the response for an HTTP 501 `application/problem+json` response
+func (r RetryJobReply) GetApplicationProblemJSON501() *JobsDisabled {
+	return r.ApplicationProblemJSON501
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetryJobReply) GetApplicationProblemJSON503() *JobsUnavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RetryJobReply) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetryJobReply) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetryJobReply) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetryJobReply) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetMetricsReply200Headers the declared response headers of an HTTP 200 response for GetMetrics
 type GetMetricsReply200Headers struct {
 	XCorrelationID string
@@ -15141,6 +18147,170 @@ func (c *ClientWithResponses) GetHealthWithResponse(ctx context.Context, params 
 		return nil, err
 	}
 	return ParseGetHealthReply(rsp)
+}
+
+// ListJobsWithResponse List the jobs of the caller
+//
+// The jobs that this caller filed and that are still kept, newest first, page by page. An API key with the right `admin` gets the jobs
+// of all callers. Callers without credentials are one caller.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /jobs (the `ListJobs` operationId).
+func (c *ClientWithResponses) ListJobsWithResponse(ctx context.Context, params *ListJobsParams, reqEditors ...RequestEditorFn) (*ListJobsReply, error) {
+	rsp, err := c.ListJobs(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListJobsReply(rsp)
+}
+
+// FileJobWithBodyWithResponse File a job that moves many studies
+//
+// Files up to 10,000 items for a named PACS. Each item selects studies of that PACS by `patient_id`, `accession_number` or
+// `study_instance_uid`; the gateway finds them as `/q` does and moves them as `/qr` does, in the background. It tries again what failed
+// for a passing reason, five times at most, and goes on after a restart. The job is filed as a whole or not at all.
+//
+// Interactive requests go before jobs, and jobs go by `priority`. With `dry_run`, the job finds the studies and moves nothing.
+//
+// A body of `text/csv` brings the items as lines, and the other fields of the job as query parameters. The first line names the columns
+// `patient_id`, `accession_number` and `study_instance_uid`, one or more of them in any order. The text is UTF-8, with or without a byte
+// order mark; lines end with LF or CRLF; fields may be quoted (RFC 4180); columns are separated by commas, semicolons or tabs, as the first line
+// shows. Empty lines are skipped. The result of a job as CSV can be filed again: its other columns are ignored.
+//
+// With `Idempotency-Key`, a repeated request files nothing: the response is the job that the first one filed.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /jobs (the `FileJob` operationId).
+func (c *ClientWithResponses) FileJobWithBodyWithResponse(ctx context.Context, params *FileJobParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*FileJobReply, error) {
+	rsp, err := c.FileJobWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFileJobReply(rsp)
+}
+
+// FileJobWithResponse File a job that moves many studies
+//
+// Files up to 10,000 items for a named PACS. Each item selects studies of that PACS by `patient_id`, `accession_number` or
+// `study_instance_uid`; the gateway finds them as `/q` does and moves them as `/qr` does, in the background. It tries again what failed
+// for a passing reason, five times at most, and goes on after a restart. The job is filed as a whole or not at all.
+//
+// Interactive requests go before jobs, and jobs go by `priority`. With `dry_run`, the job finds the studies and moves nothing.
+//
+// A body of `text/csv` brings the items as lines, and the other fields of the job as query parameters. The first line names the columns
+// `patient_id`, `accession_number` and `study_instance_uid`, one or more of them in any order. The text is UTF-8, with or without a byte
+// order mark; lines end with LF or CRLF; fields may be quoted (RFC 4180); columns are separated by commas, semicolons or tabs, as the first line
+// shows. Empty lines are skipped. The result of a job as CSV can be filed again: its other columns are ignored.
+//
+// With `Idempotency-Key`, a repeated request files nothing: the response is the job that the first one filed.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /jobs (the `FileJob` operationId).
+func (c *ClientWithResponses) FileJobWithResponse(ctx context.Context, params *FileJobParams, body FileJobJSONRequestBody, reqEditors ...RequestEditorFn) (*FileJobReply, error) {
+	rsp, err := c.FileJob(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFileJobReply(rsp)
+}
+
+// DeleteJobWithResponse Delete a finished job
+//
+// Deletes a job that is finished or cancelled, with its items and outcomes, before JOBS_RETENTION is over.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /jobs/{job} (the `DeleteJob` operationId).
+func (c *ClientWithResponses) DeleteJobWithResponse(ctx context.Context, job JobOfPath, params *DeleteJobParams, reqEditors ...RequestEditorFn) (*DeleteJobReply, error) {
+	rsp, err := c.DeleteJob(ctx, job, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteJobReply(rsp)
+}
+
+// GetJobWithResponse A job with its items
+//
+// State and counters of a job, and one page of its items in the order in which they were filed, each with its outcome.
+//
+// With `Accept: text/csv`, the response has one line for each item, of all items unless `limit` is given, with the columns `item`,
+// `patient_id`, `accession_number`, `study_instance_uid`, `state`, `attempts`, `studies` (how many matched), `completed` and `failed`
+// (instances of all of them), `code`, `detail` and `hint`. A cell that a spreadsheet could take for a formula begins with an
+// apostrophe, and so does a cell that begins with an apostrophe: it has one more than its value.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /jobs/{job} (the `GetJob` operationId).
+func (c *ClientWithResponses) GetJobWithResponse(ctx context.Context, job JobOfPath, params *GetJobParams, reqEditors ...RequestEditorFn) (*GetJobReply, error) {
+	rsp, err := c.GetJob(ctx, job, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetJobReply(rsp)
+}
+
+// CancelJobWithResponse Cancel a job
+//
+// Ends a job: no further item begins, and running C-MOVEs are cancelled (C-CANCEL) on every gateway. Instances that have arrived stay at the
+// destination. Items without an outcome become `cancelled`. Cancelling a cancelled job changes nothing. The request has no body.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /jobs/{job}/cancel (the `CancelJob` operationId).
+func (c *ClientWithResponses) CancelJobWithResponse(ctx context.Context, job JobOfPath, params *CancelJobParams, reqEditors ...RequestEditorFn) (*CancelJobReply, error) {
+	rsp, err := c.CancelJob(ctx, job, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelJobReply(rsp)
+}
+
+// FollowJobWithResponse Follow a job
+//
+// Server-sent events, each with one line of JSON as its `data` and an `id`:
+//
+// | `event` | When | `data` |
+// |---|---|---|
+// | `job` | at the beginning, and when state or counters have changed, about once a second | `Job` |
+// | `item` | an item has its outcome | `JobItemReport` |
+// | `waiting` | an item waits for its next attempt | `JobItemReport` |
+// | `finished` | last, when every item has its outcome | `Job` |
+//
+// Without `Last-Event-ID`, the stream begins with the job as it is now and continues with what happens from then on. With the `id` of the last event
+// that was read, it continues after that one, and `0` begins with the first event of the job. Events are kept as long as the job; if those
+// after the `id` are no longer kept, the response is a 410. A comment line at least every 15 seconds keeps proxies from closing the stream.
+// If it ends without `finished`, it was cut off: connect again with the last `id`.
+//
+// `HEAD` returns the header fields alone.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /jobs/{job}/events (the `FollowJob` operationId).
+func (c *ClientWithResponses) FollowJobWithResponse(ctx context.Context, job JobOfPath, params *FollowJobParams, reqEditors ...RequestEditorFn) (*FollowJobReply, error) {
+	rsp, err := c.FollowJob(ctx, job, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseFollowJobReply(rsp)
+}
+
+// RetryJobWithResponse Do again what failed
+//
+// Starts another run of a finished or cancelled job, for its items that are `failed`, `partial` or `cancelled`. What was moved completely is
+// not moved again. The request has no body.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /jobs/{job}/retry (the `RetryJob` operationId).
+func (c *ClientWithResponses) RetryJobWithResponse(ctx context.Context, job JobOfPath, params *RetryJobParams, reqEditors ...RequestEditorFn) (*RetryJobReply, error) {
+	rsp, err := c.RetryJob(ctx, job, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryJobReply(rsp)
 }
 
 // GetMetricsWithResponse Metrics for Prometheus
@@ -22428,6 +25598,1603 @@ func ParseGetHealthReply(rsp *http.Response) (*GetHealthReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers500 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListJobsReply parses an HTTP response from a ListJobsWithResponse call
+func ParseListJobsReply(rsp *http.Response) (*ListJobsReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListJobsReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest JobList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidJobQuery
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest JobsDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest JobsUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListJobsReply200Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListJobsReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers ListJobsReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 405:
+		var headers ListJobsReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 421:
+		var headers ListJobsReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers ListJobsReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers ListJobsReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers ListJobsReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListJobsReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFileJobReply parses an HTTP response from a FileJobWithResponse call
+func ParseFileJobReply(rsp *http.Response) (*FileJobReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FileJobReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Job
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidJob
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest IdempotencyKeyReused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest PayloadTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyJobs
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest JobsDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest JobsUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers FileJobReply202Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers202 = &headers
+	case rsp.StatusCode == 400:
+		var headers FileJobReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers FileJobReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers FileJobReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers FileJobReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers FileJobReply409Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers FileJobReply413Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers FileJobReply415Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 421:
+		var headers FileJobReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers FileJobReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers FileJobReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers FileJobReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 503:
+		var headers FileJobReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteJobReply parses an HTTP response from a DeleteJobWithResponse call
+func ParseDeleteJobReply(rsp *http.Response) (*DeleteJobReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteJobReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest JobNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest JobNotFinished
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest JobsDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest JobsUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		var headers DeleteJobReply204Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers204 = &headers
+	case rsp.StatusCode == 401:
+		var headers DeleteJobReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 404:
+		var headers DeleteJobReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers DeleteJobReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers DeleteJobReply409Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 421:
+		var headers DeleteJobReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers DeleteJobReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers DeleteJobReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers DeleteJobReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 503:
+		var headers DeleteJobReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetJobReply parses an HTTP response from a GetJobWithResponse call
+func ParseGetJobReply(rsp *http.Response) (*GetJobReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetJobReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest JobPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidJobQuery
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest JobNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest JobsDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest JobsUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (text/csv) unsupported
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetJobReply200Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetJobReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetJobReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetJobReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetJobReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 421:
+		var headers GetJobReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetJobReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetJobReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers GetJobReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetJobReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCancelJobReply parses an HTTP response from a CancelJobWithResponse call
+func ParseCancelJobReply(rsp *http.Response) (*CancelJobReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelJobReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Job
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest JobNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest JobAlreadyFinished
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest JobsDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest JobsUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers CancelJobReply200Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers CancelJobReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 404:
+		var headers CancelJobReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers CancelJobReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers CancelJobReply409Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 421:
+		var headers CancelJobReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers CancelJobReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers CancelJobReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers CancelJobReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 503:
+		var headers CancelJobReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseFollowJobReply parses an HTTP response from a FollowJobWithResponse call
+func ParseFollowJobReply(rsp *http.Response) (*FollowJobReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &FollowJobReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidJobQuery
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest JobNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest EventsGone
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON410 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyRequests
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest JobsDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest JobsUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers FollowJobReply200Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers FollowJobReply400Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers FollowJobReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 404:
+		var headers FollowJobReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers FollowJobReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 410:
+		var headers FollowJobReply410Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers410 = &headers
+	case rsp.StatusCode == 421:
+		var headers FollowJobReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers FollowJobReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers FollowJobReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers FollowJobReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 503:
+		var headers FollowJobReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetryJobReply parses an HTTP response from a RetryJobWithResponse call
+func ParseRetryJobReply(rsp *http.Response) (*RetryJobReply, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetryJobReply{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Job
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthorized
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest JobNotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest RetryImpossible
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 421:
+		var dest HostNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON421 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyJobs
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OperationFault
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 501:
+		var dest JobsDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON501 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest JobsUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers RetryJobReply202Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers202 = &headers
+	case rsp.StatusCode == 401:
+		var headers RetryJobReply401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 404:
+		var headers RetryJobReply404Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers RetryJobReply405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers RetryJobReply409Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 421:
+		var headers RetryJobReply421Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers421 = &headers
+	case rsp.StatusCode == 429:
+		var headers RetryJobReply429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers RetryJobReply500Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 501:
+		var headers RetryJobReply501Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers501 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetryJobReply503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers503 = &headers
 	}
 
 	return response, nil

@@ -600,6 +600,147 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the jobs of the caller
+         * @description The jobs that this caller filed and that are still kept, newest first, page by page. An API key with the right `admin` gets the jobs
+         *     of all callers. Callers without credentials are one caller.
+         */
+        get: operations["listJobs"];
+        put?: never;
+        /**
+         * File a job that moves many studies
+         * @description Files up to 10,000 items for a named PACS. Each item selects studies of that PACS by `patient_id`, `accession_number` or
+         *     `study_instance_uid`; the gateway finds them as `/q` does and moves them as `/qr` does, in the background. It tries again what failed
+         *     for a passing reason, five times at most, and goes on after a restart. The job is filed as a whole or not at all.
+         *
+         *     Interactive requests go before jobs, and jobs go by `priority`. With `dry_run`, the job finds the studies and moves nothing.
+         *
+         *     A body of `text/csv` brings the items as lines, and the other fields of the job as query parameters. The first line names the columns
+         *     `patient_id`, `accession_number` and `study_instance_uid`, one or more of them in any order. The text is UTF-8, with or without a byte
+         *     order mark; lines end with LF or CRLF; fields may be quoted (RFC 4180); columns are separated by commas, semicolons or tabs, as the first line
+         *     shows. Empty lines are skipped. The result of a job as CSV can be filed again: its other columns are ignored.
+         *
+         *     With `Idempotency-Key`, a repeated request files nothing: the response is the job that the first one filed.
+         */
+        post: operations["fileJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jobs/{job}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A job with its items
+         * @description State and counters of a job, and one page of its items in the order in which they were filed, each with its outcome.
+         *
+         *     With `Accept: text/csv`, the response has one line for each item, of all items unless `limit` is given, with the columns `item`,
+         *     `patient_id`, `accession_number`, `study_instance_uid`, `state`, `attempts`, `studies` (how many matched), `completed` and `failed`
+         *     (instances of all of them), `code`, `detail` and `hint`. A cell that a spreadsheet could take for a formula begins with an
+         *     apostrophe, and so does a cell that begins with an apostrophe: it has one more than its value.
+         */
+        get: operations["getJob"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a finished job
+         * @description Deletes a job that is finished or cancelled, with its items and outcomes, before JOBS_RETENTION is over.
+         */
+        delete: operations["deleteJob"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jobs/{job}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow a job
+         * @description Server-sent events, each with one line of JSON as its `data` and an `id`:
+         *
+         *     | `event` | When | `data` |
+         *     |---|---|---|
+         *     | `job` | at the beginning, and when state or counters have changed, about once a second | `Job` |
+         *     | `item` | an item has its outcome | `JobItemReport` |
+         *     | `waiting` | an item waits for its next attempt | `JobItemReport` |
+         *     | `finished` | last, when every item has its outcome | `Job` |
+         *
+         *     Without `Last-Event-ID`, the stream begins with the job as it is now and continues with what happens from then on. With the `id` of the last event
+         *     that was read, it continues after that one, and `0` begins with the first event of the job. Events are kept as long as the job; if those
+         *     after the `id` are no longer kept, the response is a 410. A comment line at least every 15 seconds keeps proxies from closing the stream.
+         *     If it ends without `finished`, it was cut off: connect again with the last `id`.
+         *
+         *     `HEAD` returns the header fields alone.
+         */
+        get: operations["followJob"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jobs/{job}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel a job
+         * @description Ends a job: no further item begins, and running C-MOVEs are cancelled (C-CANCEL) on every gateway. Instances that have arrived stay at the
+         *     destination. Items without an outcome become `cancelled`. Cancelling a cancelled job changes nothing. The request has no body.
+         */
+        post: operations["cancelJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jobs/{job}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Do again what failed
+         * @description Starts another run of a finished or cancelled job, for its items that are `failed`, `partial` or `cancelled`. What was moved completely is
+         *     not moved again. The request has no body.
+         */
+        post: operations["retryJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -1459,6 +1600,299 @@ export interface components {
              */
             ae_title: string;
         };
+        /** @description A job. `c_move_ae_title` is required unless `dry_run` is true. */
+        JobRequest: {
+            pacs: components["schemas"]["JobPACSName"];
+            c_move_ae_title?: components["schemas"]["MoveDestination"];
+            /** @description What to find and move. No item may be given twice. */
+            items: components["schemas"]["JobItem"][];
+            /**
+             * @description Whether to find the studies only. Nothing is moved.
+             * @default false
+             * @example false
+             */
+            dry_run: boolean | null;
+            /**
+             * Format: date-time
+             * @description When the job may begin, as RFC 3339 writes it; within JOBS_RETENTION from now.
+             * @example 2026-01-31T20:00:00+01:00
+             */
+            not_before?: string | null;
+            /**
+             * Format: daily-window
+             * @description The hours of the day in which the job may run, in the time zone of the gateway, from the first minute up to, not including, the second one. They
+             *     may cross midnight. An item that has begun is finished.
+             * @example 20:00-06:00
+             */
+            window?: string | null;
+            /** @default normal */
+            priority: components["schemas"]["JobPriority"] | null;
+        };
+        /**
+         * Format: pacs-name
+         * @description Name of a PACS that the operator has configured; `GET /pacs` lists them.
+         * @example orthanca
+         */
+        JobPACSName: string;
+        /**
+         * @description Which jobs go first: those of `high`, then `normal`, then `low`.
+         * @example normal
+         * @enum {string}
+         */
+        JobPriority: "low" | "normal" | "high";
+        /**
+         * @description What to find: at least one of `patient_id`, `accession_number` and `study_instance_uid`. A study must match all fields that are given. The other
+         *     filters are those of `/q` and need `patient_id`.
+         */
+        JobItem: {
+            patient_id?: components["schemas"]["PatientID"];
+            accession_number?: components["schemas"]["AccessionNumber"];
+            /**
+             * Format: uid
+             * @description This study alone.
+             * @example 2.25.75748022655180156166817239146794627796
+             */
+            study_instance_uid?: string | null;
+            issuer_of_patient_id?: components["schemas"]["IssuerOfPatientID"];
+            modalities?: components["schemas"]["Modalities"];
+            max_years_old?: components["schemas"]["MaxYearsOld"];
+            max_results?: components["schemas"]["MaxResults"];
+            study_instance_uids?: components["schemas"]["StudyInstanceUIDs"];
+            study_date_from?: components["schemas"]["StudyDateFrom"];
+            study_date_to?: components["schemas"]["StudyDateTo"];
+        };
+        /** @description State and counters of a job. */
+        Job: {
+            /**
+             * @description ID of the job.
+             * @example 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+             */
+            job: string;
+            state: components["schemas"]["JobState"];
+            /**
+             * @description Name of the PACS.
+             * @example orthanca
+             */
+            pacs: string;
+            /**
+             * @description AE title to move to; null for a dry run that names none.
+             * @example ORTHANCB
+             */
+            c_move_ae_title: string | null;
+            /**
+             * @description Whether the job finds the studies only.
+             * @example false
+             */
+            dry_run: boolean;
+            /**
+             * Format: date-time
+             * @description When the job may begin; null if at once.
+             * @example null
+             */
+            not_before: string | null;
+            /**
+             * @description The hours of the day in which it may run; null if all.
+             * @example 20:00-06:00
+             */
+            window: string | null;
+            priority: components["schemas"]["JobPriority"];
+            /**
+             * Format: date-time
+             * @description When it was filed.
+             * @example 2026-01-31T18:02:11Z
+             */
+            filed_at: string;
+            /**
+             * @description Who filed it: the user that a trusted proxy names, the API key, the client certificate, or `anonymous`.
+             * @example worklist
+             */
+            filed_by: string;
+            /**
+             * Format: date-time
+             * @description When its last item got its outcome; null before that.
+             * @example null
+             */
+            finished_at: string | null;
+            /**
+             * Format: date-time
+             * @description When the gateway deletes it (JOBS_RETENTION).
+             * @example 2026-03-02T18:02:11Z
+             */
+            expires_at: string;
+            /**
+             * @description Number of the run: 1, and one more after each retry.
+             * @example 1
+             */
+            run: number;
+            counts: components["schemas"]["JobCounts"];
+        };
+        /**
+         * @description | State | Meaning |
+         *     |---|---|
+         *     | `queued` | no item has begun |
+         *     | `running` | items are running, or some have their outcome and others are queued |
+         *     | `waiting` | nothing runs, and every item without an outcome waits: for `not_before`, for the window, or for its next attempt |
+         *     | `finished` | every item has its outcome |
+         *     | `cancelled` | the job was cancelled |
+         * @example running
+         * @enum {string}
+         */
+        JobState: "queued" | "running" | "waiting" | "finished" | "cancelled";
+        /** @description How many items are in each state. */
+        JobCounts: {
+            /**
+             * @description All items.
+             * @example 3
+             */
+            items: number;
+            /** @example 0 */
+            queued: number;
+            /** @example 0 */
+            running: number;
+            /** @example 0 */
+            waiting: number;
+            /** @example 1 */
+            moved: number;
+            /** @example 1 */
+            partial: number;
+            /** @example 0 */
+            failed: number;
+            /** @example 1 */
+            no_study_matched: number;
+            /** @example 0 */
+            cancelled: number;
+            /** @example 0 */
+            found: number;
+        };
+        /** @description A page of jobs. */
+        JobList: {
+            /** @description Newest first. */
+            jobs: components["schemas"]["Job"][];
+            /**
+             * @description Whether older jobs follow; ask for them with `offset`.
+             * @example false
+             */
+            more: boolean;
+        };
+        /** @description A job and a page of its items. */
+        JobPage: components["schemas"]["Job"] & {
+            /** @description In the order in which they were filed. */
+            items: components["schemas"]["JobItemReport"][];
+            /**
+             * @description How many items `state` selects.
+             * @example 3
+             */
+            total: number;
+        };
+        /**
+         * @description | State | Meaning |
+         *     |---|---|
+         *     | `queued` | waits for its turn |
+         *     | `running` | is being found or moved |
+         *     | `waiting` | its last attempt failed for a passing reason, or it may not begin yet; `next_attempt_at` says when it goes on |
+         *     | `moved` | every study that matched was moved, as far as the PACS reports |
+         *     | `partial` | some of it was moved, not all: see `retrievals` |
+         *     | `failed` | nothing was moved; `code` says why |
+         *     | `no_study_matched` | the PACS has no study that matches |
+         *     | `cancelled` | the job was cancelled before the item was done |
+         *     | `found` | the outcome of a dry run: `studies` lists what would be moved |
+         * @example moved
+         * @enum {string}
+         */
+        JobItemState: "queued" | "running" | "waiting" | "moved" | "partial" | "failed" | "no_study_matched" | "cancelled" | "found";
+        /**
+         * @description An item as it was filed, with its state. `retrievals` and `studies` are absent before the outcome; `code`, `detail`, `hint` and `dicom` are those of the
+         *     last attempt that failed, as in a problem.
+         */
+        JobItemReport: {
+            /**
+             * @description Number of the item, from 1, in the order of the request.
+             * @example 1
+             */
+            item: number;
+            /** @example 1112223333 */
+            patient_id?: string;
+            /** @example ACC-1007 */
+            accession_number?: string;
+            /** @example 2.25.75748022655180156166817239146794627796 */
+            study_instance_uid?: string;
+            /** @example HOSPITAL-A */
+            issuer_of_patient_id?: string;
+            /**
+             * @example [
+             *       "CT",
+             *       "MR"
+             *     ]
+             */
+            modalities?: string[];
+            /** @example 5 */
+            max_years_old?: number;
+            /** @example 10 */
+            max_results?: number;
+            /**
+             * @example [
+             *       "2.25.271033796554027947730860844069689557838"
+             *     ]
+             */
+            study_instance_uids?: string[];
+            /**
+             * Format: date
+             * @example 2024-01-31
+             */
+            study_date_from?: string;
+            /**
+             * Format: date
+             * @example 2024-12-31
+             */
+            study_date_to?: string;
+            state: components["schemas"]["JobItemState"];
+            /**
+             * @description How often it was begun in this run.
+             * @example 1
+             */
+            attempts: number;
+            /**
+             * Format: date-time
+             * @description For `waiting`: when it goes on.
+             * @example 2026-01-31T20:00:00Z
+             */
+            next_attempt_at?: string;
+            code?: components["schemas"]["ProblemCode"];
+            /**
+             * @description Sentence for people.
+             * @example Could not connect to the PACS.
+             */
+            detail?: string;
+            /** @description What to check, in plain words. */
+            hint?: string;
+            dicom?: components["schemas"]["DICOMFault"];
+            /** @description Remarks on the outcome; absent if there are none. */
+            warnings?: components["schemas"]["Warning"][];
+            /** @description Outcome of each study, as in the response of `/qr`. */
+            retrievals?: components["schemas"]["Retrieval"][];
+            /** @description For a dry run: the studies that match. */
+            studies?: components["schemas"]["JobStudy"][];
+        };
+        /** @description A study that a dry run found. */
+        JobStudy: {
+            /** @example 2.25.75748022655180156166817239146794627796 */
+            StudyInstanceUID: string;
+            /** @example CT ABDOMEN */
+            StudyDescription: string;
+            /**
+             * @example [
+             *       "CT"
+             *     ]
+             */
+            ModalitiesInStudy: string[];
+            /**
+             * @description Year, month and day without separators; may be empty.
+             * @example 20251103
+             */
+            StudyDate: string;
+            /** @example ACC-1007 */
+            AccessionNumber: string;
+        };
         /** @description The process is running. */
         Health: {
             /**
@@ -1474,6 +1908,18 @@ export interface components {
              * @enum {string}
              */
             status: "ready";
+            /**
+             * @description Whether the gateway accepts jobs: `disabled` without NATS_URL and JOBS_DIR, `unavailable` while their storage does not answer. Other operations do not
+             *     need it.
+             * @enum {string}
+             */
+            jobs: "disabled" | "available" | "unavailable";
+            /**
+             * @description How `max_associations` of the named PACS are kept: by this gateway alone, together with the other gateways of one NATS, or, while that does not answer,
+             *     with the reserved associations of this gateway only.
+             * @enum {string}
+             */
+            budget: "local" | "shared" | "reserved";
         };
         /** @description Build of the gateway. */
         Version: {
@@ -1556,18 +2002,26 @@ export interface components {
          *     | `pacs_not_allowed` | 403 | the gateway, or this API key, may not use this PACS |
          *     | `no_study_matched` | 404 | no study matched |
          *     | `not_found` | 404 | the PACS has no such study, series, instance, frame or value |
+         *     | `job_not_found` | 404 | this caller has no such job |
          *     | `route_not_found` | 404 | the route does not exist |
          *     | `method_not_allowed` | 405 | the route does not support this method |
          *     | `not_acceptable` | 406 | the header Accept permits no media type of the route |
          *     | `transfer_syntax_unavailable` | 406 | the instances are not available in a transfer syntax that the request permits |
-         *     | `payload_too_large` | 413 | the body exceeds 64 KiB |
+         *     | `idempotency_key_reused` | 409 | another request of this caller had this Idempotency-Key |
+         *     | `job_not_finished` | 409 | the job is not finished |
+         *     | `job_finished` | 409 | the job is finished, so there is nothing to cancel |
+         *     | `nothing_to_retry` | 409 | no item of the job failed |
+         *     | `events_gone` | 410 | the events after this `id` are no longer kept |
+         *     | `payload_too_large` | 413 | the body exceeds 64 KiB, or for a job 4 MiB |
          *     | `search_too_broad` | 413 | the PACS has more than MAX_MATCHES matches |
-         *     | `unsupported_media_type` | 415 | the body is not application/json in UTF-8 |
+         *     | `unsupported_media_type` | 415 | the body is not application/json in UTF-8, or for a job text/csv |
          *     | `range_not_satisfiable` | 416 | the value has no byte in the range |
          *     | `host_not_allowed` | 421 | the request names the gateway by a host name that ALLOWED_HOSTS does not list |
          *     | `too_many_requests` | 429 | the caller has as many requests in progress as its share allows |
+         *     | `too_many_jobs` | 429 | the caller has as many unfinished jobs as it may |
          *     | `internal_error` | 500 | unexpected error of the gateway |
          *     | `audit_failed` | 500 | the operation ran but could not be recorded, so its result is withheld |
+         *     | `jobs_disabled` | 501 | the gateway has no storage for jobs |
          *     | `modality_unknown` | 501 | the PACS does not return the modalities by which the search selects |
          *     | `relational_query_unsupported` | 501 | the PACS searches series and instances below a study only |
          *     | `rendering_unsupported` | 501 | the gateway cannot decode the pixel data |
@@ -1601,6 +2055,7 @@ export interface components {
          *     | `cancelled` | 502 | the operation was cancelled before anything was moved |
          *     | `operation_timeout` | 502 | the operation exceeded OPERATION_TIMEOUT |
          *     | `audit_unavailable` | 503 | the audit trail cannot be written; nothing was moved |
+         *     | `jobs_unavailable` | 503 | the storage for jobs does not answer |
          *     | `draining` | 503 | the gateway is shutting down |
          *     | `pacs_busy` | 503 | no free association to this PACS within QUEUE_TIMEOUT, or too many operations wait for it |
          *     | `too_many_operations` | 503 | MAX_OPERATIONS operations run and none ended within QUEUE_TIMEOUT, or too many requests are in progress |
@@ -1610,7 +2065,7 @@ export interface components {
          *     | `http_version_unsupported` | 505 | a retrieval needs HTTP/1.1 or HTTP/2 |
          * @enum {string}
          */
-        ProblemCode: "invalid_request" | "pacs_unknown" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "transfer_syntax_unavailable" | "payload_too_large" | "search_too_broad" | "unsupported_media_type" | "range_not_satisfiable" | "host_not_allowed" | "too_many_requests" | "internal_error" | "audit_failed" | "modality_unknown" | "relational_query_unsupported" | "rendering_unsupported" | "name_resolution_failed" | "connection_refused" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "get_failed" | "retrieval_unsupported" | "retrieve_incomplete" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "answer_too_large" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "draining" | "pacs_busy" | "too_many_operations" | "memory_busy" | "spool_full" | "too_many_open_files" | "http_version_unsupported";
+        ProblemCode: "invalid_request" | "pacs_unknown" | "unauthorized" | "pacs_not_allowed" | "no_study_matched" | "not_found" | "job_not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "transfer_syntax_unavailable" | "idempotency_key_reused" | "job_not_finished" | "job_finished" | "nothing_to_retry" | "events_gone" | "payload_too_large" | "search_too_broad" | "unsupported_media_type" | "range_not_satisfiable" | "host_not_allowed" | "too_many_requests" | "too_many_jobs" | "internal_error" | "audit_failed" | "jobs_disabled" | "modality_unknown" | "relational_query_unsupported" | "rendering_unsupported" | "name_resolution_failed" | "connection_refused" | "pacs_unreachable" | "connection_timeout" | "connection_lost" | "tls_failed" | "tls_expected" | "not_a_dicom_peer" | "association_rejected" | "association_aborted" | "association_released" | "association_timeout" | "no_presentation_context" | "echo_failed" | "find_failed" | "get_failed" | "retrieval_unsupported" | "retrieve_incomplete" | "dimse_timeout" | "move_failed" | "move_destination_unknown" | "move_timeout" | "network_timeout" | "too_many_matches" | "answer_too_large" | "limit_exceeded" | "protocol_error" | "cancelled" | "operation_timeout" | "audit_unavailable" | "jobs_unavailable" | "draining" | "pacs_busy" | "too_many_operations" | "memory_busy" | "spool_full" | "too_many_open_files" | "http_version_unsupported";
         /** @description One fault of the request. */
         Fault: {
             /**
@@ -1624,6 +2079,16 @@ export interface components {
              * @example is required
              */
             detail: string;
+            /**
+             * @description For CSV: number of the line, from 1. A quoted field can span lines; this is the first line of its record.
+             * @example 3
+             */
+            line?: number;
+            /**
+             * @description For CSV: number of the column, from 1; absent if the fault is that of the whole line.
+             * @example 2
+             */
+            column?: number;
         };
         /**
          * @description How a DICOM operation failed. `status` and `meaning` are present if the PACS responded with a failure;
@@ -1761,7 +2226,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The body exceeds 64 KiB. */
+        /** @description The body exceeds 64 KiB, or for a job 4 MiB. */
         PayloadTooLarge: {
             headers: {
                 "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -1771,7 +2236,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The body is not declared as application/json in UTF-8 without a content encoding. */
+        /** @description The body is not declared as application/json in UTF-8, or for a job as text/csv, without a content encoding. */
         UnsupportedMediaType: {
             headers: {
                 "X-Correlation-ID": components["headers"]["CorrelationID"];
@@ -2071,6 +2536,118 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
+        /** @description The request does not conform to this contract; `errors` lists every fault and its place, for CSV with its line and column. Nothing is filed. */
+        InvalidJob: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description A parameter is wrong; `errors` lists every fault and the name of its parameter. */
+        InvalidJobQuery: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description This caller has no such job, or the route does not exist (code `route_not_found`). */
+        JobNotFound: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The Idempotency-Key belongs to another request of this caller. */
+        IdempotencyKeyReused: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The job is not finished. Cancel it first. */
+        JobNotFinished: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The job is finished. */
+        JobAlreadyFinished: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The job is not finished, or none of its items failed. */
+        RetryImpossible: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The events after this `id` are no longer kept. Read the job, and follow it without Last-Event-ID. */
+        EventsGone: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The caller has as many unfinished jobs as it may, or its share of what callers have in progress together. */
+        TooManyJobs: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description This gateway has no storage for jobs; see `hint`. */
+        JobsDisabled: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The storage for jobs does not answer, or the gateway accepts no new operations at the moment. Jobs that are filed are not lost. */
+        JobsUnavailable: {
+            headers: {
+                "X-Correlation-ID": components["headers"]["CorrelationID"];
+                "Retry-After": components["headers"]["RetryAfter"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
     };
     parameters: {
         /**
@@ -2287,6 +2864,77 @@ export interface components {
          * @example 90
          */
         Quality: string;
+        /**
+         * @description 1 to 128 visible ASCII characters that the caller chooses, for example a random UUID, and repeats when it sends the same request
+         *     again because it got no response. The gateway remembers it for each caller for JOBS_RETENTION.
+         * @example 9c5d3e0a-2f51-4a3e-8f0c-6b1f1f3c7a44
+         */
+        IdempotencyKey: string;
+        /**
+         * @description For CSV, required: the name of the PACS (`GET /pacs`).
+         * @example orthanca
+         */
+        JobPACS: components["schemas"]["PACSName"];
+        /**
+         * @description For CSV, required unless `dry_run` is true: the AE title to move to.
+         * @example ORTHANCB
+         */
+        JobDestination: components["schemas"]["MoveDestination"];
+        /**
+         * @description For CSV: whether to find the studies only.
+         * @example false
+         */
+        JobDryRun: boolean;
+        /**
+         * @description For CSV: when the job may begin.
+         * @example 2026-01-31T20:00:00+01:00
+         */
+        JobNotBefore: string;
+        /**
+         * @description For CSV: the hours of the day in which the job may run.
+         * @example 20:00-06:00
+         */
+        JobWindow: string;
+        /**
+         * @description For CSV: which jobs go first.
+         * @example normal
+         */
+        JobPriority: components["schemas"]["JobPriority"];
+        /**
+         * @description The ID of a job.
+         * @example 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+         */
+        JobOfPath: string;
+        /**
+         * @description The number of jobs to skip.
+         * @example 0
+         */
+        OffsetOfJobs: number;
+        /**
+         * @description The greatest number of jobs to return.
+         * @example 20
+         */
+        LimitOfJobs: number;
+        /**
+         * @description The number of items to skip, of those that `state` selects.
+         * @example 0
+         */
+        OffsetOfItems: number;
+        /**
+         * @description The greatest number of items to return; 100 if it is not given, or for CSV all of them.
+         * @example 100
+         */
+        LimitOfItems: number;
+        /**
+         * @description Only items in this state.
+         * @example failed
+         */
+        StateOfItems: components["schemas"]["JobItemState"];
+        /**
+         * @description The `id` of the last event that was read.
+         * @example 42
+         */
+        LastEventID: string;
     };
     requestBodies: never;
     headers: {
@@ -2348,6 +2996,16 @@ export interface components {
          * @example http://localhost:8888/dicomweb/orthanca/studies/1.2/series/1.2.3/instances/1.2.3.4/bulkdata/7FE00010
          */
         ContentLocation: string;
+        /**
+         * @description URL of the job.
+         * @example http://localhost:8888/jobs/0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+         */
+        JobLocation: string;
+        /**
+         * @description `true` if an earlier request with this Idempotency-Key filed the job.
+         * @example true
+         */
+        IdempotencyReplayed: "true";
     };
     pathItems: never;
 }
@@ -4848,6 +5506,374 @@ export interface operations {
             504: components["responses"]["RetrieveTimeout"];
         };
     };
+    listJobs: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The number of jobs to skip.
+                 * @example 0
+                 */
+                offset?: components["parameters"]["OffsetOfJobs"];
+                /**
+                 * @description The greatest number of jobs to return.
+                 * @example 20
+                 */
+                limit?: components["parameters"]["LimitOfJobs"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page of the jobs; it may be empty. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobList"];
+                };
+            };
+            400: components["responses"]["InvalidJobQuery"];
+            401: components["responses"]["Unauthorized"];
+            405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["JobsDisabled"];
+            503: components["responses"]["JobsUnavailable"];
+        };
+    };
+    fileJob: {
+        parameters: {
+            query?: {
+                /**
+                 * @description For CSV, required: the name of the PACS (`GET /pacs`).
+                 * @example orthanca
+                 */
+                pacs?: components["parameters"]["JobPACS"];
+                /**
+                 * @description For CSV, required unless `dry_run` is true: the AE title to move to.
+                 * @example ORTHANCB
+                 */
+                c_move_ae_title?: components["parameters"]["JobDestination"];
+                /**
+                 * @description For CSV: whether to find the studies only.
+                 * @example false
+                 */
+                dry_run?: components["parameters"]["JobDryRun"];
+                /**
+                 * @description For CSV: when the job may begin.
+                 * @example 2026-01-31T20:00:00+01:00
+                 */
+                not_before?: components["parameters"]["JobNotBefore"];
+                /**
+                 * @description For CSV: the hours of the day in which the job may run.
+                 * @example 20:00-06:00
+                 */
+                window?: components["parameters"]["JobWindow"];
+                /**
+                 * @description For CSV: which jobs go first.
+                 * @example normal
+                 */
+                priority?: components["parameters"]["JobPriority"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+                /**
+                 * @description 1 to 128 visible ASCII characters that the caller chooses, for example a random UUID, and repeats when it sends the same request
+                 *     again because it got no response. The gateway remembers it for each caller for JOBS_RETENTION.
+                 * @example 9c5d3e0a-2f51-4a3e-8f0c-6b1f1f3c7a44
+                 */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The PACS, the destination and the items, or as CSV the items alone. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobRequest"];
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description The job is filed. */
+            202: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    Location: components["headers"]["JobLocation"];
+                    "Idempotency-Replayed": components["headers"]["IdempotencyReplayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            400: components["responses"]["InvalidJob"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            405: components["responses"]["MethodNotAllowed"];
+            409: components["responses"]["IdempotencyKeyReused"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyJobs"];
+            500: components["responses"]["OperationFault"];
+            501: components["responses"]["JobsDisabled"];
+            503: components["responses"]["JobsUnavailable"];
+        };
+    };
+    getJob: {
+        parameters: {
+            query?: {
+                /**
+                 * @description The number of items to skip, of those that `state` selects.
+                 * @example 0
+                 */
+                offset?: components["parameters"]["OffsetOfItems"];
+                /**
+                 * @description The greatest number of items to return; 100 if it is not given, or for CSV all of them.
+                 * @example 100
+                 */
+                limit?: components["parameters"]["LimitOfItems"];
+                /**
+                 * @description Only items in this state.
+                 * @example failed
+                 */
+                state?: components["parameters"]["StateOfItems"];
+            };
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+            };
+            path: {
+                /**
+                 * @description The ID of a job.
+                 * @example 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+                 */
+                job: components["parameters"]["JobOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job and a page of its items. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobPage"];
+                    "text/csv": string;
+                };
+            };
+            400: components["responses"]["InvalidJobQuery"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["JobNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["JobsDisabled"];
+            503: components["responses"]["JobsUnavailable"];
+        };
+    };
+    deleteJob: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+            };
+            path: {
+                /**
+                 * @description The ID of a job.
+                 * @example 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+                 */
+                job: components["parameters"]["JobOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job is deleted. */
+            204: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["JobNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            409: components["responses"]["JobNotFinished"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            501: components["responses"]["JobsDisabled"];
+            503: components["responses"]["JobsUnavailable"];
+        };
+    };
+    followJob: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+                /**
+                 * @description The `id` of the last event that was read.
+                 * @example 42
+                 */
+                "Last-Event-ID"?: components["parameters"]["LastEventID"];
+            };
+            path: {
+                /**
+                 * @description The ID of a job.
+                 * @example 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+                 */
+                job: components["parameters"]["JobOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The events. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            400: components["responses"]["InvalidJobQuery"];
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["JobNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            410: components["responses"]["EventsGone"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            501: components["responses"]["JobsDisabled"];
+            503: components["responses"]["JobsUnavailable"];
+        };
+    };
+    cancelJob: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+            };
+            path: {
+                /**
+                 * @description The ID of a job.
+                 * @example 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+                 */
+                job: components["parameters"]["JobOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job is cancelled. Items that were running still get the outcome of what they moved. */
+            200: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["JobNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            409: components["responses"]["JobAlreadyFinished"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["OperationFault"];
+            501: components["responses"]["JobsDisabled"];
+            503: components["responses"]["JobsUnavailable"];
+        };
+    };
+    retryJob: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description Correlation ID of the caller: 1 to 128 visible ASCII characters, for example `order-4711`. It identifies the
+                 *     request in the log. The gateway replaces any other value by a new ID and never refuses it. It must not contain
+                 *     patient data.
+                 */
+                "X-Correlation-ID"?: components["parameters"]["CorrelationID"];
+            };
+            path: {
+                /**
+                 * @description The ID of a job.
+                 * @example 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+                 */
+                job: components["parameters"]["JobOfPath"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The items are queued again. */
+            202: {
+                headers: {
+                    "X-Correlation-ID": components["headers"]["CorrelationID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            404: components["responses"]["JobNotFound"];
+            405: components["responses"]["MethodNotAllowed"];
+            409: components["responses"]["RetryImpossible"];
+            421: components["responses"]["HostNotAllowed"];
+            429: components["responses"]["TooManyJobs"];
+            500: components["responses"]["OperationFault"];
+            501: components["responses"]["JobsDisabled"];
+            503: components["responses"]["JobsUnavailable"];
+        };
+    };
     getHealth: {
         parameters: {
             query?: never;
@@ -4908,7 +5934,9 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "status": "ready"
+                     *       "status": "ready",
+                     *       "jobs": "disabled",
+                     *       "budget": "local"
                      *     }
                      */
                     "application/json": components["schemas"]["Readiness"];

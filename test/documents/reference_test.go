@@ -4,6 +4,7 @@ package documents
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -133,6 +134,7 @@ func readContract(t *testing.T) contract {
 func TestEveryProblemCodeIsDocumented(t *testing.T) {
 	schema := readContract(t).Components.Schemas["ProblemCode"]
 	rows := table(t, read(t, "docs/api.md"), "Problems")
+	maps.Copy(rows, table(t, read(t, "docs/jobs.md"), "Problems"))
 	assert.ElementsMatch(t, schema.Enum, sortedKeys(rows))
 	for _, row := range (Document{Text: schema.Description}).Rows() {
 		code := names(row.Cells[0])[0]
@@ -184,7 +186,8 @@ func TestEveryRequestFieldIsDocumented(t *testing.T) {
 
 func TestEveryRouteIsDocumented(t *testing.T) {
 	page := read(t, "docs/api.md")
-	documented := append(sortedKeys(table(t, page, "Routes")), sortedKeys(table(t, page, "Other routes"))...)
+	documented := slices.Concat(
+		sortedKeys(table(t, page, "Routes")), sortedKeys(table(t, page, "Other routes")), sortedKeys(table(t, read(t, "docs/jobs.md"), "Routes")))
 	var routes []string
 	for path, methods := range readContract(t).Paths {
 		for method := range methods {

@@ -11,18 +11,26 @@ export const statusOf = {
   pacs_not_allowed: 403,
   no_study_matched: 404,
   not_found: 404,
+  job_not_found: 404,
   route_not_found: 404,
   method_not_allowed: 405,
   not_acceptable: 406,
   transfer_syntax_unavailable: 406,
+  idempotency_key_reused: 409,
+  job_not_finished: 409,
+  job_finished: 409,
+  nothing_to_retry: 409,
+  events_gone: 410,
   payload_too_large: 413,
   search_too_broad: 413,
   unsupported_media_type: 415,
   range_not_satisfiable: 416,
   host_not_allowed: 421,
   too_many_requests: 429,
+  too_many_jobs: 429,
   internal_error: 500,
   audit_failed: 500,
+  jobs_disabled: 501,
   modality_unknown: 501,
   relational_query_unsupported: 501,
   rendering_unsupported: 501,
@@ -56,6 +64,7 @@ export const statusOf = {
   cancelled: 502,
   operation_timeout: 502,
   audit_unavailable: 503,
+  jobs_unavailable: 503,
   draining: 503,
   pacs_busy: 503,
   too_many_operations: 503,
@@ -113,14 +122,16 @@ export type Problem =
   | HostNotAllowed
   | Document<401>
   | Document<403>
-  | Document<404, 'not_found' | 'route_not_found'>
+  | Document<404, 'not_found' | 'job_not_found' | 'route_not_found'>
   | Document<405>
   | Document<406>
+  | Document<409>
+  | Document<410>
   | Document<413>
   | Document<415>
   | Document<416>
   | Document<500>
-  | Document<501>
+  | (Document<501> & { hint?: string })
   | (Document<505> & { hint?: string });
 
 /** The gateway refused the request, or the operation failed. It contains neither submitted values nor patient data. */

@@ -34,13 +34,19 @@ export class CutOffError extends Error {
  * JSON, and cancels the stream when the consumer stops early. Most programs call `follow` of a gateway instead.
  */
 export async function* readEvents(stream: ReadableStream<Uint8Array>): AsyncGenerator<RetrieveEvent | ErrorEvent, void> {
+  for await (const { event, data } of readMessages(stream)) {
+    if (types.includes(event)) yield eventOf(event!, JSON.parse(data));
+  }
+}
+
+/** Reads the server-sent events of a stream, whatever they are. It calls onText when anything has arrived, also a comment. */
+export async function* readMessages(stream: ReadableStream<Uint8Array>, onText?: () => void): AsyncGenerator<EventSourceMessage, void> {
   const messages: EventSourceMessage[] = [];
   const parser = createParser({ onEvent: (message) => messages.push(message) });
   for await (const text of texts(stream)) {
+    onText?.();
     parser.feed(text);
-    for (const { event, data } of messages.splice(0)) {
-      if (types.includes(event)) yield eventOf(event!, JSON.parse(data));
-    }
+    yield* messages.splice(0);
   }
 }
 

@@ -1,8 +1,10 @@
 import createClient, { type Client } from 'openapi-fetch';
 
+import { answer, hasLists, incomplete, init, type CallOptions } from './calls.js';
 import type { components, paths } from './contract.js';
-import { acceptOf, pathOf, readInstances, type Instance, type Target } from './instances.js';
 import { CutOffError, readEvents, type RetrieveEvent } from './events.js';
+import { acceptOf, pathOf, readInstances, type Instance, type Target } from './instances.js';
+import { jobsOf, type Jobs } from './jobs.js';
 import { failure, mediaType, ProblemError, ReplyError } from './problem.js';
 import { retrying, type Retry } from './retry.js';
 
@@ -17,13 +19,6 @@ export interface GatewayOptions {
   fetch?: (request: Request) => Promise<Response>;
   /** Repeats calls that a busy gateway refused. Without it, each call sends one request. */
   retry?: Retry;
-}
-
-export interface CallOptions {
-  /** Aborts the call. The gateway then cancels the operation at the PACS with a C-CANCEL. */
-  signal?: AbortSignal;
-  /** ID of the request in the gateway's log and audit trail: 1 to 128 visible ASCII characters. */
-  correlationId?: string;
 }
 
 export interface RetrieveInstancesOptions extends CallOptions {
@@ -44,7 +39,7 @@ export interface RetrieveInstancesOptions extends CallOptions {
  * - `ReplyError`: the reply did not come from the gateway, or it is a redirect, which is not followed. If the fault is in
  *   JSON or an event that cannot be parsed or lacks required fields, `cause` describes it.
  * - `IncompleteError`: instances are missing in the answer to `retrieveInstances`.
- * - `CutOffError`: the stream of `follow` ended early. The outcome is unknown.
+ * - `CutOffError`: the stream of `follow` ended early. The outcome is unknown. That of `jobs.follow` is connected again first.
  * - the errors of `fetch`: a `TypeError` if the connection failed, the reason of `signal` if it was aborted.
  */
 export interface Gateway {
@@ -68,6 +63,9 @@ export interface Gateway {
 
   /** Tests the connection to a PACS step by step. */
   echo(request: Schemas['EchoRequest'], options?: CallOptions): Promise<Schemas['EchoResponse']>;
+
+  /** Batches: lists of studies that the gateway moves in the background. */
+  readonly jobs: Jobs;
 
   /** Calls any route of the contract through openapi-fetch. It throws the same errors. */
   readonly client: Client<paths>;
@@ -135,14 +133,8 @@ export function createGateway({ baseUrl, apiKey, fetch = (request) => globalThis
     follow,
     retrieveInstances,
     echo: async (body, options) => answer(await client.POST('/echo', { body, ...init(options) }), lists.echo),
+    jobs: jobsOf(client, retry),
     client,
-  };
-}
-
-function init({ signal, correlationId }: CallOptions = {}, headers: Record<string, string> = {}) {
-  return {
-    headers: correlationId === undefined ? headers : { ...headers, 'X-Correlation-ID': correlationId },
-    ...(signal && { signal }),
   };
 }
 
@@ -156,16 +148,3 @@ const lists = {
   retrieved: [],
   result: ['study_details', 'warnings', 'retrievals'],
 };
-
-function hasLists(data: unknown, names: string[]): boolean {
-  return typeof data === 'object' && data !== null && names.every((name) => Array.isArray((data as Record<string, unknown>)[name]));
-}
-
-function incomplete(response: Response): ReplyError {
-  return new ReplyError(response, { cause: new Error('the JSON lacks required fields') });
-}
-
-function answer<T>({ data, response }: { data?: T; response: Response }, names: string[]): Exclude<T, string> {
-  if (!hasLists(data, names)) throw incomplete(response);
-  return data as Exclude<T, string>;
-}

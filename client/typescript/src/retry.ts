@@ -31,8 +31,8 @@ export interface Clock {
 type Fetch = (request: Request) => Promise<Response>;
 
 /**
- * Returns a fetch that repeats refused operations, which are the POST requests and those of DICOMweb: `GET /ready` answers 503 to say
- * something.
+ * Returns a fetch that repeats refused operations, which are the POST requests and those of DICOMweb and jobs: `GET /ready` answers 503
+ * to say something.
  */
 export function retrying(fetch: Fetch, { attempts, maxWait, onRetry, clock = systemClock }: Retry): Fetch {
   if (!(Number.isInteger(attempts) && attempts >= 1 && maxWait > 0)) {
@@ -43,8 +43,8 @@ export function retrying(fetch: Fetch, { attempts, maxWait, onRetry, clock = sys
   const copies = new WeakMap<Response, Request>();
   return async (request) => {
     const { method, url } = request;
-    if (method !== 'POST' && !new URL(url).pathname.includes('/dicomweb/')) return fetch(request);
-    const body = method === 'POST' ? await request.text() : null;
+    if (method !== 'POST' && !/\/(dicomweb|jobs)(\/|$)/.test(new URL(url).pathname)) return fetch(request);
+    const body = (method === 'POST' && (await request.text())) || null;
     let waited = 0;
     for (let attempt = 1; ; attempt++) {
       const copy = new Request(request, { body });
@@ -62,7 +62,7 @@ export function retrying(fetch: Fetch, { attempts, maxWait, onRetry, clock = sys
   };
 }
 
-const systemClock: Clock = {
+export const systemClock: Clock = {
   now: () => Date.now(),
   sleep: (milliseconds, signal) =>
     new Promise((resolve, reject) => {

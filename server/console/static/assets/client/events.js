@@ -8,14 +8,18 @@ export class CutOffError extends Error {
     }
 }
 export async function* readEvents(stream) {
+    for await (const { event, data } of readMessages(stream)) {
+        if (types.includes(event))
+            yield eventOf(event, JSON.parse(data));
+    }
+}
+export async function* readMessages(stream, onText) {
     const messages = [];
     const parser = createParser({ onEvent: (message) => messages.push(message) });
     for await (const text of texts(stream)) {
+        onText?.();
         parser.feed(text);
-        for (const { event, data } of messages.splice(0)) {
-            if (types.includes(event))
-                yield eventOf(event, JSON.parse(data));
-        }
+        yield* messages.splice(0);
     }
 }
 function eventOf(type, data) {

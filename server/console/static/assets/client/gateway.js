@@ -1,6 +1,8 @@
 import createClient, {} from './openapi-fetch.js';
-import { acceptOf, pathOf, readInstances } from './instances.js';
+import { answer, hasLists, incomplete, init } from './calls.js';
 import { CutOffError, readEvents } from './events.js';
+import { acceptOf, pathOf, readInstances } from './instances.js';
+import { jobsOf } from './jobs.js';
 import { failure, mediaType, ProblemError, ReplyError } from './problem.js';
 import { retrying } from './retry.js';
 export function createGateway({ baseUrl, apiKey, fetch = (request) => globalThis.fetch(request), retry }) {
@@ -69,13 +71,8 @@ export function createGateway({ baseUrl, apiKey, fetch = (request) => globalThis
         follow,
         retrieveInstances,
         echo: async (body, options) => answer(await client.POST('/echo', { body, ...init(options) }), lists.echo),
+        jobs: jobsOf(client, retry),
         client,
-    };
-}
-function init({ signal, correlationId } = {}, headers = {}) {
-    return {
-        headers: correlationId === undefined ? headers : { ...headers, 'X-Correlation-ID': correlationId },
-        ...(signal && { signal }),
     };
 }
 const lists = {
@@ -87,14 +84,3 @@ const lists = {
     retrieved: [],
     result: ['study_details', 'warnings', 'retrievals'],
 };
-function hasLists(data, names) {
-    return typeof data === 'object' && data !== null && names.every((name) => Array.isArray(data[name]));
-}
-function incomplete(response) {
-    return new ReplyError(response, { cause: new Error('the JSON lacks required fields') });
-}
-function answer({ data, response }, names) {
-    if (!hasLists(data, names))
-        throw incomplete(response);
-    return data;
-}

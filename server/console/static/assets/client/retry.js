@@ -6,9 +6,9 @@ export function retrying(fetch, { attempts, maxWait, onRetry, clock = systemCloc
     const copies = new WeakMap();
     return async (request) => {
         const { method, url } = request;
-        if (method !== 'POST' && !new URL(url).pathname.includes('/dicomweb/'))
+        if (method !== 'POST' && !/\/(dicomweb|jobs)(\/|$)/.test(new URL(url).pathname))
             return fetch(request);
-        const body = method === 'POST' ? await request.text() : null;
+        const body = (method === 'POST' && (await request.text())) || null;
         let waited = 0;
         for (let attempt = 1;; attempt++) {
             const copy = new Request(request, { body });
@@ -27,7 +27,7 @@ export function retrying(fetch, { attempts, maxWait, onRetry, clock = systemCloc
         }
     };
 }
-const systemClock = {
+export const systemClock = {
     now: () => Date.now(),
     sleep: (milliseconds, signal) => new Promise((resolve, reject) => {
         const stop = () => {

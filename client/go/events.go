@@ -74,7 +74,7 @@ func (g *Gateway) Follow(ctx context.Context, request RetrieveRequest, options .
 }
 
 // message is a server-sent event before its data is decoded.
-type message struct{ name, data string }
+type message struct{ id, name, data string }
 
 // read decodes m. It returns the problem of an error event as an error, and nil for an event of an unknown name.
 func (m message) read(response *http.Response) (event Event, err error) {
@@ -123,6 +123,8 @@ func messages(stream io.Reader) iter.Seq2[message, error] {
 					return
 				}
 				m = message{}
+			case field == "id":
+				m.id = value
 			case field == "event":
 				m.name = value
 			case field == "data":

@@ -146,6 +146,14 @@ func decode(data []byte, answer any) error {
 		complete = a.StudyDetails != nil && a.Warnings != nil
 	case *ResultEvent:
 		complete = a.StudyDetails != nil && a.Warnings != nil && a.Retrievals != nil
+	case *Job:
+		complete = a.Job != "" && a.State != ""
+	case *JobPage:
+		complete = a.Job != "" && a.Items != nil
+	case *JobList:
+		complete = a.Jobs != nil
+	case *JobItemReport:
+		complete = a.Item > 0 && a.State != ""
 	case *Problem:
 		complete = a.Code != ""
 	}

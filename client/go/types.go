@@ -19,6 +19,14 @@ type (
 	// StudyInstanceUIDs filters studies by Study Instance UID. It is a []string. A nil list is no restriction; the gateway
 	// refuses an empty one that is not nil.
 	StudyInstanceUIDs = goclient.StudyInstanceUIDs
+	// JobRequest is the request of [Gateway.SubmitJob].
+	JobRequest = goclient.JobRequest
+	// JobItem selects studies for a [JobRequest].
+	JobItem = goclient.JobItem
+	// JobPriority says which jobs go first.
+	JobPriority = goclient.JobPriority
+	// JobParameters are the fields of a JobRequest except for the items, for [Gateway.SubmitJobCSV].
+	JobParameters = goclient.FileJobParams
 	// Date is a date without a time, as in the filters StudyDateFrom and StudyDateTo.
 	Date = types.Date
 )
@@ -39,6 +47,22 @@ type (
 	Retrieval = goclient.Retrieval
 	// RetrievalStatus says how the move of one study ended.
 	RetrievalStatus = goclient.RetrievalStatus
+	// Job is the state of a job, with its counters.
+	Job = goclient.Job
+	// JobState is the state of a [Job].
+	JobState = goclient.JobState
+	// JobCounts are the counters of a Job: how many of its items are in each state.
+	JobCounts = goclient.JobCounts
+	// JobPage is a Job with a page of its items.
+	JobPage = goclient.JobPage
+	// JobList is a page of jobs.
+	JobList = goclient.JobList
+	// JobItemReport is an item of a Job with its outcome.
+	JobItemReport = goclient.JobItemReport
+	// JobItemState is the state of an item.
+	JobItemState = goclient.JobItemState
+	// JobStudy is a study that a dry run found.
+	JobStudy = goclient.JobStudy
 	// Warning is a remark on a response.
 	Warning = goclient.Warning
 	// WarningCode identifies the kind of a [Warning].
@@ -94,6 +118,35 @@ const (
 	RetrievalStatusNotAttempted = goclient.RetrievalStatusNotAttempted
 	RetrievalStatusOk           = goclient.RetrievalStatusOk
 	RetrievalStatusPartial      = goclient.RetrievalStatusPartial
+)
+
+// The values of [JobState].
+const (
+	JobStateQueued    = goclient.JobStateQueued
+	JobStateRunning   = goclient.JobStateRunning
+	JobStateWaiting   = goclient.JobStateWaiting
+	JobStateFinished  = goclient.JobStateFinished
+	JobStateCancelled = goclient.JobStateCancelled
+)
+
+// The values of [JobItemState].
+const (
+	JobItemStateQueued         = goclient.JobItemStateQueued
+	JobItemStateRunning        = goclient.JobItemStateRunning
+	JobItemStateWaiting        = goclient.JobItemStateWaiting
+	JobItemStateMoved          = goclient.JobItemStateMoved
+	JobItemStatePartial        = goclient.JobItemStatePartial
+	JobItemStateFailed         = goclient.JobItemStateFailed
+	JobItemStateNoStudyMatched = goclient.JobItemStateNoStudyMatched
+	JobItemStateCancelled      = goclient.JobItemStateCancelled
+	JobItemStateFound          = goclient.JobItemStateFound
+)
+
+// The values of [JobPriority].
+const (
+	JobPriorityLow    = goclient.JobPriorityLow
+	JobPriorityNormal = goclient.JobPriorityNormal
+	JobPriorityHigh   = goclient.JobPriorityHigh
 )
 
 // The values of [WarningCode].

@@ -1608,10 +1608,9 @@ export interface components {
             items: components["schemas"]["JobItem"][];
             /**
              * @description Whether to find the studies only. Nothing is moved.
-             * @default false
              * @example false
              */
-            dry_run: boolean | null;
+            dry_run?: boolean | null;
             /**
              * Format: date-time
              * @description When the job may begin, as RFC 3339 writes it; within JOBS_RETENTION from now.
@@ -1625,8 +1624,7 @@ export interface components {
              * @example 20:00-06:00
              */
             window?: string | null;
-            /** @default normal */
-            priority: components["schemas"]["JobPriority"] | null;
+            priority?: components["schemas"]["JobPriority"] | null;
         };
         /**
          * Format: pacs-name

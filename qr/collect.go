@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/text/unicode/norm"
+
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dataset"
 )
@@ -75,7 +77,9 @@ func (c *collector) add(set *dataset.Set) {
 		c.dropIssuer(study, by)
 		return
 	}
-	c.identity.check(study, by, &c.counts)
+	if !c.plan.anyPatient() {
+		c.identity.check(study, by, &c.counts)
+	}
 	text := set.Warnings()
 	if study.cut {
 		text |= dataset.TextCut
@@ -85,6 +89,9 @@ func (c *collector) add(set *dataset.Set) {
 	}
 	c.counts.addText(text)
 	if at := c.find(uid); at >= 0 {
+		if c.plan.anyPatient() && !sameText(c.found[at].PatientID, norm.NFC.String(patientID)) {
+			c.distrust(uid)
+		}
 		c.counts[duplicate]++
 		c.found[at].merge(study)
 		return

@@ -52,6 +52,7 @@ type operation struct {
 	// not accept it.
 	findModel, moveModel dicomnet.Model
 	preferred            dicomnet.Model // that of the peer
+	anyPatient           bool           // only Study Root finds studies without a Patient ID (PS3.4 section C.6.1.1)
 }
 
 // begin returns an operation; the caller must call End.
@@ -84,4 +85,11 @@ func (o *operation) take(ctx context.Context, bytes int) int {
 		return 0
 	}
 	return bytes
+}
+
+// plan prepares the operation for the studies that are asked for.
+func (o *operation) plan(p *plan) {
+	if p.anyPatient() {
+		o.findModel, o.moveModel, o.preferred, o.anyPatient = dicomnet.StudyRoot, dicomnet.StudyRoot, dicomnet.StudyRoot, true
+	}
 }

@@ -89,7 +89,9 @@ func (k *keys) forStudies(p *plan, f form, studyInstanceUID string) *dataset.Dat
 		universal = k.required
 	}
 	values := make([]*dataset.Element, 0, 4)
-	values = append(values, dataset.Text(dataset.PatientID, p.patientID))
+	if !p.anyPatient() {
+		values = append(values, dataset.Text(dataset.PatientID, p.patientID))
+	}
 	if studyInstanceUID != "" {
 		values = append(values, dataset.Text(dataset.StudyInstanceUID, studyInstanceUID))
 	}

@@ -11,7 +11,7 @@ import (
 
 // plan is a checked Filter in the form in which matches are compared with it.
 type plan struct {
-	patientID        string
+	patientID        string              // "": any
 	patientNFC       string              // the same in Unicode NFC
 	issuer           string              // in NFC as well; "": any
 	accession        string              // in NFC as well; "": any
@@ -30,7 +30,7 @@ func newPlan(f *Filter, today time.Time) (*plan, error) {
 		maxResults: f.MaxResults,
 	}
 	switch {
-	case p.patientID == "" || !literal(p.patientID, 64):
+	case p.patientID == "" && !f.AnyPatient, !literal(p.patientID, 64):
 		return nil, &FilterError{Field: "patient ID"}
 	case !literal(p.issuer, 64):
 		return nil, &FilterError{Field: "issuer of patient ID"}
@@ -48,6 +48,9 @@ func newPlan(f *Filter, today time.Time) (*plan, error) {
 	if err := p.setDates(f, today); err != nil {
 		return nil, err
 	}
+	if p.anyPatient() && !p.sendsAccession() && len(p.uids) != 1 {
+		return nil, &FilterError{Field: "patient ID"} // the query would be for all studies of the PACS
+	}
 	for _, m := range f.Modalities {
 		m = trim(m)
 		if m == "" || !literal(m, 16) {
@@ -58,9 +61,12 @@ func newPlan(f *Filter, today time.Time) (*plan, error) {
 	return p, nil
 }
 
-// isPatient reports whether id is the Patient ID that is asked for.
+// anyPatient reports whether the studies may be of any patient.
+func (p *plan) anyPatient() bool { return p.patientID == "" }
+
+// isPatient reports whether id is the Patient ID that is asked for, or any may be.
 func (p *plan) isPatient(id string) bool {
-	return id == p.patientID || id != "" && sameText(id, p.patientNFC)
+	return p.anyPatient() || id == p.patientID || id != "" && sameText(id, p.patientNFC)
 }
 
 func (p *plan) setUIDs(uids []string) error {

@@ -19,7 +19,10 @@ type Profile = pool.Profile
 
 // Filter selects studies of one patient. Zero fields do not restrict.
 type Filter struct {
-	PatientID                  string // required
+	PatientID string // required, unless AnyPatient is set
+	// AnyPatient permits an empty PatientID: the studies may be of any patient. Then AccessionNumber, with at most 16 characters, or a single
+	// Study Instance UID is required.
+	AnyPatient                 bool
 	IssuerOfPatientID          string // exactly this issuer
 	Modalities                 []string
 	MaxYearsOld                int
@@ -27,6 +30,14 @@ type Filter struct {
 	StudyInstanceUIDs          []string
 	AccessionNumber            string
 	StudyDateFrom, StudyDateTo string // as DA, 20240131
+	// Except are Study Instance UIDs that Retrieve does not move: they were moved before. Query ignores it.
+	Except []string
+}
+
+// Check returns a *FilterError if the filter cannot be sent as a query.
+func (f Filter) Check(today time.Time) error {
+	_, err := newPlan(&f, today)
+	return err
 }
 
 // Study is one matching study. All text is UTF-8; a missing attribute is "", or an empty slice that is never nil. Dates and

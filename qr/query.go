@@ -24,6 +24,7 @@ func (g *Gateway) Query(ctx context.Context, c Call, p Peer, f Filter) (*QueryRe
 	defer cancel()
 	o := g.begin(c, p)
 	defer o.End(ctx)
+	o.plan(plan)
 	if err := o.requireFind(ctx); err != nil {
 		return nil, err
 	}
@@ -67,7 +68,7 @@ func (o *operation) studies(ctx context.Context, c *collector) ([]*candidate, er
 	var f form
 	err := o.collect(ctx, c, f)
 	for _, plainer := range plainerForms {
-		if !refused(err) || plainer.patientAlone && !c.plan.sendsValues() {
+		if !refused(err) || plainer.patientAlone && (c.plan.anyPatient() || !c.plan.sendsValues()) {
 			break
 		}
 		f = plainer
@@ -79,7 +80,7 @@ func (o *operation) studies(ctx context.Context, c *collector) ([]*candidate, er
 		return nil, err
 	}
 	remaining := c.remaining()
-	if len(remaining) == 0 && c.unreadable == nil && !f.patientAlone && c.plan.sendsValues() {
+	if len(remaining) == 0 && c.unreadable == nil && !f.patientAlone && c.plan.sendsValues() && !c.plan.anyPatient() {
 		return o.studiesInPlainForm(ctx, c, f)
 	}
 	return remaining, nil
@@ -155,6 +156,9 @@ func refused(err error) bool {
 // requireFind makes sure of an association that accepts C-FIND: in the model of the peer, or in the other one if the PACS does
 // not accept it.
 func (o *operation) requireFind(ctx context.Context) error {
+	if o.anyPatient {
+		return o.Require(ctx, o.findModel.Find)
+	}
 	return o.requireEither(ctx, &o.findModel, func(m dicomnet.Model) string { return m.Find })
 }
 

@@ -3,6 +3,7 @@ package qr
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/internal/pool"
@@ -28,6 +29,7 @@ func (g *Gateway) Retrieve(ctx context.Context, c Call, p Peer, f Filter, destin
 	defer cancel()
 	o := g.begin(c, p)
 	defer o.End(ctx)
+	o.plan(plan)
 	if err := o.openForRetrieve(ctx); err != nil {
 		return nil, err
 	}
@@ -36,7 +38,7 @@ func (g *Gateway) Retrieve(ctx context.Context, c Call, p Peer, f Filter, destin
 	if err != nil {
 		return nil, err
 	}
-	if len(studies) == 0 {
+	if studies = without(studies, f.Except); len(studies) == 0 {
 		nothing.Warnings = matches.counts.warnings()
 		return nothing, nil
 	}
@@ -54,11 +56,19 @@ func (g *Gateway) Retrieve(ctx context.Context, c Call, p Peer, f Filter, destin
 	return &r.result, nil
 }
 
+// without returns the studies whose UIDs are not in the list.
+func without(studies []Study, uids []string) []Study {
+	if len(uids) == 0 {
+		return studies
+	}
+	return slices.DeleteFunc(studies, func(s Study) bool { return slices.Contains(uids, s.StudyInstanceUID) })
+}
+
 // openForRetrieve opens an association for C-FIND and C-MOVE: in the model of the peer, or in the other one if the PACS does not
 // accept it.
 func (o *operation) openForRetrieve(ctx context.Context) error {
 	err := o.Open(ctx, o.findModel.Find, o.moveModel.Move)
-	if !noContext(err) {
+	if !noContext(err) || o.anyPatient {
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
+	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/principal"
 	"dicom-qr-gateway/qr"
@@ -111,13 +112,14 @@ type Options struct {
 	Watch     Watch // nil: nobody watches
 	// Describe returns the failure of an error of an operation at a PACS that was called with or without TLS.
 	Describe func(ctx context.Context, err error, withTLS bool) *Failure
+	Memory   *budget.Budget // that operations share; nil: not limited
 	Log      zerolog.Logger
 
 	Retention    time.Duration // how long a job is kept after it was filed; 30 days
 	Replicas     int           // of streams; 1
 	MaxItems     int           // of a job; 10,000
 	MaxJobs      int           // of a caller that are not finished; 100
-	MaxPerPACS   int           // items at once for a PACS without a limit of associations; 4
+	MaxPerPACS   int           // items of one PACS that this gateway works on at once, if there is room for them; 16
 	DrainTimeout time.Duration // how long items may go on when Run ends; zero: not at all
 
 	Location *time.Location   // of windows; time.Local
@@ -129,5 +131,56 @@ type Options struct {
 	AckWait   time.Duration           // after which another gateway takes over; 10 s
 	Idle      time.Duration           // between two looks into an empty queue; 250 ms
 	Grace     time.Duration           // for items that run when their job is cancelled; 1 min
-	failpoint func(step string) error // an error makes the step that follows fail as a crash would
+	Patience  time.Duration           // for what became of an item to be recorded when the gateway ends; 5 s
+	failpoint func(step string) error // an error has the step that follows fail as a crash would
 }
+
+func (o *Options) setDefaults() {
+	set(&o.Retention, 30*24*time.Hour)
+	set(&o.Replicas, 1)
+	set(&o.MaxItems, 10_000)
+	set(&o.MaxJobs, 100)
+	set(&o.MaxPerPACS, 16)
+	set(&o.Attempts, 5)
+	set(&o.AckWait, 10*time.Second)
+	set(&o.Idle, 250*time.Millisecond)
+	set(&o.Grace, time.Minute)
+	set(&o.Patience, 5*time.Second)
+	set(&o.Location, time.Local)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if len(o.Backoff) == 0 {
+		o.Backoff = []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute}
+	}
+	if o.Watch == nil {
+		o.Watch = unwatched{}
+	}
+	if o.Describe == nil {
+		o.Describe = func(context.Context, error, bool) *Failure { return &Failure{Code: "internal_error"} }
+	}
+}
+
+func set[T comparable](value *T, to T) {
+	var zero T
+	if *value == zero {
+		*value = to
+	}
+}
+
+// unwatched is a Watch that does nothing.
+type unwatched struct{}
+
+func (unwatched) Requested(RequestKind, *Job, principal.Principal) {}
+func (unwatched) Recorded(*Work, ItemState)                        {}
+func (unwatched) Redelivered(string)                               {}
+func (unwatched) Begin(ctx context.Context, _ *Work) (context.Context, Task) {
+	return ctx, unwatchedTask{}
+}
+
+type unwatchedTask struct{ qr.Unobserved }
+
+func (unwatchedTask) Record(context.Context, *qr.RetrieveResult, *qr.QueryResult, error) error {
+	return nil
+}
+func (unwatchedTask) End(ItemState) {}

@@ -2,64 +2,179 @@ package jobs
 
 import (
 	"context"
-	"errors"
-	"iter"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"dicom-qr-gateway/internal/principal"
 )
 
 // Service files jobs and works on them. It is safe for concurrent use.
-type Service struct{ options Options }
-
-// New returns a Service. It does nothing until Run is called, except that its other methods answer.
-func New(o Options) *Service { return &Service{options: o} }
-
-var errTodo = errors.New("not implemented")
-
-// Run works on items until ctx ends, and then until those that run have ended, at most for Options.DrainTimeout.
-func (s *Service) Run(ctx context.Context) error { <-ctx.Done(); return nil }
-
-// File files a job: whole or not at all. replayed reports that it was filed before with the same idempotency key. The error is an
-// *InvalidError, a *LimitError, a *ConflictError or an *UnavailableError.
-func (s *Service) File(ctx context.Context, p principal.Principal, o Order) (job *Job, replayed bool, err error) {
-	return nil, false, &UnavailableError{Err: errTodo}
+type Service struct {
+	options Options
+	store   *store
+	views   *views
+	stats   atomic.Pointer[Stats]
 }
 
-// Jobs returns a page of the jobs of the caller, the newest first; all jobs for an administrator. more reports whether others follow.
-func (s *Service) Jobs(ctx context.Context, p principal.Principal, page Page) (list []Job, more bool, err error) {
-	return nil, false, &UnavailableError{Err: errTodo}
+// New returns a Service. It does nothing until Run is called, except that its other methods answer.
+func New(o Options) *Service {
+	o.setDefaults()
+	s := &Service{options: o}
+	s.store = &store{options: &s.options, made: map[string]bool{}}
+	const unused, idle = 32, time.Minute
+	s.views = &views{store: s.store, limit: unused, idle: idle, all: map[string]*view{}}
+	s.stats.Store(&Stats{})
+	return s
+}
+
+// Run works on items until ctx ends, and then until those that run have ended, at most for Options.DrainTimeout. The other methods fail
+// after it has returned.
+func (s *Service) Run(ctx context.Context) error {
+	defer s.views.close()
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	parts.Go(func() { s.dispatcher(ctx) })
+	const look = time.Second // for PACS that were added
+	workers := map[string]chan struct{}{}
+	for ctx.Err() == nil {
+		for _, peer := range s.options.PACS.List() {
+			if ended := workers[peer.Name]; ended != nil {
+				select {
+				case <-ended:
+				default:
+					continue
+				}
+			}
+			ended := make(chan struct{})
+			workers[peer.Name] = ended
+			parts.Go(func() {
+				defer close(ended)
+				(&worker{service: s, name: peer.Name}).run(ctx)
+			})
+		}
+		sleep(ctx, look)
+	}
+	return nil
+}
+
+// authorized returns the view of a job that the caller may see. The caller of authorized must leave it.
+func (s *Service) authorized(ctx context.Context, p principal.Principal, id string) (*view, error) {
+	if !validID(id) {
+		return nil, &NotFoundError{}
+	}
+	owner := callerOf(p).owner()
+	v, err := s.views.get(ctx, owner, id)
+	if err == nil && v == nil && p.Admin() {
+		if owner, err = s.store.ownerOf(ctx, id); err == nil && owner != "" {
+			v, err = s.views.get(ctx, owner, id)
+		}
+	}
+	switch {
+	case err != nil:
+		return nil, unavailable(ctx, err)
+	case v == nil:
+		return nil, &NotFoundError{}
+	}
+	if err := v.sync(ctx); err != nil {
+		s.views.leave(v)
+		return nil, unavailable(ctx, err)
+	}
+	return v, nil
+}
+
+// bounded bounds a request to JetStream.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, requestTimeout, &UnavailableError{Err: context.DeadlineExceeded})
+}
+
+// job describes the job of a view.
+func (s *Service) job(v *view) *Job {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.replay.job(s.options.Now(), s.options.Location, s.options.Retention)
 }
 
 // Job returns one job. The error is a *NotFoundError or an *UnavailableError.
 func (s *Service) Job(ctx context.Context, p principal.Principal, id string) (*Job, error) {
-	return nil, &UnavailableError{Err: errTodo}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	v, err := s.authorized(ctx, p, id)
+	if err != nil {
+		return nil, err
+	}
+	defer s.views.leave(v)
+	return s.job(v), nil
 }
 
-// Items returns a page of the items of a job, in the order of filing, and how many the selection has in all.
-func (s *Service) Items(ctx context.Context, p principal.Principal, id string, sel Selection) (page []ItemReport, total int, err error) {
-	return nil, 0, &UnavailableError{Err: errTodo}
-}
-
-// Events returns the events of a job after a sequence: first the present state of the job, then what has happened and what happens. It
-// ends after an EventFinished, or with an error: a *NotFoundError, a *GoneError, an *UnavailableError or the end of ctx.
-func (s *Service) Events(ctx context.Context, p principal.Principal, id string, after uint64) iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) { yield(Event{}, &UnavailableError{Err: errTodo}) }
-}
-
-// Cancel cancels a job: no item of it begins any more, and those that run are stopped.
+// Cancel cancels a job: no item of it begins any more, and those that run are stopped. A job that is cancelled already stays as it is.
+// The error is a *NotFoundError, a *ConflictError or an *UnavailableError.
 func (s *Service) Cancel(ctx context.Context, p principal.Principal, id string) (*Job, error) {
-	return nil, &UnavailableError{Err: errTodo}
+	return s.change(ctx, p, id, RequestCancel, func(j *Job) (kind, event string, run int, err error) {
+		if !j.FinishedAt.IsZero() {
+			return "", "", 0, &ConflictError{Kind: AlreadyEnded}
+		}
+		return dispatchCancel, kindCancel, j.Run, nil
+	})
 }
 
-// Retry begins another run with the items of a finished job that are failed, partial or cancelled.
+// Retry begins another run with the items of a finished job that are failed, partial or cancelled. The error is a *NotFoundError, a
+// *ConflictError or an *UnavailableError.
 func (s *Service) Retry(ctx context.Context, p principal.Principal, id string) (*Job, error) {
-	return nil, &UnavailableError{Err: errTodo}
+	return s.change(ctx, p, id, RequestRetry, func(j *Job) (kind, event string, run int, err error) {
+		switch {
+		case j.FinishedAt.IsZero():
+			return "", "", 0, &ConflictError{Kind: NotFinished}
+		case j.Counts.Failed+j.Counts.Partial+j.Counts.Cancelled == 0:
+			return "", "", 0, &ConflictError{Kind: NothingToRetry}
+		}
+		return dispatchRetry, kindRetry, j.Run + 1, nil
+	})
 }
 
-// Delete removes a finished job and everything that is known about it.
+// Delete removes a finished job and everything that is known about it. The error is a *NotFoundError, a *ConflictError or an
+// *UnavailableError.
 func (s *Service) Delete(ctx context.Context, p principal.Principal, id string) error {
-	return &UnavailableError{Err: errTodo}
+	_, err := s.change(ctx, p, id, RequestDelete, func(j *Job) (kind, event string, run int, err error) {
+		if j.FinishedAt.IsZero() {
+			return "", "", 0, &ConflictError{Kind: NotFinished}
+		}
+		return dispatchDelete, "", j.Run, nil
+	})
+	return err
+}
+
+// change commits a request by its dispatch message, and carries out what the caller sees at once.
+func (s *Service) change(
+	ctx context.Context, p principal.Principal, id string, request RequestKind, decide func(*Job) (kind, event string, run int, err error),
+) (*Job, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	v, err := s.authorized(ctx, p, id)
+	if err != nil {
+		return nil, err
+	}
+	defer s.views.leave(v)
+	kind, event, run, err := decide(s.job(v))
+	if err != nil {
+		return nil, err
+	}
+	d := &dispatch{Kind: kind, Record: v.record, Run: run}
+	if _, _, err := s.store.put(ctx, d.message(), true); err != nil {
+		return nil, unavailable(ctx, err)
+	}
+	if kind == dispatchDelete {
+		err = s.remove(ctx, v.record)
+	} else {
+		err = s.mark(ctx, v, event, run)
+	}
+	if err != nil {
+		return nil, unavailable(ctx, err)
+	}
+	j := s.job(v)
+	s.options.Watch.Requested(request, j, p)
+	return j, nil
 }
 
 // Stats returns what was known some seconds ago. It never blocks.
-func (s *Service) Stats() Stats { return Stats{} }
+func (s *Service) Stats() Stats { return *s.stats.Load() }

@@ -11,6 +11,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/internal/audit"
+	"dicom-qr-gateway/internal/batches"
 	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/config"
 	"dicom-qr-gateway/internal/environment"
@@ -24,6 +25,7 @@ import (
 	"dicom-qr-gateway/internal/telemetry"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server"
+	serverbatch "dicom-qr-gateway/server/batch"
 	"dicom-qr-gateway/server/console"
 	"dicom-qr-gateway/server/problem"
 )
@@ -124,6 +126,14 @@ func (g *gateway) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, images.Close()) }()
+	batch, err := batches.New(ctx, batches.Options{
+		Settings: &settings.Config, Gateway: queries, Associations: associations, Telemetry: watch, Audit: trail, Logger: logger,
+		Codes: serverbatch.Codes{}, Describe: serverbatch.Failure,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, batch.Close()) }()
 	s, err := server.New(server.Options{
 		Gateway:        queries,
 		Receiver:       server.Receiving(images.Receiver),
@@ -143,6 +153,7 @@ func (g *gateway) run(ctx context.Context) (err error) {
 		MaxOperations:  settings.MaxOperations,
 		MaxConnections: settings.MaxConnections,
 		DrainTimeout:   settings.DrainTimeout.Duration(),
+		Background:     batch.Run,
 		Audit:          trail,
 		Telemetry:      watch,
 	})

@@ -121,6 +121,9 @@ type Options struct {
 	StallTimeout time.Duration
 	// DrainTimeout is how long operations may continue during shutdown before they are cancelled.
 	DrainTimeout time.Duration
+	// Background works beside the requests, on jobs: it begins after the record of the start in the audit trail, and ends before that of
+	// the stop. It gets the context of Serve, and returns soon after DrainTimeout at the latest once that is done. nil: there is none.
+	Background func(ctx context.Context)
 	// Audit is the audit trail; nil: audit is off. Serve closes it.
 	Audit *audit.Trail
 	// Telemetry measures requests and operations. Its Options.Code should be problem.CodeOf. nil: metrics of HTTP and steps only.
@@ -140,7 +143,8 @@ type Server struct {
 	connections  int     // maximum; zero: none
 	bodies       *shares // bytes of bodies
 	drainTimeout time.Duration
-	trail        *audit.Trail // nil: audit is off
+	background   func(ctx context.Context) // may be nil
+	trail        *audit.Trail              // nil: audit is off
 	limits       limits
 	telemetry    *telemetry.Telemetry
 	console      *console.Options // nil: / redirects to the documentation
@@ -149,7 +153,7 @@ type Server struct {
 // New returns a Server with all routes of the contract.
 func New(o Options) (*Server, error) {
 	s := &Server{
-		associations: o.Associations, log: o.Logger, echo: echo.New(), access: o.Access, tls: o.TLS, drainTimeout: o.DrainTimeout,
+		associations: o.Associations, log: o.Logger, echo: echo.New(), access: o.Access, tls: o.TLS, drainTimeout: o.DrainTimeout, background: o.Background,
 		workload: newWorkload(o.MaxOperations), connections: o.MaxConnections, bodies: newShares(maxBodies), trail: o.Audit, limits: defaultLimits, telemetry: o.Telemetry,
 		console: o.Console,
 	}
@@ -225,6 +229,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	if err := s.trail.Start(); err != nil {
 		return errors.Join(err, l.Close())
 	}
+	beside, endBeside := context.WithCancel(ctx)
+	defer endBeside()
+	worked := s.work(beside)
 	secure := s.tls != nil
 	failed := make(chan error, 1)
 	go func() {
@@ -242,12 +249,12 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	case <-ctx.Done():
 	}
 	latest := time.Now().Add(s.drainTimeout + endTimeout + auditTimeout)
-	s.drain(cancel)
+	s.drain(cancel, worked)
 	err := s.finish(context.WithoutCancel(ctx), httpServer, accepting)
 	if stopped := <-failed; !errors.Is(stopped, http.ErrServerClosed) {
 		err = errors.Join(err, stopped)
 	}
-	err = errors.Join(err, s.stopTrail(context.WithoutCancel(ctx), latest, err == nil))
+	err = errors.Join(err, ended(worked, latest.Add(-auditTimeout)), s.stopTrail(context.WithoutCancel(ctx), latest, err == nil))
 	s.log.Info().Bool("clean", err == nil).Msg("stopped")
 	return err
 }

@@ -16,18 +16,52 @@ const endTimeout = 3 * time.Second
 // auditTimeout is the least time for the last audit records, after the operations have ended.
 const auditTimeout = 500 * time.Millisecond
 
-// drain waits until no operation runs, or cancels the rest after DRAIN_TIMEOUT. Meanwhile requests are answered, and /ready shows
+var errBackground = errors.New("work on jobs has not ended")
+
+// work begins the work in the background. The channel is closed when it has ended.
+func (s *Server) work(ctx context.Context) <-chan struct{} {
+	done := make(chan struct{})
+	if s.background == nil {
+		close(done)
+		return done
+	}
+	go func() {
+		defer close(done)
+		s.background(ctx)
+	}()
+	return done
+}
+
+// ended waits for the end of the work in the background, but not longer than latest.
+func ended(worked <-chan struct{}, latest time.Time) error {
+	timeout := time.NewTimer(time.Until(latest))
+	defer timeout.Stop()
+	select {
+	case <-worked:
+		return nil
+	case <-timeout.C:
+		return errBackground
+	}
+}
+
+// drain waits until no operation runs and the work in the background has ended, or cancels the rest after DRAIN_TIMEOUT. Meanwhile requests are answered, and /ready shows
 // proxies that this gateway takes no new operations.
-func (s *Server) drain(cancel context.CancelCauseFunc) {
+func (s *Server) drain(cancel context.CancelCauseFunc, worked <-chan struct{}) {
 	idle := s.workload.drain()
 	s.associations.Drain()
 	s.log.Info().Float64("drain_timeout", s.drainTimeout.Seconds()).Msg("draining")
 	timeout := time.NewTimer(s.drainTimeout)
 	defer timeout.Stop()
-	select {
-	case <-idle:
-	case <-timeout.C:
-		s.log.Info().Msg("cancelling the remaining operations")
+	for idle != nil || worked != nil {
+		select {
+		case <-idle:
+			idle = nil
+		case <-worked:
+			worked = nil
+		case <-timeout.C:
+			s.log.Info().Msg("cancelling the remaining operations")
+			idle, worked = nil, nil
+		}
 	}
 	cancel(problem.ErrDraining)
 }

@@ -66,7 +66,9 @@ func (c *Config) loadNATS(faults *faultyVariables) {
 	}
 	for _, file := range []namedFile{
 		{"NATS_CREDENTIALS_FILE", c.NATSCredentialsFile},
-		{"NATS_TLS_CA_FILE", c.NATSTLSCAFile}, {"NATS_TLS_CERT_FILE", c.NATSTLSCertFile}, {"NATS_TLS_KEY_FILE", c.NATSTLSKeyFile},
+		{"NATS_TLS_CA_FILE", c.NATSTLSCAFile},
+		{"NATS_TLS_CERT_FILE", c.NATSTLSCertFile},
+		{"NATS_TLS_KEY_FILE", c.NATSTLSKeyFile},
 	} {
 		if file.path != "" && c.NATSURL == "" {
 			faults.add(file.setting, "needs NATS_URL")

@@ -6,7 +6,7 @@ these; the first four are GatewayErrors:
 
 ProblemError  the gateway refused the request, or the operation failed; branch on error.code
 ReplyError    the reply did not come from the gateway but, for example, from a proxy; redirects are not followed
-CutOffError   the stream of follow ended early: the outcome is unknown, and retrying is safe
+CutOffError   the stream of follow ended early: the outcome is unknown, and retrying is safe; jobs.follow connects again first
 IncompleteError
               instances are missing in the answer to retrieve_instances
 OSError, http.client.HTTPException
@@ -39,10 +39,36 @@ from .contract import (
     Study,
     WarningCode,
 )
+from .contract_jobs import (
+    Job,
+    JobCounts,
+    JobItem,
+    JobItemReport,
+    JobItemState,
+    JobList,
+    JobPage,
+    JobParameters,
+    JobPriority,
+    JobRequest,
+    JobState,
+    JobStudy,
+)
 from .errors import CutOffError, GatewayError, IncompleteError, ProblemError, ReplyError
-from .events import Event, Matched, Progress, Result, Retrieved
+from .events import (
+    Event,
+    ItemEnded,
+    ItemWaiting,
+    JobChanged,
+    JobEvent,
+    JobFinished,
+    Matched,
+    Progress,
+    Result,
+    Retrieved,
+)
 from .gateway import Gateway, Stream
 from .instances import Instance, Instances
+from .jobs import Jobs, JobStream
 from .retry import Retry
 
 __all__ = [
@@ -65,6 +91,25 @@ __all__ = [
     "IncompleteError",
     "Instance",
     "Instances",
+    "ItemEnded",
+    "ItemWaiting",
+    "Job",
+    "JobChanged",
+    "JobCounts",
+    "JobEvent",
+    "JobFinished",
+    "JobItem",
+    "JobItemReport",
+    "JobItemState",
+    "JobList",
+    "JobPage",
+    "JobParameters",
+    "JobPriority",
+    "JobRequest",
+    "Jobs",
+    "JobState",
+    "JobStream",
+    "JobStudy",
     "Matched",
     "MatchedEvent",
     "Problem",

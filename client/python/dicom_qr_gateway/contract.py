@@ -337,11 +337,16 @@ DICOMObject = dict[str, DICOMAttribute]
 """A data set of the DICOM JSON Model. The names are tags, eight upper-case hexadecimal digits."""
 
 
-class Fault(TypedDict):
-    """A fault of an invalid request."""
-
+class _Fault(TypedDict):
     pointer: str
     detail: str
+
+
+class Fault(_Fault, total=False):
+    """A fault of an invalid request. Those of a CSV file have the line and the column, counted from 1."""
+
+    line: int
+    column: int
 
 
 class _DICOMFault(TypedDict):

@@ -28,10 +28,13 @@ class ProblemError(GatewayError):
 
 
 class ReplyError(GatewayError):
-    """A reply that a gateway does not send."""
+    """A reply that a gateway does not send. status is its HTTP status, or None if that of a gateway would be the same."""
 
-    def __init__(self, reason: object) -> None:
+    status: int | None
+
+    def __init__(self, reason: object, status: int | None = None) -> None:
         super().__init__(f"the reply is not from the gateway: {reason}")
+        self.status = status
 
 
 class CutOffError(GatewayError):

@@ -3,11 +3,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
-import socket
 import ssl
-import threading
-import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -18,16 +14,17 @@ from .contract import (
     DICOMObject,
     EchoRequest,
     EchoResponse,
-    Problem,
     QueryRequest,
     QueryResponse,
     RetrieveRequest,
     RetrieveResponse,
 )
-from .errors import CutOffError, GatewayError, ProblemError, ReplyError
+from .errors import CutOffError
 from .events import Event, Matched, Progress, Result, Retrieved
 from .instances import Instances
+from .jobs import Jobs
 from .retry import Retry, retry_after
+from .transport import Call, StreamCall, decode, decode_list, failure, messages, problem_of, send
 
 _EVENTS: dict[str, Callable[[Any], Event]] = {
     "matched": Matched,
@@ -52,6 +49,8 @@ class Gateway:
     Without retry, each call sends one request. ssl_context replaces the default one, for example to present a client
     certificate. Calls have no time limit, because a retrieve can take hours. A Gateway may be used by several threads.
 
+    jobs has the calls for batches.
+
     correlation_id is the ID of the request in the gateway's log and audit trail: 1 to 128 visible ASCII characters.
     """
 
@@ -71,6 +70,7 @@ class Gateway:
         self._api_key = api_key
         self._retry = retry
         self._ssl_context = ssl_context
+        self.jobs = Jobs(self._send_until_accepted, retry)
 
     def query(self, request: QueryRequest, correlation_id: str | None = None) -> QueryResponse:
         """Finds the studies of a patient that match all filters, newest first."""
@@ -98,8 +98,8 @@ class Gateway:
         route = f"/dicomweb/{urllib.parse.quote(pacs, safe='')}/{resource}"
         if parameters:
             route += "?" + urllib.parse.urlencode(parameters, doseq=True)
-        with self._send_until_accepted(route, None, correlation_id, "application/dicom+json", _Call()) as response:
-            return cast("list[DICOMObject]", _decode_list(response.read()))
+        with self._send_until_accepted(route, None, correlation_id, "application/dicom+json", Call()) as response:
+            return cast("list[DICOMObject]", decode_list(response.read()))
 
     def retrieve_instances(
         self,
@@ -126,7 +126,7 @@ class Gateway:
         route = "/".join(["/dicomweb", *(urllib.parse.quote(part, safe="") for part in [pacs, *path])])
         accept = f'multipart/related; type="application/dicom"; transfer-syntax={transfer_syntax}'
         prefer = {"Prefer": "handling=lenient"} if lenient else {}
-        call = _StreamCall()
+        call = StreamCall()
         return Instances(
             lambda: self._send_until_accepted(route, None, correlation_id, accept, call, prefer),
             call.cancel,
@@ -137,11 +137,11 @@ class Gateway:
         return Stream(lambda call: self._post("/qr", request, correlation_id, "text/event-stream", call))
 
     def _call(self, route: str, request: Mapping[str, object], correlation_id: str | None) -> Any:
-        with self._post(route, request, correlation_id, "application/json", _Call()) as response:
-            return _decode(response.read(), _REQUIRED[route])
+        with self._post(route, request, correlation_id, "application/json", Call()) as response:
+            return decode(response.read(), _REQUIRED[route])
 
     def _post(
-        self, route: str, request: Mapping[str, object], correlation_id: str | None, accept: str, call: _Call
+        self, route: str, request: Mapping[str, object], correlation_id: str | None, accept: str, call: Call
     ) -> http.client.HTTPResponse:
         return self._send_until_accepted(route, json.dumps(request).encode(), correlation_id, accept, call)
 
@@ -151,12 +151,11 @@ class Gateway:
         body: bytes | None,
         correlation_id: str | None,
         accept: str,
-        call: _Call,
+        call: Call,
         more: Mapping[str, str] | None = None,
+        method: str | None = None,
     ) -> http.client.HTTPResponse:
-        headers = {"Accept": accept, **(more or {})}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
+        headers = {"Accept": accept, **({} if body is None else {"Content-Type": "application/json"}), **(more or {})}
         if self._api_key is not None:
             headers["Authorization"] = f"Bearer {self._api_key}"
         if correlation_id is not None:
@@ -164,12 +163,13 @@ class Gateway:
         retry = self._retry or Retry(attempts=1, max_wait=1)
         waited = 0.0
         for attempt in itertools.count(1):
-            response = self._send(urllib.request.Request(self._base_url + route, body, headers), call)
+            request = urllib.request.Request(self._base_url + route, body, headers, method=method)
+            response = send(request, call, self._ssl_context)
             content_type = response.headers.get_content_type()
-            if response.status < 300 and content_type == accept.partition(";")[0]:
+            if response.status < 300 and content_type == accept.partition(";")[0] or response.status == 204:
                 return response
             asked = retry_after(response.headers["Retry-After"], retry.now())
-            refusal = _failure(response, content_type, asked)
+            refusal = failure(response, content_type, asked)
             if response.status not in (429, 503) or attempt >= retry.attempts:
                 raise refusal
             wait = 2.0 ** (attempt - 1) if asked is None else asked
@@ -182,13 +182,6 @@ class Gateway:
                 raise refusal
         raise AssertionError
 
-    def _send(self, request: urllib.request.Request, call: _Call) -> http.client.HTTPResponse:
-        opener = urllib.request.build_opener(_NoRedirect, _HTTP(call), _HTTPS(call, self._ssl_context))
-        try:
-            return cast(http.client.HTTPResponse, opener.open(request))
-        except urllib.error.HTTPError as error:
-            return cast(http.client.HTTPResponse, error)
-
 
 class Stream(Iterator[Event]):
     """The events of a retrieve: Matched, then Progress and Retrieved for each study, then Result.
@@ -199,8 +192,8 @@ class Stream(Iterator[Event]):
     raises an error, in most cases CutOffError.
     """
 
-    def __init__(self, send: Callable[[_Call], http.client.HTTPResponse]) -> None:
-        self._call = _StreamCall()
+    def __init__(self, send: Callable[[Call], http.client.HTTPResponse]) -> None:
+        self._call = StreamCall()
         self._complete = False
         self._events = _read(send, self._call)  # no method: a cycle would keep the connection of a stream that is left
 
@@ -234,152 +227,11 @@ class Stream(Iterator[Event]):
             pass  # another thread is in __next__, which closes the connection now
 
 
-def _read(send: Callable[[_Call], http.client.HTTPResponse], call: _Call) -> Generator[Event, None, None]:
+def _read(send: Callable[[Call], http.client.HTTPResponse], call: Call) -> Generator[Event, None, None]:
     with send(call) as stream:
-        for name, data in _messages(stream):
+        for name, data, _ in messages(stream):
             if name == "error":
-                raise _problem(data)
+                raise problem_of(data)
             if name in _EVENTS:
-                yield _EVENTS[name](_decode(data, _REQUIRED.get(name, ())))
+                yield _EVENTS[name](decode(data, _REQUIRED.get(name, ())))
     raise CutOffError
-
-
-class _Call:
-    """What a call needs of the thread that runs it."""
-
-    def opened(self, connection: socket.socket) -> None:
-        pass
-
-    def sleep(self, seconds: float) -> bool:
-        time.sleep(seconds)
-        return False
-
-
-class _StreamCall(_Call):
-    """A call that another thread can cancel."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._cancelled = threading.Event()
-        self._connection: socket.socket | None = None
-
-    def opened(self, connection: socket.socket) -> None:
-        with self._lock:
-            self._connection = connection
-        if self._cancelled.is_set():
-            self.cancel()
-
-    def sleep(self, seconds: float) -> bool:
-        return self._cancelled.wait(seconds)
-
-    def cancel(self) -> None:
-        self._cancelled.set()
-        with self._lock:
-            if self._connection is not None:
-                try:
-                    self._connection.shutdown(socket.SHUT_RDWR)  # close would not end a read of another thread
-                except OSError:
-                    pass  # the connection is closed
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Keeps urllib from sending the API key to the host that a redirect names."""
-
-    def redirect_request(self, *_: object) -> None:
-        return None
-
-
-class _HTTP(urllib.request.HTTPHandler):
-    def __init__(self, call: _Call) -> None:
-        super().__init__()
-        self._call = call
-
-    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        def connection(host: str, **options: Any) -> http.client.HTTPConnection:
-            return _reporting(http.client.HTTPConnection(host, **options), self._call)
-
-        return self.do_open(cast(Any, connection), request)
-
-
-class _HTTPS(urllib.request.HTTPSHandler):
-    def __init__(self, call: _Call, context: ssl.SSLContext | None) -> None:
-        super().__init__()
-        self._call = call
-        self._ssl_context = context
-
-    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        def connection(host: str, **options: Any) -> http.client.HTTPConnection:
-            return _reporting(http.client.HTTPSConnection(host, context=self._ssl_context, **options), self._call)
-
-        return self.do_open(cast(Any, connection), request)
-
-
-def _reporting(connection: http.client.HTTPConnection, call: _Call) -> http.client.HTTPConnection:
-    """Makes the connection report its socket to the call: urllib returns a response without it."""
-    connect = connection.connect
-
-    def connect_and_report() -> None:
-        connect()
-        call.opened(connection.sock)
-
-    setattr(connection, "connect", connect_and_report)
-    return connection
-
-
-def _failure(response: http.client.HTTPResponse, content_type: str, asked: float | None) -> GatewayError:
-    with response:
-        if content_type == "application/problem+json":
-            try:
-                return _problem(response.read(), asked)
-            except ReplyError as error:
-                return error
-    return ReplyError(f"status {response.status}, content type {content_type}")
-
-
-def _decode(data: bytes, required: tuple[str, ...]) -> Any:
-    try:
-        answer = json.loads(data)
-    except ValueError as error:
-        raise ReplyError(error) from error
-    if not isinstance(answer, dict) or not all(isinstance(answer.get(name), list) for name in required):
-        raise ReplyError("the JSON lacks required fields")
-    return answer
-
-
-def _decode_list(data: bytes) -> list[Any]:
-    try:
-        answer = json.loads(data)
-    except ValueError as error:
-        raise ReplyError(error) from error
-    if not isinstance(answer, list):
-        raise ReplyError("the JSON is not a list")
-    return answer
-
-
-def _problem(data: bytes, asked: float | None = None) -> GatewayError:
-    document = _decode(data, ())
-    if not {"code", "detail", "status"} <= document.keys():
-        return ReplyError("the JSON lacks required fields")
-    return ProblemError(cast(Problem, document), asked)
-
-
-def _messages(stream: http.client.HTTPResponse) -> Iterator[tuple[str, bytes]]:
-    """Reads server-sent events as the gateway writes them, each with one line of data."""
-    name = data = b""
-    lines = iter(stream)
-    while True:
-        try:
-            line = next(lines).rstrip(b"\r\n")
-        except StopIteration:
-            return
-        except (OSError, http.client.HTTPException) as error:
-            raise CutOffError from error
-        field, _, value = line.partition(b":")
-        if field == b"event":
-            name = value.removeprefix(b" ")
-        elif field == b"data":
-            data = value.removeprefix(b" ")
-        elif not line:
-            if data:
-                yield name.decode(errors="replace"), data
-            name = data = b""

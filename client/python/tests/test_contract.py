@@ -4,7 +4,6 @@ import typing
 import unittest
 
 import dicom_qr_gateway
-from dicom_qr_gateway import contract
 
 OPENAPI = pathlib.Path(__file__).parents[3] / "server/docs/openapi.json"  # openapi.yaml as JSON
 SCHEMAS = json.loads(OPENAPI.read_text(encoding="utf-8"))["components"]["schemas"]
@@ -27,10 +26,10 @@ def type_of(schema):
     """Returns the annotation that a schema needs."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return getattr(contract, name_of(name)) if is_object(SCHEMAS[name]) else type_of(SCHEMAS[name])
+        return getattr(dicom_qr_gateway, name_of(name)) if is_object(SCHEMAS[name]) else type_of(SCHEMAS[name])
     if "allOf" in schema:
-        return type_of(schema["allOf"][0])
-    if "enum" in schema:
+        kind = type_of(schema["allOf"][0])
+    elif "enum" in schema:
         kind = typing.Literal[tuple(schema["enum"])]
     elif "type" not in schema:
         return object
@@ -61,7 +60,7 @@ class ContractTest(unittest.TestCase):
             if not is_object(schema) or name in OTHERS:
                 continue
             with self.subTest(name):
-                kind = getattr(contract, name_of(name))
+                kind = getattr(dicom_qr_gateway, name_of(name))
                 fields, required = fields_of(schema)
                 self.assertEqual(typing.get_type_hints(kind), fields)
                 self.assertEqual(kind.__required_keys__, required)
@@ -70,5 +69,5 @@ class ContractTest(unittest.TestCase):
         self.assertGreater(checked, 14)
 
     def test_codes_are_those_of_the_contract(self):
-        for name in ("ProblemCode", "WarningCode"):
-            self.assertEqual(list(typing.get_args(getattr(contract, name))), SCHEMAS[name]["enum"])
+        for name in ("ProblemCode", "WarningCode", "JobState", "JobItemState", "JobPriority"):
+            self.assertEqual(list(typing.get_args(getattr(dicom_qr_gateway, name))), SCHEMAS[name]["enum"])

@@ -19,11 +19,13 @@ TESTFLAGS   ?=
 FUZZTIME    ?= 60s
 COVERAGE    ?= 90
 SOAK_TIME   ?= 10m
+CRASH_INSTANTS ?= 200
+CRASH_RUN   ?= .
 
 # Go modules besides the gateway's.
 MODULES := samples/clients/go test/compose test/kubernetes test/load tools
 
-.PHONY: help run build licences image generate typescript test modules interop samples recipes test-image soak siege browser generators bench bench-load \
+.PHONY: help run build licences image generate typescript test modules interop samples recipes test-image soak siege crash browser generators bench bench-load \
 	fuzz lint workflows vulnerabilities format cov vendor release-check clean
 
 help: ## list the targets
@@ -83,6 +85,9 @@ siege: ## test the built gateway with 256 MiB against hostile PACS and callers, 
 	@mkdir -p bin && rm -f bin/siege.md
 	SIEGE_FIGURES=$(CURDIR)/bin/siege.md $(GOTEST) -count=1 $(TESTFLAGS) -timeout 15m -tags siege ./test/siege || status=$$?; \
 		cat bin/siege.md 2>/dev/null; exit $${status:-0}
+
+crash: ## kill the built gateway at CRASH_INSTANTS random instants of jobs, and NATS, the PACS and the destination
+	CRASH_INSTANTS=$(CRASH_INSTANTS) $(GOTEST) -count=1 $(TESTFLAGS) -timeout 60m -tags crash -run '$(CRASH_RUN)' -v ./test/crash
 
 browser: build typescript ## test the console, the API documents, OHIF and dicomweb-client in headless Chromium (needs node, npm, chromium)
 	cd test/browser && npm ci --no-audit --no-fund && npm test

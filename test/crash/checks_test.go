@@ -133,27 +133,27 @@ func (w *world) checkQueues(t *testing.T) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
-		left := ""
+		var left []string
 		for _, g := range w.gateways {
 			for series, value := range g.metrics(t) {
 				if value != 0 && (strings.HasPrefix(series, "dicomqr_job_items{") || strings.HasPrefix(series, "dicomqr_job_items_running")) {
-					left += fmt.Sprintf("%s: %s %g\n", g.name, series, value)
+					left = append(left, fmt.Sprintf("%s: %s %g", g.name, series, value))
 				}
 			}
 		}
 		if w.nats != nil {
-			left += w.messages(t, "JOBS_WORK")
+			left = append(left, w.messages(t, "JOBS_WORK")...)
 		}
-		if left == "" {
+		if len(left) == 0 {
 			return
 		}
-		require.Less(t, time.Now(), deadline, "left in the queues:\n%s", left)
+		require.Less(t, time.Now(), deadline, "left in the queues: %v", left)
 		time.Sleep(200 * time.Millisecond)
 	}
 }
 
-// messages describes what a stream holds; "": nothing.
-func (w *world) messages(t *testing.T, stream string) string {
+// messages describes what a stream holds, if it holds anything.
+func (w *world) messages(t *testing.T, stream string) []string {
 	t.Helper()
 	js, err := jetstream.New(w.nats.connect(t))
 	require.NoError(t, err)
@@ -162,15 +162,15 @@ func (w *world) messages(t *testing.T, stream string) string {
 	info, err := s.Info(t.Context(), jetstream.WithSubjectFilter(">"))
 	require.NoError(t, err)
 	if info.State.Msgs == 0 {
-		return ""
+		return nil
 	}
-	return fmt.Sprintf("%s: %v\n", stream, info.State.Subjects)
+	return []string{fmt.Sprintf("%s: %v", stream, info.State.Subjects)}
 }
 
 // metrics returns the values of /metrics by series.
 func (g *gateway) metrics(t *testing.T) map[string]float64 {
 	t.Helper()
-	response, err := client.Get(g.url() + "/metrics") //nolint:noctx // the client has a time-out
+	response, err := client.Get(g.url() + "/metrics")
 	require.NoError(t, err)
 	defer response.Body.Close()
 	require.Equal(t, http.StatusOK, response.StatusCode)

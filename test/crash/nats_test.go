@@ -3,6 +3,7 @@
 package crash
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os/exec"
@@ -56,17 +57,10 @@ func (s *natsServer) start(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, s.Ready(func() error {
 		if !strings.Contains(s.String(), "Server is ready") {
-			return fmt.Errorf("not ready")
+			return errors.New("not ready")
 		}
 		return nil
 	}))
-}
-
-// restart kills the server and starts it with the same files.
-func (s *natsServer) restart(t *testing.T) {
-	t.Helper()
-	s.Kill()
-	s.start(t)
 }
 
 func (s *natsServer) url() string { return fmt.Sprintf("nats://127.0.0.1:%d", s.port) }

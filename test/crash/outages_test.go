@@ -234,7 +234,7 @@ func TestNewJobsWorkAfterSomebodyDeletedTheStreams(t *testing.T) {
 		studies := w.newStudies(t, 9)
 		j := w.file(t, "", order{PACS: pacsName, Destination: destination, Items: itemsOf(studies), Priority: "high"})
 		w.checkMoved(t, w.end(t, j.ID), studies)
-		answer, err := client.Get(w.gateways[0].url() + "/jobs/" + old.ID) //nolint:noctx // the client has a time-out
+		answer, err := client.Get(w.gateways[0].url() + "/jobs/" + old.ID)
 		require.NoError(t, err)
 		b, err := io.ReadAll(answer.Body)
 		require.NoError(t, errors.Join(err, answer.Body.Close()))

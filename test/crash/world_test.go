@@ -3,7 +3,6 @@
 package crash
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -225,15 +224,3 @@ func (g *gateway) end(t *testing.T) {
 
 // any returns one of the gateways.
 func (w *world) any() *gateway { return w.gateways[w.random.below(len(w.gateways))] }
-
-// auditRecords returns the lines of the audit logs of all gateways that hold the text.
-func (w *world) auditRecords(t *testing.T, text string) int {
-	t.Helper()
-	n := 0
-	for _, g := range w.gateways {
-		b, err := os.ReadFile(g.audit)
-		require.NoError(t, err)
-		n += bytes.Count(b, []byte(text))
-	}
-	return n
-}

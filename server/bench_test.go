@@ -1,12 +1,16 @@
 package server
 
 import (
+	"cmp"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -150,13 +154,13 @@ func ready(matches int) func(p *dicomtest.ScriptedPeer) {
 	var out []byte
 	for i := range matches {
 		s := fullStudy(i)
-		out = dicomtest.Response(firstFind, dicomnet.StatusPending, attributes{
+		out = dicomtest.Response(firstFind, dicomnet.StatusPending, inOrder(attributes{
 			tag.PatientName: s.PatientName, tag.PatientID: s.PatientID, tag.PatientBirthDate: s.DateOfBirth,
 			tag.StudyInstanceUID: s.StudyInstanceUID, tag.StudyDescription: s.StudyDescription, tag.ModalitiesInStudy: `CT\SR`,
 			tag.StudyDate: s.StudyDate, tag.StudyTime: s.StudyTime, tag.AccessionNumber: s.AccessionNumber,
 			tag.ReferringPhysicianName: s.ReferringPhysicianName, tag.PerformingPhysicianName: s.PerformingPhysicianName,
 			tag.InstitutionName: s.InstitutionName,
-		}.Encode(dataset.ImplicitVRLittleEndian)).Append(out)
+		})).Append(out)
 	}
 	out = dicomtest.Response(firstFind, dicomnet.StatusSuccess, nil).Append(out)
 	return func(p *dicomtest.ScriptedPeer) {
@@ -169,6 +173,25 @@ func ready(matches int) func(p *dicomtest.ScriptedPeer) {
 		p.Send(out)
 		p.Release()
 	}
+}
+
+// inOrder returns the data set in Implicit VR Little Endian with its elements in the order of tags, as PACS send it.
+func inOrder(as attributes) []byte {
+	var b []byte
+	tags := slices.SortedFunc(maps.Keys(as), func(a, b tag.Tag) int {
+		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Element, b.Element))
+	})
+	for _, t := range tags {
+		value := as[t]
+		if len(value)%2 != 0 {
+			value += " "
+		}
+		b = binary.LittleEndian.AppendUint16(b, t.Group)
+		b = binary.LittleEndian.AppendUint16(b, t.Element)
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(value)))
+		b = append(b, value...)
+	}
+	return b
 }
 
 // firstFind holds the values of the first C-FIND of an association on which the answer depends.

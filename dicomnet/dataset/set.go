@@ -54,6 +54,15 @@ func (s *Set) HasVR(t tag.Tag, vr string) bool {
 	return e != nil && s.elementVR(e) == vrOf(vr)
 }
 
+// CodeString returns what [Set.Bytes] returns, and whether [Set.HasVR] reports CS.
+func (s *Set) CodeString(t tag.Tag) (raw []byte, isCS bool) {
+	e := s.find(tagNumber(t))
+	if e == nil {
+		return nil, false
+	}
+	return s.value(e), s.elementVR(e) == vrCS
+}
+
 // Bytes returns the encoded value of an element, with the padding, byte order and character set of
 // the sender. The value of a sequence is its encoded items. The result refers to the buffer.
 func (s *Set) Bytes(t tag.Tag) ([]byte, bool) {

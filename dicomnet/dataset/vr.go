@@ -11,6 +11,7 @@ import (
 type vr uint16
 
 const (
+	vrCS = vr('C')<<8 | 'S'
 	vrLO = vr('L')<<8 | 'O'
 	vrOB = vr('O')<<8 | 'B'
 	vrOW = vr('O')<<8 | 'W'

@@ -156,9 +156,9 @@ const (
 
 // Step measures a step of an operation.
 func (t *Telemetry) Step(ctx context.Context, s pool.PeerStep) (during context.Context, end func(err error)) {
-	began := time.Now()
+	began, name := time.Now(), s.Name // the closure does not keep s, which is large
 	var queue prometheus.Gauge
-	if s.Name == pool.StepQueue {
+	if name == pool.StepQueue {
 		queue = t.metrics.queueLength.WithLabelValues(t.peers.label(s.Peer.Address()))
 		queue.Inc()
 	}
@@ -168,12 +168,12 @@ func (t *Telemetry) Step(ctx context.Context, s pool.PeerStep) (during context.C
 		if err != nil {
 			outcome, code = outcomeFailed, t.code(ctx, err)
 		}
-		if s.Name == pool.StepQueue {
+		if name == pool.StepQueue {
 			queue.Dec()
 			// The code distinguishes a caller that left the queue from one that was refused.
 			t.metrics.queueSeconds.WithLabelValues(cmp.Or(code, outcomeOK)).Observe(took)
 		} else {
-			t.metrics.stepSeconds.WithLabelValues(string(s.Name), outcome).Observe(took)
+			t.metrics.stepSeconds.WithLabelValues(string(name), outcome).Observe(took)
 		}
 		span.end(code)
 	}

@@ -19,7 +19,9 @@ type Settings struct {
 	// MaxAssociations is how many associations may be open with the address and port of the peer when this peer gets another;
 	// zero: Options.MaxAssociationsPerPeer. All peers at an address are counted together, whatever their names and limits are.
 	MaxAssociations int
-	AssociationIdle time.Duration // how long an association is kept; zero: it is released at once
+	// ReservedAssociations is how many of MaxAssociations belong to this gateway alone if several gateways share them.
+	ReservedAssociations int
+	AssociationIdle      time.Duration // how long an association is kept; zero: it is released at once
 	// DefaultCharacterSet is assumed in answers that name none.
 	DefaultCharacterSet dataset.CharacterSet
 	// PatientRoot says to ask in the Patient Root model first. Study Root is the default.

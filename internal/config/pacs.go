@@ -125,10 +125,14 @@ func (c *Config) pacsDefaults() *pacsDefaults {
 	}
 }
 
+// defaultReserved returns how many associations are reserved for each gateway that shares a PACS with others: one, unless it is the only one.
+func defaultReserved(maxAssociations int) int { return max(min(1, maxAssociations-1), 0) }
+
 // NamedPACS returns a peer with a name and the settings of a PACS that has none of its own.
 func (c *Config) NamedPACS(name, description string) pool.Peer {
 	settings := c.pacsDefaults().settings()
 	settings.Description, settings.MaxRetrievals = description, min(defaultRetrievals, settings.MaxAssociations)
+	settings.ReservedAssociations = defaultReserved(settings.MaxAssociations)
 	return pool.Peer{Name: name, Settings: settings}
 }
 

@@ -23,7 +23,7 @@ const (
 	maxPACSLimit       = 1000 // of max_associations and max_retrievals
 	maxPACSList        = 64   // of AE titles, of addresses and of attributes
 	defaultRetrievals  = 2
-	retrievalsOverfull = "is more than max_associations"
+	beyondAssociations = "is more than max_associations"
 )
 
 const wantPACSName = "want 1 to 63 lower-case letters, digits and hyphens, the first one no hyphen"
@@ -78,7 +78,7 @@ func readPACS(v yamlValue, directory string, defaults *pacsDefaults) pacsEntry {
 	s := defaults.settings()
 	p := &e.peer
 	p.Settings = s
-	var retrievals yamlValue
+	var retrievals, reserved yamlValue
 	moveSet, dimseSet := false, false
 	v.fields(map[string]func(yamlValue){
 		"description":      func(v yamlValue) { s.Description = v.text("want a line of 1 to 200 characters", validDescription) },
@@ -88,6 +88,9 @@ func readPACS(v yamlValue, directory string, defaults *pacsDefaults) pacsEntry {
 		"calling_ae_title": func(v yamlValue) { p.CallingAETitle = v.aeTitle() },
 		"tls":              func(v yamlValue) { p.TLS, e.tls = readPACSTLS(v, directory) },
 		"max_associations": func(v yamlValue) { s.MaxAssociations = v.integer(1, maxPACSLimit) },
+		"reserved_associations": func(v yamlValue) {
+			reserved, s.ReservedAssociations = v, v.integer(0, maxPACSLimit)
+		},
 		"association_idle": func(v yamlValue) { s.AssociationIdle = v.seconds(false) },
 		"timeouts": func(v yamlValue) {
 			t := &s.Timeouts
@@ -129,7 +132,13 @@ func readPACS(v yamlValue, directory string, defaults *pacsDefaults) pacsEntry {
 	case retrievals.node == nil:
 		s.MaxRetrievals = min(defaultRetrievals, max(s.MaxAssociations, 1))
 	case s.MaxRetrievals > 0 && s.MaxAssociations > 0 && s.MaxRetrievals > s.MaxAssociations:
-		retrievals.fail(retrievalsOverfull)
+		retrievals.fail(beyondAssociations)
+	}
+	switch {
+	case reserved.node == nil:
+		s.ReservedAssociations = defaultReserved(s.MaxAssociations)
+	case s.MaxAssociations > 0 && s.ReservedAssociations > s.MaxAssociations:
+		reserved.fail(beyondAssociations)
 	}
 	if len(s.StoreCallingAETitles) == 0 {
 		s.StoreCallingAETitles = []string{p.CalledAETitle}

@@ -27,6 +27,7 @@ pacs:
     calling_ae_title: GATEWAY
     tls: false
     max_associations: 10
+    reserved_associations: 2
     association_idle: 30
     timeouts: { connection: 1, acse: 2, dimse: 3, move: 1m30s, network: 0.5 }
     default_character_set: ISO_IR 100
@@ -70,7 +71,7 @@ func TestPACSFileDescribesEveryPACS(t *testing.T) {
 			Timeouts: dicomnet.Timeouts{
 				Connection: time.Second, ACSE: 2 * time.Second, DIMSE: 3 * time.Second, Move: 90 * time.Second, Network: time.Second / 2,
 			},
-			MaxAssociations: 10, AssociationIdle: 30 * time.Second, DefaultCharacterSet: latin1, PatientRoot: true,
+			MaxAssociations: 10, ReservedAssociations: 2, AssociationIdle: 30 * time.Second, DefaultCharacterSet: latin1, PatientRoot: true,
 			Retrieve: pool.RetrieveGet, MaxRetrievals: 3, MoveDestinations: []string{"GATEWAY", "GATEWAY2"},
 			StoreFrom:            []netip.Prefix{netip.MustParsePrefix("10.20.0.0/24"), netip.MustParsePrefix("2001:db8::1/128")},
 			StoreCallingAETitles: []string{"PACS", "STORE"},
@@ -158,6 +159,8 @@ func TestFaultsOfAPACSFileHaveTheirLines(t *testing.T) {
 		with("model: both"):                      "7: a.model: want study or patient",
 		with("retrieve: push"):                   "7: a.retrieve: want auto, get or move",
 		with("max_retrievals: 11"):               "7: a.max_retrievals: is more than max_associations",
+		with("reserved_associations: 11"):        "7: a.reserved_associations: is more than max_associations",
+		with("reserved_associations: -1"):        "7: a.reserved_associations: want an integer from 0 to 1000",
 		with("move_destinations: X"):             "7: a.move_destinations: want a list of 1 to 64",
 		with("move_destinations: []"):            "7: a.move_destinations: want a list of 1 to 64",
 		with(`move_destinations: ['\']`):         "7: a.move_destinations: " + wantAETitle,

@@ -3,12 +3,17 @@ package jobs
 import (
 	"context"
 	"iter"
+	"math"
 
 	"dicom-qr-gateway/internal/principal"
 )
 
-// Events returns the events of a job after a sequence: first the present state of the job, then what has happened and what happens. It
-// ends after an EventFinished, or with an error: a *NotFoundError, a *GoneError, an *UnavailableError or the end of ctx.
+// Now is the sequence of the last event that there is.
+const Now uint64 = math.MaxUint64
+
+// Events returns the events of a job after a sequence: what has happened and what happens. After Now, the first is an EventJob with the
+// state at Now. The last is an EventFinished; a job that is finished, and that is followed after its last event, has only this one. The
+// events may also end with an error: a *NotFoundError, a *GoneError, an *UnavailableError or the end of ctx.
 func (s *Service) Events(ctx context.Context, p principal.Principal, id string, after uint64) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		e := &events{service: s, after: after, yield: yield}
@@ -39,23 +44,28 @@ func (e *events) run(ctx context.Context, p principal.Principal, id string) erro
 	if err != nil {
 		return err
 	}
-	r, present := v.record, s.job(v)
-	v.read(func(p *replay) { e.last = p.sequence })
+	present := s.job(v)
+	v.read(func(p *replay) { e.replay, e.last = p.clone(), p.sequence })
 	s.views.leave(v)
-	if e.after > e.last {
-		return &GoneError{}
-	}
 	cancel()
-	e.replay, e.chunk = newReplay(r), -1
-	if !e.send(Event{Time: s.options.Now(), Kind: EventJob, Job: present}) {
-		return nil
+	e.chunk = -1
+	switch {
+	case e.after == Now:
+		e.after = e.last
+		if !e.send(Event{Sequence: e.last, Time: s.options.Now(), Kind: EventJob, Job: present}) {
+			return nil
+		}
+	case e.after > e.last:
+		return &GoneError{}
+	case e.after < e.last:
+		e.replay = newReplay(v.record)
 	}
-	if !present.FinishedAt.IsZero() && e.after == e.last {
+	if e.after == e.last && e.replay.finished() {
 		e.send(Event{Sequence: e.last, Time: present.FinishedAt, Kind: EventFinished, Job: present})
 		return nil
 	}
 	var failed error
-	err = s.store.follow(ctx, r.ID, false, func(now *event, data []byte) bool {
+	err = s.store.follow(ctx, present.ID, e.replay.sequence+1, false, func(now *event, data []byte) bool {
 		var more bool
 		more, failed = e.apply(ctx, now, data)
 		return more

@@ -129,7 +129,7 @@ type Options struct {
 	Attempts  int                     // of an item; 5
 	Backoff   []time.Duration         // after each attempt but the last; 10 s, 1 min, 5 min, 15 min
 	AckWait   time.Duration           // after which another gateway takes over; 10 s
-	Idle      time.Duration           // between two looks into an empty queue; 250 ms
+	Idle      time.Duration           // between two looks into an empty queue; 2 s
 	Grace     time.Duration           // for items that run when their job is cancelled; 1 min
 	Patience  time.Duration           // for what became of an item to be recorded when the gateway ends; 5 s
 	failpoint func(step string) error // an error has the step that follows fail as a crash would
@@ -143,7 +143,7 @@ func (o *Options) setDefaults() {
 	set(&o.MaxPerPACS, 16)
 	set(&o.Attempts, 5)
 	set(&o.AckWait, 10*time.Second)
-	set(&o.Idle, 250*time.Millisecond)
+	set(&o.Idle, 2*time.Second)
 	set(&o.Grace, time.Minute)
 	set(&o.Patience, 5*time.Second)
 	set(&o.Location, time.Local)

@@ -1,6 +1,10 @@
 package jobs
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // replay is the state of a job after some of its events. Events are applied in the order of their sequences; those that say what is known
 // already, or come from an attempt that no longer counts, change nothing.
@@ -30,6 +34,13 @@ func newReplay(r *record) *replay {
 		p.items[i].state = Queued
 	}
 	return p
+}
+
+// clone returns a copy that changes by itself.
+func (p *replay) clone() *replay {
+	c := *p
+	c.items, c.counts = slices.Clone(p.items), maps.Clone(p.counts)
+	return &c
 }
 
 // finished reports whether every item has an outcome.

@@ -50,7 +50,7 @@ func (s *Service) Run(ctx context.Context) error {
 			workers[peer.Name] = ended
 			parts.Go(func() {
 				defer close(ended)
-				(&worker{service: s, name: peer.Name}).run(ctx)
+				(&worker{service: s, name: peer.Name, bell: make(chan struct{}, 1)}).run(ctx)
 			})
 		}
 		sleep(ctx, look)

@@ -60,6 +60,7 @@ func (s *store) make(ctx context.Context, js jetstream.JetStream) (*opened, erro
 			Name: streamWork, Description: "Items of batches that are queued or wait",
 			Subjects:  []string{workPrefix + ">", atPrefix + ">", dispatchPrefix + ">"},
 			Retention: jetstream.WorkQueuePolicy, AllowMsgSchedules: true,
+			RePublish: &jetstream.RePublish{Source: workPrefix + "*.>", Destination: bellPrefix + "{{wildcard(1)}}.>", HeadersOnly: true},
 		}},
 		{&o.events, jetstream.StreamConfig{
 			Name: streamEvents, Description: "What became of batches", Subjects: []string{eventPrefix + ">"}, AllowDirect: true,

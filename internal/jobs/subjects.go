@@ -21,6 +21,7 @@ const (
 	dispatchPrefix = "jobs.dispatch." // something to do with a job as a whole: job, kind, run
 	eventPrefix    = "jobs.ev."       // what happened: job, kind, run, and for an item its index, and for some the attempt
 	itemsPrefix    = "jobs.items."    // the items of a job: job, chunk
+	bellPrefix     = "jobs.bell."     // an item was queued, as with workPrefix; not in a stream
 )
 
 // Kinds of dispatch messages.

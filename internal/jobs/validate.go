@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/qr"
@@ -49,15 +50,18 @@ func (s *Service) check(o *Order, now time.Time) error {
 		if len(faults) >= maxFaults {
 			break
 		}
-		o.Items[i].check(now, func(field, detail string) { fault(i, field, detail) })
-		encoded, _ := json.Marshal(&o.Items[i]) // never fails
-		if len(encoded) > maxItem {
-			fault(i, "", "is too long")
+		if field, detail := o.Items[i].check(now); detail != "" {
+			fault(i, field, detail)
+			continue
 		}
+		encoded, _ := json.Marshal(&o.Items[i]) // never fails
 		if first, duplicate := seen[string(encoded)]; duplicate {
 			fault(i, "", fmt.Sprintf("repeats item %d", first+1))
-		} else {
-			seen[string(encoded)] = i
+			continue
+		}
+		seen[string(encoded)] = i
+		if len(encoded) > maxItem {
+			fault(i, "", "is too long")
 		}
 	}
 	if len(faults) > 0 {
@@ -69,23 +73,29 @@ func (s *Service) check(o *Order, now time.Time) error {
 // maxItem bounds an encoded item.
 const maxItem = 48 << 10
 
-// check reports what is wrong with an item.
-func (i *Item) check(now time.Time, fault func(field, detail string)) {
+// check returns what is wrong with an item, and with which field; detail is "" if nothing is.
+func (i *Item) check(now time.Time) (field, detail string) {
 	i.PatientID, i.AccessionNumber = trim(i.PatientID), trim(i.AccessionNumber)
 	i.StudyInstanceUID, i.IssuerOfPatientID = trim(i.StudyInstanceUID), trim(i.IssuerOfPatientID)
-	if i.PatientID == "" && i.AccessionNumber == "" && i.StudyInstanceUID == "" {
-		fault("", "has none of patient_id, accession_number and study_instance_uid")
-		return
+	switch {
+	case i.PatientID == "" && i.AccessionNumber == "" && i.StudyInstanceUID == "":
+		return "", "has none of patient_id, accession_number and study_instance_uid"
+	case i.PatientID == "" && i.StudyInstanceUID == "" && utf8.RuneCountInString(i.AccessionNumber) > maxAccession:
+		return "accession_number", "has more than 16 characters, which needs a patient_id"
+	case i.PatientID == "" && i.IssuerOfPatientID != "":
+		return "issuer_of_patient_id", "needs a patient_id"
+	case i.StudyInstanceUID != "" && len(i.StudyInstanceUIDs) > 0:
+		return "study_instance_uids", "cannot be combined with study_instance_uid"
 	}
-	if i.PatientID == "" && i.StudyInstanceUID == "" && len([]rune(i.AccessionNumber)) > maxAccession {
-		fault("accession_number", "has more than 16 characters, which needs a patient_id")
+	invalid, ok := errors.AsType[*qr.FilterError](i.filter(nil).Check(now))
+	if !ok {
+		return "", ""
 	}
-	if i.PatientID == "" && i.IssuerOfPatientID != "" {
-		fault("issuer_of_patient_id", "needs a patient_id")
+	field = strings.ToLower(strings.ReplaceAll(invalid.Field, " ", "_"))
+	if field == "study_instance_uids" && i.StudyInstanceUID != "" {
+		field = "study_instance_uid"
 	}
-	if invalid, ok := errors.AsType[*qr.FilterError](i.filter(nil).Check(now)); ok {
-		fault(strings.ToLower(strings.ReplaceAll(invalid.Field, " ", "_")), "cannot be sent to a PACS")
-	}
+	return field, "cannot be sent to a PACS"
 }
 
 // maxAccession is the length of an SH value (PS3.5 section 6.2): a longer one is not sent as a key.

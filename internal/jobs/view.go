@@ -26,7 +26,7 @@ type view struct {
 
 // follow reads events until ctx ends.
 func (v *view) follow(ctx context.Context) {
-	err := v.store.follow(ctx, v.record.ID, true, func(e *event, _ []byte) bool {
+	err := v.store.follow(ctx, v.record.ID, 1, true, func(e *event, _ []byte) bool {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		v.replay.apply(e)
@@ -115,14 +115,15 @@ func (s *store) last(ctx context.Context, id string) (uint64, error) {
 	return m.Sequence, nil
 }
 
-// follow calls each for the events of a job, those to come included, until it returns false or ctx ends.
-func (s *store) follow(ctx context.Context, id string, headersOnly bool, each func(e *event, data []byte) bool) error {
+// follow calls each for the events of a job from a sequence, those to come included, until it returns false or ctx ends.
+func (s *store) follow(ctx context.Context, id string, from uint64, headersOnly bool, each func(e *event, data []byte) bool) error {
 	o, err := s.open(ctx)
 	if err != nil {
 		return err
 	}
 	consumer, err := o.events.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{eventPrefix + id + ".>"}, HeadersOnly: headersOnly, InactiveThreshold: time.Minute,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
 	})
 	if err != nil {
 		return s.lost(err)

@@ -19,6 +19,25 @@ type worker struct {
 	name      string // of the PACS
 	consumers map[Priority]jetstream.Consumer
 	items     sync.WaitGroup
+	bell      chan struct{}      // an item was queued
+	ringing   *nats.Subscription // nil: not yet
+}
+
+// listen has JetStream ring the bell when it queues an item. Without it, items are found by looking.
+func (w *worker) listen() {
+	c := w.service.options.Broker.Conn()
+	if w.ringing != nil || c == nil {
+		return
+	}
+	ringing, err := c.Subscribe(bellPrefix+w.name+".>", func(*nats.Msg) {
+		select {
+		case w.bell <- struct{}{}:
+		default:
+		}
+	})
+	if err == nil {
+		w.ringing = ringing
+	}
 }
 
 // run takes items until ctx ends, and waits for those that run: at most for the drain timeout, then they are stopped.
@@ -26,15 +45,28 @@ func (w *worker) run(ctx context.Context) {
 	o := &w.service.options
 	during, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(nil)
+	defer func() {
+		if w.ringing != nil {
+			_ = w.ringing.Unsubscribe()
+		}
+	}()
 	places := make(chan struct{}, o.MaxPerPACS)
 	for ctx.Err() == nil {
 		peer, known := o.PACS.Lookup(w.name)
 		if !known {
 			break
 		}
-		if !w.take(ctx, during, peer, places) {
-			sleep(ctx, o.Idle)
+		w.listen()
+		if w.take(ctx, during, peer, places) {
+			continue
 		}
+		idle := time.NewTimer(o.Idle)
+		select {
+		case <-ctx.Done():
+		case <-w.bell:
+		case <-idle.C:
+		}
+		idle.Stop()
 	}
 	timer := time.AfterFunc(o.DrainTimeout, func() { stop(errDraining) })
 	defer timer.Stop()
@@ -136,11 +168,14 @@ func (s *Service) handle(ctx context.Context, m jetstream.Msg, peer pool.Peer) {
 		_ = m.Term()
 		return
 	}
-	if about, err := m.Metadata(); err == nil && about.NumDelivered > 1 {
-		s.options.Watch.Redelivered(peer.Name)
+	var sent time.Time
+	if about, err := m.Metadata(); err == nil {
+		if sent = about.Timestamp; about.NumDelivered > 1 {
+			s.options.Watch.Redelivered(peer.Name)
+		}
 	}
 	stop := s.keep(m)
-	err := s.do(ctx, w, peer)
+	err := s.do(ctx, w, peer, sent)
 	stop()
 	switch {
 	case err == nil:
@@ -177,8 +212,9 @@ func (s *Service) keep(m jetstream.Msg) (stop func()) {
 	}
 }
 
-// do works on an item. nil: the message is done with, because what became of it is recorded, or because it was out of date.
-func (s *Service) do(ctx context.Context, w *work, peer pool.Peer) error {
+// do works on an item that JetStream has put into the queue at the time sent. nil: the message is done with, because what became of it is
+// recorded, or because it was out of date.
+func (s *Service) do(ctx context.Context, w *work, peer pool.Peer, sent time.Time) error {
 	request, cancel := context.WithTimeout(ctx, 2*requestTimeout)
 	defer cancel()
 	v, err := s.views.get(request, w.Owner, w.Job)
@@ -189,8 +225,12 @@ func (s *Service) do(ctx context.Context, w *work, peer pool.Peer) error {
 	if i, run, _ := v.item(w.Index); run > w.Run || run == w.Run && i.state.Ended() {
 		return nil
 	}
-	if now := s.options.Now(); v.record.opensAt(now, s.options.Location).After(now) {
-		return s.store.schedule(request, w, v.record.opensAt(now, s.options.Location), false)
+	now := s.options.Now()
+	if sent.After(now) {
+		now = sent // the clock is behind that of JetStream, which delivers at the time that was asked for
+	}
+	if opens := v.record.opensAt(now, s.options.Location); opens.After(now) {
+		return s.store.schedule(request, w, opens, false)
 	}
 	a, err := s.begin(request, v, w, peer)
 	if err != nil || a == nil {
@@ -247,7 +287,7 @@ func (s *Service) finish(ctx context.Context, a *attempt) error {
 	watched, end := context.WithCancel(during)
 	defer end()
 	watching.Go(func() {
-		if a.view.until(watched, func(p *replay) bool { return p.cancelled && p.run == a.work.Run || p.run > a.work.Run }) == nil {
+		if s.stopped(watched, a.work) {
 			stop(errStopped)
 		}
 	})
@@ -260,6 +300,26 @@ func (s *Service) finish(ctx context.Context, a *attempt) error {
 		task.End(verdict.state)
 	}
 	return err
+}
+
+// stopped waits until the run of the item is cancelled or over, and returns true then; false if ctx ends before.
+func (s *Service) stopped(ctx context.Context, w *work) bool {
+	over := func(p *replay) bool { return p.run > w.Run || p.run == w.Run && p.cancelled }
+	for ctx.Err() == nil {
+		v, err := s.views.get(ctx, w.Owner, w.Job)
+		switch {
+		case err == nil && v == nil:
+			return true
+		case err == nil:
+			err = v.until(ctx, over)
+			s.views.leave(v)
+			if err == nil {
+				return true
+			}
+		}
+		sleep(ctx, time.Second) // JetStream is gone; what runs goes on
+	}
+	return false
 }
 
 // record makes what follows an attempt known. It goes on until that succeeds, or until the gateway has to end: then the item is delivered

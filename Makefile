@@ -21,11 +21,12 @@ COVERAGE    ?= 90
 SOAK_TIME   ?= 10m
 CRASH_INSTANTS ?= 200
 CRASH_RUN   ?= .
+PROFILED    ?= throughput,reuse,pdus,matches,latency
 
 # Go modules besides the gateway's.
 MODULES := samples/clients/go test/compose test/kubernetes test/load tools
 
-.PHONY: help run build licences image generate typescript test modules interop samples recipes test-image soak siege crash browser generators bench bench-load \
+.PHONY: help run build licences image generate typescript test modules interop samples recipes test-image soak siege crash browser generators bench bench-load profile \
 	fuzz lint workflows vulnerabilities format cov vendor release-check clean
 
 help: ## list the targets
@@ -56,8 +57,9 @@ generate: bin/oapi-codegen bin/openapijson ## generate gen/api, gen/goclient and
 typescript: ## generate gen/typescript from openapi.yaml, build and test client/typescript (needs node, npm)
 	cd client/typescript && npm ci --no-audit --no-fund && npm run -s generate && npm test
 
+# -pgo=off: for the tests of the main package Go would compile everything once more with default.pgo.
 test: ## run all tests of the gateway that need only Go
-	$(GOTEST) $(RACEFLAG) $(TESTFLAGS) ./...
+	$(GOTEST) -pgo=off $(RACEFLAG) $(TESTFLAGS) ./...
 
 modules: ## run the tests of the other modules: tools, load test, compose file, Kubernetes manifests (needs openssl)
 	@for module in $(MODULES); do \
@@ -101,6 +103,14 @@ bench: ## run the benchmarks
 bench-load: ## measure the built gateway under load, next to a server with the least work possible (Debian: wrk)
 	$(GO) run -C test/load . $(LOAD)
 
+# Go builds the gateway with default.pgo. Requests in all kinds that the benchmark has are in it.
+profile: ## measure default.pgo, the profile that the compiler optimizes by (Debian: wrk)
+	rm -rf bin/profile && mkdir -p bin/profile
+	$(GO) build -pgo=off -tags profile -o bin/profile/gateway .
+	$(GO) run -C test/load . -gateway $(CURDIR)/bin/profile/gateway -only $(PROFILED) -rounds 2 -seconds 4
+	$(GO) tool pprof -proto bin/profile/*.pprof >bin/profile/merged
+	mv bin/profile/merged default.pgo
+
 # Goroutines make coverage vary from run to run; without the limit, the fuzzer spends its time minimizing such inputs.
 fuzz: ## run each fuzz target for FUZZTIME
 	@grep -rE --include='*_test.go' -o '^func Fuzz\w+' . | sed -E 's|/[^/]+:func | |' | while read -r dir target; do \
@@ -125,7 +135,7 @@ format: bin/golangci-lint ## format the code and group the imports
 
 # gen/ runs in the tests but does not count.
 cov: ## run the tests and fail below COVERAGE percent of the hand-written code
-	$(GOTEST) $(RACEFLAG) $(TESTFLAGS) -timeout 20m -covermode atomic -coverprofile coverage.out \
+	$(GOTEST) -pgo=off $(RACEFLAG) $(TESTFLAGS) -timeout 20m -covermode atomic -coverprofile coverage.out \
 		-coverpkg "$$($(GO) list ./... | grep -v /gen/ | paste -sd, -)" ./...
 	@$(GO) tool cover -func coverage.out | awk -v least=$(COVERAGE) '$$1 == "total:" { \
 		printf "coverage of hand-written code: %s (at least %s %%)\n", $$3, least; exit ($$3 + 0 < least) }'

@@ -150,8 +150,9 @@ release-check: bin/cyclonedx-gomod ## build and check dist/, the contents of a r
 clean: ## remove what the targets above create
 	rm -rf bin dist coverage.out test/browser/node_modules test/browser/screenshots test/generators/node_modules test/generators/generated \
 		test/generators/build client/typescript/node_modules client/typescript/dist client/typescript/build client/typescript/LICENSE \
-		client/python/build client/python/*.egg-info samples/clients/go/gateway samples/clients/go/download/download samples/clients/typescript/node_modules \
-		samples/clients/typescript/main.js samples/clients/typescript/download.js
+		client/python/build client/python/*.egg-info samples/clients/go/gateway samples/clients/go/download/download samples/clients/go/batch/batch \
+		samples/clients/typescript/node_modules \
+		samples/clients/typescript/main.js samples/clients/typescript/download.js samples/clients/typescript/batch.js
 
 bin/golangci-lint: tools/go.mod tools/go.sum
 	$(GO) -C tools build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -38,6 +38,13 @@ var downloads = map[string]string{
 	"download-python":     "python/download.py",
 }
 
+// batches holds the command line of each program that moves a list, in samples/clients.
+var batches = map[string]string{
+	"batch-go":         "go/batch/batch",
+	"batch-typescript": "node typescript/batch.js",
+	"batch-python":     "python/batch.py",
+}
+
 func TestSamples(t *testing.T) {
 	root, err := rig.Root()
 	if err != nil {
@@ -45,11 +52,11 @@ func TestSamples(t *testing.T) {
 	}
 	build(t, root)
 	script.Run(t, "testdata", nil, nil)
-	for folder, programs := range map[string]map[string]string{"clients": clients, "downloads": downloads} {
+	for folder, programs := range map[string]map[string]string{"clients": clients, "downloads": downloads, "batches": batches} {
 		for name, command := range programs {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				commands := map[string]script.Function{"foreign": startForeign, "answers": startAnswers}
+				commands := map[string]script.Function{"foreign": startForeign, "answers": startAnswers, "batches": startBatches}
 				script.Run(t, filepath.Join("testdata", folder), commands, func(env *testscript.Env) error {
 					return install(env, root, command)
 				})

@@ -31,6 +31,8 @@ export interface PageOptions extends CallOptions {
 export interface FollowOptions extends CallOptions {
   /** The `id` of the last event that was read, to go on after it; `0` begins with the first event of the job. */
   lastEventId?: string;
+  /** Called with true when a stream is open, and with false when it has ended early and follow waits to connect again. */
+  onConnected?: (connected: boolean) => void;
 }
 
 /** Calls the routes below `/jobs`. Its calls throw the same errors as those of `Gateway`. */
@@ -96,10 +98,11 @@ export function jobsOf(client: Client<paths>, retry?: Retry): Jobs {
   }
 
   /** Opens the stream of events, and yields them until it ends. alive is called when anything arrives. */
-  async function* connect(job: string, last: string | undefined, options: CallOptions, alive: () => void): AsyncGenerator<JobEvent, void> {
+  async function* connect(job: string, last: string | undefined, { onConnected, ...options }: FollowOptions, alive: () => void): AsyncGenerator<JobEvent, void> {
     const headers = { Accept: 'text/event-stream', ...(last !== undefined && { 'Last-Event-ID': last }) };
     const { response } = await client.GET('/jobs/{job}/events', { ...of(job), parseAs: 'stream', ...init(options, headers) });
     if (mediaType(response) !== 'text/event-stream' || !response.body) throw await failure(response);
+    onConnected?.(true);
     for await (const { event: type, data: text, id = '' } of readMessages(response.body, alive)) {
       const data = parse(text, response);
       if (type === 'error' && typeof data?.code === 'string') throw new ProblemError(data as Problem);
@@ -129,6 +132,7 @@ export function jobsOf(client: Client<paths>, retry?: Retry): Jobs {
         }
         if (!passing(error)) throw error;
         if (failed >= attempts) throw new CutOffError({ cause: error });
+        options.onConnected?.(false);
         const asked = error instanceof ProblemError ? (error.retryAfter ?? 0) : 0;
         await clock.sleep(Math.max(asked, Math.min(2 ** failed, longestWait)) * 1000, options.signal ?? never);
       }

@@ -235,6 +235,15 @@ test('Following ends at once with a refusal, and with an event that is none of t
   }
 });
 
+test('Following says when it is connected and when it waits', async () => {
+  const answers = [stream(event(41, 'job', job), true), lost, stream(event(42, 'finished', job))];
+  await answering(answers, async (jobs) => {
+    const states: boolean[] = [];
+    await events(jobs.follow('0192f3c4', { onConnected: (connected) => states.push(connected) }));
+    assert.deepEqual(states, [true, false, false, true]);
+  });
+});
+
 test('Following is aborted by its signal, also while it waits', async () => {
   const controller = new AbortController();
   const answers = [

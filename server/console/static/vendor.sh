@@ -26,10 +26,13 @@ fetch() { # name version sha512-base64
     tar -xzf "$work/$1-$2.tgz" -C "$work/$1" --strip-components=1
 }
 
-# Source maps are not kept. Browsers resolve no package names, so imports name files.
+# Source maps, comments and indentation are not kept: the page is to be small. Browsers resolve no package names, so imports name files.
 keep() { # source destination
-    sed -e '/^\/\/# sourceMappingURL=/d' -e 's|from"preact"|from"./preact.js"|g' \
-        -e "s/ from '\(openapi-fetch\|eventsource-parser\)';/ from '.\/\1.js';/" "$1" >"$here/assets/$2"
+    case "$2" in
+    *.js) sed -e 's/^ *//' -e '/^\/\*\*.*\*\/$/d' -e '/^\/\*\*/,/\*\/$/d' -e '/^\/\/[# ]/d' -e 's|from"preact"|from"./preact.js"|g' \
+        -e "s/ from '\(openapi-fetch\|eventsource-parser\)';/ from '.\/\1.js';/" "$1" >"$here/assets/$2" ;;
+    *) cp "$1" "$here/assets/$2" ;;
+    esac
     (cd "$here" && printf '%s  %s\n' "$(openssl dgst -sha256 -r "assets/$2" | cut -d' ' -f1)" "assets/$2") >>"$here/SHA256SUMS"
 }
 

@@ -8,10 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { background, faint, launch, open, overflow, shoot } from './browser.mjs';
+import { background, launch, open, overflow, shoot } from './browser.mjs';
+import { assertAccessible, button, looks } from './console.mjs';
 import { behind, start } from './gateway.mjs';
 
-const axe = await readFile(new URL('node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
 const viewer = 'http://ohif.example/viewer/{pacs}?StudyInstanceUIDs={study}';
 
 let gateway;
@@ -26,14 +26,6 @@ after(async () => {
   await gateway?.stop();
 });
 
-async function assertAccessible(page) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-  assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join('; ')}`), []);
-  assert.equal(await overflow(page), 0, 'pixels wider than the window');
-  assert.deepEqual(await faint(page, 4.5), [], 'texts with too little contrast');
-}
-
 // visit opens the console, calls see with it and requires that there are no faults but the expected ones. Chromium reports the end of
 // an event stream as aborted.
 async function visit(look, see, { base = gateway.url, expected = /(?!)/ } = {}) {
@@ -44,8 +36,6 @@ async function visit(look, see, { base = gateway.url, expected = /(?!)/ } = {}) 
   assert.deepEqual(faults.filter((fault) => !harmless.test(fault) && !expected.test(fault)), []);
   await close();
 }
-
-const button = (page, name) => page.getByRole('button', { name, exact: typeof name === 'string' });
 
 async function search(page, fields = {}) {
   for (const [label, value] of Object.entries(fields)) await page.getByLabel(label, { exact: true }).fill(value);
@@ -64,8 +54,6 @@ async function typePACS(page, port) {
   await page.getByLabel('Port').fill(String(port));
   await page.getByLabel('AE title of the PACS').fill('ORTHANCA');
 }
-
-const looks = [390, 768, 1440].flatMap((width) => ['light', 'dark'].map((colorScheme) => ({ name: `${width}-${colorScheme}`, width, height: 900, colorScheme })));
 
 describe('the console', () => {
   for (const look of looks) {

@@ -27,6 +27,9 @@ export class Failure extends Error {
   }
 }
 
+// UnreachableError is a TypeError, as that of fetch, so that the client sees that a later attempt can succeed.
+class UnreachableError extends TypeError {}
+
 export const isStop = (error) => error?.name === 'AbortError';
 
 async function newKey(sent) {
@@ -48,8 +51,7 @@ async function send(request) {
     try {
       response = await fetch(copy);
     } catch (error) {
-      if (isStop(error)) throw error;
-      throw new Failure({ detail: texts.problem.unreachable, hint: texts.problem.unreachableHint });
+      throw isStop(error) ? error : new UnreachableError();
     }
     if (response.status !== 401 || response.headers.get('WWW-Authenticate') !== 'Bearer') return response;
     if (await newKey(sent) === '') return response;
@@ -61,6 +63,7 @@ export const gateway = createGateway({ baseUrl: base.href, fetch: send });
 // failureOf returns the Failure for an error of the client if there is one, else the error.
 export function failureOf(error) {
   if (error instanceof ProblemError) return new Failure(error.problem);
+  if (error instanceof UnreachableError) return new Failure({ detail: texts.problem.unreachable, hint: texts.problem.unreachableHint });
   if (error instanceof ReplyError && error.status >= 400) return new Failure({ status: error.status, detail: `${error.status} ${error.statusText}` });
   return error;
 }
@@ -100,14 +103,15 @@ export async function dataURL(response) {
 
 const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 
-// curl returns the command that sends a request. It names the variable API_KEY in place of the key.
-export function curl(path, { parameters, headers = {}, body, output, stream } = {}) {
+// curl returns the command that sends a request. It names the variable API_KEY in place of the key, and the file of a body of text.
+export function curl(path, { parameters, headers = {}, body, file, output, stream } = {}) {
   const words = ['curl --fail-with-body'];
   if (stream) words.push('-N');
   if (output) words.push(`-o ${quoted(output)}`);
   for (const [name, value] of Object.entries(headers)) words.push(`-H ${quoted(`${name}: ${value}`)}`);
   if (hasKey()) words.push('-H "Authorization: Bearer $API_KEY"');
   if (body !== undefined) words.push("-H 'Content-Type: application/json'", `-d ${quoted(JSON.stringify(body))}`);
+  if (file) words.push(`--data-binary ${quoted(`@${file}`)}`);
   words.push(quoted(urlOf(path, parameters).href));
   return words.join(' \\\n  ');
 }

@@ -71,7 +71,7 @@ async function fetchArchive(path, signal, onProgress) {
   return { blob: new Blob([...blobs, ...chunks], { type: 'application/zip' }), done: entries.count, bytes };
 }
 
-function save(blob, file) {
+export function save(blob, file) {
   const link = document.createElement('a');
   link.href = URL.createObjectURL(blob);
   link.download = file;

@@ -7,6 +7,8 @@ import { Archive } from './pacs.js';
 import { find, SearchForm } from './search.js';
 import { Studies } from './studies.js';
 import { Move } from './move.js';
+import { Batches } from './batches.js';
+import { emptyDraft } from './order.js';
 import { texts } from './texts.js';
 
 const nothing = { studies: [], more: false, warnings: [] };
@@ -28,7 +30,12 @@ function KeyDialog({ refused, onKey }) {
   <//>`;
 }
 
+// viewOf returns the view of the batches that the address names, or null for the studies.
+const viewOf = ({ hash }) => (/^#batches(\/|$)/.test(hash) ? hash.slice('#batches/'.length) : null);
+
 function Page({ viewer }) {
+  const [view, setView] = useState(viewOf(location));
+  const [draft, setDraft] = useState(emptyDraft);
   const list = useTask();
   const search = useTask();
   const [pacs, setPACS] = useState(null);
@@ -47,7 +54,11 @@ function Page({ viewer }) {
   useEffect(() => {
     onUnauthorized((refused) => new Promise((resolve) => setQuestion({ refused, resolve })));
     load();
+    const follow = () => setView(viewOf(location));
+    addEventListener('hashchange', follow);
+    return () => removeEventListener('hashchange', follow);
   }, []);
+  useEffect(() => { document.title = [view !== null && texts.batches.title, texts.name].filter(Boolean).join(' - '); }, [view]);
 
   const forget = () => {
     setFound(nothing);
@@ -85,20 +96,36 @@ function Page({ viewer }) {
   const chosen = moving ? lastChosen.current : found.studies.filter(({ uid }) => selected.includes(uid));
   lastChosen.current = chosen;
   const named = list.state?.result?.pacs ?? [];
+  // batch fills the form of a new batch with the selected studies.
+  const batch = (studies, destination) => {
+    setDraft({ ...draft, text: `study_instance_uid\n${studies.map(({ uid }) => `${uid}\n`).join('')}`, name: '', pacs: pacs.name, destination });
+    location.hash = '#batches/new';
+  };
+  // The address names the view of the batches, so this link does not change it.
+  const skip = (event) => {
+    if (view === null) return;
+    event.preventDefault();
+    document.querySelector('main h2[tabindex]')?.focus();
+  };
   return html`
-    <a class="skip" href="#search">${texts.skip}</a>
+    <a class="skip" href=${view === null ? '#search' : '#main'} onClick=${skip}>${view === null ? texts.skip : texts.skipToBatches}</a>
     <header class="masthead">
       <h1><img src="docs/assets/icon.svg" alt="" width="28" height="28" />${texts.name}</h1>
+      <nav aria-label=${texts.pages} class="tabs"><a href="#" aria-current=${view === null ? 'page' : undefined}>${texts.studies}</a>
+        <a href="#batches" aria-current=${view === null ? undefined : 'page'}>${texts.batches.title}</a></nav>
       <nav aria-label=${texts.documents}><a href="docs">${texts.api}</a> <a href="redoc">${texts.reference}</a></nav>
     </header>
-    <main>
+    <main id="main">
       ${list.state?.busy && html`<${Busy} text=${texts.loading} />`}
       ${list.state?.error && html`<${Problem} error=${list.state.error} /><p><button type="button" onClick=${load}>${texts.tryAgain}</button></p>`}
-      ${list.state?.result && html`<${Archive} list=${list.state.result} pacs=${pacs} onChoose=${choose} />`}
-      ${pacs && html`<${SearchForm} key=${Boolean(pacs.name)} pacs=${pacs} onSearch=${start} />`}
-      ${search.state && html`<${Studies} ...${{ pacs, found, selected, viewer }} task=${search} onMore=${more} onSelect=${setSelected} onMove=${move} />`}
-      ${chosen.length > 0 && html`<${Move} key=${pacs.name} pacs=${pacs} studies=${chosen} destinations=${named.filter(({ name }) => name !== pacs.name)}
-        onClear=${() => setSelected([])} onBusy=${setMoving} />`}
+      <div class="view" hidden=${view !== null}>
+        ${list.state?.result && html`<${Archive} list=${list.state.result} pacs=${pacs} onChoose=${choose} />`}
+        ${pacs && html`<${SearchForm} key=${Boolean(pacs.name)} pacs=${pacs} onSearch=${start} />`}
+        ${search.state && html`<${Studies} ...${{ pacs, found, selected, viewer }} task=${search} onMore=${more} onSelect=${setSelected} onMove=${move} />`}
+        ${chosen.length > 0 && html`<${Move} key=${pacs.name} pacs=${pacs} studies=${chosen} destinations=${named.filter(({ name }) => name !== pacs.name)}
+          onClear=${() => setSelected([])} onBusy=${setMoving} onBatch=${pacs.name && batch} />`}
+      </div>
+      ${view !== null && list.state?.result && html`<div class="view"><${Batches} view=${view} list=${list.state.result} draft=${draft} onDraft=${setDraft} /></div>`}
     </main>
     ${question && html`<${KeyDialog} refused=${question.refused} onKey=${(key) => {
       setQuestion(null);

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from './preact-hooks.js';
 import { CutOffError, ReplyError } from './client/index.js';
 import { Failure, failureOf, gateway, isStop } from './api.js';
 import { label } from './dicom.js';
-import { Bar, CurlButton, html, Problem } from './parts.js';
+import { Bar, CurlButton, Destination, html, Problem } from './parts.js';
 import { fieldsOf, titleOf } from './pacs.js';
 import { texts } from './texts.js';
 
@@ -53,7 +53,7 @@ async function follow(body, signal, report) {
   }
 }
 
-export function Move({ pacs, studies, destinations, onClear, onBusy }) {
+export function Move({ pacs, studies, destinations, onClear, onBusy, onBatch }) {
   const [destination, setDestination] = useState('');
   const [fault, setFault] = useState('');
   const [job, setJob] = useState(null);
@@ -110,19 +110,12 @@ export function Move({ pacs, studies, destinations, onClear, onBusy }) {
       <ul class="plain">${studies.map((study) => html`<li key=${study.uid}>${label(study)} <span class="quiet">${study.name}</span>
         ${!study.patientID && html` <span class="bad">${t.noPatientID}</span>`}</li>`)}</ul>
       <div class="fields">
-        <div class="field">
-          <label for="destination">${t.destination}</label>
-          <input id="destination" ref=${field} value=${destination} onInput=${(e) => setDestination(e.target.value)} list="destinations" maxlength="16"
-            autocomplete="off" spellcheck=${false} aria-describedby="destination-hint" aria-invalid=${fault !== ''} />
-          <datalist id="destinations">${destinations.map(({ ae_title, name }) => html`<option key=${name} value=${ae_title}>${name}</option>`)}</datalist>
-          <span id="destination-hint" class="quiet small">${t.destinationHint}</span>
-        </div>
+        <${Destination} id="destination" input=${field} value=${destination} onChange=${setDestination} known=${destinations} invalid=${fault !== ''} />
       </div>
-      ${destinations.length > 0 && html`<p class="buttons">${destinations.map(({ ae_title, name }) => html`<button key=${name} type="button" class="small"
-        aria-pressed=${destination === ae_title} onClick=${() => setDestination(ae_title)}>${ae_title}</button>`)}</p>`}
       ${fault && html`<p class="notice bad" role="alert">${fault}</p>`}
       <p class="buttons">
         <button class="main" disabled=${job?.busy || groups.length === 0}>${t.button}</button>
+        ${onBatch && html`<button type="button" disabled=${job?.busy} onClick=${() => onBatch(studies, destination.trim())}>${t.batch}</button>`}
         <button type="button" class="link" disabled=${job?.busy} onClick=${onClear}>${t.clear}</button>
         ${groups.map((group) => html`<${CurlButton} key=${group[0].patientID} of=${t.title} path="qr"
           options=${{ body: bodyOf(pacs, group, destination.trim()), headers, stream: true }} />`)}

@@ -42,6 +42,25 @@ export function Bar({ label, value, max, state }) {
   return html`<progress class=${state ?? ''} aria-label=${label} max=${max || 1} value=${max ? Math.min(value, max) : undefined}></progress>`;
 }
 
+// Heading gets the focus when the person comes to its view, so that screen readers say where they are.
+export function Heading({ id, children }) {
+  const heading = useRef(null);
+  useEffect(() => { heading.current.focus({ preventScroll: true }); }, []);
+  return html`<h2 id=${id} ref=${heading} tabindex="-1">${children}</h2>`;
+}
+
+// Pager goes through pages of size rows. number is how many rows this page has, total how many there are, if that is known.
+export function Pager({ of, offset, size, number, total, more, onChange }) {
+  const p = texts.pager;
+  return html`<nav class="buttons" aria-label=${p.pages(of)}>
+    <button type="button" disabled=${offset === 0} onClick=${() => onChange(Math.max(0, offset - size))}>${p.previous}</button>
+    <span role="status">${p.range(number && offset + 1, offset + number, total)}</span>
+    <button type="button" disabled=${!more} onClick=${() => onChange(offset + size)}>${p.next}</button>
+    ${total > 4 * size && html`<button type="button" class="link" disabled=${!more} onClick=${() => onChange(Math.floor((total - 1) / size) * size)}>
+      ${p.last}</button>`}
+  </nav>`;
+}
+
 // Dialog is modal while it is shown. onClose is called however it is closed.
 export function Dialog({ title, onClose, children, wide }) {
   const dialog = useRef(null);
@@ -94,7 +113,22 @@ export function Field({ label, name, values, onChange, hint, type = 'text', ...r
   </div>`;
 }
 
-// useTask runs one request at a time. state is null, or has busy, result or error; run replaces a running one.
+// Destination is a field for the AE title that studies are moved to, with buttons for the PACS that are known.
+export function Destination({ id, value, onChange, known, invalid, input }) {
+  const m = texts.move;
+  return html`<div class="field">
+    <label for=${id}>${m.destination}</label>
+    <input id=${id} ref=${input} value=${value} onInput=${(e) => onChange(e.target.value)} list=${`${id}s`} maxlength="16"
+      autocomplete="off" spellcheck=${false} aria-describedby=${`${id}-hint`} aria-invalid=${invalid} />
+    <datalist id=${`${id}s`}>${known.map(({ ae_title, name }) => html`<option key=${name} value=${ae_title}>${name}</option>`)}</datalist>
+    <span id=${`${id}-hint`} class="quiet small">${m.destinationHint}</span>
+    ${known.length > 0 && html`<p class="buttons">${known.map(({ ae_title, name }) => html`<button key=${name} type="button" class="small"
+      aria-pressed=${value === ae_title} onClick=${() => onChange(ae_title)}>${ae_title}</button>`)}</p>`}
+  </div>`;
+}
+
+// useTask runs one request at a time. state is null, or has busy, result or error; run replaces a running one. previous is the last
+// result of a state without one.
 export function useTask() {
   const [state, setState] = useState(null);
   const running = useRef(null);
@@ -116,7 +150,7 @@ export function useTask() {
     } catch (error) {
       if (running.current !== controller) return;
       if (!isStop(error) && !(error instanceof Failure)) console.warn(error);
-      setState(isStop(error) ? { stopped: true } : { error });
+      setState((old) => ({ previous: old?.previous, ...(isStop(error) ? { stopped: true } : { error }) }));
     }
   };
   return { state, run, stop, clear };

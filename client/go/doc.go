@@ -1,7 +1,8 @@
 // Package client calls a DICOM Query/Retrieve gateway.
 //
 // Start with [NewGateway]. [Gateway.Query] finds the studies of a patient, [Gateway.Retrieve] moves them,
-// [Gateway.Follow] moves them and reports progress, and [Gateway.Echo] tests the connection to a PACS.
+// [Gateway.Follow] moves them and reports progress, and [Gateway.Echo] tests the connection to a PACS. [Gateway.SubmitJob] files a
+// batch, which the gateway works on in the background, and [Gateway.FollowJob] reports its progress.
 //
 // A result without an error is complete, with one exception: a [RetrieveResponse] whose Status is partial. Its
 // Retrievals name the studies that were not moved; retry with their StudyInstanceUIDs.
@@ -12,7 +13,8 @@
 //     when a later attempt can succeed.
 //   - [*ReplyError]: the reply did not come from the gateway but, for example, from a proxy. Redirects are not followed
 //     and are reported as ReplyError too.
-//   - [ErrCutOff]: the stream of Follow ended early. The outcome is unknown; retrying is safe.
+//   - [ErrCutOff]: the stream of Follow ended early. The outcome is unknown; retrying is safe. FollowJob connects again for
+//     about ten minutes first, and the job goes on.
 //   - any other error comes from net/http: the request was not sent or its response was not received. The operation may
 //     have run.
 //

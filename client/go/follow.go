@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -55,7 +56,7 @@ const (
 func (g *Gateway) FollowJob(ctx context.Context, job string, options ...CallOption) iter.Seq2[*JobEvent, error] {
 	return func(yield func(*JobEvent, error) bool) {
 		f := follower{gateway: g, job: job}
-		f.options = append(options[:len(options):len(options)], f.editLastEventID)
+		f.options = slices.Concat(options, []CallOption{f.editLastEventID})
 		for failed := 0; ; failed++ {
 			done, err := f.connect(ctx, yield)
 			if done {

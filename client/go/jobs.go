@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"dicom-qr-gateway/gen/goclient"
@@ -37,7 +38,7 @@ func (g *Gateway) SubmitJobCSV(ctx context.Context, parameters JobParameters, cs
 
 func withRandomKey(options []CallOption) []CallOption {
 	key := rand.Text()
-	return append(options[:len(options):len(options)], func(_ context.Context, r *http.Request) error {
+	return append(slices.Clip(options), func(_ context.Context, r *http.Request) error {
 		if r.Header.Get(idempotencyKey) == "" {
 			r.Header.Set(idempotencyKey, key)
 		}
@@ -100,7 +101,7 @@ func (i JobItems) parameters() *goclient.GetJobParams {
 // WriteJobCSV writes items of a job to out as CSV, with their outcomes. A zero items.Limit is no limit. After an error, out may have a part of
 // them.
 func (g *Gateway) WriteJobCSV(ctx context.Context, out io.Writer, job string, items JobItems, options ...CallOption) error {
-	options = append(options[:len(options):len(options)], setHeader("Accept", "text/csv"))
+	options = append(slices.Clip(options), setHeader("Accept", "text/csv"))
 	response, err := g.retry.send(ctx, func() (*http.Response, error) {
 		return g.client.GetJob(ctx, job, items.parameters(), options...)
 	})

@@ -24,10 +24,10 @@ PACS is the name of a PACS that the gateway knows, LIST a CSV file, RESULT the C
 
 var errUsage = errors.New("the command line is wrong")
 
-// notAllMoved says how a job ended that did not move everything.
-type notAllMoved struct{ counts client.JobCounts }
+// notAllMovedError says how a job ended that did not move everything.
+type notAllMovedError struct{ counts client.JobCounts }
 
-func (e *notAllMoved) Error() string {
+func (e *notAllMovedError) Error() string {
 	c := e.counts
 	return fmt.Sprintf("not everything was moved: of %d items %d were moved, %d in part, %d failed, %d matched no study, %d were cancelled",
 		c.Items, c.Moved, c.Partial, c.Failed, c.NoStudyMatched, c.Cancelled)
@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	}
 	job, result := args[2], args[len(args)-1]
 	if submit {
-		list, err := os.ReadFile(args[4])
+		list, err := os.ReadFile(args[4]) //nolint:gosec // The person who runs the program names the file.
 		if err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	}
 	_, _ = fmt.Fprintf(out, "%d of %d items moved, see %s\n", finished.Counts.Moved, finished.Counts.Items, result)
 	if finished.Counts.Moved < finished.Counts.Items {
-		return &notAllMoved{finished.Counts}
+		return &notAllMovedError{finished.Counts}
 	}
 	return nil
 }
@@ -120,7 +120,7 @@ func save(ctx context.Context, gateway *client.Gateway, job, name string) (err e
 	}
 	defer func() {
 		if err = errors.Join(err, file.Close()); err != nil {
-			_ = os.Remove(name)
+			_ = os.Remove(name) //nolint:gosec // As above.
 		}
 	}()
 	return gateway.WriteJobCSV(ctx, file, job, client.JobItems{})
@@ -139,7 +139,7 @@ func report(out io.Writer, err error) (status int) {
 		return 130
 	}
 	_, _ = fmt.Fprintln(out, err)
-	if _, ok := errors.AsType[*notAllMoved](err); ok {
+	if _, ok := errors.AsType[*notAllMovedError](err); ok {
 		return 3
 	}
 	if problem, ok := errors.AsType[*client.ProblemError](err); ok {

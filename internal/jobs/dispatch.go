@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -139,7 +140,7 @@ func (s *Service) mark(ctx context.Context, v *view, kind string, run int) error
 func (s *Service) queueItems(ctx context.Context, v *view, run int) error {
 	var open []int
 	v.read(func(p *replay) {
-		if p.run != run || p.cancelled {
+		if !p.goesOn(run) {
 			return
 		}
 		for n := range p.items {
@@ -148,52 +149,83 @@ func (s *Service) queueItems(ctx context.Context, v *view, run int) error {
 			}
 		}
 	})
-	if len(open) == 0 {
-		return nil
+	q := &queueing{service: s, view: v, run: run, now: s.options.Now(), chunk: -1}
+	q.opens = v.record.opensAt(q.now, s.options.Location)
+	for part := range slices.Chunk(open, maxPending) {
+		if err := q.publish(ctx, part); err != nil {
+			return s.store.lost(err)
+		}
+		if !v.goesOn(run) {
+			break
+		}
 	}
-	o, err := s.store.open(ctx)
+	// A cancellation may have emptied the queue before the last items were put into it.
+	if err := v.sync(ctx); err != nil {
+		return err
+	}
+	if !v.goesOn(run) {
+		return s.purgeItems(ctx, v.record)
+	}
+	return nil
+}
+
+// queueing puts items of a run into the queue.
+type queueing struct {
+	service    *Service
+	view       *view
+	run        int
+	now, opens time.Time
+	chunk      int // whose items are kept
+	first      int
+	items      []Item
+}
+
+// publish puts some items into the queue and waits until they are stored.
+func (q *queueing) publish(ctx context.Context, indexes []int) error {
+	o, err := q.service.store.open(ctx)
 	if err != nil {
 		return err
 	}
-	r, now := v.record, s.options.Now()
-	opens := r.opensAt(now, s.options.Location)
-	at := scheduledFor(opens, now)
-	var items []Item
-	chunk, first := -1, 0
-	var pending []jetstream.PubAckFuture
-	for _, n := range open {
-		if c, f := r.chunk(n); c != chunk {
-			if items, err = s.store.chunk(ctx, r.ID, c); err != nil {
-				return err
-			}
-			chunk, first = c, f
-		}
-		if n-first >= len(items) {
-			return errors.New("a chunk of items is too short")
-		}
-		if err := s.fail("queue"); err != nil {
+	pending := make([]jetstream.PubAckFuture, 0, len(indexes))
+	for _, n := range indexes {
+		if err := q.service.fail("queue"); err != nil {
 			return err
 		}
-		w := &work{
-			Owner: r.Caller.owner(), PACS: r.PACS, Priority: r.Priority, Job: r.ID, Run: run, Index: n, Attempt: 1, Item: items[n-first],
-		}
-		m := w.message(w.place().work())
-		if opens.After(now) {
-			m = w.message(w.place().at())
-			m.Header = scheduleHeader(at, w.place().work())
+		m, err := q.message(ctx, n)
+		if err != nil {
+			return err
 		}
 		future, err := o.js.PublishMsgAsync(m, jetstream.WithExpectLastSequencePerSubject(0))
 		if err != nil {
-			return s.store.lost(err)
+			return err
 		}
-		if pending = append(pending, future); len(pending) >= maxPending {
-			if err := settle(ctx, pending); err != nil {
-				return s.store.lost(err)
-			}
-			pending = pending[:0]
-		}
+		pending = append(pending, future)
 	}
-	return s.store.lost(settle(ctx, pending))
+	return settle(ctx, pending)
+}
+
+// message returns the message of an item: for the queue, or for the time at which it may begin.
+func (q *queueing) message(ctx context.Context, n int) (*nats.Msg, error) {
+	r := q.view.record
+	if c, first := r.chunk(n); c != q.chunk {
+		items, err := q.service.store.chunk(ctx, r.ID, c)
+		if err != nil {
+			return nil, err
+		}
+		q.chunk, q.first, q.items = c, first, items
+	}
+	if n-q.first >= len(q.items) {
+		return nil, errors.New("a chunk of items is too short")
+	}
+	w := &work{
+		Owner: r.Caller.owner(), PACS: r.PACS, Priority: r.Priority, Job: r.ID, Run: q.run, Index: n, Attempt: 1, Item: q.items[n-q.first],
+	}
+	if !q.opens.After(q.now) {
+		return w.message(w.place().work()), nil
+	}
+	m := w.message(w.place().at())
+	m.Header = scheduleHeader(scheduledFor(q.opens, q.now), w.place().work())
+	return m, nil
 }
 
 // maxPending is how many messages are published before the first of them are confirmed.

@@ -52,6 +52,7 @@ func TestEventsEndWithTheirContext(t *testing.T) {
 	s := New(options(t, &retriever{}))
 	j := file(t, s, order(1))
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var ended error
 	for e, err := range s.Events(ctx, someone, j.ID, Now) {
 		if err == nil {

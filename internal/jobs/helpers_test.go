@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -156,8 +157,9 @@ func last(t *testing.T, s *Service, id string, after uint64) (finished []Event) 
 		if err != nil {
 			t.Fatal(err, errors.Unwrap(err))
 		}
-		all = append([]Event{e}, all...)
+		all = append(all, e)
 	}
+	slices.Reverse(all)
 	if len(all) == 0 || all[0].Kind != EventFinished {
 		t.Fatalf("the events do not end with %s: %v", EventFinished, all)
 	}

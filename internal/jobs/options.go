@@ -132,6 +132,7 @@ type Options struct {
 	Idle      time.Duration           // between two looks into an empty queue; 2 s
 	Grace     time.Duration           // for items that run when their job is cancelled; 1 min
 	Patience  time.Duration           // for what became of an item to be recorded when the gateway ends; 5 s
+	Refresh   time.Duration           // between two looks at what Stats returns; 10 s
 	failpoint func(step string) error // an error has the step that follows fail as a crash would
 }
 
@@ -146,6 +147,7 @@ func (o *Options) setDefaults() {
 	set(&o.Idle, 2*time.Second)
 	set(&o.Grace, time.Minute)
 	set(&o.Patience, 5*time.Second)
+	set(&o.Refresh, 10*time.Second)
 	set(&o.Location, time.Local)
 	if o.Now == nil {
 		o.Now = time.Now

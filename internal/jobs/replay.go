@@ -43,6 +43,9 @@ func (p *replay) clone() *replay {
 	return &c
 }
 
+// goesOn reports whether the run is the current one, and was not cancelled.
+func (p *replay) goesOn(run int) bool { return p.run == run && !p.cancelled }
+
 // finished reports whether every item has an outcome.
 func (p *replay) finished() bool {
 	return p.counts[Queued]+p.counts[Running]+p.counts[Waiting] == 0

@@ -35,6 +35,7 @@ func (s *Service) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	parts.Go(func() { s.dispatcher(ctx) })
+	parts.Go(func() { s.observe(ctx) })
 	const look = time.Second // for PACS that were added
 	workers := map[string]chan struct{}{}
 	for ctx.Err() == nil {
@@ -175,6 +176,3 @@ func (s *Service) change(
 	s.options.Watch.Requested(request, j, p)
 	return j, nil
 }
-
-// Stats returns what was known some seconds ago. It never blocks.
-func (s *Service) Stats() Stats { return *s.stats.Load() }

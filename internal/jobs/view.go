@@ -89,14 +89,21 @@ func (v *view) read(f func(*replay)) {
 	f(v.replay)
 }
 
-// item returns the state of one item in a run, and whether the run is the current one.
-func (v *view) item(index int) (i item, run int, cancelled bool) {
+// goesOn reports whether the run is the current one, and was not cancelled.
+func (v *view) goesOn(run int) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.replay.goesOn(run)
+}
+
+// item returns the state of one item, and the current run.
+func (v *view) item(index int) (i item, run int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if index >= len(v.replay.items) {
-		return item{state: Cancelled}, v.replay.run, true
+		return item{state: Cancelled}, v.replay.run
 	}
-	return v.replay.items[index], v.replay.run, v.replay.cancelled
+	return v.replay.items[index], v.replay.run
 }
 
 // last returns the sequence of the last event of a job; zero if it has none.

@@ -133,7 +133,7 @@ func (w *worker) fetch(ctx context.Context, p Priority) (jetstream.Msg, error) {
 	c := w.consumers[p]
 	if c == nil {
 		var err error
-		if c, err = w.service.store.consumer(ctx, "work-"+w.name+"-"+string(p), workPrefix+w.name+"."+string(p)+".>"); err != nil {
+		if c, err = w.service.store.consumer(ctx, workConsumer(w.name, p), workPrefix+w.name+"."+string(p)+".>"); err != nil {
 			return nil, err
 		}
 		if w.consumers == nil {
@@ -222,7 +222,7 @@ func (s *Service) do(ctx context.Context, w *work, peer pool.Peer, sent time.Tim
 		return err
 	}
 	defer s.views.leave(v)
-	if i, run, _ := v.item(w.Index); run > w.Run || run == w.Run && i.state.Ended() {
+	if i, run := v.item(w.Index); run > w.Run || run == w.Run && i.state.Ended() {
 		return nil
 	}
 	now := s.options.Now()
@@ -255,7 +255,7 @@ func (s *Service) begin(ctx context.Context, v *view, w *work, peer pool.Peer) (
 	if err := v.reach(ctx, sequence); err != nil {
 		return nil, err
 	}
-	i, run, _ := v.item(w.Index)
+	i, run := v.item(w.Index)
 	switch {
 	case run != w.Run || i.state.Ended() || i.waits > w.Attempt:
 		return nil, nil

@@ -57,13 +57,17 @@ func (w *world) checkReported(t *testing.T, it item, s dicomtest.Study) {
 	}
 }
 
-// checkEvents checks that the events of the last run, read from the beginning, have the outcomes of the items, each once.
+// checkEvents checks that the events, read from the beginning, have the outcomes of the items in the last run, each once. Items that did
+// not run when their job was cancelled have no event of their own.
 func (w *world) checkEvents(t *testing.T, j job, items []item) {
 	t.Helper()
 	f := w.follow(t.Context(), j.ID)
 	f.wait(t)
 	for _, it := range items {
 		states := f.outcomes[it.Number]
+		if it.State == "cancelled" && len(states) == 0 {
+			continue
+		}
 		if assert.NotEmpty(t, states, "no event has the outcome of item %d", it.Number) {
 			assert.Equal(t, it.State, states[len(states)-1], "item %d", it.Number)
 		}

@@ -113,6 +113,7 @@ func newWorld(t *testing.T, shared bool, gateways int, settings ...string) *worl
 	w.pacs.start(t)
 	t.Cleanup(func() { assert.NoError(t, errors.Join(w.pacs.Close(), w.destination.Close())) })
 	w.writePACS(t, w.entry())
+	require.NoError(t, os.Mkdir(w.path("jobs"), 0o700))
 	write(t, w.path("key"), "correct horse battery staple, long enough to be a key\n")
 	for i := range gateways {
 		g := &gateway{world: w, name: fmt.Sprintf("gateway-%d", i)}

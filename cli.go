@@ -53,8 +53,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 			return failed
 		}
 	case cli.Demo:
-		env.DefaultsOfDemo()
-		err = serve(ctx, env, stdout, startDemo)
+		end := env.DefaultsOfDemo()
+		err = errors.Join(serve(ctx, env, stdout, startDemo), end())
 	default:
 		err = serve(ctx, env, stdout, nil)
 	}

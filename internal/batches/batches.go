@@ -15,6 +15,7 @@ import (
 	"dicom-qr-gateway/internal/config"
 	"dicom-qr-gateway/internal/joblog"
 	"dicom-qr-gateway/internal/jobs"
+	"dicom-qr-gateway/internal/leases"
 	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/internal/recording"
 	"dicom-qr-gateway/internal/telemetry"
@@ -39,6 +40,10 @@ type Batches struct {
 	jobs   *jobs.Service
 	broker *broker.Broker
 	log    zerolog.Logger
+
+	leases    *leases.Leases // nil: this gateway has all associations to itself
+	endLeases context.CancelFunc
+	leasing   sync.WaitGroup
 }
 
 // New connects to what the settings name; it returns nil if they name nothing. The caller must call Close unless New fails. The error
@@ -65,7 +70,29 @@ func New(ctx context.Context, o Options) (*Batches, error) {
 		DrainTimeout: o.Settings.DrainTimeout.Duration(),
 	})
 	joblog.Measure(o.Telemetry, b.jobs.Stats)
+	if !b.broker.Embedded() {
+		b.share(ctx, &o)
+	}
 	return b, nil
+}
+
+// share begins to divide the associations with named PACS among the gateways of this NATS.
+func (b *Batches) share(ctx context.Context, o *Options) {
+	b.leases = leases.New(leases.Options{
+		Broker: b.broker, Pool: o.Associations, PACS: o.Settings.PACS().List,
+		Gateway: o.Settings.Name(), Replicas: o.Settings.JobsReplicas, Log: o.Logger, Lost: o.Telemetry.LeaseLost,
+	})
+	o.Telemetry.CountLeases(func() []telemetry.Lease {
+		held := b.leases.Held()
+		all := make([]telemetry.Lease, len(held))
+		for i, h := range held {
+			all[i] = telemetry.Lease(h)
+		}
+		return all
+	})
+	// Leases outlive ctx: operations that run when it ends need their associations until they are done.
+	ctx, b.endLeases = context.WithCancel(context.WithoutCancel(ctx))
+	b.leasing.Go(func() { b.leases.Run(ctx) })
 }
 
 // fault names the setting that an error of the start is about.
@@ -96,27 +123,36 @@ func (b *Batches) Err() error {
 	return b.broker.Err()
 }
 
+// Budget returns how max_associations of named PACS are kept: leases.Shared or leases.Reserved; "" if this gateway shares none.
+func (b *Batches) Budget() string {
+	if b == nil || b.leases == nil {
+		return ""
+	}
+	return b.leases.Budget()
+}
+
 // Run works on the jobs until ctx is done. It returns when no item runs any more, soon after DRAIN_TIMEOUT at the latest.
 func (b *Batches) Run(ctx context.Context) {
 	if b == nil {
 		return
 	}
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := b.jobs.Run(ctx); err != nil {
-			b.log.Error().Str("reason", err.Error()).Msg("the work on jobs has ended")
-		}
-	})
-	running.Wait()
+	if err := b.jobs.Run(ctx); err != nil {
+		b.log.Error().Str("reason", err.Error()).Msg("the work on jobs has ended")
+	}
 }
 
 // closeTimeout limits the end of JetStream in the process, which has synced everything before.
 const closeTimeout = time.Second
 
-// Close ends the connection to JetStream. Run must have returned, and no request may be running.
+// Close gives the associations back to the other gateways and ends the connection to JetStream. Run must have returned, and no
+// request may be running.
 func (b *Batches) Close() error {
 	if b == nil {
 		return nil
+	}
+	if b.leases != nil {
+		b.endLeases()
+		b.leasing.Wait()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()

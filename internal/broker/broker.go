@@ -161,6 +161,9 @@ func (b *Broker) Close(ctx context.Context) error {
 
 func (b *Broker) close(ctx context.Context) error {
 	if b.conn != nil {
+		if b.own != nil {
+			b.own.settle(ctx, b.conn)
+		}
 		b.conn.Close()
 	}
 	if b.own == nil {

@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 )
 
@@ -59,6 +61,19 @@ func start(s *Settings, log zerolog.Logger) (*embedded, error) {
 		return nil, errors.Join(fmt.Errorf("start JetStream: %w", err), e.stop(context.Background()))
 	}
 	return e, nil
+}
+
+// settle waits until the server has done what the connection has asked for: a stream that it is creating while it ends would stay open.
+func (e *embedded) settle(ctx context.Context, conn *nats.Conn) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	_ = conn.FlushWithContext(ctx)
+	for ctx.Err() == nil {
+		if info, err := e.server.Jsz(nil); err != nil || info.API.Inflight == 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // stop ends the server and waits for it until ctx is done.

@@ -1,21 +1,26 @@
 package environment
 
 import (
-	"errors"
+	"crypto/rand"
 	"net/netip"
 	"os"
+	"path/filepath"
 
 	"dicom-qr-gateway/internal/demo"
 	"dicom-qr-gateway/internal/pool"
 )
 
-// DefaultsOfDemo sets what the demonstration has unless the environment sets it: a cache for viewers, and a file for the spool if there is
-// a directory for temporary files.
-func (e *Environment) DefaultsOfDemo() {
+// DefaultsOfDemo sets what the demonstration has unless the environment sets it: a cache for viewers, and, if there is a directory for
+// temporary files, a file for the spool and a directory for batches, which end removes.
+func (e *Environment) DefaultsOfDemo() (end func() error) {
 	defaults := map[string]string{"CACHE_SIZE": "64MiB"}
-	if file, err := os.CreateTemp("", "dicom-qr-gateway-*"); err == nil {
-		if errors.Join(file.Close(), os.Remove(file.Name())) == nil {
-			defaults["SPOOL_DIR"] = os.TempDir()
+	end = func() error { return nil }
+	if dir, err := os.MkdirTemp("", "dicom-qr-gateway-*"); err == nil {
+		defaults["SPOOL_DIR"] = os.TempDir()
+		end = func() error { return os.RemoveAll(dir) }
+		key := filepath.Join(dir, "key")
+		if e.variables["NATS_URL"] == "" && e.variables["JOBS_DIR"] == "" && os.WriteFile(key, []byte(rand.Text()+rand.Text()), 0o600) == nil {
+			defaults["JOBS_DIR"], defaults["JOBS_KEY_FILE"] = dir, key
 		}
 	}
 	for name, value := range defaults {
@@ -23,6 +28,7 @@ func (e *Environment) DefaultsOfDemo() {
 			e.variables[name] = value
 		}
 	}
+	return end
 }
 
 // NameDemo makes the two PACS of the demonstration, which are at these addresses, named PACS.

@@ -123,13 +123,18 @@ describe('the page of batches', () => {
     assert.deepEqual(parameters, { pacs: 'orthanca', c_move_ae_title: 'ORTHANCB' });
   }));
 
-  test('where batches are switched off, the page says in a line how to switch them on', () => visit([], '', async (page, played) => {
-    played.refuse = () => ({ status: 501, code: 'jobs_disabled', detail: 'Batches are switched off.' });
-    await page.reload();
+  test('where batches are switched off, the page says in a line how to switch them on', async () => {
+    const { page, faults, close } = await open(browser, gateway.url, '/#batches/new');
     await page.getByText('Batches are switched off. The operator of this gateway switches them on with the setting NATS_URL or JOBS_DIR.').waitFor();
-    assert.equal(await page.getByRole('link', { name: 'New batch' }).count(), 0);
     await assertAccessible(page);
-  }, { expected: /501/ }));
+    await page.getByRole('link', { name: 'Studies' }).click();
+    await button(page, 'Search').click();
+    await button(page, /^Move US HEART/).click();
+    await button(page, 'Move').waitFor();
+    assert.equal(await button(page, 'File as a batch').count(), 0);
+    assert.deepEqual(faults, []);
+    await close();
+  });
 
   test('a gateway that cannot reach its NATS is a failure with a hint, and the next try goes on', () => visit([finished()], '', async (page, played) => {
     played.refuse = () => ({ status: 503, code: 'jobs_unavailable', detail: 'The store of jobs does not answer.', hint: 'Check NATS.' });
@@ -291,7 +296,7 @@ describe('a batch', () => {
     await button(page, 'Cancel batch').click();
     const dialog = page.getByRole('dialog');
     await assertAccessible(page);
-    await button(dialog, 'Go on').click();
+    await button(dialog, 'Let it run').click();
     await dialog.waitFor({ state: 'detached' });
     assert.deepEqual(played.actions, []);
     await button(page, 'Cancel batch').click();

@@ -114,6 +114,10 @@ export async function play(url, list = []) {
   };
 
   const server = http.createServer((request, response) => {
+    if (request.url === '/ready') {
+      answer(response, 200, { status: 'ready', jobs: 'available', budget: 'local' });
+      return;
+    }
     if (request.url.startsWith('/jobs')) {
       jobs(request, response);
       return;

@@ -10,7 +10,8 @@ const t = texts.batches;
 const refresh = 5000; // milliseconds
 
 // Batches shows the view that the address names: '' is the list, 'new' the form, else the ID of a job.
-export function Batches({ view, list, draft, onDraft }) {
+export function Batches({ view, on, list, draft, onDraft }) {
+  if (!on) return html`<section aria-labelledby="batches-title"><${Heading} id="batches-title">${t.title}<//><p>${t.off}</p></section>`;
   const archives = list?.pacs ?? [];
   if (view === 'new') return html`<${Order} archives=${archives} draft=${draft} onDraft=${onDraft} />`;
   if (view !== '') return html`<${Job} key=${view} id=${view} />`;
@@ -33,15 +34,13 @@ function List() {
     const timer = setInterval(() => { if (!document.hidden) load(); }, refresh);
     return () => clearInterval(timer);
   }, [active, failed]);
-  const off = failed?.problem?.code === 'jobs_disabled';
   return html`<section aria-labelledby="batches-title" aria-busy=${Boolean(state?.busy && !shown)}>
     <${Heading} id="batches-title">${t.title}<//>
     <p class="quiet">${t.hint}</p>
-    ${off && html`<p class="notice caution" role="status">${t.off}</p>`}
-    ${failed && !off && html`<${Problem} error=${failed} /><p><button type="button" onClick=${() => load()}>${texts.tryAgain}</button></p>`}
+    ${failed && html`<${Problem} error=${failed} /><p><button type="button" onClick=${() => load()}>${texts.tryAgain}</button></p>`}
     ${state?.busy && !shown && html`<${Busy} text=${texts.loading} onStop=${stop} />`}
     ${state?.stopped && html`<p><button type="button" onClick=${() => load()}>${texts.tryAgain}</button></p>`}
-    ${shown && !off && html`<p class="buttons"><a class="button main" href="#batches/new">${t.create}</a>
+    ${shown && html`<p class="buttons"><a class="button main" href="#batches/new">${t.create}</a>
       <${CurlButton} of=${t.title} path="jobs" options=${{ parameters: { offset: offset.current || '', limit: page } }} /></p>`}
     ${shown?.jobs.length === 0 && offset.current === 0 && html`<p>${t.none}</p>`}
     ${shown?.jobs.length > 0 && html`<table class="rows jobs">

@@ -45,6 +45,7 @@ function Page({ viewer }) {
   const [moving, setMoving] = useState(false);
   const [question, setQuestion] = useState(null);
   const lastChosen = useRef([]);
+  const [batches, setBatches] = useState(true); // whether the gateway has them
 
   const load = () => list.run(async (signal) => {
     const { data } = await json('pacs', { signal });
@@ -54,6 +55,7 @@ function Page({ viewer }) {
   useEffect(() => {
     onUnauthorized((refused) => new Promise((resolve) => setQuestion({ refused, resolve })));
     load();
+    json('ready').then(({ data }) => setBatches(data.jobs !== 'disabled'), () => {});
     const follow = () => setView(viewOf(location));
     addEventListener('hashchange', follow);
     return () => removeEventListener('hashchange', follow);
@@ -123,9 +125,9 @@ function Page({ viewer }) {
         ${pacs && html`<${SearchForm} key=${Boolean(pacs.name)} pacs=${pacs} onSearch=${start} />`}
         ${search.state && html`<${Studies} ...${{ pacs, found, selected, viewer }} task=${search} onMore=${more} onSelect=${setSelected} onMove=${move} />`}
         ${chosen.length > 0 && html`<${Move} key=${pacs.name} pacs=${pacs} studies=${chosen} destinations=${named.filter(({ name }) => name !== pacs.name)}
-          onClear=${() => setSelected([])} onBusy=${setMoving} onBatch=${pacs.name && batch} />`}
+          onClear=${() => setSelected([])} onBusy=${setMoving} onBatch=${batches && pacs.name && batch} />`}
       </div>
-      ${view !== null && list.state?.result && html`<div class="view"><${Batches} view=${view} list=${list.state.result} draft=${draft} onDraft=${setDraft} /></div>`}
+      ${view !== null && list.state?.result && html`<div class="view"><${Batches} view=${view} on=${batches} list=${list.state.result} draft=${draft} onDraft=${setDraft} /></div>`}
     </main>
     ${question && html`<${KeyDialog} refused=${question.refused} onKey=${(key) => {
       setQuestion(null);

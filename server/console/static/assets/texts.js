@@ -252,7 +252,7 @@ export const texts = {
     cutOff: 'The result is incomplete. Nothing has been saved.',
     cutOffHint: 'The connection ended. Try again.',
     sure: {
-      cancel: { title: 'Cancel this batch?', text: 'Moves that run are stopped. Images that have arrived stay at the destination.', yes: 'Cancel batch', no: 'Go on' },
+      cancel: { title: 'Cancel this batch?', text: 'Moves that run are stopped. Images that have arrived stay at the destination.', yes: 'Cancel batch', no: 'Let it run' },
       remove: { title: 'Delete this batch?', text: 'Its list and its result are deleted. Images are not.', yes: 'Delete', no: 'Keep it' },
     },
     items: 'Items',

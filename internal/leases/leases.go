@@ -11,7 +11,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,8 +49,9 @@ type timing struct {
 	reservedTTL, reservedRenew time.Duration
 	unused                     time.Duration // after which a slot is given back
 	demand                     time.Duration // between two messages about the same PACS
-	start                      time.Duration // how long a gateway that starts waits for NATS
+	start                      time.Duration // without NATS after which Budget is Reserved
 	operation                  time.Duration // how long NATS may take to answer
+	settle                     time.Duration // after an outage of NATS before leases are taken
 	tick, configure            time.Duration
 }
 
@@ -59,7 +59,7 @@ var usual = timing{
 	ttl: 20 * time.Second, renew: 3 * time.Second, stop: 12 * time.Second, closing: 17 * time.Second,
 	reservedTTL: 24 * time.Hour, reservedRenew: time.Hour,
 	unused: 5 * time.Second, demand: 200 * time.Millisecond, start: 2 * time.Second, operation: 2 * time.Second, tick: 100 * time.Millisecond,
-	configure: time.Second,
+	configure: time.Second, settle: 5 * time.Second,
 }
 
 // How max_associations are kept.
@@ -86,14 +86,15 @@ type Leases struct {
 	events     chan func() // run by Run, which alone uses the fields below
 	woken      chan struct{}
 	ended      chan struct{} // closed when nothing receives from events
-	work       sync.WaitGroup
 	state      atomic.Pointer[string]
 	held       atomic.Pointer[[]Held]
 	name       string
 	doubled    bool // another gateway has the name
+	running    int  // operations at NATS
 	configured time.Time
-	synced     bool // the entries of the bucket are known
-	unsync     time.Time
+	synced     bool             // the entries of the bucket are known
+	unsync     time.Time        // since when they are not
+	quiet      time.Time        // until when no leases are taken: gateways that started without NATS write down first what they use
 	known      map[string]entry // by key
 	units      map[string]*unit // by token
 	refollow   context.CancelFunc
@@ -126,7 +127,11 @@ func (l *Leases) Held() []Held { return *l.held.Load() }
 // Run takes, renews and gives back slots until ctx ends, and then frees them all. The caller ends ctx when no association is open.
 func (l *Leases) Run(ctx context.Context) {
 	following, stop := context.WithCancel(context.WithoutCancel(ctx))
-	l.work.Go(func() { l.follow(following) })
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		l.follow(following)
+	}()
 	ticker := time.NewTicker(l.timing.tick)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
@@ -141,7 +146,7 @@ func (l *Leases) Run(ctx context.Context) {
 		}
 	}
 	stop()
-	l.leave()
+	l.leave(followed)
 }
 
 // do has f run by Run.
@@ -162,16 +167,18 @@ func (l *Leases) follow(ctx context.Context) {
 			return true
 		}
 	}
+	var left func()
 	for {
 		stop, err := l.join(ctx)
 		if err == nil {
-			defer stop()
+			left = stop
 			break
 		}
 		if !pause() {
 			return
 		}
 	}
+	defer left()
 	for ctx.Err() == nil {
 		again, cancel := context.WithCancel(ctx)
 		l.do(func() { l.refollow = cancel })
@@ -275,6 +282,9 @@ func (l *Leases) configure() {
 
 // sync takes in all entries of the bucket.
 func (l *Leases) sync(seen map[string]entry) {
+	if !l.synced && time.Since(l.unsync) >= l.timing.start {
+		l.quiet = time.Now().Add(l.timing.settle)
+	}
 	l.known, l.synced = seen, true
 	for _, u := range l.units {
 		u.seen, u.assumed = true, 0
@@ -361,24 +371,19 @@ func (l *Leases) publish() {
 	l.held.Store(&held)
 }
 
-// leave frees all slots.
-func (l *Leases) leave() {
+// leave frees all slots. It returns when nothing runs any more that Run has started.
+func (l *Leases) leave(followed <-chan struct{}) {
 	for _, u := range l.units {
 		u.names, u.max, u.reserved, u.assumed = nil, 0, 0, 0
 		u.plan()
 	}
-	done := make(chan struct{})
-	go func() {
-		l.work.Wait()
-		close(done)
-	}()
-	for {
+	for followed != nil || l.running > 0 {
 		select {
 		case f := <-l.events:
 			f()
-		case <-done:
-			close(l.ended)
-			return
+		case <-followed:
+			followed = nil
 		}
 	}
+	close(l.ended)
 }

@@ -63,14 +63,14 @@ func (u *unit) candidates() []int {
 		}
 	}
 	for _, part := range [][]int{first, last} {
-		rand.Shuffle(len(part), func(i, j int) { part[i], part[j] = part[j], part[i] })
+		rand.Shuffle(len(part), func(i, j int) { part[i], part[j] = part[j], part[i] }) //nolint:gosec // nothing depends on it being secret
 	}
 	return slices.Concat(own, first, last)
 }
 
 // take takes slots for the operations that wait.
 func (u *unit) take(now time.Time, pressed bool) {
-	if !u.leases.synced || u.busy() < u.limit && u.usage.Waiting > 0 {
+	if !u.leases.synced || now.Before(u.leases.quiet) || u.busy() < u.limit && u.usage.Waiting > 0 {
 		return
 	}
 	under := 0

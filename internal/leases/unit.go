@@ -115,7 +115,8 @@ func (u *unit) batchFrom() int {
 	return u.max - max(u.max/part, 1)
 }
 
-// assume has the gateway use its reserved slots though it does not know the bucket.
+// assume has the gateway use its reserved slots though it does not know the bucket. It gave them back if it stopped in order; leases that
+// others took of them have ended by now if they cannot reach NATS either.
 func (u *unit) assume() {
 	if !u.seen {
 		u.assumed = u.reserved
@@ -182,7 +183,7 @@ func (u *unit) lost(i int) {
 // tick does what is due by time.
 func (u *unit) tick(now time.Time) {
 	l := u.leases
-	if !l.synced && now.Sub(l.unsync) >= l.timing.start {
+	if !l.synced && now.Sub(l.unsync) >= l.timing.ttl {
 		u.assume()
 	}
 	active := u.later || u.usage.Waiting > 0 || u.usage.BatchWaiting > 0 || len(u.demands) > 0 || u.most < math.MaxInt
@@ -311,7 +312,10 @@ func (u *unit) apply(now time.Time) {
 	}
 	u.limit, u.batch = limit, batch
 	used := u.share.SetLimit(limit, min(batch, limit))
-	for excess := all - max(limit, used); excess > 0 && u.free(now); excess-- {
+	for range all - max(limit, used) {
+		if !u.free(now) {
+			return
+		}
 	}
 }
 
@@ -401,7 +405,8 @@ func (u *unit) put(i int, last uint64, reserved bool, written func(sent time.Tim
 // start runs an operation with the key of a slot, and then ended. If the key has another revision, it reads the entry.
 func (u *unit) start(i int, operation func(ctx context.Context) (uint64, error), ended func(revision uint64, err error)) {
 	l := u.leases
-	l.work.Go(func() {
+	l.running++
+	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), l.timing.operation)
 		defer cancel()
 		revision, err := operation(ctx)
@@ -413,6 +418,7 @@ func (u *unit) start(i int, operation func(ctx context.Context) (uint64, error),
 			reread = unread == nil
 		}
 		l.do(func() {
+			l.running--
 			if i < len(u.slots) {
 				u.slots[i].busy = false
 			}
@@ -423,7 +429,7 @@ func (u *unit) start(i int, operation func(ctx context.Context) (uint64, error),
 			ended(revision, err)
 			u.plan()
 		})
-	})
+	}()
 }
 
 // held returns what Held reports of the unit: its slots count at its first name.

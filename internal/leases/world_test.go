@@ -109,9 +109,14 @@ func (g *site) stop() {
 func (g *site) crash() {
 	g.isolate(true)
 	g.stop()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.names, g.name)
+	g.forget(g)
+}
+
+// forget has nobody answer for the name of a gateway that has ended.
+func (w *world) forget(g *site) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.names, g.name)
 }
 
 func (g *site) isolate(cut bool) {
@@ -393,4 +398,31 @@ func inWorld(t *testing.T, limit, reserved int, answer time.Duration, f func(t *
 		f(t, w)
 		time.Sleep(25 * time.Hour) // every timer of the world
 	})
+}
+
+// halt stops NATS, or starts it again. A gateway that starts at that moment, while another one uses reserved associations that NATS does
+// not know, is a limit of the design.
+func (w *world) halt(down bool) {
+	pause := func() {
+		if !down {
+			time.Sleep(10 * time.Second)
+		}
+	}
+	pause()
+	w.mu.Lock()
+	w.down = down
+	w.mu.Unlock()
+	pause()
+}
+
+// known reports whether this process has had a slot at NATS.
+func (g *site) known() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, e := range g.entries {
+		if e.holder.Instance == g.leases.instance {
+			return true
+		}
+	}
+	return g.peer.Settings.ReservedAssociations == 0
 }

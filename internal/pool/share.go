@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"maps"
 	"math"
 	"net"
 	"net/netip"
@@ -74,9 +75,7 @@ func (p *Pool) Share(peer Peer) *Share {
 	}
 	next := map[shareKey]*Share{}
 	if known != nil {
-		for k, s := range *known {
-			next[k] = s
-		}
+		maps.Copy(next, *known)
 	}
 	next[key] = &Share{slots: p.slots, limit: math.MaxInt, batchLimit: math.MaxInt}
 	p.shares.Store(&next)

@@ -122,6 +122,7 @@ func (t *watchedTask) End(s ItemState) {
 
 // TestEachKindOfEndHasItsOutcome files items that end in each way, all in one job.
 func TestEachKindOfEndHasItsOutcome(t *testing.T) {
+	t.Parallel()
 	unreachable := &dicomnet.ConnectError{Err: errors.New("refused")}
 	r := &retriever{answer: func(_ context.Context, f qr.Filter, call int) (*qr.RetrieveResult, error) {
 		switch f.PatientID {
@@ -196,6 +197,7 @@ func TestADryRunFindsAndMovesNothing(t *testing.T) {
 }
 
 func TestAnAttemptThatCannotBeRecordedIsMadeAgainWithWhatWasMoved(t *testing.T) {
+	t.Parallel()
 	var refused sync.Once
 	w := &watch{refuse: func(*Work) (err error) {
 		refused.Do(func() { err = errors.New("the audit log is full") })

@@ -50,6 +50,7 @@ func outcomes(t *testing.T, s *Service, id string) map[int]int {
 }
 
 func TestACrashBetweenAnyTwoStepsLeavesOneOutcomeForEachItem(t *testing.T) {
+	t.Parallel()
 	for _, step := range []string{"chunk", "commit", "filed", "dispatch", "queue", "start", "record", "schedule", "confirm"} {
 		for _, nth := range []int64{1, 3} {
 			if nth > 1 && (step == "chunk" || step == "commit" || step == "filed" || step == "dispatch") {

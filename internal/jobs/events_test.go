@@ -16,7 +16,8 @@ func kinds(events []Event) (list []EventKind) {
 	return list
 }
 
-func TestEventsTellWhatHappenedAndResume(t *testing.T) {
+func TestEventsReportWhatHappenedAndResume(t *testing.T) {
+	t.Parallel()
 	s := New(options(t, &retriever{}))
 	run(t, s)
 	j := file(t, s, order(3))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,13 +13,14 @@ import (
 )
 
 // File files a job: whole or not at all. replayed reports that it was filed before with the same idempotency key. The error is an
-// *InvalidError, a *LimitError, a *ConflictError or an *UnavailableError. File changes no item, except that it trims padding.
+// *InvalidError, a *LimitError, a *ConflictError or an *UnavailableError.
 func (s *Service) File(ctx context.Context, p principal.Principal, o Order) (job *Job, replayed bool, err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	if o.Priority == "" {
 		o.Priority = Normal
 	}
+	o.Items = slices.Clone(o.Items) // their padding is trimmed
 	now := s.options.Now()
 	if err := s.check(&o, now); err != nil {
 		return nil, false, err

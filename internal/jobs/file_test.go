@@ -99,6 +99,7 @@ func TestItemsAreKeptInChunksThatFitIntoMessages(t *testing.T) {
 }
 
 func TestAnIdempotencyKeyFilesOneJob(t *testing.T) {
+	t.Parallel()
 	s := New(options(t, &retriever{}))
 	wanted := order(2)
 	wanted.IdempotencyKey = "import 7"
@@ -134,6 +135,7 @@ func TestAnIdempotencyKeyFilesOneJob(t *testing.T) {
 }
 
 func TestACallerHasALimitOfUnfinishedJobs(t *testing.T) {
+	t.Parallel()
 	o := options(t, &retriever{})
 	o.MaxJobs = 2
 	s := New(o)

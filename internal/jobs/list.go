@@ -112,7 +112,7 @@ func (s *store) wasDeleted(ctx context.Context, owner, id string) (bool, error) 
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return false, nil
 	}
-	return len(history) > 0, s.lost(err)
+	return len(history) > 0 && history[len(history)-1].Operation() != jetstream.KeyValuePut, s.lost(err)
 }
 
 // Items returns a page of the items of a job, in the order of filing, and how many the selection has in all. The error is a *NotFoundError

@@ -16,6 +16,7 @@ import (
 )
 
 func TestGatewaysShareTheItemsOfAJob(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Server(t)
 	var services []*Service
 	retrievers := []*retriever{{}, {}, {}}
@@ -59,6 +60,7 @@ func TestGatewaysShareTheItemsOfAJob(t *testing.T) {
 }
 
 func TestItemsThatRunWhenTheGatewayEndsGoOnOrGoBackToTheQueue(t *testing.T) {
+	t.Parallel()
 	begun := make(chan string, 4)
 	r := &retriever{answer: func(ctx context.Context, f qr.Filter, _ int) (*qr.RetrieveResult, error) {
 		begun <- f.PatientID
@@ -99,6 +101,7 @@ func TestItemsThatRunWhenTheGatewayEndsGoOnOrGoBackToTheQueue(t *testing.T) {
 }
 
 func TestAnOutcomeIsRecordedWhenJetStreamIsBack(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	server := brokertest.Server(t, brokertest.In(dir))
 	port := brokertest.Port(server)

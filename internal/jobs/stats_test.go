@@ -12,6 +12,7 @@ import (
 )
 
 func TestStatsCountWhatIsQueuedAndWhatWaits(t *testing.T) {
+	t.Parallel()
 	goOn := make(chan struct{})
 	o := options(t, &retriever{answer: func(context.Context, qr.Filter, int) (*qr.RetrieveResult, error) {
 		<-goOn
@@ -40,6 +41,7 @@ func TestStatsCountWhatIsQueuedAndWhatWaits(t *testing.T) {
 }
 
 func TestACancellationThatOvertakesTheQueueingLeavesNothingQueued(t *testing.T) {
+	t.Parallel()
 	o := options(t, &retriever{})
 	reached, goOn := make(chan struct{}), make(chan struct{})
 	n := 0

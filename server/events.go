@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -198,4 +201,28 @@ func (s *eventStream) startBeat() {
 		close(stop)
 		beat.Wait()
 	}
+}
+
+// prefersEvents reports whether Accept (RFC 9110 section 12.5.1) names events, with a quality that is not below that of JSON.
+func prefersEvents(fields []string) bool {
+	events, plain := 0.0, 0.0
+	for part := range strings.SplitSeq(strings.Join(fields, ","), ",") {
+		mediaType, parameters, err := mime.ParseMediaType(part)
+		if err != nil {
+			continue
+		}
+		quality := 1.0
+		if q, ok := parameters["q"]; ok {
+			if quality, err = strconv.ParseFloat(q, 64); err != nil {
+				continue
+			}
+		}
+		switch mediaType {
+		case eventType:
+			events = quality
+		case jsonType:
+			plain = quality
+		}
+	}
+	return events > 0 && events >= plain
 }

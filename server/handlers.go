@@ -21,8 +21,10 @@ var _ api.StrictServerInterface = (*handlers)(nil)
 // handlers implements the operations of the contract: each translates the request, calls the gateway, and translates the
 // result. Anything but a success is returned as an error, which observe turns into a problem document.
 type handlers struct {
-	*batch.Handlers
+	*batch.Handlers // of jobs
 
+	jobsErr   func() error
+	budget    func() string
 	gateway   Gateway
 	receiver  Receiver
 	spool     *spool.Spool
@@ -51,9 +53,20 @@ func (h *handlers) GetReady(ctx context.Context, _ api.GetReadyRequestObject) (a
 		return nil, problem.ErrDraining
 	}
 	return api.GetReady200JSONResponse{
-		Body:    api.Readiness{Status: api.Ready, Jobs: api.ReadinessJobsDisabled, Budget: api.BudgetLocal},
+		Body:    api.Readiness{Status: api.Ready, Jobs: h.jobsReady(), Budget: api.ReadinessBudget(h.budget())},
 		Headers: api.GetReady200ResponseHeaders{XCorrelationID: access.From(ctx).CorrelationID},
 	}, nil
+}
+
+// jobsReady says whether the gateway accepts jobs.
+func (h *handlers) jobsReady() api.ReadinessJobs {
+	switch {
+	case h.Service == nil:
+		return api.ReadinessJobsDisabled
+	case h.jobsErr() != nil:
+		return api.ReadinessJobsUnavailable
+	}
+	return api.ReadinessJobsAvailable
 }
 
 // GetVersion answers with the version that runs.

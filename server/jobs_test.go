@@ -42,15 +42,15 @@ func problemsOfJobs(t *testing.T) []string {
 	return names
 }
 
-// jobRoutes are the routes below /jobs, as methods and paths.
-var jobRoutes = [][2]string{
+// routesOfJobs are the routes below /jobs, as methods and paths.
+var routesOfJobs = [][2]string{
 	{http.MethodPost, "/jobs"}, {http.MethodGet, "/jobs"}, {http.MethodGet, "/jobs/1"}, {http.MethodDelete, "/jobs/1"},
 	{http.MethodGet, "/jobs/1/events"}, {http.MethodPost, "/jobs/1/cancel"}, {http.MethodPost, "/jobs/1/retry"},
 }
 
 func TestJobsWithoutStorageAreDisabled(t *testing.T) {
 	r := start(t, &fakeGateway{})
-	for _, route := range jobRoutes {
+	for _, route := range routesOfJobs {
 		status, _, body := r.do(t, route[0], route[1], strings.NewReader("{}"), "X-Correlation-ID", exampleID)
 		require.Equal(t, http.StatusNotImplemented, status, "%s", route)
 		assert.Equal(t, goclient.ProblemCodeJobsDisabled, problemIn(t, body).Code)

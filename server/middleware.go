@@ -12,7 +12,6 @@ import (
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/access"
 	"dicom-qr-gateway/server/listener"
-	"dicom-qr-gateway/server/problem"
 	"dicom-qr-gateway/server/wado"
 )
 
@@ -20,7 +19,7 @@ import (
 //
 //  1. routed: every request, before its route is looked up in the contract
 //  2. checks: POST /q, /qr and /echo, before the body is bound; searchChecks and retrievalChecks: DICOMweb,
-//     before the query is bound
+//     before the query is bound; jobChecks: below /jobs, before both are bound
 //  3. strict: every operation of the contract, around its handler
 
 func (s *Server) routed() []echo.MiddlewareFunc {
@@ -56,12 +55,6 @@ func (s *Server) retrievalChecks(kind wado.Kind) []echo.MiddlewareFunc {
 		s.readRetrieval(kind), // 505, 400 and 406: reads and removes the query
 		s.workload.pass,       // cancels the request if its caller leaves
 		s.requireAudit,        // 503 if no audit record can be written
-	}
-}
-
-func (s *Server) jobChecks() []echo.MiddlewareFunc {
-	return []echo.MiddlewareFunc{
-		s.requireJobs, // 501 without storage for jobs, before anything is read
 	}
 }
 
@@ -114,16 +107,6 @@ func (s *Server) requireAudit(next echo.HandlerFunc) echo.HandlerFunc {
 			return notRecorded(zerolog.Ctx(c.Request().Context()), api.ProblemCodeAuditUnavailable, err)
 		}
 		return next(c)
-	}
-}
-
-// requireJobs refuses requests for jobs if there is no storage for them.
-func (s *Server) requireJobs(echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if c.Request().ContentLength != 0 {
-			closeAfter(c) // instead of reading the body
-		}
-		return &problem.Problem{Code: api.ProblemCodeJobsDisabled}
 	}
 }
 

@@ -57,8 +57,8 @@ func (s *Server) operationChecks() (map[string][]echo.MiddlewareFunc, error) {
 		}
 		checks[operation] = s.checks(v)
 	}
-	for _, operation := range jobOperations {
-		checks[operation] = s.jobChecks()
+	if err := s.jobChecks(contract, checks); err != nil {
+		return nil, err
 	}
 	for operation, level := range searchLevels {
 		checks[operation] = s.searchChecks(level)
@@ -68,9 +68,6 @@ func (s *Server) operationChecks() (map[string][]echo.MiddlewareFunc, error) {
 	}
 	return checks, nil
 }
-
-// jobOperations are the operations below /jobs.
-var jobOperations = []string{"fileJob", "listJobs", "getJob", "deleteJob", "followJob", "cancelJob", "retryJob"}
 
 // withHead registers HEAD with each GET (RFC 9110 section 9.3.2). net/http leaves the body out.
 type withHead struct{ *echo.Echo }

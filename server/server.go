@@ -17,6 +17,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/rs/zerolog"
 
+	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/spool"
@@ -104,7 +105,13 @@ type Options struct {
 	TLS          *tls.Config // of the listener; nil: plain HTTP
 	PACS         PACS        // the named PACS; nil: none
 	Storage      StorageSCP
-	Console      *console.Options // of the page for people at /; nil: there is none
+	// Jobs keeps jobs and works on them; nil: there are none.
+	Jobs batch.Service
+	// JobsErr returns why the storage for jobs does not answer; nil: it does. It must not block.
+	JobsErr func() error
+	// Budget returns how the associations of named PACS are limited: local, shared or reserved; nil: local. It must not block.
+	Budget  func() string
+	Console *console.Options // of the page for people at /; nil: there is none
 	// NamedPACSOnly refuses requests that bring the address of a PACS.
 	NamedPACSOnly bool
 	// MaxOperations is the number of operations that the Gateway runs at once. Four times as many requests for operations may be in
@@ -166,10 +173,17 @@ func New(o Options) (*Server, error) {
 		}
 	}
 	s.handlers = &handlers{
-		Handlers: &batch.Handlers{},
-		gateway:  o.Gateway, receiver: o.Receiver, spool: o.Spool, stall: cmp.Or(o.StallTimeout, writeTimeout), pacs: o.PACS, storage: o.Storage,
+		jobsErr: o.JobsErr, budget: o.Budget,
+		gateway: o.Gateway, receiver: o.Receiver, spool: o.Spool, stall: cmp.Or(o.StallTimeout, writeTimeout), pacs: o.PACS, storage: o.Storage,
 		namedOnly: o.NamedPACSOnly, workload: s.workload, memory: o.Memory, build: o.Build,
 		telemetry: s.telemetry, trail: o.Audit,
+	}
+	s.handlers.Handlers = &batch.Handlers{Service: o.Jobs, Permit: s.handlers.permit}
+	if o.JobsErr == nil {
+		s.handlers.jobsErr = func() error { return nil }
+	}
+	if o.Budget == nil {
+		s.handlers.budget = func() string { return string(api.BudgetLocal) }
 	}
 	if o.PACS == nil {
 		s.handlers.pacs = noPACS{}

@@ -128,7 +128,7 @@ func loggedPointers(route string, faults []api.Fault) []string {
 }
 
 // fieldPointer matches the pointers of fields, of items of their lists, and of the whole body.
-var fieldPointer = regexp.MustCompile(`^(/[A-Za-z_]{1,32}(/\d{1,4})?)?$`)
+var fieldPointer = regexp.MustCompile(`^(/[A-Za-z_]{1,32}(/\d{1,4}(/[a-z_]{1,32}(/\d{1,4})?)?)?)?$`)
 
 // isOperation reports whether the route is that of an operation at a PACS.
 func isOperation(route string) bool {

@@ -2,8 +2,11 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"mime"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -14,6 +17,13 @@ import (
 	"dicom-qr-gateway/server/access"
 	"dicom-qr-gateway/server/problem"
 	"dicom-qr-gateway/server/schema"
+)
+
+const (
+	jsonType  = "application/json"
+	jsonUTF8  = jsonType + "; charset=utf-8"
+	csvType   = "text/csv"
+	eventType = "text/event-stream"
 )
 
 const (
@@ -28,12 +38,18 @@ const (
 // validator checks the bodies of one operation against its schema in the contract.
 type validator struct {
 	schema *schema.Body
-	bodies *shares
+	bodies *bodies
 }
 
-func newValidator(spec *openapi3.T, path string, bodies *shares) (*validator, error) {
+// bodies reads bodies of requests.
+type bodies struct {
+	limit  int     // of one, in bytes
+	shares *shares // of the bytes of all
+}
+
+func newValidator(spec *openapi3.T, path string, shares *shares) (*validator, error) {
 	body, err := schema.New(spec, path)
-	return &validator{schema: body, bodies: bodies}, err
+	return &validator{schema: body, bodies: &bodies{limit: maxBody, shares: shares}}, err
 }
 
 // check refuses a body that the contract does not allow. It passes the parsed value on, so that the handler sees what was
@@ -41,17 +57,15 @@ func newValidator(spec *openapi3.T, path string, bodies *shares) (*validator, er
 func (v *validator) check(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if !declaresJSON(r.Header) {
+		if !declares(r.Header, jsonType) {
 			return &problem.Problem{Code: api.ProblemCodeUnsupportedMediaType}
 		}
 		if isEncoded(r.Header) {
-			return &problem.Problem{
-				Code: api.ProblemCodeUnsupportedMediaType, Detail: "Send the body without a content encoding, and without the header Content-Encoding.",
-			}
+			return encodedBody()
 		}
 		caller := access.From(r.Context()).Identity()
-		body, held, err := v.readBody(c, caller)
-		defer v.bodies.give(caller, held)
+		body, held, err := v.bodies.read(c, caller)
+		defer v.bodies.shares.give(caller, held)
 		if err != nil {
 			return err
 		}
@@ -64,12 +78,18 @@ func (v *validator) check(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// readBody reads the body into a buffer that grows as its bytes arrive, whatever length the caller announced. held is what the caller
+func encodedBody() error {
+	return &problem.Problem{
+		Code: api.ProblemCodeUnsupportedMediaType, Detail: "Send the body without a content encoding, and without the header Content-Encoding.",
+	}
+}
+
+// read reads the body into a buffer that grows as its bytes arrive, whatever length the caller announced. held is what the caller
 // must give back.
-func (v *validator) readBody(c echo.Context, caller principal.Identity) (body []byte, held int, err error) {
+func (b *bodies) read(c echo.Context, caller principal.Identity) (body []byte, held int, err error) {
 	r := c.Request()
-	if r.ContentLength > maxBody {
-		return nil, 0, tooLarge(c)
+	if r.ContentLength > int64(b.limit) {
+		return nil, 0, b.tooLarge(c)
 	}
 	size := smallBody
 	if n := int(r.ContentLength); n >= 0 && n < size {
@@ -80,8 +100,8 @@ func (v *validator) readBody(c echo.Context, caller principal.Identity) (body []
 		n, err := r.Body.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		switch {
-		case len(body) > maxBody:
-			return nil, held, tooLarge(c)
+		case len(body) > b.limit:
+			return nil, held, b.tooLarge(c)
 		case errors.Is(err, io.EOF):
 			c.Set(bodyReadKey, true)
 			// From now on net/http reads only to detect that the caller disconnects. The deadline of the body must not end that.
@@ -93,8 +113,8 @@ func (v *validator) readBody(c echo.Context, caller principal.Identity) (body []
 		case len(body) < cap(body):
 			continue
 		}
-		more := min(cap(body), maxBody+1-cap(body))
-		switch v.bodies.take(caller, more) {
+		more := min(cap(body), b.limit+1-cap(body))
+		switch b.shares.take(caller, more) {
 		case granted:
 		case callerShare:
 			closeAfter(c)
@@ -109,9 +129,20 @@ func (v *validator) readBody(c echo.Context, caller principal.Identity) (body []
 }
 
 // tooLarge closes the connection after the answer, so that net/http does not read the rest of the body.
-func tooLarge(c echo.Context) error {
+func (b *bodies) tooLarge(c echo.Context) error {
 	closeAfter(c)
-	return &problem.Problem{Code: api.ProblemCodePayloadTooLarge}
+	p := &problem.Problem{Code: api.ProblemCodePayloadTooLarge}
+	if b.limit != maxBody {
+		p.Detail = fmt.Sprintf("The body exceeds %d MiB.", b.limit>>20)
+	}
+	return p
+}
+
+// closeBeforeBody closes the connection after the answer if the body would be long to read.
+func closeBeforeBody(c echo.Context) {
+	if n := c.Request().ContentLength; n < 0 || n > smallBody {
+		closeAfter(c)
+	}
 }
 
 // closeAfter closes the connection after the answer. In HTTP/2 it does nothing: the body has its own stream, and the header field
@@ -129,3 +160,19 @@ type checkedBody struct {
 }
 
 func (b checkedBody) ValidatedValue() any { return b.value }
+
+// declares reports whether the header declares a body of the media type in UTF-8.
+func declares(h http.Header, want string) bool {
+	mediaType, parameters, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil || mediaType != want {
+		return false
+	}
+	charset, ok := parameters["charset"]
+	return !ok || strings.EqualFold(charset, "utf-8")
+}
+
+// isEncoded reports whether the header declares a content encoding, such as gzip.
+func isEncoded(h http.Header) bool {
+	encoding := h.Get("Content-Encoding")
+	return encoding != "" && !strings.EqualFold(encoding, "identity")
+}

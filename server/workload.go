@@ -19,8 +19,10 @@ const requestsPerOperation = 4
 
 // workload counts the requests for operations, limits their number, and refuses new ones once it is drained.
 type workload struct {
-	requests *shares
-	passed   atomic.Int64 // requests past the checks
+	requests  *shares
+	followers *shares       // streams of events of jobs
+	leaving   chan struct{} // closed when new operations are refused
+	passed    atomic.Int64  // requests past the checks
 
 	mu       sync.Mutex
 	running  int // includes requests that are still being read or checked
@@ -29,7 +31,10 @@ type workload struct {
 }
 
 func newWorkload(maxOperations int) *workload {
-	return &workload{requests: newShares(requestsPerOperation * maxOperations), idle: make(chan struct{})}
+	return &workload{
+		requests: newShares(requestsPerOperation * maxOperations), followers: newShares(maxFollowers),
+		leaving: make(chan struct{}), idle: make(chan struct{}),
+	}
 }
 
 func (l *workload) begin() bool {
@@ -56,6 +61,7 @@ func (l *workload) drain() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.draining = true
+	close(l.leaving)
 	if l.running == 0 {
 		close(l.idle)
 	}
@@ -79,9 +85,7 @@ func (l *workload) admit(next echo.HandlerFunc) echo.HandlerFunc {
 		r := c.Request()
 		caller := access.From(r.Context()).Identity()
 		if refused := l.requests.take(caller, 1); refused != granted {
-			if r.ContentLength < 0 || r.ContentLength > smallBody {
-				closeAfter(c) // instead of reading the body
-			}
+			closeBeforeBody(c)
 			if refused == callerShare {
 				return problem.ErrCallerShare
 			}

@@ -1174,7 +1174,7 @@ type IssuerOfPatientID = string
 type Job struct {
 	// Job ID of the job.
 	//
-	// Example: 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+	// Example: 01kga72r0s5v8xh3mz4qpt6wne
 	Job   string   `json:"job"`
 	State JobState `json:"state"`
 
@@ -1433,7 +1433,7 @@ type JobPACSName = string
 type JobPage struct {
 	// Job ID of the job.
 	//
-	// Example: 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+	// Example: 01kga72r0s5v8xh3mz4qpt6wne
 	Job   string   `json:"job"`
 	State JobState `json:"state"`
 

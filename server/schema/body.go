@@ -45,10 +45,8 @@ func (b *Body) Check(body []byte) (value any, faults []api.Fault) {
 	if value == nil && len(faults) > 0 {
 		return nil, faults
 	}
-	b.dropNulls(value)
-	if err := b.schema.VisitJSON(value, b.options...); err != nil {
-		faults = append(faults, schemaFaults(err)...)
-	}
+	dropNulls(b.schema, value)
+	faults = append(faults, violations(b.schema, value, b.options)...)
 	faults = append(faults, pacsForm(value)...)
 	if b.ordersDates {
 		faults = append(faults, dateOrder(value)...)
@@ -56,11 +54,18 @@ func (b *Body) Check(body []byte) (value any, faults []api.Fault) {
 	return value, faults
 }
 
+func violations(s *openapi3.Schema, value any, options []openapi3.SchemaValidationOption) []api.Fault {
+	if err := s.VisitJSON(value, options...); err != nil {
+		return schemaFaults(err)
+	}
+	return nil
+}
+
 // dropNulls removes the optional fields whose value is null, which means that they are not given.
-func (b *Body) dropNulls(body any) {
+func dropNulls(s *openapi3.Schema, body any) {
 	fields, _ := body.(map[string]any)
 	for name, value := range fields {
-		if value == nil && b.schema.Properties[name] != nil && !slices.Contains(b.schema.Required, name) {
+		if value == nil && s.Properties[name] != nil && !slices.Contains(s.Required, name) {
 			delete(fields, name)
 		}
 	}

@@ -82,6 +82,12 @@ func rule(s *openapi3.Schema) string {
 	switch {
 	case s.Type.Is(openapi3.TypeInteger) && s.Min != nil && s.Max != nil:
 		return fmt.Sprintf("must be an integer from %.0f to %.0f", *s.Min, *s.Max)
+	case len(s.Enum) > 0:
+		values := make([]string, len(s.Enum))
+		for i, value := range s.Enum {
+			values[i] = fmt.Sprint(value)
+		}
+		return "must be one of: " + strings.Join(values, ", ")
 	case s.Type.Is(openapi3.TypeBoolean):
 		return "must be true or false"
 	case s.Type.Is(openapi3.TypeArray) && s.MaxItems != nil:

@@ -28,6 +28,8 @@ func stringFormats() map[string]openapi3.StringFormatValidator {
 		"accession-number": validText,
 		"issuer":           validText,
 		"date":             validDate,
+		"date-time":        validTime,
+		"daily-window":     validWindow,
 	} {
 		formats[name] = openapi3.NewCallbackValidator(func(value string) error {
 			if !valid(value) {
@@ -50,6 +52,8 @@ var formatRules = map[string]string{
 	"code-string":      "must be a string of 1 to 16 upper-case letters, digits, spaces and underscores, not only spaces",
 	"uid":              "must be a DICOM unique identifier: groups of digits with dots between them, at most 64 characters",
 	"date":             "must be a date, written as year, month and day with hyphens",
+	"date-time":        "must be a date and time with its offset, such as 2026-01-31T20:00:00+01:00",
+	"daily-window":     "must be hours of the day such as 20:00-06:00, with another end than beginning",
 }
 
 // validText reports whether s is a value that DICOM compares as a whole: a wildcard would match other values, a backslash would
@@ -59,6 +63,17 @@ func validText(s string) bool {
 		!strings.ContainsAny(s, `*?\`) &&
 		!strings.ContainsRune(s, utf8.RuneError) &&
 		!strings.ContainsFunc(s, unicode.IsControl)
+}
+
+func validTime(s string) bool {
+	_, err := time.Parse(time.RFC3339, s)
+	return err == nil
+}
+
+// validWindow reports whether s names hours of the day. A window that ends when it begins would never open.
+func validWindow(s string) bool {
+	from, to, ok := strings.Cut(s, "-")
+	return ok && from != to
 }
 
 func validDate(s string) bool {

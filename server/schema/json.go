@@ -24,31 +24,60 @@ const maxDepth = 16
 //
 // It ignores a byte order mark, which editors and scripts on Windows write (RFC 8259 section 8.1 lets a parser do so).
 func parseJSON(body []byte) (any, []api.Fault) {
+	value, faults, _ := parseLimited(body, limits{})
+	return value, faults
+}
+
+// limits bound what a body becomes in memory; zero means that only its length does.
+type limits struct {
+	items   int // of an array
+	members int // of an object
+	values  int // of the whole body
+	faults  int // that are kept
+}
+
+// parseLimited is parseJSON for a body that may be long. more is the number of faults that were not kept.
+func parseLimited(body []byte, l limits) (value any, faults []api.Fault, more int) {
 	if !utf8.Valid(body) {
-		return nil, []api.Fault{{Detail: "is not valid UTF-8"}}
+		return nil, []api.Fault{{Detail: "is not valid UTF-8"}}, 0
 	}
 	sent := len(body)
 	body = bytes.TrimPrefix(body, byteOrderMark)
 	if !json.Valid(body) {
 		if syntax, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(body, new(any))); ok {
-			return nil, []api.Fault{{Detail: fmt.Sprintf("is not one valid JSON value: fault at byte %d", syntax.Offset+int64(sent-len(body)))}}
+			return nil, []api.Fault{{Detail: fmt.Sprintf("is not one valid JSON value: fault at byte %d", syntax.Offset+int64(sent-len(body)))}}, 0
 		}
-		return nil, []api.Fault{{Detail: "is not one valid JSON value"}}
+		return nil, []api.Fault{{Detail: "is not one valid JSON value"}}, 0
 	}
-	p := jsonParser{rest: body}
+	p := jsonParser{rest: body, limits: l}
 	value, err := p.value("", 0)
 	if err != nil {
-		return nil, []api.Fault{{Detail: "is nested too deeply"}}
+		over, _ := errors.AsType[*limitError](err)
+		return nil, []api.Fault{api.Fault(*over)}, 0
 	}
-	return value, p.faults
+	return value, p.faults, p.more
 }
 
-var errTooDeep = errors.New("nested too deeply")
+// limitError is the fault of a body that exceeds a limit.
+type limitError api.Fault
+
+func (e *limitError) Error() string { return e.Detail }
 
 // jsonParser parses valid JSON; it does not check the syntax.
 type jsonParser struct {
 	rest   []byte
+	limits limits
+	values int
 	faults []api.Fault
+	more   int // faults that are not kept
+}
+
+func (p *jsonParser) fault(f api.Fault) {
+	if p.limits.faults > 0 && len(p.faults) == p.limits.faults {
+		p.more++
+		return
+	}
+	p.faults = append(p.faults, f)
 }
 
 // peek returns the next byte that is not white space.
@@ -67,12 +96,15 @@ func (p *jsonParser) skip(c byte) bool {
 }
 
 func (p *jsonParser) value(pointer string, depth int) (any, error) {
+	if p.values++; p.limits.values > 0 && p.values > p.limits.values {
+		return nil, &limitError{Detail: fmt.Sprintf("has more than %d values", p.limits.values)}
+	}
 	switch c := p.peek(); c {
 	case '"':
 		return p.string(), nil
 	case '{', '[':
 		if depth == maxDepth {
-			return nil, errTooDeep
+			return nil, &limitError{Detail: "is nested too deeply"}
 		}
 		p.rest = p.rest[1:]
 		if c == '{' {
@@ -127,7 +159,10 @@ func (p *jsonParser) object(pointer string, depth int) (map[string]any, error) {
 		p.skip(':')
 		at := pointer + "/" + escapePointer(name)
 		if _, twice := members[name]; twice {
-			p.faults = append(p.faults, api.Fault{Pointer: at, Detail: "is given more than once"})
+			p.fault(api.Fault{Pointer: at, Detail: "is given more than once"})
+		}
+		if p.limits.members > 0 && len(members) == p.limits.members {
+			return nil, &limitError{Pointer: pointer, Detail: fmt.Sprintf("has more than %d fields", p.limits.members)}
 		}
 		var err error
 		if members[name], err = p.value(at, depth); err != nil {
@@ -140,6 +175,9 @@ func (p *jsonParser) object(pointer string, depth int) (map[string]any, error) {
 func (p *jsonParser) array(pointer string, depth int) ([]any, error) {
 	items := []any{}
 	for !p.skip(']') {
+		if p.limits.items > 0 && len(items) == p.limits.items {
+			return nil, &limitError{Pointer: pointer, Detail: fmt.Sprintf("must be an array of at most %d items", p.limits.items)}
+		}
 		p.skip(',')
 		item, err := p.value(pointer+"/"+strconv.Itoa(len(items)), depth)
 		if err != nil {

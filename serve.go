@@ -153,6 +153,8 @@ func (g *gateway) run(ctx context.Context) (err error) {
 		MaxOperations:  settings.MaxOperations,
 		MaxConnections: settings.MaxConnections,
 		DrainTimeout:   settings.DrainTimeout.Duration(),
+		Jobs:           serverbatch.ServiceOf(batch.Jobs()),
+		JobsErr:        batch.Err,
 		Background:     batch.Run,
 		Audit:          trail,
 		Telemetry:      watch,

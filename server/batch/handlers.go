@@ -29,6 +29,14 @@ type Service interface {
 	Delete(ctx context.Context, p principal.Principal, id string) error
 }
 
+// ServiceOf returns the jobs as a Service; nil for nil.
+func ServiceOf(s *jobs.Service) Service {
+	if s == nil {
+		return nil
+	}
+	return s
+}
+
 // Handlers implements the operations of the contract below /jobs.
 type Handlers struct {
 	Service Service

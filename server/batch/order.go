@@ -133,14 +133,14 @@ func (r *orderReader) result(fields map[string]any) (*Order, error) {
 		return nil, err
 	}
 	o := &r.order
-	o.PACS = text(fields["pacs"])
-	o.Destination = text(fields["c_move_ae_title"])
+	o.PACS = trimmed(fields["pacs"])
+	o.Destination = trimmed(fields["c_move_ae_title"])
 	o.DryRun, _ = fields["dry_run"].(bool)
-	o.Priority = jobs.Priority(text(fields["priority"]))
-	if at := text(fields["not_before"]); at != "" {
+	o.Priority = jobs.Priority(trimmed(fields["priority"]))
+	if at := trimmed(fields["not_before"]); at != "" {
 		o.NotBefore, _ = time.Parse(time.RFC3339, at) // the schema has checked it
 	}
-	if hours := text(fields["window"]); hours != "" {
+	if hours := trimmed(fields["window"]); hours != "" {
 		window, err := jobs.ParseWindow(hours)
 		if err != nil {
 			return nil, problem.Invalid([]api.Fault{{Pointer: "/window", Detail: "must be hours of the day such as 20:00-06:00, with another end than beginning"}})
@@ -153,30 +153,30 @@ func (r *orderReader) result(fields map[string]any) (*Order, error) {
 // itemOf returns the item of the fields, which the schema has checked.
 func itemOf(fields map[string]any) jobs.Item {
 	return jobs.Item{
-		PatientID:         text(fields["patient_id"]),
-		IssuerOfPatientID: text(fields["issuer_of_patient_id"]),
-		AccessionNumber:   text(fields["accession_number"]),
-		StudyInstanceUID:  text(fields["study_instance_uid"]),
-		StudyInstanceUIDs: texts(fields["study_instance_uids"]),
-		Modalities:        texts(fields["modalities"]),
+		PatientID:         trimmed(fields["patient_id"]),
+		IssuerOfPatientID: trimmed(fields["issuer_of_patient_id"]),
+		AccessionNumber:   trimmed(fields["accession_number"]),
+		StudyInstanceUID:  trimmed(fields["study_instance_uid"]),
+		StudyInstanceUIDs: trimmedAll(fields["study_instance_uids"]),
+		Modalities:        trimmedAll(fields["modalities"]),
 		MaxYearsOld:       number(fields["max_years_old"]),
 		MaxResults:        number(fields["max_results"]),
-		StudyDateFrom:     strings.ReplaceAll(text(fields["study_date_from"]), "-", ""),
-		StudyDateTo:       strings.ReplaceAll(text(fields["study_date_to"]), "-", ""),
+		StudyDateFrom:     strings.ReplaceAll(trimmed(fields["study_date_from"]), "-", ""),
+		StudyDateTo:       strings.ReplaceAll(trimmed(fields["study_date_to"]), "-", ""),
 	}
 }
 
-// text returns a string without its padding, which PS3.5 section 6.2 declares insignificant; "" for anything else.
-func text(value any) string {
+// trimmed returns a string without its padding, which PS3.5 section 6.2 declares insignificant; "" for anything else.
+func trimmed(value any) string {
 	s, _ := value.(string)
 	return strings.Trim(s, " ")
 }
 
-func texts(value any) []string {
+func trimmedAll(value any) []string {
 	values, _ := value.([]any)
 	var list []string
 	for _, v := range values {
-		list = append(list, text(v))
+		list = append(list, trimmed(v))
 	}
 	return list
 }

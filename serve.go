@@ -155,6 +155,7 @@ func (g *gateway) run(ctx context.Context) (err error) {
 		DrainTimeout:   settings.DrainTimeout.Duration(),
 		Jobs:           serverbatch.ServiceOf(batch.Jobs()),
 		JobsErr:        batch.Err,
+		Budget:         batch.Budget,
 		Background:     batch.Run,
 		Audit:          trail,
 		Telemetry:      watch,

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -53,7 +54,7 @@ func (h *handlers) GetReady(ctx context.Context, _ api.GetReadyRequestObject) (a
 		return nil, problem.ErrDraining
 	}
 	return api.GetReady200JSONResponse{
-		Body:    api.Readiness{Status: api.Ready, Jobs: h.jobsReady(), Budget: api.ReadinessBudget(h.budget())},
+		Body:    api.Readiness{Status: api.Ready, Jobs: h.jobsReady(), Budget: cmp.Or(api.ReadinessBudget(h.budget()), api.BudgetLocal)},
 		Headers: api.GetReady200ResponseHeaders{XCorrelationID: access.From(ctx).CorrelationID},
 	}, nil
 }

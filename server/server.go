@@ -17,7 +17,6 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/rs/zerolog"
 
-	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/spool"
@@ -109,7 +108,8 @@ type Options struct {
 	Jobs batch.Service
 	// JobsErr returns why the storage for jobs does not answer; nil: it does. It must not block.
 	JobsErr func() error
-	// Budget returns how the associations of named PACS are limited: local, shared or reserved; nil: local. It must not block.
+	// Budget returns how the associations of named PACS are limited: shared or reserved; "" and nil: by this gateway alone. It must not
+	// block.
 	Budget  func() string
 	Console *console.Options // of the page for people at /; nil: there is none
 	// NamedPACSOnly refuses requests that bring the address of a PACS.
@@ -183,7 +183,7 @@ func New(o Options) (*Server, error) {
 		s.handlers.jobsErr = func() error { return nil }
 	}
 	if o.Budget == nil {
-		s.handlers.budget = func() string { return string(api.BudgetLocal) }
+		s.handlers.budget = func() string { return "" }
 	}
 	if o.PACS == nil {
 		s.handlers.pacs = noPACS{}

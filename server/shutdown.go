@@ -40,12 +40,17 @@ func ended(worked <-chan struct{}, latest time.Time) error {
 	case <-worked:
 		return nil
 	case <-timeout.C:
+	}
+	select {
+	case <-worked: // both were ready
+		return nil
+	default:
 		return errBackground
 	}
 }
 
-// drain waits until no operation runs and the work in the background has ended, or cancels the rest after DRAIN_TIMEOUT. Meanwhile requests are answered, and /ready shows
-// proxies that this gateway takes no new operations.
+// drain waits until no operation runs and the work in the background has ended, or cancels the rest after DRAIN_TIMEOUT. Meanwhile
+// requests are answered, and /ready shows proxies that this gateway takes no new operations.
 func (s *Server) drain(cancel context.CancelCauseFunc, worked <-chan struct{}) {
 	idle := s.workload.drain()
 	s.associations.Drain()

@@ -1663,7 +1663,7 @@ export interface components {
         Job: {
             /**
              * @description ID of the job.
-             * @example 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+             * @example 01kga72r0s5v8xh3mz4qpt6wne
              */
             job: string;
             state: components["schemas"]["JobState"];
@@ -2900,7 +2900,7 @@ export interface components {
         JobPriority: components["schemas"]["JobPriority"];
         /**
          * @description The ID of a job.
-         * @example 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+         * @example 01kga72r0s5v8xh3mz4qpt6wne
          */
         JobOfPath: string;
         /**
@@ -2996,7 +2996,7 @@ export interface components {
         ContentLocation: string;
         /**
          * @description URL of the job.
-         * @example http://localhost:8888/jobs/0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+         * @example http://localhost:8888/jobs/01kga72r0s5v8xh3mz4qpt6wne
          */
         JobLocation: string;
         /**
@@ -5666,7 +5666,7 @@ export interface operations {
             path: {
                 /**
                  * @description The ID of a job.
-                 * @example 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+                 * @example 01kga72r0s5v8xh3mz4qpt6wne
                  */
                 job: components["parameters"]["JobOfPath"];
             };
@@ -5710,7 +5710,7 @@ export interface operations {
             path: {
                 /**
                  * @description The ID of a job.
-                 * @example 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+                 * @example 01kga72r0s5v8xh3mz4qpt6wne
                  */
                 job: components["parameters"]["JobOfPath"];
             };
@@ -5756,7 +5756,7 @@ export interface operations {
             path: {
                 /**
                  * @description The ID of a job.
-                 * @example 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+                 * @example 01kga72r0s5v8xh3mz4qpt6wne
                  */
                 job: components["parameters"]["JobOfPath"];
             };
@@ -5800,7 +5800,7 @@ export interface operations {
             path: {
                 /**
                  * @description The ID of a job.
-                 * @example 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+                 * @example 01kga72r0s5v8xh3mz4qpt6wne
                  */
                 job: components["parameters"]["JobOfPath"];
             };
@@ -5843,7 +5843,7 @@ export interface operations {
             path: {
                 /**
                  * @description The ID of a job.
-                 * @example 0192f3c4-8d2e-7c1a-9b3f-2a6d5e4c3b21
+                 * @example 01kga72r0s5v8xh3mz4qpt6wne
                  */
                 job: components["parameters"]["JobOfPath"];
             };

@@ -151,7 +151,7 @@ func (s *Service) queueItems(ctx context.Context, v *view, run int) error {
 	})
 	q := &queueing{service: s, view: v, run: run, now: s.options.Now(), chunk: -1}
 	q.opens = v.record.opensAt(q.now, s.options.Location)
-	for part := range slices.Chunk(open, maxPending) {
+	for part := range slices.Chunk(open, maxTogether) {
 		if err := q.publish(ctx, part); err != nil {
 			return s.store.lost(err)
 		}
@@ -182,11 +182,7 @@ type queueing struct {
 
 // publish puts some items into the queue and waits until they are stored.
 func (q *queueing) publish(ctx context.Context, indexes []int) error {
-	o, err := q.service.store.open(ctx)
-	if err != nil {
-		return err
-	}
-	pending := make([]jetstream.PubAckFuture, 0, len(indexes))
+	messages := make([]*nats.Msg, 0, len(indexes))
 	for _, n := range indexes {
 		if err := q.service.fail("queue"); err != nil {
 			return err
@@ -195,13 +191,9 @@ func (q *queueing) publish(ctx context.Context, indexes []int) error {
 		if err != nil {
 			return err
 		}
-		future, err := o.js.PublishMsgAsync(m, jetstream.WithExpectLastSequencePerSubject(0))
-		if err != nil {
-			return err
-		}
-		pending = append(pending, future)
+		messages = append(messages, m)
 	}
-	return settle(ctx, pending)
+	return q.service.store.putAll(ctx, messages)
 }
 
 // message returns the message of an item: for the queue, or for the time at which it may begin.
@@ -226,26 +218,6 @@ func (q *queueing) message(ctx context.Context, n int) (*nats.Msg, error) {
 	m := w.message(w.place().at())
 	m.Header = scheduleHeader(scheduledFor(q.opens, q.now), w.place().work())
 	return m, nil
-}
-
-// maxPending is how many messages are published before the first of them are confirmed.
-const maxPending = 256
-
-// settle waits until the messages are stored, or were refused because they are queued already.
-func settle(ctx context.Context, pending []jetstream.PubAckFuture) error {
-	var first error
-	for _, future := range pending {
-		select {
-		case <-future.Ok():
-		case err := <-future.Err():
-			if first == nil && !exists(err) {
-				first = err
-			}
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	return first
 }
 
 // stopItems makes sure that no item of a cancelled job begins or waits, and gives up those that do not end.

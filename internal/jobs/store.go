@@ -59,7 +59,7 @@ func (s *store) make(ctx context.Context, js jetstream.JetStream) (*opened, erro
 		{&o.work, jetstream.StreamConfig{
 			Name: streamWork, Description: "Items of batches that are queued or wait",
 			Subjects:  []string{workPrefix + ">", atPrefix + ">", dispatchPrefix + ">"},
-			Retention: jetstream.WorkQueuePolicy, AllowMsgSchedules: true,
+			Retention: jetstream.WorkQueuePolicy, AllowMsgSchedules: true, AllowAtomicPublish: true,
 			RePublish: &jetstream.RePublish{Source: workPrefix + "*.>", Destination: bellPrefix + "{{wildcard(1)}}.>", HeadersOnly: true},
 		}},
 		{&o.events, jetstream.StreamConfig{
@@ -120,7 +120,7 @@ func (s *store) makeConsumer(ctx context.Context, o *opened, name, filter string
 func (s *store) lost(err error) error {
 	for _, missing := range []error{
 		jetstream.ErrStreamNotFound, jetstream.ErrNoStreamResponse, jetstream.ErrConsumerNotFound, jetstream.ErrConsumerDeleted,
-		jetstream.ErrBucketNotFound, nats.ErrNoResponders, nats.ErrNoStreamResponse,
+		jetstream.ErrBucketNotFound, nats.ErrNoResponders, nats.ErrNoStreamResponse, nats.ErrStreamNotFound, nats.ErrConsumerNotFound,
 	} {
 		if errors.Is(err, missing) {
 			s.mu.Lock()

@@ -250,6 +250,11 @@ func (c *collector) remaining() []*candidate {
 	}
 	c.found, c.index = nil, nil
 	newestFirst(kept)
+	for _, study := range kept {
+		if c.plan.anyPatient() && !sameText(study.PatientID, norm.NFC.String(kept[0].PatientID)) {
+			c.counts[severalPatients]++
+		}
+	}
 	return kept
 }
 

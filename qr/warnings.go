@@ -52,6 +52,7 @@ const (
 	withoutPatientID
 	sharedStudyUID
 	ambiguousPatient
+	severalPatients
 	withoutIssuer
 	withoutStudyUID
 	undecodableMatch
@@ -109,6 +110,10 @@ func (e event) wording() wording {
 			WarningPatientAmbiguous,
 			" match has this Patient ID with another issuer, or with another name and birth date",
 			" matches have this Patient ID with another issuer, or with another name and birth date",
+		},
+		severalPatients: {
+			WarningPatientAmbiguous,
+			" study is of another patient than the first", " studies are of other patients than the first",
 		},
 		withoutIssuer: {
 			WarningPatientAmbiguous,

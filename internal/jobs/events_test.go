@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,8 +11,8 @@ import (
 )
 
 func kinds(events []Event) (list []EventKind) {
-	for i := len(events) - 1; i >= 0; i-- {
-		list = append(list, events[i].Kind)
+	for _, e := range slices.Backward(events) {
+		list = append(list, e.Kind)
 	}
 	return list
 }

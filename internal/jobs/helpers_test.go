@@ -3,8 +3,8 @@ package jobs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -24,12 +24,7 @@ var someone = principal.Principal{Key: "ward-3", CorrelationID: "order-1"}
 type pacs []string
 
 func (p pacs) Lookup(name string) (pool.Peer, bool) {
-	for _, known := range p {
-		if known == name {
-			return pool.Peer{Name: name}, true
-		}
-	}
-	return pool.Peer{}, false
+	return pool.Peer{Name: name}, slices.Contains(p, name)
 }
 
 func (p pacs) List() []pool.Peer {
@@ -127,7 +122,7 @@ func run(t *testing.T, s *Service) (stop func()) {
 func order(items int) Order {
 	o := Order{PACS: "main", Destination: "DEST"}
 	for i := range items {
-		o.Items = append(o.Items, Item{PatientID: fmt.Sprint(1000 + i)})
+		o.Items = append(o.Items, Item{PatientID: strconv.Itoa(1000 + i)})
 	}
 	return o
 }

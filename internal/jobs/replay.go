@@ -111,11 +111,8 @@ func again(s ItemState) bool { return s == Failed || s == Partial || s == Cancel
 func (p *replay) giveUp(at time.Time, states ...ItemState) {
 	for n := range p.items {
 		i := &p.items[n]
-		for _, s := range states {
-			if i.state == s {
-				p.end(i, Cancelled, at)
-				break
-			}
+		if slices.Contains(states, i.state) {
+			p.end(i, Cancelled, at)
 		}
 	}
 }

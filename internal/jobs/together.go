@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"maps"
 	"strconv"
 
 	"github.com/nats-io/nats.go"
@@ -44,9 +45,7 @@ func (s *store) putTogether(ctx context.Context, messages []*nats.Msg) error {
 	for i, original := range messages {
 		m := nats.NewMsg(original.Subject)
 		m.Data = original.Data
-		for name, values := range original.Header {
-			m.Header[name] = values
-		}
+		maps.Copy(m.Header, original.Header)
 		m.Header.Set("Nats-Batch-Id", id)
 		m.Header.Set("Nats-Batch-Sequence", strconv.Itoa(i+1))
 		m.Header.Set("Nats-Expected-Last-Subject-Sequence", "0")

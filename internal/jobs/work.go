@@ -149,7 +149,9 @@ func (a *attempt) failed(ctx context.Context, err error, passing bool) verdict {
 func (a *attempt) next() time.Time {
 	o := &a.service.options
 	wait := o.Backoff[min(a.number-1, len(o.Backoff)-1)]
-	const jitter = 0.2 // of the back-off, so that what failed together does not return together
-	wait += time.Duration(float64(wait) * jitter * (2*rand.Float64() - 1))
+	// What failed together does not return together.
+	const jitter = 0.2
+	spread := jitter * (2*rand.Float64() - 1) //nolint:gosec // nothing depends on it being secret
+	wait += time.Duration(float64(wait) * spread)
 	return a.view.record.opensAt(o.Now().Add(wait), o.Location)
 }

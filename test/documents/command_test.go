@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// request returns the request that a curl command sends. variables are those of the shell. Options that it does not
-// support are an error, so that no document shows a command that is not tested.
+// request returns the request that a curl command sends. variables are those of the shell, and files by their names with an @ before
+// them. Options that it does not support are an error, so that no document shows a command that is not tested.
 func request(ctx context.Context, command string, variables map[string]string) (*http.Request, error) {
 	args, err := words(command, variables)
 	if err != nil {
@@ -32,6 +32,12 @@ func request(ctx context.Context, command string, variables map[string]string) (
 			args = args[1:]
 		case len(args) > 1 && arg == "-d":
 			body, method = args[1], http.MethodPost
+			args = args[1:]
+		case len(args) > 1 && arg == "--data-binary" && variables[args[1]] != "":
+			body, method = variables[args[1]], http.MethodPost
+			args = args[1:]
+		case len(args) > 1 && arg == "-X" && args[1] == http.MethodPost:
+			method = args[1]
 			args = args[1:]
 		case url == "" && strings.HasPrefix(arg, "http://"):
 			url = arg

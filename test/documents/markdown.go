@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -19,7 +20,7 @@ type Document struct {
 type Example struct {
 	Section string // the heading above
 	Command string // the whole block
-	Kind    string // "json" or "text"; empty if no answer is shown
+	Kind    string // "json", "csv" or "text"; empty if no answer is shown
 	Answer  string
 }
 
@@ -35,6 +36,9 @@ func Read(root, path string) (Document, error) {
 	return Document{Path: path, Text: string(text)}, err
 }
 
+// answers are the languages of answers.
+var answers = []string{"json", "csv", "text"}
+
 // Examples returns all blocks of shell commands, each with the next block of the same section if that is an answer.
 func (d Document) Examples() []Example {
 	var examples []Example
@@ -44,7 +48,7 @@ func (d Document) Examples() []Example {
 		case b.language == "sh":
 			examples = append(examples, Example{Section: b.section, Command: b.text})
 			open = true
-		case open && examples[len(examples)-1].Section == b.section && (b.language == "json" || b.language == "text"):
+		case open && examples[len(examples)-1].Section == b.section && slices.Contains(answers, b.language):
 			last := &examples[len(examples)-1]
 			last.Kind, last.Answer = b.language, b.text
 			open = false
@@ -185,9 +189,11 @@ func (d Document) scan(line func(section, language, line string)) {
 var (
 	duration    = regexp.MustCompile(`"duration_ms":[0-9.]+`)
 	correlation = regexp.MustCompile(`"correlation_id":"[^"]*"`)
+	ofJob       = regexp.MustCompile(`"(job|filed_at|finished_at|expires_at)":"[^"]*"`)
 )
 
-// Steady replaces what differs from one answer to the next: durations and correlation IDs, in compact JSON.
+// Steady replaces what differs from one answer to the next: durations, correlation IDs, and IDs and times of jobs, in compact JSON.
 func Steady(answer string) string {
-	return correlation.ReplaceAllString(duration.ReplaceAllString(answer, `"duration_ms":0`), `"correlation_id":""`)
+	answer = correlation.ReplaceAllString(duration.ReplaceAllString(answer, `"duration_ms":0`), `"correlation_id":""`)
+	return ofJob.ReplaceAllString(answer, `"$1":""`)
 }

@@ -30,12 +30,9 @@ var batchAnswers = map[string]struct {
 	"cut":           {streams: []string{jobEvent("job", 1, 2), jobEvent("item", 2, 2) + jobEvent("finished", 2, 2)}, result: true},
 	"refused":       {status: 400, problem: `{"status": 400, "code": "invalid_request", "detail": "1 fault.", "errors": [{"pointer": "/items/1/patient_id", "detail": "is wrong", "line": 3, "column": 2}]}`, exit: 5, stderr: "  line 3, column 2: is wrong"},
 	"unknown":       {status: 400, problem: problemOf(400, "pacs_unknown"), exit: 5, stderr: "pacs_unknown"},
-	"unauthorized":  {status: 401, problem: problemOf(401, "unauthorized"), exit: 5}, //nolint:misspell // the code
-	"too-large":     {status: 413, problem: problemOf(413, "payload_too_large"), exit: 5},
 	"disabled":      {status: 501, problem: `{"status": 501, "code": "jobs_disabled", "detail": "No jobs.", "hint": "Set NATS_URL."}`, exit: 5, stderr: "  Set NATS_URL."},
 	"too-many":      {status: 429, problem: problemOf(429, "too_many_jobs"), exit: 7, stderr: "retrying in 0s"},
 	"unavailable":   {status: 503, problem: problemOf(503, "jobs_unavailable"), exit: 7},
-	"failed":        {status: 500, problem: problemOf(500, "internal_error"), exit: 1},
 	"html":          {html: true, exit: 1, stderr: "the reply is not from the gateway"},
 	"gone":          {streams: []string{""}, exit: 4, stderr: "job_not_found"},
 	"no-result":     {streams: []string{jobEvent("job", 2, 2) + jobEvent("finished", 2, 2)}, csv: 500, exit: 1},

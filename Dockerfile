@@ -24,13 +24,16 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
     && cp LICENSE /out/licenses/ \
     && cp -L /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/ \
     && echo 'appuser:x:10001:10001::/:/sbin/nologin' >/out/etc/passwd \
-    && echo 'appuser:x:10001:' >/out/etc/group
+    && echo 'appuser:x:10001:' >/out/etc/group \
+    && mkdir /state
 
 FROM scratch
 LABEL org.opencontainers.image.title="dicom-qr-gateway" \
     org.opencontainers.image.description="HTTP and JSON in front of a PACS: finds a patient's studies (C-FIND) and moves them (C-MOVE)" \
     org.opencontainers.image.licenses="MIT"
 COPY --from=build /out/ /
+# A volume for JOBS_DIR belongs to the user of the gateway if it is mounted here.
+COPY --from=build --chown=10001:10001 /state /var/lib/dicom-qr-gateway
 USER 10001:10001
 EXPOSE 6000
 HEALTHCHECK --interval=30s --timeout=6s --start-period=5s CMD ["/dicom-qr-gateway", "healthcheck"]

@@ -1,4 +1,4 @@
-// Package compose tests the compose files of samples/pacs and samples/ohif: that they are valid according to the reference
+// Package compose tests the compose files of samples/pacs, samples/ohif and samples/batches: that they are valid according to the reference
 // implementation of the Compose Specification, and that they do what their README says. It is a
 // separate module, so that the gateway does not depend on that implementation.
 package compose
@@ -18,6 +18,8 @@ import (
 const (
 	pacs = "../../samples/pacs/compose.yaml"
 	ohif = "../../samples/ohif/compose.yaml"
+	many = "../../samples/batches/compose.yaml"
+	one  = "../../samples/batches/one.yaml"
 )
 
 // load reads a compose file. It fails if the file does not match the schema or refers to
@@ -66,6 +68,8 @@ func TestInvalidFilesAreRejected(t *testing.T) {
 func TestServicesArePinnedAndConfined(t *testing.T) {
 	confined(t, pacs, "gateway", "loader", "orthanca", "orthancb")
 	confined(t, ohif, "gateway", "ohif")
+	confined(t, many, "gateway1", "gateway2", "gateway3", "loader", "nats", "orthanca", "orthancb")
+	confined(t, one, "gateway")
 }
 
 // confined checks the services of a compose file, and that they are these.

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"io"
 	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -32,9 +33,14 @@ func TestMain(m *testing.M) { os.Exit(rig.Main(m)) }
 // the commands of README.md create, and answers the probes and Prometheus.
 func TestGatewayAnswersProbesAndPrometheus(t *testing.T) {
 	secrets := makeSecrets(t)
+	cluster := startNATS(t, secrets)
 
 	each(t, func(t *testing.T, m *manifests) {
-		address := startGateway(t, m.environment(), m.mount(t, secrets))
+		environment := m.environment()
+		if m.nats != nil {
+			environment["NATS_URL"] = cluster
+		}
+		address := startGateway(t, environment, m.mount(t, secrets))
 		for name, probe := range m.probes() {
 			// The kubelet does not check certificates.
 			kubelet := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
@@ -173,7 +179,8 @@ func certify(t *testing.T, dir string) {
 	require.NoError(t, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), DNSNames: []string{"dicom-qr-gateway.dicom-qr-gateway.svc"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, // of NATS in this test
+		NotBefore:   time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -217,6 +224,9 @@ func startGateway(t *testing.T, environment, mounts map[string]string) (address 
 		assert.Len(t, g.Lines(warning), want, g.String())
 	})
 	g = rig.RunGateway(t, rig.Command{Env: env, OnlyEnv: true})
+	if environment["NATS_URL"] != "" {
+		g.Await(t, rig.Message("connected to NATS"))
+	}
 	_, address, _ = strings.Cut(g.URL, "://")
 	return address
 }

@@ -205,8 +205,13 @@ func (m *manifests) environment() map[string]string { return m.environmentOf(0) 
 func (m *manifests) environmentOf(pod int) map[string]string {
 	all := maps.Clone(m.settings.Data)
 	for _, variable := range m.container().Env {
-		if from := variable.ValueFrom; from != nil && from.FieldRef.FieldPath == "metadata.labels['"+appsv1.PodIndexLabel+"']" {
-			continue // POD_INDEX
+		if from := variable.ValueFrom; from != nil {
+			switch from.FieldRef.FieldPath {
+			case "metadata.labels['" + appsv1.PodIndexLabel + "']": // POD_INDEX
+			case "metadata.name":
+				all[variable.Name] = fmt.Sprintf("%s-%d", m.deployment.Name, pod)
+			}
+			continue
 		}
 		all[variable.Name] = strings.ReplaceAll(variable.Value, "$(POD_INDEX)", strconv.Itoa(pod))
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +42,7 @@ type manifests struct {
 	budget     *policyv1.PodDisruptionBudget
 	policies   []*networkingv1.NetworkPolicy
 	monitor    *monitoringv1.ServiceMonitor // nil without components/prometheus
+	nats       *natsManifests               // nil without components/nats
 	all        []runtime.Object
 }
 
@@ -50,7 +52,7 @@ func (m *manifests) container() *corev1.Container {
 }
 
 // optional lists the components that kustomization.yaml names in comments. Those before the last need a Secret.
-var optional = []string{"api-keys", "tls", "dicom-tls", "storage-scp"}
+var optional = []string{"api-keys", "tls", "dicom-tls", "nats", "storage-scp"}
 
 // each runs the test with the components of kustomization.yaml, with each optional component,
 // with all of them, and without the Prometheus operator.
@@ -71,7 +73,7 @@ func render(t *testing.T, edit func(t *testing.T, kustomization string) string, 
 	t.Helper()
 	files := filesys.MakeFsInMemory()
 	require.NoError(t, fs.WalkDir(os.DirFS(samples), ".", func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || filepath.Ext(path) != ".yaml" && filepath.Ext(path) != ".env" {
+		if err != nil || entry.IsDir() || !slices.Contains([]string{".yaml", ".env", ".conf"}, filepath.Ext(path)) {
 			return err
 		}
 		content, err := os.ReadFile(filepath.Join(samples, path))
@@ -128,6 +130,9 @@ func decode(t *testing.T, stream []byte) *manifests {
 func (m *manifests) add(t *testing.T, object runtime.Object) {
 	t.Helper()
 	m.all = append(m.all, object)
+	if m.addNATS(t, object) {
+		return
+	}
 	switch object := object.(type) {
 	case *corev1.Namespace:
 		m.namespace = object

@@ -14,7 +14,9 @@ import (
 	"dicom-qr-gateway/qr/qrtest"
 )
 
-func accession(s string) dicomtest.Attributes { return dicomtest.Attributes{dataset.AccessionNumber: s} }
+func accession(s string) dicomtest.Attributes {
+	return dicomtest.Attributes{dataset.AccessionNumber: s}
+}
 
 // keys returns a Find that records the keys of each query, and answers it with the matches.
 func keys(status dicomnet.Status, matches ...dicomtest.Attributes) func(a *association, level string) {
@@ -28,18 +30,18 @@ func keys(status dicomnet.Status, matches ...dicomtest.Attributes) func(a *assoc
 	}
 }
 
-func retrieveFor(t *testing.T, p *dicomtest.ScriptedPACS, peer qr.Peer, f qr.Filter) (*qr.RetrieveResult, error, []string) {
+func retrieveFor(t *testing.T, p *dicomtest.ScriptedPACS, peer qr.Peer, f qr.Filter) (result *qr.RetrieveResult, events []string, err error) {
 	t.Helper()
 	g := qrtest.For(p, qrtest.Options{})
-	result, err := g.Retrieve(t.Context(), qr.Call{}, peer, f, "DEST")
-	return result, err, qrtest.Events(t, p, g)
+	result, err = g.Retrieve(t.Context(), qr.Call{}, peer, f, "DEST")
+	return result, qrtest.Events(t, p, g), err
 }
 
 func TestAnAccessionNumberAloneSelectsStudiesOfAnyPatient(t *testing.T) {
 	p := &dicomtest.ScriptedPACS{Find: keys(
 		dicomnet.StatusSuccess, study("P1", "1.1", accession("A7")), study("P2", "1.2", accession("A7")), study("P3", "1.3", accession("A8")),
 	)}
-	result, err, events := retrieveFor(t, p, qrtest.PACS, qr.Filter{AnyPatient: true, AccessionNumber: "A7"})
+	result, events, err := retrieveFor(t, p, qrtest.PACS, qr.Filter{AnyPatient: true, AccessionNumber: "A7"})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"1.1", "1.2"}, qrtest.UIDs(result.Studies))
 	assert.Equal(t, []qr.Warning{{qr.WarningPatientAmbiguous, "1 study is of another patient than the first"}}, result.Warnings)
@@ -48,7 +50,7 @@ func TestAnAccessionNumberAloneSelectsStudiesOfAnyPatient(t *testing.T) {
 
 func TestAStudyThatIsListedForTwoPatientsIsOfNeither(t *testing.T) {
 	p := &dicomtest.ScriptedPACS{Find: keys(dicomnet.StatusSuccess, study("P1", "1.1"), study("P2", "1.1"))}
-	result, err, _ := retrieveFor(t, p, qrtest.PACS, qr.Filter{AnyPatient: true, StudyInstanceUIDs: []string{"1.1"}})
+	result, _, err := retrieveFor(t, p, qrtest.PACS, qr.Filter{AnyPatient: true, StudyInstanceUIDs: []string{"1.1"}})
 	require.NoError(t, err)
 	assert.Empty(t, result.Studies)
 	assert.Contains(t, codes(result.Warnings), qr.WarningOtherPatientDropped)
@@ -62,7 +64,7 @@ func TestAQueryForAnyPatientIsNeverMadeWithoutItsKey(t *testing.T) {
 	} {
 		for _, status := range []dicomnet.Status{dicomnet.StatusSuccess, 0xA900} {
 			p := &dicomtest.ScriptedPACS{Find: keys(status)}
-			_, _, events := retrieveFor(t, p, qrtest.PACS, f)
+			_, events, _ := retrieveFor(t, p, qrtest.PACS, f)
 			assert.NotContains(t, events, "keys [  ]")
 		}
 	}
@@ -75,7 +77,7 @@ func TestAQueryForAnyPatientIsNeverMadeWithoutItsKey(t *testing.T) {
 	} {
 		p := &dicomtest.ScriptedPACS{}
 		require.ErrorAs(t, f.Check(today()), new(*qr.FilterError))
-		_, err, events := retrieveFor(t, p, qrtest.PACS, f)
+		_, events, err := retrieveFor(t, p, qrtest.PACS, f)
 		require.ErrorAs(t, err, new(*qr.FilterError))
 		assert.Empty(t, events)
 	}
@@ -87,7 +89,7 @@ func TestStudiesOfAnyPatientAreSoughtInStudyRoot(t *testing.T) {
 	patientRoot.Settings = &pool.Settings{PatientRoot: true}
 	p := &dicomtest.ScriptedPACS{Find: keys(dicomnet.StatusSuccess, study("P1", "1.1"))}
 	f := qr.Filter{AnyPatient: true, StudyInstanceUIDs: []string{"1.1"}}
-	_, err, events := retrieveFor(t, p, patientRoot, f)
+	_, events, err := retrieveFor(t, p, patientRoot, f)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"associate FIND MOVE", "find STUDY 1.1", "keys [ 1.1 ]", "move 1.1 to DEST", "release"}, events)
 
@@ -95,7 +97,7 @@ func TestStudiesOfAnyPatientAreSoughtInStudyRoot(t *testing.T) {
 		a.Refuse(dicomnet.StudyRoot.Find)
 		return true
 	}}
-	_, err, events = retrieveFor(t, p, patientRoot, f)
+	_, events, err = retrieveFor(t, p, patientRoot, f)
 	require.ErrorAs(t, err, new(*dicomnet.NoContextError))
 	assert.NotContains(t, events, "find STUDY 1.1")
 }
@@ -103,13 +105,13 @@ func TestStudiesOfAnyPatientAreSoughtInStudyRoot(t *testing.T) {
 func TestStudiesThatWereMovedBeforeAreNotMoved(t *testing.T) {
 	p := &dicomtest.ScriptedPACS{Studies: threeStudies()}
 	f := qr.Filter{PatientID: "P1", MaxResults: 2, Except: []string{"1.1"}}
-	result, err, events := retrieveFor(t, p, qrtest.PACS, f)
+	result, events, err := retrieveFor(t, p, qrtest.PACS, f)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"1.2"}, qrtest.UIDs(result.Studies))
 	assert.Equal(t, []string{"associate FIND MOVE", "find STUDY", "move 1.2 to DEST", "release"}, events)
 	p = &dicomtest.ScriptedPACS{Studies: threeStudies()}
 	f.Except = []string{"1.1", "1.2"}
-	result, err, _ = retrieveFor(t, p, qrtest.PACS, f)
+	result, _, err = retrieveFor(t, p, qrtest.PACS, f)
 	require.NoError(t, err)
 	assert.Empty(t, result.Studies, "nothing is left to move")
 }

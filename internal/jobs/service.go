@@ -21,7 +21,7 @@ type Service struct {
 func New(o Options) *Service {
 	o.setDefaults()
 	s := &Service{options: o}
-	s.store = &store{options: &s.options, made: map[string]bool{}}
+	s.store = &store{options: &s.options}
 	const unused, idle = 32, time.Minute
 	s.views = &views{store: s.store, limit: unused, idle: idle, all: map[string]*view{}}
 	s.stats.Store(&Stats{})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 
@@ -18,7 +19,7 @@ type store struct {
 
 	mu     sync.Mutex
 	opened *opened         // nil: not yet
-	made   map[string]bool // the consumers that this process has made
+	suffix string  // of the names of consumers of this process; "" if other gateways use them
 }
 
 // opened are the streams and buckets.
@@ -39,6 +40,9 @@ func (s *store) open(ctx context.Context) (*opened, error) {
 		return nil, err
 	}
 	o, err := s.make(ctx, s.options.Broker.JetStream())
+	if err == nil {
+		err = s.renew(ctx, o)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -87,33 +91,41 @@ func (s *store) make(ctx context.Context, js jetstream.JetStream) (*opened, erro
 	return o, nil
 }
 
-// consumer returns a durable consumer of the work stream. A server in the process has it made again once, so that what was in delivery when
-// the process ended is delivered at once.
+// consumer returns a durable consumer of the work stream.
 func (s *store) consumer(ctx context.Context, name, filter string) (jetstream.Consumer, error) {
 	o, err := s.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, err := s.makeConsumer(ctx, o, name, filter, s.options.Broker.Embedded() && !s.made[name])
-	if err != nil {
-		return nil, err
-	}
-	s.made[name] = true
-	return c, nil
+	const most = 10000 // a gateway takes few at once, and there are few gateways
+	c, err := o.work.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+		Durable: name + s.suffix, FilterSubject: filter, AckPolicy: jetstream.AckExplicitPolicy, AckWait: s.options.AckWait, MaxAckPending: most,
+	})
+	return c, s.lost(err)
 }
 
-func (s *store) makeConsumer(ctx context.Context, o *opened, name, filter string, renew bool) (jetstream.Consumer, error) {
-	const most = 10000 // a gateway takes few at once, and there are few gateways
-	if renew {
+// renew has the consumers made again, so that what was in delivery when the process ended is delivered at once. It is for a server in the
+// process, which nobody else uses. Each start has names of its own: a server that is killed while it removes a consumer may leave files that
+// keep it from making one with the same name (nats-server 2.15.2).
+func (s *store) renew(ctx context.Context, o *opened) error {
+	if !s.options.Broker.Embedded() || s.suffix != "" {
+		return nil
+	}
+	names := o.work.ConsumerNames(ctx)
+	var all []string
+	for name := range names.Name() {
+		all = append(all, name)
+	}
+	if err := names.Err(); err != nil {
+		return err
+	}
+	for _, name := range all {
 		if err := o.work.DeleteConsumer(ctx, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-			return nil, err
+			return err
 		}
 	}
-	return o.work.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
-		Durable: name, FilterSubject: filter, AckPolicy: jetstream.AckExplicitPolicy, AckWait: s.options.AckWait, MaxAckPending: most,
-	})
+	s.suffix = "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	return nil
 }
 
 // lost returns err. If it says that something is missing in JetStream, everything is made again when it is next needed.

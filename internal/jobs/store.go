@@ -18,7 +18,7 @@ type store struct {
 	options *Options
 
 	mu     sync.Mutex
-	opened *opened         // nil: not yet
+	opened *opened // nil: not yet
 	suffix string  // of the names of consumers of this process; "" if other gateways use them
 }
 

@@ -53,7 +53,10 @@ func (b *Broker) connect(ctx context.Context, s *Settings) (*nats.Conn, error) {
 		nats.MaxPingsOutstanding(maxPings),
 		nats.ConnectHandler(func(c *nats.Conn) { b.connected(c, failed) }),
 		nats.ReconnectHandler(func(c *nats.Conn) { b.connected(c, failed) }),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+		nats.DisconnectErrHandler(func(c *nats.Conn, err error) {
+			if c.IsClosed() { // by Close
+				return
+			}
 			event := b.log.Warn()
 			if err != nil {
 				event = event.Str("reason", err.Error())

@@ -1,4 +1,5 @@
-// Package console serves the page for people at /: it searches PACS, shows studies and pictures, downloads and moves them.
+// Package console serves the page for people at /: it searches PACS, shows studies and pictures, downloads and moves them, and
+// files and follows batches.
 // Everything is embedded; the page requests nothing from another host, and calls public routes of the gateway only.
 package console
 

@@ -45,12 +45,12 @@ async function textOf(request) {
   return text;
 }
 
-// play starts a proxy for the gateway at url. played.jobs are the jobs, newest first; played.refuse(request) may return a problem
-// document; played.filed has the orders; played.send(event, data, id) writes an event to each stream that is open; played.cut() breaks
+// play starts a proxy for the gateway at url. played.jobs are the jobs, newest first; played.jobsAre is what /ready says;
+// played.refuse(request) may return a problem document; played.filed has the orders; played.send(event, data, id) writes an event to each stream that is open; played.cut() breaks
 // them off.
 export async function play(url, list = []) {
   const streams = new Set();
-  const played = { jobs: list, filed: [], streamed: [], actions: [], refuse: () => undefined };
+  const played = { jobs: list, jobsAre: 'available', filed: [], streamed: [], actions: [], refuse: () => undefined };
   const answer = (response, status, value, headers = {}) => {
     const type = status < 400 ? 'application/json' : 'application/problem+json';
     response.writeHead(status, { 'Content-Type': type, ...headers }).end(JSON.stringify(value));
@@ -115,7 +115,7 @@ export async function play(url, list = []) {
 
   const server = http.createServer((request, response) => {
     if (request.url === '/ready') {
-      answer(response, 200, { status: 'ready', jobs: 'available', budget: 'local' });
+      answer(response, 200, { status: 'ready', jobs: played.jobsAre, budget: 'local' });
       return;
     }
     if (request.url.startsWith('/jobs')) {

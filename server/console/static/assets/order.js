@@ -37,7 +37,7 @@ export function Order({ archives, draft, onDraft }) {
       if (sent.current.request !== request) sent.current = { request, key: newKey() };
       const job = await file(order, text, sent.current.key, signal);
       sent.current = { key: '', request: '' };
-      if (!dryRun) onDraft({ ...draft, text: '', name: '' });
+      if (!dryRun) onDraft({ ...emptyDraft, pacs: values.pacs, destination });
       location.hash = `#batches/${job.job}`;
     });
   };
@@ -56,7 +56,7 @@ export function Order({ archives, draft, onDraft }) {
         <${Destination} id="batch-destination" value=${values.destination} onChange=${(destination) => set({ destination })}
           known=${archives.filter(({ name }) => name !== values.pacs)} invalid=${fault === texts.move.needsDestination} />
       </div>
-      <details class="when"><summary>${t.when}</summary>
+      <details class="when" open=${Boolean(values.notBefore || values.windowFrom || values.windowTo || values.priority !== 'normal')}><summary>${t.when}</summary>
         <div class="fields">
           <${Field} label=${t.notBefore} name="notBefore" type="datetime-local" values=${values} onChange=${onDraft} hint=${t.notBeforeHint} />
           <${Field} label=${t.from} name="windowFrom" type="time" values=${values} onChange=${onDraft} hint=${t.windowHint} />

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/test/rig"
 )
 
 // instants is how often each of the tests below kills a gateway.
@@ -106,5 +108,40 @@ func (w *world) checkJobs(t *testing.T, n int) {
 	}
 	for _, j := range list.Jobs {
 		assert.Equal(t, "finished", j.State, j.ID)
+	}
+}
+
+// The start makes what JetStream needs, and takes over what the process before it had in work.
+func TestAGatewayThatIsKilledWhileItStartsGoesOn(t *testing.T) {
+	for name, shared := range map[string]bool{"embedded": false, "shared": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, shared, 1)
+			w.pause.Store(int64(20 * time.Millisecond))
+			g := w.gateways[0]
+			g.kill()
+			w.killStarts(t, g, instants(t))
+			require.NoError(t, g.start())
+			studies := w.newStudies(t, 30)
+			j := w.file(t, "", order{PACS: pacsName, Destination: destination, Items: itemsOf(studies)})
+			w.progress(t, j, 5)
+			g.kill()
+			w.killStarts(t, g, instants(t))
+			require.NoError(t, g.start())
+			w.checkMoved(t, w.end(t, j.ID), studies)
+			w.checkQueues(t)
+		})
+	}
+}
+
+// killStarts starts the gateway n times and kills it before it has done much.
+func (w *world) killStarts(t *testing.T, g *gateway, n int) {
+	t.Helper()
+	path, err := rig.Binary()
+	require.NoError(t, err)
+	for range n {
+		p, err := rig.Start(rig.Command{Path: path, Env: g.env})
+		require.NoError(t, err)
+		time.Sleep(w.random.upTo(400 * time.Millisecond))
+		p.Kill()
 	}
 }

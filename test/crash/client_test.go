@@ -240,9 +240,7 @@ func (g *gateway) stream(ctx context.Context, id, after string, yield func(event
 	if err != nil {
 		return err
 	}
-	if after != "" {
-		r.Header.Set("Last-Event-ID", after)
-	}
+	r.Header.Set("Last-Event-ID", after)
 	response, err := (&http.Client{Transport: client.Transport}).Do(r)
 	if err != nil {
 		return err
@@ -295,7 +293,7 @@ func (w *world) follow(ctx context.Context, id string) *follower {
 }
 
 func (f *follower) run(ctx context.Context, w *world, id string) error {
-	after := ""
+	after := "0"
 	var failed error
 	for len(f.finished) == 0 && failed == nil {
 		err := w.any().stream(ctx, id, after, func(e event) {

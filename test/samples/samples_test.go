@@ -54,11 +54,13 @@ func TestSamples(t *testing.T) {
 	script.Run(t, "testdata", nil, nil)
 	for folder, programs := range map[string]map[string]string{"clients": clients, "downloads": downloads, "batches": batches} {
 		for name, command := range programs {
+			path := wrapper(t, root, command)
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				commands := map[string]script.Function{"foreign": startForeign, "answers": startAnswers, "batches": startBatches}
 				script.Run(t, filepath.Join("testdata", folder), commands, func(env *testscript.Env) error {
-					return install(env, root, command)
+					env.Setenv("PATH", path+string(os.PathListSeparator)+env.Getenv("PATH"))
+					return nil
 				})
 			})
 		}
@@ -85,16 +87,14 @@ func build(t *testing.T, root string) {
 	}
 }
 
-// install makes the program available to the script as the command "client".
-func install(env *testscript.Env, root, command string) error {
-	folder := filepath.Join(env.WorkDir, ".bin")
-	if err := os.Mkdir(folder, 0o700); err != nil {
-		return err
+// wrapper returns a folder with the program as the command "client". All of them are written before the scripts run side by side:
+// a file cannot be executed while another process, forked meanwhile, still has it open for writing.
+func wrapper(t *testing.T, root, command string) (folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	script := fmt.Sprintf("#!/bin/sh\ncd '%s' && exec %s \"$@\"\n", filepath.Join(root, "samples", "clients"), command)
+	if err := os.WriteFile(filepath.Join(folder, "client"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
 	}
-	wrapper := fmt.Sprintf("#!/bin/sh\ncd '%s' && exec %s \"$@\"\n", filepath.Join(root, "samples", "clients"), command)
-	if err := os.WriteFile(filepath.Join(folder, "client"), []byte(wrapper), 0o700); err != nil {
-		return err
-	}
-	env.Setenv("PATH", folder+string(os.PathListSeparator)+env.Getenv("PATH"))
-	return nil
+	return folder
 }

@@ -40,7 +40,7 @@ func TestWhatMayPassIsTriedAgain(t *testing.T) {
 		{status(0xA702), true},
 		{status(0xA801), false},
 		{status(0xA900), false},
-		{status(0xC001), true},
+		{status(0xC001), false},
 		{&dicomnet.StatusError{Op: dicomnet.StepFind, Status: 0xC001}, false},
 		{&dicomnet.StatusError{Op: dicomnet.StepFind, Status: 0xA700}, true},
 		{&dicomnet.TLSError{Err: errors.New("certificate")}, false},

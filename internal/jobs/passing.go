@@ -27,7 +27,7 @@ func passing(err error) bool {
 		return reject.Transient()
 	}
 	if final, ok := errors.AsType[*dicomnet.StatusError](err); ok {
-		return mayPass(final.Op, final.Status.String())
+		return outOfResources(final.Status.String())
 	}
 	for _, matches := range []func(error) bool{
 		as[*dicomnet.ConnectError], as[*net.DNSError], as[*dicomnet.AbortError], as[*pool.BusyError], as[*budget.BusyError],
@@ -49,20 +49,17 @@ func is(target error) func(error) bool {
 	return func(err error) bool { return errors.Is(err, target) }
 }
 
-// mayPass reports whether the status of an operation may be another one later: A7xx, refused: out of resources, and for C-MOVE Cxxx, unable to
-// process, with which Orthanc reports a destination that does not answer (PS3.4 tables C.4-1 and C.4-2).
-func mayPass(op dicomnet.Step, status string) bool {
-	return strings.HasPrefix(status, "A7") || op == dicomnet.StepMove && strings.HasPrefix(status, "C")
-}
+// outOfResources reports whether the status is one of A7xx, refused: out of resources (PS3.4 tables C.4-1 and C.4-2).
+func outOfResources(status string) bool { return strings.HasPrefix(status, "A7") }
 
-// mayComplete reports whether another attempt may move what this one did not: a study was moved in part, ended with a status that may be
-// another one later, or was not reached for a reason that may pass.
+// mayComplete reports whether another attempt may move what this one did not: a study was moved in part, was refused for lack of
+// resources, or was not reached for a reason that may pass.
 func mayComplete(r *qr.RetrieveResult) bool {
 	for i := range r.Retrievals {
 		m := &r.Retrievals[i]
 		switch {
 		case m.Status == qr.RetrievalOK:
-		case m.Status == qr.RetrievalPartial, mayPass(dicomnet.StepMove, m.DICOMStatus):
+		case m.Status == qr.RetrievalPartial, outOfResources(m.DICOMStatus):
 			return true
 		case m.DICOMStatus == "" && (r.Err == nil || passing(r.Err)):
 			return true

@@ -140,6 +140,9 @@ describe('the console', () => {
     await visit({}, async (page) => {
       await search(page);
       await found(page, 13);
+      await page.getByRole('link', { name: 'Batches' }).click();
+      await page.getByText('There are no batches yet.').waitFor();
+      assert.equal(page.url(), `${proxy.url}/#batches`);
     }, { base: proxy.url });
     await proxy.stop();
   });
@@ -374,7 +377,14 @@ test('an API key is asked for, tried again, and kept in memory only', async () =
   await search(page, { 'Accession number': 'ACC-5003' });
   await button(page, /^Show images of/).click();
   await page.getByRole('button', { name: /^Enlarge/ }).locator('img').first().waitFor();
+  await page.getByLabel(/^Select CT CHEST/).check();
+  await page.getByLabel('Destination (AE title)').fill('ORTHANCB');
+  await button(page, 'File as a batch').click();
+  await button(page, 'File batch').click();
+  await page.getByText('Everything was moved to ORTHANCB: 1 item.').waitFor();
+  await page.getByText('browser', { exact: true }).waitFor(); // the name of the key
   assert.deepEqual(await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie]), [0, 0, '']);
+  await page.getByRole('link', { name: 'Studies', exact: true }).click();
   await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
   await button(page, 'Copy as curl: Search').click();
   await page.getByText('Copied.').first().waitFor();

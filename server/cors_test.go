@@ -34,7 +34,7 @@ func TestCORSAllowsConfiguredOrigins(t *testing.T) {
 		assert.Equal(t, http.StatusNoContent, status)
 		assert.Equal(t, origin, header.Get("Access-Control-Allow-Origin"))
 		assert.Equal(t, "POST", header.Get("Access-Control-Allow-Methods"))
-		assert.Equal(t, "Authorization, Accept, Content-Type, If-None-Match, Prefer, Range, X-Correlation-ID", header.Get("Access-Control-Allow-Headers"))
+		assert.Equal(t, "Authorization, Accept, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, Range, X-Correlation-ID", header.Get("Access-Control-Allow-Headers"))
 		assert.Equal(t, "600", header.Get("Access-Control-Max-Age"))
 		assert.Equal(t, "Origin", header.Get("Vary"))
 		assert.Empty(t, header.Get("Access-Control-Allow-Credentials"))
@@ -42,7 +42,7 @@ func TestCORSAllowsConfiguredOrigins(t *testing.T) {
 	for _, authorization := range []string{"Bearer " + viewerKey, "Bearer wrong"} {
 		_, header, _ := r.post(t, "/q", queryBody, "Origin", viewerOrigin, "Authorization", authorization)
 		assert.Equal(t, viewerOrigin, header.Get("Access-Control-Allow-Origin"), "pages can read a refusal")
-		assert.Equal(t, "X-Correlation-ID, Retry-After, WWW-Authenticate, Warning, Retrieve-Outcome, Content-Location, Content-Range, ETag, Preference-Applied", header.Get("Access-Control-Expose-Headers"))
+		assert.Equal(t, "X-Correlation-ID, Retry-After, WWW-Authenticate, Warning, Retrieve-Outcome, Content-Location, Content-Range, ETag, Preference-Applied, Location, Idempotency-Replayed", header.Get("Access-Control-Expose-Headers"))
 	}
 }
 

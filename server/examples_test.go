@@ -220,8 +220,9 @@ func TestExamplesOfProblemsEqualTheAnswers(t *testing.T) {
 	for _, name := range problemsOfRetrievals(t) {
 		shown[strings.TrimPrefix(name, "Problem")] = true // by TestExamplesOfProblemsOfRetrievalsEqualTheAnswers
 	}
-	for _, name := range problemsOfJobs(t) {
-		shown[strings.TrimPrefix(name, "Problem")] = true
+	for name, document := range problemsOfJobs(t) {
+		shown[name] = true
+		assert.Equal(t, example(t, "Problem"+name), asExample(t, document), name)
 	}
 	for name := range embeddedContract(t).Components.Examples {
 		if problem, ok := strings.CutPrefix(name, "Problem"); ok {

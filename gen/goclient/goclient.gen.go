@@ -16668,6 +16668,11 @@ type RetryJobReply401Headers struct {
 	XCorrelationID  string
 }
 
+// RetryJobReply403Headers the declared response headers of an HTTP 403 response for RetryJob
+type RetryJobReply403Headers struct {
+	XCorrelationID string
+}
+
 // RetryJobReply404Headers the declared response headers of an HTTP 404 response for RetryJob
 type RetryJobReply404Headers struct {
 	XCorrelationID string
@@ -16718,6 +16723,8 @@ type RetryJobReply struct {
 	JSON202 *Job
 	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
 	ApplicationProblemJSON401 *Unauthorized
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *JobNotFound
 	// ApplicationProblemJSON405 the response for an HTTP 405 `application/problem+json` response
@@ -16738,6 +16745,8 @@ type RetryJobReply struct {
 	Headers202 *RetryJobReply202Headers
 	// Headers401 the parsed response headers for an HTTP 401 response
 	Headers401 *RetryJobReply401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RetryJobReply403Headers
 	// Headers404 the parsed response headers for an HTTP 404 response
 	Headers404 *RetryJobReply404Headers
 	// Headers405 the parsed response headers for an HTTP 405 response
@@ -16764,6 +16773,11 @@ func (r RetryJobReply) GetJSON202() *Job {
 // GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
 func (r RetryJobReply) GetApplicationProblemJSON401() *Unauthorized {
 	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetryJobReply) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
 }
 
 // GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
@@ -27008,6 +27022,13 @@ func ParseRetryJobReply(rsp *http.Response) (*RetryJobReply, error) {
 		}
 		response.ApplicationProblemJSON401 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
 		var dest JobNotFound
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -27094,6 +27115,16 @@ func ParseRetryJobReply(rsp *http.Response) (*RetryJobReply, error) {
 			headers.XCorrelationID = value
 		}
 		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RetryJobReply403Headers
+		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Correlation-ID", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XCorrelationID = value
+		}
+		response.Headers403 = &headers
 	case rsp.StatusCode == 404:
 		var headers RetryJobReply404Headers
 		if values := rsp.Header.Values("X-Correlation-ID"); len(values) > 0 {

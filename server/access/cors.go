@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	corsHeaders = "Authorization, Accept, Content-Type, If-None-Match, Prefer, Range, X-Correlation-ID" // a list of media types in Accept can need permission
-	corsExposed = "X-Correlation-ID, Retry-After, WWW-Authenticate, Warning, Retrieve-Outcome, Content-Location, Content-Range, ETag, Preference-Applied"
+	corsHeaders = "Authorization, Accept, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, Range, X-Correlation-ID" // a list of media types in Accept can need permission
+	corsExposed = "X-Correlation-ID, Retry-After, WWW-Authenticate, Warning, Retrieve-Outcome, Content-Location, Content-Range, ETag, Preference-Applied, Location, Idempotency-Replayed"
 	corsMaxAge  = "600" // seconds
 )
 

@@ -162,10 +162,15 @@ func (h *Handlers) DeleteJob(ctx context.Context, r api.DeleteJobRequestObject) 
 	return api.DeleteJob204Response{Headers: api.DeleteJob204ResponseHeaders{XCorrelationID: caller.CorrelationID}}, nil
 }
 
-// CancelJob cancels a job.
+// CancelJob cancels a job. One that is cancelled stays as it is, so that a caller can repeat a request without a response.
 func (h *Handlers) CancelJob(ctx context.Context, r api.CancelJobRequestObject) (api.CancelJobResponseObject, error) {
 	caller := access.From(ctx)
 	job, err := h.Service.Cancel(ctx, caller, r.Job)
+	if is[*jobs.ConflictError](err) {
+		if known, failed := h.Service.Job(ctx, caller, r.Job); failed == nil && known.State == jobs.JobCancelled {
+			job, err = known, nil
+		}
+	}
 	if err != nil {
 		return nil, problemOf(ctx, err)
 	}

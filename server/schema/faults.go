@@ -79,6 +79,9 @@ func rule(s *openapi3.Schema) string {
 	if text, ok := formatRules[s.Format]; ok {
 		return text
 	}
+	if len(s.AllOf) == 1 {
+		return rule(s.AllOf[0].Value)
+	}
 	switch {
 	case s.Type.Is(openapi3.TypeInteger) && s.Min != nil && s.Max != nil:
 		return fmt.Sprintf("must be an integer from %.0f to %.0f", *s.Min, *s.Max)

@@ -5862,6 +5862,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
             404: components["responses"]["JobNotFound"];
             405: components["responses"]["MethodNotAllowed"];
             409: components["responses"]["RetryImpossible"];

@@ -14,7 +14,7 @@ type NotAllowedError struct{}
 
 func (e *NotAllowedError) Error() string { return "not allowed" }
 
-// BusyError reports that an operation got no slot, and why. Nothing was sent.
+// BusyError reports that an operation got no slot, and why. Nothing was sent, unless the Reason is ShareLost: then the operation had one.
 type BusyError struct{ Reason BusyReason }
 
 // BusyReason says what an operation lacked.

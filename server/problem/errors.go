@@ -115,6 +115,7 @@ var details = []struct {
 	{busy(pool.QueueFull), "As many operations wait for this PACS as may. Try again later."},
 	{busy(pool.CallerShare), "This caller has as many operations waiting for this PACS, or running, as its share allows. Try again later."},
 	{busy(pool.TooManyRetrievals), "As many retrievals from this PACS run as may. Try again later."},
+	{busy(pool.ShareLost), "The gateway could not renew its lease of the association, because NATS did not answer, and closed it. Try again later."},
 	{is(ErrTooManyBodies), "The requests in progress hold as much memory as they may. Try again later."},
 }
 

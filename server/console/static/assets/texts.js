@@ -265,7 +265,7 @@ export const texts = {
     },
     columns: { item: 'Item', state: 'State', outcome: 'Outcome' },
     moreStudies: (n) => `and ${n.toLocaleString('en')} more`,
-    attempts: (n) => `attempt ${n}`,
+    attempts: (n) => `${n} attempts`,
     next: (time) => `Next attempt ${time}`,
   },
 

@@ -64,7 +64,7 @@ func Open(ctx context.Context, s Settings, log zerolog.Logger) (*Broker, error) 
 		if b.own, err = start(&s, log); err != nil {
 			return nil, err
 		}
-		b.conn, err = nats.Connect("", append(b.options(&s), nats.InProcessServer(b.own.server))...)
+		b.conn, err = nats.Connect("", append(b.options(&s), nats.InProcessServer(b.own))...)
 	} else {
 		b.conn, err = b.connect(ctx, &s)
 	}
@@ -128,7 +128,7 @@ func (b *Broker) check(ctx context.Context) {
 	}
 	b.fault.Store(&err)
 	switch {
-	case err != nil && (before == nil || *before == nil) && b.conn.IsConnected(): // a lost connection has a line of its own
+	case err != nil && (before == nil || *before == nil) && !errors.Is(err, errDisconnected): // a lost connection has a line of its own
 		b.log.Error().Str("reason", err.Error()).Msg("JetStream is not available: no batches until it is")
 	case err == nil && before != nil && *before != nil:
 		b.log.Info().Msg("JetStream is available")
@@ -137,6 +137,11 @@ func (b *Broker) check(ctx context.Context) {
 
 // ask reports why JetStream does not answer.
 func (b *Broker) ask(ctx context.Context) error {
+	if b.own != nil {
+		if err := b.own.heal(); err != nil {
+			return err
+		}
+	}
 	if !b.conn.IsConnected() {
 		return errDisconnected
 	}

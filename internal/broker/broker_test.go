@@ -184,3 +184,14 @@ func TestOpenReportsCredentialsThatCannotBeRead(t *testing.T) {
 	}, zerolog.Nop())
 	require.ErrorIs(t, err, unreadable)
 }
+
+func TestTheEmbeddedServerStartsAgainAfterAWriteError(t *testing.T) {
+	b := brokertest.Embedded(t, t.TempDir())
+	published(t, b, "kept")
+	b.Fail(errors.New("no space left on device"))
+	eventually(t, b, false)
+	eventually(t, b, true)
+	assert.Equal(t, "kept", last(t, b))
+	published(t, b, "later")
+	assert.Equal(t, "later", last(t, b))
+}

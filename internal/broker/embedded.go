@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,10 +20,20 @@ import (
 // memoryStreams is what JetStream may hold of streams in memory: consumers that follow a stream for a moment.
 const memoryStreams = 32 << 20
 
+// maxStore is more than any disk has: what a disk has when the server starts says nothing about later.
+const maxStore = 1 << 50
+
 // embedded is a JetStream server in this process. It listens nowhere.
 type embedded struct {
-	server *natsserver.Server
-	lock   *os.File
+	dir  string
+	key  string
+	log  zerolog.Logger
+	lock *os.File
+
+	mu     sync.Mutex
+	server *natsserver.Server // nil while it starts again, or cannot
+	// fault returns why the server stores nothing any more until it starts again; nil if it does.
+	fault func(*natsserver.Server) error
 }
 
 // start starts a server with its files in the directory.
@@ -30,46 +42,125 @@ func start(s *Settings, log zerolog.Logger) (*embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &embedded{lock: lock}
-	if err := checkKey(s.Dir, s.Key); err != nil {
+	e := &embedded{dir: s.Dir, key: string(s.Key), log: log, lock: lock, fault: writeError}
+	if err = checkKey(s.Dir, s.Key); err == nil {
+		err = e.run()
+	}
+	if err != nil {
 		return nil, errors.Join(err, e.unlock())
 	}
-	lines := &serverLog{log: log}
-	e.server, err = natsserver.NewServer(&natsserver.Options{
+	return e, nil
+}
+
+// run starts the server.
+func (e *embedded) run() error {
+	server, err := natsserver.NewServer(&natsserver.Options{
 		ServerName:             "dicom-qr-gateway",
 		DontListen:             true,
 		NoSigs:                 true,
 		JetStream:              true,
 		JetStreamMaxMemory:     memoryStreams,
-		JetStreamKey:           string(s.Key),
+		JetStreamMaxStore:      maxStore,
+		JetStreamKey:           e.key,
 		JetStreamCipher:        natsserver.AES,
 		DisableJetStreamBanner: true,
-		StoreDir:               s.Dir,
+		StoreDir:               e.dir,
 		// What JetStream has acknowledged survives a power failure.
 		SyncAlways: true,
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start JetStream: %w", err), e.unlock())
+		return fmt.Errorf("start JetStream: %w", err)
 	}
-	e.server.SetLoggerV2(lines, false, false, false)
-	e.server.Start() // returns when it runs: it listens nowhere
-	if fatal := lines.fatal.Load(); fatal != nil || !e.server.JetStreamEnabled() {
+	lines := &serverLog{log: e.log}
+	server.SetLoggerV2(lines, false, false, false)
+	server.Start() // returns when it runs: it listens nowhere
+	if fatal := lines.fatal.Load(); fatal != nil || !server.JetStreamEnabled() {
 		err := errOff
 		if fatal != nil {
 			err = errors.New(*fatal)
 		}
-		return nil, errors.Join(fmt.Errorf("start JetStream: %w", err), e.stop(context.Background()))
+		server.Shutdown()
+		server.WaitForShutdown()
+		return fmt.Errorf("start JetStream: %w", err)
 	}
-	return e, nil
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.server = server
+	return nil
+}
+
+// InProcessConn implements nats.InProcessConnProvider: a connection to the server that runs now.
+func (e *embedded) InProcessConn() (net.Conn, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.server == nil {
+		return nil, errOff
+	}
+	return e.server.InProcessConn()
+}
+
+// running returns the server; nil: none runs.
+func (e *embedded) running() *natsserver.Server {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.server
+}
+
+// writeError returns the error of a write. A stream that had one, because the disk was full, takes nothing until the server starts again.
+func writeError(server *natsserver.Server) error {
+	for _, fault := range server.Healthz(&natsserver.HealthzOptions{Details: true}).Errors {
+		if strings.Contains(fault.Error, "write error") {
+			return errors.New(fault.Error)
+		}
+	}
+	return nil
+}
+
+// heal starts the server again if it stores nothing any more and the disk has room. It returns why the server stores nothing now.
+func (e *embedded) heal() error {
+	e.mu.Lock()
+	server, check := e.server, e.fault
+	e.mu.Unlock()
+	if server != nil {
+		fault := check(server)
+		if fault == nil {
+			return nil
+		}
+		if tryWrite(e.dir) != nil {
+			return fault
+		}
+		e.mu.Lock()
+		e.server = nil
+		e.mu.Unlock()
+		e.log.Warn().Str("reason", fault.Error()).Msg("JetStream starts again: it could not write, and the disk has room now")
+		server.Shutdown()
+		server.WaitForShutdown()
+	}
+	return e.run()
+}
+
+// tryWrite reports whether the directory takes a file of a size that makes a new start worth while.
+func tryWrite(dir string) error {
+	const size = 4 << 20
+	file, err := os.CreateTemp(dir, "room*.tmp")
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(make([]byte, size))
+	return errors.Join(err, file.Sync(), file.Close(), os.Remove(file.Name()))
 }
 
 // settle waits until the server has done what the connection has asked for: a stream that it is creating while it ends would stay open.
 func (e *embedded) settle(ctx context.Context, conn *nats.Conn) {
+	server := e.running()
+	if server == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	_ = conn.FlushWithContext(ctx)
 	for ctx.Err() == nil {
-		if info, err := e.server.Jsz(nil); err != nil || info.API.Inflight == 0 {
+		if info, err := server.Jsz(nil); err != nil || info.API.Inflight == 0 {
 			return
 		}
 		time.Sleep(time.Millisecond)
@@ -81,8 +172,10 @@ func (e *embedded) stop(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		e.server.Shutdown()
-		e.server.WaitForShutdown()
+		if server := e.running(); server != nil {
+			server.Shutdown()
+			server.WaitForShutdown()
+		}
 	}()
 	select {
 	case <-ended:

@@ -32,6 +32,7 @@ func (b *Broker) options(s *Settings) []nats.Option {
 		// Otherwise what is published while the connection is down waits in memory and leaves at any later time.
 		nats.ReconnectBufSize(-1),
 		nats.PermissionErrOnSubscribe(true),
+		nats.ReconnectHandler(func(*nats.Conn) { b.checkSoon() }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			if !errors.Is(err, nats.ErrConnectionClosed) {
 				b.log.Warn().Str("reason", err.Error()).Msg("NATS reports an error")

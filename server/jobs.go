@@ -8,7 +8,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"dicom-qr-gateway/gen/api"
-	"dicom-qr-gateway/internal/jobs"
 	"dicom-qr-gateway/server/access"
 	"dicom-qr-gateway/server/batch"
 	"dicom-qr-gateway/server/problem"
@@ -118,7 +117,7 @@ func (s *Server) readJobRequest(route batch.Route) echo.MiddlewareFunc {
 				return err
 			}
 			r.URL.RawQuery = ""
-			request := &batch.Request{Page: page, After: jobs.Now}
+			request := &batch.Request{Page: page}
 			switch c.Path() {
 			case "/jobs/:job":
 				request.Prefers = batch.Preferred(r.Header.Values("Accept"))

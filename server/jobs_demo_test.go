@@ -94,7 +94,8 @@ func TestExamplesOfJobsEqualTheAnswersOfTheDemonstration(t *testing.T) {
 	assert.Equal(t, tried, reply.JSON200.Jobs[0].Job, "the newest first")
 
 	table := example(t, "JobToFileAsCSV").(string)
-	status, header, body := r.post(t, "/jobs?pacs=orthanca&c_move_ae_title=ORTHANCB", table[:strings.Index(table, ",,2.25")], "Content-Type", "text/csv")
+	first, _, _ := strings.Cut(table, ",,2.25")
+	status, header, body := r.post(t, "/jobs?pacs=orthanca&c_move_ae_title=ORTHANCB", first, "Content-Type", "text/csv")
 	require.Equal(t, http.StatusAccepted, status, body)
 	stream := followed(t, r, header.Get("Location")[len(r.url+"/jobs/"):])
 	assert.Equal(t, unchanging(example(t, "StreamOfJob").(string)), unchanging(stream))

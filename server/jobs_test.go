@@ -129,8 +129,13 @@ func withJobs(service batch.Service) preparation {
 
 // routesOfJobs are the routes below /jobs, as methods and paths.
 var routesOfJobs = [][2]string{
-	{http.MethodPost, "/jobs"}, {http.MethodGet, "/jobs"}, {http.MethodGet, "/jobs/1"}, {http.MethodDelete, "/jobs/1"},
-	{http.MethodGet, "/jobs/1/events"}, {http.MethodPost, "/jobs/1/cancel"}, {http.MethodPost, "/jobs/1/retry"},
+	{http.MethodPost, "/jobs"},
+	{http.MethodGet, "/jobs"},
+	{http.MethodGet, "/jobs/1"},
+	{http.MethodDelete, "/jobs/1"},
+	{http.MethodGet, "/jobs/1/events"},
+	{http.MethodPost, "/jobs/1/cancel"},
+	{http.MethodPost, "/jobs/1/retry"},
 }
 
 const (
@@ -191,11 +196,11 @@ func TestJobsWithoutStorageAreDisabled(t *testing.T) {
 func TestAJobIsFiledAsJSONOrCSV(t *testing.T) {
 	service := &fakeJobs{job: sampleJob()}
 	r := startJobs(t, service)
-	status, header, body := r.post(t, "/jobs", orderBody, "Idempotency-Key", "night 1")
+	status, _, body := r.post(t, "/jobs", orderBody, "Idempotency-Key", "night 1")
 	assert.Equal(t, http.StatusBadRequest, status, body)
 	assert.Empty(t, service.calls)
 
-	status, header, body = r.post(t, "/jobs", orderBody, "Idempotency-Key", "night-1")
+	status, header, body := r.post(t, "/jobs", orderBody, "Idempotency-Key", "night-1")
 	require.Equal(t, http.StatusAccepted, status, body)
 	assert.Equal(t, r.url+"/jobs/"+service.job.ID, header.Get("Location"))
 	assert.Empty(t, header.Get("Idempotency-Replayed"))
@@ -445,7 +450,7 @@ func TestAStreamEndsWhenItsCallerLeaves(t *testing.T) {
 		inner(ctx, after, yield)
 	}
 	r := startJobs(t, f)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+"/jobs/1/events", nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+"/jobs/1/events", http.NoBody)
 	require.NoError(t, err)
 	request.Header.Set("Last-Event-ID", "7")
 	response, err := r.http.Do(request)

@@ -49,7 +49,7 @@ type Request struct {
 	Order    *Order // of POST /jobs
 	Page     Page
 	Prefers  MediaType       // of GET /jobs/{job}
-	After    uint64          // the last event that the caller has, or jobs.Now
+	After    uint64          // of events: the last one that the caller has, or jobs.Now
 	BaseURL  string          // of the gateway
 	OnlyHead bool            // the method is HEAD
 	Leaving  <-chan struct{} // closed when the gateway shuts down, which ends streams of events

@@ -84,6 +84,9 @@ func (r *orderReader) readItems(value any, given bool) {
 	}
 	r.order.Items = make([]jobs.Item, 0, len(items))
 	for i, item := range items {
+		if r.faults.Enough() {
+			return
+		}
 		r.item(i, item, nil)
 	}
 }

@@ -197,6 +197,14 @@ func TestOfManyFaultsTheFirstAreListedAndAllCounted(t *testing.T) {
 	assert.Equal(t, "The request has 250 faults, of which the first 100 are named.", p.Detail)
 	assert.Equal(t, "/items/99/patient_id", p.Faults[99].Pointer)
 
+	_, err = ReadCSV(s, csvQuery, []byte("patient_id\n"+strings.Repeat("*\n", 5000)))
+	require.True(t, errors.As(err, &p))
+	assert.Equal(t, "The request has 1000 faults or more, of which the first 100 are named.", p.Detail)
+	item := "{" + manyFields(30) + "},"
+	_, err = ReadJSON(s, "", []byte(`{"pacs":"main","dry_run":true,"items":[`+strings.Repeat(item, 5000)+`{}]}`))
+	require.True(t, errors.As(err, &p))
+	assert.Equal(t, "The request has 1000 faults or more, of which the first 100 are named.", p.Detail)
+
 	twice := strings.TrimSuffix(strings.Repeat(`"pacs":"main",`, 300), ",")
 	_, err = ReadJSON(s, "", []byte(`{`+twice+`,"dry_run":true,"items":[{"patient_id":"1"}]}`))
 	require.True(t, errors.As(err, &p))

@@ -51,9 +51,11 @@ func (*kept) Jobs(context.Context, principal.Principal, jobs.Page) ([]jobs.Job, 
 func (*kept) Events(context.Context, principal.Principal, string, uint64) iter.Seq2[jobs.Event, error] {
 	panic("not called")
 }
+
 func (*kept) Cancel(context.Context, principal.Principal, string) (*jobs.Job, error) {
 	panic("not called")
 }
+
 func (*kept) Retry(context.Context, principal.Principal, string) (*jobs.Job, error) {
 	panic("not called")
 }

@@ -98,7 +98,7 @@ func (t *table) header() bool {
 // rows reads the lines after the first.
 func (t *table) rows() {
 	var cells []cell
-	for {
+	for !t.faults.Enough() {
 		record, line, ok := t.csv.record(cells[:0])
 		if !ok {
 			break

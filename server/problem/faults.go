@@ -69,6 +69,12 @@ func (f *Faults) Add(faults ...api.Fault) {
 	f.kept = append(f.kept, faults[:min(len(faults), maxFaults-len(f.kept))]...)
 }
 
+// maxCounted limits how many faults of one request are looked for, since each takes longer than a value without a fault.
+const maxCounted = 1000
+
+// Enough reports that there are so many faults that it is of no use to look for more.
+func (f *Faults) Enough() bool { return f.count >= maxCounted }
+
 // Count adds n faults of which nothing else is known.
 func (f *Faults) Count(n int) { f.count += n }
 
@@ -78,5 +84,9 @@ func (f *Faults) Problem() error {
 		return nil
 	}
 	slices.SortStableFunc(f.kept, func(a, b api.Fault) int { return comparePointers(a.Pointer, b.Pointer) })
-	return invalid(f.kept, f.count)
+	p := invalid(f.kept, f.count)
+	if f.Enough() {
+		p.Detail = fmt.Sprintf("The request has %d faults or more, of which the first %d are named.", maxCounted, len(f.kept))
+	}
+	return p
 }

@@ -97,10 +97,10 @@ func TestGatewayThatIsCutOffKeepsItsReservedAssociationsOnly(t *testing.T) {
 		time.Sleep(time.Second)
 		assert.Equal(t, map[string]int{"a": 5, "b": 1}, w.holdings())
 		a.isolate(true)
-		time.Sleep(16 * time.Second)
+		time.Sleep(13 * time.Second) // the last renewals were sent in the three seconds before
 		assert.Equal(t, 5, a.pool.Share(w.peer).Usage().Used)
 		assert.Equal(t, Reserved, a.leases.Budget())
-		time.Sleep(2 * time.Second)
+		time.Sleep(5 * time.Second)
 		assert.Equal(t, 1, a.pool.Share(w.peer).Usage().Used, "the associations of leases are closed")
 		assert.Equal(t, 4, lost)
 		stopB := b.callers(10, false)

@@ -44,6 +44,7 @@ type unit struct {
 
 // slot is one association of a unit.
 type slot struct {
+	key   string // in the bucket
 	lease *lease // nil: not this gateway's
 	busy  bool   // an operation with its key is under way
 	free  time.Time
@@ -96,7 +97,7 @@ func newUnit(l *Leases, token string, peer pool.Peer) *unit {
 	return u
 }
 
-func (u *unit) key(i int) string { return u.token + "." + strconv.Itoa(i) }
+func (u *unit) key(i int) string { return u.slots[i].key }
 
 // slotOf returns the slot with the key; nil if it is of no unit.
 func (l *Leases) slotOf(key string) (*unit, int) {
@@ -279,7 +280,7 @@ func (u *unit) resize() {
 	}
 	u.slots = u.slots[:n]
 	for i := n; i < u.max; i++ {
-		u.slots = append(u.slots, slot{})
+		u.slots = append(u.slots, slot{key: u.token + "." + strconv.Itoa(i)})
 		u.compare(i, u.leases.known[u.key(i)])
 	}
 }
@@ -346,7 +347,7 @@ func (u *unit) free(now time.Time) bool {
 // release frees the entry of a slot.
 func (u *unit) release(i int, revision uint64) {
 	u.slots[i].busy = true
-	u.start(i, func(ctx context.Context) (uint64, error) { return u.leases.store.free(ctx, u.key(i), revision) },
+	u.start(i, func(ctx context.Context, key string) (uint64, error) { return u.leases.store.free(ctx, key, revision) },
 		func(revision uint64, err error) {
 			if err == nil {
 				u.leases.changed(entry{key: u.key(i), revision: revision})
@@ -392,7 +393,7 @@ func (u *unit) put(i int, last uint64, reserved bool, written func(sent time.Tim
 	}
 	sent := time.Now()
 	u.slots[i].busy = true
-	u.start(i, func(ctx context.Context) (uint64, error) { return l.store.put(ctx, u.key(i), h, last, ttl) },
+	u.start(i, func(ctx context.Context, key string) (uint64, error) { return l.store.put(ctx, key, h, last, ttl) },
 		func(revision uint64, err error) {
 			if err != nil {
 				return
@@ -403,18 +404,19 @@ func (u *unit) put(i int, last uint64, reserved bool, written func(sent time.Tim
 }
 
 // start runs an operation with the key of a slot, and then ended. If the key has another revision, it reads the entry.
-func (u *unit) start(i int, operation func(ctx context.Context) (uint64, error), ended func(revision uint64, err error)) {
+func (u *unit) start(i int, operation func(ctx context.Context, key string) (uint64, error), ended func(revision uint64, err error)) {
 	l := u.leases
+	key := u.key(i)
 	l.running++
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), l.timing.operation)
 		defer cancel()
-		revision, err := operation(ctx)
+		revision, err := operation(ctx, key)
 		var current entry
 		reread := errors.Is(err, errChanged)
 		if reread {
 			var unread error
-			current, unread = l.store.get(ctx, u.key(i))
+			current, unread = l.store.get(ctx, key)
 			reread = unread == nil
 		}
 		l.do(func() {

@@ -212,3 +212,66 @@ func TestSlotsAndPermitsNeverExceedTheirLimitsAndAllAreReleased(t *testing.T) {
 		})
 	})
 }
+
+// Operations of both classes with a share, whose limit changes.
+func TestSharesLoseNoSlotAndNoOperation(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		type request struct {
+			start, hold, cancel int
+			batch, retrieval    bool
+		}
+		type change struct{ limit, batch int }
+		requests := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) request {
+			return request{
+				rapid.IntRange(0, 8).Draw(rt, "start"), rapid.IntRange(0, 4).Draw(rt, "hold"), rapid.IntRange(1, 9).Draw(rt, "cancel"),
+				rapid.Bool().Draw(rt, "batch"), rapid.Bool().Draw(rt, "retrieval"),
+			}
+		}), 1, 25).Draw(rt, "requests")
+		changes := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) change {
+			return change{rapid.IntRange(0, 5).Draw(rt, "limit"), rapid.IntRange(0, 3).Draw(rt, "of batch work")}
+		}), 12, 12).Draw(rt, "changes")
+		synctest.Test(t, func(t *testing.T) {
+			p := New(Options{})
+			s, share := p.slots, p.Share(Peer{})
+			for _, r := range requests {
+				go func() {
+					time.Sleep(time.Duration(r.start)*time.Second + time.Millisecond)
+					ctx, cancel := context.WithTimeout(context.Background(), time.Duration(r.cancel)*time.Second)
+					defer cancel()
+					o := &operation{limit: 4, share: share, batch: r.batch}
+					if r.retrieval {
+						o.retrievals = 1
+					}
+					defer s.finish(o)
+					held, err := s.acquire(ctx, o, peerA, kind{}, 3*time.Second)
+					if err != nil {
+						return
+					}
+					time.Sleep(time.Duration(r.hold) * time.Second)
+					held.release()
+				}()
+			}
+			for _, c := range changes {
+				used := share.Usage().Used
+				assert.LessOrEqual(t, share.SetLimit(c.limit, c.batch), max(c.limit, used))
+				for range 2 {
+					synctest.Wait()
+					s.mu.Lock()
+					if q := s.peers[peerA]; q != nil {
+						assert.Nil(t, q.find(func(w *waiter) bool { return s.mayBegin(q, w.operation) }), "an operation waits for nothing")
+					}
+					s.mu.Unlock()
+					time.Sleep(500 * time.Millisecond)
+				}
+			}
+			share.SetLimit(10, 10)
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			share.Usage()
+			assert.Equal(t, Usage{}, share.Usage())
+			assert.Empty(t, share.holdings)
+			assert.Empty(t, s.peers)
+			assert.Zero(t, s.waiting)
+		})
+	})
+}

@@ -145,7 +145,9 @@ func TestGatewayLosesItsLeasesWhileNATSIsAwayAndTakesThemAgain(t *testing.T) {
 	}}
 	w := newWorld(t, 4, 1, 0)
 	w.pacs = pacs
-	g := w.gateway("a", func(o *Options) {
+	var o *Options
+	g := w.gateway("a", func(options *Options) {
+		o = options
 		o.Broker, o.store, o.timing, o.Log = brokertest.Shared(t, server.ClientURL()), nil, quick, zerolog.Nop()
 	})
 	stop := g.callers(4, false)
@@ -157,6 +159,16 @@ func TestGatewayLosesItsLeasesWhileNATSIsAwayAndTakesThemAgain(t *testing.T) {
 	require.Eventually(t, func() bool { return g.leases.Budget() == Reserved }, 10*time.Second, time.Millisecond)
 	brokertest.Server(t, brokertest.In(dir), brokertest.At(port))
 	require.Eventually(t, func() bool { return used() == 4 && g.leases.Budget() == Shared }, 20*time.Second, time.Millisecond)
+
+	require.NoError(t, o.Broker.JetStream().DeleteKeyValue(t.Context(), bucket))
+	require.Eventually(t, func() bool {
+		keys, err := o.Broker.JetStream().KeyValue(t.Context(), bucket)
+		if err != nil {
+			return false
+		}
+		status, err := keys.Status(t.Context())
+		return err == nil && status.Values() >= 4 && used() == 4
+	}, 20*time.Second, 10*time.Millisecond, "the bucket is made again")
 	close(hold)
 	_, failed := stop()
 	for _, err := range failed {

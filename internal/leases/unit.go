@@ -153,7 +153,11 @@ func (u *unit) compare(i int, e entry) {
 		s.free = time.Time{}
 	}
 	switch {
-	case s.lease == nil || e.revision < s.lease.revision && e.revision > 0:
+	case s.lease == nil:
+	case e.revision < s.lease.revision && e.revision > 0:
+		if e.holder.Instance != u.leases.instance && !s.busy {
+			u.verify(i) // it is old, or the bucket was made again
+		}
 	case e.holder.Instance == u.leases.instance:
 		s.lease.revision = e.revision
 	case e.revision == 0 && e.holder == (holder{}):
@@ -164,6 +168,11 @@ func (u *unit) compare(i int, e entry) {
 		}
 		u.lost(i)
 	}
+}
+
+// verify reads the entry of a slot that this gateway has, and gives the slot up if the entry says that another one has it.
+func (u *unit) verify(i int) {
+	u.start(i, func(context.Context, string) (uint64, error) { return 0, errChanged }, func(uint64, error) {})
 }
 
 // lost gives up a slot that another gateway may have by now.
@@ -346,7 +355,6 @@ func (u *unit) free(now time.Time) bool {
 
 // release frees the entry of a slot.
 func (u *unit) release(i int, revision uint64) {
-	u.slots[i].busy = true
 	u.start(i, func(ctx context.Context, key string) (uint64, error) { return u.leases.store.free(ctx, key, revision) },
 		func(revision uint64, err error) {
 			if err == nil {
@@ -392,7 +400,6 @@ func (u *unit) put(i int, last uint64, reserved bool, written func(sent time.Tim
 		ttl = l.timing.reservedTTL
 	}
 	sent := time.Now()
-	u.slots[i].busy = true
 	u.start(i, func(ctx context.Context, key string) (uint64, error) { return l.store.put(ctx, key, h, last, ttl) },
 		func(revision uint64, err error) {
 			if err != nil {
@@ -407,6 +414,7 @@ func (u *unit) put(i int, last uint64, reserved bool, written func(sent time.Tim
 func (u *unit) start(i int, operation func(ctx context.Context, key string) (uint64, error), ended func(revision uint64, err error)) {
 	l := u.leases
 	key := u.key(i)
+	u.slots[i].busy = true
 	l.running++
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), l.timing.operation)
@@ -421,11 +429,12 @@ func (u *unit) start(i int, operation func(ctx context.Context, key string) (uin
 		}
 		l.do(func() {
 			l.running--
-			if i < len(u.slots) {
-				u.slots[i].busy = false
-			}
+			u.slots[i].busy = false
 			if reread {
 				l.known[current.key] = current
+				if held := u.slots[i].lease; held != nil {
+					held.revision = min(held.revision, current.revision)
+				}
 				u.compare(i, current)
 			}
 			ended(revision, err)

@@ -171,9 +171,14 @@ func (s *Service) reserve(ctx context.Context, r *record, o *Order) (known bool,
 	return false, s.store.lost(err)
 }
 
-// limit returns a *LimitError if the caller has as many unfinished jobs as it may.
+// limit returns a *LimitError if the caller has as many unfinished jobs as it may. Which jobs may be unfinished is noted, so that those that
+// have finished are looked at once.
 func (s *Service) limit(ctx context.Context, p principal.Principal) error {
-	keys, err := s.store.keys(ctx, callerOf(p).owner()+".*")
+	o, err := s.store.open(ctx)
+	if err != nil {
+		return err
+	}
+	keys, err := s.store.keys(ctx, o.unfinished, callerOf(p).owner()+".*")
 	if err != nil || len(keys) < s.options.MaxJobs {
 		return err
 	}
@@ -187,6 +192,10 @@ func (s *Service) limit(ctx context.Context, p principal.Principal) error {
 			if unfinished++; unfinished >= s.options.MaxJobs {
 				return &LimitError{Max: s.options.MaxJobs}
 			}
+			continue
+		}
+		if err := o.unfinished.Purge(ctx, key); err != nil {
+			return s.store.lost(err)
 		}
 	}
 	return nil

@@ -78,7 +78,13 @@ const (
 )
 
 // Ended reports whether the state is an outcome.
-func (s ItemState) Ended() bool { return s != Queued && s != Running && s != Waiting }
+func (s ItemState) Ended() bool {
+	switch s {
+	case Moved, Partial, Failed, NoStudyMatched, Cancelled, Found:
+		return true
+	}
+	return false
+}
 
 // Job is a job as it is now.
 type Job struct {

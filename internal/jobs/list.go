@@ -22,7 +22,11 @@ func (s *Service) Jobs(ctx context.Context, p principal.Principal, page Page) (l
 	if p.Admin() {
 		filter = "*.*"
 	}
-	keys, err := s.store.keys(ctx, filter)
+	o, err := s.store.open(ctx)
+	if err != nil {
+		return nil, false, unavailable(ctx, err)
+	}
+	keys, err := s.store.keys(ctx, o.jobs, filter)
 	if err != nil {
 		return nil, false, unavailable(ctx, err)
 	}
@@ -64,13 +68,9 @@ func (s *Service) summary(ctx context.Context, key string) (*Job, error) {
 	return s.job(v), nil
 }
 
-// keys returns the keys of jobs that match, the newest first.
-func (s *store) keys(ctx context.Context, filter string) ([]string, error) {
-	o, err := s.open(ctx)
-	if err != nil {
-		return nil, err
-	}
-	lister, err := o.jobs.ListKeysFiltered(ctx, filter)
+// keys returns the keys of jobs in a bucket that match, the newest first.
+func (s *store) keys(ctx context.Context, bucket jetstream.KeyValue, filter string) ([]string, error) {
+	lister, err := bucket.ListKeysFiltered(ctx, filter)
 	if err != nil {
 		return nil, s.lost(err)
 	}
@@ -94,7 +94,11 @@ func identifier(key string) string {
 
 // ownerOf returns the owner of a job; "" if there is no such job.
 func (s *store) ownerOf(ctx context.Context, id string) (string, error) {
-	keys, err := s.keys(ctx, "*."+id)
+	o, err := s.open(ctx)
+	if err != nil {
+		return "", err
+	}
+	keys, err := s.keys(ctx, o.jobs, "*."+id)
 	if err != nil || len(keys) == 0 {
 		return "", err
 	}

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"encoding/json"
+	"slices"
 
 	"dicom-qr-gateway/qr"
 )
@@ -142,14 +143,7 @@ func valueOf(n *int) int {
 	return *n
 }
 
-// tally returns how many studies were moved, and whether anything was.
-func (r *report) tally() (complete int, anything bool) {
-	for i := range r.Retrievals {
-		m := &r.Retrievals[i]
-		if m.Status == qr.RetrievalOK {
-			complete++
-		}
-		anything = anything || m.arrived()
-	}
-	return complete, anything
+// anything reports whether anything was moved.
+func (r *report) anything() bool {
+	return slices.ContainsFunc(r.Retrievals, func(m retrieval) bool { return m.arrived() })
 }

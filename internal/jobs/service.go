@@ -160,6 +160,11 @@ func (s *Service) change(
 	if err != nil {
 		return nil, err
 	}
+	if kind == dispatchRetry {
+		if err := s.store.reopen(ctx, v.record); err != nil {
+			return nil, unavailable(ctx, err)
+		}
+	}
 	d := &dispatch{Kind: kind, Record: v.record, Run: run}
 	if _, _, err := s.store.put(ctx, d.message(), true); err != nil {
 		return nil, unavailable(ctx, err)

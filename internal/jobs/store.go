@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -27,6 +28,7 @@ type opened struct {
 	js                  jetstream.JetStream
 	work, events, items jetstream.Stream
 	jobs, keys          jetstream.KeyValue
+	unfinished          jetstream.KeyValue // keys of jobs that may not have finished
 }
 
 // open returns the streams and buckets.
@@ -67,28 +69,67 @@ func (s *store) make(ctx context.Context, js jetstream.JetStream) (*opened, erro
 			RePublish: &jetstream.RePublish{Source: workPrefix + "*.>", Destination: bellPrefix + "{{wildcard(1)}}.>", HeadersOnly: true},
 		}},
 		{&o.events, jetstream.StreamConfig{
-			Name: streamEvents, Description: "What became of batches", Subjects: []string{eventPrefix + ">"}, AllowDirect: true,
+			Name: streamEvents, Description: "What became of batches", Subjects: []string{eventPrefix + ">"},
 		}},
 		{&o.items, jetstream.StreamConfig{
-			Name: streamItems, Description: "Items of batches, in chunks", Subjects: []string{itemsPrefix + ">"}, AllowDirect: true,
+			Name: streamItems, Description: "Items of batches, in chunks", Subjects: []string{itemsPrefix + ">"},
 		}},
 	} {
 		c := stream.config
 		c.MaxAge, c.Replicas, c.MaxMsgsPerSubject, c.Duplicates = retention, replicas, 1, duplicates
-		made, err := js.CreateOrUpdateStream(ctx, c)
+		c.AllowDirect = replicas == 1 // else a replica may answer that does not know yet what was just written
+		made, err := makeStream(ctx, js, &c)
 		if err != nil {
 			return nil, err
 		}
 		*stream.made = made
 	}
-	for name, bucket := range map[string]*jetstream.KeyValue{bucketJobs: &o.jobs, bucketKeys: &o.keys} {
-		made, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: name, TTL: retention, Replicas: replicas, History: 1})
+	for name, bucket := range map[string]*jetstream.KeyValue{bucketJobs: &o.jobs, bucketOpen: &o.unfinished, bucketKeys: &o.keys} {
+		made, err := makeBucket(ctx, js, jetstream.KeyValueConfig{Bucket: name, TTL: retention, Replicas: replicas, History: 1})
 		if err != nil {
 			return nil, err
 		}
 		*bucket = made
 	}
 	return o, nil
+}
+
+// makeStream makes a stream, unless it is as it has to be: a cluster may not answer several gateways that change a stream at the same time.
+func makeStream(ctx context.Context, js jetstream.JetStream, c *jetstream.StreamConfig) (jetstream.Stream, error) {
+	stream, err := js.Stream(ctx, c.Name)
+	if err == nil {
+		is := &stream.CachedInfo().Config
+		if is.MaxAge == c.MaxAge && is.Replicas == c.Replicas && is.MaxMsgsPerSubject == c.MaxMsgsPerSubject && is.AllowDirect == c.AllowDirect &&
+			is.AllowAtomicPublish == c.AllowAtomicPublish && slices.Equal(is.Subjects, c.Subjects) {
+			return stream, nil
+		}
+	}
+	return js.CreateOrUpdateStream(ctx, *c)
+}
+
+// makeBucket is makeStream for a bucket. One with several replicas is read from their leader: another may not know yet what was just written.
+func makeBucket(ctx context.Context, js jetstream.JetStream, c jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
+	direct := c.Replicas == 1
+	stream, err := js.Stream(ctx, "KV_"+c.Bucket)
+	if err == nil {
+		is := &stream.CachedInfo().Config
+		if is.MaxAge == c.TTL && is.Replicas == c.Replicas && is.AllowDirect == direct {
+			return js.KeyValue(ctx, c.Bucket)
+		}
+	}
+	bucket, err := js.CreateOrUpdateKeyValue(ctx, c)
+	if err != nil || direct {
+		return bucket, err
+	}
+	if stream, err = js.Stream(ctx, "KV_"+c.Bucket); err != nil {
+		return nil, err
+	}
+	config := stream.CachedInfo().Config
+	config.AllowDirect = false
+	if _, err := js.UpdateStream(ctx, config); err != nil {
+		return nil, err
+	}
+	return js.KeyValue(ctx, c.Bucket)
 }
 
 // consumer returns a durable consumer of the work stream.
@@ -254,7 +295,11 @@ func (s *store) keep(ctx context.Context, r *record) (*record, error) {
 	encoded, _ := json.Marshal(r) // never fails
 	owner := r.Caller.owner()
 	// In contrast to Create, Update of revision 0 does not replace the mark of a deleted key.
-	if _, err := o.jobs.Update(ctx, owner+"."+r.ID, encoded, 0); err != nil && !exists(err) {
+	_, err = o.jobs.Update(ctx, owner+"."+r.ID, encoded, 0)
+	if err == nil {
+		err = s.reopen(ctx, r)
+	}
+	if err != nil && !exists(err) {
 		return nil, s.lost(err)
 	}
 	kept, err := s.record(ctx, owner, r.ID)
@@ -263,6 +308,16 @@ func (s *store) keep(ctx context.Context, r *record) (*record, error) {
 	}
 	_, _, err = s.put(ctx, nats.NewMsg(jobEvent(r.ID, kindFiled, 1)), true)
 	return kept, err
+}
+
+// reopen notes that a job has not finished.
+func (s *store) reopen(ctx context.Context, r *record) error {
+	o, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = o.unfinished.Put(ctx, r.Caller.owner()+"."+r.ID, nil)
+	return s.lost(err)
 }
 
 // chunk returns the items of a chunk.

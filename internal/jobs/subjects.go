@@ -14,6 +14,7 @@ const (
 	streamEvents = "JOBS_EVENTS"
 	streamItems  = "JOBS_ITEMS"
 	bucketJobs   = "jobs-records"
+	bucketOpen   = "jobs-open"
 	bucketKeys   = "jobs-keys"
 
 	workPrefix     = "jobs.work."     // an item that may begin: PACS, priority, job, run, index

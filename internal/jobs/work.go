@@ -129,7 +129,7 @@ func (a *attempt) failed(ctx context.Context, err error, passing bool) verdict {
 		err = errUnknown
 	}
 	a.report.Failure = a.service.options.Describe(ctx, err, a.peer.TLS)
-	_, anything := a.report.tally()
+	anything := a.report.anything()
 	switch cause := context.Cause(ctx); {
 	case cause == errStopped && anything: //nolint:errorlint // the cause itself
 		return verdict{state: Partial}

@@ -1,0 +1,95 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	natsserver "github.com/nats-io/nats-server/v2/server"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"dicom-qr-gateway/internal/broker/brokertest"
+)
+
+// cluster starts three servers that keep three copies of everything.
+func cluster(t *testing.T) []*natsserver.Server {
+	t.Helper()
+	var ports []int
+	var routes []*url.URL
+	for range 3 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer func() { _ = l.Close() }()
+		address, _ := l.Addr().(*net.TCPAddr)
+		ports = append(ports, address.Port)
+		routes = append(routes, &url.URL{Scheme: "nats", Host: address.String()})
+	}
+	servers := make([]*natsserver.Server, 0, len(ports))
+	for i, port := range ports {
+		s, err := natsserver.NewServer(&natsserver.Options{
+			ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoSigs: true, NoLog: true,
+			JetStream: true, StoreDir: t.TempDir(), Routes: routes,
+			Cluster: natsserver.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: port},
+		})
+		require.NoError(t, err)
+		servers = append(servers, s)
+	}
+	return servers
+}
+
+func TestThreeServersKeepThreeCopies(t *testing.T) {
+	t.Parallel()
+	servers := cluster(t)
+	for _, s := range servers {
+		go s.Start()
+		t.Cleanup(func() {
+			s.Shutdown()
+			s.WaitForShutdown()
+		})
+	}
+	for _, s := range servers {
+		require.True(t, s.ReadyForConnections(30*time.Second))
+	}
+	var services []*Service
+	for _, server := range servers {
+		o := options(t, &retriever{})
+		o.Broker, o.Replicas, o.AckWait = brokertest.Shared(t, server.ClientURL()), 3, 5*time.Second
+		require.Eventually(t, func() bool { return o.Broker.Err() == nil }, 30*time.Second, 20*time.Millisecond)
+		s := New(o)
+		// One after the other: a cluster lets some of several requests to make the same stream time out.
+		require.Eventually(t, func() bool {
+			_, err := s.store.open(t.Context())
+			return err == nil
+		}, 30*time.Second, 20*time.Millisecond)
+		run(t, s)
+		services = append(services, s)
+	}
+	const n = 100
+	wanted := order(n)
+	wanted.IdempotencyKey = "same"
+	var filing sync.WaitGroup
+	ids := make([]string, len(services))
+	for i, s := range services {
+		filing.Go(func() {
+			if j, _, err := s.File(context.Background(), someone, wanted); assert.NoError(t, err, "%v", errors.Unwrap(err)) {
+				ids[i] = j.ID
+				for _, other := range services {
+					_, err := other.Job(context.Background(), someone, j.ID)
+					assert.NoError(t, err)
+				}
+			}
+		})
+	}
+	filing.Wait()
+	assert.Equal(t, ids[0], ids[1])
+	assert.Equal(t, ids[0], ids[2])
+	for _, s := range services {
+		assert.Equal(t, Counts{Items: n, Moved: n}, finished(t, s, ids[0]).Counts)
+	}
+}

@@ -20,15 +20,19 @@ import (
 // cluster starts three servers that keep three copies of everything.
 func cluster(t *testing.T) []*natsserver.Server {
 	t.Helper()
+	var listeners []net.Listener // all at once, so that the ports differ
 	var ports []int
 	var routes []*url.URL
 	for range 3 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
-		defer func() { _ = l.Close() }()
+		listeners = append(listeners, l)
 		address, _ := l.Addr().(*net.TCPAddr)
 		ports = append(ports, address.Port)
 		routes = append(routes, &url.URL{Scheme: "nats", Host: address.String()})
+	}
+	for _, l := range listeners {
+		require.NoError(t, l.Close())
 	}
 	servers := make([]*natsserver.Server, 0, len(ports))
 	for i, port := range ports {

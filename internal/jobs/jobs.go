@@ -54,8 +54,8 @@ type JobState string
 
 // The states of a job.
 const (
-	JobQueued    JobState = "queued"    // no item runs, and one could
-	JobRunning   JobState = "running"   // an item runs
+	JobQueued    JobState = "queued"    // an item could begin, and none of this run has begun
+	JobRunning   JobState = "running"   // an item runs; or some have begun, and others could
 	JobWaiting   JobState = "waiting"   // every item without an outcome waits for a time
 	JobFinished  JobState = "finished"  // every item has an outcome
 	JobCancelled JobState = "cancelled" // it was cancelled; items that still run are being stopped

@@ -13,6 +13,7 @@ type replay struct {
 	run        int
 	items      []item
 	counts     map[ItemState]int
+	begun      bool // an item of this run
 	cancelled  bool // in this run
 	finishedAt time.Time
 	sequence   uint64 // of the last event
@@ -95,7 +96,7 @@ func (p *replay) applyToJob(e *event) bool {
 
 // retry opens the items that can be done again.
 func (p *replay) retry(run int) {
-	p.run, p.cancelled, p.finishedAt = run, false, time.Time{}
+	p.run, p.begun, p.cancelled, p.finishedAt = run, false, false, time.Time{}
 	for n := range p.items {
 		if i := &p.items[n]; again(i.state) {
 			p.set(i, Queued)
@@ -126,7 +127,7 @@ func (p *replay) applyToItem(e *event, i *item) bool {
 		if e.attempt <= i.waits {
 			return false
 		}
-		i.attempts = e.attempt
+		i.attempts, p.begun = e.attempt, true
 		p.set(i, Running)
 	case kindBack:
 		if i.state != Running || e.attempt != i.attempts {
@@ -202,7 +203,7 @@ func (p *replay) job(at time.Time, location *time.Location, retention time.Durat
 		j.State = JobCancelled
 	case p.finished():
 		j.State = JobFinished
-	case j.Counts.Running > 0:
+	case j.Counts.Running > 0, p.begun && j.Counts.Queued > 0:
 		j.State = JobRunning
 	case j.Counts.Queued > 0:
 		j.State = JobQueued

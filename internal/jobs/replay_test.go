@@ -50,6 +50,7 @@ func TestTheStateFollowsFromTheEvents(t *testing.T) {
 	assert.Equal(t, Counts{Items: 2, Waiting: 1, Queued: 1}, h.job().Counts)
 	assert.Equal(t, Counts{Items: 2, Queued: 2}, h.replay.job(noon.Add(time.Minute), time.UTC, 0).Counts, "it waits no more")
 
+	assert.Equal(t, JobRunning, h.job().State, "an item has begun")
 	assert.False(t, h.event(event{kind: kindWait, index: 0, attempt: 1}), "known already")
 	assert.False(t, h.event(event{kind: kindStart, index: 0, attempt: 1}), "of an attempt that has ended")
 	assert.True(t, h.event(event{kind: kindStart, index: 0, attempt: 2}))

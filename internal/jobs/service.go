@@ -24,6 +24,7 @@ func New(o Options) *Service {
 	s.store = &store{options: &s.options}
 	const unused, idle = 32, time.Minute
 	s.views = &views{store: s.store, limit: unused, idle: idle, all: map[string]*view{}}
+	s.store.replaced = s.views.end
 	s.stats.Store(&Stats{})
 	return s
 }

@@ -18,9 +18,11 @@ import (
 type store struct {
 	options *Options
 
-	mu     sync.Mutex
-	opened *opened // nil: not yet
-	suffix string  // of the names of consumers of this process; "" if other gateways use them
+	mu       sync.Mutex
+	opened   *opened   // nil: not yet
+	suffix   string    // of the names of consumers of this process; "" if other gateways use them
+	created  time.Time // when the stream of events was
+	replaced func()    // is called when it is another one, whose sequences begin again
 }
 
 // opened are the streams and buckets.
@@ -47,6 +49,12 @@ func (s *store) open(ctx context.Context) (*opened, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if created := o.events.CachedInfo().Created; !created.Equal(s.created) {
+		if !s.created.IsZero() {
+			s.replaced()
+		}
+		s.created = created
 	}
 	s.opened = o
 	return o, nil

@@ -34,8 +34,17 @@ func TestStreamsThatSomebodyDeletedAreMadeAgain(t *testing.T) {
 	s := New(options(t, &retriever{}))
 	run(t, s)
 	finished(t, s, file(t, s, order(1)).ID)
+	waiting := order(1)
+	waiting.NotBefore = time.Now().Add(time.Hour)
+	old := file(t, s, waiting)
 	o, err := s.store.open(t.Context())
 	require.NoError(t, err)
+	require.NoError(t, o.js.DeleteStream(t.Context(), streamEvents))
+	require.Eventually(t, func() bool {
+		_, err := s.Cancel(t.Context(), someone, old.ID)
+		return err == nil
+	}, 20*time.Second, 20*time.Millisecond)
+	assert.Equal(t, Counts{Items: 1, Cancelled: 1}, finished(t, s, old.ID).Counts)
 	for _, name := range []string{streamWork, streamEvents, streamItems, "KV_" + bucketJobs, "KV_" + bucketOpen, "KV_" + bucketKeys} {
 		require.NoError(t, o.js.DeleteStream(t.Context(), name))
 	}

@@ -264,14 +264,21 @@ func (s *views) forget(id string) {
 	}
 }
 
-// close ends all views.
-func (s *views) close() {
+// end ends all views.
+func (s *views) end() {
 	s.mu.Lock()
-	s.shut = true
+	defer s.mu.Unlock()
 	for id, v := range s.all {
 		v.cancel()
 		delete(s.all, id)
 	}
+}
+
+// close ends all views for good.
+func (s *views) close() {
+	s.mu.Lock()
+	s.shut = true
 	s.mu.Unlock()
+	s.end()
 	s.done.Wait()
 }

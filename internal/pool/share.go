@@ -363,6 +363,17 @@ func (s *slots) settle(share *Share) {
 	share.openRooms()
 }
 
+// settleBatch is settle after a change that lets only batch work begin: an operation does not wait any more.
+func (s *Share) settleBatch() {
+	switch {
+	case s == nil || s.waiting > 0:
+	case s.behind > 0:
+		s.slots.settle(s)
+	default:
+		s.openRooms()
+	}
+}
+
 func (s *slots) serveAll(share *Share, q *queue, address netip.AddrPort) {
 	for {
 		w := q.find(func(w *waiter) bool { return w.operation.share == share && s.mayBegin(q, w.operation) })

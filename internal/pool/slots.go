@@ -231,7 +231,7 @@ func (s *slots) leave(address netip.AddrPort, w *waiter) (missing BusyReason, le
 	s.waiting--
 	missing = s.missing(q, w.operation)
 	w.operation.count(-1)
-	s.settle(w.operation.share)
+	w.operation.share.settleBatch()
 	s.forget(q, address)
 	return missing, true
 }
@@ -262,6 +262,8 @@ func (s *slot) release() {
 	switch {
 	case next != nil:
 		s.slots.grant(q, next, s)
+		share.settleBatch()
+		return
 	case s.assoc != nil:
 		s.slots.putIdle(q, s)
 	default:
@@ -331,6 +333,7 @@ func (s *slots) beginNext() {
 	q := s.peers[at]
 	if acquired := s.take(best.operation, q, at, best.want); acquired != nil {
 		s.grant(q, best, acquired)
+		best.operation.share.settleBatch()
 		return
 	}
 	s.makeRoom(q, best.operation) // best gets the slot when it is free

@@ -3,6 +3,7 @@
 package crash
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -15,7 +16,19 @@ import (
 	"dicom-qr-gateway/test/rig"
 )
 
-func TestMain(m *testing.M) { os.Exit(rig.Main(m)) }
+// folder is where nats-server is built.
+var folder string
+
+func TestMain(m *testing.M) {
+	var err error
+	if folder, err = os.MkdirTemp("", "crash"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	status := rig.Main(m)
+	_ = os.RemoveAll(folder)
+	os.Exit(status)
+}
 
 // number returns the number in an environment variable.
 func number(t *testing.T, name string, otherwise int) int {

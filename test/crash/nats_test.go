@@ -26,11 +26,7 @@ type natsServer struct {
 }
 
 var natsBinary = sync.OnceValues(func() (string, error) {
-	binary, err := rig.Binary()
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(filepath.Dir(binary), "nats-server")
+	path := filepath.Join(folder, "nats-server")
 	out, err := exec.Command("go", "build", "-o", path, "github.com/nats-io/nats-server/v2").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building nats-server: %w\n%s", err, out)

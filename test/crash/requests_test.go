@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -124,13 +125,16 @@ func (g *gateway) try(ctx context.Context, path string) {
 	_ = call(ctx, http.MethodPost, g.url()+path, nil, nil, nil)
 }
 
-// insistOn posts until it succeeds, or until it is a 409 because it was done before.
-func (w *world) insistOn(t *testing.T, path, done string) {
+// insistOn posts until it succeeds, or until it is a 409 because it was done before, or has one of the other statuses.
+func (w *world) insistOn(t *testing.T, path, done string, others ...int) {
 	t.Helper()
 	insist(t, "POST "+path, func() error {
 		err := call(t.Context(), http.MethodPost, w.any().url()+path, nil, nil, nil)
-		if problem(err) == http.StatusConflict {
+		switch status := problem(err); {
+		case status == http.StatusConflict:
 			assert.ErrorContains(t, err, done)
+			return nil
+		case slices.Contains(others, status):
 			return nil
 		}
 		return err

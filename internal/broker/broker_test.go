@@ -195,3 +195,22 @@ func TestTheEmbeddedServerStartsAgainAfterAWriteError(t *testing.T) {
 	published(t, b, "later")
 	assert.Equal(t, "later", last(t, b))
 }
+
+func TestAStreamThatCannotBeReadIsReportedAndTheOthersWork(t *testing.T) {
+	dir := t.TempDir()
+	b, err := broker.Open(t.Context(), embedded(dir, brokertest.Key), zerolog.Nop())
+	require.NoError(t, err)
+	published(t, b, "kept")
+	_, err = b.JetStream().CreateStream(t.Context(), jetstream.StreamConfig{Name: "damaged"})
+	require.NoError(t, err)
+	require.NoError(t, b.Close(t.Context()))
+	require.NoError(t, os.Remove(filepath.Join(dir, "jetstream", "$G", "streams", "damaged", "meta.key")))
+
+	var log strings.Builder
+	b, err = broker.Open(t.Context(), embedded(dir, brokertest.Key), zerolog.New(&log))
+	require.NoError(t, err)
+	assert.Contains(t, log.String(), "JetStream left out what it cannot read")
+	assert.Contains(t, log.String(), "damaged")
+	assert.Equal(t, "kept", last(t, b))
+	require.NoError(t, b.Close(t.Context()))
+}

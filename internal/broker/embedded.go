@@ -83,10 +83,18 @@ func (e *embedded) run() error {
 		server.WaitForShutdown()
 		return fmt.Errorf("start JetStream: %w", err)
 	}
+	for _, fault := range health(server) {
+		e.log.Error().Str("reason", fault.Error).Msg("JetStream left out what it cannot read")
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.server = server
 	return nil
+}
+
+// health returns what is wrong with streams.
+func health(server *natsserver.Server) []natsserver.HealthzError {
+	return server.Healthz(&natsserver.HealthzOptions{Details: true}).Errors
 }
 
 // InProcessConn implements nats.InProcessConnProvider: a connection to the server that runs now.
@@ -108,7 +116,7 @@ func (e *embedded) running() *natsserver.Server {
 
 // writeError returns the error of a write. A stream that had one, because the disk was full, takes nothing until the server starts again.
 func writeError(server *natsserver.Server) error {
-	for _, fault := range server.Healthz(&natsserver.HealthzOptions{Details: true}).Errors {
+	for _, fault := range health(server) {
 		if strings.Contains(fault.Error, "write error") {
 			return errors.New(fault.Error)
 		}

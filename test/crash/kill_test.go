@@ -21,10 +21,12 @@ func instants(t *testing.T) int { return number(t, "CRASH_INSTANTS", 20) }
 func studiesPerJob(t *testing.T) int { return number(t, "CRASH_STUDIES", 200) }
 
 func TestKilledEmbeddedGatewayEndsEveryStudyInOneOutcome(t *testing.T) {
+	t.Parallel() // it mostly waits
 	killed(t, newWorld(t, false, 1))
 }
 
 func TestKilledGatewayOfThreeEndsEveryStudyInOneOutcome(t *testing.T) {
+	t.Parallel()
 	killed(t, newWorld(t, true, 3))
 }
 

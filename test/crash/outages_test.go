@@ -49,6 +49,9 @@ func TestMetricsOfThreeGatewaysAddUp(t *testing.T) {
 	assert.Equal(t, 1.0, w.sum(t, `dicomqr_jobs_filed_total`))
 	assert.Equal(t, 91.0, w.sum(t, `dicomqr_job_attempts_total`))
 	assert.Zero(t, w.sum(t, `dicomqr_job_redeliveries_total`))
+	assert.Equal(t, 3.0, w.sum(t, `dicomqr_jobs_up`))
+	assert.Equal(t, 3*associations, w.sum(t, `dicomqr_leases{kind="limit"`))
+	assert.LessOrEqual(t, w.sum(t, `dicomqr_leases{kind="reserved"`)+w.sum(t, `dicomqr_leases{kind="leased"`), associations)
 	w.checkAudit(t, j, w.items(t, j.ID))
 }
 

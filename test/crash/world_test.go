@@ -26,6 +26,8 @@ import (
 const (
 	pacsName    = "main"
 	destination = "DEST"
+	// associations that the PACS takes from all gateways together.
+	associations = 12.0
 	// instances of each study; with more than one, a study can be moved in part.
 	instances = 2
 )
@@ -138,8 +140,8 @@ func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
 
 // entry is the entry of the PACS in PACS_FILE.
 func (w *world) entry() string {
-	return fmt.Sprintf("  %s: {host: 127.0.0.1, port: %d, ae_title: PACS, calling_ae_title: GATEWAY, max_associations: 12, association_idle: 5}\n",
-		pacsName, w.pacs.port)
+	return fmt.Sprintf("  %s: {host: 127.0.0.1, port: %d, ae_title: PACS, calling_ae_title: GATEWAY, max_associations: %g, association_idle: 5}\n",
+		pacsName, w.pacs.port, associations)
 }
 
 func (w *world) writePACS(t *testing.T, entries string) {

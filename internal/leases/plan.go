@@ -107,12 +107,12 @@ func (u *unit) takeInteractive(now time.Time, free []int, under int) {
 
 // takeBatch takes a slot that serves batch work, or another one if all slots are in use.
 func (u *unit) takeBatch(now time.Time, free []int) {
-	if u.batch > u.usage.Batch && u.busy() < u.limit {
+	if u.batch > u.batchBusy() && u.busy() < u.limit {
 		return
 	}
 	for n := range free {
 		i := free[len(free)-1-n]
-		if u.batch > u.usage.Batch || i >= u.batchFrom() {
+		if u.batch > u.batchBusy() || i >= u.batchFrom() {
 			u.acquire(i, false)
 			return
 		}

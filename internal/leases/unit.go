@@ -363,9 +363,12 @@ func (u *unit) release(i int, revision uint64) {
 		})
 }
 
+// batchBusy returns how many slots batch work uses, or will use soon.
+func (u *unit) batchBusy() int { return max(u.usage.Batch, u.usage.Places) }
+
 // batchNeed returns how many slots batch work needs now.
 func (u *unit) batchNeed() int {
-	n := u.usage.Batch
+	n := u.batchBusy()
 	if u.usage.BatchWaiting > 0 {
 		n++
 	}

@@ -52,9 +52,9 @@ type Usage struct {
 	Idle    int
 	Peak    int // the most at once since the last call of Usage, idle ones not included
 	Waiting int // interactive operations that wait
-	// Batch is how many associations batch work uses or has a place for, and BatchWaiting how many operations of it wait, those in Pool.Room
-	// included.
-	Batch, BatchWaiting int
+	// Batch is how many associations batch work uses, Places how many callers of Pool.Room work, and BatchWaiting how many operations of
+	// batch work and callers of Pool.Room wait.
+	Batch, Places, BatchWaiting int
 }
 
 type shareKey struct {
@@ -129,7 +129,7 @@ func (s *Share) Usage() Usage {
 	s.slots.mu.Lock()
 	defer s.slots.mu.Unlock()
 	u := Usage{
-		Used: s.used, Idle: s.idle, Peak: s.peak, Waiting: s.waiting, Batch: max(s.batch, s.places), BatchWaiting: s.behind + len(s.rooms),
+		Used: s.used, Idle: s.idle, Peak: s.peak, Waiting: s.waiting, Batch: s.batch, Places: s.places, BatchWaiting: s.behind + len(s.rooms),
 	}
 	s.peak = s.used - s.idle
 	return u

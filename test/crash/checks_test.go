@@ -54,6 +54,7 @@ func (w *world) checkReported(t *testing.T, it item, s dicomtest.Study) {
 	assert.LessOrEqual(t, completed, at, "item %d", it.Number)
 	if it.State == "moved" {
 		assert.Len(t, it.Retrievals, 1, "item %d", it.Number)
+		assert.Equal(t, instances, at, "item %d", it.Number)
 	}
 }
 

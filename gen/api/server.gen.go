@@ -1527,7 +1527,11 @@ type JobRequest struct {
 	// PACS Name of a PACS that the operator has configured; `GET /pacs` lists them.
 	//
 	// Example: orthanca
-	PACS     JobPACSName  `json:"pacs"`
+	PACS JobPACSName `json:"pacs"`
+
+	// Priority Which jobs go first: those of `high`, then `normal`, then `low`.
+	//
+	// Example: normal
 	Priority *JobPriority `json:"priority,omitempty"`
 
 	// Window The hours of the day in which the job may run, in the time zone of the gateway, from the first minute up to, not including, the second one. They

@@ -913,7 +913,7 @@ export interface paths {
         };
         /**
          * Page for people
-         * @description Shows browsers a page to search a PACS, see, download and move studies. It calls the routes of this contract only. Clients whose
+         * @description Shows browsers a page to search a PACS, see, download and move studies, and to file batches. It calls the routes of this contract only. Clients whose
          *     `Accept` does not name `text/html` are redirected to the documentation; so are all clients if the operator has switched the page
          *     off (CONSOLE).
          */
@@ -1624,7 +1624,7 @@ export interface components {
              * @example 20:00-06:00
              */
             window?: string | null;
-            priority?: components["schemas"]["JobPriority"] | null;
+            priority?: components["schemas"]["JobPriority"];
         };
         /**
          * Format: pacs-name

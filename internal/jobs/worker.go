@@ -19,6 +19,7 @@ type worker struct {
 	name      string // of the PACS
 	consumers map[Priority]jetstream.Consumer
 	items     sync.WaitGroup
+	found     bool               // the last look into the queue found an item
 	bell      chan struct{}      // an item was queued
 	ringing   *nats.Subscription // nil: not yet
 }
@@ -75,6 +76,9 @@ func (w *worker) run(ctx context.Context) {
 
 // take begins the next item once there is room. It returns false if there was none.
 func (w *worker) take(ctx, during context.Context, peer pool.Peer, places chan struct{}) bool {
+	if !w.found && !w.queued(ctx) {
+		return false // room for nothing would be taken from other gateways
+	}
 	select {
 	case places <- struct{}{}:
 	case <-ctx.Done():
@@ -97,6 +101,7 @@ func (w *worker) take(ctx, during context.Context, peer pool.Peer, places chan s
 		return false
 	}
 	m := w.next(ctx)
+	w.found = m != nil
 	if m == nil {
 		return false
 	}
@@ -130,16 +135,9 @@ func (w *worker) next(ctx context.Context) jetstream.Msg {
 func (w *worker) fetch(ctx context.Context, p Priority) (jetstream.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	c := w.consumers[p]
-	if c == nil {
-		var err error
-		if c, err = w.service.store.consumer(ctx, workConsumer(w.name, p), workPrefix+w.name+"."+string(p)+".>"); err != nil {
-			return nil, err
-		}
-		if w.consumers == nil {
-			w.consumers = map[Priority]jetstream.Consumer{}
-		}
-		w.consumers[p] = c
+	c, err := w.consumer(ctx, p)
+	if err != nil {
+		return nil, err
 	}
 	batch, err := c.FetchNoWait(1)
 	if err != nil {
@@ -149,6 +147,44 @@ func (w *worker) fetch(ctx context.Context, p Priority) (jetstream.Msg, error) {
 		return m, nil
 	}
 	return nil, w.service.store.lost(batch.Error())
+}
+
+// queued reports whether an item is queued or may be delivered again.
+func (w *worker) queued(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	for _, p := range Priorities() {
+		c, err := w.consumer(ctx, p)
+		var about *jetstream.ConsumerInfo
+		if err == nil {
+			about, err = c.Info(ctx)
+		}
+		if err != nil {
+			w.consumers = nil
+			w.service.options.Log.Debug().Err(w.service.store.lost(err)).Str("pacs", w.name).Msg("no items from JetStream")
+			return false
+		}
+		if about.NumPending > 0 || about.NumAckPending > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// consumer returns the consumer of the items with the priority.
+func (w *worker) consumer(ctx context.Context, p Priority) (jetstream.Consumer, error) {
+	if c := w.consumers[p]; c != nil {
+		return c, nil
+	}
+	c, err := w.service.store.consumer(ctx, workConsumer(w.name, p), workPrefix+w.name+"."+string(p)+".>")
+	if err != nil {
+		return nil, err
+	}
+	if w.consumers == nil {
+		w.consumers = map[Priority]jetstream.Consumer{}
+	}
+	w.consumers[p] = c
+	return c, nil
 }
 
 // room waits for room at the peer.

@@ -94,7 +94,7 @@ func options(t *testing.T, r Retriever) Options {
 	t.Helper()
 	return Options{
 		Broker: brokertest.Embedded(t, t.TempDir()), Retriever: r, PACS: pacs{"main"}, Log: zerolog.Nop(),
-		Backoff: []time.Duration{time.Millisecond}, AckWait: time.Second, Idle: 10 * time.Millisecond, Grace: time.Second,
+		Backoff: []time.Duration{time.Millisecond}, AckWait: 10 * time.Second, Idle: 10 * time.Millisecond, Grace: time.Second,
 		DrainTimeout: time.Second, Patience: time.Second,
 	}
 }

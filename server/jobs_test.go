@@ -239,14 +239,6 @@ func TestFilingRefusesBodiesThatAreTooLongOrOfAnotherType(t *testing.T) {
 	assert.Empty(t, service.calls)
 }
 
-func TestOneCallerCannotTakeAllMemoryOfBodiesOfJobs(t *testing.T) {
-	s := newShares(maxOrders)
-	caller := principal.Principal{Key: "a"}.Identity()
-	assert.Equal(t, granted, s.take(caller, maxOrder+1-smallBody), "one body of the greatest length")
-	assert.Equal(t, callerShare, s.take(caller, maxOrder/2))
-	assert.Equal(t, granted, s.take(principal.Principal{Key: "b"}.Identity(), maxOrder/2))
-}
-
 func TestFaultsThatOnlyTheServiceFindsAreNamedByLine(t *testing.T) {
 	service := &fakeJobs{err: &jobs.InvalidError{Faults: []jobs.Fault{
 		{Item: 1, Field: "accession_number", Detail: "has more than 16 characters, which needs a patient_id"}, {Item: -1, Field: "not_before", Detail: "is later than that"},

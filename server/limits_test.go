@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/gen/goclient"
+	"dicom-qr-gateway/internal/principal"
 	"dicom-qr-gateway/qr"
 )
 
@@ -151,4 +152,12 @@ func TestOptionsAsteriskIsAnOrdinaryRequest(t *testing.T) {
 	assert.Contains(t, string(answer), "HTTP/1.1 404")
 	assert.Contains(t, string(answer), "X-Correlation-Id: ")
 	assert.Contains(t, string(answer), "route_not_found")
+}
+
+func TestOneCallerCannotTakeAllMemoryOfBodiesOfJobs(t *testing.T) {
+	s := newShares(maxOrders)
+	caller := principal.Principal{Key: "a"}.Identity()
+	assert.Equal(t, granted, s.take(caller, maxOrder+1-smallBody), "one body of the greatest length")
+	assert.Equal(t, callerShare, s.take(caller, maxOrder/2))
+	assert.Equal(t, granted, s.take(principal.Principal{Key: "b"}.Identity(), maxOrder/2))
 }

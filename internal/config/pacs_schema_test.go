@@ -71,7 +71,7 @@ var values = map[string]struct{ valid, invalid []string }{
 	"default_character_set":   {[]string{"ISO_IR 100", `"ISO 2022 IR 6\\ISO 2022 IR 87"`}, []string{"''", "100", "[]"}},
 	"model":                   {[]string{"study", "patient"}, []string{"Study", "''", "1", "[study]"}},
 	"retrieve":                {[]string{"auto", "get", "move"}, []string{"push", "''", "false"}},
-	"reserved_associations":   {[]string{"0", "10"}, []string{"-1", "1001", "'1'", "1.5"}},
+	"reserved_associations":   {[]string{"0", "2"}, []string{"-1", "1001", "'1'", "1.5"}},
 	"max_retrievals":          {[]string{"1", "2"}, []string{"0", "1001", "'1'"}},
 	"move_destinations":       {[]string{"[GATEWAY]", "[A, B]"}, []string{"GATEWAY", "[]", "[A, A]", "['']", "[1]"}},
 	"store_from":              {[]string{"[10.0.0.0/8]", "['::1', 192.0.2.1]"}, []string{"10.0.0.0/8", "[]", "[pacs.example]", "[10.0.0.1, 10.0.0.1]", "[1]"}},

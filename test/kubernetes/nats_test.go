@@ -91,7 +91,7 @@ func startNATS(t *testing.T, secrets secretFiles) string {
 	var all []*server.Options
 	for i := range int(*n.servers.Spec.Replicas) {
 		o := n.options(t, secrets, fmt.Sprintf("%s-%d", n.servers.Name, i))
-		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // It listens for a moment.
+		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		_, port, err := net.SplitHostPort(l.Addr().String())
 		require.NoError(t, err)

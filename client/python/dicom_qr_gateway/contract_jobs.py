@@ -37,7 +37,7 @@ class JobParameters(TypedDict, total=False):
     dry_run: bool | None
     not_before: str | None
     window: str | None
-    priority: JobPriority | None
+    priority: JobPriority
 
 
 class _JobRequest(TypedDict):

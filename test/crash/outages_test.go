@@ -133,7 +133,7 @@ func TestItemsWaitForAPACSAndADestinationThatDie(t *testing.T) {
 
 func TestItemsWaitForAPACSThatIsTakenOutOfTheFile(t *testing.T) {
 	w := newWorld(t, false, 1)
-	w.pause.Store(int64(20 * time.Millisecond))
+	w.pause.Store(int64(200 * time.Millisecond)) // the gateway looks at the file once a second
 	j, studies := w.begun(t, 60)
 	w.writePACS(t, "  other: {host: 127.0.0.1, port: 1, ae_title: OTHER, calling_ae_title: GATEWAY}\n")
 	// The gateway reads the file at the next request, and ends what it has begun.

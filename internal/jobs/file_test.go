@@ -127,11 +127,11 @@ func TestAnIdempotencyKeyFilesOneJob(t *testing.T) {
 	run(t, s)
 	finished(t, s, first.ID)
 	require.NoError(t, s.Delete(t.Context(), someone, first.ID))
-	anew, replayed, err := s.File(t.Context(), someone, wanted)
+	another, replayed, err := s.File(t.Context(), someone, wanted)
 	require.NoError(t, err)
 	assert.False(t, replayed, "the job was deleted")
-	assert.NotEqual(t, first.ID, anew.ID)
-	finished(t, s, anew.ID)
+	assert.NotEqual(t, first.ID, another.ID)
+	finished(t, s, another.ID)
 }
 
 func TestACallerHasALimitOfUnfinishedJobs(t *testing.T) {

@@ -54,7 +54,7 @@ func (s *Service) dispatcher(ctx context.Context) {
 }
 
 func (s *Service) nextDispatch(ctx context.Context) (jetstream.Msg, error) {
-	request, cancel := context.WithTimeout(ctx, requestTimeout)
+	request, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
 	c, err := s.store.consumer(request, "dispatch", dispatchPrefix+">")
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *Service) takeDispatch(ctx context.Context, m jetstream.Msg) {
 	stop()
 	switch {
 	case err == nil:
-		confirm, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+		confirm, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.Timeout)
 		defer cancel()
 		_ = m.DoubleAck(confirm)
 	case errors.Is(err, errLater):

@@ -38,7 +38,7 @@ type events struct {
 
 func (e *events) run(ctx context.Context, p principal.Principal, id string) error {
 	s := e.service
-	begin, cancel := bounded(ctx)
+	begin, cancel := s.bounded(ctx)
 	defer cancel()
 	v, err := s.authorized(begin, p, id)
 	if err != nil {
@@ -137,7 +137,7 @@ func (e *events) item(ctx context.Context, now *event, data []byte) (*ItemReport
 	}
 	r := e.replay.record
 	if c, first := r.chunk(now.index); c != e.chunk {
-		request, cancel := bounded(ctx)
+		request, cancel := e.service.bounded(ctx)
 		defer cancel()
 		items, err := e.service.store.chunk(request, r.ID, c)
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 // File files a job: whole or not at all. replayed reports that it was filed before with the same idempotency key. The error is an
 // *InvalidError, a *LimitError, a *ConflictError or an *UnavailableError.
 func (s *Service) File(ctx context.Context, p principal.Principal, o Order) (job *Job, replayed bool, err error) {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	if o.Priority == "" {
 		o.Priority = Normal

@@ -95,7 +95,7 @@ func options(t *testing.T, r Retriever) Options {
 	return Options{
 		Broker: brokertest.Embedded(t, t.TempDir()), Retriever: r, PACS: pacs{"main"}, Log: zerolog.Nop(),
 		Backoff: []time.Duration{time.Millisecond}, AckWait: 10 * time.Second, Idle: 10 * time.Millisecond, Grace: time.Second,
-		DrainTimeout: time.Second, Patience: time.Second,
+		DrainTimeout: time.Second, Patience: 10 * time.Second, Timeout: 20 * time.Second,
 	}
 }
 
@@ -145,7 +145,7 @@ func finished(t *testing.T, s *Service, id string) *Job {
 // last returns the last event of a job, after those with a sequence up to after, and all before it.
 func last(t *testing.T, s *Service, id string, after uint64) (finished []Event) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var all []Event
 	for e, err := range s.Events(ctx, someone, id, after) {

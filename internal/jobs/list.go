@@ -16,7 +16,7 @@ const MaxPage = 1000
 
 // Jobs returns a page of the jobs of the caller, the newest first; all jobs for an administrator. more reports whether others follow.
 func (s *Service) Jobs(ctx context.Context, p principal.Principal, page Page) (list []Job, more bool, err error) {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	filter := callerOf(p).owner() + ".*"
 	if p.Admin() {
@@ -122,7 +122,7 @@ func (s *store) wasDeleted(ctx context.Context, owner, id string) (bool, error) 
 // Items returns a page of the items of a job, in the order of filing, and how many the selection has in all. The error is a *NotFoundError
 // or an *UnavailableError.
 func (s *Service) Items(ctx context.Context, p principal.Principal, id string, sel Selection) (page []ItemReport, total int, err error) {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	v, err := s.authorized(ctx, p, id)
 	if err != nil {

@@ -133,6 +133,7 @@ type Options struct {
 	Grace     time.Duration           // for items that run when their job is cancelled; 1 min
 	Patience  time.Duration           // for what became of an item to be recorded when the gateway ends; 5 s
 	Refresh   time.Duration           // between two looks at what Stats returns; 10 s
+	Timeout   time.Duration           // of a request to JetStream; 5 s
 	failpoint func(step string) error // an error has the step that follows fail as a crash would
 }
 
@@ -148,6 +149,7 @@ func (o *Options) setDefaults() {
 	set(&o.Grace, time.Minute)
 	set(&o.Patience, 5*time.Second)
 	set(&o.Refresh, 10*time.Second)
+	set(&o.Timeout, 5*time.Second)
 	set(&o.Location, time.Local)
 	if o.Now == nil {
 		o.Now = time.Now

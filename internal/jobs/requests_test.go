@@ -88,7 +88,7 @@ func TestCancelStopsWhatRunsAndBeginsNothing(t *testing.T) {
 			left += info.State.Msgs
 		}
 		return left == 0
-	}, 10*time.Second, 20*time.Millisecond, "something of the job is left")
+	}, time.Minute, 20*time.Millisecond, "something of the job is left")
 }
 
 func TestAnItemThatNobodyEndsIsGivenUpAfterACancellation(t *testing.T) {
@@ -211,7 +211,7 @@ func TestJobsAreDoneByPriorityWhenThereIsRoom(t *testing.T) {
 	require.Eventually(t, func() bool {
 		info, err := opened.work.Info(t.Context(), jetstream.WithSubjectFilter(workPrefix+">"))
 		return err == nil && len(info.State.Subjects) == 3
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	close(g.open)
 	for _, id := range ids {
 		finished(t, s, id)

@@ -86,8 +86,8 @@ func (s *Service) authorized(ctx context.Context, p principal.Principal, id stri
 }
 
 // bounded bounds a request to JetStream.
-func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, requestTimeout, &UnavailableError{Err: context.DeadlineExceeded})
+func (s *Service) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, s.options.Timeout, &UnavailableError{Err: context.DeadlineExceeded})
 }
 
 // job describes the job of a view.
@@ -99,7 +99,7 @@ func (s *Service) job(v *view) *Job {
 
 // Job returns one job. The error is a *NotFoundError or an *UnavailableError.
 func (s *Service) Job(ctx context.Context, p principal.Principal, id string) (*Job, error) {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	v, err := s.authorized(ctx, p, id)
 	if err != nil {
@@ -150,7 +150,7 @@ func (s *Service) Delete(ctx context.Context, p principal.Principal, id string) 
 func (s *Service) change(
 	ctx context.Context, p principal.Principal, id string, request RequestKind, decide func(*Job) (kind, event string, run int, err error),
 ) (*Job, error) {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	v, err := s.authorized(ctx, p, id)
 	if err != nil {

@@ -29,7 +29,7 @@ func (s *Service) count(ctx context.Context) (*Stats, error) {
 	known := &Stats{}
 	for _, peer := range s.options.PACS.List() {
 		for _, p := range Priorities() {
-			request, cancel := context.WithTimeout(ctx, requestTimeout)
+			request, cancel := context.WithTimeout(ctx, s.options.Timeout)
 			q, err := s.countQueue(request, peer.Name, p)
 			cancel()
 			if err != nil {

@@ -224,7 +224,7 @@ func (s *store) put(ctx context.Context, m *nats.Msg, once bool) (sequence uint6
 func (s *store) insist(ctx context.Context, m *nats.Msg) (recorded bool, err error) {
 	const first, most = 50 * time.Millisecond, 2 * time.Second
 	for wait, unsure := first, false; ; wait = min(2*wait, most) {
-		attempt, cancel := context.WithTimeout(ctx, requestTimeout)
+		attempt, cancel := context.WithTimeout(ctx, s.options.Timeout)
 		_, recorded, err = s.put(attempt, m, true)
 		if err == nil && !recorded && unsure {
 			recorded = s.same(attempt, m)
@@ -341,9 +341,6 @@ func (s *store) chunk(ctx context.Context, id string, n int) ([]Item, error) {
 	var items []Item
 	return items, json.Unmarshal(m.Data, &items)
 }
-
-// requestTimeout bounds a request to JetStream.
-const requestTimeout = 5 * time.Second
 
 // sleep waits; it returns false if ctx ends before.
 func sleep(ctx context.Context, d time.Duration) bool {

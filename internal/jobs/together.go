@@ -39,7 +39,7 @@ func (s *store) putAll(ctx context.Context, messages []*nats.Msg) error {
 // putTogether publishes all messages or none, as an atomic batch of JetStream. A server that writes each message to its disk before it
 // confirms it does that once.
 func (s *store) putTogether(ctx context.Context, messages []*nats.Msg) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
 	connection, id := s.options.Broker.Conn(), rand.Text()
 	for i, original := range messages {

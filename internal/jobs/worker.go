@@ -133,7 +133,7 @@ func (w *worker) next(ctx context.Context) jetstream.Msg {
 }
 
 func (w *worker) fetch(ctx context.Context, p Priority) (jetstream.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, w.service.options.Timeout)
 	defer cancel()
 	c, err := w.consumer(ctx, p)
 	if err != nil {
@@ -151,7 +151,7 @@ func (w *worker) fetch(ctx context.Context, p Priority) (jetstream.Msg, error) {
 
 // queued reports whether an item is queued or may be delivered again.
 func (w *worker) queued(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, w.service.options.Timeout)
 	defer cancel()
 	for _, p := range Priorities() {
 		c, err := w.consumer(ctx, p)
@@ -215,7 +215,7 @@ func (s *Service) handle(ctx context.Context, m jetstream.Msg, peer pool.Peer) {
 	stop()
 	switch {
 	case err == nil:
-		confirm, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+		confirm, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.Timeout)
 		defer cancel()
 		_ = m.DoubleAck(confirm) // else it is delivered again, and found done
 	case errors.Is(err, errDraining):
@@ -251,7 +251,7 @@ func (s *Service) keep(m jetstream.Msg) (stop func()) {
 // do works on an item that JetStream has put into the queue at the time sent. nil: the message is done with, because what became of it is
 // recorded, or because it was out of date.
 func (s *Service) do(ctx context.Context, w *work, peer pool.Peer, sent time.Time) error {
-	request, cancel := context.WithTimeout(ctx, 2*requestTimeout)
+	request, cancel := context.WithTimeout(ctx, 2*s.options.Timeout)
 	defer cancel()
 	v, err := s.views.get(request, w.Owner, w.Job)
 	if err != nil || v == nil {

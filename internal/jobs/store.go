@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -150,6 +151,10 @@ func (s *store) consumer(ctx context.Context, name, filter string) (jetstream.Co
 	c, err := o.work.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
 		Durable: name + s.suffix, FilterSubject: filter, AckPolicy: jetstream.AckExplicitPolicy, AckWait: s.options.AckWait, MaxAckPending: most,
 	})
+	const notUnique = 10100 // another consumer has the subject
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == notUnique && s.suffix != "" {
+		return nil, errors.Join(err, s.removeOthers(ctx, o))
+	}
 	return c, s.lost(err)
 }
 
@@ -160,20 +165,31 @@ func (s *store) renew(ctx context.Context, o *opened) error {
 	if !s.options.Broker.Embedded() || s.suffix != "" {
 		return nil
 	}
+	s.suffix = "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	if err := s.removeOthers(ctx, o); err != nil {
+		s.suffix = ""
+		return err
+	}
+	return nil
+}
+
+// removeOthers removes the consumers that another process made.
+func (s *store) removeOthers(ctx context.Context, o *opened) error {
 	names := o.work.ConsumerNames(ctx)
-	var all []string
+	var others []string
 	for name := range names.Name() {
-		all = append(all, name)
+		if !strings.HasSuffix(name, s.suffix) {
+			others = append(others, name)
+		}
 	}
 	if err := names.Err(); err != nil {
 		return err
 	}
-	for _, name := range all {
+	for _, name := range others {
 		if err := o.work.DeleteConsumer(ctx, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return err
 		}
 	}
-	s.suffix = "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
 	return nil
 }
 

@@ -125,3 +125,15 @@ func TestWhatAnEarlierAttemptMovedStays(t *testing.T) {
 	assert.True(t, r.anything())
 	assert.True(t, passing(&budget.BusyError{}))
 }
+
+func TestAConsumerThatAnEarlierProcessMakesLateIsRemoved(t *testing.T) {
+	s := New(options(t, &retriever{}))
+	o, err := s.store.open(t.Context())
+	require.NoError(t, err)
+	_, err = o.work.CreateConsumer(t.Context(), jetstream.ConsumerConfig{
+		Durable: "work-main-normal-earlier", FilterSubject: workPrefix + "main.normal.>", AckPolicy: jetstream.AckExplicitPolicy,
+	})
+	require.NoError(t, err)
+	run(t, s)
+	assert.Equal(t, Counts{Items: 1, Moved: 1}, finished(t, s, file(t, s, order(1)).ID).Counts)
+}

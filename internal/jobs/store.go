@@ -198,6 +198,7 @@ func (s *store) lost(err error) error {
 	for _, missing := range []error{
 		jetstream.ErrStreamNotFound, jetstream.ErrNoStreamResponse, jetstream.ErrConsumerNotFound, jetstream.ErrConsumerDeleted,
 		jetstream.ErrBucketNotFound, nats.ErrNoResponders, nats.ErrNoStreamResponse, nats.ErrStreamNotFound, nats.ErrConsumerNotFound,
+		context.DeadlineExceeded, nats.ErrTimeout, // nobody answers a request to read from a stream that does not exist
 	} {
 		if errors.Is(err, missing) {
 			s.mu.Lock()

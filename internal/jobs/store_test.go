@@ -31,7 +31,9 @@ func TestAChangedRetentionAppliesToWhatIsKept(t *testing.T) {
 
 func TestStreamsThatSomebodyDeletedAreMadeAgain(t *testing.T) {
 	t.Parallel()
-	s := New(options(t, &retriever{}))
+	options := options(t, &retriever{})
+	options.Timeout = 2 * time.Second
+	s := New(options)
 	run(t, s)
 	finished(t, s, file(t, s, order(1)).ID)
 	waiting := order(1)
@@ -39,6 +41,13 @@ func TestStreamsThatSomebodyDeletedAreMadeAgain(t *testing.T) {
 	old := file(t, s, waiting)
 	o, err := s.store.open(t.Context())
 	require.NoError(t, err)
+	require.NoError(t, o.js.DeleteStream(t.Context(), "KV_"+bucketJobs))
+	s.views.end()
+	require.Eventually(t, func() bool {
+		_, err := s.Job(t.Context(), someone, old.ID)
+		return errors.As(err, new(*NotFoundError))
+	}, time.Minute, 20*time.Millisecond, "a request to read finds out, too")
+	old = file(t, s, waiting)
 	require.NoError(t, o.js.DeleteStream(t.Context(), streamEvents))
 	require.Eventually(t, func() bool {
 		_, err := s.Cancel(t.Context(), someone, old.ID)

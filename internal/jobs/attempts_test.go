@@ -193,7 +193,9 @@ func TestADryRunFindsAndMovesNothing(t *testing.T) {
 	wanted.DryRun, wanted.Destination = true, ""
 	j := file(t, s, wanted)
 	assert.Equal(t, Counts{Items: 2, Found: 2}, finished(t, s, j.ID).Counts)
-	assert.Equal(t, "1.1001", items(t, s, j.ID)[1].Studies[0].StudyInstanceUID)
+	assert.Equal(t, []qr.Study{{
+		StudyInstanceUID: "1.1001", StudyDescription: "Head", ModalitiesInStudy: []string{"CT"}, StudyDate: "20240131", AccessionNumber: "A7",
+	}}, items(t, s, j.ID)[1].Studies, "no data of the patient is kept")
 	calls, _ := r.total()
 	assert.Zero(t, calls)
 }

@@ -57,7 +57,10 @@ func (r *retriever) Retrieve(ctx context.Context, _ qr.Call, _ qr.Peer, f qr.Fil
 }
 
 func (r *retriever) Query(_ context.Context, _ qr.Call, _ qr.Peer, f qr.Filter) (*qr.QueryResult, error) {
-	return &qr.QueryResult{Studies: []qr.Study{{PatientID: f.PatientID, StudyInstanceUID: "1." + f.PatientID}}}, nil
+	return &qr.QueryResult{Studies: []qr.Study{{
+		PatientID: f.PatientID, PatientName: "DOE^JANE", DateOfBirth: "19700101", StudyInstanceUID: "1." + f.PatientID, StudyDescription: "Head",
+		ModalitiesInStudy: []string{"CT"}, StudyDate: "20240131", AccessionNumber: "A7",
+	}}}, nil
 }
 
 func (r *retriever) total() (calls, most int) {

@@ -121,7 +121,7 @@ type ItemReport struct {
 	Failure       *Failure  // why not everything was moved, or why the last attempt failed; nil: no reason
 	// Retrievals are the outcomes of the studies that matched, over all attempts.
 	Retrievals []qr.Retrieval
-	// Studies are those that a dry run found.
+	// Studies are those that a dry run found: UID, description, modalities, date and Accession Number.
 	Studies  []qr.Study
 	Warnings []qr.Warning
 	// Cut is how many Failed SOP Instance UIDs, studies and retrievals were left out because the report would be too long.

@@ -11,7 +11,7 @@ import (
 type report struct {
 	Failure    *Failure    `json:"failure,omitempty"`
 	Retrievals []retrieval `json:"retrievals,omitempty"`
-	Studies    []qr.Study  `json:"studies,omitempty"`
+	Studies    []found     `json:"studies,omitempty"`
 	Warnings   []warning   `json:"warnings,omitempty"`
 	Cut        int         `json:"cut,omitempty"`
 }
@@ -24,6 +24,15 @@ type retrieval struct {
 	Failed           *int               `json:"failed,omitempty"`
 	Warning          *int               `json:"warning,omitempty"`
 	FailedUIDs       []string           `json:"failed_uids,omitempty"`
+}
+
+// found is a study that a dry run found. Names and other data of the patient are not kept.
+type found struct {
+	StudyInstanceUID string   `json:"study"`
+	Description      string   `json:"description,omitempty"`
+	Modalities       []string `json:"modalities,omitempty"`
+	Date             string   `json:"date,omitempty"`
+	AccessionNumber  string   `json:"accession_number,omitempty"`
 }
 
 type warning struct {
@@ -77,7 +86,16 @@ func decodeReport(data []byte) (*report, error) {
 
 // fill copies the report into what callers see.
 func (r *report) fill(i *ItemReport) {
-	i.Failure, i.Studies, i.Cut = r.Failure, r.Studies, r.Cut
+	i.Failure, i.Cut = r.Failure, r.Cut
+	for _, f := range r.Studies {
+		if f.Modalities == nil {
+			f.Modalities = []string{}
+		}
+		i.Studies = append(i.Studies, qr.Study{
+			StudyInstanceUID: f.StudyInstanceUID, StudyDescription: f.Description, ModalitiesInStudy: f.Modalities, StudyDate: f.Date,
+			AccessionNumber: f.AccessionNumber,
+		})
+	}
 	for _, m := range r.Retrievals {
 		if m.FailedUIDs == nil {
 			m.FailedUIDs = []string{}
@@ -120,6 +138,19 @@ func (r *report) add(result *qr.RetrieveResult) {
 		} else if entry.arrived() || !r.Retrievals[known].arrived() {
 			r.Retrievals[known] = entry // else what an earlier attempt moved stays
 		}
+	}
+	r.warn(result.Warnings)
+}
+
+// find sets the studies that a dry run found.
+func (r *report) find(result *qr.QueryResult) {
+	r.Failure, r.Studies, r.Cut = nil, nil, 0
+	for i := range result.Studies {
+		s := &result.Studies[i]
+		r.Studies = append(r.Studies, found{
+			StudyInstanceUID: s.StudyInstanceUID, Description: s.StudyDescription, Modalities: s.ModalitiesInStudy, Date: s.StudyDate,
+			AccessionNumber: s.AccessionNumber,
+		})
 	}
 	r.warn(result.Warnings)
 }

@@ -115,7 +115,7 @@ func TestAReportThatIsTooLongIsCut(t *testing.T) {
 	assert.Equal(t, []string{"1.2"}, short.moved())
 	assert.Len(t, long.Retrievals[0].FailedUIDs, 20000, "the report itself stays whole")
 
-	studies := &report{Studies: make([]qr.Study, 5000)}
+	studies := &report{Studies: make([]found, 5000)}
 	short, err = decodeReport(studies.encode())
 	require.NoError(t, err)
 	assert.Equal(t, 5000, short.Cut+len(short.Studies))

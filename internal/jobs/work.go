@@ -93,8 +93,7 @@ func (a *attempt) query(ctx context.Context, call qr.Call, task Task) verdict {
 	if err != nil {
 		return a.failed(ctx, err, passing(err))
 	}
-	a.report.Failure, a.report.Studies, a.report.Cut = nil, result.Studies, 0
-	a.report.warn(result.Warnings)
+	a.report.find(result)
 	if len(result.Studies) == 0 {
 		return verdict{state: NoStudyMatched}
 	}

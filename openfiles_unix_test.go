@@ -20,7 +20,7 @@ import (
 
 // The limit is that of a process, so the gateway runs in one of its own.
 func TestOwnLackOfFileDescriptorsIsNotBlamedOnThePACS(t *testing.T) {
-	const limit = 20 // the gateway itself has six to eight open
+	const limit = 20 // the gateway itself has six to eight files open
 	path, err := rig.Binary()
 	require.NoError(t, err)
 	gateway := rig.RunGateway(t, rig.Command{
@@ -45,26 +45,30 @@ func TestOwnLackOfFileDescriptorsIsNotBlamedOnThePACS(t *testing.T) {
 	defer silent.Close()
 	_, silentPort, err := net.SplitHostPort(silent.Addr().String())
 	require.NoError(t, err)
-	for range limit/2 - limit/8 - 1 { // three quarters of them, without that of client
-		connection, err := net.Dial("tcp", strings.TrimPrefix(gateway.URL, "http://"))
-		require.NoError(t, err)
-		defer connection.Close() //nolint:gocritic // At the end of the test.
-		query := strings.Replace(body, port, silentPort, 1)
-		_, err = fmt.Fprintf(connection, "POST /q HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(query), query)
-		require.NoError(t, err)
-	}
+	query := strings.Replace(body, port, silentPort, 1)
+	query = fmt.Sprintf("POST /q HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(query), query)
 	var problem struct{ Code, Hint string }
-	for until := time.Now().Add(rig.Patience); problem.Code != "too_many_open_files" && time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+	for until := time.Now().Add(rig.Patience); problem.Code != "too_many_open_files" && time.Now().Before(until); {
 		answer, err := client.Post(gateway.URL+"/q", "application/json", strings.NewReader(body))
 		require.NoError(t, err)
 		require.NoError(t, json.NewDecoder(answer.Body).Decode(&problem))
 		require.NoError(t, answer.Body.Close())
-		if answer.StatusCode == http.StatusBadGateway { // the gateway has not accepted all connections yet
-			require.Equal(t, "connection_refused", problem.Code)
+		if answer.StatusCode != http.StatusBadGateway {
+			require.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
+			assert.NotEmpty(t, answer.Header.Get("Retry-After"))
 			continue
 		}
-		require.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
-		assert.NotEmpty(t, answer.Header.Get("Retry-After"))
+		require.Equal(t, "connection_refused", problem.Code)
+		connection, err := net.Dial("tcp", strings.TrimPrefix(gateway.URL, "http://"))
+		require.NoError(t, err)
+		defer connection.Close() //nolint:gocritic // At the end of the test.
+		_, err = io.WriteString(connection, query)
+		require.NoError(t, err)
+		// A connection gives way to a later one until its request is read.
+		require.NoError(t, silent.(*net.TCPListener).SetDeadline(time.Now().Add(time.Second)))
+		if association, err := silent.Accept(); err == nil {
+			defer association.Close() //nolint:gocritic // At the end of the test.
+		}
 	}
 	assert.Equal(t, "too_many_open_files", problem.Code)
 	assert.Contains(t, problem.Hint, "ulimit -n")

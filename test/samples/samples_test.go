@@ -51,7 +51,14 @@ func TestSamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	build(t, root)
-	script.Run(t, "testdata", nil, nil)
+	gateway, err := rig.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	script.Run(t, "testdata", nil, func(env *testscript.Env) error {
+		env.Setenv("GATEWAY", gateway)
+		return nil
+	})
 	for folder, programs := range map[string]map[string]string{"clients": clients, "downloads": downloads, "batches": batches} {
 		for name, command := range programs {
 			path := wrapper(t, root, command)

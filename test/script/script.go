@@ -198,7 +198,7 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 	require(ts, neg, args, 2)
 	p := program(ts, args[0])
 	started := time.Now()
-	ts.Check(p.Ready(func() error {
+	ts.Check(p.ReadyWithin(max(limit, rig.Patience), func() error {
 		found := strings.Contains(p.String(), args[1])
 		switch waited := time.Since(started); {
 		case found && waited > limit:

@@ -247,6 +247,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer endBeside()
 	worked := s.work(beside)
 	secure := s.tls != nil
+	s.log.Info().Str("address", l.Addr().String()).Bool("tls", secure).Msg("listening") // before any request is logged
 	failed := make(chan error, 1)
 	go func() {
 		if secure {
@@ -255,7 +256,6 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		}
 		failed <- httpServer.Serve(accepting)
 	}()
-	s.log.Info().Str("address", l.Addr().String()).Bool("tls", secure).Msg("listening")
 
 	select {
 	case err := <-failed:

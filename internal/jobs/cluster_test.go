@@ -57,19 +57,19 @@ func TestThreeServersKeepThreeCopies(t *testing.T) {
 		})
 	}
 	for _, s := range servers {
-		require.True(t, s.ReadyForConnections(30*time.Second))
+		require.True(t, s.ReadyForConnections(2*time.Minute))
 	}
 	var services []*Service
 	for _, server := range servers {
 		o := options(t, &retriever{})
 		o.Broker, o.Replicas, o.AckWait = brokertest.Shared(t, server.ClientURL()), 3, 5*time.Second
-		require.Eventually(t, func() bool { return o.Broker.Err() == nil }, 30*time.Second, 20*time.Millisecond)
+		require.Eventually(t, func() bool { return o.Broker.Err() == nil }, 2*time.Minute, 20*time.Millisecond)
 		s := New(o)
 		// One after the other: a cluster lets some of several requests to make the same stream time out.
 		require.Eventually(t, func() bool {
 			_, err := s.store.open(t.Context())
 			return err == nil
-		}, 30*time.Second, 20*time.Millisecond)
+		}, 2*time.Minute, 20*time.Millisecond)
 		run(t, s)
 		services = append(services, s)
 	}
@@ -96,7 +96,7 @@ func TestThreeServersKeepThreeCopies(t *testing.T) {
 		require.Eventually(t, func() bool {
 			j := patiently(t, func() (*Job, error) { return s.Job(context.Background(), someone, ids[0]) })
 			return j.Counts == Counts{Items: n, Moved: n}
-		}, time.Minute, 50*time.Millisecond)
+		}, 3*time.Minute, 50*time.Millisecond)
 	}
 }
 

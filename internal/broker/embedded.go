@@ -200,6 +200,9 @@ type LockedError struct{ Dir string }
 
 func (e *LockedError) Error() string { return e.Dir + ": another process uses this directory" }
 
+// ending is how long a process that was killed, and whose successor starts already, may need to end.
+const ending = 2 * time.Second
+
 // lockDirectory returns the locked file that marks the directory as used. The system unlocks it when the process ends, however it ends.
 func lockDirectory(dir string) (*os.File, error) {
 	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // The operator names the directory.
@@ -207,6 +210,10 @@ func lockDirectory(dir string) (*os.File, error) {
 		return nil, err
 	}
 	locked, err := tryLock(file)
+	for until := time.Now().Add(ending); err == nil && !locked && time.Now().Before(until); {
+		time.Sleep(ending / 100)
+		locked, err = tryLock(file)
+	}
 	if err == nil && !locked {
 		err = &LockedError{dir}
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -196,6 +197,25 @@ func TestTheEmbeddedServerStartsAgainAfterAWriteError(t *testing.T) {
 	assert.Equal(t, "later", last(t, b))
 }
 
+// lines is a log to which several goroutines write.
+type lines struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, b...)
+	return len(b), nil
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text)
+}
+
 func TestAStreamThatCannotBeReadIsReportedAndTheOthersWork(t *testing.T) {
 	dir := t.TempDir()
 	b, err := broker.Open(t.Context(), embedded(dir, brokertest.Key), zerolog.Nop())
@@ -206,7 +226,7 @@ func TestAStreamThatCannotBeReadIsReportedAndTheOthersWork(t *testing.T) {
 	require.NoError(t, b.Close(t.Context()))
 	require.NoError(t, os.Remove(filepath.Join(dir, "jetstream", "$G", "streams", "damaged", "meta.key")))
 
-	var log strings.Builder
+	var log lines
 	b, err = broker.Open(t.Context(), embedded(dir, brokertest.Key), zerolog.New(&log))
 	require.NoError(t, err)
 	assert.Contains(t, log.String(), "JetStream left out what it cannot read")

@@ -6,8 +6,7 @@ import json
 import ssl
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from types import TracebackType
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, cast
 
 from .contract import (
@@ -24,7 +23,7 @@ from .events import Event, Matched, Progress, Result, Retrieved
 from .instances import Instances
 from .jobs import Jobs
 from .retry import Retry, retry_after
-from .transport import Call, StreamCall, decode, decode_list, failure, messages, problem_of, send
+from .transport import Call, EventStream, StreamCall, decode, decode_list, failure, messages, problem_of, send
 
 _EVENTS: dict[str, Callable[[Any], Event]] = {
     "matched": Matched,
@@ -183,7 +182,7 @@ class Gateway:
         raise AssertionError
 
 
-class Stream(Iterator[Event]):
+class Stream(EventStream[Event]):
     """The events of a retrieve: Matched, then Progress and Retrieved for each study, then Result.
 
     The first step of the iteration sends the request. If nothing was moved, it raises ProblemError. Closing the stream, by
@@ -193,38 +192,9 @@ class Stream(Iterator[Event]):
     """
 
     def __init__(self, send: Callable[[Call], http.client.HTTPResponse]) -> None:
-        self._call = StreamCall()
-        self._complete = False
-        self._events = _read(send, self._call)  # no method: a cycle would keep the connection of a stream that is left
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __iter__(self) -> Stream:
-        return self
-
-    def __next__(self) -> Event:
-        for event in self._events:
-            if isinstance(event, Result):
-                self._complete = True
-                self._events.close()
-            return event
-        if self._complete:
-            raise StopIteration
-        raise CutOffError
-
-    def close(self) -> None:
-        """Closes the connection. It may be called more than once."""
-        self._call.cancel()
-        try:
-            self._events.close()
-        except ValueError:
-            pass  # another thread is in __next__, which closes the connection now
+        call = StreamCall()
+        # _read is no method: a cycle would keep the connection of a stream that is left.
+        super().__init__(_read(send, call), call, Result)
 
 
 def _read(send: Callable[[Call], http.client.HTTPResponse], call: Call) -> Generator[Event, None, None]:

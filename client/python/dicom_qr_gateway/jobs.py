@@ -6,15 +6,14 @@ import json
 import secrets
 import socket
 import urllib.parse
-from collections.abc import Callable, Generator, Iterator, Mapping
-from types import TracebackType
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, Protocol, cast
 
 from .contract_jobs import Job, JobItemState, JobList, JobPage, JobParameters, JobRequest
 from .errors import CutOffError, ProblemError, ReplyError
 from .events import ItemEnded, ItemWaiting, JobChanged, JobEvent, JobFinished
 from .retry import Retry
-from .transport import Call, StreamCall, decode, messages, problem_of
+from .transport import Call, EventStream, StreamCall, decode, messages, problem_of
 
 _EVENTS: dict[str, Callable[[Any, str], JobEvent]] = {
     "job": JobChanged,
@@ -159,7 +158,7 @@ class Jobs:
         return decode(data, lists) if lists else _job(data)
 
 
-class JobStream(Iterator[JobEvent]):
+class JobStream(EventStream[JobEvent]):
     """What happens to a job: JobChanged first, with its counters, and JobFinished last.
 
     If the connection fails, or the gateway is not ready, it connects again and goes on after the last event, for about ten
@@ -170,38 +169,7 @@ class JobStream(Iterator[JobEvent]):
     """
 
     def __init__(self, events: Generator[JobEvent, None, None], call: StreamCall) -> None:
-        self._events = events
-        self._call = call
-        self._complete = False
-
-    def __enter__(self) -> JobStream:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __iter__(self) -> JobStream:
-        return self
-
-    def __next__(self) -> JobEvent:
-        for event in self._events:
-            if isinstance(event, JobFinished):
-                self._complete = True
-                self._events.close()
-            return event
-        if self._complete:
-            raise StopIteration
-        raise CutOffError
-
-    def close(self) -> None:
-        """Closes the connection. It may be called more than once."""
-        self._call.cancel()
-        try:
-            self._events.close()
-        except ValueError:
-            pass  # another thread is in __next__, which closes the connection now
+        super().__init__(events, call, JobFinished)
 
 
 class _FollowCall(StreamCall):

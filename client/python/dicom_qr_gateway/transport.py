@@ -8,8 +8,9 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Callable, Generator, Iterator
+from types import TracebackType
+from typing import Any, TypeVar, cast
 
 from .contract import Problem
 from .errors import CutOffError, GatewayError, ProblemError, ReplyError
@@ -55,6 +56,49 @@ class StreamCall(Call):
                     self._connection.shutdown(socket.SHUT_RDWR)  # close would not end a read of another thread
                 except OSError:
                     pass  # the connection is closed
+
+
+E = TypeVar("E")
+S = TypeVar("S", bound="EventStream[Any]")
+
+
+class EventStream(Iterator[E]):
+    """The events of a call up to the last one, which is of a class of its own. A stream that ends before it raises CutOffError."""
+
+    def __init__(self, events: Generator[E, None, None], call: StreamCall, last: type[Any]) -> None:
+        self._events = events
+        self._call = call
+        self._last = last
+        self._complete = False
+
+    def __enter__(self: S) -> S:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self: S) -> S:
+        return self
+
+    def __next__(self) -> E:
+        for event in self._events:
+            if isinstance(event, self._last):
+                self._complete = True
+                self._events.close()
+            return event
+        if self._complete:
+            raise StopIteration
+        raise CutOffError
+
+    def close(self) -> None:
+        """Closes the connection. It may be called more than once."""
+        self._call.cancel()
+        try:
+            self._events.close()
+        except ValueError:
+            pass  # another thread is in __next__, which closes the connection now
 
 
 def send(request: urllib.request.Request, call: Call, context: ssl.SSLContext | None) -> http.client.HTTPResponse:

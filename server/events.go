@@ -5,16 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/server/access"
+	"dicom-qr-gateway/server/mediatype"
 	"dicom-qr-gateway/server/problem"
 )
 
@@ -203,26 +201,5 @@ func (s *eventStream) startBeat() {
 	}
 }
 
-// prefersEvents reports whether Accept (RFC 9110 section 12.5.1) names events, with a quality that is not below that of JSON.
-func prefersEvents(fields []string) bool {
-	events, plain := 0.0, 0.0
-	for part := range strings.SplitSeq(strings.Join(fields, ","), ",") {
-		mediaType, parameters, err := mime.ParseMediaType(part)
-		if err != nil {
-			continue
-		}
-		quality := 1.0
-		if q, ok := parameters["q"]; ok {
-			if quality, err = strconv.ParseFloat(q, 64); err != nil {
-				continue
-			}
-		}
-		switch mediaType {
-		case eventType:
-			events = quality
-		case jsonType:
-			plain = quality
-		}
-	}
-	return events > 0 && events >= plain
-}
+// prefersEvents reports whether Accept prefers events to JSON.
+func prefersEvents(fields []string) bool { return mediatype.Prefers(fields, eventType, jsonType) }

@@ -329,7 +329,7 @@ func (u *unit) apply(now time.Time) {
 	}
 }
 
-// free frees one slot: one that is of no use for batch work if there is batch work, and else one that is. It returns false if none can
+// free frees one slot: one that batch work cannot use if there is batch work, and otherwise one that it can. It returns false if none can
 // be freed.
 func (u *unit) free(now time.Time) bool {
 	_, batch, _ := u.have(now)

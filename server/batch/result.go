@@ -2,7 +2,6 @@ package batch
 
 import (
 	"encoding/csv"
-	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"dicom-qr-gateway/internal/jobs"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/mediatype"
 )
 
 // MediaType is the form of an answer.
@@ -26,28 +26,9 @@ const (
 	jsonType = "application/json"
 )
 
-// Preferred returns the form that Accept (RFC 9110 section 12.5.1) prefers; JSON unless it names CSV.
-func Preferred(accept []string) MediaType {
-	table, plain := 0.0, 0.0
-	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
-		mediaType, parameters, err := mime.ParseMediaType(part)
-		if err != nil {
-			continue
-		}
-		quality := 1.0
-		if q, ok := parameters["q"]; ok {
-			if quality, err = strconv.ParseFloat(q, 64); err != nil {
-				continue
-			}
-		}
-		switch mediaType {
-		case csvType:
-			table = quality
-		case jsonType:
-			plain = quality
-		}
-	}
-	if table > 0 && table >= plain {
+// Preferred returns the form that the values of Accept prefer; JSON unless they name CSV.
+func Preferred(fields []string) MediaType {
+	if mediatype.Prefers(fields, csvType, jsonType) {
 		return CSV
 	}
 	return JSON

@@ -72,7 +72,7 @@ func (f *Faults) Add(faults ...api.Fault) {
 // maxCounted limits how many faults of one request are looked for, since each takes longer than a value without a fault.
 const maxCounted = 1000
 
-// Enough reports that there are so many faults that it is of no use to look for more.
+// Enough reports that there are as many faults as are looked for.
 func (f *Faults) Enough() bool { return f.count >= maxCounted }
 
 // Count adds n faults of which nothing else is known.

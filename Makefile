@@ -22,6 +22,7 @@ SOAK_TIME   ?= 10m
 CRASH_INSTANTS ?= 200
 CRASH_RUN   ?= .
 PROFILED    ?= throughput,reuse,pdus,matches,latency
+PLATFORMS   ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 # Go modules besides the gateway's.
 MODULES := samples/clients/go test/compose test/kubernetes test/load tools
@@ -145,7 +146,7 @@ vendor: ## download the browser code of /docs, /redoc and the console, and compi
 	sh server/console/static/vendor.sh
 
 release-check: bin/cyclonedx-gomod ## build and check dist/, the contents of a release (needs GNU tar, zip, unzip, jq, npm, pip)
-	GO=$(GO) PYTHON=$(PYTHON) VERSION=$(VERSION) COMMIT=$(COMMIT) DATE=$(DATE) bash tools/release/release.sh
+	GO=$(GO) PYTHON=$(PYTHON) VERSION=$(VERSION) COMMIT=$(COMMIT) DATE=$(DATE) PLATFORMS='$(PLATFORMS)' bash tools/release/release.sh
 
 clean: ## remove what the targets above create
 	rm -rf bin dist coverage.out test/browser/node_modules test/browser/screenshots test/generators/node_modules test/generators/generated \

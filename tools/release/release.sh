@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Builds the contents of a release in dist/: for each platform an archive and an SBOM, the TypeScript client as a .tgz, the
-# Python client as a wheel, and the checksums of all; then checks them. The Makefile sets VERSION, COMMIT and DATE. The same
-# commit gives the same bytes, with the same versions of Go, node, npm, setuptools and wheel.
+# Python client as a wheel, and the checksums of all; then checks them. The Makefile sets VERSION, COMMIT, DATE and PLATFORMS, of which
+# this machine's must be one. The same commit gives the same bytes, with the same versions of Go, node, npm, setuptools and wheel.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export VERSION COMMIT DATE LC_ALL=C TZ=UTC
 go=${GO:-go}
 python=${PYTHON:-python3}
 
-platforms=(linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64)
+read -ra platforms <<<"$PLATFORMS"
 texts=(README.md docs/*.md CHANGELOG.md SECURITY.md LICENSE dicomnet/CONFORMANCE.md openapi.yaml)
 unit=samples/systemd/dicom-qr-gateway.service
 host=$("$go" env GOHOSTOS)_$("$go" env GOHOSTARCH)
@@ -117,8 +117,8 @@ SOURCE_DATE_EPOCH=$(date -d "$DATE" +%s) "$python" -m pip --disable-pip-version-
 # The archive of this platform has the contract, and the unit where systemd runs.
 archive=$work/unpacked/dicom-qr-gateway_${VERSION#v}_$host
 cmp openapi.yaml "$archive/openapi.yaml"
-for platform in linux_amd64 linux_arm64; do
-    cmp "$unit" "$work/unpacked/dicom-qr-gateway_${VERSION#v}_$platform/$unit"
+for folder in "$work"/unpacked/*_linux_*; do
+    cmp "$unit" "$folder/$unit"
 done
 
 # A project can install and load the TypeScript client, with its types and licence.

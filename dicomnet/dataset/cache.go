@@ -3,7 +3,16 @@ package dataset
 // valueCache holds the last value of an element in each of 64 slots. The data sets of one answer
 // repeat many values, above all those that identify the patient and the institution. A repeated
 // value need not be decoded again.
-type valueCache [64]cachedValue
+type valueCache struct {
+	values       [64]cachedValue
+	characterSet cachedCharacterSet
+}
+
+// cachedCharacterSet is the last value of Specific Character Set and its meaning, which is nil if there was none.
+type cachedCharacterSet struct {
+	raw string
+	cs  *characterSet
+}
 
 // cachedValue is the first value of an element, and the bytes that it was decoded from.
 type cachedValue struct {
@@ -30,7 +39,7 @@ const (
 const maxCachedValue = 1 << 10
 
 // cacheSlot returns the slot for the tag of e.
-func (s *Set) cacheSlot(e *entry) *cachedValue { return &s.cache[hashTag(e.tag)>>26] }
+func (s *Set) cacheSlot(e *entry) *cachedValue { return &s.cache.values[hashTag(e.tag)>>26] }
 
 // cachedString returns the cached value of e if the element had the same bytes the last time.
 func (s *Set) cachedString(e *entry, raw []byte, r reading) (string, bool) {

@@ -198,6 +198,18 @@ func (s *Set) AssumeCharacterSet(cs CharacterSet) {
 	}
 }
 
+// lookup is parseCharacterSet. The data sets of one answer mostly have the same value.
+func (s *Set) lookup(value []byte) *characterSet {
+	if s.cache == nil || len(value) > maxCachedValue {
+		return parseCharacterSet(value)
+	}
+	last := &s.cache.characterSet
+	if last.cs == nil || last.raw != string(value) {
+		last.cs, last.raw = parseCharacterSet(value), string(value)
+	}
+	return last.cs
+}
+
 // characterSet returns the character set of the item, or else of the enclosing item or data set
 // (PS3.5 section 7.5.3).
 func (s *Set) characterSet() *characterSet {
@@ -214,7 +226,7 @@ func (s *Set) characterSet() *characterSet {
 		case t != nil && t.class != classText && t.class != classUnknown:
 			s.cs = unknownRepertoire
 		case len(value) > 0:
-			s.cs = parseCharacterSet(value)
+			s.cs = s.lookup(value)
 		}
 	}
 	if s.cs.unknown {

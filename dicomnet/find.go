@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"runtime"
+	"sync/atomic"
 
 	"dicom-qr-gateway/dicomnet/dataset"
 )
@@ -30,12 +31,18 @@ const (
 	maxTurn   = 256 << 10
 )
 
+// finding is the number of C-FINDs of the process that are in progress.
+var finding atomic.Int64
+
 // add counts a match. Reads succeed at once while a peer sends many, so the loop would keep its processor for as long as the
-// scheduler permits, which is longer than a short query of another caller takes.
+// scheduler permits, which is longer than a short query of another caller takes. With fewer C-FINDs than processors there is a
+// processor for that caller anyway, and a turn would only wake a thread that finds nothing to do.
 func (t *turn) add(bytes int) {
 	if *t += turn(matchCost + bytes); *t > maxTurn {
 		*t = 0
-		runtime.Gosched()
+		if finding.Load() >= int64(runtime.GOMAXPROCS(0)) {
+			runtime.Gosched()
+		}
 	}
 }
 
@@ -59,6 +66,8 @@ func (a *Association) Find(ctx context.Context, model Model, query *dataset.Data
 			return
 		}
 		defer op.end()
+		finding.Add(1)
+		defer finding.Add(-1)
 		var work turn
 		for {
 			m, err := op.response()

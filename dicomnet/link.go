@@ -158,33 +158,18 @@ func (l *link) setDeadline(set func(time.Time) error, at time.Time) error {
 // *TimeoutError, errInterrupted, a *pdu.FormatError for a header that is not acceptable, or the
 // connection's own.
 func (l *link) readPDU(until *deadline, maxData uint32) (pdu.Type, []byte, error) {
-	total, ok := l.bufferedPDU(maxData)
-	if !ok {
-		t, n, err := l.peekHeader(until, maxData)
-		if err != nil {
-			return t, nil, err
-		}
-		total = pdu.HeaderLength + n
-		if err := l.fill(total, until); err != nil {
-			return 0, nil, err
-		}
+	t, n, err := l.peekHeader(until, maxData)
+	if err != nil {
+		return t, nil, err
 	}
-	t := pdu.Type(l.buf[l.r])
+	total := pdu.HeaderLength + n
+	if err := l.fill(total, until); err != nil {
+		return 0, nil, err
+	}
 	body := l.buf[l.r+pdu.HeaderLength : l.r+total : l.r+total]
 	l.r += total
 	l.pdusReceived++
 	return t, body, nil
-}
-
-// bufferedPDU returns the length of the next PDU, with its header, if it is a P-DATA-TF of acceptable length that has arrived. Nearly
-// all PDUs of a long answer are.
-func (l *link) bufferedPDU(maxData uint32) (total int, ok bool) {
-	h := l.buf[l.r:l.w]
-	if len(h) < pdu.HeaderLength || pdu.Type(h[0]) != pdu.TypePDataTF {
-		return 0, false
-	}
-	n := binary.BigEndian.Uint32(h[2:])
-	return pdu.HeaderLength + int(n), n <= maxData && int64(n) <= int64(len(h)-pdu.HeaderLength)
 }
 
 // peekHeader returns type and length of the next PDU and leaves its header in the buffer. Errors are those of readPDU.

@@ -35,8 +35,8 @@ const (
 var finding atomic.Int64
 
 // add counts a match. Reads succeed at once while a peer sends many, so the loop would keep its processor for as long as the
-// scheduler permits, which is longer than a short query of another caller takes. With fewer C-FINDs than processors there is a
-// processor for that caller anyway, and a turn would only wake a thread that finds nothing to do.
+// scheduler permits, which is longer than a short query of another caller takes. With fewer C-FINDs than processors, C-FINDs leave a
+// processor to that caller anyway, and giving way would only wake a thread that finds nothing to do.
 func (t *turn) add(bytes int) {
 	if *t += turn(matchCost + bytes); *t > maxTurn {
 		*t = 0

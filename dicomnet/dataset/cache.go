@@ -1,14 +1,14 @@
 package dataset
 
-// valueCache holds the last value of an element in each of 64 slots. The data sets of one answer
-// repeat many values, above all those that identify the patient and the institution. A repeated
-// value need not be decoded again.
+// valueCache holds the last value of an element in each of 64 slots, and the last character set. The
+// data sets of one answer repeat many values, above all those that identify the patient and the
+// institution. A repeated value need not be decoded again.
 type valueCache struct {
 	values       [64]cachedValue
 	characterSet cachedCharacterSet
 }
 
-// cachedCharacterSet is the last value of Specific Character Set and its meaning, which is nil if there was none.
+// cachedCharacterSet is a value of Specific Character Set and its meaning, nil if there was none yet.
 type cachedCharacterSet struct {
 	raw string
 	cs  *characterSet

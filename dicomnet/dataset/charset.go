@@ -198,8 +198,9 @@ func (s *Set) AssumeCharacterSet(cs CharacterSet) {
 	}
 }
 
-// lookup is parseCharacterSet. The data sets of one answer mostly have the same value.
-func (s *Set) lookup(value []byte) *characterSet {
+// characterSetOf returns the meaning of a value of Specific Character Set. It keeps the last one in the cache, because the data sets of
+// one answer mostly have the same.
+func (s *Set) characterSetOf(value []byte) *characterSet {
 	if s.cache == nil || len(value) > maxCachedValue {
 		return parseCharacterSet(value)
 	}
@@ -226,7 +227,7 @@ func (s *Set) characterSet() *characterSet {
 		case t != nil && t.class != classText && t.class != classUnknown:
 			s.cs = unknownRepertoire
 		case len(value) > 0:
-			s.cs = s.lookup(value)
+			s.cs = s.characterSetOf(value)
 		}
 	}
 	if s.cs.unknown {

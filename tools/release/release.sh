@@ -91,6 +91,7 @@ for platform in "${platforms[@]}"; do
         tar -C "$work/unpacked" -xzf "dist/$name.tar.gz"
     fi
     diff -r "$folder" "$work/unpacked/$name"
+    if [[ $GOOS == linux ]]; then cmp "$unit" "$work/unpacked/$name/$unit"; fi
     sbom "$binary" >"dist/$name.cdx.json"
     complete "$binary" "dist/$name.cdx.json" "$folder/THIRD_PARTY_LICENSES.txt"
     printf '%s: %d bytes\n' "$name" "$(stat -c %s "$binary")"
@@ -114,12 +115,9 @@ SOURCE_DATE_EPOCH=$(date -d "$DATE" +%s) "$python" -m pip --disable-pip-version-
 (cd dist && sha256sum -- *.tar.gz *.zip *.json *.tgz *.whl >SHA256SUMS && sha256sum --quiet --check SHA256SUMS)
 (($(wc -l <dist/SHA256SUMS) == 2 * ${#platforms[@]} + 2)) || fail 'files are missing in dist'
 
-# The archive of this platform has the contract, and the unit where systemd runs.
+# The archive of this platform has the contract.
 archive=$work/unpacked/dicom-qr-gateway_${VERSION#v}_$host
 cmp openapi.yaml "$archive/openapi.yaml"
-for folder in "$work"/unpacked/*_linux_*; do
-    cmp "$unit" "$folder/$unit"
-done
 
 # A project can install and load the TypeScript client, with its types and licence.
 mkdir "$work/project"

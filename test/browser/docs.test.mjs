@@ -349,6 +349,7 @@ test('the search of /redoc finds an operation', () => visit('/redoc', {}, async 
 test('an operation has a URL', () => visit('/docs', {}, async (page) => {
   await page.locator('[data-path="/q"]').first().click();
   await page.waitForURL(/#\/.+\/.+/);
+  await page.waitForLoadState('networkidle'); // what still loads would count as not loaded
   await page.reload();
   await page.getByRole('button', { name: 'Try it out' }).waitFor();
 }));

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 
@@ -43,9 +44,13 @@ func (s *Server) root() echo.HandlerFunc {
 	}
 }
 
+// specification returns openapi.yaml, which nothing changes. All servers of the process share it, because parsing it takes longer
+// than most tests of a server.
+var specification = sync.OnceValues(api.GetSpec)
+
 // operationChecks returns the middleware of the operations that connect to a PACS.
 func (s *Server) operationChecks() (map[string][]echo.MiddlewareFunc, error) {
-	contract, err := api.GetSpec()
+	contract, err := specification()
 	if err != nil {
 		return nil, fmt.Errorf("embedded contract: %w", err)
 	}

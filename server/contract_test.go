@@ -12,6 +12,7 @@ import (
 
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/qr"
+	"dicom-qr-gateway/server/schema"
 )
 
 func TestContractIsValidAndEqualsTheEmbeddedOne(t *testing.T) {
@@ -31,7 +32,7 @@ func TestContractIsValidAndEqualsTheEmbeddedOne(t *testing.T) {
 func TestExamplesOfRequestsAreValid(t *testing.T) {
 	contract := embeddedContract(t)
 	for _, path := range []string{"/echo", "/q", "/qr"} {
-		v, err := newValidator(contract, path, newShares(maxBodies))
+		operation, err := schema.New(contract, path)
 		require.NoError(t, err)
 		content := contract.Paths.Value(path).Post.RequestBody.Value.Content.Get(jsonType)
 		examples := []any{}
@@ -45,20 +46,20 @@ func TestExamplesOfRequestsAreValid(t *testing.T) {
 		for _, example := range examples {
 			body, err := json.Marshal(example)
 			require.NoError(t, err)
-			_, faults := v.schema.Check(body)
+			_, faults := operation.Check(body)
 			assert.Empty(t, faults)
 		}
 	}
 }
 
-func TestValidatorNeedsTheOperationInTheContract(t *testing.T) {
+func TestSchemaNeedsTheOperationInTheContract(t *testing.T) {
 	contract := &openapi3.T{Paths: openapi3.NewPaths()}
-	_, err := newValidator(contract, "/q", newShares(maxBodies))
+	_, err := schema.New(contract, "/q")
 	require.Error(t, err)
 
 	body := openapi3.NewRequestBody().WithContent(openapi3.Content{"text/plain": openapi3.NewMediaType()})
 	contract.Paths.Set("/q", &openapi3.PathItem{Post: &openapi3.Operation{RequestBody: &openapi3.RequestBodyRef{Value: body}}})
-	_, err = newValidator(contract, "/q", newShares(maxBodies))
+	_, err = schema.New(contract, "/q")
 	require.Error(t, err)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
 
 	"dicom-qr-gateway/gen/api"
@@ -29,11 +28,7 @@ var jobRoutes = map[string]batch.Route{
 }
 
 // jobChecks adds the middleware of the operations below /jobs.
-func (s *Server) jobChecks(contract *openapi3.T, checks map[string][]echo.MiddlewareFunc) error {
-	order, err := schema.NewOrder(contract)
-	if err != nil {
-		return err
-	}
+func (s *Server) jobChecks(order *schema.Order, checks map[string][]echo.MiddlewareFunc) {
 	checks["fileJob"] = []echo.MiddlewareFunc{
 		s.requireJobs,    // 501 without storage for jobs
 		s.workload.admit, // 503 while draining; 429 and 503 if too many requests are in progress, before the body is read
@@ -52,7 +47,6 @@ func (s *Server) jobChecks(contract *openapi3.T, checks map[string][]echo.Middle
 		}
 		checks[operation] = layers
 	}
-	return nil
 }
 
 // requireJobs refuses requests for jobs if there is no storage for them.

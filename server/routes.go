@@ -12,6 +12,7 @@ import (
 	"dicom-qr-gateway/gen/api"
 	"dicom-qr-gateway/server/console"
 	"dicom-qr-gateway/server/docs"
+	"dicom-qr-gateway/server/schema"
 )
 
 // register adds all routes: the operations of the contract, the documentation, and the root.
@@ -44,27 +45,40 @@ func (s *Server) root() echo.HandlerFunc {
 	}
 }
 
-// specification returns openapi.yaml, which nothing changes. All servers of the process share it, because parsing it takes longer
-// than most tests of a server.
-var specification = sync.OnceValues(api.GetSpec)
+// bodySchemas are the schemas of the bodies of requests.
+type bodySchemas struct {
+	bodies map[string]*schema.Body // by operation
+	order  *schema.Order
+}
 
-// operationChecks returns the middleware of the operations that connect to a PACS.
-func (s *Server) operationChecks() (map[string][]echo.MiddlewareFunc, error) {
-	contract, err := specification()
+// embeddedSchemas returns the schemas in the contract. All servers of the process share them, because parsing the contract takes longer
+// than most tests of a server. Nothing else of it is kept, because each garbage collection has to look at what is kept.
+var embeddedSchemas = sync.OnceValues(func() (s bodySchemas, err error) {
+	contract, err := api.GetSpec()
 	if err != nil {
-		return nil, fmt.Errorf("embedded contract: %w", err)
+		return s, fmt.Errorf("embedded contract: %w", err)
 	}
-	checks := map[string][]echo.MiddlewareFunc{}
+	s.bodies = map[string]*schema.Body{}
 	for operation, path := range map[string]string{"query": "/q", "retrieve": "/qr", "echo": "/echo"} {
-		v, err := newValidator(contract, path, s.bodies)
-		if err != nil {
-			return nil, err
+		if s.bodies[operation], err = schema.New(contract, path); err != nil {
+			return s, err
 		}
-		checks[operation] = s.checks(v)
 	}
-	if err := s.jobChecks(contract, checks); err != nil {
+	s.order, err = schema.NewOrder(contract)
+	return s, err
+})
+
+// operationChecks returns the middleware of the operations that connect to a PACS, and of those below /jobs.
+func (s *Server) operationChecks() (map[string][]echo.MiddlewareFunc, error) {
+	schemas, err := embeddedSchemas()
+	if err != nil {
 		return nil, err
 	}
+	checks := map[string][]echo.MiddlewareFunc{}
+	for operation, body := range schemas.bodies {
+		checks[operation] = s.checks(newValidator(body, s.bodies))
+	}
+	s.jobChecks(schemas.order, checks)
 	for operation, level := range searchLevels {
 		checks[operation] = s.searchChecks(level)
 	}

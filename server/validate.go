@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
 
 	"dicom-qr-gateway/gen/api"
@@ -47,9 +46,8 @@ type bodies struct {
 	shares *shares // of the bytes of all
 }
 
-func newValidator(spec *openapi3.T, path string, shares *shares) (*validator, error) {
-	body, err := schema.New(spec, path)
-	return &validator{schema: body, bodies: &bodies{limit: maxBody, shares: shares}}, err
+func newValidator(body *schema.Body, shares *shares) *validator {
+	return &validator{schema: body, bodies: &bodies{limit: maxBody, shares: shares}}
 }
 
 // check refuses a body that the contract does not allow. It passes the parsed value on, so that the handler sees what was

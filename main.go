@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	_ "time/tzdata" // for TZ on systems without time zone files
 )
@@ -15,6 +16,8 @@ import (
 var contract []byte
 
 func main() {
+	// Nothing reads the memory profile that Go keeps because the NATS server links its handler. It takes 1 % of the time of a request.
+	runtime.MemProfileRate = 0
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

@@ -71,11 +71,8 @@ func (l *link) watch(ctx context.Context) (stop func()) {
 	if ctx.Done() == nil {
 		return func() {}
 	}
-	interrupted := make(chan struct{})
-	cancel := context.AfterFunc(ctx, func() {
-		l.interrupt()
-		close(interrupted)
-	})
+	var interrupt sync.Once
+	cancel := context.AfterFunc(ctx, func() { interrupt.Do(l.interrupt) })
 	stopped := false
 	return func() {
 		if stopped {
@@ -83,7 +80,7 @@ func (l *link) watch(ctx context.Context) (stop func()) {
 		}
 		stopped = true
 		if !cancel() {
-			<-interrupted
+			interrupt.Do(l.interrupt) // waits for it, or is done in its place
 			l.resume()
 		}
 	}

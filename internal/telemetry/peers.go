@@ -25,6 +25,12 @@ func newPeers(limit int) *peers { return &peers{limit: limit, known: map[string]
 // accepted notes that the peer has accepted an association.
 func (p *peers) accepted(address string) {
 	address = strings.ToLower(address)
+	p.mu.RLock()
+	_, ok := p.known[address]
+	p.mu.RUnlock()
+	if ok {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.known) < p.limit || isName(address) {

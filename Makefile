@@ -59,7 +59,7 @@ generate: bin/oapi-codegen bin/openapijson ## generate gen/api, gen/goclient and
 typescript: ## generate gen/typescript from openapi.yaml, build and test client/typescript (needs node, npm)
 	cd client/typescript && npm ci --no-audit --no-fund && npm run -s generate && npm test
 
-# -pgo=off: for the tests of the main package Go would compile everything once more with default.pgo.
+# -pgo=off, here and below: for the tests of the main package Go would compile everything once more with default.pgo.
 test: ## run all tests of the gateway that need only Go
 	$(GOTEST) -pgo=off $(RACEFLAG) $(TESTFLAGS) ./...
 
@@ -100,7 +100,7 @@ generators: build ## run linters and client generators over openapi.yaml, call t
 	cd test/generators && npm ci --no-audit --no-fund && npm test
 
 bench: ## run the benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
+	$(GO) test -pgo=off -run '^$$' -bench . -benchmem $(TESTFLAGS) $$(grep -rlE --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
 
 bench-load: ## measure the built gateway under load, next to a server with the least work possible (Debian: wrk)
 	$(GO) run -C test/load . $(LOAD)

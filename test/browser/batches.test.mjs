@@ -128,6 +128,7 @@ describe('the page of batches', () => {
 
   test('where batches are switched off, the page says in a line how to switch them on', () => visit([], '/new', async (page, played) => {
     played.jobsAre = 'disabled';
+    await page.waitForLoadState('networkidle'); // what still loads would count as not loaded
     await page.reload();
     await page.getByText('Batches are switched off. The operator of this gateway switches them on with the setting NATS_URL or JOBS_DIR.').waitFor();
     await assertAccessible(page);
@@ -140,6 +141,7 @@ describe('the page of batches', () => {
 
   test('a gateway that cannot reach its NATS is a failure with a hint, and the next try goes on', () => visit([finished()], '', async (page, played) => {
     played.refuse = () => ({ status: 503, code: 'jobs_unavailable', detail: 'The store of jobs does not answer.', hint: 'Check NATS.' });
+    await page.waitForLoadState('networkidle');
     await page.reload();
     await page.getByText('Check NATS.').waitFor();
     await assertAccessible(page);

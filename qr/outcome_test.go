@@ -189,11 +189,11 @@ func TestFewFailedUIDsAreKeptWhenTheMemoryOfTheOperationIsUsed(t *testing.T) {
 		list[i] = "1.2." + strings.Repeat("3", 60)
 	}
 	total := 0
-	for range 50 {
+	for range 300 {
 		total += len(r.failedUIDs(list))
 	}
-	assert.Equal(t, 20000+49*fewFailedUIDs, total)
-	assert.Equal(t, 50*20000-total, r.counts[failedUIDsCut])
+	assert.Equal(t, 20000+299*fewFailedUIDs, total)
+	assert.Equal(t, 300*20000-total, r.counts[failedUIDsCut])
 	warnings := r.counts.warnings()
 	require.Len(t, warnings, 1)
 	assert.Equal(t, WarningFailedInstancesCut, warnings[0].Code)

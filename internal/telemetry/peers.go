@@ -25,10 +25,7 @@ func newPeers(limit int) *peers { return &peers{limit: limit, known: map[string]
 // accepted notes that the peer has accepted an association.
 func (p *peers) accepted(address string) {
 	address = strings.ToLower(address)
-	p.mu.RLock()
-	_, ok := p.known[address]
-	p.mu.RUnlock()
-	if ok {
+	if p.isKnown(address) {
 		return
 	}
 	p.mu.Lock()
@@ -44,12 +41,18 @@ func isName(peer string) bool { return !strings.Contains(peer, ":") }
 // label returns the address, or "other".
 func (p *peers) label(address string) string {
 	address = strings.ToLower(address)
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	if _, ok := p.known[address]; ok {
+	if p.isKnown(address) {
 		return ofName(address)
 	}
 	return otherPeer
+}
+
+// isKnown reports whether the address, in lower case, has a label of its own.
+func (p *peers) isKnown(address string) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	_, ok := p.known[address]
+	return ok
 }
 
 // ofName returns the label of a named PACS, which has one from the beginning.

@@ -78,12 +78,13 @@ func withGateway(use func() int) (status int, err error) {
 		err = errors.Join(err, memory.Close())
 	}()
 	s, err := server.New(server.Options{
-		Gateway:       queries,
-		Receiver:      server.Receiving(receiver),
-		Associations:  associations,
-		Contract:      contract,
-		MaxOperations: settings.MaxOperations,
-		PACS:          orthanca{port: pacsPort},
+		Gateway:        queries,
+		Receiver:       server.Receiving(receiver),
+		Associations:   associations,
+		Contract:       contract,
+		MaxOperations:  settings.MaxOperations,
+		MaxConnections: settings.MaxConnections,
+		PACS:           orthanca{port: pacsPort},
 	})
 	if err != nil {
 		return 0, err

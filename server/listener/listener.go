@@ -63,11 +63,17 @@ func New(l net.Listener, o Options) *Listener {
 }
 
 // Affordable returns limit, or half of the files that this process may have open if that is less: the other half is for associations.
+// A limit of zero is none, as in [Options].
 func Affordable(limit int) int {
-	if files := openFiles(); files > 0 {
-		return max(min(limit, files/2), 1)
+	files := openFiles()
+	if files == 0 {
+		return limit
 	}
-	return limit
+	affordable := max(files/2, 1)
+	if limit == 0 {
+		return affordable
+	}
+	return min(limit, affordable)
 }
 
 // Accept waits for the next connection, which is a *Connection.

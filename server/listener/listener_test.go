@@ -211,5 +211,6 @@ func TestConnectionsAreAtMostHalfOfTheOpenFiles(t *testing.T) {
 	assert.Equal(t, 1, Affordable(1))
 	if files := openFiles(); files > 0 {
 		assert.Equal(t, files/2, Affordable(1<<30))
+		assert.Equal(t, files/2, Affordable(0), "without a limit of its own")
 	}
 }

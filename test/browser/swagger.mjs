@@ -27,8 +27,13 @@ export async function chooseExample(section, key) {
 }
 
 // execute sends the request of the page, with the port of the test's PACS instead
-// of the usual one.
+// of the usual one. It clears an earlier response, which Swagger UI would show until the next one arrives.
 export async function execute(operation, pacsPort) {
+  const clear = operation.getByRole('button', { name: 'Clear' });
+  if (await clear.isVisible()) {
+    await clear.click();
+    await operation.locator('.live-responses-table').waitFor({ state: 'detached' });
+  }
   const body = operation.locator('textarea.body-param__text');
   await body.fill((await body.inputValue()).replace('4242', pacsPort));
   await operation.getByRole('button', { name: 'Execute' }).click();

@@ -1,7 +1,6 @@
 package socket
 
 import (
-	"errors"
 	"net"
 	"syscall"
 
@@ -21,9 +20,9 @@ func Unacknowledged(conn net.Conn) bool {
 // has read them. It is false if the kernel cannot say.
 func Unread(conn net.Conn) bool {
 	return ask(conn, func(fd int) bool {
-		var b [1]byte
-		_, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		return !errors.Is(err, unix.EAGAIN)
+		arrived := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}}
+		n, err := unix.Poll(arrived, 0)
+		return err == nil && n > 0
 	})
 }
 

@@ -71,7 +71,7 @@ func (s *Session) reuse(ctx context.Context) *dicomnet.Association {
 		return nil
 	}
 	end(nil)
-	s.used = true
+	s.used, s.settled = true, true
 	return assoc
 }
 

@@ -32,6 +32,7 @@ type Session struct {
 	proposed []string // SOP classes on assoc
 	kind     kind     // of assoc; zero: assoc is not kept
 	used     bool     // an operation ran on assoc before the current one
+	settled  bool     // assoc has just been taken from those that are idle and settled; no operation ran since
 	answered bool     // the peer has answered the current operation
 }
 
@@ -77,7 +78,7 @@ func (s *Session) Open(ctx context.Context, sopClasses ...string) error {
 		err = s.resolve(ctx)
 	}
 	if err == nil {
-		s.proposed, s.kind, s.used = sopClasses, s.kindOf(sopClasses), false
+		s.proposed, s.kind, s.used, s.settled = sopClasses, s.kindOf(sopClasses), false, false
 		s.assoc, err = retry(ctx, func() (*dicomnet.Association, error) { return s.associate(ctx) })
 	}
 	if err != nil {
@@ -99,7 +100,7 @@ func (s *Session) Require(ctx context.Context, sopClass string) error {
 // alive reports whether another operation can begin on the association. It takes in what the peer has sent since the last
 // operation, which ends the association.
 func (s *Session) alive(ctx context.Context) bool {
-	if s.Usable() && s.used {
+	if s.Usable() && s.used && !s.settled {
 		settle(ctx, s.assoc)
 	}
 	return s.Usable()
@@ -133,7 +134,7 @@ func (s *Session) Repeatable(ctx context.Context, sopClass string, f func() erro
 }
 
 func (s *Session) run(ctx context.Context, sopClass string, f func() error, again func(error) bool) error {
-	s.answered = false
+	s.answered, s.settled = false, false
 	err := f()
 	if err != nil && s.slot.revoked() {
 		return revoked(err)

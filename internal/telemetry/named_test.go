@@ -7,8 +7,10 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"dicom-qr-gateway/dicomnet"
+	"dicom-qr-gateway/internal/pool"
 )
 
 func TestNamedPACSHaveTheirNamesAsLabelsBeyondTheLimit(t *testing.T) {
@@ -30,4 +32,16 @@ func TestLogOfAnAssociationHasTheNameOfThePACS(t *testing.T) {
 		NewLogTrace(false, name).Ended(ctx, dicomnet.Summary{Remote: "192.0.2.1:104"})
 		assert.Equal(t, name != "", bytes.Contains(log.Bytes(), []byte(`"pacs":"main"`)))
 	}
+}
+
+func TestQueueOfANamedPACSHasItsName(t *testing.T) {
+	tel, err := New(Options{})
+	require.NoError(t, err)
+	main := pool.Peer{Name: "main", Host: "192.0.2.1", Port: 104}
+	tel.Trace(main.Label(), nil).Established(t.Context(), dicomnet.Summary{})
+	_, end := tel.Step(t.Context(), pool.PeerStep{Name: pool.StepQueue, Peer: main})
+	defer end(nil)
+	var b bytes.Buffer
+	require.NoError(t, tel.WriteMetrics(&b))
+	assert.Contains(t, b.String(), `dicomqr_queue_length{peer="main"} 1`)
 }

@@ -159,7 +159,7 @@ func (t *Telemetry) Step(ctx context.Context, s pool.PeerStep) (during context.C
 	began, name := time.Now(), s.Name // the closure does not keep s, which is large
 	var queue prometheus.Gauge
 	if name == pool.StepQueue {
-		queue = t.metrics.queueLength.WithLabelValues(t.peers.label(s.Peer.Address()))
+		queue = t.metrics.queueLength.WithLabelValues(t.peers.label(s.Peer.Label()))
 		queue.Inc()
 	}
 	during, span := t.tracer.step(ctx, s)

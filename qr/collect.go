@@ -96,6 +96,9 @@ func (c *collector) add(set *dataset.Set) {
 		c.found[at].merge(study)
 		return
 	}
+	if c.found == nil {
+		c.found = make([]*candidate, 0, usualStudies)
+	}
 	c.found, c.free = append(c.found, study), c.free[1:]
 	c.owed += perStudy + study.textLength()
 	if c.index != nil {
@@ -109,6 +112,9 @@ const (
 	// perUID is the memory of a Study Instance UID in a set.
 	perUID = 160
 )
+
+// usualStudies is more than most patients have.
+const usualStudies = 16
 
 // slabSize is how many candidates are allocated together, so that none moves when their number grows.
 const slabSize = 64
@@ -152,19 +158,19 @@ type modalitiesValue struct {
 const maxKeptModalities = 16
 
 // readModalities decodes Modalities in Study.
-func (c *collector) readModalities(set *dataset.Set) *modalitiesValue {
+func (c *collector) readModalities(set *dataset.Set) modalitiesValue {
 	raw, isCS := set.CodeString(dataset.ModalitiesInStudy) // the same bytes may mean something else in another VR
 	if isCS {
 		for i := range c.modalities {
 			if kept := &c.modalities[i]; kept.raw == string(raw) {
-				return kept
+				return *kept
 			}
 		}
 	}
 	c.list = set.AppendStrings(c.list[:0], dataset.ModalitiesInStudy)
 	c.list = addModalities(c.list[:0], c.list)
 	list := append(make([]string, 0, len(c.list)), c.list...)
-	value := &modalitiesValue{
+	value := modalitiesValue{
 		list:      list,
 		malformed: slices.ContainsFunc(list, func(m string) bool { return !isCodeString(m) }),
 		doubtful:  slices.ContainsFunc(list, func(m string) bool { return !isModality(m) }),
@@ -172,7 +178,7 @@ func (c *collector) readModalities(set *dataset.Set) *modalitiesValue {
 	// A value with a warning is decoded each time so that each is counted; other text depends on the character set.
 	if len(c.modalities) < maxKeptModalities && isCS && set.Warnings() == 0 && inCSRepertoire(raw) {
 		value.raw = string(raw)
-		c.modalities = append(c.modalities, *value)
+		c.modalities = append(c.modalities, value)
 	}
 	return value
 }

@@ -51,7 +51,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := time.Now()
 		r, w := c.Request(), c.Response()
-		caller := principal.Principal{CorrelationID: access.CorrelationID(r.Header)}
+		caller := principal.Principal{CorrelationID: access.CorrelationID(r.Header), Address: c.RealIP()}
 		correlation := []string{caller.CorrelationID}
 		r.Header[correlationKey] = correlation
 		ctx, request := s.telemetry.Request(access.With(r.Context(), caller), r, caller.CorrelationID)

@@ -55,13 +55,7 @@ type repertoire struct {
 }
 
 func (w *writer) elements(elements []*dicom.Element, rep repertoire, depth int) error {
-	sorted := make([]*dicom.Element, 0, len(elements))
-	for _, e := range elements {
-		if e != nil && e.Tag.Element != 0 && e.Tag.Group != 0 && e.Tag.Group != 2 {
-			sorted = append(sorted, e)
-		}
-	}
-	slices.SortStableFunc(sorted, func(a, b *dicom.Element) int { return cmp.Compare(tagNumber(a.Tag), tagNumber(b.Tag)) })
+	sorted := sortedElements(elements)
 	for i, e := range sorted {
 		if i > 0 && sorted[i-1].Tag == e.Tag {
 			return &ValueError{e.Tag, "occurs twice"}
@@ -77,6 +71,21 @@ func (w *writer) elements(elements []*dicom.Element, rep repertoire, depth int) 
 		}
 	}
 	return nil
+}
+
+// sortedElements returns the elements that are encoded, in the order of their tags: elements itself if it is that.
+func sortedElements(elements []*dicom.Element) []*dicom.Element {
+	omitted := func(e *dicom.Element) bool {
+		return e == nil || e.Tag.Element == 0 || e.Tag.Group == 0 || e.Tag.Group == 2
+	}
+	byTag := func(a, b *dicom.Element) int { return cmp.Compare(tagNumber(a.Tag), tagNumber(b.Tag)) }
+	if slices.ContainsFunc(elements, omitted) {
+		elements = slices.DeleteFunc(slices.Clone(elements), omitted)
+	}
+	if !slices.IsSortedFunc(elements, byTag) {
+		elements = slices.SortedStableFunc(slices.Values(elements), byTag)
+	}
+	return elements
 }
 
 func (w *writer) element(e *dicom.Element, rep repertoire, depth int) error {

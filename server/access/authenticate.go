@@ -23,14 +23,14 @@ func isOpen(route string) bool {
 }
 
 // Authenticate returns middleware that admits a request if it has the credentials that the options require: a key, a client
-// certificate, or both, and names the gateway by a permitted host name. It puts what it found out about the caller into the
-// request's Principal, and calls refused with the reason before it refuses a request. It does not read the body.
+// certificate, or both, and names the gateway by a permitted host name. It adds what it finds out about the caller to the
+// request's Principal, which has the address already, and calls refused with the reason before it refuses a request. It does not read the body.
 func (o *Options) Authenticate(refused func(c echo.Context, reason string)) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r := c.Request()
-			caller := From(r.Context())
-			caller.Address = c.RealIP()
+			sent := From(r.Context())
+			caller := sent
 			caller.User = o.Proxies.user(r)
 			var scheme, reason string
 			if !isOpen(c.Path()) {
@@ -38,7 +38,9 @@ func (o *Options) Authenticate(refused func(c echo.Context, reason string)) echo
 				credentials, scheme, reason = o.check(r)
 				caller.Key, caller.Certificate, caller.Rights = credentials.key, credentials.certificate, credentials.rights
 			}
-			c.SetRequest(r.WithContext(With(r.Context(), caller)))
+			if caller != sent {
+				c.SetRequest(r.WithContext(With(r.Context(), caller)))
+			}
 			if o.hostRefused(r, c.Path()) {
 				refused(c, "host name not allowed")
 				return &problem.Problem{Code: api.ProblemCodeHostNotAllowed}

@@ -305,8 +305,10 @@ func (u *upperLayer) acceptRelease() error {
 // connectionLost ends the association if err means that the transport connection is gone. It
 // returns the error to report.
 func (u *upperLayer) connectionLost(err error) error {
-	var timeout *TimeoutError
-	if err == nil || errors.Is(err, errInterrupted) || errors.As(err, &timeout) {
+	if err == nil || errors.Is(err, errInterrupted) {
+		return err
+	}
+	if _, timeout := errors.AsType[*TimeoutError](err); timeout {
 		return err
 	}
 	lost := &lostError{err}

@@ -53,12 +53,8 @@ func utf8CharacterSet() *dataset.Element {
 func universalKeys(level Level, chosen func(*Attribute) bool) []*dataset.Element {
 	elements := []*dataset.Element{utf8CharacterSet(), dataset.Text(dataset.QueryRetrieveLevel, string(level))}
 	for i := range attributes {
-		switch a := &attributes[i]; {
-		case !chosen(a):
-		case a.VR == "SQ":
-			elements = append(elements, dataset.Sequence(a.Tag))
-		default:
-			elements = append(elements, dataset.Text(a.Tag))
+		if a := &attributes[i]; chosen(a) {
+			elements = append(elements, dataset.Key(a.Tag))
 		}
 	}
 	slices.SortFunc(elements, func(a, b *dataset.Element) int { return compareTags(a.Tag, b.Tag) })

@@ -22,8 +22,8 @@ func (s *Server) register(contract []byte) error {
 		return err
 	}
 	strict := api.NewStrictHandler(s.handlers, s.strict())
-	api.RegisterHandlersWithOptions(withHead{s.echo}, strict, api.RegisterHandlersOptions{OperationMiddlewares: checks})
-	withHead{s.echo}.GET("/", s.root())
+	api.RegisterHandlersWithOptions(routes{s.echo}, strict, api.RegisterHandlersOptions{OperationMiddlewares: checks})
+	routes{s.echo}.GET("/", s.root())
 	docs.Register(s.echo, contract, s.access.Keys != nil)
 	return nil
 }
@@ -88,12 +88,26 @@ func (s *Server) operationChecks() (map[string][]echo.MiddlewareFunc, error) {
 	return checks, nil
 }
 
-// withHead registers HEAD with each GET (RFC 9110 section 9.3.2). net/http leaves the body out.
-type withHead struct{ *echo.Echo }
+// routes registers HEAD with each GET (RFC 9110 section 9.3.2); net/http leaves the body out. It puts the middleware around a handler
+// once, where Echo would do so for each request.
+type routes struct{ *echo.Echo }
 
-func (r withHead) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
-	r.HEAD(path, h, m...)
-	return r.Echo.GET(path, h, m...)
+func (r routes) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	h = within(m, h)
+	r.HEAD(path, h)
+	return r.Echo.GET(path, h)
+}
+
+func (r routes) POST(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {
+	return r.Echo.POST(path, within(m, h))
+}
+
+// within returns h with the layers around it, which are ordered outermost first.
+func within(layers []echo.MiddlewareFunc, h echo.HandlerFunc) echo.HandlerFunc {
+	for _, layer := range slices.Backward(layers) {
+		h = layer(h)
+	}
+	return h
 }
 
 // methodsByPath returns the Allow header of each registered route.

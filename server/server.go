@@ -191,7 +191,8 @@ func New(o Options) (*Server, error) {
 	s.echo.IPExtractor = o.Access.Proxies.ClientAddress()
 	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.answer(c, err) }
 	s.echo.Logger.SetOutput(httpErrorLog(o.Logger).Writer())
-	s.echo.Use(s.routed()...)
+	routed := within(s.routed(), func(c echo.Context) error { return c.Handler()(c) })
+	s.echo.Use(func(echo.HandlerFunc) echo.HandlerFunc { return routed })
 	if err := s.register(o.Contract); err != nil {
 		return nil, err
 	}

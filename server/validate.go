@@ -161,7 +161,11 @@ func (b checkedBody) ValidatedValue() any { return b.value }
 
 // declares reports whether the header declares a body of the media type in UTF-8.
 func declares(h http.Header, want string) bool {
-	mediaType, parameters, err := mime.ParseMediaType(h.Get("Content-Type"))
+	declared := h.Get("Content-Type")
+	if declared == want {
+		return true
+	}
+	mediaType, parameters, err := mime.ParseMediaType(declared)
 	if err != nil || mediaType != want {
 		return false
 	}

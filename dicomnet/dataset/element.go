@@ -14,6 +14,12 @@ func Text(t tag.Tag, values ...string) *dicom.Element {
 	return build(t, append([]string{}, values...), classText)
 }
 
+// Key returns an element whose Value is nil, which Encode writes without a value, like a return key.
+func Key(t tag.Tag) *dicom.Element {
+	v := dictionaryVR(t)
+	return &dicom.Element{Tag: t, ValueRepresentation: tag.GetVRKind(t, v.String()), RawValueRepresentation: v.String()}
+}
+
 // Integers returns an element with VR US, SS, UL or SL. It panics if the dictionary gives t another
 // VR.
 func Integers(t tag.Tag, values ...int) *dicom.Element {

@@ -45,6 +45,15 @@ func TestNewElementEncodesTextAsItsVR(t *testing.T) {
 	}
 }
 
+func TestKeyHasNoValueWhateverItsVR(t *testing.T) {
+	t.Parallel()
+	for key, vr := range map[tag.Tag]string{tag.PatientName: "PN", tag.Rows: "US", tag.OtherPatientIDsSequence: "SQ", privateText: "UN"} {
+		b, err := dataset.Encode(&dicom.Dataset{Elements: []*dicom.Element{dataset.Key(key)}}, dataset.ExplicitVRLittleEndian)
+		require.NoError(t, err, key)
+		assert.Equal(t, explicit(key, vr, ""), string(b), key)
+	}
+}
+
 func TestNewElementRefusesWhatTheVRCannotBe(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -31,9 +31,12 @@ type Options struct {
 // CorrelationHeader is the header field of the correlation ID, in requests and answers.
 const CorrelationHeader = "X-Correlation-ID"
 
+// correlationKey is CorrelationHeader as http.Header has it.
+var correlationKey = http.CanonicalHeaderKey(CorrelationHeader)
+
 // CorrelationID returns the correlation ID that the caller sent, if it can be logged and sent back unchanged, or else a new one.
 func CorrelationID(h http.Header) string {
-	if values := h.Values(CorrelationHeader); len(values) == 1 && ValidCorrelationID(values[0]) {
+	if values := h[correlationKey]; len(values) == 1 && ValidCorrelationID(values[0]) {
 		return values[0]
 	}
 	// Hexadecimal digits only: letters of a larger alphabet can spell the name of a patient, which a search of the logs

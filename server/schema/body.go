@@ -106,7 +106,7 @@ func dateOrder(value any) []api.Fault {
 	fields, _ := value.(map[string]any)
 	from, _ := fields["study_date_from"].(string)
 	to, _ := fields["study_date_to"].(string)
-	if validDate(from) && validDate(to) && to < from {
+	if to < from && validDate(from) && validDate(to) {
 		return []api.Fault{{Pointer: "/study_date_to", Detail: "must not be before study_date_from"}}
 	}
 	return nil

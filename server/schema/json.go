@@ -49,8 +49,8 @@ func parseLimited(body []byte, l limits) (value any, faults []api.Fault, more in
 		}
 		return nil, []api.Fault{{Detail: "is not one valid JSON value"}}, 0
 	}
-	p := jsonParser{rest: body, limits: l}
-	value, err := p.value("", 0)
+	p := jsonParser{rest: string(body), limits: l}
+	value, err := p.value(0)
 	if err != nil {
 		over, _ := errors.AsType[*limitError](err)
 		return nil, []api.Fault{api.Fault(*over)}, 0
@@ -63,13 +63,34 @@ type limitError api.Fault
 
 func (e *limitError) Error() string { return e.Detail }
 
-// jsonParser parses valid JSON; it does not check the syntax.
+// jsonParser parses valid JSON; it does not check the syntax. Strings without escapes are parts of the body.
 type jsonParser struct {
-	rest   []byte
+	rest   string
 	limits limits
+	path   []step // to the value that is being parsed
 	values int
 	faults []api.Fault
 	more   int // faults that are not kept
+}
+
+// step leads from an object or an array to one of its values.
+type step struct {
+	name  string // of a member; "" with index
+	index int    // of an item; -1: a member
+}
+
+// pointer returns where the value that is being parsed is (RFC 6901).
+func (p *jsonParser) pointer() string {
+	var b strings.Builder
+	for _, s := range p.path {
+		b.WriteByte('/')
+		if s.index < 0 {
+			b.WriteString(escapePointer(s.name))
+		} else {
+			b.WriteString(strconv.Itoa(s.index))
+		}
+	}
+	return b.String()
 }
 
 func (p *jsonParser) fault(f api.Fault) {
@@ -82,7 +103,7 @@ func (p *jsonParser) fault(f api.Fault) {
 
 // peek returns the next byte that is not white space.
 func (p *jsonParser) peek() byte {
-	p.rest = bytes.TrimLeft(p.rest, " \t\r\n")
+	p.rest = strings.TrimLeft(p.rest, " \t\r\n")
 	return p.rest[0]
 }
 
@@ -95,7 +116,7 @@ func (p *jsonParser) skip(c byte) bool {
 	return true
 }
 
-func (p *jsonParser) value(pointer string, depth int) (any, error) {
+func (p *jsonParser) value(depth int) (any, error) {
 	if p.values++; p.limits.values > 0 && p.values > p.limits.values {
 		return nil, &limitError{Detail: fmt.Sprintf("has more than %d values", p.limits.values)}
 	}
@@ -108,9 +129,9 @@ func (p *jsonParser) value(pointer string, depth int) (any, error) {
 		}
 		p.rest = p.rest[1:]
 		if c == '{' {
-			return p.object(pointer, depth+1)
+			return p.object(depth + 1)
 		}
-		return p.array(pointer, depth+1)
+		return p.array(depth + 1)
 	}
 	switch word := p.word(); word {
 	case "null":
@@ -124,11 +145,11 @@ func (p *jsonParser) value(pointer string, depth int) (any, error) {
 
 // word consumes a literal or a number.
 func (p *jsonParser) word() string {
-	n := bytes.IndexAny(p.rest, " \t\r\n,]}")
+	n := strings.IndexAny(p.rest, " \t\r\n,]}")
 	if n < 0 {
 		n = len(p.rest)
 	}
-	word := string(p.rest[:n])
+	word := p.rest[:n]
 	p.rest = p.rest[n:]
 	return word
 }
@@ -142,47 +163,50 @@ func (p *jsonParser) string() string {
 	}
 	quoted := p.rest[:n+1]
 	p.rest = p.rest[n+1:]
-	if bytes.IndexByte(quoted, '\\') < 0 {
-		return string(quoted[1:n])
+	if strings.IndexByte(quoted, '\\') < 0 {
+		return quoted[1:n]
 	}
 	var s string
-	_ = json.Unmarshal(quoted, &s) // s is a valid JSON string
+	_ = json.Unmarshal([]byte(quoted), &s) // s is a valid JSON string
 	return s
 }
 
-func (p *jsonParser) object(pointer string, depth int) (map[string]any, error) {
+func (p *jsonParser) object(depth int) (map[string]any, error) {
 	members := map[string]any{}
 	for !p.skip('}') {
 		p.skip(',')
 		p.peek()
 		name := p.string()
 		p.skip(':')
-		at := pointer + "/" + escapePointer(name)
-		if _, twice := members[name]; twice {
-			p.fault(api.Fault{Pointer: at, Detail: "is given more than once"})
-		}
 		if p.limits.members > 0 && len(members) == p.limits.members {
-			return nil, &limitError{Pointer: pointer, Detail: fmt.Sprintf("has more than %d fields", p.limits.members)}
+			return nil, &limitError{Pointer: p.pointer(), Detail: fmt.Sprintf("has more than %d fields", p.limits.members)}
+		}
+		p.path = append(p.path, step{name, -1})
+		if _, twice := members[name]; twice {
+			p.fault(api.Fault{Pointer: p.pointer(), Detail: "is given more than once"})
 		}
 		var err error
-		if members[name], err = p.value(at, depth); err != nil {
+		if members[name], err = p.value(depth); err != nil {
 			return nil, err
 		}
+		p.path = p.path[:len(p.path)-1]
 	}
 	return members, nil
 }
 
-func (p *jsonParser) array(pointer string, depth int) ([]any, error) {
+func (p *jsonParser) array(depth int) ([]any, error) {
 	items := []any{}
 	for !p.skip(']') {
 		if p.limits.items > 0 && len(items) == p.limits.items {
-			return nil, &limitError{Pointer: pointer, Detail: fmt.Sprintf("must be an array of at most %d items", p.limits.items)}
+			return nil, &limitError{Pointer: p.pointer(), Detail: fmt.Sprintf("must be an array of at most %d items", p.limits.items)}
 		}
 		p.skip(',')
-		item, err := p.value(pointer+"/"+strconv.Itoa(len(items)), depth)
+		p.path = append(p.path, step{"", len(items)})
+		item, err := p.value(depth)
 		if err != nil {
 			return nil, err
 		}
+		p.path = p.path[:len(p.path)-1]
 		items = append(items, item)
 	}
 	return items, nil

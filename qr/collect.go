@@ -186,17 +186,24 @@ func (c *collector) readModalities(set *dataset.Set) modalitiesValue {
 // inCSRepertoire reports whether raw consists of characters of code strings and backslashes (PS3.5 section 6.2).
 func inCSRepertoire(raw []byte) bool {
 	for _, b := range raw {
-		if (b < 'A' || b > 'Z') && (b < '0' || b > '9') && b != ' ' && b != '_' && b != '\\' {
+		if !isCSCharacter(b) && b != '\\' {
 			return false
 		}
 	}
 	return true
 }
 
+func isCSCharacter(b byte) bool { return b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == ' ' || b == '_' }
+
 // isCodeString reports whether s is a code string (PS3.5 section 6.2, CS). Lower case is accepted, because some PACS write it.
 func isCodeString(s string) bool {
 	const maxCS = 16
-	return len(s) <= maxCS && inCSRepertoire([]byte(strings.ToUpper(s))) && !strings.Contains(s, `\`)
+	for i := range len(s) {
+		if b := s[i]; !isCSCharacter(b) && (b < 'a' || b > 'z') {
+			return false
+		}
+	}
+	return len(s) <= maxCS
 }
 
 // isModality reports whether s may be one modality: a code string without a space inside, as every modality of the standard is.

@@ -19,6 +19,7 @@ const Default = 256 << 20
 // Limits holds GOGC and GOMEMLIMIT. Go reads them itself, but not if they come from a file.
 type Limits struct {
 	percent int
+	adapted bool  // GOGC is not set
 	bytes   int64 // 0: GOMEMLIMIT is not set
 }
 
@@ -38,6 +39,7 @@ func ParseLimits(gogc, gomemlimit string) (Limits, error) {
 	var faults []error
 	switch n, err := strconv.ParseInt(gogc, 10, 32); {
 	case gogc == "":
+		l.adapted = true
 	case gogc == "off":
 		l.percent = -1
 	case err != nil || n < 0:
@@ -74,7 +76,7 @@ func ParseBytes(text string) (n int64, ok bool) {
 
 // Release applies the limits, and returns to the system the memory that only the start needed.
 func (l Limits) Release() {
-	debug.SetGCPercent(l.percent)
+	setPercent(l.percent, l.adapted)
 	if l.bytes > 0 {
 		debug.SetMemoryLimit(l.bytes)
 	}

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"math"
+	"runtime"
 	"runtime/debug"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 func TestGOGCTakesPrecedenceOverTheBuiltInPace(t *testing.T) { //nolint:paralleltest // It changes the pace of the collector.
 	original := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(original)
+	const adapted = -2
 	limit := debug.SetMemoryLimit(-1)
 	defer debug.SetMemoryLimit(limit)
 	for _, test := range []struct {
@@ -19,18 +21,22 @@ func TestGOGCTakesPrecedenceOverTheBuiltInPace(t *testing.T) { //nolint:parallel
 		percent          int
 		bytes            int64
 	}{
-		{"", "", collectAt, limit},
+		{"", "", adapted, limit},
 		{"150", "", 150, limit},
 		{"off", "8GiB", -1, 8 << 30},
 		{"0", "1000000000", 0, 1000000000},
-		{"", "3000000KiB", collectAt, 3000000 << 10},
-		{"", "9000000000B", collectAt, 9000000000},
-		{"", "off", collectAt, math.MaxInt64},
+		{"", "3000000KiB", adapted, 3000000 << 10},
+		{"", "9000000000B", adapted, 9000000000},
+		{"", "off", adapted, math.MaxInt64},
 	} {
 		limits, err := ParseLimits(test.gogc, test.gomemlimit)
 		require.NoError(t, err)
 		limits.Release()
-		assert.Equal(t, test.percent, debug.SetGCPercent(test.percent))
+		if test.percent == adapted {
+			assert.True(t, limits.adapted)
+		} else {
+			assert.Equal(t, test.percent, debug.SetGCPercent(test.percent))
+		}
 		assert.Equal(t, test.bytes, debug.SetMemoryLimit(-1))
 	}
 }
@@ -54,3 +60,37 @@ func TestMemoryLimitLeavesAQuarterUnlessItIsSet(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, int64(100<<20), set.Within(Default).bytes)
 }
+
+func TestSmallHeapsGrowToTheFloorAndLargeOnesAsBefore(t *testing.T) {
+	for live, percent := range map[uint64]int{
+		0: 600, 1 << 20: 600, 3 << 20: 600, 4 << 20: 500, 6 << 20: 300, 8 << 20: collectAt, 9 << 20: collectAt, 1 << 30: collectAt,
+	} {
+		assert.Equal(t, percent, percentFor(live), live)
+	}
+}
+
+func TestGarbageIsCollectedAtTheFloorUnlessGOGCIsSet(t *testing.T) { //nolint:paralleltest // It changes the pace of the collector.
+	defer setPercent(100, false)
+	cycles := func(gogc string) uint32 {
+		limits, err := ParseLimits(gogc, "")
+		require.NoError(t, err)
+		limits.Release()
+		var before, after runtime.MemStats
+		for range 2 { // the first time, the pace is not adapted yet
+			runtime.ReadMemStats(&before)
+			for range 200 << 10 {
+				garbage = make([]byte, 1<<10)
+			}
+			runtime.ReadMemStats(&after)
+		}
+		return after.NumGC - before.NumGC
+	}
+	set := cycles("200")
+	unset := cycles("")
+	assert.Less(t, unset, set/2)
+	assert.Greater(t, unset, uint32(0))
+	assert.InDelta(t, set, cycles("200"), float64(set)/2, "after the floor was kept")
+}
+
+// garbage is written so that the compiler allocates.
+var garbage []byte

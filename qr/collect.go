@@ -193,7 +193,9 @@ func inCSRepertoire(raw []byte) bool {
 	return true
 }
 
-func isCSCharacter(b byte) bool { return b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == ' ' || b == '_' }
+func isCSCharacter(b byte) bool {
+	return b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == ' ' || b == '_'
+}
 
 // isCodeString reports whether s is a code string (PS3.5 section 6.2, CS). Lower case is accepted, because some PACS write it.
 func isCodeString(s string) bool {

@@ -114,7 +114,7 @@ units, such as 500ms or 1m30s. docs/settings.md explains more.
 	}
 	b.WriteString(`
 Read by Go and OpenTelemetry:
-  GOGC (default 200)
+  GOGC (default 200, more for a heap below 24 MiB)
       heap growth in percent before garbage is collected
   GOMEMLIMIT
       soft memory limit, such as 224MiB

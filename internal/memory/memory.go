@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// collectAt is GOGC: the heap growth, in percent, at which garbage is collected. A request leaves nothing but garbage, beside a
-// heap of a few megabytes. At 200 there are half as many collections as at Go's default, for some 5 MB more under load.
+// collectAt is GOGC for a heap that grows beyond floor: its growth, in percent, at which garbage is collected. There are half as many
+// collections as at Go's default.
 const collectAt = 200
 
 // Default is what the gateway should stay within on a machine that does not limit it.

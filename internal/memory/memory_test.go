@@ -4,7 +4,9 @@ import (
 	"math"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -69,28 +71,43 @@ func TestSmallHeapsGrowToTheFloorAndLargeOnesAsBefore(t *testing.T) {
 	}
 }
 
-func TestGarbageIsCollectedAtTheFloorUnlessGOGCIsSet(t *testing.T) { //nolint:paralleltest // It changes the pace of the collector.
+func TestPaceFollowsTheHeapUnlessGOGCIsSet(t *testing.T) { //nolint:paralleltest // It changes the pace of the collector.
 	defer setPercent(100, false)
-	cycles := func(gogc string) uint32 {
+	release := func(gogc string) {
 		limits, err := ParseLimits(gogc, "")
 		require.NoError(t, err)
 		limits.Release()
-		var before, after runtime.MemStats
-		for range 2 { // the first time, the pace is not adapted yet
-			runtime.ReadMemStats(&before)
-			for range 200 << 10 {
-				garbage = make([]byte, 1<<10)
-			}
-			runtime.ReadMemStats(&after)
-		}
-		return after.NumGC - before.NumGC
 	}
-	set := cycles("200")
-	unset := cycles("")
-	assert.Less(t, unset, set/2)
-	assert.Greater(t, unset, uint32(0))
-	assert.InDelta(t, set, cycles("200"), float64(set)/2, "after the floor was kept")
+	becomes := func(percent uint64) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			runtime.GC()
+			return inForce() == percent
+		}, time.Minute, time.Millisecond)
+	}
+	release("")
+	becomes(mostPercent)
+	large := make([]byte, floor)
+	becomes(collectAt)
+	runtime.KeepAlive(large)
+	becomes(mostPercent)
+
+	release("150")
+	assert.Equal(t, uint64(150), inForce())
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		pace.mu.Lock()
+		defer pace.mu.Unlock()
+		return !pace.watching
+	}, time.Minute, time.Millisecond)
+	assert.Equal(t, uint64(150), inForce())
+	release("")
+	becomes(mostPercent)
 }
 
-// garbage is written so that the compiler allocates.
-var garbage []byte
+// inForce returns the GOGC of this process.
+func inForce() uint64 {
+	percent := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+	metrics.Read(percent)
+	return percent[0].Value.Uint64()
+}

@@ -88,8 +88,8 @@ func (s *Server) operationChecks() (map[string][]echo.MiddlewareFunc, error) {
 	return checks, nil
 }
 
-// routes registers HEAD with each GET (RFC 9110 section 9.3.2); net/http leaves the body out. It puts the middleware around a handler
-// once, where Echo would do so for each request.
+// routes registers HEAD with each GET (RFC 9110 section 9.3.2); net/http leaves the body out. For GET and POST, it puts the middleware
+// around a handler once, where Echo would do so for each request.
 type routes struct{ *echo.Echo }
 
 func (r routes) GET(path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route {

@@ -191,6 +191,7 @@ func New(o Options) (*Server, error) {
 	s.echo.IPExtractor = o.Access.Proxies.ClientAddress()
 	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.answer(c, err) }
 	s.echo.Logger.SetOutput(httpErrorLog(o.Logger).Writer())
+	// Echo has found the handler of the route before it calls any middleware.
 	routed := within(s.routed(), func(c echo.Context) error { return c.Handler()(c) })
 	s.echo.Use(func(echo.HandlerFunc) echo.HandlerFunc { return routed })
 	if err := s.register(o.Contract); err != nil {

@@ -24,7 +24,8 @@ func isOpen(route string) bool {
 
 // Authenticate returns middleware that admits a request if it has the credentials that the options require: a key, a client
 // certificate, or both, and names the gateway by a permitted host name. It adds what it finds out about the caller to the
-// request's Principal, which has the address already, and calls refused with the reason before it refuses a request. It does not read the body.
+// request's Principal, which has the address already, and calls refused with the reason before it refuses a request. It does not
+// read the body.
 func (o *Options) Authenticate(refused func(c echo.Context, reason string)) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {

@@ -127,7 +127,7 @@ func TestDisconnectCancelsAtThePACSOverTCP(t *testing.T) {
 		t.Cleanup(transport.CloseIdleConnections)
 		var err error
 		r.url = strings.Replace(r.url, "http:", "https:", 1)
-		r.http = &http.Client{Transport: checkingTransport{t, transport, embeddedContract(t)}}
+		r.http = &http.Client{Transport: checkingTransport{t, transport, wholeContract(t)}}
 		r.api, err = goclient.NewClientWithResponses(r.url, goclient.WithHTTPClient(r.http))
 		require.NoError(t, err)
 		health, err := r.api.GetHealthWithResponse(t.Context(), nil)

@@ -15,7 +15,7 @@ import (
 	"dicom-qr-gateway/server/schema"
 )
 
-func TestContractIsValidAndEqualsTheEmbeddedOne(t *testing.T) {
+func TestContractIsValidAndEqualsItsCopyInJSON(t *testing.T) {
 	file, err := os.ReadFile("../openapi.yaml")
 	require.NoError(t, err)
 	contract, err := openapi3.NewLoader().LoadFromData(file)
@@ -24,13 +24,25 @@ func TestContractIsValidAndEqualsTheEmbeddedOne(t *testing.T) {
 
 	want, err := contract.MarshalJSON()
 	require.NoError(t, err)
-	got, err := embeddedContract(t).MarshalJSON()
+	got, err := wholeContract(t).MarshalJSON()
 	require.NoError(t, err)
 	assert.JSONEq(t, string(want), string(got))
 }
 
+func TestEmbeddedBodiesAreThoseOfTheContract(t *testing.T) {
+	embedded, err := api.GetSpec()
+	require.NoError(t, err)
+	contract := wholeContract(t)
+	for _, path := range []string{"/echo", "/q", "/qr", "/jobs"} {
+		body := func(from *openapi3.T) *openapi3.Schema {
+			return from.Paths.Find(path).Post.RequestBody.Value.Content.Get(jsonType).Schema.Value
+		}
+		assert.Equal(t, body(contract), body(embedded), path)
+	}
+}
+
 func TestExamplesOfRequestsAreValid(t *testing.T) {
-	contract := embeddedContract(t)
+	contract := wholeContract(t)
 	for _, path := range []string{"/echo", "/q", "/qr"} {
 		operation, err := schema.New(contract, path)
 		require.NoError(t, err)

@@ -64,7 +64,7 @@ func (e event) valid(t *testing.T, schema string) {
 	t.Helper()
 	var value any
 	require.NoError(t, json.Unmarshal([]byte(e.data), &value))
-	assert.NoError(t, embeddedContract(t).Components.Schemas[schema].Value.VisitJSON(value), "%s", e.data)
+	assert.NoError(t, wholeContract(t).Components.Schemas[schema].Value.VisitJSON(value), "%s", e.data)
 }
 
 func (r *running) stream(t *testing.T, ctx context.Context) *http.Response { //nolint:revive // t comes first in all helpers.

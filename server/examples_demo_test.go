@@ -44,7 +44,7 @@ func (d *demonstration) ask(t *testing.T, path, body string, header ...string) (
 
 func TestExampleRequestsGetTheExampleAnswersOfTheSameName(t *testing.T) {
 	pacs := startDemonstration(t)
-	for path, item := range embeddedContract(t).Paths.Map() {
+	for path, item := range wholeContract(t).Paths.Map() {
 		if item.Post == nil || path == "/jobs" || item.Post.RequestBody == nil { // the demonstration has no storage for jobs
 			continue
 		}
@@ -70,7 +70,7 @@ func TestExampleRequestsGetTheExampleAnswersOfTheSameName(t *testing.T) {
 
 func TestExampleStreamsEqualThoseOfTheDemo(t *testing.T) {
 	pacs := startDemonstration(t)
-	retrieve := embeddedContract(t).Paths.Find("/qr").Post
+	retrieve := wholeContract(t).Paths.Find("/qr").Post
 	streams := retrieve.Responses.Status(http.StatusOK).Value.Content.Get(eventType).Examples
 	require.NotEmpty(t, streams)
 	for key, stream := range streams {
@@ -88,7 +88,7 @@ func TestExampleStreamsEqualThoseOfTheDemo(t *testing.T) {
 func TestTourInTheDescriptionWorks(t *testing.T) {
 	pacs := startDemonstration(t)
 	tour := regexp.MustCompile("(?s)curl http://localhost:8888(/\\w+) -H 'Content-Type: application/json' -d '(.*?)'\n").
-		FindAllStringSubmatch(embeddedContract(t).Info.Description, -1)
+		FindAllStringSubmatch(wholeContract(t).Info.Description, -1)
 	require.Len(t, tour, 3)
 	var last string
 	for _, step := range tour {
@@ -99,7 +99,7 @@ func TestTourInTheDescriptionWorks(t *testing.T) {
 	assert.Contains(t, last, `"completed":7`, "as the description shows")
 
 	_, _, metrics := pacs.do(t, http.MethodGet, "/metrics", nil)
-	example := embeddedContract(t).Paths.Find("/metrics").Get.Responses.Status(http.StatusOK).Value.Content.Get("text/plain").Example
+	example := wholeContract(t).Paths.Find("/metrics").Get.Responses.Status(http.StatusOK).Value.Content.Get("text/plain").Example
 	for line := range strings.Lines(example.(string)) {
 		upToPort, _, _ := strings.Cut(strings.TrimSpace(line), `peer="`)
 		assert.True(t, strings.Contains(metrics, upToPort), line)
@@ -120,7 +120,7 @@ func TestExamplesOfSearchesEqualTheAnswersOfTheDemonstration(t *testing.T) {
 		}}
 	}})
 	shown := 0
-	for path, item := range embeddedContract(t).Paths.Map() {
+	for path, item := range wholeContract(t).Paths.Map() {
 		if !strings.HasPrefix(path, "/dicomweb/") || !strings.HasPrefix(item.Get.OperationID, "search") {
 			continue
 		}

@@ -121,7 +121,7 @@ func TestExamplesOfEchoEqualItsAnswers(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { found.check(t, name, ca, issue) })
 		})
 	}
-	for name := range embeddedContract(t).Components.Examples {
+	for name := range wholeContract(t).Components.Examples {
 		if strings.HasPrefix(name, "EchoP") {
 			assert.True(t, shown[name], "no test covers %s", name)
 		}

@@ -32,7 +32,7 @@ const exampleID = "order-4711"
 // eachContent calls f for each media type of each response of each operation.
 func eachContent(t *testing.T, visit func(operation, status, mediaType string, content *openapi3.MediaType)) {
 	t.Helper()
-	for path, item := range embeddedContract(t).Paths.Map() {
+	for path, item := range wholeContract(t).Paths.Map() {
 		for method, operation := range item.Operations() {
 			for status, response := range operation.Responses.Map() {
 				for mediaType, content := range response.Value.Content {
@@ -47,7 +47,7 @@ func TestEveryResponseOfTheContractHasAnExample(t *testing.T) {
 	eachContent(t, func(operation, status, mediaType string, content *openapi3.MediaType) {
 		assert.True(t, content.Example != nil || len(content.Examples) > 0, "%s %s %s", operation, status, mediaType)
 	})
-	for path, item := range embeddedContract(t).Paths.Map() {
+	for path, item := range wholeContract(t).Paths.Map() {
 		if item.Post != nil && item.Post.RequestBody != nil {
 			assert.NotEmpty(t, item.Post.RequestBody.Value.Content.Get(jsonType).Examples, path)
 		}
@@ -71,7 +71,7 @@ func TestEveryProblemCodeHasExamplesUnderItsStatusOnly(t *testing.T) {
 			assert.NotEmpty(t, example.Value.Summary, key)
 		}
 	})
-	for _, code := range embeddedContract(t).Components.Schemas["ProblemCode"].Value.Enum {
+	for _, code := range wholeContract(t).Components.Schemas["ProblemCode"].Value.Enum {
 		assert.True(t, shown[code], code)
 	}
 }
@@ -79,7 +79,7 @@ func TestEveryProblemCodeHasExamplesUnderItsStatusOnly(t *testing.T) {
 // example returns the decoded value of an example of the contract.
 func example(t *testing.T, name string) any {
 	t.Helper()
-	component := embeddedContract(t).Components.Examples[name]
+	component := wholeContract(t).Components.Examples[name]
 	require.NotNil(t, component, name)
 	return component.Value.Value
 }
@@ -224,7 +224,7 @@ func TestExamplesOfProblemsEqualTheAnswers(t *testing.T) {
 		shown[name] = true
 		assert.Equal(t, example(t, "Problem"+name), asExample(t, document), name)
 	}
-	for name := range embeddedContract(t).Components.Examples {
+	for name := range wholeContract(t).Components.Examples {
 		if problem, ok := strings.CutPrefix(name, "Problem"); ok {
 			assert.True(t, shown[problem], "no test covers %s", name)
 		}
@@ -312,7 +312,7 @@ func TestExamplesOfMisbehavingPACSEqualTheAnswers(t *testing.T) {
 func TestExamplesOfServiceRoutesEqualTheAnswers(t *testing.T) {
 	r := start(t, &fakeGateway{})
 	contentOf := func(path, mediaType string) *openapi3.MediaType {
-		return embeddedContract(t).Paths.Find(path).Get.Responses.Status(http.StatusOK).Value.Content.Get(mediaType)
+		return wholeContract(t).Paths.Find(path).Get.Responses.Status(http.StatusOK).Value.Content.Get(mediaType)
 	}
 	for _, path := range []string{"/health", "/ready"} {
 		_, _, body := r.do(t, http.MethodGet, path, nil)

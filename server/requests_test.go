@@ -359,7 +359,7 @@ func TestRefusedRequestsSayWhatToSend(t *testing.T) {
 
 func TestEchoTakesTheBodyOfQueryAndRetrieve(t *testing.T) {
 	r := start(t, echoing(&qr.EchoReport{}))
-	known := embeddedContract(t).Components.Schemas
+	known := wholeContract(t).Components.Schemas
 	for name := range known["RetrieveRequest"].Value.Properties {
 		assert.Contains(t, known["EchoRequest"].Value.Properties, name)
 	}

@@ -51,12 +51,12 @@ type bodySchemas struct {
 	order  *schema.Order
 }
 
-// embeddedSchemas returns the schemas in the contract. All servers of the process share them, because parsing the contract takes longer
-// than most tests of a server. Nothing else of it is kept, because each garbage collection has to look at what is kept.
+// embeddedSchemas returns the schemas in package api. All servers of the process share them, because reading them takes longer than most
+// tests of a server. Nothing else is kept, because each garbage collection has to look at what is kept.
 var embeddedSchemas = sync.OnceValues(func() (s bodySchemas, err error) {
 	contract, err := api.GetSpec()
 	if err != nil {
-		return s, fmt.Errorf("embedded contract: %w", err)
+		return s, fmt.Errorf("embedded schemas: %w", err)
 	}
 	s.bodies = map[string]*schema.Body{}
 	for operation, path := range map[string]string{"query": "/q", "retrieve": "/qr", "echo": "/echo"} {

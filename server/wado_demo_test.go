@@ -49,7 +49,7 @@ const (
 func TestExamplesOfMetadataEqualTheAnswersOfTheDemonstration(t *testing.T) {
 	r := startImaging(t)
 	shown := 0
-	for path, item := range embeddedContract(t).Paths.Map() {
+	for path, item := range wholeContract(t).Paths.Map() {
 		if !strings.HasSuffix(path, "/metadata") {
 			continue
 		}

@@ -83,7 +83,7 @@ func TestExamplesOfProblemsOfRetrievalsEqualTheAnswers(t *testing.T) {
 func problemsOfRetrievals(t *testing.T) []string {
 	t.Helper()
 	of := map[bool]map[string]bool{true: {}, false: {}}
-	for path, item := range embeddedContract(t).Paths.Map() {
+	for path, item := range wholeContract(t).Paths.Map() {
 		for _, operation := range item.Operations() {
 			retrieval := strings.HasPrefix(path, "/dicomweb/") && strings.HasPrefix(operation.OperationID, "retrieve")
 			for _, response := range operation.Responses.Map() {

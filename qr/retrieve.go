@@ -143,8 +143,11 @@ func (r *retrieval) move(ctx context.Context, i int) (entry Retrieval, err error
 		entry, outcome = r.moveOnce(ctx, i)
 		return outcome
 	})
-	if err != outcome { //nolint:errorlint // the same error or that of the new association
-		entry.Status, r.stopped = RetrievalNotAttempted, true
+	if err != outcome { //nolint:errorlint // the same error, that of the new association or that of a lost share
+		r.stopped = true
+		if _, notReceived := errors.AsType[*dicomnet.NotReceivedError](outcome); notReceived {
+			entry.Status = RetrievalNotAttempted
+		}
 		return entry, err
 	}
 	if entry.DICOMStatus != "" || valueOf(entry.Completed)+valueOf(entry.Warning) > 0 {

@@ -13,6 +13,7 @@ import (
 
 	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
+	"dicom-qr-gateway/internal/pool"
 	"dicom-qr-gateway/qr"
 	"dicom-qr-gateway/qr/qrtest"
 )
@@ -141,6 +142,29 @@ func TestAssociationThatEndsDuringAMoveFailsItsStudyAndIsReplaced(t *testing.T) 
 			assert.Equal(t, test.want, retrieved, "Retrieved is called for each study")
 		})
 	}
+}
+
+func TestStudyWhoseAssociationIsRevokedKeepsWhatThePACSReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var share *pool.Share
+		p := &dicomtest.ScriptedPACS{Studies: threeStudies(), Move: func(a *association, uid string) {
+			if uid != "1.2" {
+				a.Moved(dicomnet.StatusSuccess, dicomtest.Count(1, 0, 0, -1))
+				return
+			}
+			a.Moving(dicomtest.Count(2, 1, 0, 5))
+			dicomtest.Wait(time.Second)
+			share.Revoke(0)
+		}}
+		g := qrtest.For(p, qrtest.Options{MaxAssociationsPerPeer: 1, QueueTimeout: time.Minute})
+		share = g.Share(qrtest.PACS)
+		result, err := g.Retrieve(t.Context(), qr.Call{}, qrtest.PACS, qr.Filter{PatientID: "P1"}, "DEST")
+		require.NoError(t, err)
+		assert.Equal(t, []string{"1.1 ok 0000 1/0/0", "1.2 failed  2/1/0", "1.3 not_attempted  -/-/-"}, lines(result.Retrievals))
+		assert.Equal(t, &dicomnet.OpError{Step: dicomnet.StepMove, Err: &pool.BusyError{Reason: pool.ShareLost}}, result.Err)
+		g.Drain()
+		require.NoError(t, g.Wait(t.Context()))
+	})
 }
 
 func TestMoveTimeoutAbortsTheAssociation(t *testing.T) {

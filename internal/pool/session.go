@@ -32,7 +32,7 @@ type Session struct {
 	proposed []string // SOP classes on assoc
 	kind     kind     // of assoc; zero: assoc is not kept
 	used     bool     // an operation ran on assoc before the current one
-	settled  bool     // assoc has just been taken from those that are idle and settled; no operation ran since
+	settled  bool     // assoc was idle, settle ran when the session took it, and no operation has run on it since
 	answered bool     // the peer has answered the current operation
 }
 
@@ -56,7 +56,7 @@ func (s *Session) Batch() {
 	s.operation.batch, s.operation.share = true, s.pool.Share(s.peer)
 }
 
-// LimitMemory has m asked for the memory of long messages. It is called before Open.
+// LimitMemory makes the associations of the session ask m before they allocate memory for a long message. It is called before Open.
 func (s *Session) LimitMemory(m dicomnet.Memory) { s.memory = m }
 
 // Association returns the current association; nil if there is none.
@@ -119,7 +119,8 @@ func settle(ctx context.Context, assoc *dicomnet.Association) {
 
 // Once runs f, which sends one request on the current association. An operation may have run on the association before. If
 // the peer then ended the association before it received the request, which it may do between two operations, Once runs f
-// again on a new association that accepts the SOP class.
+// again on a new association that accepts the SOP class. If Share.Revoke closed the association, the error is a *dicomnet.OpError around
+// a *BusyError with the Reason ShareLost, also if f sent its request.
 func (s *Session) Once(ctx context.Context, sopClass string, f func() error) error {
 	return s.run(ctx, sopClass, f, func(err error) bool {
 		_, notReceived := errors.AsType[*dicomnet.NotReceivedError](err)
@@ -151,8 +152,11 @@ func (s *Session) run(ctx context.Context, sopClass string, f func() error, agai
 	if err := s.Require(ctx, sopClass); err != nil {
 		return err
 	}
-	s.used = true
-	return f()
+	s.used, s.settled = true, false
+	if err = f(); err != nil && s.slot.revoked() {
+		return revoked(err)
+	}
+	return err
 }
 
 // Answered notes that the peer has answered the current operation.

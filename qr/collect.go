@@ -31,7 +31,7 @@ type collector struct {
 	list       []string          // reused by readModalities
 }
 
-// restart drops every match, and keeps what was refused.
+// restart drops every match, and keeps the count of refused forms.
 func (c *collector) restart() {
 	refused := c.counts[optionalKeysRefused]
 	c.close()
@@ -93,7 +93,9 @@ func (c *collector) add(set *dataset.Set) {
 			c.distrust(uid)
 		}
 		c.counts[duplicate]++
+		before := c.found[at].textLength()
 		c.found[at].merge(study)
+		c.owed += c.found[at].textLength() - before
 		return
 	}
 	if c.found == nil {
@@ -169,7 +171,7 @@ func (c *collector) readModalities(set *dataset.Set) modalitiesValue {
 	}
 	c.list = set.AppendStrings(c.list[:0], dataset.ModalitiesInStudy)
 	c.list = addModalities(c.list[:0], c.list)
-	list := append(make([]string, 0, len(c.list)), c.list...)
+	list := append(make([]string, 0, len(c.list)), c.list...) // without spare capacity: studies share it, and merge appends
 	value := modalitiesValue{
 		list:      list,
 		malformed: slices.ContainsFunc(list, func(m string) bool { return !isCodeString(m) }),
@@ -213,7 +215,7 @@ func isModality(s string) bool { return isCodeString(s) && !strings.Contains(s, 
 
 // distrust notes the Study Instance UID of a match of another patient.
 func (c *collector) distrust(uid string) {
-	if !validUID(uid) {
+	if _, known := c.otherPatients[uid]; known || !validUID(uid) {
 		return
 	}
 	if c.otherPatients == nil {

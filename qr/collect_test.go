@@ -31,6 +31,19 @@ func codesOf(c *collector) []WarningCode {
 	return codes
 }
 
+func TestMemoryOfWhatAnotherMatchAddsIsCounted(t *testing.T) {
+	p := planFor(t, Filter{})
+	text := strings.Repeat("x", 1000)
+	once := collect(t, p, study("P1", "1.2.3"))
+	again := collect(t, p, study("P1", "1.2.3"), study("P1", "1.2.3", dicomtest.Attributes{dataset.InstitutionName: text}))
+	assert.Equal(t, once.owed+len(text), again.owed)
+	same := collect(t, p, study("P1", "1.2.3"), study("P1", "1.2.3"))
+	assert.Equal(t, once.owed, same.owed)
+
+	other := collect(t, p, study("P2", "1.2.3"))
+	assert.Equal(t, other.owed, collect(t, p, study("P2", "1.2.3"), study("P2", "1.2.3")).owed, "a UID is kept once")
+}
+
 func TestMatchesAreCheckedAgainstTheFilter(t *testing.T) {
 	const other, noUID, undated = WarningOtherPatientDropped, WarningNoStudyUIDDropped, WarningUndatedDropped
 	const malformed = WarningValueMalformed

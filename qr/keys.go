@@ -12,7 +12,7 @@ import (
 // form says how much a C-FIND at STUDY level asks for. PACS that refuse or misread one form are asked again in a plainer one.
 type form struct {
 	requiredKeys bool // no optional keys
-	patientAlone bool // no value but that of Patient ID: every other filter is applied here
+	patientAlone bool // no value but that of Patient ID, and of one Study Instance UID: every other filter is applied here
 }
 
 // plainerForms are the forms for a PACS that refuses a C-FIND with every key and filter. Which of them it refuses is not known.

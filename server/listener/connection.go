@@ -19,7 +19,8 @@ import (
 type Connection struct {
 	net.Conn
 	listener *Listener
-	address  netip.Addr // without the port; the network of an IPv6 address
+	address  netip.Addr // without the port; the network of an IPv6 address, unless it is exempt
+	exempt   bool       // the limit of one address does not apply
 	socket   bool       // Conn is one of the system
 	closed   sync.Once
 

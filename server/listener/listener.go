@@ -19,7 +19,8 @@ import (
 type Options struct {
 	// Max is how many connections may be open at once; zero: any number. One address gets at most three quarters of them.
 	Max int
-	// Exempt reports whether the limit of one address does not apply to it, as for a proxy through which many callers come. nil: never.
+	// Exempt reports whether the limit of one address does not apply to it, as for a proxy through which many callers come. It gets the
+	// address of a connection, also of one that counts with its network. nil: never.
 	Exempt func(netip.Addr) bool
 }
 
@@ -83,7 +84,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := &Connection{Conn: conn, listener: l, address: addressOf(conn)}
+		c := &Connection{Conn: conn, listener: l}
+		c.address, c.exempt = l.callerOf(conn)
 		_, c.socket = conn.(syscall.Conn)
 		yielding, ok := l.add(c)
 		if yielding != nil {
@@ -96,12 +98,18 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// addressOf returns the address of the peer; the zero value if it has none.
-func addressOf(conn net.Conn) netip.Addr {
-	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-		return principal.Network(tcp.AddrPort().Addr())
+// callerOf returns the address with which the connection counts: that of its peer, or its network if the limit of one address applies
+// to it. exempt reports that the limit does not, as for a connection without an address.
+func (l *Listener) callerOf(conn net.Conn) (address netip.Addr, exempt bool) {
+	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}, true
 	}
-	return netip.Addr{}
+	address = tcp.AddrPort().Addr().Unmap().WithZone("")
+	if l.exempt != nil && l.exempt(address) {
+		return address, true
+	}
+	return principal.Network(address), false
 }
 
 // add counts the connection. It returns the one that gives way to it, if any, which it counts no longer, and false if there are too
@@ -114,7 +122,7 @@ func (l *Listener) add(c *Connection) (yielding *Connection, ok bool) {
 	}
 	from := l.callers[c.address]
 	if from == nil {
-		from = &caller{exempt: !c.address.IsValid() || l.exempt != nil && l.exempt(c.address)}
+		from = &caller{exempt: c.exempt}
 	}
 	if full := l.limit > 0 && len(l.open) >= l.limit; full || l.limit > 0 && !from.exempt && from.connections >= l.share {
 		if !from.exempt && from.connections >= l.share {

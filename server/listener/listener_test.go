@@ -141,6 +141,18 @@ func TestAddressWithMostConnectionsGivesWayFirst(t *testing.T) {
 	assert.False(t, r.isOpen(proxy[0]), "that of a proxy at last")
 }
 
+func TestProxyWithAnIPv6AddressIsExemptButNotItsNetwork(t *testing.T) {
+	proxy := netip.MustParseAddr("2001:db8::5")
+	r := newRig(t, Options{Max: 4, Exempt: func(a netip.Addr) bool { return a == proxy }})
+	neighbour := r.dial("2001:db8::6")
+	for range 3 {
+		require.NotNil(t, r.dial("2001:db8::5"))
+	}
+	assert.True(t, r.isOpen(neighbour))
+	require.NotNil(t, r.dial("2001:db8::5"))
+	assert.False(t, r.isOpen(neighbour), "one that is not exempt gives way first")
+}
+
 func TestConnectionWithARequestIsNeverClosedForAnother(t *testing.T) {
 	r := newRig(t, Options{Max: 1})
 	c := r.dial("192.0.2.1")

@@ -15,10 +15,14 @@ const floor = 24 << 20
 // mostPercent is the GOGC at which Go's own minimum, 4 MiB at 100, is the floor.
 const mostPercent = floor / (4 << 20) * 100
 
-// percentFor returns the GOGC with which a heap of so many live bytes grows to floor, or collectAt if that lets it grow more.
-func percentFor(live uint64) int {
-	percent := int(floor*100/max(live, 1)) - 100
-	return max(collectAt, min(percent, mostPercent))
+// percentFor returns the GOGC with which a heap of so many live bytes grows to floor, or collectAt if that lets it grow more. GOGC is
+// relative to the live bytes and the roots: the stacks and global variables, which the collector examines too.
+func percentFor(live, roots uint64) int {
+	if live >= floor {
+		return collectAt
+	}
+	percent := (floor - live) * 100 / max(live+roots, 1)
+	return max(collectAt, int(min(percent, mostPercent)))
 }
 
 // pace is the GOGC of this process, adapted to what is live.
@@ -47,18 +51,18 @@ func watch() {
 	runtime.AddCleanup(&collected{}, func(struct{}) { adapt() }, struct{}{})
 }
 
+// adapt sets GOGC by what the last collection found.
 func adapt() {
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(live)
-	want := percentFor(live[0].Value.Uint64())
+	found := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
+	metrics.Read(found)
+	want := percentFor(found[0].Value.Uint64(), found[1].Value.Uint64()+found[2].Value.Uint64())
 	pace.mu.Lock()
 	defer pace.mu.Unlock()
 	pace.watching = pace.adapted
 	if !pace.adapted {
 		return
 	}
-	// Setting it stops the process for a moment, so small differences are left.
-	if want < pace.percent-pace.percent/8 || want > pace.percent+pace.percent/8 {
+	if want != pace.percent {
 		debug.SetGCPercent(want)
 		pace.percent = want
 	}

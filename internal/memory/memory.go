@@ -16,7 +16,8 @@ const collectAt = 200
 // Default is what the gateway should stay within on a machine that does not limit it.
 const Default = 256 << 20
 
-// Limits holds GOGC and GOMEMLIMIT. Go reads them itself, but not if they come from a file.
+// Limits holds GOGC and GOMEMLIMIT, as ParseLimits reads them; the zero value is not valid. Go reads them itself, but not if they come
+// from a file.
 type Limits struct {
 	percent int
 	adapted bool  // GOGC is not set
@@ -65,6 +66,7 @@ func ParseBytes(text string) (n int64, ok bool) {
 	for i, unit := range []string{"KiB", "MiB", "GiB", "TiB"} {
 		if number, found := strings.CutSuffix(text, unit); found {
 			text, shift = number, 10*(i+1)
+			break
 		}
 	}
 	if shift == 0 {

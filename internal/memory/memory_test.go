@@ -48,7 +48,7 @@ func TestFaultyLimits(t *testing.T) {
 	require.ErrorContains(t, err, "GOGC: want a percentage")
 	require.ErrorContains(t, err, "GOMEMLIMIT: want a number of bytes")
 	assert.NotContains(t, err.Error(), "xyz")
-	for _, limit := range []string{"1GB", "-1", "MiB", "1.5GiB"} {
+	for _, limit := range []string{"1GB", "-1", "MiB", "1.5GiB", "10MiBKiB", "10KiBMiB"} {
 		_, err := ParseLimits("", limit)
 		require.Error(t, err, limit)
 	}
@@ -67,8 +67,9 @@ func TestSmallHeapsGrowToTheFloorAndLargeOnesAsBefore(t *testing.T) {
 	for live, percent := range map[uint64]int{
 		0: 600, 1 << 20: 600, 3 << 20: 600, 4 << 20: 500, 6 << 20: 300, 8 << 20: collectAt, 9 << 20: collectAt, 1 << 30: collectAt,
 	} {
-		assert.Equal(t, percent, percentFor(live), live)
+		assert.Equal(t, percent, percentFor(live, 0), live)
 	}
+	assert.Equal(t, 400, percentFor(4<<20, 1<<20), "4 MiB and four times 5 MiB are 24 MiB")
 }
 
 func TestPaceFollowsTheHeapUnlessGOGCIsSet(t *testing.T) { //nolint:paralleltest // It changes the pace of the collector.

@@ -141,7 +141,7 @@ func TestRetrievalThatCannotBeRecordedSendsNothing(t *testing.T) {
 	assert.Equal(t, "audit_unavailable", string(problemIn(t, body).Code))
 	assert.True(t, receiver.retrieval.closed)
 	_, _, metrics := r.get(t, "/metrics")
-	assert.Contains(t, metrics, `dicomqr_retrievals_running{peer="other"} 0`)
+	assert.Contains(t, metrics, `dicomqr_retrievals_running{peer="main"} 0`)
 }
 
 func TestRetrievalOfAnInstanceIsRecordedWithIt(t *testing.T) {
@@ -203,8 +203,8 @@ func TestOutcomeIsLoggedOnceWithItsCode(t *testing.T) {
 	assert.EqualValues(t, http.StatusBadGateway, line["outcome_status"])
 	assert.Equal(t, "warn", line["level"])
 	_, _, metrics := r.get(t, "/metrics")
-	assert.Contains(t, metrics, `dicomqr_retrievals_total{outcome="incomplete",peer="other",way="get"} 1`)
-	assert.Contains(t, metrics, `dicomqr_retrieved_instances_total{peer="other",way="get"} 1`)
+	assert.Contains(t, metrics, `dicomqr_retrievals_total{outcome="incomplete",peer="main",way="get"} 1`)
+	assert.Contains(t, metrics, `dicomqr_retrieved_instances_total{peer="main",way="get"} 1`)
 	assert.Contains(t, metrics, `operation="retrieve"`)
 	for name, text := range map[string]string{"log": r.logs.String(), "metrics": metrics} {
 		for _, secret := range []string{patientID, patientName, studyUID} {

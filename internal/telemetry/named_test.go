@@ -22,7 +22,8 @@ func TestNamedPACSHaveTheirNamesAsLabelsBeyondTheLimit(t *testing.T) {
 	assert.Equal(t, "other", p.label("192.0.2.2:104"))
 	assert.Equal(t, "main", p.label("main"))
 	assert.Equal(t, "other (PACS_FILE)", p.label("other"), "not those without a label of their own")
-	assert.Equal(t, "other", p.label("never-reached"))
+	assert.Equal(t, "never-reached", p.label("never-reached"))
+	assert.Equal(t, "other", p.label(""), "a request that names no PACS")
 }
 
 func TestLogOfAnAssociationHasTheNameOfThePACS(t *testing.T) {
@@ -38,7 +39,6 @@ func TestQueueOfANamedPACSHasItsName(t *testing.T) {
 	tel, err := New(Options{})
 	require.NoError(t, err)
 	main := pool.Peer{Name: "main", Host: "192.0.2.1", Port: 104}
-	tel.Trace(main.Label(), nil).Established(t.Context(), dicomnet.Summary{})
 	_, end := tel.Step(t.Context(), pool.PeerStep{Name: pool.StepQueue, Peer: main})
 	defer end(nil)
 	var b bytes.Buffer

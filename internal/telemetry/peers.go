@@ -25,12 +25,12 @@ func newPeers(limit int) *peers { return &peers{limit: limit, known: map[string]
 // accepted notes that the peer has accepted an association.
 func (p *peers) accepted(address string) {
 	address = strings.ToLower(address)
-	if p.isKnown(address) {
+	if isName(address) || p.isKnown(address) {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.known) < p.limit || isName(address) {
+	if len(p.known) < p.limit {
 		p.known[address] = struct{}{}
 	}
 }
@@ -41,8 +41,11 @@ func isName(peer string) bool { return !strings.Contains(peer, ":") }
 // label returns the address, or "other".
 func (p *peers) label(address string) string {
 	address = strings.ToLower(address)
-	if p.isKnown(address) {
+	if address != "" && isName(address) {
 		return ofName(address)
+	}
+	if p.isKnown(address) {
+		return address
 	}
 	return otherPeer
 }

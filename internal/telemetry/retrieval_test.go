@@ -51,15 +51,18 @@ func TestRetrievalsAreCounted(t *testing.T) {
 	assert.NotContains(t, strings.Join(lines, "\n"), `dicomqr_retrieval_first_instance_seconds_count{way="none"}`)
 }
 
-func TestTheFirstRetrievalFromAPACSHasItsName(t *testing.T) {
+func TestTheFirstRetrievalFromAPACSHasItsLabel(t *testing.T) {
 	tel, err := New(Options{})
 	require.NoError(t, err)
-	r := tel.Retrieval("main") // before its first association
-	tel.peers.accepted("main")
+	r := tel.Retrieval("192.0.2.1:104") // before its first association
+	tel.peers.accepted("192.0.2.1:104")
 	r.End(t.Context(), RetrievalEnd{Way: WayGet, Outcome: RetrievalComplete})
+	named := tel.Retrieval("main")
+	defer named.End(t.Context(), RetrievalEnd{})
 	lines := written(t, tel)
-	assert.Contains(t, lines, `dicomqr_retrievals_total{outcome="complete",peer="main",way="get"} 1`)
+	assert.Contains(t, lines, `dicomqr_retrievals_total{outcome="complete",peer="192.0.2.1:104",way="get"} 1`)
 	assert.Contains(t, lines, `dicomqr_retrievals_running{peer="other"} 0`)
+	assert.Contains(t, lines, `dicomqr_retrievals_running{peer="main"} 1`, "a name needs no association")
 }
 
 func TestRetrievalIsDescribedInTheSpanOfItsRequest(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 
 // All middleware, in the order in which a request passes it. The layers of a list are ordered outermost first.
 //
-//  1. routed: every request, before its route is looked up in the contract
+//  1. routed: every request, also one without a route; Echo has found the route before
 //  2. checks: POST /q, /qr and /echo, before the body is bound; searchChecks and retrievalChecks: DICOMweb,
 //     before the query is bound; jobChecks: below /jobs, before both are bound
 //  3. strict: every operation of the contract, around its handler

@@ -73,7 +73,8 @@ func (w *writer) elements(elements []*dicom.Element, rep repertoire, depth int) 
 	return nil
 }
 
-// sortedElements returns the elements that are encoded, in the order of their tags: elements itself if it is that.
+// sortedElements returns the elements to encode in ascending order of their tags. It does not change elements, and returns it without a
+// copy if nothing is omitted and it is already sorted.
 func sortedElements(elements []*dicom.Element) []*dicom.Element {
 	omitted := func(e *dicom.Element) bool {
 		return e == nil || e.Tag.Element == 0 || e.Tag.Group == 0 || e.Tag.Group == 2

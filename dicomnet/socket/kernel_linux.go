@@ -26,8 +26,8 @@ func Unread(conn net.Conn) bool {
 	})
 }
 
-// Reset reports whether the peer's system has reset the connection. It is false if the kernel cannot
-// say.
+// Reset reports whether the socket has a pending error, such as that of a reset by the peer's system, and clears it: only the first
+// call after an error returns true. It is false if the kernel cannot say.
 func Reset(conn net.Conn) bool {
 	return ask(conn, func(fd int) bool {
 		pending, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
@@ -61,7 +61,7 @@ const (
 )
 
 // QuickACK returns a function that sets TCP_QUICKACK, or nil if conn has no such option. The kernel
-// resets AckNext by itself, so it must be set before every read.
+// resets AckNext by itself, so it must be set before every read. The function is for one goroutine at a time.
 func QuickACK(conn net.Conn) func(mode int) {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {

@@ -18,7 +18,7 @@ import (
 // the association is closed.
 //
 // Between operations in quick succession an association is only in the list: no goroutine, no timer and no read on the
-// connection. After watchAfter a goroutine of its own reads from it.
+// connection. After watchAfter, or twice that because one timer serves all, a goroutine of its own reads from it.
 
 const (
 	// maxIdle bounds the idle associations of all peers; the one that is idle for longest is evicted first.

@@ -22,11 +22,11 @@ type Body struct {
 func New(contract *openapi3.T, path string) (*Body, error) {
 	item := contract.Paths.Find(path)
 	if item == nil || item.Post == nil || item.Post.RequestBody == nil {
-		return nil, fmt.Errorf("the contract has no body for POST %s", path)
+		return nil, fmt.Errorf("no body for POST %s in the contract that tools/generate/spec.yaml embeds", path)
 	}
 	content := item.Post.RequestBody.Value.Content.Get("application/json")
 	if content == nil {
-		return nil, fmt.Errorf("the contract has no JSON body for POST %s", path)
+		return nil, fmt.Errorf("no JSON body for POST %s in the contract that tools/generate/spec.yaml embeds", path)
 	}
 	return &Body{
 		schema:      content.Schema.Value,

@@ -19,7 +19,7 @@ var byteOrderMark = []byte("\ufeff")
 const maxDepth = 16
 
 // parseJSON reads exactly one JSON value in UTF-8 into maps, slices, strings, booleans and numbers. A number is a json.Number,
-// without a fraction or an exponent if it is an integer. A duplicate name is a fault, because JSON does not define which of the
+// without a fraction or an exponent if it is an integer in double precision (RFC 8259 section 6). A duplicate name is a fault, because JSON does not define which of the
 // values counts.
 //
 // It ignores a byte order mark, which editors and scripts on Windows write (RFC 8259 section 8.1 lets a parser do so).
@@ -28,7 +28,7 @@ func parseJSON(body []byte) (any, []api.Fault) {
 	return value, faults
 }
 
-// limits bound what a body becomes in memory; zero means that only its length does.
+// limits bound what a body becomes in memory. Zero: no limit beside the length of the body.
 type limits struct {
 	items   int // of an array
 	members int // of an object

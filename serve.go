@@ -128,7 +128,7 @@ func (g *gateway) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, images.Close()) }()
 	batch, err := batches.New(ctx, batches.Options{
 		Settings: &settings.Config, Gateway: queries, Associations: associations, Telemetry: watch, Audit: trail, Logger: logger,
-		Codes: serverbatch.Codes{}, Describe: serverbatch.Failure,
+		Memory: answers, Codes: serverbatch.Codes{}, Describe: serverbatch.Failure,
 	})
 	if err != nil {
 		return err

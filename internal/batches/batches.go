@@ -12,6 +12,7 @@ import (
 
 	"dicom-qr-gateway/internal/audit"
 	"dicom-qr-gateway/internal/broker"
+	"dicom-qr-gateway/internal/budget"
 	"dicom-qr-gateway/internal/config"
 	"dicom-qr-gateway/internal/joblog"
 	"dicom-qr-gateway/internal/jobs"
@@ -30,6 +31,7 @@ type Options struct {
 	Telemetry    *telemetry.Telemetry
 	Audit        *audit.Trail
 	Logger       zerolog.Logger
+	Memory       *budget.Budget // that operations share; nil: not limited
 	// Codes and Describe give errors their codes and texts.
 	Codes    recording.Codes
 	Describe func(ctx context.Context, err error, withTLS bool) *jobs.Failure
@@ -62,6 +64,7 @@ func New(ctx context.Context, o Options) (*Batches, error) {
 		Broker: b.broker, Retriever: o.Gateway, Room: o.Associations, PACS: o.Settings.PACS(),
 		Watch:    joblog.New(o.Logger, o.Telemetry, o.Audit, o.Codes),
 		Describe: o.Describe,
+		Memory:   o.Memory,
 		Log:      o.Logger,
 
 		Retention:    o.Settings.JobsRetention.Duration(),

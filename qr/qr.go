@@ -81,12 +81,14 @@ type Retrieval struct {
 }
 
 // RetrieveResult is the outcome of a retrieve: one Retrieval for each study, in the same order; both are empty if nothing
-// matched. Err is why the first study that is not ok is not, as a *dicomnet.OpError; nil if all are ok.
+// matched. Err is why the first study that is not ok is not, as a *dicomnet.OpError; nil if all are ok. LastErr is the same for the last
+// study that was attempted.
 type RetrieveResult struct {
 	Studies    []Study
 	Retrievals []Retrieval
 	Warnings   []Warning
 	Err        error
+	LastErr    error
 }
 
 // Succeeded counts the studies that are ok.

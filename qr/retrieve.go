@@ -106,12 +106,16 @@ func (r *retrieval) run(ctx context.Context) {
 	for i := range r.result.Studies {
 		uid := r.result.Studies[i].StudyInstanceUID
 		entry := Retrieval{StudyInstanceUID: uid, Status: RetrievalNotAttempted, FailedSOPInstanceUIDs: []string{}}
+		attempted := !r.givenUp()
 		err := r.ready(ctx)
 		if err == nil {
 			entry, err = r.move(ctx, i)
 		}
 		if r.result.Err == nil {
 			r.result.Err = err
+		}
+		if err != nil && attempted {
+			r.result.LastErr = err
 		}
 		r.result.Retrievals = append(r.result.Retrievals, entry)
 		r.observer.Retrieved(entry)
@@ -121,13 +125,16 @@ func (r *retrieval) run(ctx context.Context) {
 // maxLosses is how many associations may be lost during C-MOVEs, with nothing moved in between, before the rest is not attempted.
 const maxLosses = 2
 
+// givenUp reports whether the retrieval is given up: no further study is attempted.
+func (r *retrieval) givenUp() bool { return r.stopped || r.losses >= maxLosses }
+
 // ready makes sure of an association for the next study; the error is why there is none. An association that the PACS has ended
 // between two operations is replaced as often as needed.
 func (r *retrieval) ready(ctx context.Context) error {
 	switch {
 	case ctx.Err() != nil:
 		return pool.Failure(ctx, dicomnet.StepMove, ctx.Err())
-	case r.stopped || r.losses >= maxLosses:
+	case r.givenUp():
 		return &dicomnet.OpError{Step: dicomnet.StepMove, Err: dicomnet.ErrClosed}
 	}
 	err := r.requireMove(ctx)

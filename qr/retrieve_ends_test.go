@@ -144,6 +144,21 @@ func TestAssociationThatEndsDuringAMoveFailsItsStudyAndIsReplaced(t *testing.T) 
 	}
 }
 
+func TestLastErrorIsThatOfTheLastStudyThatWasAttempted(t *testing.T) {
+	p := &dicomtest.ScriptedPACS{Studies: fiveStudies(), Move: func(a *association, uid string) {
+		if uid == "1.1" {
+			a.Moved(0xC001, dicomtest.Count(0, 1, 0, -1))
+			return
+		}
+		a.Abort()
+	}}
+	result := retrieve(t, p, qr.Filter{}, &recorder{})
+	var status *qr.MoveOutcomeError
+	var final *dicomnet.StatusError
+	assert.True(t, errors.As(result.Err, &status) || errors.As(result.Err, &final), "%v", result.Err)
+	assert.ErrorAs(t, result.LastErr, new(*dicomnet.AbortError))
+}
+
 func TestStudyWhoseAssociationIsRevokedKeepsWhatThePACSReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var share *pool.Share

@@ -183,6 +183,7 @@ func TestEachKindOfEndHasItsOutcome(t *testing.T) {
 	assert.Equal(t, map[ItemState]int{Moved: 2, Failed: 2, NoStudyMatched: 1, Partial: 1}, w.recorded)
 	assert.Equal(t, map[ItemState]int{Moved: 2, Failed: 2, NoStudyMatched: 1, Partial: 1, Waiting: 2 + 2 + 1 + 2}, w.states)
 	assert.Equal(t, []RequestKind{RequestFile}, w.requests)
+	assert.Zero(t, r.others, "items are batch work")
 }
 
 func TestADryRunFindsAndMovesNothing(t *testing.T) {

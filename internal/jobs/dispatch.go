@@ -164,7 +164,7 @@ func (s *Service) queueItems(ctx context.Context, v *view, run int) error {
 		return err
 	}
 	if !v.goesOn(run) {
-		return s.purgeItems(ctx, v.record)
+		return s.purgeItems(ctx, v.record, run)
 	}
 	return nil
 }
@@ -225,7 +225,7 @@ func (s *Service) stopItems(ctx context.Context, v *view, run int) error {
 	if err := s.mark(ctx, v, kindCancel, run); err != nil {
 		return err
 	}
-	if err := s.purgeItems(ctx, v.record); err != nil {
+	if err := s.purgeItems(ctx, v.record, run); err != nil {
 		return err
 	}
 	running, current := 0, false
@@ -247,9 +247,9 @@ func (s *Service) stopItems(ctx context.Context, v *view, run int) error {
 	return s.mark(ctx, v, kindClosed, run)
 }
 
-// purgeItems removes the items of a job from the queue.
-func (s *Service) purgeItems(ctx context.Context, r *record) error {
-	return s.purge(ctx, allOf(atPrefix, r), allOf(workPrefix, r))
+// purgeItems removes the items of a run from the queue. A message that is delivered again may be of a run before the current one.
+func (s *Service) purgeItems(ctx context.Context, r *record, run int) error {
+	return s.purge(ctx, ofRun(atPrefix, r, run), ofRun(workPrefix, r, run))
 }
 
 func (s *Service) purge(ctx context.Context, subjects ...string) error {
@@ -276,7 +276,7 @@ func (s *Service) remove(ctx context.Context, r *record) error {
 	if err := o.jobs.Purge(ctx, r.Caller.owner()+"."+r.ID); err != nil {
 		return s.store.lost(err)
 	}
-	if err := s.purgeItems(ctx, r); err != nil {
+	if err := s.purge(ctx, allOf(atPrefix, r), allOf(workPrefix, r)); err != nil {
 		return err
 	}
 	if err := o.events.Purge(ctx, jetstream.WithPurgeSubject(eventPrefix+r.ID+".>")); err != nil {

@@ -39,11 +39,15 @@ func (p pacs) List() []pool.Peer {
 type retriever struct {
 	mu     sync.Mutex
 	calls  map[string]int // of each Patient ID
+	others int            // calls that are no batch work
 	answer func(ctx context.Context, f qr.Filter, call int) (*qr.RetrieveResult, error)
 }
 
-func (r *retriever) Retrieve(ctx context.Context, _ qr.Call, _ qr.Peer, f qr.Filter, _ string) (*qr.RetrieveResult, error) {
+func (r *retriever) Retrieve(ctx context.Context, c qr.Call, _ qr.Peer, f qr.Filter, _ string) (*qr.RetrieveResult, error) {
 	r.mu.Lock()
+	if !c.Batch {
+		r.others++
+	}
 	if r.calls == nil {
 		r.calls = map[string]int{}
 	}

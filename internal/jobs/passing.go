@@ -61,7 +61,7 @@ func mayComplete(r *qr.RetrieveResult) bool {
 		case m.Status == qr.RetrievalOK:
 		case m.Status == qr.RetrievalPartial, outOfResources(m.DICOMStatus):
 			return true
-		case m.DICOMStatus == "" && (r.Err == nil || passing(r.Err)):
+		case m.DICOMStatus == "" && (r.Err == nil || passing(r.Err) || passing(r.LastErr)):
 			return true
 		}
 	}

@@ -130,10 +130,14 @@ func (p *replay) applyToItem(e *event, i *item) bool {
 		i.attempts, p.begun = e.attempt, true
 		p.set(i, Running)
 	case kindBack:
+		if e.attempt <= i.waits {
+			return false
+		}
+		i.report = e.sequence // also if the start of the attempt is no longer in the stream, since the next one has replaced it
 		if i.state != Running || e.attempt != i.attempts {
 			return false
 		}
-		i.attempts, i.report = i.waits, e.sequence
+		i.attempts = i.waits
 		p.queue(e, i, Queued)
 	case kindWait:
 		if e.attempt <= i.waits {

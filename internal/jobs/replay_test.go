@@ -79,6 +79,17 @@ func TestTheStateFollowsFromTheEvents(t *testing.T) {
 	assert.Equal(t, Counts{Items: 2, Moved: 2}, h.job().Counts)
 }
 
+func TestWhatAnInterruptedAttemptMovedIsKnownWithoutItsStart(t *testing.T) {
+	h := newHistory(record{FiledAt: noon})
+	h.ofJob(kindFiled, 1)
+	// The next start of the attempt has replaced the first one in the stream.
+	assert.False(t, h.event(event{kind: kindBack, index: 0, attempt: 1}))
+	moved := h.sequence
+	assert.True(t, h.event(event{kind: kindStart, index: 0, attempt: 1}))
+	assert.Equal(t, moved, h.items[0].report)
+	assert.Equal(t, Counts{Items: 2, Running: 1, Queued: 1}, h.job().Counts)
+}
+
 func TestACancelledJobHasWhatItsRunningItemsCameTo(t *testing.T) {
 	begin := func() *history {
 		h := newHistory(record{})

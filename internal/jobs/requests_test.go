@@ -91,6 +91,54 @@ func TestCancelStopsWhatRunsAndBeginsNothing(t *testing.T) {
 	}, time.Minute, 20*time.Millisecond, "something of the job is left")
 }
 
+func TestARequestThatIsDeliveredAgainLeavesTheQueueOfTheNextRun(t *testing.T) {
+	t.Parallel()
+	begun, release := make(chan struct{}), make(chan struct{})
+	r := &retriever{answer: func(_ context.Context, f qr.Filter, call int) (*qr.RetrieveResult, error) {
+		if call == 1 {
+			return nil, &dicomnet.TLSError{Err: errors.New("certificate")}
+		}
+		if f.PatientID == "1000" {
+			close(begun)
+			<-release
+		}
+		return outcome(study("1."+f.PatientID, qr.RetrievalOK)), nil
+	}}
+	o := options(t, r)
+	o.MaxPerPACS = 1
+	s := New(o)
+	run(t, s)
+	j := file(t, s, order(3))
+	assert.Equal(t, Counts{Items: 3, Failed: 3}, finished(t, s, j.ID).Counts)
+	_, err := s.Retry(t.Context(), someone, j.ID)
+	require.NoError(t, err)
+	<-begun
+	v, err := s.authorized(t.Context(), someone, j.ID)
+	require.NoError(t, err)
+	defer s.views.leave(v)
+	require.NoError(t, s.stopItems(t.Context(), v, 1))
+	require.NoError(t, s.queueItems(t.Context(), v, 1))
+	close(release)
+	assert.Equal(t, Counts{Items: 3, Moved: 3}, finished(t, s, j.ID).Counts)
+}
+
+func TestAJobThatAnotherGatewayDeletesIsNotFound(t *testing.T) {
+	t.Parallel()
+	o := options(t, &retriever{})
+	s, other := New(o), New(o)
+	run(t, s)
+	j := file(t, s, order(1))
+	finished(t, s, j.ID)
+	assert.Equal(t, JobFinished, job(t, other, j.ID).State)
+	require.NoError(t, s.Delete(t.Context(), someone, j.ID))
+	require.Eventually(t, func() bool {
+		_, err := other.Job(t.Context(), someone, j.ID)
+		return errors.As(err, new(*NotFoundError))
+	}, time.Minute, 20*time.Millisecond)
+	_, err := other.Retry(t.Context(), someone, j.ID)
+	assert.ErrorAs(t, err, new(*NotFoundError))
+}
+
 func TestAnItemThatNobodyEndsIsGivenUpAfterACancellation(t *testing.T) {
 	t.Parallel()
 	hanging := make(chan struct{})

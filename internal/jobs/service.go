@@ -82,7 +82,21 @@ func (s *Service) authorized(ctx context.Context, p principal.Principal, id stri
 		s.views.leave(v)
 		return nil, unavailable(ctx, err)
 	}
+	if deleted, err := s.deleted(ctx, v); err != nil || deleted {
+		s.views.leave(v)
+		if err != nil {
+			return nil, unavailable(ctx, err)
+		}
+		s.views.forget(id)
+		return nil, &NotFoundError{}
+	}
 	return v, nil
+}
+
+// deleted reports whether another gateway has deleted the job of the view since the view began.
+func (s *Service) deleted(ctx context.Context, v *view) (bool, error) {
+	r, err := s.store.record(ctx, v.record.Caller.owner(), v.record.ID)
+	return err == nil && r == nil, err
 }
 
 // bounded bounds a request to JetStream.

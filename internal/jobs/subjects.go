@@ -72,6 +72,11 @@ func allOf(prefix string, r *record) string {
 	return prefix + r.PACS + "." + string(r.Priority) + "." + r.ID + ".>"
 }
 
+// ofRun returns the pattern of all items of a run of a job with one of the prefixes.
+func ofRun(prefix string, r *record, run int) string {
+	return strings.TrimSuffix(allOf(prefix, r), ">") + strconv.Itoa(run) + ".>"
+}
+
 func dispatchSubject(job, kind string, run int) string {
 	return dispatchPrefix + job + "." + kind + "." + strconv.Itoa(run)
 }

@@ -77,7 +77,7 @@ func (a *attempt) run(ctx context.Context) (verdict, Task) {
 		Item: a.work.Item, FiledBy: r.Caller.principal(),
 	})
 	by := r.Caller.principal()
-	call := qr.Call{Principal: by, Observer: task, Memory: a.service.options.Memory.Account(by.Identity())}
+	call := qr.Call{Principal: by, Observer: task, Batch: true, Memory: a.service.options.Memory.Account(by.Identity())}
 	defer call.Memory.Close()
 	if r.DryRun {
 		return a.query(during, call, task), task

@@ -71,6 +71,27 @@ func TestFindAbortsAPeerThatIgnoresTheCancel(t *testing.T) {
 			require.False(t, a.Usable())
 		})
 	})
+	t.Run("and stores", func(t *testing.T) {
+		withAssociation(t, func(p *dicomtest.ScriptedPeer) {
+			rq := p.ReadRequest(dicomnet.CFindRQ)
+			p.SendMessage(dicomtest.Response(rq, dicomnet.StatusPending, match("1.1")))
+			store := dicomtest.Message{ContextID: rq.ContextID, Command: dicomnet.CommandSet{
+				CommandField: dicomnet.CStoreRQ, MessageID: 7, AffectedSOPClassUID: rq.Command.AffectedSOPClassUID, AffectedSOPInstanceUID: "1.2",
+			}}.Append(nil)
+			for range 60 {
+				if _, err := p.Conn.Write(store); err != nil {
+					return
+				}
+				dicomtest.Wait(time.Second)
+			}
+			p.Failf("not aborted")
+		}, func(t *testing.T, a *dicomnet.Association) {
+			start := time.Now()
+			require.Len(t, takeMatches(a, 1), 1)
+			require.Less(t, time.Since(start), 4*time.Second)
+			require.False(t, a.Usable())
+		})
+	})
 	t.Run("and stays silent", func(t *testing.T) {
 		withAssociation(t, func(p *dicomtest.ScriptedPeer) {
 			rq := p.ReadRequest(dicomnet.CFindRQ)

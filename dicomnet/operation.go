@@ -239,7 +239,7 @@ func (op *operation) isStray(m *message) bool {
 }
 
 // next returns the next response of the operation. It ignores stray responses to operations
-// before. It refuses sub-operations in between, which restart the deadline.
+// before. It refuses sub-operations in between, which restart the deadline unless the operation was cancelled.
 func (op *operation) next(until *deadline) (*message, error) {
 	strays := 0
 	for {
@@ -260,7 +260,9 @@ func (op *operation) next(until *deadline) (*message, error) {
 			if err := op.refuseStore(m); err != nil {
 				return nil, err
 			}
-			*until = deadlineAfter(op.responseTimeout, op.timer)
+			if op.running { // after a cancel the grace period stands
+				*until = deadlineAfter(op.responseTimeout, op.timer)
+			}
 			continue
 		}
 		switch {
@@ -344,6 +346,7 @@ func (op *operation) cancel() *message {
 		case m.command.CommandField == CStoreRQ:
 			err = op.refuse(m, StatusNotAuthorized, &until)
 		case !m.command.Status.Pending():
+			op.dataMayFollow = m.dataMissing
 			return m
 		}
 	}

@@ -76,7 +76,7 @@ func (d *textDecoder) decodeISO2022(b []byte) {
 			} else {
 				i += d.decodeGL(b[i:], &g0)
 			}
-			if d.isDelimiter(c) && g0.doubleByte == nil {
+			if d.isDelimiter(c) && g0.doubleByte == nil && g0 != katakana {
 				g0, g1 = d.cs.g0, d.cs.g1
 			}
 		case g1 == nil && assumed != nil:
@@ -107,7 +107,7 @@ func (d *textDecoder) decodeGL(b []byte, g0 **codeSet) int {
 		d.appendRune(' ')
 		return 1
 	case set.doubleByte == nil:
-		if b[0] == '\\' && !d.traits.singleValued {
+		if b[0] == '\\' && !d.traits.singleValued && set != katakana {
 			d.appendRune('\\') // the separator of values, even if the set has another character there
 		} else {
 			d.appendDecoded(set.singleByte.decode(b[0]))

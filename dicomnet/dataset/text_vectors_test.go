@@ -134,6 +134,7 @@ var decodeOnlyVectors = []textVector{
 	{"JIS X 0208 of 1978", `\ISO 2022 IR 87`, tag.PatientName, "山田", "\x1b$@;3ED\x1b(B"},
 	{"no return to ASCII before a delimiter", `\ISO 2022 IR 87`, tag.PatientName, "山田^太郎", "\x1b$B;3ED^\x1b$BB@O:"},
 	{"katakana in G0", `\ISO 2022 IR 13`, tag.PatientName, "ﾔﾏﾀﾞ", "\x1b(ITO@^\x1b(B"},
+	{"katakana in G0 with the bytes of delimiters", `\ISO 2022 IR 13`, tag.PatientName, "ｽｽﾞｷ^ﾜ", "\x1b(I==^7\x1b(B^\x1b(I\\\x1b(B"},
 	{"a set that (0008,0005) does not name", "ISO_IR 100", tag.PatientName, "Διο", "\x1b-F\xc4\xe9\xef"},
 	{"escape sequences without any (0008,0005)", "", tag.PatientName, "山田", "\x1b$B;3ED\x1b(B"},
 	{"JIS X 0208 as the only term", "ISO 2022 IR 87", tag.PatientName, "山田", "\x1b$B;3ED\x1b(B"},

@@ -88,7 +88,7 @@ func TestDecodeRejectsMalformedItems(t *testing.T) {
 		"a role selection longer than its sub-item":    body(t, `50 00 0008 54 00 0004 0009 31 32`),
 		"an extended negotiation without a UID length": body(t, `50 00 0004 56 00 0000`),
 		"a truncated user identity response":           body(t, `50 00 0006 59 00 0002 0009`),
-		"more items than the limit":                    body(t, strings.Repeat(`99 00 0000`, 1025)),
+		"more items than the limit":                    body(t, strings.Repeat(`99 00 0000`, 8193)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := pdu.Decode(pdu.TypeAssociateAC, b)

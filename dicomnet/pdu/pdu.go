@@ -54,8 +54,8 @@ const (
 	// MaxAssociateLength limits the body of A-ASSOCIATE-RQ and -AC. It is four times the length of
 	// the largest sensible request, with 128 contexts of several transfer syntaxes.
 	MaxAssociateLength = 64 << 10
-	// maxItems limits the number of items and sub-items in one PDU.
-	maxItems = 1024
+	// maxItems limits the number of items and sub-items in one PDU. 128 contexts with all transfer syntaxes of the standard have fewer.
+	maxItems = 8192
 )
 
 // PDU is one protocol data unit.

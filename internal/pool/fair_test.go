@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"dicom-qr-gateway/dicomnet"
 	"dicom-qr-gateway/dicomnet/dicomtest"
 	"dicom-qr-gateway/internal/principal"
 )
@@ -179,6 +181,38 @@ func TestOperationThatWaitsForASlotHoldsNothingThatOthersNeed(t *testing.T) {
 		s.finish(slow)
 		s.finish(slow) // once is enough
 		assert.Equal(t, 1, s.permits.running)
+	})
+}
+
+func TestPermitGoesToTheNextWhileAnAssociationIsClosedForTheFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		closing := make(chan func(), 1)
+		s := newSlots(1, func(f func()) { closing <- f })
+		running := &operation{caller: callerA, limit: 1}
+		held, err := s.acquire(t.Context(), running, peerA, kind{}, 0)
+		require.NoError(t, err)
+		idle, err := s.acquire(t.Context(), running, peerB, kind{}, 0)
+		require.NoError(t, err)
+		idle.assoc, idle.kind, idle.idleTime, idle.opened = &dicomnet.Association{}, kind{called: "OTHER"}, time.Hour, time.Now()
+		idle.release()
+
+		ctx, leave := context.WithCancel(t.Context())
+		var order []string
+		wait := func(name string, address netip.AddrPort) {
+			if _, err := s.acquire(ctx, &operation{caller: callerB, limit: 1}, address, kind{}, time.Minute); err == nil {
+				order = append(order, name)
+			}
+		}
+		go wait("needs the slot of an idle association", peerB)
+		synctest.Wait()
+		go wait("needs a permit", netip.MustParseAddrPort("192.0.2.3:104"))
+		synctest.Wait()
+		held.release()
+		s.finish(running)
+		synctest.Wait()
+		assert.Equal(t, []string{"needs a permit"}, order)
+		leave()
+		synctest.Wait()
 	})
 }
 

@@ -115,6 +115,7 @@ func (s *slots) tryAcquire(o *operation, address netip.AddrPort) *slot {
 	acquired := s.take(o, q, address, kind{})
 	if acquired == nil {
 		s.makeRoom(q, o)
+		s.forget(q, address)
 	}
 	return acquired
 }
@@ -309,14 +310,17 @@ func (s *slots) grant(q *queue, w *waiter, held *slot) {
 func (s *slots) finish(o *operation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.permits.give(o) && s.waiting > 0 {
-		s.beginNext()
+	if s.permits.give(o) {
+		for s.waiting > 0 && s.beginNext() {
+			continue // one that waits for an association to close leaves its permit to the next
+		}
 	}
 }
 
 // beginNext begins one of the operations that waited for nothing but a permit: of the caller with the fewest that run, the one that
-// waits for longest; batch work only if there is no other.
-func (s *slots) beginNext() {
+// waits for longest; batch work only if there is no other. It returns true if that one got nothing yet, because an idle association has
+// to be closed for it: another one may begin.
+func (s *slots) beginNext() bool {
 	var best *waiter
 	var at netip.AddrPort
 	for address, q := range s.peers {
@@ -328,15 +332,15 @@ func (s *slots) beginNext() {
 		})
 	}
 	if best == nil {
-		return
+		return false
 	}
 	q := s.peers[at]
 	if acquired := s.take(best.operation, q, at, best.want); acquired != nil {
 		s.grant(q, best, acquired)
 		best.operation.share.settleBatch()
-		return
+		return false
 	}
-	s.makeRoom(q, best.operation) // best gets the slot when it is free
+	return s.makeRoom(q, best.operation) // best gets the slot when it is free
 }
 
 // mayBegin reports whether the operation may run and have a slot, that of an idle association included.

@@ -18,7 +18,7 @@ func (s *searcher) newest(ctx context.Context) ([]*Match, error) {
 		planner: window.New(p.earliest, p.latest, s.gateway.options.Now(), s.gateway.options.MaxMatches),
 	}
 	if w.most < 0 || w.most > maxSeen {
-		return nil, &SearchTooBroadError{Max: maxSeen}
+		w.most = maxSeen + 1 // a larger limit is met if there are no more studies
 	}
 	if err := w.dated(ctx); err != nil {
 		return nil, err
@@ -27,6 +27,9 @@ func (s *searcher) newest(ctx context.Context) ([]*Match, error) {
 		if err := w.undated(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if len(w.kept.list) > maxSeen {
+		return nil, &SearchTooBroadError{Max: maxSeen}
 	}
 	if !w.complete {
 		s.counts[timelessUnread] += len(w.timeless)

@@ -117,7 +117,11 @@ func (p *pattern) match(text []byte) bool {
 
 // matchLong is match for a pattern with more states than fit one word.
 func (p *pattern) matchLong(text []byte) bool {
-	var states [maxWords]uint64
+	var few [maxWords]uint64
+	states := few[:]
+	if p.words > len(states) { // Unicode NFC has made more characters of those that were checked
+		states = make([]uint64, p.words)
+	}
 	states[0] = 1
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)

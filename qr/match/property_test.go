@@ -119,6 +119,16 @@ func TestLongTextMatchesAsANaiveMatcherDoes(t *testing.T) {
 	})
 }
 
+func TestPatternThatGrowsInUnicodeNFCMatches(t *testing.T) {
+	t.Parallel()
+	text := strings.Repeat("\uFB2C", 363) // three characters each in NFC
+	for _, pattern := range []string{text, text[:300] + "*"} {
+		k, err := match.NewKey(match.Path{tag.PatientComments}, "", []string{pattern}, false)
+		require.NoError(t, err)
+		require.Equal(t, match.Matches, k.Judge(parseText(t, tag.PatientComments, text)))
+	}
+}
+
 func TestNamesMatchAsANaiveMatcherDoes(t *testing.T) {
 	t.Parallel()
 	letters := rapid.SampledFrom([]rune("aAb*?^^= ü山"))

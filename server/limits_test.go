@@ -144,6 +144,15 @@ func TestTimeLimitsEqualTheDocumentedOnes(t *testing.T) {
 	assert.Equal(t, limits{header: 10 * time.Second, body: 30 * time.Second, write: 30 * time.Second}, defaultLimits)
 }
 
+func TestEmptyPartOfAPathIsNoRoute(t *testing.T) {
+	r := startReceiving(t, &fakeReceiver{})
+	for _, path := range []string{"/dicomweb//studies", studyPath + "/series/1.2/instances/1.3/frames//rendered"} {
+		status, _, body := r.get(t, path)
+		assert.Equal(t, http.StatusNotFound, status, path)
+		assert.Equal(t, "route_not_found", string(problemIn(t, body).Code), path)
+	}
+}
+
 func TestOptionsAsteriskIsAnOrdinaryRequest(t *testing.T) {
 	r := start(t, &fakeGateway{})
 	connection := r.dial(t, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")

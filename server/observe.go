@@ -173,7 +173,7 @@ func (s *Server) answer(c echo.Context, err error) {
 // routerProblem returns the problem for a request that the router refused.
 func (s *Server) routerProblem(c echo.Context, refused *echo.HTTPError) *problem.Problem {
 	switch refused.Code {
-	case http.StatusNotFound:
+	case http.StatusNotFound, http.StatusBadRequest: // the generated server refuses an empty part of the path with 400
 		return &problem.Problem{Code: api.ProblemCodeRouteNotFound}
 	case http.StatusMethodNotAllowed:
 		return methodNotAllowed(s.allow[c.Path()])

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"slices"
 	"strconv"
 
 	"dicom-qr-gateway/dicomnet/dataset"
@@ -55,8 +54,9 @@ type level struct {
 	charset  []byte // the element that applies, encoded; nil: none
 	named    bool   // the batch has an element of its own for it
 	signed   bool   // Pixel Representation
-	seen     []dataset.Tag
 	greatest dataset.Tag
+	seen     []dataset.Tag            // in ascending order, until one is out of order
+	any      map[dataset.Tag]struct{} // all since then
 }
 
 // step is a sequence on the path, and the number of the item.
@@ -72,15 +72,21 @@ func compareTags(a, b dataset.Tag) int {
 
 // repeats reports whether the data set had the element before; the first counts (PS3.5 section 7.1 forbids a second one).
 func (l *level) repeats(t dataset.Tag) bool {
-	if len(l.seen) > 0 && compareTags(t, l.greatest) <= 0 {
-		if slices.Contains(l.seen, t) {
-			return true
+	if l.any == nil {
+		if len(l.seen) == 0 || compareTags(t, l.greatest) > 0 {
+			l.greatest = t
+			l.seen = append(l.seen, t)
+			return false
 		}
-	} else {
-		l.greatest = t
+		l.any = make(map[dataset.Tag]struct{}, len(l.seen)+1)
+		for _, before := range l.seen {
+			l.any[before] = struct{}{}
+		}
+		l.seen = nil
 	}
-	l.seen = append(l.seen, t)
-	return false
+	_, twice := l.any[t]
+	l.any[t] = struct{}{}
+	return twice
 }
 
 // write writes the attributes of an instance. uri is the URL of its bulk data. After an error the output is incomplete; readable says

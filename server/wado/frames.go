@@ -149,7 +149,7 @@ type onlyReader struct{ io.Reader }
 
 // decodedFrames sends frames that are decoded here.
 func (t *Transfer) decodedFrames(ctx context.Context, source *pixeldata.Source, part func(number int) error) error {
-	for frame, err := range renderer.Frames(ctx, source, t.FrameNumbers) {
+	for frame, err := range renderer.Frames(ctx, source, t.FrameNumbers, nil) {
 		if err != nil {
 			return err
 		}

@@ -75,6 +75,12 @@ func TestMetadataOfRepeatedAndUnorderedElementsIsValid(t *testing.T) {
 	got := objects(t, arriving{data: element(0x0020_0013, "IS", "7 ") + big + element(0x0020_0013, "IS", "8 ") + element(0x0008_0060, "CS", "CT")})
 	assert.Equal(t, []any{7.0}, got[0]["00200013"]["Value"])
 	assert.Equal(t, []any{"CT"}, got[0]["00080060"]["Value"])
+
+	var descending strings.Builder
+	for i := range 50000 {
+		descending.WriteString(element(0x0011_FFFF-uint32(i), "LO", ""))
+	}
+	assert.Len(t, objects(t, arriving{data: descending.String() + element(0x0011_FFFF, "LO", "")})[0], 50000)
 }
 
 func TestMetadataOfManyElementsIsComplete(t *testing.T) {

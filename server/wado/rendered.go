@@ -60,7 +60,7 @@ func (t *Transfer) pictures(ctx context.Context, answer *bytes.Buffer, m *multip
 	if m != nil {
 		mediaType = t.Offer.Part
 	}
-	for frame, err := range renderer.Frames(ctx, source, numbers) {
+	for frame, err := range renderer.Frames(ctx, source, numbers, t.Rendering) {
 		if err != nil {
 			return err
 		}

@@ -30,7 +30,8 @@ type stallWriter struct {
 	flushed    time.Time
 	err        error // of the caller
 
-	mu      sync.Mutex // guards the deadlines against a cut-off at the end
+	mu      sync.Mutex // guards the deadlines against a cut-off at the beginning and the end
+	started bool
 	stopped bool
 	cut     error // why the caller was cut off; nil: it was not
 }
@@ -41,9 +42,14 @@ func newStallWriter(l Line) *stallWriter {
 
 // start makes the deadlines apply, when the header has been written. They replace that of the server for a whole answer.
 func (w *stallWriter) start() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.started = true
 	switch {
+	case w.Connection == nil && w.cut != nil:
+		_ = w.controller.SetWriteDeadline(time.Unix(1, 0)) // test writers have no deadlines
 	case w.Connection == nil:
-		_ = w.controller.SetWriteDeadline(time.Time{}) // test writers have no deadlines
+		_ = w.controller.SetWriteDeadline(time.Time{})
 	case w.Stall > 0:
 		w.Connection.Patience(w.Stall)
 	}
@@ -76,7 +82,9 @@ func (w *stallWriter) cutOff(reason error) {
 		w.Connection.CutOff()
 		return
 	}
-	_ = w.controller.SetWriteDeadline(time.Unix(1, 0)) // test writers have no deadlines
+	if w.started { // before, a problem document can still be the answer, and in HTTP/2 this would reset the stream
+		_ = w.controller.SetWriteDeadline(time.Unix(1, 0))
+	}
 }
 
 // callerError returns why the caller no longer takes the answer; nil: it does.

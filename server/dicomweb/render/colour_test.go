@@ -30,6 +30,10 @@ func TestColours(t *testing.T) {
 	require.Equal(t, [][3]int{{int(r), int(g), int(b)}, grey}, colours(t, ybr.encode("\x64\x5A\xC8\x32\x80\x80")))
 	half := object{photometric: "YBR_FULL_422", rows: 1, columns: 2, samples: 3, bits: 8}
 	require.Equal(t, [][3]int{{100, 100, 100}, grey}, colours(t, half.encode("\x64\x32\x80\x80")))
+	odd := object{photometric: "YBR_FULL_422", rows: 3, columns: 3, samples: 3, bits: 8}
+	_, err := picture(t, odd.encode(strings.Repeat("\x80", 18)), 1)
+	var malformed *pixeldata.FormatError
+	require.ErrorAs(t, err, &malformed)
 }
 
 func palettes(count, first, bits int, data ...string) string {

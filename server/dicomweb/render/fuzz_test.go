@@ -44,7 +44,7 @@ func FuzzRender(f *testing.F) {
 		if source.Size() > 1<<20 {
 			return
 		}
-		for m, err := range render.NewRenderer().Frames(t.Context(), source, []int{1}) {
+		for m, err := range render.NewRenderer().Frames(t.Context(), source, []int{1}, nil) {
 			if err != nil {
 				return
 			}

@@ -116,7 +116,7 @@ func pictureIn(t *testing.T, ts dataset.TransferSyntax, data string, number int,
 		return nil, err
 	}
 	defer source.Close()
-	for m, err := range render.NewRenderer().Frames(t.Context(), source, []int{number}) {
+	for m, err := range render.NewRenderer().Frames(t.Context(), source, []int{number}, nil) {
 		if err != nil {
 			return nil, err
 		}

@@ -67,6 +67,9 @@ func (m *Image) picture(w *Window) (image.Image, error) {
 	size := m.Size()
 	if m.Photometric == yBRFull422 {
 		size = 2 * int64(m.Rows) * int64(m.Columns)
+		if m.Rows*m.Columns%2 != 0 {
+			return nil, &pixeldata.FormatError{Reason: "an odd number of pixels in YBR_FULL_422"}
+		}
 	}
 	if size == 0 || int64(len(m.Pixels)) < size {
 		return nil, &pixeldata.FormatError{Reason: "a frame is shorter than its pixels"}

@@ -65,22 +65,22 @@ func Representative(source *pixeldata.Source) int {
 }
 
 // Frames yields frames of a source with native pixels, in the order of numbers. An Image is valid until the next iteration. Memory for it and
-// its picture is reserved first, in turn with other callers.
+// its picture in the size of p is reserved first, in turn with other callers. p is nil if the images are not resized.
 //
 // The sequence ends with the first error: a *CompressedError, a *BusyError, an error of pixeldata.Source.Frames, or that of ctx.
-func (re *Renderer) Frames(ctx context.Context, source *pixeldata.Source, numbers []int) iter.Seq2[*Image, error] {
+func (re *Renderer) Frames(ctx context.Context, source *pixeldata.Source, numbers []int, p *Parameters) iter.Seq2[*Image, error] {
 	return func(yield func(*Image, error) bool) {
-		if err := re.frames(ctx, source, numbers, func(m *Image) bool { return yield(m, nil) }); err != nil {
+		if err := re.frames(ctx, source, numbers, p, func(m *Image) bool { return yield(m, nil) }); err != nil {
 			yield(nil, err)
 		}
 	}
 }
 
-func (re *Renderer) frames(ctx context.Context, source *pixeldata.Source, numbers []int, yield func(*Image) bool) error {
+func (re *Renderer) frames(ctx context.Context, source *pixeldata.Source, numbers []int, p *Parameters, yield func(*Image) bool) error {
 	if source.Form == pixeldata.Encapsulated && !pixeldata.Decodes(source.TransferSyntax) {
 		return &CompressedError{}
 	}
-	cost := cost(&source.Layout, source.Form)
+	cost := cost(&source.Layout, source.Form) + p.cost(&source.Layout)
 	if err := re.reserve(ctx, cost); err != nil {
 		return err
 	}
@@ -118,6 +118,22 @@ func cost(l *pixeldata.Layout, form pixeldata.Form) int64 {
 		total += l.Size()
 	}
 	return total
+}
+
+// cost returns the memory that resizing takes beside that of the image, in bytes.
+func (p *Parameters) cost(l *pixeldata.Layout) int64 {
+	if p == nil || p.Viewport == nil {
+		return 0
+	}
+	const channels = 4
+	pixels := int64(p.Viewport.Width) * int64(p.Viewport.Height)
+	if !p.enlarge {
+		pixels = min(pixels, int64(l.Rows)*int64(l.Columns))
+	}
+	if l.Samples > 1 || l.Photometric == paletteColor {
+		pixels *= channels
+	}
+	return pixels + interpolation
 }
 
 // reserve reserves memory. It waits for other images, for a time.

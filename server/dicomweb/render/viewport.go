@@ -53,6 +53,13 @@ func (v *Viewport) region(bounds image.Rectangle) (image.Rectangle, error) {
 	return image.Rect(int(left), int(top), int(right), int(bottom)), nil
 }
 
+const (
+	// perPoint is the memory of interpolation in both directions, for each column of the result and row of the source.
+	perPoint = 32
+	// interpolation is the most that it takes; larger pictures are interpolated less well.
+	interpolation = 32 << 20
+)
+
 // resize returns a region of a picture in another size. A picture that becomes much smaller is averaged first, so that no detail is left to
 // chance and the memory for interpolation stays small.
 func resize(picture image.Image, region image.Rectangle, width, height int) image.Image {
@@ -61,10 +68,8 @@ func resize(picture image.Image, region image.Rectangle, width, height int) imag
 		picture, region = average(picture, region, factor)
 	}
 	to := image.Rect(0, 0, width, height)
-	// Interpolation in both directions needs 32 bytes for each column of the result and row of the source.
-	const most = 1 << 20
 	scaler := draw.Interpolator(draw.BiLinear)
-	if width*region.Dy() > most {
+	if width*region.Dy() > interpolation/perPoint {
 		scaler = draw.ApproxBiLinear
 	}
 	var result draw.Image = image.NewRGBA(to)

@@ -154,7 +154,7 @@ func TestFramesOfASource(t *testing.T) {
 	defer source.Close()
 	require.Equal(t, 3, render.Representative(source))
 	var got []string
-	for m, err := range render.NewRenderer().Frames(t.Context(), source, []int{5, 2, 3}) {
+	for m, err := range render.NewRenderer().Frames(t.Context(), source, []int{5, 2, 3}, nil) {
 		require.NoError(t, err)
 		got = append(got, strconv.Itoa(m.Frame)+string(m.Pixels))
 		if len(got) == 2 {
@@ -187,7 +187,7 @@ func TestMemoryIsLimitedAndWaitedForInTurn(t *testing.T) {
 		return source
 	}
 	result := func(ctx context.Context, renderer *render.Renderer, source *pixeldata.Source) error {
-		for _, err := range renderer.Frames(ctx, source, []int{1}) {
+		for _, err := range renderer.Frames(ctx, source, []int{1}, nil) {
 			return err
 		}
 		return io.ErrNoProgress
@@ -211,5 +211,29 @@ func TestMemoryIsLimitedAndWaitedForInTurn(t *testing.T) {
 		require.NoError(t, writer.CloseWithError(io.ErrClosedPipe))
 		require.ErrorIs(t, <-first, io.ErrClosedPipe)
 		require.NoError(t, result(t.Context(), renderer, open(t, 6000, zeros{})))
+	})
+}
+
+func TestMemoryOfTheEnlargedPictureIsReserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		renderer := render.NewRenderer()
+		parameters, faults := render.ParseParameters(map[string]string{"viewport": "4096,4096"}, false)
+		require.Empty(t, faults)
+		o := object{photometric: "RGB", rows: 2, columns: 2, samples: 3, bits: 8}
+		open := func() *pixeldata.Source {
+			source, err := renderer.Open(strings.NewReader(o.encode(strings.Repeat("x", 12))), dataset.ExplicitVRLittleEndian)
+			require.NoError(t, err)
+			return source
+		}
+		for _, err := range renderer.Frames(t.Context(), open(), []int{1}, parameters) {
+			require.NoError(t, err)
+			for _, err := range renderer.Frames(t.Context(), open(), []int{1}, parameters) {
+				var busy *render.BusyError
+				require.ErrorAs(t, err, &busy)
+			}
+			for _, err := range renderer.Frames(t.Context(), open(), []int{1}, nil) {
+				require.NoError(t, err, "in its own size")
+			}
+		}
 	})
 }

@@ -233,7 +233,7 @@ func rendered(t *testing.T, file, window string) []byte {
 	source, err := render.NewRenderer().Open(bytes.NewReader(b), ts)
 	require.NoError(t, err)
 	defer source.Close()
-	for m, err := range render.NewRenderer().Frames(t.Context(), source, []int{1}) {
+	for m, err := range render.NewRenderer().Frames(t.Context(), source, []int{1}, nil) {
 		require.NoError(t, err)
 		made, err := parameters.Picture(m)
 		require.NoError(t, err)

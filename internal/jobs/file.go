@@ -44,12 +44,19 @@ func (s *Service) File(ctx context.Context, p principal.Principal, o Order) (job
 			return nil, false, unavailable(ctx, err)
 		}
 	}
-	j, err := s.filed(ctx, r)
-	if err != nil {
-		return nil, false, unavailable(ctx, err)
-	}
+	// The job is carried out from now on, even if its caller leaves.
+	committed, end := s.bounded(context.WithoutCancel(ctx))
+	defer end()
+	j, err := s.filed(committed, r)
 	if !known {
-		s.options.Watch.Requested(RequestFile, j, p)
+		filed := j
+		if err != nil {
+			filed = newReplay(r).job(now, s.options.Location, s.options.Retention)
+		}
+		s.options.Watch.Requested(RequestFile, filed, p)
+	}
+	if err != nil {
+		return nil, false, unavailable(committed, err)
 	}
 	return j, known, nil
 }

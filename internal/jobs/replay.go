@@ -26,6 +26,7 @@ type item struct {
 	waits    int       // attempts that failed in this run and were followed by another
 	until    time.Time // of an item that waits
 	report   uint64    // sequence of the last event with a report; zero: none
+	moved    bool      // something of it was moved, in any run
 	ended    time.Time
 }
 
@@ -100,7 +101,7 @@ func (p *replay) retry(run int) {
 	for n := range p.items {
 		if i := &p.items[n]; again(i.state) {
 			p.set(i, Queued)
-			*i = item{state: Queued, report: i.report}
+			*i = item{state: Queued, report: i.report, moved: i.moved}
 		}
 	}
 }
@@ -108,14 +109,23 @@ func (p *replay) retry(run int) {
 // again reports whether a retry does an item again.
 func again(s ItemState) bool { return s == Failed || s == Partial || s == Cancelled }
 
-// giveUp makes the items in these states cancelled.
+// giveUp ends the items in these states.
 func (p *replay) giveUp(at time.Time, states ...ItemState) {
 	for n := range p.items {
 		i := &p.items[n]
 		if slices.Contains(states, i.state) {
-			p.end(i, Cancelled, at)
+			p.abandon(i, at)
 		}
 	}
+}
+
+// abandon ends an item that was cancelled: it is partial if something of it was moved before.
+func (p *replay) abandon(i *item, at time.Time) {
+	if i.moved {
+		p.end(i, Partial, at)
+		return
+	}
+	p.end(i, Cancelled, at)
 }
 
 func (p *replay) applyToItem(e *event, i *item) bool {
@@ -133,6 +143,7 @@ func (p *replay) applyToItem(e *event, i *item) bool {
 		if e.attempt <= i.waits {
 			return false
 		}
+		i.moved = i.moved || e.state == Partial
 		i.report = e.sequence // also if the start of the attempt is no longer in the stream, since the next one has replaced it
 		if i.state != Running || e.attempt != i.attempts {
 			return false
@@ -143,12 +154,14 @@ func (p *replay) applyToItem(e *event, i *item) bool {
 		if e.attempt <= i.waits {
 			return false
 		}
+		i.moved = i.moved || e.state == Partial
 		i.waits, i.attempts, i.until, i.report = e.attempt, e.attempt, e.until, e.sequence
 		p.queue(e, i, Waiting)
 	case kindDone:
 		if !e.state.Ended() {
 			return false
 		}
+		i.moved = i.moved || e.state == Partial
 		i.report = e.sequence
 		p.end(i, e.state, e.at)
 	default:
@@ -160,7 +173,7 @@ func (p *replay) applyToItem(e *event, i *item) bool {
 // queue makes an item wait for its next attempt, which it does not get if the job was cancelled.
 func (p *replay) queue(e *event, i *item, s ItemState) {
 	if p.cancelled {
-		p.end(i, Cancelled, e.at)
+		p.abandon(i, e.at)
 		return
 	}
 	p.set(i, s)

@@ -111,6 +111,19 @@ func TestACancelledJobHasWhatItsRunningItemsCameTo(t *testing.T) {
 		h = begin()
 		assert.True(t, h.event(event{kind: kind, index: 0, attempt: 1}))
 		assert.Equal(t, Counts{Items: 2, Cancelled: 2}, h.job().Counts, kind)
+
+		h = begin()
+		assert.True(t, h.event(event{kind: kind, index: 0, attempt: 1, state: Partial}))
+		assert.Equal(t, Counts{Items: 2, Partial: 1, Cancelled: 1}, h.job().Counts, "something was moved")
+
+		h = newHistory(record{})
+		h.event(event{kind: kindStart, index: 0, attempt: 1})
+		h.event(event{kind: kind, index: 0, attempt: 1, state: Partial})
+		assert.True(t, h.ofJob(kindCancel, 1))
+		assert.Equal(t, Counts{Items: 2, Partial: 1, Cancelled: 1}, h.job().Counts, "before the cancellation")
+		assert.True(t, h.ofJob(kindRetry, 2))
+		assert.True(t, h.ofJob(kindCancel, 2))
+		assert.Equal(t, Counts{Items: 2, Partial: 1, Cancelled: 1}, h.job().Counts, "in the run before")
 	}
 
 	h = begin()

@@ -268,3 +268,35 @@ func TestJobsAreDoneByPriorityWhenThereIsRoom(t *testing.T) {
 	assert.Equal(t, []string{"high", "normal", "low"}, done)
 	assert.Equal(t, g.taken.Load(), g.left.Load())
 }
+
+func TestARequestIsRecordedAlsoIfItsCallerLeaves(t *testing.T) {
+	t.Parallel()
+	w := &watch{}
+	o := options(t, &retriever{})
+	o.Watch = w
+	leave := func() {}
+	o.failpoint = func(step string) error {
+		if step == "filed" {
+			leave()
+		}
+		return nil
+	}
+	s := New(o)
+	run(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	leave = cancel
+	j, _, err := s.File(ctx, someone, order(1))
+	require.NoError(t, err, "it is filed")
+	assert.Equal(t, []RequestKind{RequestFile}, w.requests)
+	finished(t, s, j.ID)
+
+	o.failpoint = func(step string) error {
+		if step == "filed" {
+			return errors.New("JetStream is gone")
+		}
+		return nil
+	}
+	_, _, err = New(o).File(t.Context(), someone, order(1))
+	require.ErrorAs(t, err, new(*UnavailableError))
+	assert.Equal(t, []RequestKind{RequestFile, RequestFile}, w.requests)
+}

@@ -184,15 +184,18 @@ func (s *Service) change(
 	if _, _, err := s.store.put(ctx, d.message(), true); err != nil {
 		return nil, unavailable(ctx, err)
 	}
+	// The request is carried out from now on, even if its caller leaves.
+	committed, end := s.bounded(context.WithoutCancel(ctx))
+	defer end()
 	if kind == dispatchDelete {
-		err = s.remove(ctx, v.record)
+		err = s.remove(committed, v.record)
 	} else {
-		err = s.mark(ctx, v, event, run)
-	}
-	if err != nil {
-		return nil, unavailable(ctx, err)
+		err = s.mark(committed, v, event, run)
 	}
 	j := s.job(v)
 	s.options.Watch.Requested(request, j, p)
+	if err != nil {
+		return nil, unavailable(committed, err)
+	}
 	return j, nil
 }

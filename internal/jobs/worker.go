@@ -370,6 +370,9 @@ func (s *Service) record(ctx context.Context, a *attempt, v verdict) error {
 	}
 	m := &nats.Msg{Header: nats.Header{}, Data: a.report.encode()}
 	m.Header.Set(headerAttempt, strconv.Itoa(a.number))
+	if a.report.anything() {
+		m.Header.Set(headerState, string(Partial)) // that of the item if its job is cancelled before the next attempt
+	}
 	switch v.state {
 	case Queued:
 		m.Subject = itemEvent(w.Job, kindBack, w.Run, w.Index)

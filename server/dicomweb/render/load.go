@@ -126,14 +126,16 @@ func (p *Parameters) cost(l *pixeldata.Layout) int64 {
 		return 0
 	}
 	const channels = 4
-	pixels := int64(p.Viewport.Width) * int64(p.Viewport.Height)
+	width, height := int64(p.Viewport.Width), int64(p.Viewport.Height)
+	pixels := width * height
 	if !p.enlarge {
 		pixels = min(pixels, int64(l.Rows)*int64(l.Columns))
 	}
 	if l.Samples > 1 || l.Photometric == paletteColor {
 		pixels *= channels
 	}
-	return pixels + interpolation
+	rows := min(int64(l.Rows), 2*height) // a picture that becomes smaller than half is averaged first
+	return pixels + min(perPoint*width*rows, interpolation)
 }
 
 // reserve reserves memory. It waits for other images, for a time.

@@ -51,12 +51,12 @@ type attributesWriter struct {
 
 // level is a data set: that of the instance, or an item.
 type level struct {
-	charset  []byte // the element that applies, encoded; nil: none
-	named    bool   // the batch has an element of its own for it
-	signed   bool   // Pixel Representation
-	greatest dataset.Tag
-	seen     []dataset.Tag            // in ascending order, until one is out of order
-	any      map[dataset.Tag]struct{} // all since then
+	charset   []byte // the element that applies, encoded; nil: none
+	named     bool   // the batch has an element of its own for it
+	signed    bool   // Pixel Representation
+	greatest  dataset.Tag
+	seen      []dataset.Tag            // in ascending order, until one is out of order
+	unordered map[dataset.Tag]struct{} // all, since one was; nil: none was
 }
 
 // step is a sequence on the path, and the number of the item.
@@ -72,20 +72,20 @@ func compareTags(a, b dataset.Tag) int {
 
 // repeats reports whether the data set had the element before; the first counts (PS3.5 section 7.1 forbids a second one).
 func (l *level) repeats(t dataset.Tag) bool {
-	if l.any == nil {
+	if l.unordered == nil {
 		if len(l.seen) == 0 || compareTags(t, l.greatest) > 0 {
 			l.greatest = t
 			l.seen = append(l.seen, t)
 			return false
 		}
-		l.any = make(map[dataset.Tag]struct{}, len(l.seen)+1)
+		l.unordered = make(map[dataset.Tag]struct{}, len(l.seen)+1)
 		for _, before := range l.seen {
-			l.any[before] = struct{}{}
+			l.unordered[before] = struct{}{}
 		}
 		l.seen = nil
 	}
-	_, twice := l.any[t]
-	l.any[t] = struct{}{}
+	_, twice := l.unordered[t]
+	l.unordered[t] = struct{}{}
 	return twice
 }
 
